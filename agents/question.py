@@ -1,0 +1,25 @@
+"""A question with its gold answer: what every task yields and every method answers."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Kind = Literal["number", "choice", "yesno", "text", "open"]
+Split = Literal["train", "validation", "test"]
+
+
+class Question(BaseModel):
+    """One question. `question` never contains the lettered options: they stand in `choices`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    id: str = Field(min_length=1, max_length=512)
+    task: str = "open"
+    question: str = Field(min_length=1, max_length=100_000)
+    kind: Kind = "open"
+    choices: dict[str, str] | None = None
+    answer: str | None = Field(default=None, description="Gold answer; a letter of `choices` where there are choices.")
+    skills: tuple[str, ...] = ()
+    split: str | None = None

@@ -1,0 +1,1 @@
+"""Transcripts -> interaction graphs -> student (to come; see docs/status.md)."""

@@ -1,0 +1,1 @@
+"""Weights: reading, adding adapters, combining. Knows no prompt, no engine, no Ray."""

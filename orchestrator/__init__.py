@@ -1,0 +1,19 @@
+"""Everything that runs: experts, engines, the scheduler, pipelines, reports, the command line."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from orchestrator.collegium import Collegium
+
+__all__ = ["Collegium", "__version__"]
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Collegium":
+        from orchestrator.collegium import Collegium
+
+        return Collegium
+    raise AttributeError(f"module 'orchestrator' has no attribute {name!r}")

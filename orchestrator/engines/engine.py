@@ -1,0 +1,64 @@
+"""The protocol that every engine keeps, and that one conformance suite tests.
+
+An engine is single-threaded: one thread calls it. It holds one expert's weights at a time, except where the
+machine can hold adapters side by side (`beside`). It streams from the first day: a caller that wants only whole
+completions joins the deltas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from orchestrator.experts.expert import Expert
+from orchestrator.schedule.request import Delta, Request
+
+Way = Literal["resident", "beside", "in_place", "wake", "start"]
+"""How an expert was reached, cheapest first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What reaching an expert took."""
+
+    expert: str
+    way: Way
+    seconds: float
+
+
+class Engine(Protocol):
+    capacity: int
+    """Requests worth holding at once: running ones plus a queue that keeps the batch full."""
+
+    def beside(self, expert: Expert) -> bool:
+        """True if `expert` can run in the same batch as the resident one, without a swap."""
+        ...
+
+    def load(self, expert: Expert) -> Load:
+        """Make `expert` answer from now on. Nothing may be running, unless it is `beside`.
+
+        Checks names, shapes and dtypes before touching live weights, and a canary after. Raises `ExpertError`
+        (nothing was changed) or `ExpertFailed` (the engine must be closed).
+        """
+        ...
+
+    def add(self, request: Request, expert: Expert) -> None:
+        """Admit a request for a loaded expert. A bad request (prompt too long, malformed schema) becomes a Delta
+        with `error` at the next step; it never raises and never disturbs the others."""
+        ...
+
+    def step(self) -> list[Delta]:
+        """Run one step; what it added. Returns at once with [] when nothing is unfinished."""
+        ...
+
+    def abort(self, key: str) -> None:
+        """Forget a request. Unknown and finished keys are ignored; no further delta comes for it."""
+        ...
+
+    def read_ahead(self, expert: Expert) -> None:
+        """Hint that `expert` comes next: bring its files into memory, off the engine's thread."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back. Idempotent."""
+        ...

@@ -1,0 +1,76 @@
+"""An expert: something that answers. A checkpoint, an adapter over a base, a recipe, or a remote model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """Where an expert's tensors come from: a checkpoint folder, plus a LoRA adapter folder if it has one."""
+
+    model: Path
+    adapter: Path | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A merge, by `linear` (sum of w_i * theta_i / sum w) or `task_arithmetic` (base + sum w_i * (theta_i - base))."""
+
+    method: str
+    sources: tuple[Weights, ...]
+    coefficients: tuple[float, ...]
+    base: Weights | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Remote:
+    """An OpenAI-compatible chat model at a URL. The key is read from the environment variable, never stored."""
+
+    url: str
+    model: str
+    api_key_env: str | None = None
+    concurrency: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Expert:
+    """A checked expert, ready for a worker. Exactly one of `weights`, `recipe`, `remote`, `script` is set.
+
+    `fingerprint` hashes the contents that decide its answers (weights, config, tokenizer, chat template), so
+    equal fingerprints mean equal answers wherever the files lie. Experts of equal `shape` (architecture, tensor
+    shapes, dtype, tokenizer) replace one another in place inside a running engine.
+    """
+
+    name: str
+    fingerprint: str
+    shape: str
+    weights: Weights | None = None
+    recipe: Recipe | None = None
+    remote: Remote | None = None
+    script: str | None = None
+    """Scripted engine only: the module path `package.module:function` that answers (for tests)."""
+    chat_template: str | None = None
+    """A Jinja chat template that replaces the tokenizer's own."""
+    context: int = 2048
+    """Longest prompt plus completion, in tokens."""
+    file_bytes: int = 0
+    """Bytes read from disk to load it."""
+
+    @property
+    def folder(self) -> Path:
+        """The checkpoint folder whose config and tokenizer it uses."""
+        source = self.weights or (self.recipe and (self.recipe.base or self.recipe.sources[0]))
+        if not source:
+            raise ValueError(f"expert {self.name!r} has no checkpoint")
+        return source.model
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every folder that must exist on the node where the expert runs."""
+        sources = (self.weights,) if self.weights else ()
+        if self.recipe:
+            sources = (*self.recipe.sources, *((self.recipe.base,) if self.recipe.base else ()))
+        folders = [path for source in sources for path in (source.model, source.adapter) if path]
+        return tuple(dict.fromkeys(folders))

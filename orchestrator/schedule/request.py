@@ -1,0 +1,95 @@
+"""What travels between a conversation and an engine: request, delta, completion, failure."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+Role = Literal["system", "user", "assistant", "tool"]
+Message = tuple[str, str]
+"""(role, content)."""
+FinishReason = Literal["stop", "length", "abort"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sampling:
+    """How to sample one completion. All of it is part of the ledger's key."""
+
+    max_tokens: int = 512
+    temperature: float = 0.0
+    top_p: float = 1.0
+    top_k: int = 0
+    stop: tuple[str, ...] = ()
+    logprobs: int | None = None
+    """None: no log-probabilities; n: the chosen token's and the n most likely alternatives'."""
+    structured: str | None = None
+    """Canonical JSON of {"json": schema} | {"choice": [...]} | {"regex": "..."}."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One completion asked of one expert. `key` identifies it in the scheduler, on workers and in the ledger."""
+
+    key: str
+    expert: str
+    messages: tuple[Message, ...]
+    sampling: Sampling
+    draw: int = 0
+    conversation: str | None = None
+    max_wait: float | None = None
+    """Seconds; an interactive request whose estimated wait passes it is refused. None: batch work."""
+    stream: bool = False
+
+    @property
+    def seed(self) -> int:
+        """Sampling seed, 31 bits: a function of the key, so that a repeated request draws the same tokens."""
+        return int(self.key[:8], 16) & 0x7FFFFFFF
+
+
+@dataclass(frozen=True, slots=True)
+class TokenLogprob:
+    token: str
+    logprob: float
+    top: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Delta:
+    """What one engine step added to one request. The last one carries `finish_reason` or `error`."""
+
+    key: str
+    text: str = ""
+    tokens: int = 0
+    logprobs: tuple[TokenLogprob, ...] = ()
+    prompt_tokens: int = 0
+    finish_reason: FinishReason | None = None
+    error: str | None = None
+    """The request failed in the engine, the engine goes on: what was wrong with it."""
+
+    @property
+    def last(self) -> bool:
+        return self.finish_reason is not None or self.error is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A finished reply, as the ledger keeps it."""
+
+    key: str
+    text: str
+    finish_reason: FinishReason
+    prompt_tokens: int
+    completion_tokens: int
+    logprobs: tuple[TokenLogprob, ...] = ()
+    seconds: float = 0.0
+    """From entering the engine to the last token."""
+    cached: bool = False
+    """True when it came from the ledger and nothing was generated."""
+
+
+def request_key(fingerprint: str, messages: tuple[Message, ...], sampling: Sampling, draw: int) -> str:
+    """SHA-256 (hex) of all that decides a completion. At temperature 0 the draw is always 0."""
+    body: list[Any] = [fingerprint, messages, asdict(sampling), 0 if sampling.temperature == 0 else draw]
+    return hashlib.sha256(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()

@@ -1,0 +1,1 @@
+"""Texts and scores in, rankings of experts out. Knows no engine and no prompt."""
