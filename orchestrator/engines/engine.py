@@ -1,8 +1,8 @@
 """The protocol that every engine keeps, and that one conformance suite tests.
 
 An engine is single-threaded: one thread calls it. It holds one expert's weights at a time, except where the
-machine can hold adapters side by side (`beside`). It streams from the first day: a caller that wants only whole
-completions joins the deltas.
+machine can hold adapters side by side (`beside`). It streams from the first day: a caller that wants only
+whole completions joins the deltas.
 """
 
 from __future__ import annotations
@@ -15,6 +15,17 @@ from orchestrator.schedule.request import Delta, Request
 
 Way = Literal["resident", "beside", "in_place", "wake", "start"]
 """How an expert was reached, cheapest first."""
+
+
+PROMPT_TOO_LONG = "prompt too long"
+"""How the `error` of a Delta begins when the prompt does not fit the expert's context."""
+
+
+class FreshProcess(Exception):
+    """Raised by `load` when this engine cannot reach the expert soundly: replace its process and load there.
+
+    A signal to the pool, not an error: nothing was changed.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,13 +49,13 @@ class Engine(Protocol):
         """Make `expert` answer from now on. Nothing may be running, unless it is `beside`.
 
         Checks names, shapes and dtypes before touching live weights, and a canary after. Raises `ExpertError`
-        (nothing was changed) or `ExpertFailed` (the engine must be closed).
+        or `FreshProcess` (nothing was changed) or `ExpertFailed` (the engine must be closed).
         """
         ...
 
     def add(self, request: Request, expert: Expert) -> None:
-        """Admit a request for a loaded expert. A bad request (prompt too long, malformed schema) becomes a Delta
-        with `error` at the next step; it never raises and never disturbs the others."""
+        """Admit a request for a loaded expert. A bad request (prompt too long, malformed schema) becomes a
+        Delta with `error` at the next step; it never raises and never disturbs the others."""
         ...
 
     def step(self) -> list[Delta]:
