@@ -1,0 +1,186 @@
+"""The pool: one scheduler, one ledger writer and the workers, on a thread of their own.
+
+Calls come in from any thread or event loop; each is answered from the ledger, joined to an identical request under
+way, or queued. A completion is handed on only once it is durable. A lost worker's requests go back to their queues;
+an expert that ends its worker twice in a row fails, and the others go on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import queue
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+
+from orchestrator.errors import Cancelled, RequestError
+from orchestrator.experts.expert import Expert
+from orchestrator.schedule.callers import Outcome, Ticket, hand_over
+from orchestrator.schedule.conversation import Conversation, current, entered
+from orchestrator.schedule.crew import Post
+from orchestrator.schedule.dispatch import Dispatch
+from orchestrator.schedule.ledger import Ledger
+from orchestrator.schedule.request import Completion, Delta, Message, Request, Sampling, request_key
+from orchestrator.schedule.scheduler import Policy
+from orchestrator.schedule.timeline import Timeline
+
+
+class Pool:
+    """Thread-safe. `close` it, or use it as a context manager."""
+
+    def __init__(
+        self,
+        posts: Sequence[Post],
+        ledger: Ledger,
+        *,
+        kind_of: Callable[[Expert], str],
+        queue_of: Callable[[Expert], str] = lambda expert: expert.fingerprint,
+        policy: Policy | None = None,
+    ) -> None:
+        """`kind_of` names the kind of worker an expert needs; `queue_of` the queue it waits in (one for all
+        experts that run side by side)."""
+        self.ledger = ledger
+        self._outside = Conversation("")
+        self._inbox: list[Ticket | Callable[[], None]] = []
+        self._inbox_lock = threading.Lock()
+        self._closing = False
+        self._loop = asyncio.new_event_loop()
+        self._dispatch = Dispatch(self._loop, posts, ledger, kind_of, queue_of, policy)
+        self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
+        self._thread.start()
+
+    @property
+    def timeline(self) -> Timeline:
+        return self._dispatch.timeline
+
+    # Faces to the outside, for any thread or loop -----------------------------------------------------------
+
+    def request(
+        self,
+        expert: Expert,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        stream: bool = False,
+        max_wait: float | None = None,
+    ) -> Request:
+        """A request with its draw, counted in the current conversation (outside one: in this pool)."""
+        conversation = current()
+        frozen = tuple(messages)
+        key, draw = request_key(expert.fingerprint, frozen, sampling, 0), 0
+        if sampling.temperature > 0 and (draw := (conversation or self._outside).next_draw(key)):
+            key = request_key(expert.fingerprint, frozen, sampling, draw)
+        name = conversation.id if conversation else None
+        return Request(key, expert.name, frozen, sampling, draw, name, max_wait, stream)
+
+    async def ask(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
+        """Completions in the order of `calls`; a call that failed yields its error. Cancelling withdraws them."""
+        tickets = [Ticket(request, expert) for request, expert in calls]
+        self._post(tickets)
+        try:
+            return list(await asyncio.gather(*(ticket.future for ticket in tickets), return_exceptions=True))
+        except asyncio.CancelledError:
+            self._post([lambda: self._dispatch.withdraw(tickets)])
+            raise
+
+    def ask_blocking(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
+        """As `ask`, from a thread. Raises `RequestError` on the pool's own thread, where it would wait for ever."""
+        self._refuse_own_thread()
+        tickets = [Ticket(request, expert, on_thread=True) for request, expert in calls]
+        self._post(tickets)
+        return [ticket.future.exception() or ticket.future.result() for ticket in tickets]
+
+    async def stream(self, request: Request, expert: Expert) -> AsyncIterator[Delta | Completion]:
+        """Deltas as the engine makes them, then the completion. From the ledger: the completion alone."""
+        arrived: asyncio.Queue[Delta | None] = asyncio.Queue()
+        ticket = Ticket(request, expert, arrived.put_nowait)
+        ticket.future.add_done_callback(lambda _: arrived.put_nowait(None))
+        self._post([ticket])
+        try:
+            while (delta := await arrived.get()) is not None:
+                yield delta
+            yield await ticket.future
+        finally:
+            if not ticket.future.done():
+                self._post([lambda: self._dispatch.withdraw([ticket])])
+
+    def stream_blocking(self, request: Request, expert: Expert) -> Iterator[Delta | Completion]:
+        """As `stream`, from a thread."""
+        self._refuse_own_thread()
+        arrived: queue.SimpleQueue[Delta | None] = queue.SimpleQueue()
+        ticket = Ticket(request, expert, arrived.put, on_thread=True)
+        ticket.future.add_done_callback(lambda _: arrived.put(None))
+        self._post([ticket])
+        try:
+            while (delta := arrived.get()) is not None:
+                yield delta
+            yield ticket.future.result()
+        finally:
+            if not ticket.future.done():
+                self._post([lambda: self._dispatch.withdraw([ticket])])
+
+    @contextlib.contextmanager
+    def conversation(self, id: str) -> Iterator[Conversation]:
+        """Calls made inside belong to one conversation: it has its own draws, and the scheduler knows that more
+        may come from it while it has nothing outstanding."""
+        conversation = Conversation(id)
+        self._post([lambda: self._dispatch.scheduler.open(id)])
+        try:
+            with entered(conversation):
+                yield conversation
+        finally:
+            self._post([lambda: self._dispatch.scheduler.close(id)])
+
+    def close(self) -> None:
+        """Stop the workers; whoever still waits gets `Cancelled`. Idempotent."""
+        if self._thread.is_alive() and not self._closing:
+            self._closing = True
+            self._loop.call_soon_threadsafe(self._end)
+        self._thread.join(60)
+
+    def __enter__(self) -> Pool:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    # The pool's own thread ----------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.call_soon(self._dispatch.start)
+        self._loop.run_forever()
+        self._loop.close()
+        self._refuse_inbox()
+
+    def _end(self) -> None:
+        async def leave() -> None:
+            await self._dispatch.end()
+            self._loop.stop()
+
+        self._leaving = self._loop.create_task(leave())
+
+    def _post(self, items: Iterable[Ticket | Callable[[], None]]) -> None:
+        with self._inbox_lock:
+            first = not self._inbox
+            self._inbox.extend(items)
+        if first:
+            try:
+                self._loop.call_soon_threadsafe(self._take_in)
+            except RuntimeError:  # closed
+                self._refuse_inbox()
+
+    def _take_in(self) -> None:
+        with self._inbox_lock:
+            items, self._inbox = self._inbox, []
+        self._dispatch.take_in(items)
+
+    def _refuse_inbox(self) -> None:
+        with self._inbox_lock:
+            items, self._inbox = self._inbox, []
+        closed = Cancelled("the pool is closed")
+        hand_over([(item, closed) for item in items if isinstance(item, Ticket)])
+
+    def _refuse_own_thread(self) -> None:
+        if threading.current_thread() is self._thread:
+            raise RequestError("a blocking call on the scheduler's own thread would never return: use the async one")
