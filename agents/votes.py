@@ -1,0 +1,157 @@
+"""Aggregators that count: k replies in, one answer out, with the tally that led to it.
+
+Answers come in canonical (see `agents.answers`): equal text is an equal answer. `None` abstains: it is
+counted, and never turned into a guess. Nothing here is random. Ties are broken by weight, then by the number
+of votes, then by the best confidence stated for the answer, then by the order of the agents;
+`Verdict.decided_by` says which it took.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+Step = Literal["weight", "count", "confidence", "order"]
+
+PROBABILITY_FLOOR = 0.01
+"""Probabilities are kept this far from 0 and 1: no single expert decides alone, and no vote is infinite."""
+DIGITS = 9
+"""Weights are summed and compared to so many decimals: 0.1 + 0.2 ties with 0.3, whoever votes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """All who gave one answer."""
+
+    answer: str
+    voters: tuple[int, ...]
+    """Places in the list of answers, ascending."""
+    weight: float
+    confidence: float | None
+    """The best that was stated for this answer."""
+
+    @property
+    def count(self) -> int:
+        return len(self.voters)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What a vote yields."""
+
+    answer: str | None
+    """None if all abstained."""
+    groups: tuple[Group, ...]
+    """Best first."""
+    abstentions: tuple[int, ...]
+    decided_by: Step | None
+    """What set the winner apart from the runner-up; None if there was at most one answer."""
+    share: float
+    """How much of the vote the winner has, 0..1: of the weight, or its posterior probability (log-odds)."""
+
+    @property
+    def tied(self) -> tuple[str, ...]:
+        """The answers of greatest weight, winner first: one, unless the vote itself was a tie."""
+        return tuple(g.answer for g in self.groups if g.weight == self.groups[0].weight)
+
+    @property
+    def shares(self) -> dict[str, float]:
+        """Each of `tied` with an equal share of 1: what drawing lots among them would score on average."""
+        return {answer: 1 / len(self.tied) for answer in self.tied}
+
+
+def majority(answers: Sequence[str | None], confidences: Sequence[float | None] | None = None) -> Verdict:
+    """One reply, one vote (plurality). `confidences` only break ties."""
+    return _verdict(answers, [1.0] * len(answers), confidences)
+
+
+def weighted(
+    answers: Sequence[str | None], weights: Sequence[float], confidences: Sequence[float | None] | None = None
+) -> Verdict:
+    """Each reply votes with its weight, finite and at least 0 (a stated confidence, an expert's accuracy)."""
+    for index, weight in enumerate(weights):
+        if not math.isfinite(weight) or weight < 0:
+            raise ValueError(f"weight {index} must be finite and at least 0, is {weight}")
+    return _verdict(answers, weights, confidences)
+
+
+def log_odds(
+    answers: Sequence[str | None],
+    probabilities: Sequence[float],
+    *,
+    options: int | None = None,
+    confidences: Sequence[float | None] | None = None,
+) -> Verdict:
+    """The most probable answer, if each reply is right with its probability, independently of the others.
+
+    A reply weighs log p/(1-p) + log(options - 1): with n options a wrong reply falls on each other one
+    equally, so that agreement counts for more the more ways there are to be wrong, and a reply below chance
+    counts against its answer (Nitzan and Paroush 1982; Li and others 2014, section 3, for several options).
+    `options` None: as many as there are different answers, at least two.
+    """
+    different = len({answer for answer in answers if answer is not None})
+    options = max(2, different) if options is None else options
+    if options < max(2, different):
+        raise ValueError(f"options must be at least 2 and the {different} different answers, is {options}")
+    weights = []
+    for index, probability in enumerate(probabilities):
+        if not 0 <= probability <= 1:
+            raise ValueError(f"probability {index} must be from 0 to 1, is {probability}")
+        p = min(max(probability, PROBABILITY_FLOOR), 1 - PROBABILITY_FLOOR)
+        weights.append(math.log(p / (1 - p)) + math.log(options - 1))
+    return _verdict(answers, weights, confidences, unseen=options - different)
+
+
+def _verdict(
+    answers: Sequence[str | None],
+    weights: Sequence[float],
+    confidences: Sequence[float | None] | None,
+    unseen: int | None = None,
+) -> Verdict:
+    """`unseen`: for log-odds, how many options nobody chose (each of weight 0 in the posterior)."""
+    confidences = [None] * len(answers) if confidences is None else confidences
+    if not len(answers) == len(weights) == len(confidences):
+        raise ValueError(f"{len(answers)} answers, {len(weights)} weights, {len(confidences)} confidences")
+    voters: dict[str, list[int]] = {}
+    for index, answer in enumerate(answers):
+        if answer is not None:
+            voters.setdefault(answer, []).append(index)
+    groups = [_group(answer, who, weights, confidences) for answer, who in voters.items()]
+    groups.sort(key=_rank)
+    abstentions = tuple(index for index, answer in enumerate(answers) if answer is None)
+    if not groups:
+        return Verdict(None, (), abstentions, None, 0.0)
+    step = _decided_by(groups[0], groups[1]) if len(groups) > 1 else None
+    share = _share(groups) if unseen is None else _posterior(groups, unseen)
+    return Verdict(groups[0].answer, tuple(groups), abstentions, step, share)
+
+
+def _group(answer: str, voters: Sequence[int], weights: Sequence[float], confidences: Sequence[float | None]) -> Group:
+    stated = [confidence for index in voters if (confidence := confidences[index]) is not None]
+    weight = round(math.fsum(weights[index] for index in voters), DIGITS)
+    return Group(answer, tuple(voters), weight, max(stated, default=None))
+
+
+def _rank(group: Group) -> tuple[float, int, float, int]:
+    """Sort key, best first: weight, count, best stated confidence (none stated is least), first agent."""
+    confidence = -math.inf if group.confidence is None else group.confidence
+    return -group.weight, -group.count, -confidence, group.voters[0]
+
+
+def _decided_by(winner: Group, second: Group) -> Step:
+    steps: tuple[Step, ...] = ("weight", "count", "confidence", "order")
+    return next(step for step, a, b in zip(steps, _rank(winner), _rank(second), strict=True) if a != b)
+
+
+def _share(groups: Sequence[Group]) -> float:
+    total = math.fsum(group.weight for group in groups)
+    return groups[0].weight / total if total > 0 else 1 / len(groups)
+
+
+def _posterior(groups: Sequence[Group], unseen: int) -> float:
+    """Probability of the first group's answer over all options; an option that nobody chose has weight 0."""
+    top = max(groups[0].weight, 0.0)
+    total = math.fsum(math.exp(group.weight - top) for group in groups) + unseen * math.exp(-top)
+    return math.exp(groups[0].weight - top) / total

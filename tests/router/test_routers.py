@@ -1,0 +1,152 @@
+"""What every router promises, and what each one adds."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from router import Features, Row, Table
+from router.routers import BestRouter, FittedRouter, KnnRouter, RandomRouter
+
+ROUTERS = [BestRouter, RandomRouter, KnnRouter]
+World = tuple[Table, Features]
+
+
+def top_accuracy(router: FittedRouter, world: World) -> float:
+    table, questions = world
+    first = router.score(questions).order()[:, 0]
+    return float(np.nanmean(table.correct[np.arange(len(first)), first]))
+
+
+@pytest.mark.parametrize("kind", ROUTERS)
+class TestEveryRouter:
+    def test_ranks_all_experts_of_each_question_best_first(self, kind: type, fitted: World, unseen: World) -> None:
+        router = kind.fit(*fitted)
+        scores = router.score(unseen[1])
+        ranked = router.rank(unseen[1])
+        assert len(ranked) == len(unseen[1])
+        assert scores.values.shape == scores.probabilities.shape == (len(ranked), 4)
+        assert scores.values.dtype == scores.probabilities.dtype == np.float32
+        assert ((scores.probabilities >= 0) & (scores.probabilities <= 1)).all()
+        for ranking in ranked:
+            assert sorted(ranking.experts) == sorted(fitted[0].experts)
+            assert [e.score for e in ranking.entries] == sorted((e.score for e in ranking.entries), reverse=True)
+            assert ranking.top(2) == ranking.experts[:2]
+            assert ranking.entries[0].terms
+            assert ranking.entries[0].note is None
+
+    def test_saved_router_ranks_alike(self, kind: type, fitted: World, unseen: World, tmp_path: Path) -> None:
+        router = kind.fit(*fitted)
+        router.save(tmp_path / "router")
+        assert FittedRouter.load(tmp_path / "router").rank(unseen[1]) == router.rank(unseen[1])
+        assert sorted(path.name for path in (tmp_path / "router").iterdir()) == ["router.json", "router.safetensors"]
+
+    def test_question_by_question_equals_all_at_once(self, kind: type, fitted: World, unseen: World) -> None:
+        router = kind.fit(*fitted)
+        together = router.score(unseen[1]).values[:5]
+        apart = np.concatenate([router.score(unseen[1].take([index])).values for index in range(5)])
+        np.testing.assert_allclose(apart, together, rtol=1e-4, atol=1e-6)
+
+    def test_repeats_are_never_fitted(self, kind: type, fitted: World, unseen: World) -> None:
+        table, questions = fitted
+        wrong = [
+            Row(f"r{row.id}", row.question, dict.fromkeys(row.correct, 1.0), extra={"repeat": True})
+            for row in table.rows
+        ]
+        doubled = Table.from_rows([*table.rows, *wrong])
+        twice = questions.take([*range(len(questions)), *range(len(questions))])
+        np.testing.assert_array_equal(
+            kind.fit(doubled, twice).score(unseen[1]).values, kind.fit(table, questions).score(unseen[1]).values
+        )
+
+    def test_new_expert_is_ranked_by_the_prior_and_said_so(self, kind: type, fitted: World, unseen: World) -> None:
+        table, questions = fitted
+        router = kind.fit(table.add_experts(["newcomer"]), questions)
+        mean = float(np.mean(table.correct))
+        for ranking in router.rank(unseen[1].take(range(20))):
+            notes = {entry.expert: entry.note for entry in ranking.entries if entry.note}
+            assert list(notes) == ["newcomer"]
+            assert "no profile" in notes["newcomer"]
+            assert ranking.probability("newcomer") == pytest.approx(mean, abs=0.02)
+
+    def test_missing_scores_are_not_wrong_answers(self, kind: type, fitted: World, unseen: World) -> None:
+        table, questions = fitted
+        sparse = Table.from_rows(
+            [
+                Row(row.id, row.question, {n: s for n, s in row.correct.items() if n != "amateur" or i % 3 == 0})
+                for i, row in enumerate(table.rows)
+            ],
+            table.experts,
+        )
+        probability = kind.fit(sparse, questions).score(unseen[1]).probabilities[:, 3].mean()
+        assert probability == pytest.approx(0.4, abs=0.1)
+
+    def test_embeddings_of_another_number_are_refused(self, kind: type, fitted: World) -> None:
+        with pytest.raises(ValueError, match="10 embedded questions for a table of 300 rows"):
+            kind.fit(fitted[0], fitted[1].take(range(10)))
+
+
+def test_knn_finds_the_specialists(fitted: World, unseen: World) -> None:
+    best = top_accuracy(BestRouter.fit(*fitted), unseen)
+    assert best < 0.5
+    assert top_accuracy(KnnRouter.fit(*fitted), unseen) > 0.85
+
+
+def test_knn_names_its_neighbours(fitted: World) -> None:
+    table, questions = fitted
+    ranking = KnnRouter.fit(table, questions).rank(questions.take([17]))[0]
+    assert ranking.evidence[0].label == table.ids[17]
+    assert ranking.evidence[0].weight == pytest.approx(1, abs=1e-5)
+    assert [e.weight for e in ranking.evidence] == sorted((e.weight for e in ranking.evidence), reverse=True)
+
+
+def test_knn_shrinks_towards_the_mean(fitted: World, unseen: World) -> None:
+    loose = KnnRouter.fit(*fitted, neighbours=5, shrinkage=0.0).score(unseen[1])
+    tight = KnnRouter.fit(*fitted, neighbours=5, shrinkage=1e6).score(unseen[1])
+    np.testing.assert_allclose(tight.values, np.broadcast_to(tight.terms["mean"], tight.values.shape), atol=1e-4)
+    np.testing.assert_allclose(loose.values, loose.terms["neighbours"], atol=1e-6)
+
+
+@pytest.mark.parametrize("bad", [{"neighbours": 0}, {"temperature": 0.0}, {"shrinkage": -1.0}])
+def test_knn_refuses_senseless_settings(fitted: World, bad: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="kNN needs"):
+        KnnRouter.fit(*fitted, **bad)
+
+
+def test_random_depends_on_seed_and_question_alone(fitted: World, unseen: World) -> None:
+    first, again, other = (RandomRouter.fit(*fitted, seed=seed).score(unseen[1]).values for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert (first != other).any()
+    assert abs(np.bincount(first.argmax(1), minlength=4) - 100).max() < 40
+
+
+def test_a_folder_that_holds_no_router_is_refused(fitted: World, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"router\.json"):
+        FittedRouter.load(tmp_path)
+    router = KnnRouter.fit(*fitted)
+    router.save(tmp_path)
+    with pytest.raises(ValueError, match="holds a KnnRouter, not a BestRouter"):
+        BestRouter.load(tmp_path)
+    path = tmp_path / "router.json"
+    good = json.loads(path.read_text())
+    for change in ({"format": 99}, {"router": {"kind": "os.system", "fields": {}}}, {"router": {"kind": "KnnRouter"}}):
+        path.write_text(json.dumps(good | change))
+        with pytest.raises(ValueError, match=r"router\.json: not a saved router"):
+            FittedRouter.load(tmp_path)
+    path.write_text(json.dumps(good))
+    arrays = load_file(tmp_path / "router.safetensors")
+    save_file(arrays | {"prior.mean": arrays["prior.mean"][:2]}, tmp_path / "router.safetensors")
+    with pytest.raises(ValueError, match="prior"):
+        FittedRouter.load(tmp_path)
+
+
+def test_ranking_refuses_k_below_one(fitted: World) -> None:
+    ranking = BestRouter.fit(*fitted).rank(fitted[1].take([0]))[0]
+    with pytest.raises(ValueError, match="at least 1"):
+        ranking.top(0)
+    with pytest.raises(KeyError):
+        ranking.probability("nobody")
