@@ -1,0 +1,42 @@
+# Two commands on a fresh machine (Python 3.11+, make): `make demo`, `make test`. Both set everything up first.
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+READY := $(VENV)/.ready
+export HF_HUB_OFFLINE ?= 1
+
+.PHONY: setup demo test soak bench gpu check serve clean
+
+setup: $(READY)
+
+$(READY): orchestrator/install.py orchestrator/locks/cpu.txt orchestrator/locks/cuda.txt pyproject.toml
+	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
+	@$(RUN) orchestrator/install.py
+	@$(RUN) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+demo: setup
+	@$(VENV)/bin/collegium demo
+
+test: setup
+	@$(RUN) -m pytest
+
+soak: setup
+	@$(RUN) -m pytest -m soak
+
+bench: setup
+	@$(RUN) -m benchmarks
+
+gpu: setup
+	@$(RUN) benchmarks/gpu.py
+
+check: setup
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@$(VENV)/bin/mypy
+
+serve: setup
+	@$(VENV)/bin/collegium serve
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -1,0 +1,262 @@
+"""The configuration: one YAML file -> frozen pydantic models. Every key is documented here and nowhere else.
+
+Hostile files are refused early: at most 1 MiB, no YAML aliases, no duplicate keys, no unknown keys (the error names
+file, key path and the nearest valid name). Secrets never stand in it; it names environment variables.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from orchestrator.errors import ConfigError
+
+MOST_BYTES = 2**20
+EngineName = Literal["auto", "vllm", "transformers", "scripted"]
+
+
+class Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceConfig(Strict):
+    """One source of a recipe."""
+
+    model: str = Field(description="Checkpoint folder, or demo/NAME.")
+    adapter: str | None = Field(default=None, description="LoRA adapter folder over it.")
+    weight: float = Field(description="Its coefficient.")
+
+
+class RecipeConfig(Strict):
+    """A merge, done on the way into the engine; nothing is written to disk."""
+
+    method: Literal["linear", "task_arithmetic"] = Field(default="linear")
+    base: str | None = Field(default=None, description="Checkpoint folder of the base; task_arithmetic needs it.")
+    sources: list[SourceConfig] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _base_where_needed(self) -> RecipeConfig:
+        if self.method == "task_arithmetic" and self.base is None:
+            raise ValueError("task_arithmetic needs a base")
+        if self.method == "linear" and sum(source.weight for source in self.sources) == 0:
+            raise ValueError("the weights of a linear merge sum to zero")
+        return self
+
+
+class ExpertConfig(Strict):
+    """One expert: a checkpoint (`model`), an adapter over it (`adapter`), a `recipe`, a remote model (`url`), or a
+    `script`."""
+
+    model: str | None = Field(default=None, description="Checkpoint folder, or demo/NAME; with `url`: the name there.")
+    adapter: str | None = Field(default=None, description="LoRA adapter folder (peft layout) over `model`.")
+    recipe: RecipeConfig | None = Field(default=None, description="A merge of checkpoints and adapters.")
+    url: str | None = Field(default=None, description="Base URL of an OpenAI-compatible server, ending in /v1.")
+    api_key_env: str | None = Field(default=None, description="Environment variable that holds the URL's key.")
+    concurrency: int = Field(default=8, ge=1, le=1024, description="Requests in flight at the URL.")
+    script: str | None = Field(default=None, description="module:function that answers; scripted engine only.")
+    chat_template: str | None = Field(default=None, description="File with a Jinja template to use instead.")
+    context: int | None = Field(default=None, ge=16, description="Longest prompt plus reply, tokens; default: 2048.")
+    skills: list[str] = Field(default_factory=list, description="What it is said to be good at; shown, not trusted.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ExpertConfig:
+        kinds = [name for name in ("recipe", "url", "script") if getattr(self, name)]
+        if self.model and not self.url:
+            kinds.append("model")
+        if len(kinds) != 1:
+            raise ValueError(f"an expert has exactly one of model, recipe, url, script; this one has {kinds or 'none'}")
+        if self.adapter and "model" not in kinds:
+            raise ValueError("an adapter needs a model under it")
+        if self.url and not self.model:
+            raise ValueError("a url needs the model's name there: set model")
+        return self
+
+
+class WorkersConfig(Strict):
+    """The workers and their devices."""
+
+    count: int = Field(default=1, ge=1, le=1024, description="Number of workers, one engine each.")
+    engine: EngineName = Field(default="auto", description="auto: vLLM where it is installed, else transformers.")
+    cpus: float | None = Field(default=None, gt=0, description="CPU cores a worker; default: an equal share.")
+    gpus: float | None = Field(default=None, ge=0, description="GPUs a worker, fractions allowed; default: 1 if any.")
+    resources: dict[str, float] = Field(default_factory=dict, description="Further Ray resources a worker needs.")
+    tensor_parallel: int = Field(default=1, ge=1, description="GPUs over which vLLM splits one model.")
+    address: str | None = Field(default=None, description="Ray cluster to join; default: a local one, on demand.")
+    batch: int | None = Field(default=None, ge=1, description="Requests generated at once; default: the engine's.")
+    kv_gib: float | None = Field(default=None, gt=0, description="Memory for the KV cache of one engine, GiB.")
+    in_process: bool = Field(default=False, description="No Ray: one worker on a thread of this process.")
+
+
+class Config(Strict):
+    """A configuration. Relative paths are relative to its file."""
+
+    zoo: str | None = Field(default=None, description="Another YAML whose `experts` are added; demo: the demo zoo.")
+    experts: dict[str, ExpertConfig] = Field(default_factory=dict, description="The zoo: name -> expert.")
+    workers: WorkersConfig = Field(default_factory=WorkersConfig)
+    state: str = Field(default="~/.local/state/collegium", description="Folder of the ledger; shared by all runs.")
+    runs: str = Field(default="runs", description="Folder in which run folders are made.")
+    embedding: str = Field(default="all-MiniLM-L6-v2", description="sentence-transformers model of the routers.")
+    seed: int = Field(default=0, ge=0, description="Of task questions, sampling and bootstrap.")
+
+    @model_validator(mode="after")
+    def _names(self) -> Config:
+        for name in self.experts:
+            if not name or len(name) > 128 or not all(c.isalnum() or c in "-_./:" for c in name):
+                raise ValueError(f"experts.{name}: a name has letters, digits and - _ . / : only, at most 128")
+        return self
+
+
+def read(path: Path, overrides: Iterable[str] = ()) -> Config:
+    """Read a YAML file; `overrides` are dotted, `workers.count=2`. Raises `ConfigError`."""
+    data = read_yaml(path)
+    for override in overrides:
+        _override(data, override)
+    return validate(data, path)
+
+
+def validate(data: Mapping[str, Any], path: Path) -> Config:
+    """Check `data`, read from `path`; the zoo it names is read too, and paths become absolute."""
+    config = _checked(Config, data, path)
+    experts = {name: _rooted(expert, path.parent) for name, expert in config.experts.items()}
+    if config.zoo:
+        zoo_path = demo_zoo() if config.zoo == "demo" else path.parent / config.zoo
+        zoo = _checked(Config, read_yaml(zoo_path), zoo_path)
+        both = sorted(set(experts) & set(zoo.experts))
+        if both:
+            raise ConfigError(f"{path}: experts.{both[0]}: also in the zoo {zoo_path}")
+        experts = {name: _rooted(expert, zoo_path.parent) for name, expert in zoo.experts.items()} | experts
+    if not experts:
+        raise ConfigError(f"{path}: no experts: add `experts:` or `zoo:`")
+    return config.model_copy(update={"experts": experts, "zoo": None})
+
+
+def demo_zoo() -> Path:
+    """The demo zoo's file."""
+    return Path(__file__).parent / "experts" / "demo_zoo" / "v1" / "zoo.yaml"
+
+
+def read_yaml(path: Path) -> dict[str, Any]:
+    """A YAML mapping from a bounded file. Raises `ConfigError`."""
+    try:
+        if path.stat().st_size > MOST_BYTES:
+            raise ConfigError(f"{path}: larger than {MOST_BYTES} bytes")
+        data = yaml.load(path.read_text("utf-8"), Loader=_StrictLoader)
+    except OSError as error:
+        raise ConfigError(f"{path}: {error.strerror or error}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not valid YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(data, dict):
+        raise ConfigError(f"{path}: a mapping was expected, not {type(data).__name__}")
+    return data
+
+
+class _StrictLoader(yaml.SafeLoader):  # type: ignore[misc]  # PyYAML has no types
+    """Safe, and without aliases (which can grow without bound) or duplicate keys (of which one would vanish)."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            event = self.peek_event()
+            raise yaml.constructor.ConstructorError(None, None, "aliases are not allowed", event.start_mark)
+        return super().compose_node(parent, index)
+
+    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+        seen = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if not isinstance(key, str):
+                raise yaml.constructor.ConstructorError(None, None, f"key {key!r} is not a string", key_node.start_mark)
+            if key in seen:
+                raise yaml.constructor.ConstructorError(None, None, f"duplicate key {key!r}", key_node.start_mark)
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def _override(data: dict[str, Any], override: str) -> None:
+    path, equals, value = override.partition("=")
+    if not equals:
+        raise ConfigError(f"override {override!r}: KEY=VALUE was expected, as in workers.count=2")
+    *parents, last = path.split(".")
+    for parent in parents:
+        inner = data.setdefault(parent, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"override {override!r}: {parent} has no keys below it")
+        data = inner
+    try:
+        data[last] = yaml.load(value, Loader=_StrictLoader)
+    except yaml.YAMLError as error:
+        raise ConfigError(f"override {override!r}: not valid YAML") from error
+
+
+def _checked(model: type[Config], data: Mapping[str, Any], path: Path) -> Config:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise ConfigError(f"{path}: {explain(error, model)}") from error
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """All that is wrong, on one line: key path, what was wrong, and for an unknown key the nearest valid one."""
+    told = []
+    for problem in error.errors():
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            near = difflib.get_close_matches(str(problem["loc"][-1]), _fields(model, problem["loc"][:-1]), 1, 0.4)
+            told.append(f"{where}: unknown key" + (f"; did you mean {near[0]!r}?" if near else ""))
+        else:
+            given = "" if problem["type"] in ("missing", "value_error") else f" (got {problem['input']!r:.60})"
+            told.append(f"{where + ': ' if where else ''}{problem['msg'].removeprefix('Value error, ')}{given}")
+    return "; ".join(told)
+
+
+def _fields(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
+    """Names of the keys that are valid at `path` below `model`."""
+    for part in path:
+        field = model.model_fields.get(str(part))
+        if field is None:
+            continue  # an index, or a key of a mapping such as an expert's name
+        found = _model_in(field.annotation)
+        if found is None:
+            return []
+        model = found
+    return list(model.model_fields)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    for inner in getattr(annotation, "__args__", ()):
+        if found := _model_in(inner):
+            return found
+    return None
+
+
+def _rooted(expert: ExpertConfig, folder: Path) -> ExpertConfig:
+    """The expert with its paths made absolute. demo/NAME and a remote model's name stay."""
+
+    def root(path: str | None) -> str | None:
+        if path is None or path.startswith("demo/"):
+            return path
+        absolute = folder / Path(path).expanduser()
+        return os.path.normpath(absolute.absolute())
+
+    recipe = expert.recipe
+    if recipe:
+        sources = [
+            source.model_copy(update={"model": root(source.model), "adapter": root(source.adapter)})
+            for source in recipe.sources
+        ]
+        recipe = recipe.model_copy(update={"base": root(recipe.base), "sources": sources})
+    return expert.model_copy(
+        update={
+            "model": expert.model if expert.url else root(expert.model),
+            "adapter": root(expert.adapter),
+            "recipe": recipe,
+            "chat_template": root(expert.chat_template),
+        }
+    )

@@ -1,0 +1,72 @@
+"""What the scheduler learns while it runs: costs of the ways to an expert, seconds a request, patience."""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+from typing import Literal
+
+Way = Literal["swap", "wake", "start"]
+"""From the worker's shape to the same; to one it has held before; to one it has never held."""
+
+
+class Costs:
+    """Seconds that each way to an expert takes: the median of its last seven measurements.
+
+    A way that is not yet measured for a shape is guessed from other shapes, then from the defaults.
+    """
+
+    def __init__(self, *, swap: float, start: float) -> None:
+        self._defaults: dict[Way, float] = {"swap": swap, "wake": swap, "start": start}
+        self._seen: dict[tuple[Way, str | None], deque[float]] = {}
+        self._medians: dict[tuple[Way, str | None], float] = {}
+
+    def of(self, way: Way, shape: str) -> float:
+        found = self._medians.get((way, shape))
+        if found is None:
+            found = self._medians.get((way, None), self._defaults[way])
+        return found
+
+    def learn(self, way: Way, shape: str, seconds: float) -> None:
+        for key in ((way, shape), (way, None)):
+            seen = self._seen.setdefault(key, deque(maxlen=7))
+            seen.append(seconds)
+            self._medians[key] = median(seen)
+
+
+class Rate:
+    """Seconds of a full worker that one request takes; forgets slowly (half every few hundred requests)."""
+
+    __slots__ = ("_requests", "_seconds")
+
+    def __init__(self) -> None:
+        self._seconds = 0.0
+        self._requests = 0.0
+
+    def learn(self, seconds: float, requests: int) -> None:
+        self._seconds += seconds
+        self._requests += requests
+        if self._requests > 512:
+            self._seconds /= 2
+            self._requests /= 2
+
+    def value(self, otherwise: float) -> float:
+        return self._seconds / self._requests if self._requests else otherwise
+
+
+class Patience:
+    """How much of one swap's cost to wait: all of it at first, half as much each time that was in vain.
+
+    It never falls below a sixteenth: a wait that short is still tried, so that patience can be learnt anew.
+    """
+
+    __slots__ = ("share",)
+
+    def __init__(self) -> None:
+        self.share = 1.0
+
+    def rewarded(self) -> None:
+        self.share = min(1.0, self.share * 2)
+
+    def in_vain(self) -> None:
+        self.share = max(1 / 16, self.share / 2)
