@@ -39,7 +39,7 @@ class Interval(Record):
 
 
 class Cost(Record):
-    """What a method asked of the engines. `calls` counts all replies, `cached_calls` those from the ledger."""
+    """What a method asked of the engines: `calls` are all replies, `cached_calls` those from the ledger."""
 
     calls: int = Field(default=0, ge=0)
     cached_calls: int = Field(default=0, ge=0)
@@ -143,7 +143,7 @@ class Sample(Record):
 
 
 class RunReport(Record):
-    """Everything that the report of one run shows. Only the first seven are always there."""
+    """Everything that the report of one run shows. `methods` may be empty; their names differ."""
 
     title: str
     command: str
@@ -165,3 +165,11 @@ class RunReport(Record):
     manifest: dict[str, str] = {}
     """Versions, fingerprints, revision: whatever one needs to repeat the run."""
     warnings: Sequence[str] = ()
+
+    @model_validator(mode="after")
+    def _distinct(self) -> RunReport:
+        names = [result.method for result in self.methods]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"methods: more than one is named {', '.join(map(repr, twice))}")
+        return self

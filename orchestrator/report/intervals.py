@@ -32,7 +32,7 @@ def paired_difference(
     resamples: int = 10_000,
     seed: int = 0,
 ) -> Interval:
-    """Mean of scores - baseline over the same questions in the same order, with its paired bootstrap interval.
+    """Mean of scores - baseline over the same questions, in one order, with its paired bootstrap interval.
 
     Questions are drawn with replacement, each with both its scores, and the percentiles of the mean are taken
     (Efron & Tibshirani 1993, chapter 13). Scores are 0..1, one a question. Raises ValueError for different or
@@ -40,14 +40,12 @@ def paired_difference(
     """
     import numpy as np
 
-    if len(scores) != len(baseline) or not scores:
-        raise ValueError(
-            f"paired scores must be equally many and at least one: {len(scores)} and {len(baseline)}"
-        )
+    if len(scores) != len(baseline) or len(scores) == 0:
+        raise ValueError(f"paired scores must be equally many and at least one: {len(scores)} and {len(baseline)}")
     differences = np.asarray(scores, dtype=float) - np.asarray(baseline, dtype=float)
     n = len(differences)
-    # A resample's mean depends only on how often each distinct difference is drawn; right-or-wrong scores have
-    # three, so the draw is multinomial and needs no n x resamples matrix.
+    # A resample's mean depends only on how often each distinct difference is drawn; right-or-wrong scores
+    # have three, so the draw is multinomial and needs no n x resamples matrix.
     values, counts = np.unique(differences, return_counts=True)
     drawn = np.random.default_rng(seed).multinomial(n, counts / n, size=resamples)
     tail = (1 - confidence) / 2

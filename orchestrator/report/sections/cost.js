@@ -1,0 +1,59 @@
+"use strict";
+Collegium.sections.cost = (part, data) => {
+  const holder = part("cost");
+  if (!holder) return;
+  const { percent, interval, count, short, plot } = Collegium;
+  const rows = d3.sort(data, (row) => row.tokens, (row) => -row.value);
+  const frontier = rows.filter((row, i) => rows.slice(0, i).every((cheaper) => cheaper.value < row.value));
+  const efficient = new Set(frontier);
+  const [least, most] = d3.extent(rows, (row) => row.tokens);
+  const log = most > 12 * least;
+  const top = Math.min(1, 0.05 + d3.max(rows, (row) => row.high));
+  const describe = (row) => `${row.method}\n${percent(row.value)}, 95% interval ${interval(row)}\n${count(row.tokens)} tokens a question`;
+
+  Collegium.chart(holder, (width) => {
+    const height = Math.min(360, Math.max(260, width * 0.42));
+    const domain = log ? [least / 1.4, most * 1.4] : [0, most * 1.08];
+    const x = (log ? d3.scaleLog() : d3.scaleLinear()).domain(domain).range([44, width - 20]);
+    const y = d3.scaleLinear().domain([0, top]).range([height - 42, 26]);
+    const left = (row) => x(row.tokens) > width / 2;
+    const colour = (row) => (efficient.has(row) ? "var(--accent)" : "var(--ink)");
+
+    // Labels of neighbouring dots are pushed down until they stand 14 px apart.
+    const placed = [];
+    const labels = d3.sort(rows, (row) => -row.value).map((row) => {
+      const near = placed.filter((other) => other.left === left(row) && Math.abs(other.x - x(row.tokens)) < 150);
+      const level = Math.max(y(row.value), ...near.map((other) => other.y + 14));
+      placed.push({ left: left(row), x: x(row.tokens), y: level });
+      return Plot.text([row], {
+        x: "tokens",
+        y: "value",
+        text: () => short(row.method, 22),
+        dx: left(row) ? -9 : 9,
+        dy: level - y(row.value),
+        textAnchor: left(row) ? "end" : "start",
+        fill: colour(row),
+        stroke: "var(--paper)",
+        strokeWidth: 4,
+      });
+    });
+    return plot({
+      width,
+      height,
+      marginLeft: 44,
+      marginRight: 20,
+      marginBottom: 42,
+      marginTop: 26,
+      x: { type: log ? "log" : "linear", domain, label: `tokens a question${log ? ", logarithmic" : ""}`, labelAnchor: "center", labelArrow: "none", tickSize: 0, ticks: width < 500 ? 4 : 8, tickFormat: "~s" },
+      y: { domain: [0, top], tickFormat: (tick) => `${Math.round(100 * tick)}`, label: "percent right", labelArrow: "none", tickSize: 0, ticks: 5 },
+      marks: [
+        Plot.gridY({ ticks: 5, stroke: "var(--rule)", strokeOpacity: 1 }),
+        Plot.line(frontier, { x: "tokens", y: "value", curve: "step-after", stroke: "var(--accent)", strokeOpacity: 0.45, strokeWidth: 1.5 }),
+        Plot.ruleX(rows, { x: "tokens", y1: "low", y2: "high", stroke: colour, strokeOpacity: 0.45, strokeWidth: 2 }),
+        Plot.dot(rows, { x: "tokens", y: "value", fill: (row) => (efficient.has(row) ? "var(--accent)" : "var(--paper)"), stroke: colour, r: 4.5 }),
+        ...labels,
+        Plot.tip(rows, Plot.pointer({ x: "tokens", y: "value", title: describe, maxRadius: 50 })),
+      ],
+    });
+  });
+};
