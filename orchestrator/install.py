@@ -55,7 +55,7 @@ def install_lock(stack: str) -> bool:
     lines = [line.strip() for line in (LOCKS / f"{stack}.txt").read_text().splitlines() if line.strip()]
     torch = [line for line in lines if line.startswith("torch==")]
     rest = [line for line in lines if line not in torch]
-    return install_torch(torch[0], stack) and pip("--no-deps", *rest) and pip_check()
+    return install_torch(torch[0], stack) and pip("--no-deps", *rest) and imports()
 
 
 def install_torch(requirement: str, stack: str) -> bool:
@@ -81,11 +81,11 @@ def pip(*arguments: str) -> bool:
         return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode == 0
 
 
-def pip_check() -> bool:
-    """vLLM and torch really import here: a lock made for another processor would not."""
-    test = "import torch, transformers, importlib.metadata as m; print(m.metadata)"
+def imports() -> bool:
+    """torch, transformers and vLLM really import here: packages made for another processor would not."""
     with LOG.open("a") as log:
-        return subprocess.run([sys.executable, "-c", test], stdout=log, stderr=log, check=False).returncode == 0
+        command = [sys.executable, "-c", "import torch, transformers, vllm"]
+        return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode == 0
 
 
 if __name__ == "__main__":

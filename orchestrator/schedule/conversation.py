@@ -9,17 +9,19 @@ from contextvars import ContextVar
 
 
 class Conversation:
-    """One run of a discussion on one question. `id` names question and seed; it is the same in a repeated run."""
+    """One run of a discussion on one question. Question id and seed are the same in a repeated run, so its draws
+    are found in the ledger; another seed draws anew."""
 
-    def __init__(self, id: str) -> None:
+    def __init__(self, id: str, seed: int = 0) -> None:
         self.id = id
+        self.seed = seed
         self._draws: Counter[str] = Counter()
 
-    def next_draw(self, base_key: str) -> int:
-        """How often this (expert, messages, sampling) occurred here before: so samples of one request differ, and
-        a second method that repeats the first one's calls finds its completions in the ledger."""
-        draw = self._draws[base_key]
-        self._draws[base_key] += 1
+    def next_draw(self, request: str) -> int:
+        """How often this (expert, messages, sampling), given as its key, occurred here before. So samples of one
+        request differ, and a second method that repeats the first one's calls meets its completions."""
+        draw = self._draws[request]
+        self._draws[request] += 1
         return draw
 
 

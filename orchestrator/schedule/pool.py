@@ -65,13 +65,12 @@ class Pool:
         max_wait: float | None = None,
     ) -> Request:
         """A request with its draw, counted in the current conversation (outside one: in this pool)."""
-        conversation = current()
+        conversation = current() or self._outside
         frozen = tuple(messages)
-        key, draw = request_key(expert.fingerprint, frozen, sampling, 0), 0
-        if sampling.temperature > 0 and (draw := (conversation or self._outside).next_draw(key)):
-            key = request_key(expert.fingerprint, frozen, sampling, draw)
-        name = conversation.id if conversation else None
-        return Request(key, expert.name, frozen, sampling, draw, name, max_wait, stream)
+        key, draw = request_key(expert.fingerprint, frozen, sampling, seed=conversation.seed), 0
+        if sampling.temperature > 0 and (draw := conversation.next_draw(key)):
+            key = request_key(expert.fingerprint, frozen, sampling, draw, conversation.seed)
+        return Request(key, expert.name, frozen, sampling, draw, conversation.id or None, max_wait, stream)
 
     async def ask(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
         """Completions in the order of `calls`; a call that failed yields its error. Cancelling withdraws them."""
@@ -120,10 +119,12 @@ class Pool:
                 self._post([lambda: self._dispatch.withdraw([ticket])])
 
     @contextlib.contextmanager
-    def conversation(self, id: str) -> Iterator[Conversation]:
+    def conversation(self, question: str, seed: int = 0) -> Iterator[Conversation]:
         """Calls made inside belong to one conversation: it has its own draws, and the scheduler knows that more
-        may come from it while it has nothing outstanding."""
-        conversation = Conversation(id)
+        may come from it while it has nothing outstanding. `question` names it (with the method, where several
+        run at once)."""
+        conversation = Conversation(question, seed)
+        id = conversation.id
         self._post([lambda: self._dispatch.scheduler.open(id)])
         try:
             with entered(conversation):

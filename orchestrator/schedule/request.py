@@ -89,7 +89,10 @@ class Completion:
     """True when it came from the ledger and nothing was generated."""
 
 
-def request_key(fingerprint: str, messages: tuple[Message, ...], sampling: Sampling, draw: int) -> str:
-    """SHA-256 (hex) of all that decides a completion. At temperature 0 the draw is always 0."""
-    body: list[Any] = [fingerprint, messages, asdict(sampling), 0 if sampling.temperature == 0 else draw]
+def request_key(
+    fingerprint: str, messages: tuple[Message, ...], sampling: Sampling, draw: int = 0, seed: int = 0
+) -> str:
+    """SHA-256 (hex) of all that decides a completion. At temperature 0 draw and seed do not count."""
+    drawn = [0, 0] if sampling.temperature == 0 else [seed, draw]
+    body: list[Any] = [fingerprint, messages, asdict(sampling), drawn]
     return hashlib.sha256(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()

@@ -54,6 +54,7 @@ class Worker:
         self._emit = emit
         self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
         self._running: dict[str, _Running] = {}
+        self._loaded: set[str] = set()
         self._busy = 0.0
         self._tokens = 0
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
@@ -94,8 +95,7 @@ class Worker:
         match order:
             case Add(requests):
                 for request, expert in requests:
-                    self._running[request.key] = _Running(request, time.perf_counter())
-                    engine.add(request, expert)
+                    self._add(engine, request, expert)
             case Abort(keys):
                 for key in keys:
                     if self._running.pop(key, None):
@@ -106,9 +106,24 @@ class Worker:
                 return self._switch(engine, expert)
         return True
 
+    def _add(self, engine: Engine, request: Request, expert: Expert) -> None:
+        if expert.fingerprint not in self._loaded:
+            try:
+                if not engine.beside(expert):
+                    return  # its load failed, and the pool has heard so
+                engine.load(expert)
+            except ExpertError as error:
+                self._emit([Stepped((), (), (Failed(request.key, str(error)),), 0.0, 0)])
+                return
+            self._loaded.add(expert.fingerprint)
+        self._running[request.key] = _Running(request, time.perf_counter())
+        engine.add(request, expert)
+
     def _switch(self, engine: Engine, expert: Expert) -> bool:
         try:
-            self._emit([Loaded(engine.load(expert))])
+            load = engine.load(expert)
+            self._loaded = {expert.fingerprint}
+            self._emit([Loaded(load)])
         except FreshProcess as wish:
             self._emit([LoadFailed(expert.name, str(wish), fresh=True)])
             return False
