@@ -32,6 +32,10 @@ Collegium.plot = (options) => {
   return svg;
 };
 
+// The tip of the row nearest to the pointer. Plot's own is white whatever the page's colours.
+Collegium.tip = (rows, options) =>
+  Plot.tip(rows, Plot.pointer({ fill: "var(--raised)", stroke: "var(--soft)", textColor: "var(--ink)", lineHeight: 1.3, ...options }));
+
 Collegium.theme = () => {
   const button = document.getElementById("theme");
   const root = document.documentElement;

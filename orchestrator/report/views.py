@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
+from markupsafe import escape
+
 from orchestrator.report.data import MethodResult, Residency, RunReport, Sample
 from orchestrator.report.formats import clipped
 from orchestrator.report.matrix import best_cells, expert_totals, oracle_total
@@ -16,8 +18,10 @@ from orchestrator.report.matrix import best_cells, expert_totals, oracle_total
 View = dict[str, Any]
 
 LONGEST_REPLY = 4_000
-SAMPLE_BUDGET = 700_000
-"""Characters of sample questions and replies in one page, so that it stays under 2 MB."""
+SAMPLE_BUDGET = 500_000
+"""Bytes of sample questions and replies in one page, so that it stays under 2 MB."""
+MOST_STAYS = 6_000
+"""Residencies that the timeline draws; the totals beside it count all of them."""
 
 
 def ranked_methods(report: RunReport) -> list[MethodResult]:
@@ -81,8 +85,10 @@ def timeline(report: RunReport) -> View | None:
         return None
     colours = expert_colours(report)
     stays: defaultdict[str, list[Residency]] = defaultdict(list)
-    for stay in sorted(report.timeline, key=lambda stay: stay.load_start):
+    in_order = sorted(report.timeline, key=lambda stay: stay.load_start)
+    for stay in in_order:
         stays[stay.expert].append(stay)
+    order = {name: i for i, name in enumerate(stays)}
     workers = sorted({stay.worker for stay in report.timeline})
     start = min(0.0, *(stay.load_start for stay in report.timeline))
     wall = max(stay.end for stay in report.timeline) - start
@@ -91,6 +97,7 @@ def timeline(report: RunReport) -> View | None:
     return {
         "workers": workers,
         "wall": wall,
+        "left_out": max(0, len(report.timeline) - MOST_STAYS),
         "loads": sum(stay.way not in ("resident", "beside") for stay in report.timeline),
         "loading": loading,
         "generating": generating,
@@ -101,9 +108,16 @@ def timeline(report: RunReport) -> View | None:
             "start": start,
             "end": start + wall,
             "workers": workers,
-            "stays": [{**stay.model_dump(), "colour": colours[stay.expert]} for of in stays.values() for stay in of],
+            "experts": [[name, colours[name]] for name in stays],
+            "stays": [_stay(stay, workers, order) for stay in in_order[:MOST_STAYS]],
         },
     }
+
+
+def _stay(stay: Residency, workers: list[str], experts: dict[str, int]) -> list[Any]:
+    """A residency as a short row, since there may be thousands; times to the millisecond."""
+    times = (round(time, 3) for time in (stay.load_start, stay.load_end, stay.end))
+    return [workers.index(stay.worker), experts[stay.expert], stay.way, *times, stay.requests, stay.tokens]
 
 
 def _expert_row(name: str, colour: int, stays: list[Residency]) -> View:
@@ -140,9 +154,8 @@ def samples(report: RunReport) -> View | None:
         return None
     shown: list[View] = []
     room = SAMPLE_BUDGET
-    for sample in report.samples:
-        card = _card(report, sample)
-        room -= card["size"]
+    for card in (_card(report, sample) for sample in report.samples):
+        room -= _page_bytes(card)
         if room < 0:
             break
         shown.append(card)
@@ -162,7 +175,6 @@ def _card(report: RunReport, sample: Sample) -> View:
     ]
     highest = max((abs(line.score) for line in sample.ranking), default=0) or 1.0
     question = clipped(sample.question, LONGEST_REPLY)
-    texts: list[str] = [question, *(reply["text"] for reply in replies), *(line.reason for line in sample.ranking)]
     return {
         "sample": sample,
         "question": question,
@@ -170,8 +182,17 @@ def _card(report: RunReport, sample: Sample) -> View:
         "summary": [reply for reply in replies if reply["method"]] or replies[:4],
         "ranking": [(line, max(0.0, line.score) / highest) for line in sample.ranking],
         "verdicts": {by: reply.right for by, reply in sample.answers.items()},
-        "size": sum(len(text) + 400 for text in texts),
     }
+
+
+def _page_bytes(card: View) -> int:
+    """About what a card takes in the page: its texts as HTML, and the tags around them."""
+    sample: Sample = card["sample"]
+    texts = [card["question"], card["question"][:160], sample.task, sample.id, sample.gold or ""]
+    texts += [text for choice in (sample.choices or {}).items() for text in choice]
+    texts += [text for item in card["replies"] for text in (*[item["by"]] * 3, item["text"], item["reply"].answer)]
+    texts += [text for line in sample.ranking for text in (line.expert, line.reason)]
+    return sum(len(escape(text or "").encode()) + 100 for text in texts)
 
 
 def manifest(report: RunReport) -> View | None:

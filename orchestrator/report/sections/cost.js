@@ -2,7 +2,7 @@
 Collegium.sections.cost = (part, data) => {
   const holder = part("cost");
   if (!holder) return;
-  const { percent, interval, count, short, plot } = Collegium;
+  const { percent, interval, count, short, plot, tip } = Collegium;
   const rows = d3.sort(data, (row) => row.tokens, (row) => -row.value);
   const frontier = rows.filter((row, i) => rows.slice(0, i).every((cheaper) => cheaper.value < row.value));
   const efficient = new Set(frontier);
@@ -52,7 +52,7 @@ Collegium.sections.cost = (part, data) => {
         Plot.ruleX(rows, { x: "tokens", y1: "low", y2: "high", stroke: colour, strokeOpacity: 0.45, strokeWidth: 2 }),
         Plot.dot(rows, { x: "tokens", y: "value", fill: (row) => (efficient.has(row) ? "var(--accent)" : "var(--paper)"), stroke: colour, r: 4.5 }),
         ...labels,
-        Plot.tip(rows, Plot.pointer({ x: "tokens", y: "value", title: describe, maxRadius: 50 })),
+        tip(rows, { x: "tokens", y: "value", title: describe, maxRadius: 50 }),
       ],
     });
   });

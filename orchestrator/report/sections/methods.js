@@ -1,6 +1,6 @@
 "use strict";
 Collegium.sections.methods = (part, data) => {
-  const { percent, interval, short, margin, plot } = Collegium;
+  const { percent, interval, short, margin, plot, tip } = Collegium;
   const order = data.overall.map((row) => row.method);
   const first = order[0];
   const colour = (row) => (row.method === first ? "var(--accent)" : "var(--ink)");
@@ -8,7 +8,7 @@ Collegium.sections.methods = (part, data) => {
   const marks = (rows) => [
     Plot.ruleY(rows, { y: "method", x1: "low", x2: "high", stroke: colour, strokeWidth: 2, strokeOpacity: 0.55 }),
     Plot.dot(rows, { x: "value", y: "method", fill: colour, r: 4.5 }),
-    Plot.tip(rows, Plot.pointer({ x: "value", y: "method", title: describe, maxRadius: 60 })),
+    tip(rows, { x: "value", y: "method", title: describe, maxRadius: 60 }),
   ];
   const accuracy = { domain: [0, 1], tickFormat: (tick) => `${100 * tick}`, ticks: 5, tickSize: 0 };
 
@@ -28,7 +28,7 @@ Collegium.sections.methods = (part, data) => {
       marks: [
         Plot.gridX({ ticks: 5, stroke: "var(--rule)", strokeOpacity: 1 }),
         Plot.tickX(data.experts, { x: "value", y: () => "each expert", stroke: "var(--soft)", strokeWidth: 1.5, insetTop: 9, insetBottom: 9 }),
-        Plot.tip(data.experts, Plot.pointer({ x: "value", y: () => "each expert", title: (row) => `${row.expert}\n${percent(row.value)}`, maxRadius: 12 })),
+        tip(data.experts, { x: "value", y: () => "each expert", title: (row) => `${row.expert}\n${percent(row.value)}`, maxRadius: 12 }),
         Plot.text(data.overall, { y: "method", frameAnchor: "right", textAnchor: "start", dx: 14, text: (row) => percent(row.value), fontWeight: 600, fill: colour, fontVariant: "tabular-nums" }),
         wide ? Plot.text(data.overall, { y: "method", frameAnchor: "right", textAnchor: "start", dx: 64, text: interval, fill: "var(--soft)", fontVariant: "tabular-nums" }) : null,
         ...marks(data.overall),
