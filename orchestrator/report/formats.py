@@ -62,6 +62,16 @@ def plain(text: str) -> str:
     return "".join(character for character in kept if unicodedata.category(character) not in ("Cc", "Cf"))
 
 
+def ratio(number: float) -> str:
+    """How many times as much: "0.42", "3.7", "217"."""
+    return f"{number:.2g}" if number < 9.95 else count(number)
+
+
+def short(name: str, length: int = 60) -> str:
+    """A name of at most `length` characters."""
+    return name if len(name) <= length else f"{name[: length - 1]}…"
+
+
 def clipped(text: str, length: int) -> str:
     """At most `length` characters, saying how many were left out."""
     if len(text) <= length:

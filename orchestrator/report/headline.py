@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.report.data import Comparison, MethodResult, RunReport
-from orchestrator.report.formats import count, percent, plain, points, value
+from orchestrator.report.formats import count, percent, plain, points, ratio, value
 from orchestrator.report.intervals import unpaired_difference
 from orchestrator.report.matrix import expert_totals, oracle_total
 
@@ -81,7 +81,8 @@ def _price(one: MethodResult, other: MethodResult) -> str:
     if not (one.overall.n and other.overall.n and one.cost.tokens and other.cost.tokens):
         return ""
     spent, base = one.cost.tokens / one.overall.n, other.cost.tokens / other.overall.n
-    return f" It costs {spent / base:.2g} times the tokens: {count(spent)} a question against {count(base)}."
+    amount = "as many tokens" if 0.95 < spent / base < 1.05 else f"{ratio(spent / base)} times the tokens"
+    return f" It costs {amount}: {count(spent)} a question against {count(base)}."
 
 
 def _alone(report: RunReport, result: MethodResult) -> Headline:

@@ -90,7 +90,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("percent", "interval", "value", "count", "seconds", "plain", "clipped")
+    names = ("percent", "interval", "value", "count", "seconds", "short", "clipped")
     environment.filters.update({name: getattr(formats, name) for name in names})
     return environment
 

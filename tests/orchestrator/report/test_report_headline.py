@@ -73,6 +73,12 @@ def test_an_empty_run_says_so(report):
     assert "No method and no expert was measured" in str(headline(with_methods(report)))
 
 
+def test_the_price_is_told_in_plain_figures(report):
+    for tokens, said in ((1010, "as many tokens"), (420, "0.42 times"), (217_000, "217 times")):
+        methods = (method("best", 160), method("vote", 250, tokens=tokens))
+        assert f"It costs {said}" in str(headline(with_methods(report, *methods)))
+
+
 def test_no_price_without_tokens(report):
     text = str(headline(with_methods(report, method("best", 160, tokens=0), method("vote", 250))))
     assert "costs" not in text
