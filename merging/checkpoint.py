@@ -1,0 +1,295 @@
+"""Read safetensors checkpoints and LoRA adapters: headers checked, tensors memory-mapped, nothing copied.
+
+Files come from strangers. A header is believed only after its size, offsets, shapes and types agree with one
+another and with the file; an index names files of its own folder only; pickles are not read at all. What is not
+checked: the numbers themselves (a NaN is a number here), and that nobody rewrites a mapped file in place.
+
+Format: https://github.com/huggingface/safetensors#format. NumPy has no bfloat16 and no 8-bit float: their bits
+come as uint16 and uint8.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_HEADER_BYTES = 100_000_000
+"""The format's own limit."""
+MAX_JSON_BYTES = 64_000_000
+
+STORAGE: Mapping[str, str] = MappingProxyType(
+    {"F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2", "F8_E4M3": "u1", "F8_E5M2": "u1"}
+    | {"I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "i1", "U64": "<u8", "U32": "<u4", "U16": "<u2"}
+    | {"U8": "u1", "BOOL": "?"}
+)
+"""safetensors type -> NumPy type of its bits."""
+
+
+class CheckpointError(ValueError):
+    """A checkpoint or adapter that cannot be used; the message names the file and the tensor."""
+
+
+@dataclass(frozen=True, slots=True)
+class TensorInfo:
+    """A tensor as its file's header describes it. `start` and `stop` are byte offsets in the file."""
+
+    name: str
+    dtype: str
+    """safetensors' name: BF16, F16, F32, ..."""
+    shape: tuple[int, ...]
+    file: Path
+    start: int
+    stop: int
+
+
+class Checkpoint:
+    """A folder with `config.json` and `model.safetensors` (or several files and their index)."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raises `CheckpointError` if anything is missing, truncated or contradictory."""
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise CheckpointError(f"{self.folder}: no such folder")
+        self.config: dict[str, Any] = _json_object(self.folder / "config.json")
+        self.files = _weight_files(self.folder)
+        self.tensors: Mapping[str, TensorInfo] = MappingProxyType(_listing(self.folder, self.files))
+        self.tied = bool(self.config.get("tie_word_embeddings")) and "lm_head.weight" not in self.tensors
+        """The output layer is the embedding; the file has no tensor of its own for it."""
+        self._maps = {file: np.memmap(file, dtype=np.uint8, mode="c") for file in self.files}
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.stat().st_size for file in self.files)
+
+    def array(self, name: str) -> NDArray[Any]:
+        """The tensor's bits, mapped (shape as stored; bfloat16 as uint16). Writing to it changes no file."""
+        return _view(self.tensors[name], self._maps[self.tensors[name].file])
+
+
+@dataclass(frozen=True, slots=True)
+class LowRank:
+    """What an adapter adds to one tensor: scale * up @ down."""
+
+    down: TensorInfo
+    """A: (rank, columns)."""
+    up: TensorInfo
+    """B: (rows, rank)."""
+    scale: float
+
+
+class Adapter:
+    """A LoRA adapter as peft writes it: `adapter_config.json` and `adapter_model.safetensors`.
+
+    `pairs` maps the base's tensor name to what is added to it. Variants that are more than scale * B @ A
+    (DoRA, trained biases, whole modules, embeddings) are refused.
+    """
+
+    def __init__(self, folder: Path, base: Checkpoint) -> None:
+        """Raises `CheckpointError` naming the first tensor that does not fit `base`."""
+        self.folder = Path(folder)
+        if not self.folder.is_dir():
+            raise CheckpointError(f"{self.folder}: no such folder")
+        self.file = self.folder / "adapter_model.safetensors"
+        self.config = _lora_config(self.folder / "adapter_config.json")
+        infos = read_header(self.file)
+        self.pairs: Mapping[str, LowRank] = MappingProxyType(_pairs(self.file, infos, self.config, base))
+        self._map = np.memmap(self.file, dtype=np.uint8, mode="c")
+
+    @property
+    def bytes(self) -> int:
+        return self.file.stat().st_size
+
+    def arrays(self, name: str) -> tuple[NDArray[Any], NDArray[Any], float]:
+        """(A, B, scale) for the base's tensor `name`; A (rank, columns), B (rows, rank), as stored."""
+        pair = self.pairs[name]
+        return _view(pair.down, self._map), _view(pair.up, self._map), pair.scale
+
+
+def read_header(file: Path) -> dict[str, TensorInfo]:
+    """The tensors of one safetensors file, by name. Raises `CheckpointError`."""
+    try:
+        size = file.stat().st_size
+        with file.open("rb") as stream:
+            prefix = stream.read(8)
+            length = int.from_bytes(prefix, "little")
+            if len(prefix) < 8 or length > min(size - 8, MAX_HEADER_BYTES):
+                raise CheckpointError(f"{file}: truncated, or not a safetensors file ({size} bytes)")
+            raw = stream.read(length)
+    except OSError as error:
+        raise CheckpointError(f"{file}: cannot be read: {error.strerror}") from error
+    try:
+        header = json.loads(raw, object_pairs_hook=_unique)
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file}: the header is not valid JSON: {error}") from None
+    if not isinstance(header, dict):
+        raise CheckpointError(f"{file}: the header is not a JSON object")
+    header.pop("__metadata__", None)
+    tensors = [_tensor(file, name, entry, 8 + length) for name, entry in header.items()]
+    position = 8 + length
+    for info in sorted(tensors, key=lambda info: (info.start, info.stop)):
+        if info.stop > size:
+            raise CheckpointError(f"{file}: truncated: tensor {info.name!r} ends at {info.stop} of {size} bytes")
+        if info.start != position:
+            raise CheckpointError(f"{file}: tensor {info.name!r} overlaps another or leaves a hole before it")
+        position = info.stop
+    if position != size:
+        raise CheckpointError(f"{file}: {size - position} bytes after the last tensor")
+    return {info.name: info for info in tensors}
+
+
+def _tensor(file: Path, name: str, entry: Any, origin: int) -> TensorInfo:
+    where = f"{file}: tensor {name!r}"
+    if not isinstance(entry, dict) or set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise CheckpointError(f"{where}: wants dtype, shape and data_offsets")
+    dtype, shape, offsets = entry["dtype"], entry["shape"], entry["data_offsets"]
+    if not isinstance(dtype, str) or dtype not in STORAGE:
+        raise CheckpointError(f"{where}: unknown type {str(dtype)[:40]!r}")
+    if not _naturals(shape) or len(shape) > 8:
+        raise CheckpointError(f"{where}: bad shape {str(shape)[:80]}")
+    if not _naturals(offsets) or len(offsets) != 2 or offsets[0] > offsets[1]:
+        raise CheckpointError(f"{where}: bad data_offsets {str(offsets)[:80]}")
+    wanted = math.prod(shape) * np.dtype(STORAGE[dtype]).itemsize
+    if offsets[1] - offsets[0] != wanted:
+        raise CheckpointError(f"{where}: {dtype} of shape {shape} takes {wanted} bytes, the header says {offsets}")
+    return TensorInfo(name, dtype, tuple(shape), file, origin + offsets[0], origin + offsets[1])
+
+
+def _naturals(value: Any) -> bool:
+    return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**62 for item in value)
+
+
+def _view(info: TensorInfo, mapped: NDArray[np.uint8]) -> NDArray[Any]:
+    # A header of odd length leaves tensors unaligned: NumPy reads them, torch does not promise to.
+    view = mapped[info.start : info.stop].view(np.ndarray).view(np.dtype(STORAGE[info.dtype]))
+    return (view if view.flags.aligned else view.copy()).reshape(info.shape)
+
+
+def _weight_files(folder: Path) -> tuple[Path, ...]:
+    index = folder / "model.safetensors.index.json"
+    if not index.exists():
+        single = folder / "model.safetensors"
+        if not single.exists():
+            raise CheckpointError(f"{folder}: neither model.safetensors nor {index.name} (pickles are not read)")
+        return (single,)
+    names = set(_weight_map(index).values())
+    for name in names:
+        # Hub caches link into a store beside the folder: the name must be plain, the link is the user's own.
+        if not name.endswith(".safetensors") or "\0" in name or Path(name).name != name or "\\" in name:
+            raise CheckpointError(f"{index}: {name[:80]!r} is not the name of a safetensors file in this folder")
+    return tuple(folder / name for name in sorted(names))
+
+
+def _weight_map(index: Path) -> dict[str, str]:
+    weights = _json_object(index).get("weight_map")
+    if not isinstance(weights, dict) or not weights or not all(isinstance(name, str) for name in weights.values()):
+        raise CheckpointError(f"{index}: weight_map must map tensor names to file names")
+    return weights
+
+
+def _listing(folder: Path, files: tuple[Path, ...]) -> dict[str, TensorInfo]:
+    tensors: dict[str, TensorInfo] = {}
+    for file in files:
+        for name, info in read_header(file).items():
+            if name in tensors:
+                raise CheckpointError(f"{file}: tensor {name!r} is in {tensors[name].file.name} too")
+            tensors[name] = info
+    index = folder / "model.safetensors.index.json"
+    if index.exists():
+        for name, file_name in _weight_map(index).items():
+            if name not in tensors or tensors[name].file.name != file_name:
+                raise CheckpointError(f"{index}: tensor {name!r} is missing from {file_name}")
+    if not tensors:
+        raise CheckpointError(f"{folder}: no tensors")
+    return tensors
+
+
+def _json_object(file: Path) -> dict[str, Any]:
+    try:
+        if file.stat().st_size > MAX_JSON_BYTES:
+            raise CheckpointError(f"{file}: larger than {MAX_JSON_BYTES} bytes")
+        value = json.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CheckpointError(f"{file}: cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{file}: not valid JSON: {error}") from None
+    if not isinstance(value, dict):
+        raise CheckpointError(f"{file}: not a JSON object")
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a name occurs twice")
+    return found
+
+
+def _lora_config(file: Path) -> dict[str, Any]:
+    config = _json_object(file)
+    if config.get("peft_type") != "LORA":
+        raise CheckpointError(f"{file}: peft_type is {config.get('peft_type')!r}, only LORA is supported")
+    if config.get("bias", "none") != "none":
+        raise CheckpointError(f"{file}: bias is {config['bias']!r}: trained biases are not supported")
+    for key in ("use_dora", "fan_in_fan_out", "lora_bias", "modules_to_save", "megatron_config"):
+        if config.get(key):
+            raise CheckpointError(f"{file}: {key} is not supported")
+    for key in ("r", "lora_alpha"):
+        if not isinstance(config.get(key), (int, float)) or not 0 < config[key] < 2**31:
+            raise CheckpointError(f"{file}: {key} must be a positive number, not {str(config.get(key))[:40]}")
+    for key in ("rank_pattern", "alpha_pattern"):
+        for pattern in config.get(key) or {}:
+            # peft takes these for regular expressions; plain names (as it writes them) need none.
+            if not re.fullmatch(r"\^?[\w.]+", pattern):
+                raise CheckpointError(f"{file}: {key} {pattern[:80]!r} is not a plain module name")
+    return config
+
+
+_PART = re.compile(r"(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<part>[AB])(?:\.default)?\.weight")
+
+
+def _pairs(file: Path, infos: dict[str, TensorInfo], config: dict[str, Any], base: Checkpoint) -> dict[str, LowRank]:
+    halves: dict[str, dict[str, TensorInfo]] = {}
+    for name, info in infos.items():
+        match = _PART.fullmatch(name)
+        if not match:
+            raise CheckpointError(f"{file}: tensor {name!r} is neither lora_A nor lora_B of a linear layer")
+        if f"{match['module']}.weight" not in base.tensors:
+            raise CheckpointError(f"{file}: tensor {name!r}: {base.folder} has no {match['module']}.weight")
+        halves.setdefault(match["module"], {})[match["part"]] = info
+    pairs: dict[str, LowRank] = {}
+    for module, half in halves.items():
+        target = base.tensors[f"{module}.weight"]
+        if set(half) != {"A", "B"}:
+            raise CheckpointError(f"{file}: {module} has lora_{'/'.join(half)} only")
+        rank = int(_pattern(config.get("rank_pattern"), module, config["r"]))
+        for part, shape in (("A", (rank, target.shape[-1])), ("B", (target.shape[0], rank))):
+            info = half[part]
+            if len(target.shape) != 2 or info.shape != shape or info.dtype not in ("F32", "F16", "BF16"):
+                raise CheckpointError(
+                    f"{file}: tensor {info.name!r} is {info.dtype} {list(info.shape)}, wanted a float "
+                    f"{list(shape)} for {target.name!r} {list(target.shape)} at rank {rank}"
+                )
+        alpha = _pattern(config.get("alpha_pattern"), module, config["lora_alpha"])
+        scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
+        pairs[target.name] = LowRank(half["A"], half["B"], scale)
+    if not pairs:
+        raise CheckpointError(f"{file}: no tensors")
+    return pairs
+
+
+def _pattern(patterns: dict[str, float] | None, module: str, default: float) -> float:
+    """The value for `module`: the first plain name that ends it (or is it, after ^), as peft chooses."""
+    for pattern, value in (patterns or {}).items():
+        name = pattern.removeprefix("^")
+        if module == name or (name == pattern and module.endswith(f".{name}")):
+            return float(value)
+    return float(default)
