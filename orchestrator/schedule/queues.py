@@ -145,7 +145,7 @@ class Worker:
 
     __slots__ = (
         "aborting", "arrives", "capacity", "counted", "held", "idle_since", "kind", "leaving", "loading", "name",
-        "next", "origin", "queue", "running", "shape", "turn_ends", "way",
+        "next", "origin", "queue", "running", "shape", "stranded", "turn_ends", "way",
     )  # fmt: skip
 
     def __init__(self, name: str, kind: Kind, capacity: int, now: float) -> None:
@@ -156,6 +156,8 @@ class Worker:
         self.running: dict[str, Entry] = {}
         self.aborting: set[str] = set()
         """Running keys whose callers gave up."""
+        self.stranded: Queue | None = None
+        """Whose requests it still has, though that queue was dropped before it got there."""
         self.shape: str | None = None
         self.held: frozenset[str] = frozenset()
         """Shapes it has held."""
@@ -204,7 +206,7 @@ class Worker:
         self.hold(queue.shape)
         self.way, self.origin = way, origin
         self.held |= {queue.shape}
-        self.queue = queue
+        self.queue, self.stranded = queue, None
         self.loading = True
         self.arrives = now + cost
         self.read_ahead(None)

@@ -108,7 +108,7 @@ class Scheduler:
         gone = self._workers.pop(worker, None)
         if gone is None:
             return []
-        queue = gone.queue
+        queue = gone.queue or gone.stranded
         back = [entry for key, entry in gone.running.items() if key not in gone.aborting]
         for key in gone.aborting:
             self._forget(gone.running[key])
@@ -135,6 +135,7 @@ class Scheduler:
         for worker in [worker for worker in dropped.workers if worker.loading]:
             worker.loading = False
             worker.depart()
+            worker.stranded = dropped
             worker.hold(worker.origin)
             if not worker.running:
                 self._rest(worker, worker.counted)
