@@ -1,0 +1,88 @@
+"""Command-line flags from pydantic models: a request's fields are declared once, in its model."""
+
+from __future__ import annotations
+
+import types
+import typing
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+from pydantic import BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from orchestrator.config import Config, demo_zoo, explain, read, validate
+from orchestrator.errors import BadInput
+
+Request = TypeVar("Request", bound=BaseModel)
+DEFAULT_CONFIG = Path("collegium.yaml")
+
+_COMMON = (
+    click.Option(["--config"], metavar="FILE", help="Configuration; default: ./collegium.yaml, else the demo zoo."),
+    click.Option(["--set", "overrides"], metavar="KEY=VALUE", multiple=True, help="Override a key: workers.count=2."),
+    click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document."),
+)
+
+
+def request_command(name: str, model: type[Request], run: Callable[..., None], *extra: click.Option) -> click.Command:
+    """A command whose flags are the fields of `model`; `run(config, request, as_json=..., **extra)` does the work."""
+
+    def callback(config: str | None, overrides: tuple[str, ...], as_json: bool, **values: Any) -> None:
+        own = {option.name: values.pop(option.name) for option in extra if option.name}
+        given = {key: _split(value, model.model_fields[key]) for key, value in values.items() if value is not None}
+        try:
+            request = model(**given)
+        except ValidationError as error:
+            raise BadInput(_as_flags(explain(error, model))) from error
+        run(configuration(config, overrides), request, as_json=as_json, **own)
+
+    parameters: list[click.Parameter] = [_option(key, field) for key, field in model.model_fields.items()]
+    return click.Command(name, callback=callback, params=[*parameters, *extra, *_COMMON], help=model.__doc__)
+
+
+def configured(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --config, --set and --json to a hand-written command."""
+    for option in reversed(_COMMON):
+        settings = {"is_flag": option.is_flag, "multiple": option.multiple, "help": option.help}
+        if not option.is_flag:
+            settings["metavar"] = option.metavar
+        command = click.option(*option.opts, *([option.name] if option.name else []), **settings)(command)
+    return command
+
+
+def configuration(path: str | None, overrides: tuple[str, ...] = ()) -> Config:
+    """The configuration at `path`; without one ./collegium.yaml, and without that the demo zoo."""
+    if path not in (None, "demo") or (path is None and DEFAULT_CONFIG.exists()):
+        return read(Path(path or DEFAULT_CONFIG).expanduser().absolute(), overrides)
+    if overrides:
+        return read(demo_zoo(), overrides)
+    return validate({"zoo": "demo"}, Path("demo").absolute())
+
+
+def _option(key: str, field: FieldInfo) -> click.Option:
+    default = field.get_default(call_default_factory=True)  # type: ignore[call-arg]
+    text = field.description or ""
+    if default not in (None, PydanticUndefined, [], ""):
+        text += f"  [default: {','.join(default) if isinstance(default, list) else default}]"
+    return click.Option([f"--{key.replace('_', '-')}", key], type=_type(field.annotation), default=None, help=text)
+
+
+def _type(annotation: Any) -> click.ParamType:
+    if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
+        annotation = next(inner for inner in typing.get_args(annotation) if inner is not type(None))
+    simple: dict[Any, click.ParamType] = {int: click.INT, float: click.FLOAT, bool: click.BOOL}
+    return simple.get(annotation, click.STRING)
+
+
+def _split(value: Any, field: FieldInfo) -> Any:
+    if typing.get_origin(field.annotation) is list:
+        return [part.strip() for part in str(value).split(",") if part.strip()]
+    return value
+
+
+def _as_flags(told: str) -> str:
+    return "; ".join(
+        f"--{part[:1]}{part[1:]}" if part[:1].isalpha() and ":" in part else part for part in told.split("; ")
+    )

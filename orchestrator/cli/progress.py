@@ -1,0 +1,84 @@
+"""Progress on standard error while a pipeline runs: replies, tokens a second, resident experts, loads."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import Any, TypeVar
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from orchestrator.collegium import Collegium
+
+T = TypeVar("T")
+TICK = 0.2
+PLAIN_TICK = 15.0
+"""Seconds between lines where standard error is no terminal."""
+
+
+def run_with_progress(collegium: Collegium, work: Callable[[], Coroutine[Any, Any, T]], quiet: bool = False) -> T:
+    """Run a pipeline to its end, showing what the workers do."""
+
+    async def both() -> T:
+        async with _shown(collegium, Console(stderr=True, quiet=quiet)):
+            return await work()
+
+    return asyncio.run(both())
+
+
+@contextlib.asynccontextmanager
+async def _shown(collegium: Collegium, console: Console) -> AsyncIterator[None]:
+    showing = asyncio.create_task(_show(collegium, console))
+    try:
+        yield
+    finally:
+        showing.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await showing
+        if collegium.progress:
+            console.print(_line(collegium, 0.0))
+
+
+async def _show(collegium: Collegium, console: Console) -> None:
+    speed = _Speed()
+    if not console.is_terminal:
+        while True:
+            await asyncio.sleep(PLAIN_TICK)
+            console.print(_line(collegium, speed(collegium)))
+    with Live(console=console, transient=True, refresh_per_second=8) as live:
+        while True:
+            await asyncio.sleep(TICK)
+            live.update(_line(collegium, speed(collegium)))
+
+
+class _Speed:
+    """Tokens a second over the last few seconds."""
+
+    def __init__(self) -> None:
+        self._seen: list[tuple[float, int]] = []
+
+    def __call__(self, collegium: Collegium) -> float:
+        progress = collegium.progress
+        self._seen.append((time.monotonic(), progress.tokens if progress else 0))
+        self._seen = self._seen[-20:]
+        (start, before), (end, after) = self._seen[0], self._seen[-1]
+        return (after - before) / (end - start) if end > start else 0.0
+
+
+def _line(collegium: Collegium, speed: float) -> Text:
+    progress = collegium.progress
+    if progress is None or (not progress.resident and not progress.finished):
+        return Text(f"starting {collegium.config.workers.count} worker(s) with {collegium.engine} ...", style="dim")
+    total = progress.submitted + progress.cached
+    parts = [f"{progress.finished + progress.cached}/{total} replies"]
+    if progress.cached:
+        parts.append(f"{progress.cached} from the ledger")
+    if speed:
+        parts.append(f"{speed:,.0f} tokens/s")
+        parts.append("now " + ", ".join(sorted(set(progress.resident.values()))))
+    parts.append(f"{progress.loads} loads")
+    return Text(" · ".join(parts), style="dim")

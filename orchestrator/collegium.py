@@ -1,0 +1,157 @@
+"""`Collegium`: the Python face of everything. Sync methods are thin faces over the async ones."""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+from collections.abc import Callable, Coroutine, Mapping
+from pathlib import Path
+from typing import Any, Self, TypeVar
+
+from orchestrator.config import Config, read, validate
+from orchestrator.errors import BadInput, ConfigError, RequestError
+from orchestrator.experts.expert import Expert
+from orchestrator.experts.zoo import resolve
+from orchestrator.pipelines.answer import AnswerRequest, AnswerResult
+from orchestrator.pipelines.profile import Profile, ProfileRequest
+from orchestrator.schedule.chat import ExpertChat
+from orchestrator.schedule.ledger import Ledger
+from orchestrator.schedule.pool import Pool
+from orchestrator.schedule.staff import engine_name, kind_of, posts, queue_of
+from orchestrator.schedule.timeline import Progress
+from router.embedding import DEFAULT_MODEL, Embedder
+
+T = TypeVar("T")
+
+
+class Collegium:
+    """A zoo of experts, ready to answer. Workers start when the first question needs them.
+
+        with Collegium("collegium.yaml") as collegium:
+            print(collegium.chat("letters").invoke("What is the last letter of 'Ray'?").content)
+            result = collegium.run(task="mixed", methods=["best", "mixture"])
+
+    Errors in the configuration or in an expert's files are raised here, before anything heavy starts.
+    """
+
+    def __init__(self, config: Config | Mapping[str, Any] | str | Path = "demo") -> None:
+        """`config`: a YAML file, a mapping of the same form, or "demo" for the demo zoo."""
+        self.config = _configuration(config)
+        self.experts: dict[str, Expert] = resolve(self.config)
+        self._pool: Pool | None = None
+
+    @property
+    def state(self) -> Path:
+        """The folder of the ledger and the embedding cache."""
+        return Path(self.config.state).expanduser()
+
+    @property
+    def engine(self) -> str:
+        """The engine in which local experts run."""
+        return engine_name(self.config.workers)
+
+    @functools.cached_property
+    def embedder(self) -> Embedder:
+        """Texts to vectors, cached in the state folder."""
+        model = DEFAULT_MODEL if self.config.embedding in DEFAULT_MODEL else self.config.embedding
+        return Embedder(model, cache=self.state)
+
+    @property
+    def pool(self) -> Pool:
+        """The workers and the scheduler, started on first use."""
+        if self._pool is None:
+            made = posts(self.config.workers, self.experts.values())
+            side_by_side = self.engine == "vllm" and _cuda()
+            queues = functools.partial(queue_of, side_by_side=side_by_side)
+            self._pool = Pool(made, Ledger(self.state / "ledger.sqlite"), kind_of=kind_of, queue_of=queues)
+        return self._pool
+
+    @property
+    def progress(self) -> Progress | None:
+        """What the workers are doing; None before the first question."""
+        return self._pool.timeline.progress() if self._pool else None
+
+    def chat(self, expert: str, **settings: Any) -> ExpertChat:
+        """An expert as a LangChain chat model; `settings` as in `ExpertChat` (max_tokens, temperature, ...)."""
+        if expert not in self.experts:
+            raise BadInput(f"no expert {expert!r} in the zoo; it has {', '.join(self.experts)}")
+        return ExpertChat(pool=self.pool, expert=self.experts[expert], **settings)
+
+    async def aprofile(
+        self, request: ProfileRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
+    ) -> Profile:
+        """Let experts answer a validation split; options as in `ProfileRequest`."""
+        from orchestrator.pipelines.profile import profile
+
+        request = request or ProfileRequest(**options)
+        seed = self.config.seed if request.seed is None else request.seed
+        found = await profile(request, pool=self.pool, experts=self.experts, seed=seed, done=done)
+        if request.out:
+            found.table.write(request.out)
+        return found
+
+    async def arun(
+        self, request: AnswerRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
+    ) -> AnswerResult:
+        """Answer a task with one or more methods and compare them; options as in `AnswerRequest`."""
+        from orchestrator.pipelines.answer import answer
+
+        return await answer(
+            request or AnswerRequest(**options),
+            pool=self.pool,
+            experts=self.experts,
+            embedder=self.embedder,
+            config=self.config,
+            engine=self.engine,
+            done=done,
+        )
+
+    def profile(self, request: ProfileRequest | None = None, **options: Any) -> Profile:
+        """As `aprofile`, from ordinary code."""
+        return _wait(self.aprofile(request, **options))
+
+    def run(self, request: AnswerRequest | None = None, **options: Any) -> AnswerResult:
+        """As `arun`, from ordinary code."""
+        return _wait(self.arun(request, **options))
+
+    def close(self) -> None:
+        """Stop the workers. Idempotent; what was generated stays in the ledger."""
+        if self._pool is not None:
+            self._pool.close()
+            self._pool.ledger.close()
+            self._pool = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+
+def _configuration(config: Config | Mapping[str, Any] | str | Path) -> Config:
+    if isinstance(config, Config):
+        return config
+    if isinstance(config, Mapping):
+        return validate(config, Path("configuration").absolute())
+    if str(config) == "demo":
+        return validate({"zoo": "demo"}, Path("demo").absolute())
+    path = Path(config).expanduser().absolute()
+    if not path.exists():
+        raise ConfigError(f"{path}: no such file")
+    return read(path)
+
+
+def _wait(work: Coroutine[Any, Any, T]) -> T:
+    """Run to its end from code without a loop."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    work.close()
+    raise RequestError("an event loop is running here (a notebook?): await the method with an `a` in front instead")
+
+
+def _cuda() -> bool:
+    import torch
+
+    return bool(torch.cuda.is_available())

