@@ -21,6 +21,29 @@ PROMPT_TOO_LONG = "prompt too long"
 """How the `error` of a Delta begins when the prompt does not fit the expert's context."""
 
 
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What an engine may take. The defaults suit a small machine without a GPU; None: the engine chooses."""
+
+    batch: int = 64
+    """Requests generated at once; the engine holds twice as many."""
+    kv_gib: float | None = None
+    """Memory for the KV cache of one shape, GiB. On a CPU 1; on a GPU a share of what is free."""
+    context: int | None = None
+    """Longest prompt plus completion, tokens. None: what the first expert of a shape asks for."""
+    memory_gib: float | None = None
+    """Memory within which engines of further shapes are kept beside the resident one; None: half of the machine."""
+    kept_gib: float = 1.0
+    """Memory for the ready-made weights of experts that were resident before (CPU)."""
+    tensor_parallel: int = 1
+    side_by_side: bool | None = None
+    """Adapters in one batch beside their base. None: on a GPU yes, on a CPU (where it is slow) no."""
+    compile: bool = False
+    """Compile the model at start: about a minute more to start, about a quarter more tokens a second (CPU)."""
+    canary_tokens: int = 2
+    """Length of the greedy continuation that is compared after every load."""
+
+
 class FreshProcess(Exception):
     """Raised by `load` when this engine cannot reach the expert soundly: replace its process and load there.
 
