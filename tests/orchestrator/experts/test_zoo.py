@@ -1,0 +1,151 @@
+"""Experts are checked by name and file before anything is loaded; equal contents have equal fingerprints."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from orchestrator.config import validate
+from orchestrator.errors import CollegiumError, ExpertError
+from orchestrator.experts.expert import Expert
+from orchestrator.experts.zoo import resolve
+
+PROJECTION = "model.layers.0.self_attn.q_proj"
+
+
+def checkpoint(folder: Path, width: int = 8, seed: int = 0, template: bool = True) -> Path:
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    names = ("model.embed_tokens", PROJECTION)
+    save_file(
+        {f"{name}.weight": rng.normal(size=(width, width)).astype(np.float32) for name in names},
+        folder / "model.safetensors",
+    )
+    config = {"architectures": ["LlamaForCausalLM"], "hidden_size": width, "max_position_embeddings": 512}
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "tokenizer.json").write_text("{}")
+    (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"} if template else {}))
+    return folder
+
+
+def adapter(folder: Path, width: int = 8, rank: int = 2, seed: int = 1) -> Path:
+    folder.mkdir(parents=True)
+    rng = np.random.default_rng(seed)
+    pair = {"A": (rank, width), "B": (width, rank)}
+    tensors = {
+        f"base_model.model.{PROJECTION}.lora_{part}.weight": rng.normal(size=shape).astype(np.float32)
+        for part, shape in pair.items()
+    }
+    save_file(tensors, folder / "adapter_model.safetensors")
+    config = {"peft_type": "LORA", "r": rank, "lora_alpha": 4, "target_modules": ["q_proj"]}
+    (folder / "adapter_config.json").write_text(json.dumps(config))
+    return folder
+
+
+def zoo(tmp_path: Path, **experts: dict[str, Any]) -> dict[str, Expert]:
+    data = {"experts": experts, "state": str(tmp_path / "state")}
+    return resolve(validate(data, tmp_path / "zoo.yaml"))
+
+
+def test_experts_of_all_kinds_are_resolved(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_KEY", "secret")
+    checkpoint(tmp_path / "base")
+    adapter(tmp_path / "lora")
+    found = zoo(
+        tmp_path,
+        plain={"model": "base"},
+        tuned={"model": "base", "adapter": "lora"},
+        merged={
+            "recipe": {"sources": [{"model": "base", "weight": 1}, {"model": "base", "adapter": "lora", "weight": 1}]}
+        },
+        far={"url": "https://example.org/v1", "model": "big", "api_key_env": "SOME_KEY"},
+        acted={"script": "some.module:function"},
+    )
+    assert len({expert.fingerprint for expert in found.values()}) == 5
+    assert found["plain"].shape == found["tuned"].shape == found["merged"].shape
+    assert found["plain"].context == 512
+    assert found["tuned"].file_bytes > found["plain"].file_bytes
+    assert set(found["merged"].files) == {tmp_path / "base", tmp_path / "lora"}
+    assert "secret" not in repr(found)
+
+
+def test_fingerprints_follow_contents_not_places(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "one")
+    shutil.copytree(tmp_path / "one", tmp_path / "two")
+    checkpoint(tmp_path / "three", seed=7)
+    found = zoo(
+        tmp_path, a={"model": "one"}, b={"model": "two"}, c={"model": "three"}, d={"model": "one", "context": 99}
+    )
+    assert found["a"].fingerprint == found["b"].fingerprint
+    assert found["a"].fingerprint != found["c"].fingerprint
+    assert found["a"].shape == found["c"].shape
+    assert found["a"].fingerprint != found["d"].fingerprint
+    again = zoo(tmp_path, a={"model": "one"})
+    assert again["a"] == found["a"]
+
+
+def test_another_width_is_another_shape(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "one")
+    checkpoint(tmp_path / "wide", width=16)
+    found = zoo(tmp_path, a={"model": "one"}, b={"model": "wide"})
+    assert found["a"].shape != found["b"].shape
+
+
+def test_a_rewritten_file_gets_a_new_fingerprint(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "one")
+    before = zoo(tmp_path, a={"model": "one"})["a"].fingerprint
+    shutil.rmtree(tmp_path / "one")
+    checkpoint(tmp_path / "one", seed=5)
+    assert zoo(tmp_path, a={"model": "one"})["a"].fingerprint != before
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        ("missing", "base: no such folder"),
+        ("truncated", r"model\.safetensors.*truncated"),
+        ("template", "base: no chat template"),
+        ("adapter", r"adapter_model\.safetensors.*lora_A.*wanted"),
+        ("no adapter", "lora.*no such folder"),
+        ("config", r"config\.json: cannot be read"),
+    ],
+)
+def test_what_cannot_be_used_is_refused_by_expert_and_file(tmp_path: Path, spoil: str, told: str) -> None:
+    base = checkpoint(tmp_path / "base", template=spoil != "template")
+    adapter(tmp_path / "lora", width=16 if spoil == "adapter" else 8)
+    match spoil:
+        case "missing":
+            shutil.rmtree(base)
+        case "truncated":
+            data = (base / "model.safetensors").read_bytes()
+            (base / "model.safetensors").write_bytes(data[:-10])
+        case "no adapter":
+            shutil.rmtree(tmp_path / "lora")
+        case "config":
+            (base / "config.json").unlink()
+    with pytest.raises(ExpertError, match=f"expert 'tuned': .*{told}"):
+        zoo(tmp_path, tuned={"model": "base", "adapter": "lora"})
+
+
+def test_a_recipe_of_two_shapes_is_refused_by_tensor(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "one")
+    checkpoint(tmp_path / "wide", width=16)
+    sources = [{"model": "one", "weight": 1}, {"model": "wide", "weight": 1}]
+    with pytest.raises(ExpertError, match=r"expert 'merged': .*tensor 'model\..*' has shape \[16, 16\]"):
+        zoo(tmp_path, merged={"recipe": {"sources": sources}})
+
+
+def test_a_key_that_is_not_in_the_environment_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ExpertError, match="NO_SUCH_KEY is not set"):
+        zoo(tmp_path, far={"url": "https://example.org/v1", "model": "big", "api_key_env": "NO_SUCH_KEY"})
+
+
+def test_every_refusal_is_a_collegium_error(tmp_path: Path) -> None:
+    with pytest.raises(CollegiumError, match="no demo model 'demo/nothing'"):
+        zoo(tmp_path, a={"model": "demo/nothing"})
