@@ -1,0 +1,65 @@
+"""An expert's reply, read: its reasoning, answer, confidence, or the keywords it names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from agents import answers
+from agents.question import Question
+
+KEYWORD_LIMIT = 8
+
+_CONFIDENCE = re.compile(
+    r"confidence(?: level| score| is)?[ \t*_]{0,8}[:=]?[ \t*_]{0,8}"
+    r"(\d{1,4}(?:\.\d{0,20})?|\.\d{1,20})[ \t]?(%|/[ \t]?\d{1,4})?",
+    re.IGNORECASE,
+)
+_MARKER = re.compile(r"^[ \t*_#>-]{0,8}(?:final |correct )?(?:answer|confidence)\b", re.IGNORECASE | re.MULTILINE)
+_KEYWORDS = re.compile(r"keywords?[ \t*_]{0,8}[:=]([^\n]{0,1000})", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """One reply. `answer` is canonical; None: the agent abstains. `confidence` is 0 to 1; None: none was stated."""
+
+    text: str
+    reasoning: str
+    answer: str | None
+    confidence: float | None
+
+    @property
+    def abstains(self) -> bool:
+        return self.answer is None
+
+
+def parse_reply(text: str, question: Question) -> Reply:
+    """Read a reply. Never fails and never guesses: where no answer can be read, the reply abstains."""
+    marker = _MARKER.search(text[: answers.WINDOW])
+    reasoning = text[: marker.start()] if marker else text
+    return Reply(text, reasoning.strip(), answers.extract(text, question), parse_confidence(text))
+
+
+def parse_confidence(text: str) -> float | None:
+    """The last stated confidence, between 0 and 1: 0.9, .9, 90%, 90, 9/10 and 90/100 are all 0.9."""
+    stated = _CONFIDENCE.findall(text[-answers.WINDOW :])
+    if not stated:
+        return None
+    value, unit = float(stated[-1][0]), stated[-1][1].replace(" ", "")
+    if unit == "%":
+        value /= 100
+    elif unit:
+        whole = float(unit[1:])
+        value = value / whole if whole else 0.0
+    elif value > 1:
+        value /= 100
+    return min(1.0, max(0.0, value))
+
+
+def parse_keywords(text: str) -> tuple[str, ...]:
+    """The skills of a `Keywords: a, b` line, lower case, without repeats, at most eight; empty where there are none."""
+    match = _KEYWORDS.search(text[: answers.WINDOW])
+    if not match:
+        return ()
+    words = (" ".join(word.strip(" .*_\"'`[]()<>").lower().split()) for word in re.split(r"[,;]", match.group(1)))
+    return tuple(dict.fromkeys(word for word in words if 0 < len(word) <= 60))[:KEYWORD_LIMIT]

@@ -1,0 +1,42 @@
+"""Unit conversion in one multiplication and one addition: 7 feet 3 inches are 87 inches."""
+
+from __future__ import annotations
+
+from random import Random
+
+from orchestrator.tasks.task import Draft, Task
+
+_UNITS: tuple[tuple[str, str, int], ...] = (
+    ("feet", "inches", 12),
+    ("yards", "feet", 3),
+    ("weeks", "days", 7),
+    ("days", "hours", 24),
+    ("hours", "minutes", 60),
+    ("minutes", "seconds", 60),
+    ("years", "months", 12),
+    ("decades", "years", 10),
+    ("metres", "centimetres", 100),
+    ("centimetres", "millimetres", 10),
+    ("kilometres", "metres", 1000),
+    ("kilograms", "grams", 1000),
+    ("litres", "millilitres", 1000),
+    ("pounds", "ounces", 16),
+    ("gallons", "quarts", 4),
+    ("dollars", "cents", 100),
+    ("dozens", "pieces", 12),
+)
+
+
+def _draft(rng: Random) -> Draft:
+    large, small, factor = rng.choice(_UNITS)
+    count = rng.randint(2, 19 if factor % 10 == 0 else 9)
+    rest = rng.randint(1, min(factor - 1, 99)) if factor > 10 or rng.random() < 0.5 else rng.randint(1, 9)
+    product = count * factor
+    form = rng.choice(("How many {s} are {c} {l} and {r} {s}?", "Convert {c} {l} and {r} {s} to {s}."))
+    text = form.format(s=small, c=count, l=large, r=rest)
+    solution = f"{factor} {small} each. {count} * {factor} = {product}. {product} + {rest} = {product + rest}."
+    wrong = product if rng.random() < 0.5 else product + rest + rng.choice((-10, -2, -1, 1, 2, 10))
+    return Draft(text, str(product + rest), solution, str(wrong))
+
+
+TASK = Task("unit_conversion", "number", ("unit conversion", "measurement"), _draft)
