@@ -53,14 +53,13 @@ class Blend:
         """Bytes of all files that take part."""
         return sum(term.bytes for _, term in self.dense) + sum(term.bytes for _, term in self.low_rank)
 
-    def recipe(self, name: str) -> tuple[Any, ...]:
-        """What tensor `name` is made from; equal recipes make equal tensors."""
-        added = tuple((scale, id(adapter)) for scale, adapter in self.low_rank if name in adapter.pairs)
-        return tuple((scale, id(checkpoint)) for scale, checkpoint in self.dense), added
+    def origin(self, name: str) -> tuple[Any, ...]:
+        """What tensor `name` is made from (hashable): equal origins make equal tensors."""
+        return self.dense, tuple(term for term in self.low_rank if name in term[1].pairs)
 
     def differing(self, other: Blend) -> set[str]:
         """The tensors in which the two models (of one shape) may differ. Looks at the bytes where it must."""
-        return {name for name in self.names if self.recipe(name) != other.recipe(name) and not self._same(other, name)}
+        return {name for name in self.names if self.origin(name) != other.origin(name) and not self._same(other, name)}
 
     def _same(self, other: Blend, name: str) -> bool:
         """True if both take the tensor unchanged from files that hold the same bytes."""

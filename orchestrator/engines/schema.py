@@ -30,11 +30,7 @@ def parse_structured(structured: str) -> tuple[StructuredKind, Any]:
             raise StructuredError("structured output: a JSON schema is an object")
         return "json", value
     if kind == "choice":
-        if (
-            not isinstance(value, list)
-            or not value
-            or not all(isinstance(item, str) and item for item in value)
-        ):
+        if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
             raise StructuredError("structured output: `choice` is a non-empty list of non-empty strings")
         return "choice", value
     if kind == "regex":
@@ -69,10 +65,7 @@ def smallest_instance(schema: dict[str, Any], root: dict[str, Any] | None = None
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
         properties = schema.get("properties", {})
-        return {
-            name: smallest_instance(properties.get(name, {}), root)
-            for name in schema.get("required", properties)
-        }
+        return {name: smallest_instance(properties.get(name, {}), root) for name in schema.get("required", properties)}
     if kind == "array":
         return [smallest_instance(schema.get("items", {}), root) for _ in range(schema.get("minItems", 0))]
     empty: dict[str, Any] = {"integer": 0, "number": 0, "boolean": False, "null": None}

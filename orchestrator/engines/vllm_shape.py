@@ -1,0 +1,227 @@
+"""One vLLM engine with one model's layout, and the ways to put another expert of that shape into it."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+from typing import Any
+
+from merging.checkpoint import Checkpoint
+from merging.stream import Blend, plain
+from orchestrator.engines.engine import EngineOptions
+from orchestrator.engines.schema import parse_structured
+from orchestrator.engines.vllm_weights import LiveWeights, UnknownLayout
+from orchestrator.errors import ExpertFailed
+from orchestrator.experts.expert import Expert
+from orchestrator.schedule.request import Request
+
+LOGGER = logging.getLogger(__name__)
+
+STEP_TOKENS = 2048
+"""Prompt tokens of one step on a CPU: more makes streams stutter, less wastes the matrix units."""
+LEAST_CONTEXT = 2048
+MAX_LORA_RANK = 64
+MAX_LORAS = 8
+
+
+class Shape:
+    """A live model. Single-threaded, like the engine that owns it."""
+
+    def __init__(self, expert: Expert, checkpoint: Checkpoint, options: EngineOptions) -> None:
+        """Starts vLLM on `checkpoint` itself; `become` then makes it `expert`."""
+        self.checkpoint = checkpoint
+        self.options = options
+        self.longest = _longest(checkpoint)
+        self.context = min(options.context or max(expert.context, LEAST_CONTEXT), self.longest)
+        self.bytes = self.estimate(checkpoint.bytes, options)
+        self._asleep = False
+        self._loras: dict[str, int] = {}
+        self._llm = self._start()
+        self._weights: LiveWeights | None = None
+        self._resident = plain((checkpoint, None))
+        try:
+            self._weights = LiveWeights(self._model(), self._resident, int(options.kept_gib * 2**30))
+        except UnknownLayout as unknown:
+            LOGGER.warning(f"{checkpoint.folder}: weights are reloaded, not written in place: {unknown}")
+
+    @staticmethod
+    def estimate(checkpoint_bytes: int, options: EngineOptions) -> int:
+        """Memory that a shape takes: the weights, a packed copy of the output layer, the KV cache."""
+        return int(checkpoint_bytes * 1.3 + (options.kv_gib or 1.0) * 2**30 + options.kept_gib * 2**30)
+
+    def become(self, expert: Expert, blend: Blend) -> None:
+        """Write the expert's weights into the live model. Raises `ExpertFailed`; then the engine must be closed."""
+        if self.side_by_side:
+            blend = self._base_of(expert, blend)
+            self.hold(expert)
+        if self._weights is not None:
+            self._weights.become(blend)
+        elif blend.differing(self._resident):
+            self._reload(expert, blend)
+        self._resident = blend
+
+    @property
+    def side_by_side(self) -> bool:
+        return bool(self._llm.vllm_config.lora_config)
+
+    def holds_beside(self, expert: Expert) -> bool:
+        """True if the expert is an adapter over the very weights that are live."""
+        if not self.side_by_side or expert.weights is None:
+            return False
+        return self._resident.checkpoint.folder == expert.weights.model and not self._resident.low_rank
+
+    def hold(self, expert: Expert) -> None:
+        """Give the expert's adapter a number of its own."""
+        if expert.weights and expert.weights.adapter:
+            self._loras.setdefault(expert.fingerprint, len(self._loras) + 1)
+
+    def add(self, request: Request, expert: Expert, ids: list[int], room: int, stop_ids: tuple[int, ...]) -> None:
+        """Raises whatever vLLM refuses about the request."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+
+        sampling = request.sampling
+        structured = None
+        if sampling.structured is not None:
+            kind, value = parse_structured(sampling.structured)
+            structured = StructuredOutputsParams(**{kind: value})
+        params = SamplingParams(
+            max_tokens=room,
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            top_k=sampling.top_k,
+            seed=request.seed if sampling.temperature > 0 else None,
+            stop=list(sampling.stop),
+            stop_token_ids=list(stop_ids),
+            logprobs=sampling.logprobs,
+            structured_outputs=structured,
+            output_kind=RequestOutputKind.DELTA,
+        )
+        prompt = {"prompt_token_ids": ids, "cache_salt": expert.fingerprint}
+        self._llm.add_request(request.key, prompt, params, lora_request=self._lora(expert))
+
+    def add_canary(self, name: str, ids: list[int], tokens: int, top: int, expert: Expert) -> None:
+        """A greedy request with log-probabilities that no cached prefix can answer."""
+        from vllm import SamplingParams
+        from vllm.sampling_params import RequestOutputKind
+
+        params = SamplingParams(
+            max_tokens=tokens,
+            temperature=0.0,
+            ignore_eos=True,
+            logprobs=top,
+            detokenize=False,
+            output_kind=RequestOutputKind.DELTA,
+        )
+        prompt = {"prompt_token_ids": ids, "cache_salt": name}
+        self._llm.add_request(name, prompt, params, lora_request=self._lora(expert))
+
+    def step(self) -> list[Any]:
+        """vLLM's outputs of one step."""
+        outputs: list[Any] = self._llm.step()
+        return outputs
+
+    def abort(self, key: str) -> None:
+        self._llm.abort_request([key])
+
+    def sleep(self) -> None:
+        """Give the accelerator's memory to another shape. On a CPU there is nothing to give."""
+        if self._llm.vllm_config.model_config.enable_sleep_mode and not self._asleep:
+            self._llm.sleep(level=1)
+            self._asleep = True
+
+    def wake(self) -> None:
+        if self._asleep:
+            self._llm.wake_up()
+            self._asleep = False
+
+    def close(self) -> None:
+        self._weights = None
+        self._llm.engine_core.shutdown()
+        del self._llm
+        gc.collect()
+
+    def _start(self) -> Any:
+        # In this process: on a CPU half as fast again as vLLM's own default, which also outlives its parent's death.
+        if self.options.tensor_parallel == 1:
+            os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
+        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+        from vllm.engine.arg_utils import EngineArgs
+        from vllm.platforms import current_platform
+        from vllm.v1.engine.llm_engine import LLMEngine
+
+        options = self.options
+        on_gpu = current_platform.is_cuda_alike()
+        arguments: dict[str, Any] = {
+            "model": str(self.checkpoint.folder),
+            "tokenizer": str(self.checkpoint.folder),
+            "max_model_len": self.context,
+            "max_num_seqs": options.batch,
+            "enable_prefix_caching": True,
+            "tensor_parallel_size": options.tensor_parallel,
+            "disable_log_stats": True,
+            "generation_config": "vllm",
+            "use_tqdm_on_load": False,
+            "trust_remote_code": False,
+            "load_format": "safetensors",
+        }
+        if on_gpu:
+            arguments["enable_sleep_mode"] = True
+            if options.kv_gib is not None:
+                arguments["kv_cache_memory_bytes"] = int(options.kv_gib * 2**30)
+        else:
+            arguments["kv_cache_memory_bytes"] = int((options.kv_gib or 1.0) * 2**30)
+            arguments["max_num_batched_tokens"] = max(STEP_TOKENS, options.batch)
+            arguments["enforce_eager"] = not options.compile
+            if not options.compile:
+                _without_compiler()
+        if on_gpu if options.side_by_side is None else options.side_by_side:
+            arguments |= {"enable_lora": True, "max_loras": MAX_LORAS, "max_lora_rank": MAX_LORA_RANK}
+        try:
+            return LLMEngine.from_engine_args(EngineArgs(**arguments))
+        except Exception as error:
+            raise ExpertFailed(f"{self.checkpoint.folder}: vLLM cannot run it: {error}") from error
+
+    def _model(self) -> Any:
+        worker = getattr(getattr(self._llm.model_executor, "driver_worker", None), "worker", None)
+        if worker is None or self.options.tensor_parallel > 1:
+            raise UnknownLayout("the model lives in other processes")
+        return worker.model_runner.get_model()
+
+    def _reload(self, expert: Expert, blend: Blend) -> None:
+        """vLLM's own way, several times slower, for layouts that `LiveWeights` does not know."""
+        if self.options.tensor_parallel > 1:
+            if blend.bytes != blend.checkpoint.bytes:
+                raise ExpertFailed(f"expert {expert.name!r}: only whole checkpoints can be split over devices")
+            self._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(blend.checkpoint.folder)})
+            return
+        self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(blend)})
+        # vLLM does not repack a tied output layer: it would go on answering with the old one.
+        model = self._llm.model_executor.driver_worker.worker.model_runner.get_model()
+        head = getattr(model, "lm_head", None)
+        if head is not None and blend.checkpoint.tied and hasattr(head, "cpu_linear"):
+            head.quant_method.process_weights_after_loading(head)
+
+    def _base_of(self, expert: Expert, blend: Blend) -> Blend:
+        return plain((blend.checkpoint, None)) if expert.weights and expert.weights.adapter else blend
+
+    def _lora(self, expert: Expert) -> Any:
+        if expert.fingerprint not in self._loras or not expert.weights:
+            return None
+        from vllm.lora.request import LoRARequest
+
+        return LoRARequest(expert.name, self._loras[expert.fingerprint], str(expert.weights.adapter))
+
+
+def _longest(checkpoint: Checkpoint) -> int:
+    limit = checkpoint.config.get("max_position_embeddings")
+    return limit if isinstance(limit, int) and limit > 0 else 1 << 20
+
+
+def _without_compiler() -> None:
+    """Keep the sampler's compiled parts plain: they take 20 s at the first token, and need a C++ compiler."""
+    import torch._dynamo.config as dynamo
+
+    dynamo.disable = True

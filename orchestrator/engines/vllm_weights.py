@@ -1,0 +1,229 @@
+"""Writing another model's tensors into a running vLLM model.
+
+vLLM fuses tensors (q, k and v; gate and up) and, on a CPU, repacks each fused matrix for oneDNN or AMX and throws
+the plain one away: what it computes from is then a closure, `layer.cpu_linear`. So a matrix is computed into a
+scratch buffer and handed to the layer's own `process_weights_after_loading`, as at start: one pass over the
+memory, and the same bits as in a fresh engine. Elsewhere the live tensor is overwritten.
+
+Nothing is believed about a layout that was not seen to hold: `LiveWeights` refuses (`UnknownLayout`) unless every
+tensor of the checkpoint has its place, every parameter is covered, and every matrix multiplies as the file says.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from merging.checkpoint import Checkpoint, TensorInfo
+from merging.stream import Blend
+
+if TYPE_CHECKING:
+    import torch
+
+
+class UnknownLayout(ValueError):
+    """A model whose live weights this module does not know how to write."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A live tensor, and the checkpoint's tensors that fill its rows, in order."""
+
+    path: str
+    layer: Any
+    attribute: str
+    tensors: tuple[TensorInfo, ...]
+    packed: bool
+    """The layer computes from a repacked copy, not from the tensor."""
+    tied: bool
+    """The tensor is another slot's: only the copy is this one's."""
+
+    @property
+    def live(self) -> torch.Tensor:
+        tensor: torch.Tensor = getattr(self.layer, self.attribute)
+        return tensor
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (sum(info.shape[0] for info in self.tensors), *self.tensors[0].shape[1:])
+
+    @property
+    def bytes(self) -> int:
+        return sum(info.stop - info.start for info in self.tensors)
+
+
+class LiveWeights:
+    """The live weights of one vLLM model, written tensor by tensor."""
+
+    def __init__(self, model: Any, blend: Blend, kept_bytes: int = 0) -> None:
+        """`blend` is what the model was started with. Raises `UnknownLayout`."""
+        self.resident = blend
+        self.slots = _slots(model, blend.checkpoint)
+        self._scratch: dict[tuple[Any, ...], torch.Tensor] = {}
+        self._kept: OrderedDict[tuple[Any, ...], tuple[Callable[..., Any], int]] = OrderedDict()
+        self._room = kept_bytes
+        for slot in self.slots:
+            self._prove(slot)
+
+    def become(self, blend: Blend) -> int:
+        """Write what differs between the resident model and `blend`; the number of live tensors written.
+
+        If it raises, the live weights are a mixture: the engine must be closed.
+        """
+        import torch
+
+        names = self.resident.differing(blend)
+        changed = [slot for slot in self.slots if any(info.name in names for info in slot.tensors)]
+        with torch.no_grad():
+            for slot in changed:
+                self._fill(slot, blend)
+        self.resident = blend
+        return len(changed)
+
+    def _fill(self, slot: Slot, blend: Blend) -> None:
+        if not slot.packed:
+            _write(slot.tensors, blend, slot.live)
+            return
+        self._keep(slot)
+        kept = self._kept.pop(_key(slot, blend), None)
+        if kept is not None:
+            slot.layer.cpu_linear = kept[0]
+            self._room += kept[1]
+            return
+        # Freed before its successor is allocated, so that the memory is used again.
+        slot.layer.cpu_linear = None
+        if slot.live.numel():
+            if not slot.tied:
+                _write(slot.tensors, blend, slot.live)
+            slot.layer.quant_method.process_weights_after_loading(slot.layer)
+        else:
+            self._pack(slot, self._computed(slot, blend))
+
+    def _pack(self, slot: Slot, matrix: torch.Tensor) -> None:
+        import torch
+
+        empty = slot.live
+        setattr(slot.layer, slot.attribute, torch.nn.Parameter(matrix, requires_grad=False))
+        slot.layer.quant_method.process_weights_after_loading(slot.layer)
+        if slot.live.numel():
+            raise UnknownLayout(f"{slot.path}: vLLM keeps the plain matrix now, it did not at start")
+        setattr(slot.layer, slot.attribute, empty)
+
+    def _computed(self, slot: Slot, blend: Blend) -> torch.Tensor:
+        """The slot's matrix in a buffer that the next call for the same shape uses again."""
+        import torch
+
+        key = (slot.shape, slot.live.dtype)
+        if key not in self._scratch:
+            self._scratch[key] = torch.empty(slot.shape, dtype=slot.live.dtype)
+        _write(slot.tensors, blend, self._scratch[key])
+        return self._scratch[key]
+
+    def _keep(self, slot: Slot) -> None:
+        """Remember the packed matrix that is about to be replaced, and forget the oldest if there is no room."""
+        # A tensor that stays live beside its packed copy would have to be kept too: not worth the memory.
+        if slot.live.numel() or slot.bytes > self._room + sum(size for _, size in self._kept.values()):
+            return
+        self._kept[_key(slot, self.resident)] = slot.layer.cpu_linear, slot.bytes
+        self._room -= slot.bytes
+        while self._room < 0:
+            self._room += self._kept.popitem(last=False)[1][1]
+
+    def _prove(self, slot: Slot) -> None:
+        """Raises `UnknownLayout` unless the live tensor is what the checkpoint and the slot say."""
+        import torch
+
+        with torch.no_grad():
+            if slot.live.numel():
+                rows = slot.shape[0]
+                wanted = torch.empty(slot.shape, dtype=slot.live.dtype)
+                _write(slot.tensors, self.resident, wanted)
+                same = torch.equal(slot.live[:rows].cpu(), wanted)
+            else:
+                wanted = self._computed(slot, self.resident)
+                probe = torch.randn(4, slot.shape[1], generator=torch.Generator().manual_seed(0)).to(wanted.dtype)
+                plain = torch.nn.functional.linear(probe, wanted).float()
+                packed = slot.layer.cpu_linear(probe, slot.live, None).float()
+                same = bool((plain - packed).abs().max() <= 0.02 * plain.abs().max())
+        if not same:
+            raise UnknownLayout(f"{slot.path}: the live weights are not {[info.name for info in slot.tensors]}")
+
+
+def _slots(model: Any, checkpoint: Checkpoint) -> list[Slot]:
+    fused: Mapping[str, Iterable[str]] = getattr(model, "packed_modules_mapping", {})
+    slots: list[Slot] = []
+    owners: dict[int, Slot] = {}
+    for path, layer in model.named_modules(remove_duplicate=True):
+        for attribute, live in layer.named_parameters(recurse=False):
+            _check_layer(path, layer)
+            tensors = _tensors_of(path.replace(".base_layer", ""), attribute, fused, checkpoint.tensors)
+            owner = owners.get(id(live))
+            if not tensors and owner is None:
+                raise UnknownLayout(f"{path}.{attribute}: the checkpoint has no tensor for it")
+            packed = getattr(layer, "cpu_linear", None) is not None and attribute == "weight"
+            if packed and _only_looked_up(model, layer):
+                # vLLM packs the embedding as if it were multiplied with; it never is.
+                layer.cpu_linear, packed = _plain_linear(), False
+            # Identity, not equality: a tied output layer holds the very tensor of the embedding.
+            tied = owner is not None and live.numel() > 0
+            slot = Slot(path, layer, attribute, owner.tensors if tied and owner else tensors, packed, tied)
+            _check_shape(slot, live)
+            owners[id(live)] = slot
+            slots.append(slot)
+    placed = {info.name for slot in slots for info in slot.tensors}
+    for name in checkpoint.tensors:
+        if name not in placed and not name.endswith("rotary_emb.inv_freq"):
+            raise UnknownLayout(f"{name}: no place in the live model")
+    return slots
+
+
+def _tensors_of(
+    path: str, attribute: str, fused: Mapping[str, Iterable[str]], tensors: Mapping[str, TensorInfo]
+) -> tuple[TensorInfo, ...]:
+    if f"{path}.{attribute}" in tensors:
+        return (tensors[f"{path}.{attribute}"],)
+    parent, _, last = path.rpartition(".")
+    names = [f"{parent}.{part}.{attribute}" for part in fused.get(last, ())]
+    return tuple(tensors[name] for name in names) if all(name in tensors for name in names) else ()
+
+
+def _check_layer(path: str, layer: Any) -> None:
+    method = type(getattr(layer, "quant_method", None)).__name__
+    if method not in ("NoneType", "UnquantizedLinearMethod", "UnquantizedEmbeddingMethod"):
+        raise UnknownLayout(f"{path}: {method}")
+    if getattr(layer, "tp_size", 1) != 1:
+        raise UnknownLayout(f"{path}: split over {layer.tp_size} devices")
+
+
+def _check_shape(slot: Slot, live: torch.Tensor) -> None:
+    padded = "Embedding" in type(slot.layer).__name__ or "LMHead" in type(slot.layer).__name__
+    fits = live.shape[0] >= slot.shape[0] if padded else live.shape[0] == slot.shape[0]
+    removed = slot.packed and live.numel() == 0 and len(slot.shape) == 2
+    if not removed and not (fits and tuple(live.shape[1:]) == slot.shape[1:]):
+        raise UnknownLayout(f"{slot.path}: live shape {tuple(live.shape)}, the checkpoint's {slot.shape}")
+
+
+def _only_looked_up(model: Any, layer: Any) -> bool:
+    head = getattr(model, "lm_head", None)
+    return type(layer).__name__ == "VocabParallelEmbedding" and head is not None and head is not layer
+
+
+def _plain_linear() -> Callable[..., Any]:
+    import torch
+
+    linear: Callable[..., Any] = torch.nn.functional.linear
+    return linear
+
+
+def _key(slot: Slot, blend: Blend) -> tuple[Any, ...]:
+    return (slot.path, *(blend.origin(info.name) for info in slot.tensors))
+
+
+def _write(tensors: Iterable[TensorInfo], blend: Blend, out: torch.Tensor) -> None:
+    start = 0
+    for info in tensors:
+        stop = start + info.shape[0]
+        blend.write(info.name, out[start:stop])
+        start = stop
