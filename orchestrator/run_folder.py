@@ -90,7 +90,7 @@ def manifest(experts: Mapping[str, Expert], extra: Mapping[str, str]) -> dict[st
     """What one needs to know to repeat a run: versions, revision, fingerprints."""
     found = {f"version of {name}": version for name in PACKAGES if (version := _version(name))}
     found["version of python"] = platform.python_version()
-    found["revision"] = _revision()
+    found["revision"] = revision()
     found.update({f"fingerprint of {name}": expert.fingerprint for name, expert in experts.items()})
     return {**found, **extra}
 
@@ -120,7 +120,8 @@ def _version(package: str) -> str | None:
         return None
 
 
-def _revision() -> str:
+def revision() -> str:
+    """The source revision, if this is a checkout."""
     here = Path(__file__).parent
     command = ["git", "-C", str(here), "describe", "--always", "--dirty"]
     try:

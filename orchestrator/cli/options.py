@@ -20,10 +20,17 @@ Request = TypeVar("Request", bound=BaseModel)
 DEFAULT_CONFIG = Path("collegium.yaml")
 
 _COMMON = (
-    click.Option(["--config"], metavar="FILE", help="Configuration; default: ./collegium.yaml, else the demo zoo."),
-    click.Option(["--set", "overrides"], metavar="KEY=VALUE", multiple=True, help="Override a key: workers.count=2."),
-    click.Option(["--json", "as_json"], is_flag=True, help="Print one JSON document."),
+    click.option("--config", metavar="FILE", help="Configuration; default: ./collegium.yaml, else the demo zoo."),
+    click.option("--set", "overrides", metavar="KEY=VALUE", multiple=True, help="Override a key: workers.count=2."),
+    click.option("--json", "as_json", is_flag=True, help="Print one JSON document."),
 )
+
+
+def configured(command: Callable[..., None]) -> Callable[..., None]:
+    """Add --config, --set and --json to a command's function."""
+    for option in reversed(_COMMON):
+        command = option(command)
+    return command
 
 
 def request_command(name: str, model: type[Request], run: Callable[..., None], *extra: click.Option) -> click.Command:
@@ -38,17 +45,8 @@ def request_command(name: str, model: type[Request], run: Callable[..., None], *
             raise BadInput(_as_flags(explain(error, model))) from error
         run(configuration(config, overrides), request, as_json=as_json, **own)
 
-    parameters: list[click.Parameter] = [_option(key, field) for key, field in model.model_fields.items()]
-    return click.Command(name, callback=callback, params=[*parameters, *extra, *_COMMON], help=model.__doc__)
-
-
-def configured(command: Callable[..., None]) -> Callable[..., None]:
-    """Add --config, --set and --json to a hand-written command."""
-    for option in reversed(_COMMON):
-        settings = {"is_flag": option.is_flag, "multiple": option.multiple, "help": option.help}
-        if not option.is_flag:
-            settings["metavar"] = option.metavar
-        command = click.option(*option.opts, *([option.name] if option.name else []), **settings)(command)
+    command = click.command(name, help=model.__doc__)(configured(callback))
+    command.params[:0] = [*(_option(key, field) for key, field in model.model_fields.items()), *extra]
     return command
 
 
@@ -62,17 +60,17 @@ def configuration(path: str | None, overrides: tuple[str, ...] = ()) -> Config:
 
 
 def _option(key: str, field: FieldInfo) -> click.Option:
-    default = field.get_default(call_default_factory=True)  # type: ignore[call-arg]
+    default = field.get_default(call_default_factory=True)
     text = field.description or ""
     if default not in (None, PydanticUndefined, [], ""):
         text += f"  [default: {','.join(default) if isinstance(default, list) else default}]"
     return click.Option([f"--{key.replace('_', '-')}", key], type=_type(field.annotation), default=None, help=text)
 
 
-def _type(annotation: Any) -> click.ParamType:
+def _type(annotation: Any) -> click.ParamType[Any]:
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         annotation = next(inner for inner in typing.get_args(annotation) if inner is not type(None))
-    simple: dict[Any, click.ParamType] = {int: click.INT, float: click.FLOAT, bool: click.BOOL}
+    simple: dict[Any, click.ParamType[Any]] = {int: click.INT, float: click.FLOAT, bool: click.BOOL}
     return simple.get(annotation, click.STRING)
 
 
@@ -83,6 +81,5 @@ def _split(value: Any, field: FieldInfo) -> Any:
 
 
 def _as_flags(told: str) -> str:
-    return "; ".join(
-        f"--{part[:1]}{part[1:]}" if part[:1].isalpha() and ":" in part else part for part in told.split("; ")
-    )
+    parts = (f"--{part}" if part[:1].isalpha() and ":" in part else part for part in told.split("; "))
+    return "; ".join(parts)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import click
 from rich.console import Console
@@ -43,7 +44,7 @@ def run(config: Config, request: AnswerRequest, *, as_json: bool, fresh: bool) -
         return
     console = Console()
     show(console, result)
-    console.print(f"Report: {report.absolute()}")
+    console.print(f"Report: {report}")
 
 
 def show(console: Console, result: AnswerResult) -> None:
@@ -56,7 +57,7 @@ def show(console: Console, result: AnswerResult) -> None:
     console.print(timeline(report.timeline, console.width))
 
 
-def store(folder: RunFolder, result: AnswerResult) -> object:
+def store(folder: RunFolder, result: AnswerResult) -> Path:
     """Write all of a run's results into its folder; the report's path."""
     rows = [
         {
@@ -83,7 +84,7 @@ def store(folder: RunFolder, result: AnswerResult) -> object:
     path = folder.path / "report.html"
     write(result.report, path)
     folder.finish()
-    return path
+    return path.absolute()
 
 
 _FRESH = click.Option(["--fresh"], is_flag=True, help="Empty the run's folder first (the ledger stays).")

@@ -1,0 +1,45 @@
+"""What every benchmark notes: the machine, its load, the versions; and how results are written."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+RESULTS = Path(__file__).parent / "results"
+
+
+def conditions() -> dict[str, str]:
+    """Where and under what load this runs."""
+    import psutil
+
+    from orchestrator.run_folder import engine_version, machine, revision
+
+    foreign = psutil.cpu_percent(interval=2.0)
+    return {
+        "machine": machine(),
+        "foreign load": f"{foreign:.0f}% of all cores in the two seconds before",
+        "load average": " ".join(f"{value:.2f}" for value in os.getloadavg()),
+        "engine": engine_version("vllm"),
+        "python": sys.version.split()[0],
+        "revision": revision(),
+        "date": datetime.now(UTC).strftime("%Y-%m-%d"),
+    }
+
+
+def write_result(name: str, title: str, rows: Sequence[tuple[str, str, str]], result: dict[str, Any]) -> None:
+    """Print the table, and keep it with all raw numbers in benchmarks/results."""
+    command = "python -m benchmarks." + " ".join([Path(sys.argv[0]).stem, *sys.argv[1:]])
+    lines = [f"# {title}", "", f"`{command}`", ""]
+    lines += [f"- {key}: {value}" for key, value in result.get("conditions", {}).items()]
+    lines += ["", "| measured | value | wanted |", "| --- | --- | --- |"]
+    lines += [f"| {' | '.join(row)} |" for row in rows]
+    text = "\n".join(lines) + "\n"
+    print(text)
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / f"{name}.md").write_text(text)
+    (RESULTS / f"{name}.json").write_text(json.dumps(result, indent=2) + "\n")

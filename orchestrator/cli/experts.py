@@ -1,0 +1,225 @@
+"""`collegium experts`: list, add, check, train."""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import yaml
+from rich.console import Console
+from rich.table import Table
+
+from orchestrator.cli.options import DEFAULT_CONFIG, configuration, configured
+from orchestrator.config import Config, demo_zoo, read_yaml, validate
+from orchestrator.engines.engine import Engine
+from orchestrator.errors import BadInput, CollegiumError, ConfigError, ExpertError
+from orchestrator.experts.expert import Expert
+from orchestrator.experts.zoo import resolve
+from orchestrator.pipelines.profile import chosen
+from orchestrator.schedule.request import Request, Sampling, request_key
+from orchestrator.schedule.staff import engine_name, local_engine, options
+
+
+@click.group("experts")
+def command() -> None:
+    """List, add, check and train experts."""
+
+
+@command.command("list")
+@configured
+def list_experts(config: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """The zoo: every expert, checked, with its kind, shape, size and fingerprint."""
+    settings = configuration(config, overrides)
+    experts = resolve(settings)
+    rows = [_row(expert, settings) for expert in experts.values()]
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for column in ("expert", "kind", "shape", "MB", "context", "fingerprint", "skills"):
+        table.add_column(column, justify="right" if column in ("MB", "context") else "left")
+    for row in rows:
+        table.add_row(*(str(row[key]) for key in ("expert", "kind", "shape", "MB", "context", "fingerprint", "skills")))
+    Console().print(table)
+
+
+@command.command("add")
+@click.argument("name")
+@click.option("--model", help="Checkpoint folder, demo/NAME, or the model's name at --url.")
+@click.option("--adapter", help="LoRA adapter folder over the model.")
+@click.option("--url", help="Base URL of an OpenAI-compatible server, ending in /v1.")
+@click.option("--api-key-env", help="Environment variable that holds the URL's key.")
+@click.option("--chat-template", help="File with a Jinja template to use instead of the model's own.")
+@click.option("--context", type=int, help="Longest prompt plus reply, in tokens.")
+@click.option("--config", default=str(DEFAULT_CONFIG), show_default=True, help="Configuration to add it to.")
+def add_expert(name: str, config: str, **keys: Any) -> None:
+    """Add your own model to a configuration, after checking it. Comments in the file stay."""
+    path = Path(config).expanduser().absolute()
+    data = read_yaml(path) if path.exists() else {}
+    entry = {key: value for key, value in keys.items() if value is not None}
+    for key in ("adapter", "chat_template", *(() if "url" in entry else ("model",))):
+        if key in entry and not entry[key].startswith("demo/"):
+            entry[key] = str(Path(entry[key]).expanduser().absolute())
+    if name in data.get("experts", {}):
+        raise BadInput(f"{path}: experts.{name}: there is one already")
+    wanted = {**data, "experts": {**data.get("experts", {}), name: entry}}
+    expert = resolve(validate({"experts": {name: entry}}, path))[name]
+    validate(wanted, path)
+    text = _with_expert(path.read_text("utf-8") if path.exists() else "", name, entry)
+    if yaml.safe_load(text) != wanted:
+        raise ConfigError(f"{path}: cannot add to this layout; write it by hand: experts.{name}: {json.dumps(entry)}")
+    path.write_text(text, "utf-8")
+    Console().print(f"Added {name} ({_kind(expert)}) to {path}. Next: collegium experts check {name}", soft_wrap=True)
+
+
+@command.command("check")
+@click.argument("names", nargs=-1)
+@click.option("--reference/--no-reference", default=True, help="Compare with transformers, token by token.")
+@configured
+def check_experts(
+    names: tuple[str, ...], reference: bool, config: str | None, overrides: tuple[str, ...], as_json: bool
+) -> None:
+    """Load experts and let them speak: files, chat template, canary against transformers, speed."""
+    settings = configuration(config, overrides)
+    experts = [expert for expert in chosen(resolve(settings), names) if not expert.remote]
+    engine = local_engine(engine_name(settings.workers), options(settings.workers))
+    console, rows, failed = Console(), [], 0
+    try:
+        for expert in experts:
+            row = _checked(engine, expert, reference)
+            failed += row["problem"] is not None
+            rows.append(row)
+            if not as_json:
+                console.print(_told(row), soft_wrap=True, highlight=False)
+    finally:
+        engine.close()
+    if as_json:
+        click.echo(json.dumps(rows))
+    if failed:
+        raise ExpertError(f"{failed} of {len(experts)} experts failed the check")
+
+
+@command.command("train")
+@click.argument("name")
+@click.option("--spec", type=click.Path(path_type=Path), help="Training specification; default: the demo zoo's.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder for the adapter; default: ./NAME.")
+def train_expert(name: str, spec: Path | None, out: Path | None) -> None:
+    """Train a LoRA expert on generated tasks, as the demo zoo's were. Takes some minutes on two cores."""
+    from rich.progress import Progress as Bar
+
+    from orchestrator.experts.adapter_training import SPECIFICATION, Progress, TrainingSpec, train
+
+    path = spec or demo_zoo().parent / name / SPECIFICATION
+    if not path.exists():
+        raise BadInput(f"no specification {path}; the demo zoo has {', '.join(_trained())}")
+    target = (out or Path(name)).absolute()
+    with Bar(console=Console(stderr=True)) as bar:
+        task = bar.add_task(f"training {name}")
+
+        def report(progress: Progress) -> None:
+            speed = progress.tokens / max(progress.seconds, 1e-9)
+            told = f"{name}: loss {progress.loss:.3f}, {speed:,.0f} tokens/s"
+            bar.update(task, completed=progress.step, total=progress.steps, description=told)
+
+        last = train(TrainingSpec.read(path), target, report)
+    Console().print(f"{target}: {last.steps} steps, {last.tokens:,} tokens in {last.seconds:.0f} s", soft_wrap=True)
+
+
+def _trained() -> list[str]:
+    return sorted(folder.parent.name for folder in demo_zoo().parent.glob("*/training.json"))
+
+
+def _kind(expert: Expert) -> str:
+    if expert.remote:
+        return "remote"
+    if expert.recipe:
+        return "recipe"
+    if expert.script:
+        return "script"
+    return "adapter" if expert.weights and expert.weights.adapter else "checkpoint"
+
+
+def _row(expert: Expert, config: Config) -> dict[str, Any]:
+    return {
+        "expert": expert.name,
+        "kind": _kind(expert),
+        "shape": expert.shape[:8],
+        "MB": round(expert.file_bytes / 1e6, 1),
+        "context": expert.context,
+        "fingerprint": expert.fingerprint[:12],
+        "skills": ", ".join(config.experts[expert.name].skills),
+    }
+
+
+def _with_expert(text: str, name: str, entry: dict[str, Any]) -> str:
+    """The YAML text with one more expert, everything else untouched."""
+    body = yaml.safe_dump({name: entry}, sort_keys=False, allow_unicode=True)
+    match = re.search(r"^experts:[ \t]*(?:\{\})?[ \t]*(?:#.*)?$", text, re.MULTILINE)
+    if match is None:
+        return f"{text.rstrip()}\n\nexperts:\n{_indented(body, '  ')}".lstrip()
+    following = re.search(r"\A(?:[ \t]*(?:#.*)?\n)*([ \t]+)\S", text[match.end() + 1 :])
+    head = text[: match.end()].replace("{}", "")
+    return f"{head.rstrip(' ')}\n{_indented(body, following[1] if following else '  ')}{text[match.end() + 1 :]}"
+
+
+def _indented(body: str, indent: str) -> str:
+    return "".join(f"{indent}{line}\n" for line in body.splitlines())
+
+
+def _checked(engine: Engine, expert: Expert, reference: bool) -> dict[str, Any]:
+    """Load one expert, compare its canary, measure its speed."""
+    row: dict[str, Any] = {"expert": expert.name, "problem": None}
+    try:
+        load = engine.load(expert)
+        row |= {"way": load.way, "load_seconds": round(load.seconds, 3)}
+        row["tokens_per_second"], row["says"] = _speed(engine, expert)
+        if reference:
+            row["problem"] = _against_transformers(engine, expert)
+    except CollegiumError as error:
+        row["problem"] = str(error)
+    return row
+
+
+def _against_transformers(engine: Engine, expert: Expert) -> str | None:
+    from orchestrator.engines.canary import OTHER_ENGINE, difference
+    from orchestrator.engines.canary import reference as computed
+
+    recorded = getattr(engine, "canaries", {}).get(expert.fingerprint)
+    if recorded is None:
+        return None
+    found = difference(computed(expert, len(recorded)), recorded, OTHER_ENGINE)
+    return found and f"not what transformers computes: {found}"
+
+
+def _speed(engine: Engine, expert: Expert) -> tuple[float, str]:
+    """Tokens a second over a small batch, and the beginning of what it says."""
+    sampling = Sampling(max_tokens=48)
+    for number in range(16):
+        messages = (("user", f"Name {number + 3} animals and say a word about each."),)
+        engine.add(
+            Request(request_key(expert.fingerprint, messages, sampling), expert.name, messages, sampling), expert
+        )
+    started, tokens, last, said = time.perf_counter(), 0, 0, ""
+    first: str | None = None
+    while last < 16:
+        for delta in engine.step():
+            if delta.error:
+                raise ExpertError(f"expert {expert.name!r}: {delta.error}")
+            first = first or delta.key
+            said += delta.text if delta.key == first else ""
+            tokens += delta.tokens
+            last += delta.last
+    return round(tokens / (time.perf_counter() - started), 1), " ".join(said.split())[:60]
+
+
+def _told(row: dict[str, Any]) -> str:
+    if row["problem"]:
+        return f"✗ {row['expert']}: {row['problem']}"
+    return (
+        f"✓ {row['expert']}: loaded ({row['way']}) in {row['load_seconds']} s, "
+        f"{row['tokens_per_second']} tokens/s, says “{row['says']}”"
+    )
