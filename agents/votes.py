@@ -17,6 +17,8 @@ Step = Literal["weight", "count", "confidence", "order"]
 
 PROBABILITY_FLOOR = 0.01
 """Probabilities are kept this far from 0 and 1: no single expert decides alone, and no vote is infinite."""
+OPTIONS = 10.0
+"""Ways to answer a question of which nothing else is known."""
 DIGITS = 9
 """Weights are summed and compared to so many decimals: 0.1 + 0.2 ties with 0.3, whoever votes first."""
 
@@ -81,34 +83,84 @@ def log_odds(
     answers: Sequence[str | None],
     probabilities: Sequence[float],
     *,
-    options: int | None = None,
+    options: float = OPTIONS,
+    trust: float = 1.0,
     confidences: Sequence[float | None] | None = None,
 ) -> Verdict:
     """The most probable answer, if each reply is right with its probability, independently of the others.
 
-    A reply weighs log p/(1-p) + log(options - 1): with n options a wrong reply falls on each other one
+    A reply weighs trust * log p/(1-p) + log(options - 1): with n options a wrong reply falls on each other one
     equally, so that agreement counts for more the more ways there are to be wrong, and a reply below chance
     counts against its answer (Nitzan and Paroush 1982; Li and others 2014, section 3, for several options).
-    `options` None: as many as there are different answers, at least two.
+    `options`: the lettered ones, 2 for yes or no; where answers are free, errors seldom agree and the default
+    says so. Experts err alike more than chance has it: `fit_log_odds` finds the `options` and the `trust` in the
+    probabilities that suit given experts.
     """
+    if not options > 1 or not 0 <= trust < math.inf:
+        raise ValueError(f"log-odds needs options > 1 and trust >= 0, has {options} and {trust}")
     different = len({answer for answer in answers if answer is not None})
-    options = max(2, different) if options is None else options
-    if options < max(2, different):
-        raise ValueError(f"options must be at least 2 and the {different} different answers, is {options}")
     weights = []
     for index, probability in enumerate(probabilities):
         if not 0 <= probability <= 1:
             raise ValueError(f"probability {index} must be from 0 to 1, is {probability}")
         p = min(max(probability, PROBABILITY_FLOOR), 1 - PROBABILITY_FLOOR)
-        weights.append(math.log(p / (1 - p)) + math.log(options - 1))
-    return _verdict(answers, weights, confidences, unseen=options - different)
+        weights.append(trust * math.log(p / (1 - p)) + math.log(options - 1))
+    return _verdict(answers, weights, confidences, unseen=max(options - different, 0.0))
+
+
+def fit_log_odds(
+    answers: Sequence[Sequence[str | None]],
+    probabilities: Sequence[Sequence[float]],
+    golds: Sequence[str | None],
+    options: float = OPTIONS,
+) -> tuple[float, float]:
+    """(options, trust) under which `log_odds` finds the gold answers of validation questions most probable.
+
+    One row a question: its replies, their probabilities from a router fitted on other questions, its gold answer
+    (rows without one are left out). `options`: how many answers the questions really allow. Two numbers, by
+    maximum likelihood with a weak pull towards the arguments' meaning (options as given, trust 1).
+    Raises ValueError without any usable row.
+    """
+    import numpy as np
+    from scipy.optimize import minimize
+
+    rows = [
+        (replies, ps, gold)
+        for replies, ps, gold in zip(answers, probabilities, golds, strict=True)
+        if gold is not None and any(reply is not None for reply in replies)
+    ]
+    if not rows:
+        raise ValueError("no question has both a reply and a gold answer: the vote cannot be fitted")
+    slots = max(len(replies) for replies, _, _ in rows) + 1
+    votes = np.zeros((len(rows), slots, 2))
+    empty = np.zeros((len(rows), slots))
+    gold_slot = np.zeros(len(rows), np.intp)
+    for row, (replies, ps, gold) in enumerate(rows):
+        place = {gold: 0}
+        for reply, probability in zip(replies, ps, strict=True):
+            if reply is not None:
+                p = min(max(probability, PROBABILITY_FLOOR), 1 - PROBABILITY_FLOOR)
+                votes[row, place.setdefault(reply, len(place))] += (1.0, math.log(p / (1 - p)))
+        empty[row, len(place) :] = -np.inf
+        if len(place) < slots and options > len(place):
+            # All options that nobody chose, as one slot.
+            empty[row, len(place)] = math.log(options - len(place))
+    start = np.array([math.log(options - 1), 1.0])
+
+    def loss(x: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+        logits = votes @ x + empty
+        likelihood = logits[np.arange(len(rows)), gold_slot] - np.logaddexp.reduce(logits, axis=1)
+        return float(-likelihood.sum() + 0.5 * ((x - start) ** 2).sum())
+
+    found = minimize(loss, start, method="L-BFGS-B", bounds=[(-3.0, 6.0), (0.0, 6.0)])
+    return 1 + math.exp(float(found.x[0])), float(found.x[1])
 
 
 def _verdict(
     answers: Sequence[str | None],
     weights: Sequence[float],
     confidences: Sequence[float | None] | None,
-    unseen: int | None = None,
+    unseen: float | None = None,
 ) -> Verdict:
     """`unseen`: for log-odds, how many options nobody chose (each of weight 0 in the posterior)."""
     confidences = [None] * len(answers) if confidences is None else confidences
@@ -150,7 +202,7 @@ def _share(groups: Sequence[Group]) -> float:
     return groups[0].weight / total if total > 0 else 1 / len(groups)
 
 
-def _posterior(groups: Sequence[Group], unseen: int) -> float:
+def _posterior(groups: Sequence[Group], unseen: float) -> float:
     """Probability of the first group's answer over all options; an option that nobody chose has weight 0."""
     top = max(groups[0].weight, 0.0)
     total = math.fsum(math.exp(group.weight - top) for group in groups) + unseen * math.exp(-top)

@@ -1,7 +1,81 @@
-"""One router a file, all with the same face: `fit(table, features, ...)`, `score`, `rank`, `save`, `load`."""
+"""One router a file, all with the same face: `fit(table, features, ...)`, `score`, `rank`, `save`, `load`.
 
+`ROUTERS` lists them by name with their defaults, which were chosen on the validation split of recorded answers
+(see `benchmarks/results/eval_router.md`); `fit` makes one.
+"""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, cast
+
+from router.crossfit import Fit
+from router.embedding import Features
 from router.routers.baselines import BestRouter, RandomRouter
+from router.routers.calibrated import CalibratedRouter
+from router.routers.factorisation import FactorisationRouter
 from router.routers.fitted import FittedRouter
+from router.routers.kmeans import KmeansRouter
 from router.routers.knn import KnnRouter
+from router.routers.linear import LogisticRouter, PromptVectorRouter
+from router.routers.mixture import MixtureRouter
+from router.routers.mlp import MlpRouter
+from router.routers.skills import SkillsRouter
+from router.table import Table
 
-__all__ = ["BestRouter", "FittedRouter", "KnnRouter", "RandomRouter"]
+DEFAULT = "mixture"
+
+SIMPLE: Mapping[str, Any] = {
+    "best": BestRouter.fit,
+    "random": RandomRouter.fit,
+    "knn": KnnRouter.fit,
+    "prompt_vectors": PromptVectorRouter.fit,
+    "linear": LogisticRouter.fit,
+    "mlp": MlpRouter.fit,
+    "kmeans": KmeansRouter.fit,
+    "matrix_factorisation": FactorisationRouter.fit,
+    "skills": SkillsRouter.fit,
+}
+SEEDED = ("random", "mlp", "kmeans", "matrix_factorisation")
+MEMBERS = ("best", "knn", "prompt_vectors", "linear", "kmeans", "matrix_factorisation", "skills")
+"""Of the mixture; `skills` takes part where questions have skills."""
+ROUTERS: tuple[str, ...] = (*SIMPLE, "mixture")
+
+
+def maker(name: str, seed: int = 0) -> Fit:
+    """How the router of this name is fitted, with its defaults. Raises ValueError for an unknown name."""
+    if name not in ROUTERS:
+        raise ValueError(f"there is no router {name!r}; there are {', '.join(ROUTERS)}")
+    if name == "mixture":
+        return partial(_mixture, seed=seed)
+    return partial(SIMPLE[name], seed=seed) if name in SEEDED else partial(SIMPLE[name])
+
+
+def fit(name: str, table: Table, questions: Features, seed: int = 0) -> FittedRouter:
+    """Fit the router of this name. `seed` decides the folds, starting points and draws of those that have any."""
+    return cast(FittedRouter, maker(name, seed)(table, questions))
+
+
+def _mixture(table: Table, questions: Features, seed: int) -> MixtureRouter:
+    members = {name: maker(name, seed) for name in MEMBERS if name != "skills" or any(questions.skills)}
+    return MixtureRouter.fit(table, questions, members=members, seed=seed)
+
+
+__all__ = [
+    "DEFAULT",
+    "MEMBERS",
+    "ROUTERS",
+    "BestRouter",
+    "CalibratedRouter",
+    "FactorisationRouter",
+    "FittedRouter",
+    "KmeansRouter",
+    "KnnRouter",
+    "LogisticRouter",
+    "MixtureRouter",
+    "MlpRouter",
+    "PromptVectorRouter",
+    "RandomRouter",
+    "SkillsRouter",
+    "fit",
+    "maker",
+]

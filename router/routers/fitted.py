@@ -12,11 +12,12 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from router.calibration import Calibration
 from router.embedding import Features
 from router.ranking import Evidence, Ranking, Scores, rankings
 from router.table import Table
@@ -124,12 +125,20 @@ def known_scores(correct: Array) -> tuple[Array, Array]:
     return np.where(known, correct, 0).astype(np.float32), known.astype(np.float32)
 
 
-T = TypeVar("T")
+def logit(probability: Array) -> Array:
+    """Log-odds; probabilities are kept 0.001 from 0 and 1."""
+    p = np.clip(probability, 1e-3, 1 - 1e-3)
+    return np.asarray(np.log(p / (1 - p)), np.float32)
+
+
+def sigmoid(log_odds: Array) -> Array:
+    """Probabilities from log-odds, float32."""
+    return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -60, 60))), np.float32)
 
 
 def _classes() -> Mapping[str, type[Any]]:
     found: dict[str, type[Any]] = {"Prior": Prior}
-    waiting: list[type[Any]] = [FittedRouter]
+    waiting: list[type[Any]] = [FittedRouter, Calibration]
     while waiting:
         for kind in waiting.pop().__subclasses__():
             found[kind.__name__] = kind

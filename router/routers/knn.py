@@ -41,9 +41,9 @@ class KnnRouter(FittedRouter):
         table: Table,
         questions: Features,
         *,
-        neighbours: int = 50,
+        neighbours: int = 100,
         temperature: float = 0.1,
-        shrinkage: float = 5.0,
+        shrinkage: float = 10.0,
     ) -> Self:
         """Remember the questions. `neighbours` is capped at their number; `shrinkage` is in neighbours."""
         if neighbours < 1 or temperature <= 0 or shrinkage < 0:

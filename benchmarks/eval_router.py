@@ -1,0 +1,286 @@
+"""Routers and votes on recorded answers of real models: MMLU-Pro, fitted on `val`, reported on `dev`.
+
+    OMP_NUM_THREADS=1 python benchmarks/eval_router.py [--table FILE] [--out benchmarks/results/eval_router]
+
+writes OUT.json (everything) and OUT.md (tables). Nothing here is tuned on `dev`: settings are the package's
+defaults, which `--select` derives from `val` alone (cross-validated, and printed only).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from agents.votes import fit_log_odds, log_odds, majority, weighted
+from router import Embedder, Features, Row, Table
+from router.ballots import Aggregate, Replies
+from router.evaluate import Contestant, Evaluation, FitAggregate, Result, evaluate
+from router.routers import DEFAULT, ROUTERS, SkillsRouter, fit, maker
+from router.trial import trial
+
+TABLE = Path(__file__).parents[2] / "shared/data/routing/mmlu_pro_dev.jsonl.gz"
+OPTIONS = 10.0
+"""MMLU-Pro questions have up to ten choices."""
+SMALL = (
+    "Llama-2-7b-hf",
+    "Meta-Llama-3-8B",
+    "Meta-Llama-3_1-8B",
+    "Meta-Llama-3_1-8B-Instruct",
+    "Mistral-7B-v0.1",
+    "Mistral-7B-v0.2-hf",
+    "Mistral-7B-Instruct-v0.1",
+    "Mistral-7B-Instruct-v0.2",
+    "Mixtral-8x7B-v0.1",
+    "Mixtral-8x7B-Instruct-v0.1",
+    "Phi-3-mini-4k-instruct",
+    "Qwen1.5-7B-Chat",
+    "Yi-6B",
+    "Yi-6b-Chat",
+    "c4ai-command-r-v01",
+    "gemma-7b",
+    "mathstral-7B",
+)
+"""The 17 small models that the reference points speak of."""
+
+
+def _majority(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Sequence[str | None]) -> Aggregate:
+    return lambda replies, p: majority(replies).shares
+
+
+def _weighted(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Sequence[str | None]) -> Aggregate:
+    return lambda replies, p: weighted(replies, p).shares
+
+
+def _log_odds(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Sequence[str | None]) -> Aggregate:
+    return lambda replies, p: log_odds(replies, p, options=OPTIONS).shares
+
+
+def _fitted(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Sequence[str | None]) -> Aggregate:
+    options, trust = fit_log_odds(answers, chances, golds, OPTIONS)
+    return lambda replies, p: log_odds(replies, p, options=options, trust=trust).shares
+
+
+AGGREGATORS: Mapping[str, FitAggregate] = {
+    "majority": _majority,
+    "weighted": _weighted,
+    "log-odds": _log_odds,
+    "log-odds fitted": _fitted,
+}
+
+
+def contestants(skills: bool) -> list[Contestant]:
+    """Every router by its defaults, and Symbolic-MoE as published and as programmed."""
+    found = [Contestant(name, partial(maker, name)) for name in ROUTERS if skills or name != "skills"]
+    if skills:
+        code = partial(SkillsRouter.fit, suitability="code", threshold=0.0, merge=2.0)
+        paper = partial(SkillsRouter.fit, suitability="paper", threshold=0.0, merge=2.0)
+        found += [
+            Contestant("symbolic-moe (code)", lambda seed: code, "code"),
+            Contestant("symbolic-moe (code), distinct", lambda seed: code),
+            Contestant("symbolic-moe (paper)", lambda seed: paper, "paper"),
+        ]
+    return found
+
+
+def judge(table: Table, features: Features, split: tuple[str, str], ks: Sequence[int], seeds: int) -> Evaluation:
+    """One evaluation of everything; `split` (train, test), equal names mean cross-validation inside that split."""
+    if split[0] == split[1]:
+        inside = [index for index, row in enumerate(table.rows) if row.split == split[0]]
+        what = trial(table.take(inside), features.take(inside))
+    else:
+        what = trial(table, features, train_split=split[0], test_split=split[1])
+    return evaluate(what, contestants(bool(features.skills)), AGGREGATORS, default=DEFAULT, ks=ks, seeds=seeds)
+
+
+def result_of(report: Evaluation, router: str, k: int, aggregator: str) -> Result:
+    """The one result of these."""
+    return next(r for r in report.results if (r.router, r.k, r.aggregator) == (router, k, aggregator))
+
+
+def speed(table: Table, features: Features) -> dict[str, float]:
+    """Milliseconds to route one question (embedding included), questions scored a second, seconds to fit."""
+    val = [index for index, row in enumerate(table.rows) if row.split == "val"]
+    router = fit(DEFAULT, table.take(val), features.take(val))
+    embedder = Embedder()
+    embedder.embed(["warm up"])
+    once = []
+    for index, row in enumerate(table.rows[:200]):
+        start = time.perf_counter()
+        router.rank(embedder.features([f"{index}: {row.question}"], [features.tags(index)]))
+        once.append(1000 * (time.perf_counter() - start))
+    embedder.close()
+    many = features.take(np.resize(np.arange(len(features)), 20_000))
+    rates = {}
+    for name in ROUTERS:
+        fitted = fit(name, table.take(val), features.take(val))
+        start = time.perf_counter()
+        fitted.score(many)
+        rates[f"{name}: questions scored a second"] = len(many) / (time.perf_counter() - start)
+    big, big_features = _enlarged(table, features, 12_000)
+    fits = {}
+    for name in ROUTERS:
+        start = time.perf_counter()
+        fit(name, big, big_features)
+        fits[f"{name}: seconds to fit 12,000 questions"] = time.perf_counter() - start
+    return {
+        "route one question, p50 ms": statistics.median(once),
+        "route one question, p95 ms": statistics.quantiles(once, n=20)[-1],
+        **rates,
+        **fits,
+    }
+
+
+def _enlarged(table: Table, features: Features, n: int) -> tuple[Table, Features]:
+    """The table repeated with jittered embeddings: only its size matters, for timing."""
+    rng = np.random.default_rng(0)
+    index = np.resize(np.arange(len(table.rows)), n)
+    rows = tuple(
+        Row(f"{number}", f"{number} {table.rows[i].question}", table.rows[i].correct) for number, i in enumerate(index)
+    )
+    vectors = features.embeddings[index] + 0.02 * rng.standard_normal((n, features.embeddings.shape[1]))
+    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
+    return Table(rows, table.experts), Features(vectors, features.take(index).skills, features.skill_embeddings)
+
+
+def _points(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def markdown(title: str, report: Evaluation, ks: Sequence[int], aggregator: str) -> list[str]:
+    """Tables of one evaluation, in points (percent)."""
+    gap = report.oracle - report.best.value
+    lines = [
+        f"## {title}",
+        "",
+        f"{report.questions} questions ({report.tested_on}), fitted on {report.fitted_questions} "
+        f"({report.fitted_on}), {len(report.experts)} experts, {report.seeds} seeds. "
+        f"Best expert on the fitted questions: {report.best_expert}, {_points(report.best.value)} "
+        f"[{_points(report.best.low)}, {_points(report.best.high)}]; best in hindsight "
+        f"{_points(report.hindsight.value)}; some expert is right: {_points(report.oracle)} "
+        f"(gap {_points(gap)}).",
+        "",
+        f"Accuracy with the aggregator `{aggregator}`; in brackets 95% bootstrap intervals; `default -` is the "
+        f"default's paired lead over the router at the same k, with its p-value.",
+        "",
+        "| router | right before wrong | top 1 | "
+        + " | ".join(f"k={k} | default - | any right" for k in ks)
+        + " | experts asked at k=3 |",
+        "|---|---|---|" + "---|---|---|" * len(ks) + "---|",
+    ]
+    for quality in report.qualities:
+        first = result_of(report, quality.router, 1, "first")
+        cells = [quality.router, f"{quality.ranking:.3f}", _points(first.accuracy.value)]
+        for k in ks:
+            result = result_of(report, quality.router, k, aggregator)
+            lead = report.comparisons.get(f"{quality.router}/{k}/{aggregator}")
+            cells += [
+                f"{_points(result.accuracy.value)} [{_points(result.accuracy.low)}, {_points(result.accuracy.high)}]",
+                "" if lead is None else f"{100 * lead.value:+.1f} (p={lead.p:.2g})",
+                _points(result.any_right),
+            ]
+        cells.append(f"{result_of(report, quality.router, 3, aggregator).unique_experts:.2f}")
+        lines.append("| " + " | ".join(cells) + " |")
+    lines += ["", f"The default (`{DEFAULT}`) by aggregator:", ""]
+    lines += [
+        "| k | aggregator | accuracy | over the best expert | p | gap closed "
+        "| lost: nobody right / not recruited / outvoted |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for result in report.results:
+        if result.router == DEFAULT:
+            over = result.over_best
+            lines.append(
+                f"| {result.k} | {result.aggregator} | {_points(result.accuracy.value)} | {100 * over.value:+.1f} "
+                f"[{100 * over.low:+.1f}, {100 * over.high:+.1f}] | {over.p:.2g} | {_points(result.gap_closed)}% | "
+                + " / ".join(_points(share) for share in result.lost.values())
+                + " |"
+            )
+    quality = next(q for q in report.qualities if q.router == DEFAULT)
+    lines += [
+        "",
+        f"Probabilities of the default: log-loss {quality.log_loss:.3f}, expected calibration error "
+        f"{quality.calibration_error:.3f}.",
+        "",
+    ]
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table", type=Path, default=TABLE)
+    parser.add_argument("--out", type=Path, default=Path(__file__).parent / "results/eval_router")
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/collegium/embeddings")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--select", action="store_true", help="cross-validate inside `val` and print, no more")
+    parser.add_argument("--no-speed", action="store_true")
+    arguments = parser.parse_args()
+    table = Table.read(arguments.table)
+    embedder = Embedder(cache=arguments.cache)
+    features = embedder.features(table.questions, table.skills(["category", "src"]))
+    bare = Features(features.embeddings)
+    embedder.close()
+    zoos = {"17 small models": table.select_experts(SMALL), "all 28 models": table}
+    ks = (3, 5, 7)
+    if arguments.select:
+        for name, zoo in zoos.items():
+            report = judge(zoo, features, ("val", "val"), ks, 1)
+            print("\n".join(markdown(f"{name}, cross-validated inside val", report, ks, "log-odds fitted")))
+        return
+    started = time.perf_counter()
+    reports: dict[str, Any] = {}
+    lines = [
+        "# Routers on recorded answers of real models",
+        "",
+        "MMLU-Pro, 28 models (`routing/mmlu_pro_dev.jsonl.gz`); skills are the question's category and source.",
+        "",
+        f"Command: `OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')} python benchmarks/eval_router.py "
+        f"{' '.join(sys.argv[1:])}`".replace(" `", "`")
+        + f"; machine: {os.cpu_count()} cores, {platform.machine()}, "
+        f"Python {platform.python_version()}; the cores were shared, so times are upper bounds.",
+        "",
+    ]
+    for name, zoo in zoos.items():
+        everyone = (*ks, len(zoo.experts))
+        for title, seen in ((name, features), (f"{name}, without skills", bare)):
+            report = judge(zoo, seen, ("val", "dev"), everyone if seen is features else ks, arguments.seeds)
+            reports[title] = asdict(report)
+            lines += markdown(title, report, ks, "log-odds fitted")
+            print("\n".join(lines[-40:]), flush=True)
+    if not arguments.no_speed:
+        reports["speed"] = speed(table, features)
+        lines += ["## Speed", "", "| what | measured |", "|---|---|"]
+        lines += [
+            f"| {what} | {value:,.3g} |" if value < 1000 else f"| {what} | {value:,.0f} |"
+            for what, value in reports["speed"].items()
+        ]
+    print(f"{time.perf_counter() - started:.0f} s", file=sys.stderr)
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(_finite(reports), indent=1)
+    arguments.out.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
+    arguments.out.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _finite(value: Any) -> Any:
+    """JSON knows no NaN: None instead."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,248 @@
+"""Judging routers on recorded answers: what `collegium eval-router` reports.
+
+Everything is fitted on one part of a table and judged on another. Votes come in as plain functions, because this
+package knows no way to aggregate; recorded answers can be voted over, but nobody can be asked anything new.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router.ballots import Aggregate, Ballots, Canonical, Replies, answers_of, gold_of
+from router.calibration import expected_calibration_error
+from router.cost import area_under_cost_curve, cost_curve
+from router.crossfit import Fit
+from router.estimate import Difference, Estimate, difference, estimate
+from router.ranking import Scores
+from router.recruiting import How, recruit
+from router.trial import Trial
+
+FitAggregate: TypeAlias = Callable[[Sequence[Replies], Sequence[Sequence[float]], Sequence[str | None]], Aggregate]
+"""(answers, probabilities, gold answers) of validation questions -> an aggregate; may ignore them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A router by name: how a seed makes it, and how experts are recruited from it."""
+
+    name: str
+    make: Callable[[int], Fit]
+    how: How = "topk"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One router with k recruited experts and one aggregator; means over questions and seeds."""
+
+    router: str
+    k: int
+    aggregator: str
+    """`first`: no vote, the best expert answers."""
+    accuracy: Estimate
+    over_best: Difference
+    """Against the expert that was best on the fitted questions."""
+    gap_closed: float
+    """Of the way from that expert to the oracle, who always asks an expert that is right; NaN if there is none."""
+    any_right: float
+    """How often one of the recruited was right."""
+    lost: Mapping[str, float]
+    """Where the rest goes: `nobody` was right, `recruiting` missed who was, the `vote` went against them."""
+    unique_experts: float
+    cost: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How good a router's probabilities and first choices are, whatever is done with them."""
+
+    router: str
+    log_loss: float
+    calibration_error: float
+    ranking: float
+    """How often a right expert stands before a wrong one on the same question (area under the curve)."""
+    cost_area: float | None
+    curve: tuple[tuple[float, float, float], ...] = ()
+    """(quality knob, cost, accuracy of the first expert)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """All of one evaluation; `dataclasses.asdict` makes it JSON."""
+
+    fitted_on: str
+    tested_on: str
+    fitted_questions: int
+    questions: int
+    experts: tuple[str, ...]
+    seeds: int
+    best_expert: str
+    """On the fitted questions (the one most often best, where several parts were fitted)."""
+    best: Estimate
+    """Its accuracy on the tested ones."""
+    hindsight: Estimate
+    """Of the expert that is best on the tested questions themselves."""
+    oracle: float
+    results: tuple[Result, ...]
+    qualities: tuple[Quality, ...]
+    comparisons: Mapping[str, Difference]
+    """`router/k/aggregator` -> the default's accuracy minus this one's, same k and aggregator."""
+    notes: tuple[str, ...] = ()
+
+
+def evaluate(
+    what: Trial,
+    contestants: Sequence[Contestant],
+    aggregators: Mapping[str, FitAggregate],
+    *,
+    default: str,
+    ks: Sequence[int] = (3, 5),
+    seeds: int = 5,
+    costs: Mapping[str, float] | None = None,
+    canonical: Canonical = lambda row, answer: answer.strip() or None,
+) -> Evaluation:
+    """Judge every contestant at every k with every aggregator, and against the one called `default`.
+
+    Tables without predictions get `first` and `any_right` only. `canonical` makes equal answers equal texts.
+    """
+    test = what.test
+    ballots = Ballots(test, canonical)
+    groups = test.questions
+    best_columns = what.best_columns()
+    best = ballots.filled[np.arange(len(groups)), best_columns]
+    oracle = float(ballots.filled.max(1).mean())
+    hindsight = int(np.argmax(np.nan_to_num(np.nanmean(test.correct, 0))))
+    prices = None if costs is None else np.array([costs[name] for name in test.experts], np.float64)
+    outcomes: dict[tuple[str, int, str], _Outcome] = {}
+    qualities = []
+    voters = aggregators if ballots.recorded else {}
+    for contestant in contestants:
+        runs = [what.scores(contestant.make(seed), seed) for seed in range(seeds)]
+        qualities.append(_quality(contestant.name, runs, test.correct, costs))
+        held_out = what.held_out(contestant.make(0), runs[0]) if voters else None
+        for k in sorted({1, *ks}):
+            seats = [recruit(run, k, contestant.how, seed=seed) for seed, run in enumerate(runs)]
+            if k == 1:
+                outcomes[contestant.name, 1, "first"] = _Outcome.of(seats, ballots, prices)
+                continue
+            if not voters:
+                outcomes[contestant.name, k, "any right"] = _Outcome.of(seats, ballots, prices)
+            for name, fit_aggregate in voters.items():
+                vote = _fitted_vote(what, fit_aggregate, held_out, k, contestant.how, canonical)
+                values = [ballots.vote(seat, run.probabilities, vote) for seat, run in zip(seats, runs, strict=True)]
+                outcomes[contestant.name, k, name] = _Outcome.of(seats, ballots, prices, values)
+    results = []
+    comparisons = {}
+    for (router, k, name), outcome in outcomes.items():
+        results.append(outcome.result(router, k, name, best, oracle, groups))
+        reference = outcomes.get((default, k, name))
+        if reference is not None and router != default:
+            comparisons[f"{router}/{k}/{name}"] = difference(reference.accuracy, outcome.accuracy, groups)
+    names, counts = np.unique(best_columns, return_counts=True)
+    return Evaluation(
+        what.fitted_on,
+        what.tested_on,
+        len(test.rows if what.fit is None else what.fit.rows),
+        len(test.rows),
+        test.experts,
+        seeds,
+        test.experts[int(names[counts.argmax()])],
+        estimate(best, groups),
+        estimate(ballots.filled[:, hindsight], groups),
+        oracle,
+        tuple(results),
+        tuple(qualities),
+        comparisons,
+        what.notes if ballots.recorded else (*what.notes, "no predictions are recorded: nothing was voted over"),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    accuracy: NDArray[np.float64]
+    """[questions], mean over seeds"""
+    any_right: float
+    unique: float
+    cost: float | None
+
+    @classmethod
+    def of(
+        cls,
+        seats: Sequence[NDArray[np.intp]],
+        ballots: Ballots,
+        prices: NDArray[np.float64] | None,
+        values: Sequence[NDArray[np.float64]] | None = None,
+    ) -> _Outcome:
+        right = [np.take_along_axis(ballots.filled, seat, 1).max(1) for seat in seats]
+        asked = [[np.unique(row) for row in seat] for seat in seats]
+        cost = None
+        if prices is not None:
+            cost = float(np.mean([prices[columns].sum() for rows in asked for columns in rows]))
+        unique = float(np.mean([len(columns) for rows in asked for columns in rows]))
+        return cls(np.mean(right if values is None else values, 0), float(np.mean(right)), unique, cost)
+
+    def result(
+        self, router: str, k: int, name: str, best: NDArray[np.float64], oracle: float, groups: Sequence[str]
+    ) -> Result:
+        mean = float(self.accuracy.mean())
+        gap = oracle - float(best.mean())
+        lost = {"nobody": 1 - oracle, "recruiting": oracle - self.any_right, "vote": self.any_right - mean}
+        return Result(
+            router,
+            k,
+            name,
+            estimate(self.accuracy, groups),
+            difference(self.accuracy, best, groups),
+            (mean - float(best.mean())) / gap if gap > 0 else float("nan"),
+            self.any_right,
+            lost,
+            self.unique,
+            self.cost,
+        )
+
+
+def _fitted_vote(
+    what: Trial, fit: FitAggregate, held_out: Scores | None, k: int, how: How, canonical: Canonical
+) -> Aggregate:
+    table = what.test if what.fit is None else what.fit
+    if held_out is None:
+        raise ValueError("votes need held-out scores")
+    seats = recruit(held_out, k, how)
+    answers, probabilities, golds = [], [], []
+    for row, columns, chances in zip(table.rows, seats, held_out.probabilities, strict=True):
+        given = answers_of(row, table.experts, canonical)
+        answers.append([given[column] for column in columns])
+        probabilities.append([float(chances[column]) for column in columns])
+        golds.append(gold_of(row, given, table.experts, canonical))
+    return fit(answers, probabilities, golds)
+
+
+def _quality(
+    name: str, runs: Sequence[Scores], correct: NDArray[np.float32], costs: Mapping[str, float] | None
+) -> Quality:
+    known = ~np.isnan(correct)
+    losses, errors, ranks = [], [], []
+    for run in runs:
+        p = np.clip(run.probabilities.astype(np.float64), 1e-3, 1 - 1e-3)
+        cells = -(correct * np.log(p) + (1 - correct) * np.log(1 - p))
+        losses.append(float(cells[known].mean()))
+        errors.append(expected_calibration_error(run.probabilities, correct))
+        ranks.append(_pairs_in_order(run.values, correct))
+    curve = () if costs is None else cost_curve(runs[0], correct, costs)
+    area = None if costs is None else area_under_cost_curve(curve, max(costs.values()))
+    return Quality(name, float(np.mean(losses)), float(np.mean(errors)), float(np.mean(ranks)), area, curve)
+
+
+def _pairs_in_order(values: NDArray[np.float32], correct: NDArray[np.float32]) -> float:
+    order, total = 0.0, 0.0
+    for start in range(0, len(values), 512):
+        score, value = correct[start : start + 512], values[start : start + 512]
+        better = np.nan_to_num(score[:, :, None] * (1 - score[:, None, :]))
+        gap = value[:, :, None] - value[:, None, :]
+        order += float((better * ((gap > 0) + 0.5 * (gap == 0))).sum())
+        total += float(better.sum())
+    return order / total if total else float("nan")

@@ -1,0 +1,94 @@
+"""Linear routers: one weight vector an expert, learned without training or by logistic regression."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from router.embedding import Features
+from router.ranking import Scores
+from router.routers.fitted import Array, FittedRouter, Prior, fitting_rows, known_scores, logit, sigmoid
+from router.table import Table
+
+
+@dataclass(frozen=True)
+class PromptVectorRouter(FittedRouter):
+    """Training-free: an expert's vector sums the fitted questions, each times how much better it did than usual.
+
+    probability = mean + slope * question . vector. The slope is the same for all experts: the least-squares one
+    when every fitted question is judged by vectors made without it.
+    """
+
+    vectors: Array
+    """[dimensions, experts]"""
+    slope: float
+
+    @classmethod
+    def fit(cls, table: Table, questions: Features) -> Self:
+        """One pass over the questions; nothing is tuned."""
+        table, questions = fitting_rows(table, questions)
+        prior = Prior.of(table.correct)
+        score, known = known_scores(table.correct)
+        surprise = known * (score - prior.mean)
+        centred = questions.embeddings - questions.embeddings.mean(0)
+        vectors = centred.T @ surprise / max(len(centred), 1)
+        own = (centred**2).sum(1, keepdims=True) * surprise / max(len(centred), 1)
+        without = centred @ vectors - own
+        slope = float((known * without * surprise).sum() / max(float((known * without**2).sum()), 1e-12))
+        return cls(table.experts, prior, vectors, max(slope, 0.0))
+
+    def score(self, questions: Features) -> Scores:
+        """Terms: the mean, and what the question adds to it."""
+        added = self.slope * (questions.embeddings @ self.vectors)
+        values = self.prior.mean + added
+        return Scores(self.experts, values, np.clip(values, 0, 1), {"mean": self.prior.mean, "question": added})
+
+
+@dataclass(frozen=True)
+class LogisticRouter(FittedRouter):
+    """Logistic regression of being right on the question's embedding, one an expert, with an L2 penalty."""
+
+    weights: Array
+    """[dimensions, experts]"""
+    intercepts: Array
+    """[experts]"""
+
+    @classmethod
+    def fit(cls, table: Table, questions: Features, *, strength: float = 0.3) -> Self:
+        """`strength`: scikit-learn's C, the inverse of the penalty on the weights (never on the intercept).
+
+        A fractional score counts as a right and a wrong answer of that weight. An expert that was always right,
+        always wrong or never asked keeps its mean.
+        """
+        from sklearn.linear_model import LogisticRegression
+
+        if strength <= 0:
+            raise ValueError(f"strength must be positive, is {strength}")
+        table, questions = fitting_rows(table, questions)
+        prior = Prior.of(table.correct)
+        centre = questions.embeddings.mean(0)
+        vectors = (questions.embeddings - centre).astype(np.float64)
+        weights = np.zeros((vectors.shape[1], len(table.experts)))
+        intercepts = logit(prior.mean).astype(np.float64)
+        for column in range(len(table.experts)):
+            score = table.correct[:, column]
+            right, wrong = np.flatnonzero(score > 0), np.flatnonzero(score < 1)
+            if not len(right) or not len(wrong):
+                continue
+            rows = np.concatenate([right, wrong])
+            outcome = np.concatenate([np.ones(len(right)), np.zeros(len(wrong))])
+            mass = np.concatenate([score[right], 1 - score[wrong]])
+            model = LogisticRegression(C=strength, max_iter=1000).fit(vectors[rows], outcome, mass)
+            weights[:, column] = model.coef_[0]
+            intercepts[column] = model.intercept_[0]
+        intercepts -= centre @ weights
+        return cls(table.experts, prior, weights.astype(np.float32), intercepts.astype(np.float32))
+
+    def score(self, questions: Features) -> Scores:
+        """Terms: the mean, and the log-odds that the question adds to the mean's."""
+        logits = questions.embeddings @ self.weights + self.intercepts
+        values = sigmoid(logits)
+        added = logits - logit(self.prior.mean)
+        return Scores(self.experts, values, values, {"mean": self.prior.mean, "question": added})

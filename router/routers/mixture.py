@@ -1,0 +1,122 @@
+"""Several routers as one, weighted by how well they rank questions that they were not fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from router.calibration import Calibration, Platt
+from router.crossfit import Fit, folds, out_of_fold
+from router.embedding import Features
+from router.ranking import Evidence, Scores
+from router.routers.fitted import Array, FittedRouter, Prior, fitting_rows, logit
+from router.table import Table
+
+PAIR_ROWS = 2_000
+"""Questions used to weigh the members; more make it slower, not better."""
+TRUST = 4.0
+"""Questions' worth of evidence that the starting weights count for."""
+
+
+@dataclass(frozen=True)
+class MixtureRouter(FittedRouter):
+    """score = sum of weight * log-odds of each member, then calibrated to a probability (stacking).
+
+    The weights, none negative, maximise on held-out folds the probability sigma(score_a - score_b) that an expert
+    a that was right stands before an expert b that was wrong on the same question: how hard a question is says
+    nothing about whom to ask, and must not decide which router to trust.
+    """
+
+    names: tuple[str, ...]
+    members: tuple[FittedRouter, ...]
+    weights: tuple[float, ...]
+    calibration: Calibration
+
+    @classmethod
+    def fit(
+        cls, table: Table, questions: Features, *, members: Mapping[str, Fit], parts: int = 5, seed: int = 0
+    ) -> Self:
+        """Fit each member on each of `parts` folds to weigh it, then on everything."""
+        if not members:
+            raise ValueError("a mixture of routers needs at least one member")
+        table, questions = fitting_rows(table, questions)
+        different = len(set(table.questions))
+        if different < 2:
+            raise ValueError("a mixture of routers needs at least two different questions")
+        fold = folds(table, min(parts, different), seed)
+        held_out = np.stack([logit(out_of_fold(fit, table, questions, fold).probabilities) for fit in members.values()])
+        weights = _weigh(held_out, table.correct, seed)
+        combined = np.tensordot(weights, held_out, 1).astype(np.float32)
+        fitted = []
+        for name, fit in members.items():
+            router = fit(table, questions)
+            if not isinstance(router, FittedRouter):
+                raise TypeError(f"member {name!r}: {type(router).__name__} is not a FittedRouter")
+            fitted.append(router)
+        return cls(
+            table.experts,
+            Prior.of(table.correct),
+            tuple(members),
+            tuple(fitted),
+            tuple(weights.tolist()),
+            _calibration(combined, table.correct),
+        )
+
+    def score(self, questions: Features) -> Scores:
+        """Terms: what each member adds to the log-odds."""
+        parts = {
+            name: weight * logit(member.score(questions).probabilities)
+            for name, member, weight in zip(self.names, self.members, self.weights, strict=True)
+            if weight > 0
+        }
+        total = np.asarray(sum(parts.values(), np.zeros((len(questions), len(self.experts)))), np.float32)
+        values = self.calibration(total)
+        return Scores(self.experts, values, values, parts)
+
+    def evidence(self, questions: Features) -> list[tuple[Evidence, ...]]:
+        """That of all members that have a say."""
+        heard = [
+            member.evidence(questions) for member, weight in zip(self.members, self.weights, strict=True) if weight > 0
+        ]
+        return [tuple(item for rows in heard for item in rows[index]) for index in range(len(questions))]
+
+
+def _calibration(scores: Array, correct: Array) -> Calibration:
+    known = correct[~np.isnan(correct)]
+    if known.size and known.min() < 1 and known.max() > 0:
+        platt = Platt.fit(scores, correct)
+        if platt.slope > 0:
+            return platt
+    return Platt(1.0, 0.0)
+
+
+def _weigh(held_out: NDArray[np.float32], correct: Array, seed: int) -> NDArray[np.float64]:
+    """Weights of the members, [members], from their log-odds [members, questions, experts]."""
+    from scipy.optimize import minimize
+
+    members, n, _ = held_out.shape
+    rows = np.random.default_rng(seed).permutation(n)[:PAIR_ROWS]
+    score = correct[rows]
+    better = np.nan_to_num(score[:, :, None] * (1 - score[:, None, :]))
+    mass = better.sum((1, 2))
+    start = np.full(members, 1 / members)
+    if not (mass > 0).any():
+        return start
+    # Every question counts once, however many pairs it has.
+    question, a, b = np.nonzero(better)
+    pair_weight = better[question, a, b] / mass[question]
+    gap = (held_out[:, rows[question], a] - held_out[:, rows[question], b]).astype(np.float64)
+
+    def loss(weights: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
+        margin = weights @ gap
+        slope = -pair_weight / (1 + np.exp(np.clip(margin, -60, 60)))
+        pull = TRUST * members * (weights - start)
+        value = (pair_weight * np.logaddexp(0, -margin)).sum() + 0.5 * (pull * (weights - start)).sum()
+        return float(value), gap @ slope + pull
+
+    found: Any = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=[(0, None)] * members)
+    return np.asarray(found.x if found.x.any() else start)
