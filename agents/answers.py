@@ -25,6 +25,7 @@ _ANSWER_LINE = re.compile(
     r"(?:final |correct )?answer(?: is)?[ \t*_]{0,8}[:=][ \t*_]{0,8}([^\n]{0,1000})", re.IGNORECASE
 )
 _ANSWER_PROSE = re.compile(r"\banswer(?: is|:)[ \t*_]{0,8}([^\n]{1,1000})", re.IGNORECASE)
+_CONFIDENCE_LINE = re.compile(r"^[ \t*_]{0,8}confidence\b[^\n]*", re.IGNORECASE | re.MULTILINE)
 _BOXED = re.compile(r"\\boxed\{([^{}]{1,200})\}")
 _DIGITS = r"\d{1,3}(?:,\d{3}){1,20}(?!\d)|\d{1,400}"
 _NUMBER = re.compile(
@@ -59,7 +60,7 @@ def extract(text: str, question: Question) -> str | None:
             return found
     if marked:
         return None
-    return _fallback(ends[-WINDOW:], kind, question.choices)
+    return _fallback(_CONFIDENCE_LINE.sub("", ends[-WINDOW:]).strip(), kind, question.choices)
 
 
 def canonical(answer: str, kind: Kind, choices: Choices | None = None) -> str | None:
@@ -155,6 +156,7 @@ def _plain(text: str) -> str:
 
 
 def _fallback(tail: str, kind: Kind, choices: Choices | None) -> str | None:
+    last = tail.rsplit("\n", 1)[-1]
     if kind == "number":
         numbers = [match.group() for match in _NUMBER.finditer(tail) if match["whole"] or match["part"]]
         return _number(numbers[-1]) if numbers else None
@@ -162,9 +164,8 @@ def _fallback(tail: str, kind: Kind, choices: Choices | None) -> str | None:
         by_letter = {letter.casefold(): letter for letter in choices or {}}
         letters = [(match.group(1) or match.group(2)).casefold() for match in _BRACKETED.finditer(tail)]
         known = [by_letter[letter] for letter in letters if letter in by_letter]
-        return known[-1] if known else _choice(tail.strip()[-ANSWER_LIMIT:], choices or {})
+        return known[-1] if known else _choice(last, choices or {})
     if kind == "yesno":
         words = _YES_NO.findall(tail)
         return canonical(words[-1], "yesno") if words else None
-    lines = tail.strip().rsplit("\n", 1)
-    return canonical(lines[-1], kind) if len(lines[-1]) <= 200 else None
+    return canonical(last, kind) if len(last) <= 200 else None
