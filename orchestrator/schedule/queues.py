@@ -39,14 +39,14 @@ class Kind:
         self.waiting = 0
         self.running = 0
         self.look = False
-        """There may be a move worth making,"""
+        """Some queue is wanting, and a move may be worth making,"""
         self.wanted = 0.0
         """since then,"""
         self.ripens = 0.0
         """but not before then."""
 
     def may_move(self) -> bool:
-        return self.look and bool(self.idle) and bool(self.wanting)
+        return self.look and bool(self.idle)
 
 
 class Queue:
@@ -124,6 +124,7 @@ class Queue:
         if not self.count:
             self.entries.clear()
             self.kind.wanting.pop(self, None)
+            self.kind.look = self.kind.look and bool(self.kind.wanting)
         elif count > 0:
             self.kind.wanting[self] = None
 

@@ -242,9 +242,7 @@ class Scheduler:
             for queue in feed:
                 self._top_up(queue, now, orders)
         for kind in self._kinds.values():
-            if not kind.wanting:
-                kind.look = False
-            elif kind.may_move() and self._due(next(iter(kind.idle))) <= now:
+            if kind.may_move() and self._due(next(iter(kind.idle))) <= now:
                 self._move(kind, now, orders)
         return orders
 
@@ -301,7 +299,7 @@ class Scheduler:
 
     def _look(self, kind: Kind, now: float) -> None:
         kind.ripens = 0.0
-        if not kind.look:
+        if kind.wanting and not kind.look:
             kind.look = True
             kind.wanted = now
 
@@ -388,7 +386,7 @@ class Scheduler:
             requests = self._hand(worker, queue, worker.share(now))
             orders.append(Assignment(worker.name, queue.name, requests, True))
         # A queue that nobody serves is always worth a move: what is left for the others can wait for news.
-        kind.look = not free or kind.ripens > now
+        kind.look = bool(kind.wanting) and (not free or kind.ripens > now)
         for worker in free:
             if worker.leaving and worker.queue is not None:
                 worker.leaving = False
