@@ -24,9 +24,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from orchestrator.errors import RequestError
 from orchestrator.experts.expert import Expert
-from orchestrator.schedule.callers import Outcome
 from orchestrator.schedule.pool import Pool
 from orchestrator.schedule.request import Completion, Delta, Message, Request, Sampling
+from orchestrator.schedule.tickets import Outcome
 
 _ROLES = {"human": "user", "ai": "assistant", "system": "system", "chat": "user"}
 

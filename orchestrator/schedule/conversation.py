@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -10,18 +11,20 @@ from contextvars import ContextVar
 
 class Conversation:
     """One run of a discussion on one question. Question id and seed are the same in a repeated run, so its draws
-    are found in the ledger; another seed draws anew."""
+    are found in the ledger; another seed draws anew. It remembers every request it drew, about 200 bytes each."""
 
     def __init__(self, id: str, seed: int = 0) -> None:
         self.id = id
         self.seed = seed
         self._draws: Counter[str] = Counter()
+        self._lock = threading.Lock()
 
     def next_draw(self, request: str) -> int:
         """How often this (expert, messages, sampling), given as its key, occurred here before. So samples of one
-        request differ, and a second method that repeats the first one's calls meets its completions."""
-        draw = self._draws[request]
-        self._draws[request] += 1
+        request differ, and a second method that repeats the first one's calls meets its completions. Thread-safe."""
+        with self._lock:
+            draw = self._draws[request]
+            self._draws[request] += 1
         return draw
 
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 from orchestrator.errors import ExpertFailed
 from orchestrator.experts.expert import Expert
 from orchestrator.schedule.host import Host, WorkerLost
-from orchestrator.schedule.messages import Broken, Event, LoadFailed, Order, Ready
+from orchestrator.schedule.messages import Broken, Event, Loaded, LoadFailed, Order, Ready
 
 STARTS = 3
 """How often in a row a worker may be lost while it starts."""
@@ -35,86 +36,116 @@ class Seat:
     expert: Expert | None = None
     """What it was last told to load."""
     ready: bool = False
+    used: bool = False
+    """Its process has held an expert."""
     why_left: str = ""
     fresh: bool = False
     """It left because its next expert wants a process of its own; nobody is to blame."""
+    orders: list[Order] = field(default_factory=list)
+    """Not yet sent."""
+    sending: bool = False
 
 
 class Crew:
     """Lives on one event loop. Every event goes to `on_event`, every worker that was ready and is gone to `on_left`;
-    `on_stuck` hears when no worker can be made."""
+    `on_stuck` hears when a post is given up, and whether it was the last of its kind."""
 
     def __init__(
         self,
         posts: Sequence[Post],
         on_event: Callable[[Seat, Event], None],
         on_left: Callable[[Seat], None],
-        on_stuck: Callable[[ExpertFailed], None],
+        on_stuck: Callable[[Post, ExpertFailed, bool], None],
     ) -> None:
-        self.posts = posts
         self.seats: dict[str, Seat] = {}
+        self._posts = posts
+        self._kinds = {post.kind for post in posts}
+        self._manned = {post.name: post.kind for post in posts}
+        """Posts that have not been given up."""
         self._on_event = on_event
         self._on_left = on_left
         self._on_stuck = on_stuck
         self._tasks: set[asyncio.Task[None]] = set()
-        self._manning: list[asyncio.Task[None]] = []
 
     def start(self) -> None:
-        self._manning = [asyncio.get_running_loop().create_task(self._man(post)) for post in self.posts]
+        for post in self._posts:
+            self._begin(self._man(post))
 
     def serves(self, kind: str) -> bool:
-        return any(post.kind == kind for post in self.posts)
+        return kind in self._kinds
 
     def send(self, worker: str, orders: list[Order]) -> None:
-        """Send in order, without waiting. To a lost worker: nothing happens here; `on_left` will tell."""
-
-        async def sending(host: Host) -> None:
-            with contextlib.suppress(WorkerLost):
-                await host.send(orders)
-
-        task = asyncio.get_running_loop().create_task(sending(self.seats[worker].host))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        """Send without waiting. One message is under way at a time: Ray keeps no order among an asyncio actor's
+        calls. To a lost worker: nothing happens here; `on_left` will tell."""
+        seat = self.seats[worker]
+        seat.orders.extend(orders)
+        if not seat.sending:
+            seat.sending = True
+            self._begin(self._send(seat))
 
     async def stop(self) -> None:
-        for task in self._manning:
+        """End every worker, whatever it is doing."""
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*self._manning, *self._tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks, return_exceptions=True)
         await asyncio.gather(*(seat.host.stop() for seat in self.seats.values()), return_exceptions=True)
 
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+        def ended(task: asyncio.Task[None]) -> None:
+            self._tasks.discard(task)
+            if not task.cancelled():
+                task.result()  # what it raised goes to the loop's exception handler
+
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(ended)
+
+    async def _send(self, seat: Seat) -> None:
+        with contextlib.suppress(WorkerLost):
+            while seat.orders:
+                orders, seat.orders = seat.orders, []
+                await seat.host.send(orders)
+            seat.sending = False
+
     async def _man(self, post: Post) -> None:
-        losses = 0
+        why, losses = "", 0
         while losses < STARTS:
             try:
                 seat = self.seats[post.name] = Seat(post, post.make_host())
             except Exception as error:
-                return self._stuck(post, f"{type(error).__name__}: {error}")
-            try:
-                while not seat.why_left:
-                    for event in await seat.host.events():
-                        self._note(seat, event)
-                        self._on_event(seat, event)
-                broken_at_start = not seat.ready
-            except WorkerLost as loss:
-                seat.why_left, broken_at_start = str(loss) or "lost", False
-            losses = 0 if seat.ready else losses + 1
+                why = f"{type(error).__name__}: {error}"
+                break
+            broken = await self._attend(seat)
+            why, losses = seat.why_left, 0 if seat.ready else losses + 1
             if seat.ready:
                 self._on_left(seat)
             await seat.host.stop()
-            if broken_at_start:  # the same would happen again
+            if broken and not seat.ready:  # the same would happen again
                 break
-        return self._stuck(post, seat.why_left)
+        del self._manned[post.name]
+        last = post.kind not in self._manned.values()
+        self._on_stuck(post, ExpertFailed(f"worker {post.name!r} cannot start: {why}"), last)
+
+    async def _attend(self, seat: Seat) -> bool:
+        """Pass on what it says until it leaves. Whether it said so itself."""
+        try:
+            while not seat.why_left:
+                for event in await seat.host.events():
+                    self._note(seat, event)
+                    self._on_event(seat, event)
+        except WorkerLost as loss:
+            seat.why_left = str(loss) or "lost"
+            return False
+        return True
 
     def _note(self, seat: Seat, event: Event) -> None:
         match event:
             case Ready():
                 seat.ready = True
+            case Loaded():
+                seat.used = True
             case Broken(message):
                 seat.why_left = message
             case LoadFailed(fresh=fresh, broken=broken) if fresh or broken:
-                seat.why_left, seat.fresh = event.message, fresh
-
-    def _stuck(self, post: Post, why: str) -> None:
-        others = (seat for seat in self.seats.values() if seat.post.kind == post.kind)
-        if not any(seat.ready and not seat.why_left for seat in others):
-            self._on_stuck(ExpertFailed(f"worker {post.name!r} cannot start: {why}"))
+                # A process that has held nothing yet is as fresh as can be.
+                seat.why_left, seat.fresh = event.message, fresh and seat.used

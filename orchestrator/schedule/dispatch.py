@@ -7,10 +7,10 @@ Everything here runs on one event loop; nothing is locked.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 
 from orchestrator.engines.engine import PROMPT_TOO_LONG
 from orchestrator.errors import (
@@ -24,9 +24,9 @@ from orchestrator.errors import (
     StorageError,
 )
 from orchestrator.experts.expert import Expert
-from orchestrator.schedule.callers import Callers, Outcome, Ticket, hand_over
+from orchestrator.schedule.callers import Callers
 from orchestrator.schedule.crew import Crew, Post, Seat
-from orchestrator.schedule.ledger import Entry, Ledger
+from orchestrator.schedule.ledger import Ledger
 from orchestrator.schedule.messages import (
     Abort,
     Add,
@@ -42,23 +42,14 @@ from orchestrator.schedule.messages import (
 )
 from orchestrator.schedule.request import Completion, Request
 from orchestrator.schedule.scheduler import Assignment, Policy, Scheduler
+from orchestrator.schedule.tickets import Outcome, Ticket, UnderWay, hand_over
 from orchestrator.schedule.timeline import Timeline
 
 LATE = 0.002
 """Seconds by which a timer or ping may be late before somebody counts as busy."""
 
-
 DEATHS = 2
 """How often in a row, without a completion between, an expert may end its worker."""
-
-
-@dataclass(slots=True)
-class _Entry:
-    """A request under way, and everyone who waits for it."""
-
-    queue: str
-    tickets: list[Ticket]
-    deltas: int = 0
 
 
 class Dispatch:
@@ -79,22 +70,32 @@ class Dispatch:
         self._ledger = ledger
         self._kind_of = kind_of
         self._queue_of = queue_of
-        self._crew = Crew(posts, self._on_event, self._on_left, self._stop)
+        self._crew = Crew(posts, self._on_event, self._on_left, self._on_stuck)
         self._callers = Callers(loop, self._quiet_confirmed)
-        self._entries: dict[str, _Entry] = {}
-        self._declared: set[str] = set()
+        self._under_way: dict[str, UnderWay] = {}
+        self._declared: dict[str, Expert] = {}
+        """Queue -> the first expert that was asked for in it."""
         self._deaths: Counter[str] = Counter()
         self._failed: dict[str, CollegiumError] = {}
+        """Kind, queue or fingerprint -> why it cannot be had."""
         self._stopped: CollegiumError | None = None
         self._storing = 0
         self._wakeup: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
+        self._loop.set_exception_handler(self._broken)
         self._crew.start()
 
     async def end(self) -> None:
-        self._stop(Cancelled("the pool was closed"))
+        self.stop(Cancelled("the pool was closed"))
         await self._crew.stop()
+
+    def stop(self, error: CollegiumError) -> None:
+        """Nothing can go on: everyone hears why, now and later."""
+        self._stopped = self._stopped or error
+        entries = list(self._under_way.values())
+        self._resolve([(entry.request.key, self._stopped) for entry in entries])
+        self._recall([entry.request.key for entry in entries])
 
     def take_in(self, items: Iterable[Ticket | Callable[[], None]]) -> None:
         """Tickets, and things to do between them, in the order in which they were posted."""
@@ -109,75 +110,73 @@ class Dispatch:
         self._admit(tickets)
         self._tick()
 
+    def withdraw(self, tickets: Iterable[Ticket]) -> None:
+        """Their callers have gone. What is being stored already stays: somebody may ask for it again."""
+        deserted: list[str] = []
+        for ticket in tickets:
+            entry = self._under_way.get(ticket.request.key)
+            if entry is None or ticket not in entry.tickets:
+                continue
+            entry.tickets.remove(ticket)
+            if not entry.tickets and not entry.storing:
+                del self._under_way[ticket.request.key]
+                deserted.append(ticket.request.key)
+        self._recall(deserted)
+
+    # At the door --------------------------------------------------------------------------------------------
+
     def _admit(self, tickets: list[Ticket]) -> None:
         if not tickets:
             return
         now = time.monotonic()
         outcomes: list[tuple[Ticket, Outcome]] = []
-        unknown: list[Ticket] = []
+        by_queue: dict[str, list[Request]] = {}
+        new = [ticket.request.key for ticket in tickets if ticket.request.key not in self._under_way]
+        known = self._known(new)
         for ticket in tickets:
             self._callers.seen(ticket.loop)
-            if entry := self._entries.get(ticket.request.key):
-                entry.tickets.append(ticket)
-            else:
-                unknown.append(ticket)
-        try:
-            known = self._ledger.get([ticket.request.key for ticket in unknown])
-        except Exception as error:
-            self._stop(StorageError(f"{self._ledger.path}: cannot read the ledger: {error}"))
-            known = {}
-        by_queue: dict[str, list[Request]] = {}
-        for ticket in unknown:
             key = ticket.request.key
-            if completion := known.get(key):
+            if entry := self._under_way.get(key):
+                entry.join(ticket)
+            elif completion := known.get(key):
                 self.timeline.cached += 1
                 outcomes.append((ticket, completion))
-            elif entry := self._entries.get(key):
-                entry.tickets.append(ticket)
             elif refusal := self._refusal(ticket, now):
                 outcomes.append((ticket, refusal))
             else:
-                name = self._queue_of(ticket.expert)
-                self._entries[key] = _Entry(name, [ticket])
-                by_queue.setdefault(name, []).append(ticket.request)
-        for name, requests in by_queue.items():
-            self.scheduler.submit(name, requests, now)
+                queue = self._queue_of(ticket.expert)
+                self._under_way[key] = UnderWay(queue, ticket)
+                by_queue.setdefault(queue, []).append(ticket.request)
+        for queue, requests in by_queue.items():
+            self.scheduler.submit(queue, requests, now)
         self.timeline.submitted += sum(map(len, by_queue.values()))
         if outcomes:
             self.scheduler.activity(now)
             hand_over(outcomes)
 
+    def _known(self, keys: Sequence[str]) -> dict[str, Completion]:
+        try:
+            return self._ledger.get(keys)
+        except StorageError as error:
+            self.stop(error)
+            return {}
+
     def _refusal(self, ticket: Ticket, now: float) -> CollegiumError | None:
         if self._stopped:
             return self._stopped
-        expert, queue = ticket.expert, self._queue_of(ticket.expert)
-        if queue in self._failed:
-            return self._failed[queue]
+        expert, queue, kind = ticket.expert, self._queue_of(ticket.expert), self._kind_of(ticket.expert)
+        for name in (expert.fingerprint, queue, kind):
+            if failed := self._failed.get(name):
+                return failed
         if queue not in self._declared:
-            kind = self._kind_of(expert)
             if not self._crew.serves(kind):
                 return ExpertError(f"expert {expert.name!r} needs a worker of kind {kind!r}, and there is none")
-            self._declared.add(queue)
+            self._declared[queue] = expert
             self.scheduler.declare(queue, kind=kind, shape=expert.shape)
         limit = ticket.request.max_wait
         if limit is not None and (wait := self.scheduler.wait_estimate(queue, now)) > limit:
             return Overloaded(f"expert {expert.name!r}: about {wait:.0f} s to wait, over {limit:.0f} s", wait)
         return None
-
-    def withdraw(self, tickets: list[Ticket]) -> None:
-        now = time.monotonic()
-        for ticket in tickets:
-            key = ticket.request.key
-            entry = self._entries.get(key)
-            if entry is None or ticket not in entry.tickets:
-                continue
-            entry.tickets.remove(ticket)
-            if entry.tickets:
-                continue
-            del self._entries[key]
-            if worker := self.scheduler.withdraw(key, now):
-                self._crew.send(worker, [Abort((key,))])
-                self.scheduler.delivered(worker, [key], now)
 
     # Deciding -----------------------------------------------------------------------------------------------
 
@@ -193,7 +192,6 @@ class Dispatch:
             self._wakeup.cancel()
             self._wakeup = None
         if (at := self.scheduler.next_tick(now)) is not None:
-            at = max(at, now)
             self._wakeup = self._loop.call_at(at, self._quiet_passed, at)
 
     def _quiet_passed(self, planned: float) -> None:
@@ -210,7 +208,7 @@ class Dispatch:
 
     def _carry_out(self, assignment: Assignment) -> None:
         seat = self._crew.seats[assignment.worker]
-        pairs = tuple((request, self._entries[request.key].tickets[0].expert) for request in assignment.requests)
+        pairs = tuple((request, self._under_way[request.key].expert) for request in assignment.requests)
         orders: list[Order] = []
         if assignment.load:
             seat.queue, seat.expert = assignment.queue, pairs[0][1]
@@ -221,17 +219,6 @@ class Dispatch:
 
     # Workers ------------------------------------------------------------------------------------------------
 
-    def _on_left(self, seat: Seat) -> None:
-        """A worker is gone: its requests go back; who is to blame for it is noted."""
-        self.scheduler.lost(seat.post.name, time.monotonic())
-        self.timeline.lost(seat.post.name, "" if seat.fresh else seat.why_left)
-        if seat.queue and seat.expert and not seat.fresh:
-            self._deaths[seat.queue] += 1
-            if self._deaths[seat.queue] >= DEATHS:
-                why = f"expert {seat.expert.name!r} ended its worker {DEATHS} times in a row: {seat.why_left}"
-                self._give_up(seat.queue, ExpertFailed(why))
-        self._tick()
-
     def _on_event(self, seat: Seat, event: Event) -> None:
         now = time.monotonic()
         worker = seat.post.name
@@ -241,85 +228,112 @@ class Dispatch:
             case Loaded(load):
                 self.scheduler.loaded(worker, load.seconds, now)
                 self.timeline.load_ends(worker, load)
-                if (following := self.scheduler.following(worker)) and (expert := self._first(following)):
-                    self._crew.send(worker, [ReadAhead(expert)])
-            case LoadFailed(message=message, bad_input=True) if seat.queue:
-                self._give_up(seat.queue, ExpertError(message))
+                if following := self.scheduler.following(worker):
+                    self._crew.send(worker, [ReadAhead(self._declared[following])])
+            case LoadFailed(message=message, bad_input=True) if seat.queue and seat.expert:
+                self._give_up(seat.queue, ExpertError(message), seat.expert.fingerprint)
+                seat.queue = None
             case Stepped():
                 self._stepped(seat, event, now)
         self._tick()
 
-    def _first(self, queue: str) -> Expert | None:
-        return next((e.tickets[0].expert for e in self._entries.values() if e.queue == queue), None)
-
     def _stepped(self, seat: Seat, event: Stepped, now: float) -> None:
         self.timeline.stepped(seat.post.name, event)
         for delta in event.deltas:
-            if entry := self._entries.get(delta.key):
-                entry.deltas += 1
-                for ticket in entry.tickets:
-                    ticket.stream(delta)
-        keys = [reply.key for reply in event.completions] + [failure.key for failure in event.failures]
-        keys = [key for key in keys if key in self._entries]
-        if keys:
-            self.scheduler.delivered(seat.post.name, keys, now)
+            if entry := self._under_way.get(delta.key):
+                entry.stream(delta)
+        finished = [reply.key for reply in event.completions] + [failure.key for failure in event.failures]
+        if wanted := [key for key in finished if key in self._under_way]:
+            self.scheduler.delivered(seat.post.name, wanted, now)
+            self._recall(wanted)  # withdrawn, asked again and queued anew while this was on its way
             if seat.queue and event.completions:
                 self._deaths.pop(seat.queue, None)
         self._resolve([(failure.key, _failure(failure)) for failure in event.failures])
         if event.completions:
             self._store(event.completions)
 
+    def _on_left(self, seat: Seat) -> None:
+        """A worker is gone: its requests go back. Its expert is to blame if it was at work."""
+        returned = self.scheduler.lost(seat.post.name, time.monotonic())
+        self.timeline.lost(seat.post.name, "" if seat.fresh else seat.why_left)
+        for request in returned:
+            self._under_way[request.key].starts_again()
+        if returned and seat.queue and seat.expert and not seat.fresh:
+            self._deaths[seat.queue] += 1
+            if self._deaths[seat.queue] >= DEATHS:
+                why = f"expert {seat.expert.name!r} ended its worker {DEATHS} times in a row: {seat.why_left}"
+                self._give_up(seat.queue, ExpertFailed(why))
+        self._tick()
+
+    def _on_stuck(self, post: Post, error: ExpertFailed, last: bool) -> None:
+        """No worker can be made there. If it was the last of its kind, whoever needs one hears so."""
+        self.timeline.lost(post.name, str(error))
+        if last:
+            self._failed[post.kind] = error
+            for queue, expert in self._declared.items():
+                if self._kind_of(expert) == post.kind:
+                    self._give_up(queue, error)
+        self._tick()
+
+    def _broken(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+        """Something here raised that should not: better everyone hears of it than that someone waits for ever."""
+        error = context.get("exception")
+        what = f"{type(error).__name__}: {error}" if error else context.get("message")
+        self.stop(CollegiumError(f"the scheduler's thread failed, please report this: {what}"))
+
+    # Answers ------------------------------------------------------------------------------------------------
+
     def _store(self, completions: Sequence[Completion]) -> None:
-        entries: list[Entry] = [
-            (entry.tickets[0].expert.fingerprint, reply)
-            for reply in completions
-            if (entry := self._entries.get(reply.key))
-        ]
-        done = self._ledger.put(entries)
+        entries = [(entry, reply) for reply in completions if (entry := self._under_way.get(reply.key))]
+        for entry, _ in entries:
+            entry.storing = True
+        done = self._ledger.put([(entry.expert.fingerprint, reply) for entry, reply in entries])
         self._storing += 1
 
         def stored() -> None:
             self._storing -= 1
             if error := done.exception():
-                self._stop(error if isinstance(error, CollegiumError) else StorageError(str(error)))
+                self.stop(error if isinstance(error, CollegiumError) else StorageError(str(error)))
             else:
-                self._resolve([(reply.key, reply) for reply in completions])
+                self._resolve([(reply.key, reply) for _, reply in entries])
             self._tick()
 
-        done.add_done_callback(lambda _: self._loop.call_soon_threadsafe(stored))
+        def on_disk(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # closed meanwhile, and everyone has been told
+                self._loop.call_soon_threadsafe(stored)
 
-    # Answers ------------------------------------------------------------------------------------------------
+        done.add_done_callback(on_disk)
 
     def _resolve(self, outcomes: Iterable[tuple[str, Outcome]]) -> None:
         pairs = [
             (ticket, outcome)
             for key, outcome in outcomes
-            if (entry := self._entries.pop(key, None))
+            if (entry := self._under_way.pop(key, None))
             for ticket in entry.tickets
         ]
         if pairs:
             self.scheduler.activity(time.monotonic())
             hand_over(pairs)
 
-    def _give_up(self, queue: str, error: CollegiumError) -> None:
-        """This queue's expert cannot be had: everyone who waits for it hears so, now and later."""
-        self._failed[queue] = error
-        self.scheduler.drop(queue)
+    def _recall(self, keys: Iterable[str]) -> None:
+        """Take requests back from the scheduler, and from the workers that have them."""
         now = time.monotonic()
-        keys = [key for key, entry in self._entries.items() if entry.queue == queue]
         for key in keys:
             if worker := self.scheduler.withdraw(key, now):
                 self._crew.send(worker, [Abort((key,))])
                 self.scheduler.delivered(worker, [key], now)
-        self._resolve([(key, error) for key in keys])
 
-    def _stop(self, error: CollegiumError) -> None:
-        """Nothing can go on: everyone hears why."""
-        self._stopped = self._stopped or error
-        self._fail_all(self._stopped)
-
-    def _fail_all(self, error: CollegiumError) -> None:
-        self._resolve([(key, error) for key in list(self._entries)])
+    def _give_up(self, queue: str, error: CollegiumError, fingerprint: str | None = None) -> None:
+        """This queue, or only one expert of those that share it, cannot be had: everyone who waits hears so, now
+        and later."""
+        self._failed[fingerprint or queue] = error
+        entries = [entry for entry in self._under_way.values() if entry.queue == queue and not entry.storing]
+        self._recall([entry.request.key for entry in entries])
+        self.scheduler.drop(queue)
+        others = [entry for entry in entries if fingerprint not in (None, entry.expert.fingerprint)]
+        self.scheduler.submit(queue, [entry.request for entry in others], time.monotonic())
+        gone = {entry.request.key for entry in entries} - {entry.request.key for entry in others}
+        self._resolve([(key, error) for key in gone])
 
 
 def _failure(failure: Failed) -> RequestError:

@@ -6,11 +6,17 @@ import asyncio
 import contextlib
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from orchestrator.schedule.messages import Broken, Event, Order, Stop
+from orchestrator.schedule.ray_cluster import fitting, missing_file
 from orchestrator.schedule.worker import MakeEngine, Worker
+
+LOOK = 5.0
+"""Seconds between two looks whether a worker that has not answered yet can have a place at all,"""
+LOOKS = 12
+"""and how many of them in vain it takes to give up: a node may come back, or be added."""
 
 
 class Host(Protocol):
@@ -79,7 +85,7 @@ class InProcess:
 class WorkerActor:
     """The body of the Ray actor."""
 
-    def __init__(self, make_engine: MakeEngine, files: Mapping[str, tuple[str, ...]]) -> None:
+    def __init__(self, make_engine: MakeEngine, files: Mapping[str, Sequence[str]]) -> None:
         self._make_engine = make_engine
         self._files = files
         self._outbox: _Outbox | None = None
@@ -88,7 +94,7 @@ class WorkerActor:
     async def events(self) -> list[Event]:
         if self._outbox is None:
             self._outbox = _Outbox()
-            if missing := _missing(self._files):
+            if missing := missing_file(self._files):
                 return [Broken(missing)]
             self._worker = Worker(self._make_engine, self._outbox.emit)
         return await self._outbox.take()
@@ -107,37 +113,26 @@ class WorkerActor:
         return os.uname().nodename, os.getpid()
 
 
-def _missing(files: Mapping[str, tuple[str, ...]]) -> str | None:
-    for expert, paths in files.items():
-        for path in paths:
-            if not os.path.exists(path):
-                return f"expert {expert!r}: {path} does not exist on node {os.uname().nodename}"
-    return None
-
-
 class OnRay:
     """A worker in a Ray actor with its share of a node's devices. Ray never restarts it: the pool does."""
 
     def __init__(
-        self,
-        name: str,
-        make_engine: MakeEngine,
-        *,
-        cpus: float,
-        gpus: float,
-        resources: Mapping[str, float],
-        files: Mapping[str, tuple[str, ...]],
+        self, name: str, make_engine: MakeEngine, *, needs: Mapping[str, float], files: Mapping[str, Sequence[str]]
     ) -> None:
+        """`needs`: Ray resources, "CPU" among them. `files`: expert -> paths that its node must have."""
         import ray
 
         self.name = name
-        threads = str(max(1, int(cpus)))
+        self._needs = dict(needs)
+        self._answered = False
+        others = {what: amount for what, amount in needs.items() if what not in ("CPU", "GPU")}
+        threads = str(max(1, int(needs["CPU"])))
         self._actor: Any = (
             ray.remote(WorkerActor)
             .options(
-                num_cpus=cpus,
-                num_gpus=gpus,
-                resources=dict(resources),
+                num_cpus=needs["CPU"],
+                num_gpus=needs.get("GPU", 0.0),
+                resources=others,
                 max_restarts=0,
                 max_task_retries=0,
                 max_concurrency=4,
@@ -151,8 +146,18 @@ class OnRay:
         await self._call(self._actor.send.remote(orders))
 
     async def events(self) -> list[Event]:
-        events: list[Event] = await self._call(self._actor.events.remote())
-        return events
+        waiting = asyncio.ensure_future(self._call(self._actor.events.remote()))
+        tries = 0
+        try:
+            while not self._answered and not (await asyncio.wait({waiting}, timeout=LOOK))[0]:
+                tries = 0 if self._has_a_place() else tries + 1
+                if tries == LOOKS:
+                    return [Broken(f"no node of the Ray cluster has {self._needs}")]
+            self._answered = True
+            events: list[Event] = await waiting
+            return events
+        finally:
+            waiting.cancel()
 
     async def where(self) -> tuple[str, int]:
         place: tuple[str, int] = await self._call(self._actor.where.remote())
@@ -161,14 +166,27 @@ class OnRay:
     async def stop(self) -> None:
         import ray
 
-        with contextlib.suppress(TimeoutError, WorkerLost):
-            await asyncio.wait_for(self._call(self._actor.stop.remote()), 15)
-        ray.kill(self._actor)
+        with contextlib.suppress(Exception):  # whatever state it is in, and Ray itself may be gone
+            if self._answered:
+                await asyncio.wait_for(self._call(self._actor.stop.remote()), 15)
+        with contextlib.suppress(Exception):
+            ray.kill(self._actor)
+
+    def _has_a_place(self) -> bool:
+        import ray
+
+        return any(node["Alive"] and fitting(self._needs, node["Resources"]) for node in ray.nodes())
 
     async def _call(self, reference: Any) -> Any:
         import ray
 
         try:
             return await reference
-        except ray.exceptions.RayActorError as error:
-            raise WorkerLost(str(error).splitlines()[0]) from error
+        except ray.exceptions.RayError as error:
+            raise WorkerLost(_first_words(error)) from error
+
+
+def _first_words(error: Exception) -> str:
+    """What happened, without the pages that Ray adds."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return " ".join(lines[:1] + [line for line in lines[1:] if "exit detail" in line])[:500]

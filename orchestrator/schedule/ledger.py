@@ -7,6 +7,7 @@ against the file being edited from outside; `check` runs SQLite's own integrity 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import queue
 import sqlite3
@@ -15,7 +16,7 @@ import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from orchestrator.errors import StorageError
 from orchestrator.schedule.request import Completion, FinishReason, TokenLogprob
@@ -43,6 +44,7 @@ class Ledger:
         """Open or create the file. Raises `StorageError` if it cannot be used, or is from a newer version."""
         self.path = path
         self._lock = threading.Lock()
+        self._closed = False
         self._waiting: queue.SimpleQueue[tuple[list[Entry], Future[None]] | None] = queue.SimpleQueue()
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -54,41 +56,51 @@ class Ledger:
         self._thread.start()
 
     def get(self, keys: Sequence[str]) -> dict[str, Completion]:
-        """The completions that are known among `keys` (hex), each marked `cached`."""
+        """The completions that are known among `keys` (hex), each marked `cached`. Raises `StorageError`."""
         found: dict[str, Completion] = {}
         for start in range(0, len(keys), GROUP):
             part = [bytes.fromhex(key) for key in keys[start : start + GROUP]]
             marks = ",".join("?" * len(part))
-            query = f"SELECT {_COLUMNS} FROM completions WHERE key IN ({marks})"
-            with self._lock:
-                rows = self._reader.execute(query, part).fetchall()
+            rows = self._read(f"SELECT {_COLUMNS} FROM completions WHERE key IN ({marks})", part)
             found.update((row[0].hex(), _completion(row)) for row in rows)
         return found
 
     def put(self, entries: Iterable[Entry]) -> Future[None]:
         """Queue completions; the future is done once they are on disk, or failed with `StorageError`."""
         done: Future[None] = Future()
-        self._waiting.put((list(entries), done))
+        with self._lock:
+            if not self._closed:
+                self._waiting.put((list(entries), done))
+                return done
+        done.set_exception(StorageError(f"{self.path}: the ledger is closed"))
         return done
 
     def count(self) -> int:
-        with self._lock:
-            return int(self._reader.execute("SELECT count(*) FROM completions").fetchone()[0])
+        return int(self._read("SELECT count(*) FROM completions")[0][0])
 
     def check(self) -> None:
         """Raise `StorageError` if SQLite finds the file damaged."""
-        with self._lock:
-            answer = self._reader.execute("PRAGMA integrity_check").fetchone()[0]
+        answer = self._read("PRAGMA integrity_check")[0][0]
         if answer != "ok":
             raise StorageError(f"{self.path}: the ledger is damaged: {answer}")
 
     def close(self) -> None:
         """Write what is queued, then close. Idempotent."""
-        if self._thread.is_alive():
-            self._waiting.put(None)
-            self._thread.join()
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._waiting.put(None)
+        self._thread.join()
+        with self._lock:
             self._reader.close()
             self._writer.close()
+
+    def _read(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        try:
+            with self._lock:
+                return self._reader.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise StorageError(f"{self.path}: cannot read the ledger: {error}") from error
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False, isolation_level=None)
@@ -117,7 +129,7 @@ class Ledger:
                 return
 
     def _commit(self, group: list[tuple[list[Entry], Future[None]]]) -> None:
-        error: Exception | None = None
+        error: StorageError | None = None
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             self._writer.executemany(
@@ -125,15 +137,10 @@ class Ledger:
                 (_row(fingerprint, reply) for entries, _ in group for fingerprint, reply in entries),
             )
             self._writer.execute("COMMIT")
-        except (sqlite3.Error, OSError) as problem:
-            error = StorageError(
-                f"{self.path}: cannot write the ledger ({problem}); nothing that was stored is lost"
-            )
-            if self._writer.in_transaction:
-                self._writer.execute("ROLLBACK")
-        except BaseException as problem:  # the waiting callers must hear of it, whatever it is
-            error = StorageError(f"{self.path}: {type(problem).__name__}: {problem}")
-            if self._writer.in_transaction:
+        except Exception as problem:  # whatever it is, the waiting callers must hear of it
+            why = f"cannot write the ledger ({problem}); nothing that was stored is lost"
+            error = StorageError(f"{self.path}: {why}")
+            with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back itself
                 self._writer.execute("ROLLBACK")
         for _, done in group:
             if error:
@@ -143,11 +150,7 @@ class Ledger:
 
 
 def _row(fingerprint: str, reply: Completion) -> tuple[object, ...]:
-    logprobs = (
-        json.dumps([[t.token, t.logprob, t.top] for t in reply.logprobs], ensure_ascii=False)
-        if reply.logprobs
-        else None
-    )
+    logprobs = json.dumps([[t.token, t.logprob, t.top] for t in reply.logprobs]) if reply.logprobs else None
     return (
         bytes.fromhex(reply.key),
         fingerprint,

@@ -15,13 +15,13 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 
 from orchestrator.errors import Cancelled, RequestError
 from orchestrator.experts.expert import Expert
-from orchestrator.schedule.callers import Outcome, Ticket, hand_over
 from orchestrator.schedule.conversation import Conversation, current, entered
 from orchestrator.schedule.crew import Post
 from orchestrator.schedule.dispatch import Dispatch
 from orchestrator.schedule.ledger import Ledger
 from orchestrator.schedule.request import Completion, Delta, Message, Request, Sampling, request_key
 from orchestrator.schedule.scheduler import Policy
+from orchestrator.schedule.tickets import Outcome, Ticket, hand_over
 from orchestrator.schedule.timeline import Timeline
 
 
@@ -79,7 +79,7 @@ class Pool:
         try:
             return list(await asyncio.gather(*(ticket.future for ticket in tickets), return_exceptions=True))
         except asyncio.CancelledError:
-            self._post([lambda: self._dispatch.withdraw(tickets)])
+            self._withdraw(tickets)
             raise
 
     def ask_blocking(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
@@ -87,21 +87,30 @@ class Pool:
         self._refuse_own_thread()
         tickets = [Ticket(request, expert, on_thread=True) for request, expert in calls]
         self._post(tickets)
-        return [ticket.future.exception() or ticket.future.result() for ticket in tickets]
+        try:
+            return [ticket.future.exception() or ticket.future.result() for ticket in tickets]
+        except BaseException:  # Ctrl-C
+            self._withdraw(tickets)
+            raise
 
     async def stream(self, request: Request, expert: Expert) -> AsyncIterator[Delta | Completion]:
-        """Deltas as the engine makes them, then the completion. From the ledger: the completion alone."""
+        """Deltas as the engine makes them, then the completion; leaving early withdraws the request. From the
+        ledger: the completion alone. If the worker is lost midway the rest comes as one delta; `RequestError` if the
+        new reply begins in another way than what was heard."""
         arrived: asyncio.Queue[Delta | None] = asyncio.Queue()
         ticket = Ticket(request, expert, arrived.put_nowait)
         ticket.future.add_done_callback(lambda _: arrived.put_nowait(None))
         self._post([ticket])
+        heard = _Heard()
         try:
             while (delta := await arrived.get()) is not None:
-                yield delta
-            yield await ticket.future
+                yield heard.add(delta)
+            for part in heard.ending(await ticket.future):
+                yield part
         finally:
             if not ticket.future.done():
-                self._post([lambda: self._dispatch.withdraw([ticket])])
+                ticket.future.cancel()
+                self._withdraw([ticket])
 
     def stream_blocking(self, request: Request, expert: Expert) -> Iterator[Delta | Completion]:
         """As `stream`, from a thread."""
@@ -110,13 +119,14 @@ class Pool:
         ticket = Ticket(request, expert, arrived.put, on_thread=True)
         ticket.future.add_done_callback(lambda _: arrived.put(None))
         self._post([ticket])
+        heard = _Heard()
         try:
             while (delta := arrived.get()) is not None:
-                yield delta
-            yield ticket.future.result()
+                yield heard.add(delta)
+            yield from heard.ending(ticket.future.result())
         finally:
             if not ticket.future.done():
-                self._post([lambda: self._dispatch.withdraw([ticket])])
+                self._withdraw([ticket])
 
     @contextlib.contextmanager
     def conversation(self, question: str, seed: int = 0) -> Iterator[Conversation]:
@@ -161,6 +171,9 @@ class Pool:
 
         self._leaving = self._loop.create_task(leave())
 
+    def _withdraw(self, tickets: Sequence[Ticket]) -> None:
+        self._post([lambda: self._dispatch.withdraw(tickets)])
+
     def _post(self, items: Iterable[Ticket | Callable[[], None]]) -> None:
         with self._inbox_lock:
             first = not self._inbox
@@ -185,3 +198,26 @@ class Pool:
     def _refuse_own_thread(self) -> None:
         if threading.current_thread() is self._thread:
             raise RequestError("a blocking call on the scheduler's own thread would never return: use the async one")
+
+
+class _Heard:
+    """What a stream's caller has been told so far."""
+
+    def __init__(self) -> None:
+        self._parts: list[str] = []
+
+    def add(self, delta: Delta) -> Delta:
+        self._parts.append(delta.text)
+        return delta
+
+    def ending(self, completion: Completion) -> Iterator[Delta | Completion]:
+        """What is missing, then the completion."""
+        said = "".join(self._parts)
+        if not completion.text.startswith(said):
+            raise RequestError(
+                f"request {completion.key[:12]}: its worker was lost after a part had been streamed, and the new reply "
+                "differs from that part; it is stored: ask again"
+            )
+        if said and said != completion.text:
+            yield Delta(completion.key, completion.text[len(said) :])
+        yield completion

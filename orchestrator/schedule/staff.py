@@ -4,19 +4,16 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-import os
 from collections.abc import Iterable
-from typing import Any
 
 from orchestrator.config import WorkersConfig
 from orchestrator.engines.engine import Engine, EngineOptions
-from orchestrator.errors import ConfigError, SetupError
+from orchestrator.errors import SetupError
 from orchestrator.experts.expert import Expert
 from orchestrator.schedule.crew import Post
 from orchestrator.schedule.host import Host, InProcess, OnRay
-
-OBJECT_STORE = 100 * 2**20
-"""Bytes of Ray's object store on a local cluster: only requests and replies pass through it."""
+from orchestrator.schedule.ray_cluster import join_cluster
+from orchestrator.schedule.worker import MakeEngine
 
 
 def engine_name(workers: WorkersConfig) -> str:
@@ -55,43 +52,15 @@ def posts(workers: WorkersConfig, experts: Iterable[Expert]) -> list[Post]:
     names = [f"worker-{number}" for number in range(workers.count)]
     if workers.in_process:
         return remote + [Post(name, "local", functools.partial(_in_process, name, make_engine)) for name in names]
-    cpus, gpus = join_cluster(workers)
     files = {expert.name: tuple(str(path) for path in expert.files) for expert in local}
-    share: dict[str, Any] = {"cpus": cpus, "gpus": gpus, "resources": workers.resources, "files": files}
-    return remote + [Post(name, "local", functools.partial(OnRay, name, make_engine, **share)) for name in names]
+    on_ray = functools.partial(OnRay, make_engine=make_engine, needs=join_cluster(workers, files), files=files)
+    return remote + [Post(name, "local", functools.partial(on_ray, name)) for name in names]
 
 
 def options(workers: WorkersConfig) -> EngineOptions:
     """The engine's options that the configuration sets; the engine knows the rest."""
-    given = {"batch": workers.batch, "kv_gib": workers.kv_gib}
-    return EngineOptions(
-        tensor_parallel=workers.tensor_parallel, **{key: value for key, value in given.items() if value is not None}
-    )
-
-
-def join_cluster(workers: WorkersConfig) -> tuple[float, float]:
-    """Connect to Ray; (CPUs, GPUs) of one worker. Raises `ConfigError` if the workers do not fit, by the numbers."""
-    # Read when Ray starts its processes; at nice 15 the engine would yield to everything.
-    os.environ.setdefault("RAY_worker_niceness", "0")
-    import ray
-
-    if not ray.is_initialized():
-        common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR", "configure_logging": True}
-        if workers.address:
-            ray.init(address=workers.address, **common)
-        else:
-            ray.init(object_store_memory=OBJECT_STORE, include_dashboard=False, **common)
-    have = ray.cluster_resources()
-    cpus = workers.cpus or max(1.0, have.get("CPU", 1.0) // workers.count)
-    gpus = workers.gpus if workers.gpus is not None else float(min(workers.tensor_parallel, have.get("GPU", 0.0)))
-    needs = {"CPU": cpus, "GPU": gpus, **workers.resources}
-    for resource, amount in needs.items():
-        if amount * workers.count > have.get(resource, 0.0) + 1e-9:
-            raise ConfigError(
-                f"workers: {workers.count} with {amount:g} {resource} each need {amount * workers.count:g}; "
-                f"the Ray cluster has {have.get(resource, 0.0):g}"
-            )
-    return cpus, gpus
+    batch = workers.batch or EngineOptions().batch
+    return EngineOptions(batch=batch, kv_gib=workers.kv_gib, tensor_parallel=workers.tensor_parallel)
 
 
 def local_engine(name: str, options: EngineOptions) -> Engine:
@@ -115,5 +84,5 @@ def remote_engine() -> Engine:
     return RemoteEngine()
 
 
-def _in_process(name: str, make_engine: Any) -> Host:
+def _in_process(name: str, make_engine: MakeEngine) -> Host:
     return InProcess(name, make_engine)

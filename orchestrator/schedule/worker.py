@@ -70,13 +70,13 @@ class Worker:
     def _run(self) -> None:
         try:
             engine = self._make_engine()
-        except Exception as error:
+        except BaseException as error:  # SystemExit, too: the pool would wait for ever
             self._emit([Broken(_told(error))])
             return
         try:
             self._emit([Ready(engine.capacity)])
             self._loop(engine)
-        except Exception as error:
+        except BaseException as error:
             self._emit([Broken(_told(error))])
         finally:
             engine.close()
@@ -157,7 +157,7 @@ class Worker:
             completions.append(
                 Completion(
                     delta.key,
-                    "".join(running.text),
+                    _storable("".join(running.text)),
                     delta.finish_reason,
                     running.prompt_tokens,
                     running.tokens,
@@ -173,7 +173,12 @@ class Worker:
             self._emit([event])
 
 
-def _told(error: Exception) -> str:
+def _storable(text: str) -> str:
+    """Half of a surrogate pair, as JSON from a remote model may hold, is no Unicode text and cannot be stored."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _told(error: BaseException) -> str:
     if isinstance(error, CollegiumError):
         return str(error)
     where = traceback.extract_tb(error.__traceback__)[-1] if error.__traceback__ else None
