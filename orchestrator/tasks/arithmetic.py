@@ -13,8 +13,9 @@ def _draft(rng: Random) -> Draft:
 
 
 def _finish(question: str, solution: str, result: int, rng: Random) -> Draft:
-    wrong = result + rng.choice((-10, -3, -2, -1, 1, 2, 3, 10))
-    return Draft(question, str(result), solution, str(abs(wrong)))
+    offset = rng.choice((-10, -3, -2, -1, 1, 2, 3, 10))
+    wrong = result + offset if result + offset >= 0 else result - offset
+    return Draft(question, str(result), solution, str(wrong))
 
 
 def _bags(rng: Random) -> Draft:

@@ -1,4 +1,4 @@
-"""Boolean expressions of three or four literals, in the manner of BIG-Bench Hard."""
+"""Boolean expressions of three to five literals, in the manner of BIG-Bench Hard."""
 
 from __future__ import annotations
 
@@ -36,7 +36,14 @@ def _draft(rng: Random) -> Draft:
     (left, left_value, left_steps), (right, right_value, right_steps) = parts
     operator, value = _join(rng, left_value, right_value)
     solution = f"{left_steps}{right_steps}{left_value} {operator} {right_value} = {value}."
-    text = f"Is this Boolean expression true? {left} {operator} {right}"
+    expression = f"{left} {operator} {right}"
+    if rng.random() < 0.3:
+        last, last_value, last_step = _literal(rng)
+        operator, whole = _join(rng, value, last_value)
+        expression = f"( {expression} ) {operator} {last}"
+        solution += f" {last_step}{value} {operator} {last_value} = {whole}."
+        value = whole
+    text = f"Is this Boolean expression true? {expression}"
     return Draft(text, "yes" if value else "no", solution, "no" if value else "yes")
 
 

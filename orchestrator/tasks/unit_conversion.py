@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 from orchestrator.tasks.task import Draft, Task
+from orchestrator.tasks.words import NAMES
 
 _UNITS: tuple[tuple[str, str, int], ...] = (
     ("feet", "inches", 12),
@@ -32,8 +33,10 @@ def _draft(rng: Random) -> Draft:
     count = rng.randint(2, 19 if factor % 10 == 0 else 9)
     rest = rng.randint(1, min(factor - 1, 99)) if factor > 10 or rng.random() < 0.5 else rng.randint(1, 9)
     product = count * factor
-    form = rng.choice(("How many {s} are {c} {l} and {r} {s}?", "Convert {c} {l} and {r} {s} to {s}."))
-    text = form.format(s=small, c=count, l=large, r=rest)
+    amount = f"{count} {large} and {rest} {small}"
+    text = rng.choice((f"How many {small} are {amount}?", f"Convert {amount} to {small}."))
+    if rng.random() < 0.5:
+        text = f"{rng.choice(NAMES)} wrote down {amount}. How many {small} is that?"
     solution = f"{factor} {small} each. {count} * {factor} = {product}. {product} + {rest} = {product + rest}."
     wrong = product if rng.random() < 0.5 else product + rest + rng.choice((-10, -2, -1, 1, 2, 10))
     return Draft(text, str(product + rest), solution, str(wrong))
