@@ -11,8 +11,12 @@ tensor of the checkpoint has its place, every parameter is covered, and every ma
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
+import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -61,7 +65,7 @@ class LiveWeights:
         """`blend` is what the model was started with. Raises `UnknownLayout`."""
         self.resident = blend
         self.slots = _slots(model, blend.checkpoint)
-        self._scratch: dict[tuple[Any, ...], torch.Tensor] = {}
+        self._scratch = threading.local()
         self._kept: OrderedDict[tuple[Any, ...], tuple[Callable[..., Any], int]] = OrderedDict()
         self._room = kept_bytes
         for slot in self.slots:
@@ -76,9 +80,10 @@ class LiveWeights:
 
         names = self.resident.differing(blend)
         changed = [slot for slot in self.slots if any(info.name in names for info in slot.tensors)]
-        with torch.no_grad():
-            for slot in changed:
-                self._fill(slot, blend)
+        # A thread a matrix, not all threads on each: no barriers, which under load cost more than the work.
+        with ThreadPoolExecutor(torch.get_num_threads(), initializer=_alone) as pool:
+            for _ in pool.map(lambda slot: self._fill(slot, blend), changed):
+                pass
         self.resident = blend
         return len(changed)
 
@@ -116,10 +121,11 @@ class LiveWeights:
         import torch
 
         key = (slot.shape, slot.live.dtype)
-        if key not in self._scratch:
-            self._scratch[key] = torch.empty(slot.shape, dtype=slot.live.dtype)
-        _write(slot.tensors, blend, self._scratch[key])
-        return self._scratch[key]
+        buffers: dict[Any, torch.Tensor] = self._scratch.__dict__
+        if key not in buffers:
+            buffers[key] = torch.empty(slot.shape, dtype=slot.live.dtype)
+        _write(slot.tensors, blend, buffers[key])
+        return buffers[key]
 
     def _keep(self, slot: Slot) -> None:
         """Remember the packed matrix that is about to be replaced, and forget the oldest if there is no room."""
@@ -227,3 +233,13 @@ def _write(tensors: Iterable[TensorInfo], blend: Blend, out: torch.Tensor) -> No
         stop = start + info.shape[0]
         blend.write(info.name, out[start:stop])
         start = stop
+
+
+def _alone() -> None:
+    """Let this thread's torch and oneDNN calls run on it alone."""
+    import torch
+
+    torch.get_num_threads()  # torch sets a new thread's number once, at its first call: after this one it stays
+    torch.set_grad_enabled(False)
+    with contextlib.suppress(OSError):
+        ctypes.CDLL("libgomp.so.1").omp_set_num_threads(1)
