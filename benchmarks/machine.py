@@ -31,14 +31,16 @@ def conditions() -> dict[str, str]:
     }
 
 
-def write_result(name: str, title: str, rows: Sequence[tuple[str, str, str]], result: dict[str, Any]) -> None:
+def write_result(
+    name: str, title: str, rows: Sequence[tuple[str, str, str]], result: dict[str, Any], note: str = ""
+) -> None:
     """Print the table, and keep it with all raw numbers in benchmarks/results."""
     command = "python -m benchmarks." + " ".join([Path(sys.argv[0]).stem, *sys.argv[1:]])
     lines = [f"# {title}", "", f"`{command}`", ""]
     lines += [f"- {key}: {value}" for key, value in result.get("conditions", {}).items()]
     lines += ["", "| measured | value | wanted |", "| --- | --- | --- |"]
     lines += [f"| {' | '.join(row)} |" for row in rows]
-    text = "\n".join(lines) + "\n"
+    text = "\n".join([*lines, *(["", note] if note else [])]) + "\n"
     print(text)
     RESULTS.mkdir(exist_ok=True)
     (RESULTS / f"{name}.md").write_text(text)

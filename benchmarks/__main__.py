@@ -1,0 +1,34 @@
+"""`make bench`: every benchmark, one after the other, each in a process of its own. About half an hour on two cores.
+
+Nothing else should run on the machine meanwhile; each result notes the foreign load it saw.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+BENCHMARKS = (
+    ["start"],
+    ["scheduler_simulation"],
+    ["engine_swap"],
+    ["swapping", "--experts", "8"],
+    ["swapping", "--experts", "16", "--measured", "0"],
+    ["overhead"],
+    ["accuracy"],
+)
+
+
+def main() -> int:
+    failed = []
+    for name, *arguments in BENCHMARKS:
+        print(f"== {name} {' '.join(arguments)}", flush=True)
+        if subprocess.run([sys.executable, "-m", f"benchmarks.{name}", *arguments], check=False).returncode:
+            failed.append(name)
+    if failed:
+        print(f"failed: {', '.join(failed)}")
+    return bool(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
