@@ -15,7 +15,7 @@ from orchestrator.experts.expert import Expert
 PROMPT = "The capital of France is Paris. Seven plus five is twelve. The opposite of hot is"
 TOP = 8
 """Likeliest tokens kept for each position."""
-SAME_ENGINE = 0.02
+SAME_ENGINE = 0.05
 """Largest difference of log-probabilities between loads of equal weights in one engine."""
 OTHER_ENGINE = 0.5
 """The same between engines, which round bfloat16 in different places."""
@@ -23,7 +23,7 @@ OTHER_ENGINE = 0.5
 Canary = list[list[tuple[int, float]]]
 """For each greedy token the likeliest tokens and their log-probabilities, likeliest first. Plain JSON."""
 Canaries = dict[str, Canary]
-"""By fingerprint."""
+"""By engine, its version and the expert's fingerprint: another engine, or another release, rounds otherwise."""
 
 
 def difference(recorded: Canary, found: Canary, tolerance: float = SAME_ENGINE) -> str | None:
@@ -59,7 +59,7 @@ def reference(expert: Expert, tokens: int, dtype: str = "bfloat16") -> Canary:
     model.load_state_dict(dict(blend), strict=not blend.checkpoint.tied)
     model.tie_weights()
     model.eval()
-    return _greedy(model, prompt_ids(AutoTokenizer.from_pretrained(expert.folder)), tokens)
+    return greedy(model, prompt_ids(AutoTokenizer.from_pretrained(expert.folder)), tokens)
 
 
 def prompt_ids(tokenizer: Any) -> list[int]:
@@ -67,14 +67,15 @@ def prompt_ids(tokenizer: Any) -> list[int]:
     return list(tokenizer(PROMPT, add_special_tokens=False)["input_ids"])
 
 
-def _greedy(model: Any, ids: Sequence[int], tokens: int) -> Canary:
+def greedy(model: Any, ids: Sequence[int], tokens: int) -> Canary:
+    """The canary of a transformers model."""
     import torch
 
     canary: Canary = []
     running = list(ids)
     for _ in range(tokens):
         with torch.inference_mode():
-            logits = model(input_ids=torch.tensor([running])).logits[0, -1]
+            logits = model(input_ids=torch.tensor([running], device=model.device)).logits[0, -1]
         top = torch.log_softmax(logits.float(), -1).topk(TOP)
         canary.append(list(zip(top.indices.tolist(), top.values.tolist(), strict=True)))
         running.append(canary[-1][0][0])

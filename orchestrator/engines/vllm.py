@@ -14,7 +14,7 @@ from typing import Any
 
 from merging.checkpoint import CheckpointError
 from merging.stream import Blend, compare
-from orchestrator.engines.canary import SAME_ENGINE, TOP, Canaries, Canary, difference, prompt_ids
+from orchestrator.engines.canary import TOP, Canaries, Canary, difference, prompt_ids
 from orchestrator.engines.engine import PROMPT_TOO_LONG, EngineOptions, Load, Way
 from orchestrator.engines.prompts import Prompts
 from orchestrator.engines.sources import Sources, same_architecture
@@ -29,8 +29,8 @@ FINISHES: dict[str, FinishReason] = {"stop": "stop", "length": "length", "abort"
 class VLLMEngine:
     """One model live, others of other shapes waiting in memory as far as it goes.
 
-    `canaries` maps fingerprints to what was recorded at their first load; new ones are added to it, so that a
-    pool may keep it longer than a process lives.
+    `canaries` holds what was recorded at experts' first loads; new ones are added to it, so that a pool may keep
+    it longer than a process lives (on the same machine: another processor rounds otherwise).
     """
 
     def __init__(self, options: EngineOptions | None = None, canaries: Canaries | None = None) -> None:
@@ -164,8 +164,8 @@ class VLLMEngine:
         self._shapes.move_to_end(expert.shape)
         shape.become(expert, blend)
         found = self._canary(shape, expert)
-        recorded = self.canaries.setdefault(expert.fingerprint, found)
-        if why := difference(recorded, found, SAME_ENGINE):
+        recorded = self.canaries.setdefault(_canary_key(expert), found)
+        if why := difference(recorded, found):
             raise ExpertFailed(f"expert {expert.name!r}: the live weights are not its own: {why}")
 
     def _make_room(self, checkpoint_bytes: int) -> None:
@@ -192,6 +192,13 @@ class VLLMEngine:
                     )
                     canary.append(ranked)
         return canary
+
+
+def _canary_key(expert: Expert) -> str:
+    import torch
+    import vllm
+
+    return f"vllm {vllm.__version__} torch {torch.__version__} threads {torch.get_num_threads()} {expert.fingerprint}"
 
 
 def _delta(output: Any) -> Delta:
