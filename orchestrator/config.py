@@ -90,6 +90,9 @@ class WorkersConfig(Strict):
     address: str | None = Field(default=None, description="Ray cluster to join; default: a local one, on demand.")
     batch: int | None = Field(default=None, ge=1, description="Requests generated at once; default: the engine's.")
     kv_gib: float | None = Field(default=None, gt=0, description="Memory for the KV cache of one engine, GiB.")
+    compile: bool = Field(
+        default=False, description="vLLM on a CPU: about a minute more to start, about a quarter more tokens a second."
+    )
     in_process: bool = Field(default=False, description="No Ray: one worker on a thread of this process.")
 
 

@@ -60,7 +60,12 @@ def posts(workers: WorkersConfig, experts: Iterable[Expert]) -> list[Post]:
 def options(workers: WorkersConfig) -> EngineOptions:
     """The engine's options that the configuration sets; the engine knows the rest."""
     batch = workers.batch or EngineOptions().batch
-    return EngineOptions(batch=batch, kv_gib=workers.kv_gib, tensor_parallel=workers.tensor_parallel)
+    return EngineOptions(
+        batch=batch,
+        kv_gib=workers.kv_gib,
+        tensor_parallel=workers.tensor_parallel,
+        compile=workers.compile,
+    )
 
 
 def local_engine(name: str, options: EngineOptions) -> Engine:
