@@ -28,7 +28,7 @@ bench: setup
 	@$(RUN) -m benchmarks
 
 gpu: setup
-	@$(RUN) benchmarks/gpu.py
+	@$(RUN) -m benchmarks.gpu
 
 check: setup
 	@$(VENV)/bin/ruff check .
