@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
@@ -26,6 +27,20 @@ def test_the_panel_example_needs_five_loads_for_two_rounds_of_three_experts(tmp_
     replies, loads = map(int, re.findall(r"(\d+) replies, (\d+) loads", done.stdout)[0])
     assert replies == 240
     assert loads <= 5
+
+
+def test_the_readmes_first_answer_is_given_by_real_models(tmp_path: Path) -> None:
+    from orchestrator.experts.demo import models_folder
+
+    (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    environment = {**os.environ, "HOME": str(tmp_path), "COLLEGIUM_CACHE": str(models_folder().parent)}
+    done = subprocess.run(
+        [sys.executable, "-c", block], capture_output=True, text=True, check=False, cwd=tmp_path, env=environment
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert re.search(r"Answer:\s*nnr", done.stdout), done.stdout
+    assert "mixture" in done.stdout
+    assert (tmp_path / ".local/state/collegium/ledger.sqlite").exists()
 
 
 def readme_commands() -> list[list[str]]:

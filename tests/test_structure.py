@@ -1,0 +1,60 @@
+"""The house's rules that a machine can check: arrows between packages, light imports, what the wheel carries."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ALLOWED = {
+    "merging": {"merging"},
+    "router": {"router"},
+    "agents": {"agents"},
+    "distill": {"distill", "agents"},
+    "orchestrator": {"orchestrator", "merging", "router", "agents", "distill"},
+}
+
+
+@pytest.mark.parametrize("package", ALLOWED)
+def test_imports_follow_the_arrows(package: str) -> None:
+    against = []
+    for file in (ROOT / package).rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            names += [node.module] if isinstance(node, ast.ImportFrom) and node.module else []
+            wrong = {name.split(".")[0] for name in names} & (ALLOWED.keys() - ALLOWED[package])
+            against += [f"{file.relative_to(ROOT)}:{node.lineno} imports {name}" for name in wrong]
+    assert not against
+
+
+@pytest.mark.parametrize("package", ["orchestrator", "agents", "router", "merging", "distill", "orchestrator.config"])
+def test_importing_a_package_imports_nothing_heavy(package: str) -> None:
+    program = (
+        f"import sys, {package}; print(*[n for n in ('torch', 'vllm', 'ray', 'transformers') if n in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []
+
+
+def test_the_wheel_carries_all_data_and_no_tests(tmp_path: Path) -> None:
+    ignored = shutil.ignore_patterns(".venv", ".git", "runs", "build", "*.egg-info", "__pycache__", ".*_cache")
+    source = shutil.copytree(ROOT, tmp_path / "source", ignore=ignored)
+    command = [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", str(tmp_path)]
+    subprocess.run([*command, str(source)], check=True, capture_output=True, cwd=tmp_path)
+    (wheel,) = tmp_path.glob("*.whl")
+    carried = set(zipfile.ZipFile(wheel).namelist())
+    data = [
+        path.relative_to(ROOT).as_posix()
+        for folder in ("experts/demo_zoo", "report", "locks")
+        for path in (ROOT / "orchestrator" / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    ]
+    assert len(data) > 10
+    assert set(data) <= carried
+    assert not [name for name in carried if name.startswith(("tests/", "benchmarks/", "examples/"))]
