@@ -1,0 +1,1 @@
+"""The demo zoo's data: adapters, their training specifications, and `zoo.yaml`, by version."""
