@@ -83,7 +83,9 @@ class Dispatch:
         self._wakeup: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
-        self._loop.set_exception_handler(self._broken)
+        self._loop.set_exception_handler(
+            lambda _, context: self._broken(context.get("exception") or context["message"])
+        )
         self._crew.start()
 
     async def end(self) -> None:
@@ -97,18 +99,22 @@ class Dispatch:
         self._resolve([(entry.request.key, self._stopped) for entry in entries])
         self._recall([entry.request.key for entry in entries])
 
-    def take_in(self, items: Iterable[Ticket | Callable[[], None]]) -> None:
+    def take_in(self, items: Sequence[Ticket | Callable[[], None]]) -> None:
         """Tickets, and things to do between them, in the order in which they were posted."""
         tickets: list[Ticket] = []
-        for item in items:
-            if isinstance(item, Ticket):
-                tickets.append(item)
-            else:
-                self._admit(tickets)
-                tickets = []
-                item()
-        self._admit(tickets)
-        self._tick()
+        try:
+            for item in items:
+                if isinstance(item, Ticket):
+                    tickets.append(item)
+                else:
+                    self._admit(tickets)
+                    tickets = []
+                    item()
+            self._admit(tickets)
+            self._tick()
+        except Exception as error:
+            stopped = self._broken(error)
+            hand_over([(item, stopped) for item in items if isinstance(item, Ticket)])
 
     def withdraw(self, tickets: Iterable[Ticket]) -> None:
         """Their callers have gone. What is being stored already stays: somebody may ask for it again."""
@@ -275,11 +281,11 @@ class Dispatch:
                     self._give_up(queue, error)
         self._tick()
 
-    def _broken(self, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    def _broken(self, what: object) -> CollegiumError:
         """Something here raised that should not: better everyone hears of it than that someone waits for ever."""
-        error = context.get("exception")
-        what = f"{type(error).__name__}: {error}" if error else context.get("message")
-        self.stop(CollegiumError(f"the scheduler's thread failed, please report this: {what}"))
+        error = CollegiumError(f"the scheduler's thread failed, please report this: {what!r}")
+        self.stop(error)
+        return error
 
     # Answers ------------------------------------------------------------------------------------------------
 

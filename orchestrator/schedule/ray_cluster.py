@@ -3,9 +3,10 @@ and find their experts' files there."""
 
 from __future__ import annotations
 
+import functools
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from orchestrator.config import WorkersConfig
@@ -79,19 +80,22 @@ def _connect(address: str | None) -> None:
     import ray
 
     common: dict[str, Any] = {"log_to_driver": False, "logging_level": "ERROR"}
-    if address:
+    # Ray jobs find their own Ray cluster in the environment.
+    if address := address or os.environ.get("RAY_ADDRESS"):
         try:
             ray.init(address=address, **common)
         except ConnectionError as error:
             raise ConfigError(f"workers.address: no Ray cluster at {address!r}: {error}") from error
         return
+    # Without "local" Ray would join whatever Ray cluster was last started on this machine.
+    local = functools.partial(ray.init, "local", object_store_memory=OBJECT_STORE, include_dashboard=False, **common)
     if threading.current_thread() is threading.main_thread():
-        ray.init(object_store_memory=OBJECT_STORE, include_dashboard=False, **common)
+        local()
     else:
-        _on_lasting_thread(lambda: ray.init(object_store_memory=OBJECT_STORE, include_dashboard=False, **common))
+        _on_lasting_thread(local)
 
 
-def _on_lasting_thread(start: Any) -> None:
+def _on_lasting_thread(start: Callable[[], object]) -> None:
     """Linux ends Ray's processes together with the thread that started them, and Ray then ends this process."""
     outcome: list[BaseException | None] = []
     started = threading.Event()

@@ -1,0 +1,21 @@
+"""`kill -9` of the driver: the same command goes on where it was, and nothing heavy survives it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from kills import Victim
+from replies import asked
+
+
+def test_a_run_killed_twice_is_resumed_and_regenerates_nothing_that_was_stored(ray_cluster, tmp_path: Path) -> None:
+    victim = Victim(tmp_path, questions=60, address=ray_cluster.address)
+    victim.kill(victim.start(own_ray=True), after=40)  # a local Ray must go with it
+    victim.kill(victim.start(), after=50)  # on another's Ray cluster its worker must go
+    assert [kill.survivors for kill in victim.kills] == [[], []]
+    assert [bool(kill.stored) for kill in victim.kills] == [True, True]
+
+    assert victim.finish(victim.start()) == f"done 60 {len(victim.kills[-1].stored)}"
+    assert victim.regenerated() == set()
+    assert len(victim.stored()) == 180
+    assert {call.prompt for call in asked(victim.log)} == victim.stored()
