@@ -19,8 +19,10 @@ from langchain_core.messages.ai import UsageMetadata
 from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
 from langchain_core.runnables import Runnable, RunnableConfig, RunnableMap, RunnablePassthrough
+from langchain_core.runnables.config import ContextThreadPoolExecutor
 from langchain_core.utils.function_calling import convert_to_json_schema
-from pydantic import BaseModel, ConfigDict, Field
+from langchain_core.utils.pydantic import is_basemodel_subclass
+from pydantic import ConfigDict, Field
 
 from orchestrator.errors import RequestError
 from orchestrator.experts.expert import Expert
@@ -35,7 +37,7 @@ class ExpertChat(BaseChatModel):
     """One expert of the zoo. `ainvoke`, `abatch`, `astream`, and `invoke` from threads, all reach the engine as
     batches with whatever else waits for the same expert."""
 
-    model_config = ConfigDict(arbitrary_types_allowed=True)
+    model_config = ConfigDict(arbitrary_types_allowed=True, extra="forbid")
 
     pool: Pool = Field(exclude=True, repr=False)
     expert: Expert
@@ -46,6 +48,8 @@ class ExpertChat(BaseChatModel):
     stop: list[str] | None = None
     logprobs: int | None = Field(default=None, ge=0, le=20)
     """Alternatives a token; the reply's `response_metadata["logprobs"]` has them, in OpenAI's layout."""
+    streaming: bool = False
+    """`invoke` and `ainvoke` stream inside, so that callbacks hear every token."""
     max_wait: float | None = None
     """Seconds an interactive caller is ready to wait for its turn; None: batch work."""
 
@@ -63,7 +67,7 @@ class ExpertChat(BaseChatModel):
 
     def _get_ls_params(self, stop: list[str] | None = None, **kwargs: Any) -> LangSmithParams:
         params = super()._get_ls_params(stop=stop, **kwargs)
-        params["ls_provider"], params["ls_model_name"] = "collegium", self.expert.name
+        params["ls_provider"], params["ls_model_name"] = "collegium", kwargs.get("model", self.expert.name)
         params["ls_temperature"] = self.temperature
         return params
 
@@ -178,10 +182,18 @@ class ExpertChat(BaseChatModel):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[Any]:
-        """All inputs are submitted at once, whatever `max_concurrency` says."""
+        """All inputs are submitted at once, whatever `max_concurrency` says. The first error withdraws the rest,
+        unless `return_exceptions`."""
         configs = config if isinstance(config, list) else [config] * len(inputs)
-        calls = (self.ainvoke(input, one, **kwargs) for input, one in zip(inputs, configs, strict=True))
-        return list(await asyncio.gather(*calls, return_exceptions=return_exceptions))
+        calls = [
+            asyncio.ensure_future(self.ainvoke(input, one, **kwargs))
+            for input, one in zip(inputs, configs, strict=True)
+        ]
+        try:
+            return list(await asyncio.gather(*calls, return_exceptions=return_exceptions))
+        finally:
+            for call in calls:
+                call.cancel()
 
     def batch(
         self,
@@ -191,10 +203,15 @@ class ExpertChat(BaseChatModel):
         return_exceptions: bool = False,
         **kwargs: Any,
     ) -> list[Any]:
-        """As `abatch`, on an event loop of its own; not to be called where a loop runs (use `abatch` there)."""
-        if not inputs:
-            return []
-        return asyncio.run(self.abatch(inputs, config, return_exceptions=return_exceptions, **kwargs))
+        """As `abatch`, for code that may block, even on an event loop."""
+        self.pool.refuse_own_thread()
+
+        def run() -> list[Any]:
+            return asyncio.run(self.abatch(inputs, config, return_exceptions=return_exceptions, **kwargs))
+
+        # A loop of its own on a thread of its own: one may run here already.
+        with ContextThreadPoolExecutor(1) as thread:
+            return thread.submit(run).result()
 
     # Structured output --------------------------------------------------------------------------------------
 
@@ -206,9 +223,10 @@ class ExpertChat(BaseChatModel):
         method: Literal["json_schema", "json_mode", "function_calling"] = "json_schema",
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
-        """The engine is held to the schema's JSON while it writes; every `method` means that here."""
-        if kwargs:
-            raise ValueError(f"unknown arguments: {sorted(kwargs)}")
+        """The engine is held to the schema's JSON while it writes; every `method`, `strict` or not, means that
+        here. Tools are not offered along with it."""
+        if unknown := sorted(kwargs.keys() - {"strict"}):
+            raise ValueError(f"with_structured_output does not know the argument {unknown[0]!r}")
         json_schema = convert_to_json_schema(schema)
         bound = self.bind(
             structured={"json": json_schema},
@@ -216,7 +234,7 @@ class ExpertChat(BaseChatModel):
         )
         parser: Runnable[Any, Any] = (
             PydanticOutputParser(pydantic_object=schema)
-            if isinstance(schema, type) and issubclass(schema, BaseModel)
+            if isinstance(schema, type) and is_basemodel_subclass(schema)
             else JsonOutputParser()
         )
         if not include_raw:

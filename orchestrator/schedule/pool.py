@@ -84,7 +84,7 @@ class Pool:
 
     def ask_blocking(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
         """As `ask`, from a thread. Raises `RequestError` on the pool's own thread, where it would wait for ever."""
-        self._refuse_own_thread()
+        self.refuse_own_thread()
         tickets = [Ticket(request, expert, on_thread=True) for request, expert in calls]
         self._post(tickets)
         try:
@@ -114,7 +114,7 @@ class Pool:
 
     def stream_blocking(self, request: Request, expert: Expert) -> Iterator[Delta | Completion]:
         """As `stream`, from a thread."""
-        self._refuse_own_thread()
+        self.refuse_own_thread()
         arrived: queue.SimpleQueue[Delta | None] = queue.SimpleQueue()
         ticket = Ticket(request, expert, arrived.put, on_thread=True)
         ticket.future.add_done_callback(lambda _: arrived.put(None))
@@ -127,6 +127,11 @@ class Pool:
         finally:
             if not ticket.future.done():
                 self._withdraw([ticket])
+
+    def refuse_own_thread(self) -> None:
+        """Raises `RequestError` on the pool's own thread, where waiting would have no end."""
+        if threading.current_thread() is self._thread:
+            raise RequestError("a blocking call on the scheduler's own thread would never return: use the async one")
 
     @contextlib.contextmanager
     def conversation(self, question: str, seed: int = 0) -> Iterator[Conversation]:
@@ -194,10 +199,6 @@ class Pool:
             items, self._inbox = self._inbox, []
         closed = Cancelled("the pool is closed")
         hand_over([(item, closed) for item in items if isinstance(item, Ticket)])
-
-    def _refuse_own_thread(self) -> None:
-        if threading.current_thread() is self._thread:
-            raise RequestError("a blocking call on the scheduler's own thread would never return: use the async one")
 
 
 class _Heard:
