@@ -26,7 +26,7 @@ from orchestrator.experts.expert import Expert
 from orchestrator.schedule.request import Delta, FinishReason, Message, Request, Sampling, TokenLogprob
 
 Script = Callable[[Sequence[Message], int], str]
-"""(messages, seed) -> reply. The seed is the request's: equal for equal requests and draws."""
+"""(messages, seed) -> reply. The seed is the request's, equal for equal requests and draws; 0 at temperature 0."""
 
 _TOKEN = re.compile(r"\s*\S+|\s+$")
 
@@ -168,8 +168,9 @@ def _begin(request: Request, expert: Expert, script: Script) -> _Reply | Delta:
     if prompt_tokens >= expert.context:
         message = f"{PROMPT_TOO_LONG}: {prompt_tokens} tokens, {expert.name!r} holds {expert.context}"
         return Delta(request.key, error=message)
+    seed = request.seed if request.sampling.temperature > 0 else 0
     try:
-        text = _constrained(script(request.messages, request.seed), request.sampling, request.seed)
+        text = _constrained(script(request.messages, seed), request.sampling, seed)
     except Exception as error:
         return Delta(request.key, error=f"{type(error).__name__}: {error}")
     return _Reply(request, text, prompt_tokens, room=expert.context - prompt_tokens)

@@ -21,7 +21,7 @@ from typing import Any
 import httpx
 import pytest
 
-from orchestrator.engines.engine import PROMPT_TOO_LONG, Engine, EngineOptions
+from orchestrator.engines.engine import Engine, EngineOptions
 from orchestrator.experts.expert import Expert, Remote, Weights
 from orchestrator.schedule.request import Delta, Message, Request, Sampling, request_key
 
@@ -194,8 +194,8 @@ def vllm(request: pytest.FixtureRequest, subjects: dict[str, Subject]) -> Subjec
 
 
 def _subject(name: str, request: pytest.FixtureRequest, subjects: dict[str, Subject]) -> Subject:
-    if name == "vllm" and importlib.util.find_spec("vllm") is None:
-        pytest.skip("vLLM is not installed")
+    if name == "vllm":
+        request.getfixturevalue("vllm_installed")
     if name not in subjects:
         if name in ("vllm", "transformers"):
             folder, adapters = request.getfixturevalue("model_folder"), request.getfixturevalue("adapters")
@@ -247,6 +247,7 @@ def _keep_to(schema: dict[str, Any]) -> str:
     return json.dumps(smallest_instance(schema))
 
 
-@pytest.fixture
-def too_long() -> str:
-    return PROMPT_TOO_LONG
+@pytest.fixture(scope="session")
+def vllm_installed() -> None:
+    if importlib.util.find_spec("vllm") is None:
+        pytest.skip("vLLM is not installed")

@@ -9,6 +9,9 @@ import pytest
 
 from orchestrator.engines.engine import PROMPT_TOO_LONG
 
+# vLLM's call of xgrammar.
+pytestmark = pytest.mark.filterwarnings("ignore:max_rollback_tokens:DeprecationWarning")
+
 QUESTION = "Tell me about rivers."
 LONG = "Here are notes to read first. " + " ".join(
     f"Item {number} is on shelf {number * 7 % 40}." for number in range(30)
