@@ -155,6 +155,41 @@ def _enlarged(table: Table, features: Features, n: int) -> tuple[Table, Features
     return Table(rows, table.experts), Features(vectors, features.take(index).skills, features.skill_embeddings)
 
 
+def references(table: Table, embedder: Embedder, report: Evaluation) -> list[str]:
+    """The reference points of the 17 small models beside what this code finds for them."""
+    tagged = embedder.features(table.questions, table.skills(["category"]))
+    what = trial(table, tagged, train_split="val", test_split="dev")
+    shrunk = Contestant("category", lambda seed: partial(SkillsRouter.fit, shrinkage=10.0))
+    category = evaluate(what, [shrunk], {"log-odds": _log_odds}, default="category", ks=(3, 5, 7), seeds=1)
+
+    def value(router: str, k: int, aggregator: str = "majority") -> float:
+        return result_of(report, router, k, aggregator).accuracy.value
+
+    code, every = "symbolic-moe (code)", len(SMALL)
+    rows = [
+        ("best on validation", 0.425, report.best.value),
+        ("best in hindsight", 0.453, report.hindsight.value),
+        ("random 3", 0.402, value("random", 3)),
+        ("Symbolic-MoE's code, k=3", 0.466, value(code, 3)),
+        ("the same, distinct, k=1", 0.448, value(f"{code}, distinct", 1, "first")),
+        ("the same, distinct, k=3", 0.489, value(f"{code}, distinct", 3)),
+        ("the same, distinct, k=5", 0.509, value(f"{code}, distinct", 5)),
+        *(
+            (
+                f"category accuracy, shrunk, log-odds, k={k}",
+                known,
+                result_of(category, "category", k, "log-odds").accuracy.value,
+            )
+            for k, known in ((3, 0.496), (5, 0.522), (7, 0.518))
+        ),
+        ("all 17, majority", 0.479, value("best", every)),
+        ("all 17, log-odds", 0.497, value("best", every, "log-odds")),
+        ("some expert is right", 0.859, report.oracle),
+    ]
+    lines = ["## Reference points, 17 small models", "", "| what | reference | here |", "|---|---|---|"]
+    return [*lines, *(f"| {what} | {known:.3f} | {found:.3f} |" for what, known, found in rows), ""]
+
+
 def _points(value: float) -> str:
     return f"{100 * value:.1f}"
 
@@ -231,7 +266,6 @@ def main() -> None:
     embedder = Embedder(cache=arguments.cache)
     features = embedder.features(table.questions, table.skills(["category", "src"]))
     bare = Features(features.embeddings)
-    embedder.close()
     zoos = {"17 small models": table.select_experts(SMALL), "all 28 models": table}
     ks = (3, 5, 7)
     if arguments.select:
@@ -247,8 +281,8 @@ def main() -> None:
         "MMLU-Pro, 28 models (`routing/mmlu_pro_dev.jsonl.gz`); skills are the question's category and source.",
         "",
         f"Command: `OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')} python benchmarks/eval_router.py "
-        f"{' '.join(sys.argv[1:])}`".replace(" `", "`")
-        + f"; machine: {os.cpu_count()} cores, {platform.machine()}, "
+        f"{' '.join(sys.argv[1:])}".rstrip()
+        + f"`; machine: {os.cpu_count()} cores, {platform.machine()}, "
         f"Python {platform.python_version()}; the cores were shared, so times are upper bounds.",
         "",
     ]
@@ -258,7 +292,10 @@ def main() -> None:
             report = judge(zoo, seen, ("val", "dev"), everyone if seen is features else ks, arguments.seeds)
             reports[title] = asdict(report)
             lines += markdown(title, report, ks, "log-odds fitted")
+            if title == "17 small models":
+                lines += references(zoo, embedder, report)
             print("\n".join(lines[-40:]), flush=True)
+    embedder.close()
     if not arguments.no_speed:
         reports["speed"] = speed(table, features)
         lines += ["## Speed", "", "| what | measured |", "|---|---|"]

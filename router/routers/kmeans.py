@@ -47,7 +47,7 @@ class KmeansRouter(FittedRouter):
         table, questions = fitting_rows(table, questions)
         different = len(np.unique(questions.embeddings, axis=0))
         clusters = min(clusters, max(1, len(table.rows) // 40), different)
-        model = KMeans(clusters, n_init=4, random_state=seed).fit(questions.embeddings)
+        model = KMeans(clusters, n_init=2, random_state=seed).fit(questions.embeddings)
         prior = Prior.of(table.correct)
         score, known = known_scores(table.correct)
         member = np.eye(clusters, dtype=np.float32)[model.labels_]

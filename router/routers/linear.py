@@ -80,7 +80,7 @@ class LogisticRouter(FittedRouter):
             rows = np.concatenate([right, wrong])
             outcome = np.concatenate([np.ones(len(right)), np.zeros(len(wrong))])
             mass = np.concatenate([score[right], 1 - score[wrong]])
-            model = LogisticRegression(C=strength, max_iter=1000).fit(vectors[rows], outcome, mass)
+            model = LogisticRegression(C=strength, tol=1e-3, max_iter=1000).fit(vectors[rows], outcome, mass)
             weights[:, column] = model.coef_[0]
             intercepts[column] = model.intercept_[0]
         intercepts -= centre @ weights

@@ -32,11 +32,11 @@ class MlpRouter(FittedRouter):
         questions: Features,
         *,
         units: int = 64,
-        penalty: float = 3.0,
-        epochs: int = 30,
+        penalty: float = 10.0,
+        iterations: int = 200,
         seed: int = 0,
     ) -> Self:
-        """Least squares on score minus mean, by Adam, with an L2 `penalty` (scikit-learn's alpha).
+        """Least squares on score minus mean, by L-BFGS, with an L2 `penalty` (scikit-learn's alpha).
 
         Fractional scores are fitted as they are; a missing score counts as the expert's mean.
         """
@@ -49,12 +49,16 @@ class MlpRouter(FittedRouter):
         surprise = known * (score - prior.mean)
         if len(table.experts) == 1:
             surprise = surprise[:, 0]
-        model = MLPRegressor(hidden_layer_sizes=(units,), alpha=penalty, max_iter=epochs, random_state=seed)
+        model = MLPRegressor(
+            hidden_layer_sizes=(units,), alpha=penalty, max_iter=iterations, random_state=seed, solver="lbfgs"
+        )
         with warnings.catch_warnings():
-            # The number of epochs is a setting here, not a failure to converge.
+            # Stopping early is as good here, and no failure.
             warnings.simplefilter("ignore", ConvergenceWarning)
             model.fit(questions.embeddings, surprise)
         (hidden, output), (hidden_bias, output_bias) = model.coefs_, model.intercepts_
+        seen = prior.observations > 0
+        output, output_bias = output * seen, output_bias * seen
         arrays = [np.asarray(array, np.float32) for array in (hidden, hidden_bias, output, output_bias)]
         return cls(table.experts, prior, *arrays)
 

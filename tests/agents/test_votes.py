@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
+import random
 from itertools import product
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.votes import log_odds, majority, weighted
+from agents.votes import fit_log_odds, log_odds, majority, weighted
 
 answers = st.lists(st.sampled_from(["A", "B", "C", None]), max_size=7)
 
@@ -47,10 +48,10 @@ def test_ties_fall_by_weight_then_count_then_confidence_then_order() -> None:
 
 
 @given(answers, st.randoms())
-def test_the_winner_of_a_clear_vote_does_not_depend_on_the_order(votes: list[str | None], random: object) -> None:
+def test_the_winner_of_a_clear_vote_does_not_depend_on_the_order(votes: list[str | None], order: random.Random) -> None:
     verdict = majority(votes)
     shuffled = list(votes)
-    random.shuffle(shuffled)  # type: ignore[attr-defined]
+    order.shuffle(shuffled)
     again = majority(shuffled)
     assert set(again.tied) == set(verdict.tied)
     assert len(again.abstentions) == len(verdict.abstentions) == votes.count(None)
@@ -107,9 +108,44 @@ def test_certainty_is_bounded() -> None:
         (lambda: majority(["A"], [0.1, 0.2]), "2 confidences"),
         (lambda: log_odds(["A"], [1.1]), "probability 0 must be from 0 to 1"),
         (lambda: log_odds(["A"], [math.nan]), "probability 0"),
-        (lambda: log_odds(["A", "B", "C"], [0.5] * 3, options=2), "options must be at least"),
+        (lambda: log_odds(["A"], [0.5], options=1), "options > 1"),
+        (lambda: log_odds(["A"], [0.5], trust=-1), "trust >= 0"),
+        (lambda: fit_log_odds([[None]], [[0.5]], ["A"]), "no question has both"),
     ],
 )
 def test_senseless_input_is_refused(call: object, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         call()  # type: ignore[operator]
+
+
+def simulated(n: int, options: int, chances: list[float], copies: int, seed: int = 0) -> tuple[list, list, list]:
+    """Independent experts, errors uniform over the options; the last `copies` repeat the first one's answer."""
+    rng = random.Random(seed)
+    letters = "ABCDEFGHIJ"[:options]
+    rows, golds = [], []
+    for _ in range(n):
+        gold = rng.choice(letters)
+        wrong = [letter for letter in letters if letter != gold]
+        votes = [gold if rng.random() < p else rng.choice(wrong) for p in chances]
+        rows.append([*votes, *[votes[0]] * copies])
+        golds.append(gold)
+    p = [*chances, *[chances[0]] * copies]
+    return rows, [p] * n, golds
+
+
+def test_fitting_independent_experts_finds_the_truth() -> None:
+    options, trust = fit_log_odds(*simulated(3000, 6, [0.7, 0.5, 0.4], 0), options=6)
+    assert options == pytest.approx(6, rel=0.15)
+    assert trust == pytest.approx(1, abs=0.15)
+
+
+def test_fitting_experts_that_err_together_weighs_agreement_less() -> None:
+    """Two copies of a middling expert outvote a good one until the vote has seen that they always agree."""
+    rows, p, golds = simulated(3000, 4, [0.55, 0.7], 2, seed=1)
+
+    def accuracy(**settings: float) -> float:
+        return sum(log_odds(r, q, **settings).answer == g for r, q, g in zip(rows, p, golds, strict=True)) / len(rows)
+
+    options, trust = fit_log_odds(rows, p, golds, options=4)
+    assert accuracy(options=options, trust=trust) > accuracy(options=4) + 0.1
+    assert accuracy(options=options, trust=trust) > 0.68

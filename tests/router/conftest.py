@@ -25,7 +25,7 @@ def world(n: int, seed: int, noise: float = 0.25) -> tuple[Table, Features]:
         rows.append(
             Row(
                 id=f"q{seed}-{index}",
-                question=f"question {index} of {KINDS[kind]}",
+                question=f"question {seed}.{index} of {KINDS[kind]}",
                 correct={name: float(score) for name, score in zip(EXPERTS, right, strict=True)},
                 predictions={
                     name: "A" if score else str(rng.choice(["B", "C", "D"]))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,24 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from router import Features, Row, Table
-from router.routers import BestRouter, FittedRouter, KnnRouter, RandomRouter
+from router.routers import (
+    ROUTERS,
+    BestRouter,
+    CalibratedRouter,
+    FactorisationRouter,
+    FittedRouter,
+    KmeansRouter,
+    KnnRouter,
+    LogisticRouter,
+    MixtureRouter,
+    MlpRouter,
+    PromptVectorRouter,
+    RandomRouter,
+    SkillsRouter,
+    fit,
+    maker,
+)
 
-ROUTERS = [BestRouter, RandomRouter, KnnRouter]
 World = tuple[Table, Features]
 
 
@@ -22,10 +38,10 @@ def top_accuracy(router: FittedRouter, world: World) -> float:
     return float(np.nanmean(table.correct[np.arange(len(first)), first]))
 
 
-@pytest.mark.parametrize("kind", ROUTERS)
+@pytest.mark.parametrize("name", ROUTERS)
 class TestEveryRouter:
-    def test_ranks_all_experts_of_each_question_best_first(self, kind: type, fitted: World, unseen: World) -> None:
-        router = kind.fit(*fitted)
+    def test_ranks_all_experts_of_each_question_best_first(self, name: str, fitted: World, unseen: World) -> None:
+        router = fit(name, *fitted)
         scores = router.score(unseen[1])
         ranked = router.rank(unseen[1])
         assert len(ranked) == len(unseen[1])
@@ -39,19 +55,19 @@ class TestEveryRouter:
             assert ranking.entries[0].terms
             assert ranking.entries[0].note is None
 
-    def test_saved_router_ranks_alike(self, kind: type, fitted: World, unseen: World, tmp_path: Path) -> None:
-        router = kind.fit(*fitted)
+    def test_saved_router_ranks_alike(self, name: str, fitted: World, unseen: World, tmp_path: Path) -> None:
+        router = fit(name, *fitted)
         router.save(tmp_path / "router")
         assert FittedRouter.load(tmp_path / "router").rank(unseen[1]) == router.rank(unseen[1])
         assert sorted(path.name for path in (tmp_path / "router").iterdir()) == ["router.json", "router.safetensors"]
 
-    def test_question_by_question_equals_all_at_once(self, kind: type, fitted: World, unseen: World) -> None:
-        router = kind.fit(*fitted)
+    def test_question_by_question_equals_all_at_once(self, name: str, fitted: World, unseen: World) -> None:
+        router = fit(name, *fitted)
         together = router.score(unseen[1]).values[:5]
         apart = np.concatenate([router.score(unseen[1].take([index])).values for index in range(5)])
         np.testing.assert_allclose(apart, together, rtol=1e-4, atol=1e-6)
 
-    def test_repeats_are_never_fitted(self, kind: type, fitted: World, unseen: World) -> None:
+    def test_repeats_are_never_fitted(self, name: str, fitted: World, unseen: World) -> None:
         table, questions = fitted
         wrong = [
             Row(f"r{row.id}", row.question, dict.fromkeys(row.correct, 1.0), extra={"repeat": True})
@@ -60,12 +76,12 @@ class TestEveryRouter:
         doubled = Table.from_rows([*table.rows, *wrong])
         twice = questions.take([*range(len(questions)), *range(len(questions))])
         np.testing.assert_array_equal(
-            kind.fit(doubled, twice).score(unseen[1]).values, kind.fit(table, questions).score(unseen[1]).values
+            fit(name, doubled, twice).score(unseen[1]).values, fit(name, table, questions).score(unseen[1]).values
         )
 
-    def test_new_expert_is_ranked_by_the_prior_and_said_so(self, kind: type, fitted: World, unseen: World) -> None:
+    def test_new_expert_is_ranked_by_the_prior_and_said_so(self, name: str, fitted: World, unseen: World) -> None:
         table, questions = fitted
-        router = kind.fit(table.add_experts(["newcomer"]), questions)
+        router = fit(name, table.add_experts(["newcomer"]), questions)
         mean = float(np.mean(table.correct))
         for ranking in router.rank(unseen[1].take(range(20))):
             notes = {entry.expert: entry.note for entry in ranking.entries if entry.note}
@@ -73,7 +89,7 @@ class TestEveryRouter:
             assert "no profile" in notes["newcomer"]
             assert ranking.probability("newcomer") == pytest.approx(mean, abs=0.02)
 
-    def test_missing_scores_are_not_wrong_answers(self, kind: type, fitted: World, unseen: World) -> None:
+    def test_missing_scores_are_not_wrong_answers(self, name: str, fitted: World, unseen: World) -> None:
         table, questions = fitted
         sparse = Table.from_rows(
             [
@@ -82,18 +98,101 @@ class TestEveryRouter:
             ],
             table.experts,
         )
-        probability = kind.fit(sparse, questions).score(unseen[1]).probabilities[:, 3].mean()
+        probability = fit(name, sparse, questions).score(unseen[1]).probabilities[:, 3].mean()
         assert probability == pytest.approx(0.4, abs=0.1)
 
-    def test_embeddings_of_another_number_are_refused(self, kind: type, fitted: World) -> None:
+    def test_embeddings_of_another_number_are_refused(self, name: str, fitted: World) -> None:
         with pytest.raises(ValueError, match="10 embedded questions for a table of 300 rows"):
-            kind.fit(fitted[0], fitted[1].take(range(10)))
+            fit(name, fitted[0], fitted[1].take(range(10)))
 
 
-def test_knn_finds_the_specialists(fitted: World, unseen: World) -> None:
+def test_question_aware_routers_find_the_specialists(fitted: World, unseen: World) -> None:
     best = top_accuracy(BestRouter.fit(*fitted), unseen)
     assert best < 0.5
-    assert top_accuracy(KnnRouter.fit(*fitted), unseen) > 0.85
+    for name in ROUTERS:
+        if name not in ("best", "random"):
+            assert top_accuracy(fit(name, *fitted), unseen) > 0.85, name
+
+
+def test_the_seed_is_all_that_is_random(fitted: World, unseen: World) -> None:
+    for name in ROUTERS:
+        first, again = (fit(name, *fitted, seed=3).score(unseen[1]).values for _ in range(2))
+        np.testing.assert_array_equal(first, again)
+
+
+def test_one_expert_one_kind_of_outcome_and_fractions_can_be_fitted(fitted: World) -> None:
+    table, questions = fitted
+    alone = table.select_experts(["botanist"])
+    perfect = Table.from_rows([Row(row.id, row.question, {"a": 1.0, "b": 0.0, "c": 0.25}) for row in table.rows])
+    for name in ROUTERS:
+        assert fit(name, alone, questions).rank(questions.take([0]))[0].experts == ("botanist",)
+        probabilities = fit(name, perfect, questions).score(questions).probabilities.mean(0)
+        np.testing.assert_allclose(probabilities, [1, 0, 0.25], atol=0.06, err_msg=name)
+
+
+def test_two_questions_are_enough_to_fit(fitted: World) -> None:
+    table, questions = fitted
+    for name in ROUTERS:
+        ranked = fit(name, table.take([0, 1]), questions.take([0, 1])).rank(questions)
+        assert len(ranked) == len(questions)
+
+
+def test_unknown_router_is_refused_by_name() -> None:
+    with pytest.raises(ValueError, match=r"no router 'knnn'; there are best, random, knn"):
+        maker("knnn")
+
+
+@pytest.mark.parametrize("method", ["platt", "isotonic"])
+def test_calibrated_router_keeps_the_order_and_states_honest_probabilities(
+    fitted: World, unseen: World, method: str, tmp_path: Path
+) -> None:
+    from router.calibration import expected_calibration_error
+
+    sharp = partial(KnnRouter.fit, neighbours=3, shrinkage=0.0)
+    router = CalibratedRouter.fit(*fitted, router=sharp, method=method)
+    before, after = router.inside.score(unseen[1]), router.score(unseen[1])
+    np.testing.assert_array_equal(before.order(), after.order())
+    assert expected_calibration_error(after.probabilities, unseen[0].correct) < 0.08
+    assert expected_calibration_error(before.probabilities, unseen[0].correct) > 0.1
+    router.save(tmp_path)
+    np.testing.assert_array_equal(FittedRouter.load(tmp_path).score(unseen[1]).probabilities, after.probabilities)
+
+
+def test_mixture_trusts_the_member_that_ranks_better(fitted: World, unseen: World) -> None:
+    router = MixtureRouter.fit(
+        *fitted, members={"random": RandomRouter.fit, "knn": KnnRouter.fit, "mean": BestRouter.fit}
+    )
+    weight = dict(zip(router.names, router.weights, strict=True))
+    assert weight["knn"] > 2 * weight["mean"]
+    kinds = {item.kind for item in router.rank(unseen[1].take([0]))[0].evidence}
+    assert kinds == {"neighbour"}
+    terms = router.rank(unseen[1].take([0]))[0].entries[0].terms
+    assert set(terms) == {name for name, value in weight.items() if value > 0}
+
+
+def test_mixture_needs_members_and_two_questions(fitted: World) -> None:
+    with pytest.raises(ValueError, match="at least one member"):
+        MixtureRouter.fit(*fitted, members={})
+    with pytest.raises(ValueError, match="two different questions"):
+        MixtureRouter.fit(fitted[0].take([0]), fitted[1].take([0]), members={"best": BestRouter.fit})
+
+
+def test_settings_without_sense_are_refused(fitted: World) -> None:
+    for kind, bad in (
+        (KmeansRouter, {"clusters": 0}),
+        (LogisticRouter, {"strength": 0.0}),
+        (FactorisationRouter, {"rank": 0}),
+        (SkillsRouter, {"suitability": "guess"}),
+        (SkillsRouter, {"shrinkage": -1.0}),
+    ):
+        with pytest.raises(ValueError):
+            kind.fit(*fitted, **bad)
+
+
+def test_linear_terms_add_up(fitted: World, unseen: World) -> None:
+    for kind in (PromptVectorRouter, MlpRouter):
+        scores = kind.fit(*fitted).score(unseen[1])
+        np.testing.assert_allclose(scores.values, scores.terms["mean"] + scores.terms["question"], atol=1e-5)
 
 
 def test_knn_names_its_neighbours(fitted: World) -> None:

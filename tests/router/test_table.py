@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from router import Row, Table, TableError
@@ -153,6 +153,7 @@ def test_choosing_experts_and_rows(tmp_path: Path) -> None:
         table.where(lambda row: False)
 
 
+@settings(max_examples=30)
 @given(
     st.lists(
         st.builds(
