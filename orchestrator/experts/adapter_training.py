@@ -85,7 +85,7 @@ class Progress(NamedTuple):
 
 class _Sequence(NamedTuple):
     ids: list[int]
-    taught: list[int]
+    taught: list[bool]
 
 
 def train(spec: TrainingSpec, out: Path, report: Callable[[Progress], None] | None = None) -> Progress:
@@ -110,6 +110,7 @@ def train(spec: TrainingSpec, out: Path, report: Callable[[Progress], None] | No
         network = LlamaLora(model, spec.rank, spec.alpha, spec.seed)
     except ValueError as error:
         raise ConfigError(f"expert {spec.name!r}: {error}") from error
+    prefix = torch.tensor(_common(sequences))
     steps = -(-len(sequences) // spec.batch) * spec.epochs
     optimiser = torch.optim.AdamW(network.factors, lr=spec.learning_rate, weight_decay=0.0, fused=True)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
@@ -118,7 +119,7 @@ def train(spec: TrainingSpec, out: Path, report: Callable[[Progress], None] | No
     for _ in range(spec.epochs):
         for batch in _batches(sequences, spec.batch, rng):
             network.merge()
-            loss = network.loss(*_padded(batch))
+            loss = network.loss(prefix, *_padded(batch, len(prefix)))
             loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(network.factors, 1.0)
             optimiser.step()
@@ -141,7 +142,7 @@ def _rate(step: int, steps: int) -> float:
 
 
 def _tokenised(example: Example, tokenizer: Any) -> _Sequence:
-    """Token ids of prompt, reply and end of turn; `taught` is 1 where a token carries loss.
+    """Token ids of prompt, reply and end of turn; `taught` is true where a token carries loss.
 
     The reply is tokenised as one text, as it will be generated; a token belongs to the piece in which it ends.
     """
@@ -152,9 +153,9 @@ def _tokenised(example: Example, tokenizer: Any) -> _Sequence:
         end += len(piece)
         bounds.append((end, taught))
     encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    marks = [int(next(taught for end, taught in bounds if last <= end)) for _, last in encoded["offset_mapping"]]
+    marks = [next(taught for end, taught in bounds if last <= end) for _, last in encoded["offset_mapping"]]
     ids = [*prompt, *encoded["input_ids"], tokenizer.eos_token_id]
-    return _Sequence(ids, [0] * len(prompt) + marks + [1])
+    return _Sequence(ids, [False] * len(prompt) + marks + [True])
 
 
 def _batches(sequences: Sequence[_Sequence], size: int, rng: random.Random) -> list[list[_Sequence]]:
@@ -170,15 +171,23 @@ def _batches(sequences: Sequence[_Sequence], size: int, rng: random.Random) -> l
     return batches
 
 
-def _padded(batch: Sequence[_Sequence]) -> tuple[torch.Tensor, torch.Tensor]:
+def _common(sequences: Sequence[_Sequence]) -> list[int]:
+    """The ids that all sequences begin with; a chat template always begins alike."""
+    first, last = min(sequences), max(sequences)
+    same = next(i for i, (a, b) in enumerate(zip(first.ids, last.ids, strict=False)) if a != b)
+    return first.ids[:same]
+
+
+def _padded(batch: Sequence[_Sequence], skipped: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids and marks without the common prefix of `skipped` tokens, padded on the right."""
     import torch
 
-    length = max(len(sequence.ids) for sequence in batch)
+    length = max(len(sequence.ids) for sequence in batch) - skipped
     ids = torch.zeros(len(batch), length, dtype=torch.long)
-    taught = torch.zeros(len(batch), length)
+    taught = torch.zeros(len(batch), length, dtype=torch.bool)
     for row, sequence in enumerate(batch):
-        ids[row, : len(sequence.ids)] = torch.tensor(sequence.ids)
-        taught[row, : len(sequence.taught)] = torch.tensor(sequence.taught)
+        ids[row, : len(sequence.ids) - skipped] = torch.tensor(sequence.ids[skipped:])
+        taught[row, : len(sequence.ids) - skipped] = torch.tensor(sequence.taught[skipped:])
     return ids, taught
 
 
@@ -189,6 +198,8 @@ def _write(network: Any, spec: TrainingSpec, out: Path) -> None:
         network.save(folder, spec.base)
         text = json.dumps(spec.model_dump(mode="json"), indent=2) + "\n"
         (folder / SPECIFICATION).write_text(text, encoding="utf-8")
+        for path in folder.iterdir():
+            path.chmod(0o644)
         folder.chmod(0o755)
         if out.exists():
             shutil.rmtree(out)

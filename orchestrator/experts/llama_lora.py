@@ -1,16 +1,17 @@
 """A frozen Llama checkpoint with LoRA on every linear layer, arranged for training on few CPU cores.
 
-Three things make it several times faster than wrapping modules. The low-rank product is added to the weight once a
+Four things make it several times faster than wrapping modules. The low-rank product is added to the weight once a
 step, so that the forward pass is one matrix product a layer, and the backward pass needs only thin products for
 the two factors. The weight is rounded to bfloat16 after that addition, which is also what an engine computes that
 adds adapters on the way in: what is trained is what is served. And logits are computed in blocks, at the positions
-that carry loss and nowhere else.
+that carry loss and nowhere else. What all prompts begin with (the template's system message) is computed once a batch.
 """
 
 from __future__ import annotations
 
 import json
 import math
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,31 +79,35 @@ class LlamaLora:
             for linear in linears.values():
                 linear.merge(self.scale)
 
-    def loss(self, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        """Mean cross-entropy of predicting `ids[:, i]` where `weights[:, i]` is not zero.
+    def loss(self, prefix: torch.Tensor, ids: torch.Tensor, taught: torch.Tensor) -> torch.Tensor:
+        """Mean cross-entropy of predicting `ids[:, i]` where `taught[:, i]` is true.
 
-        `ids` and `weights` have the shape (batch, length), padded on the right: with a causal mask, padding can
-        influence nothing to its left, so no padding mask is needed.
+        `prefix` (at least one token) begins every sequence of the batch and is computed once; `ids` and `taught`
+        have the shape (batch, length) and hold what follows, padded on the right: with a causal mask, padding can
+        influence nothing to its left, so no padding mask is needed. The first column is never predicted.
         """
-        hidden = self._hidden(ids)
-        carries = weights[:, 1:] != 0
+        hidden = self._hidden(prefix, ids)
+        carries = taught[:, 1:]
         loss: torch.Tensor = self._operations.cross_entropy(hidden[:, :-1][carries], self.head, ids[:, 1:][carries])
         return loss
 
-    def _hidden(self, ids: torch.Tensor) -> torch.Tensor:
+    def _hidden(self, prefix: torch.Tensor, ids: torch.Tensor) -> torch.Tensor:
+        """Last hidden states of `ids`, (batch, length, width). Prefix and rows go through the layers as one list."""
         import torch
 
-        batch, length = ids.shape
+        (head,), (batch, length) = prefix.shape, ids.shape
+        positions = torch.cat((torch.arange(head), torch.arange(head, head + length).repeat(batch))).float()
         frequencies = 1 / (self.theta ** (torch.arange(0, self.width, 2).float() / self.width))
-        angles = torch.outer(torch.arange(length).float(), frequencies).repeat(1, 2)
+        angles = torch.outer(positions, frequencies).repeat(1, 2)[:, None]
         cosine, sine = angles.cos().bfloat16(), angles.sin().bfloat16()
-        mask = torch.full((length, length), -math.inf).triu(1).bfloat16()
+        mask = torch.full((head + length, head + length), -math.inf).triu(1).bfloat16()
         scale = torch.tensor(self.scale)
-        x = self.embedding[ids.reshape(-1)]
+        x = self.embedding[torch.cat((prefix, ids.reshape(-1)))]
         for before, after, linears in self.layers:
             weights = [(linear.a, linear.b, linear.weight, scale) for linear in linears.values()]
-            x = self._operations.layer(x, batch, length, cosine, sine, mask, before, after, *weights)
-        return self._operations.rms_norm(x, self.norm).view(batch, length, -1)  # type: ignore[no-any-return]
+            x = self._operations.layer(x, head, batch, length, cosine, sine, mask, before, after, *weights)
+        hidden: torch.Tensor = self._operations.rms_norm(x[head:], self.norm).view(batch, length, -1)
+        return hidden
 
     def save(self, folder: Path, base: str) -> None:
         """Write the adapter in PEFT's layout: adapter_config.json and bfloat16 adapter_model.safetensors."""
@@ -159,6 +164,7 @@ class _Operations:
     cross_entropy: Any
 
 
+@lru_cache(maxsize=8)
 def _operations(heads: int, groups: int, width: int, epsilon: float) -> _Operations:
     # Sizes and factors are constants of the compiled code; only the batch and the length vary.
     import torch
@@ -210,21 +216,32 @@ def _operations(heads: int, groups: int, width: int, epsilon: float) -> _Operati
         first, second = x.chunk(2, -1)
         return x * cosine + torch.cat((-second, first), -1) * sine
 
+    def attend(query: Any, key: Any, value: Any, mask: Any) -> Any:
+        """(batch, length, heads, width) each -> (batch * length, heads * width); grouped keys and values."""
+        batch, length, seen = query.shape[0], query.shape[1], key.shape[1]
+        query = query.transpose(1, 2).reshape(batch * groups, heads // groups * length, width)
+        key, value = (part.transpose(1, 2).reshape(batch * groups, seen, width) for part in (key, value))
+        # Plain products: on CPU the backward pass of the fused attention takes longer than all matrix products.
+        scores = (query @ key.transpose(1, 2)).view(batch * groups, heads // groups, length, seen)
+        share = torch.softmax(scores * width**-0.5 + mask, -1).view(batch * groups, heads // groups * length, seen)
+        return (share @ value).view(batch, heads, length, width).transpose(1, 2).reshape(batch * length, heads * width)
+
     def layer(
-        x: Any, batch: int, length: int, cosine: Any, sine: Any, mask: Any,
+        x: Any, head: int, batch: int, length: int, cosine: Any, sine: Any, mask: Any,
         before: Any, after: Any, q: Any, k: Any, v: Any, o: Any, gate: Any, up: Any, down: Any,
     ) -> Any:  # fmt: skip
-        linear = Linear.apply
+        linear: Any = Linear.apply
         normed = rms_norm(x, before)
-        query = rotate(linear(normed, *q).view(batch, length, heads, width).transpose(1, 2), cosine, sine)
-        key = rotate(linear(normed, *k).view(batch, length, groups, width).transpose(1, 2), cosine, sine)
-        value = linear(normed, *v).view(batch, length, groups, width).transpose(1, 2)
-        query = query.reshape(batch * groups, heads // groups * length, width)
-        key, value = (part.reshape(batch * groups, length, width) for part in (key, value))
-        # Plain products: on CPU the backward pass of the fused attention takes longer than all matrix products.
-        scores = (query @ key.transpose(1, 2)).view(batch * groups, heads // groups, length, length)
-        share = torch.softmax(scores * width**-0.5 + mask, -1).view(batch * groups, -1, length)
-        mixed = (share @ value).view(batch, heads, length, width).transpose(1, 2).reshape(batch * length, -1)
+        query = rotate(linear(normed, *q).view(-1, heads, width), cosine, sine)
+        key = rotate(linear(normed, *k).view(-1, groups, width), cosine, sine)
+        value = linear(normed, *v).view(-1, groups, width)
+        first = [part[:head][None] for part in (query, key, value)]
+        rows = [part[head:].view(batch, length, -1, width) for part in (query, key, value)]
+        seen = [
+            torch.cat((shared.expand(batch, -1, -1, -1), own), 1)
+            for shared, own in zip(first[1:], rows[1:], strict=True)
+        ]
+        mixed = torch.cat((attend(*first, mask[:head, :head]), attend(rows[0], seen[0], seen[1], mask[head:])))
         x = x + linear(mixed, *o)
         normed = rms_norm(x, after)
         return x + linear(functional.silu(linear(normed, *gate)) * linear(normed, *up), *down)
