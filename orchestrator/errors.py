@@ -1,16 +1,16 @@
 """Every error that Collegium raises on purpose.
 
-    CollegiumError                what was wrong, where, and what to do; exit code 1, HTTP 500
-    ├── BadInput                  the user's file, key, flag or body; exit code 2, HTTP 400
-    │   ├── ConfigError           configuration YAML or an override
-    │   └── ExpertError           an expert that cannot be used: missing, truncated, mismatched
-    ├── RequestError              one request failed, the rest go on; HTTP 400
-    │   ├── PromptTooLong         the prompt does not fit the expert's context
-    │   └── Cancelled             withdrawn by its caller
-    ├── ExpertFailed              an expert failed while loading or running; HTTP 503
-    ├── Overloaded                the estimated wait passes the request's deadline; HTTP 429
-    ├── StorageError              the ledger or a run folder cannot be written (disk full, locked); HTTP 507
-    └── SetupError                something is not installed on this machine
+CollegiumError                what was wrong, where, and what to do; exit code 1, HTTP 500
+├── BadInput                  the user's file, key, flag or body; exit code 2, HTTP 400
+│   ├── ConfigError           configuration YAML or an override
+│   └── ExpertError           an expert that cannot be used: missing, truncated, mismatched
+├── RequestError              one request failed, the rest go on; HTTP 400
+│   ├── PromptTooLong         the prompt does not fit the expert's context
+│   └── Cancelled             withdrawn by its caller
+├── ExpertFailed              an expert failed while loading or running; HTTP 503
+├── Overloaded                the estimated wait passes the request's deadline; HTTP 429
+├── StorageError              the ledger or a run folder cannot be written (disk full, locked); HTTP 507
+└── SetupError                something is not installed on this machine
 """
 
 from __future__ import annotations
