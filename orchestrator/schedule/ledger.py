@@ -46,12 +46,14 @@ class Ledger:
         self._lock = threading.Lock()
         self._closed = False
         self._waiting: queue.SimpleQueue[tuple[list[Entry], Future[None]] | None] = queue.SimpleQueue()
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._reader = self._connect()
-            self._writer = self._connect()
-        except (sqlite3.Error, OSError) as error:
-            raise StorageError(f"{path}: cannot open the ledger: {error}") from error
+        with contextlib.ExitStack() as opened:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._reader = opened.enter_context(contextlib.closing(self._connect()))
+                self._writer = opened.enter_context(contextlib.closing(self._connect()))
+            except (sqlite3.Error, OSError) as error:
+                raise StorageError(f"{path}: cannot open the ledger: {error}") from error
+            opened.pop_all()
         self._thread = threading.Thread(target=self._write_loop, name="ledger", daemon=True)
         self._thread.start()
 
@@ -104,14 +106,17 @@ class Ledger:
 
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False, isolation_level=None)
-        connection.execute("PRAGMA journal_mode=WAL")
-        connection.execute("PRAGMA synchronous=FULL")
-        version = connection.execute("PRAGMA user_version").fetchone()[0]
-        if version > VERSION:
-            raise StorageError(f"{self.path}: written by a newer Collegium (ledger version {version})")
-        connection.execute(_SCHEMA)
-        if version < VERSION:
-            connection.execute(f"PRAGMA user_version={VERSION}")
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(contextlib.closing(connection))
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > VERSION:
+                raise StorageError(f"{self.path}: written by a newer Collegium (ledger version {version})")
+            connection.execute(_SCHEMA)
+            if version < VERSION:
+                connection.execute(f"PRAGMA user_version={VERSION}")
+            opened.pop_all()
         return connection
 
     def _write_loop(self) -> None:

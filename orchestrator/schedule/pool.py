@@ -24,9 +24,13 @@ from orchestrator.schedule.scheduler import Policy
 from orchestrator.schedule.tickets import Outcome, Ticket, hand_over
 from orchestrator.schedule.timeline import Timeline
 
+BYTES_PER_REQUEST = 1500
+"""What a pending request takes in this process, on top of the text of its messages, at most."""
+
 
 class Pool:
-    """Thread-safe. `close` it, or use it as a context manager."""
+    """Thread-safe. `close` it, or use it as a context manager. It takes whatever is submitted: see
+    `BYTES_PER_REQUEST`."""
 
     def __init__(
         self,
