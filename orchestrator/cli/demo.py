@@ -15,6 +15,7 @@ from orchestrator.cli.options import configuration
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.cli.runs import store
 from orchestrator.collegium import Collegium
+from orchestrator.experts.demo import ready
 from orchestrator.experts.expert import Expert
 from orchestrator.pipelines.answer import AnswerRequest, AnswerResult
 from orchestrator.report.data import RunReport, Sample
@@ -36,6 +37,8 @@ def command(questions: int, fit_questions: int) -> None:
     config = configuration("demo")
     request = AnswerRequest(task="mixed", questions=questions, fit_questions=fit_questions)
     folder = RunFolder.open(config, "demo", request)
+    if not ready():
+        console.print("Converting the demo models (once, about 20 s) ...")
     with Collegium(config) as collegium:
         _chapter(console, "1. The zoo")
         _zoo(console, list(collegium.experts.values()), config.experts)

@@ -6,7 +6,9 @@ safetensors, config, tokenizer, chat template. Nothing is fetched from a network
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import json
 import os
 import shutil
@@ -58,10 +60,17 @@ def locate(name: str) -> Path:
         raise ExpertError(f"no demo model {name!r}; there are {' and '.join(NAMES)}")
     folder = models_folder() / name.removeprefix("demo/")
     if not folder.is_dir():
-        tensors, tokenizer = _read()
+        # transformers draws its own progress bars; whoever calls tells people that this takes a while.
+        with contextlib.redirect_stderr(io.StringIO()):
+            tensors, tokenizer = _read()
         for each in NAMES:
             _write(models_folder() / each.removeprefix("demo/"), tensors, tokenizer, each == PRUNED)
     return folder
+
+
+def ready() -> bool:
+    """Whether the demo models have been converted already."""
+    return all((models_folder() / name.removeprefix("demo/")).is_dir() for name in NAMES)
 
 
 def models_folder() -> Path:

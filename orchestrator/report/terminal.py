@@ -112,7 +112,8 @@ def _table(first: str, *columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left")
     table.add_column(_name(first), no_wrap=True)
     for column in columns:
-        table.add_column(_name(column), justify="right")
+        # Task names are long: they break at their underscores, and inside words only where the terminal is narrow.
+        table.add_column(Text(plain(column.replace("_", " ")), overflow="fold"), justify="right", vertical="bottom")
     return table
 
 
