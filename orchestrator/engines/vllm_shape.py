@@ -11,6 +11,7 @@ from merging.checkpoint import Checkpoint
 from merging.stream import Blend, plain
 from orchestrator.engines.engine import EngineOptions
 from orchestrator.engines.schema import parse_structured
+from orchestrator.engines.vllm_kernels import use_kernels
 from orchestrator.engines.vllm_weights import LiveWeights, UnknownLayout
 from orchestrator.errors import ExpertFailed
 from orchestrator.experts.expert import Expert
@@ -38,6 +39,8 @@ class Shape:
         self._asleep = False
         self._loras: dict[str, int] = {}
         self._llm = self._start()
+        if not options.compile and self._on_cpu():
+            use_kernels(self._model())
         self._weights: LiveWeights | None = None
         self._resident = plain((checkpoint, None))
         try:
@@ -137,9 +140,18 @@ class Shape:
             self._asleep = False
 
     def close(self) -> None:
+        """Give the memory back. The process keeps vLLM's process groups: other shapes compute with them."""
         self._weights = None
-        self._llm.engine_core.shutdown()
-        del self._llm
+        core = getattr(self._llm.engine_core, "engine_core", None)
+        if core is None:  # in processes of its own
+            self._llm.engine_core.shutdown()
+        else:
+            # What EngineCore.shutdown does, without tearing down what every engine of this process shares.
+            core.structured_output_manager.clear_backend()
+            core.model_executor.shutdown()
+            core.scheduler.shutdown()
+            gc.unfreeze()
+        del self._llm, core
         gc.collect()
 
     def _start(self) -> Any:
@@ -183,6 +195,9 @@ class Shape:
             return LLMEngine.from_engine_args(EngineArgs(**arguments))
         except Exception as error:
             raise ExpertFailed(f"{self.checkpoint.folder}: vLLM cannot run it: {error}") from error
+
+    def _on_cpu(self) -> bool:
+        return str(self._llm.vllm_config.device_config.device_type) == "cpu" and self.options.tensor_parallel == 1
 
     def _model(self) -> Any:
         worker = getattr(getattr(self._llm.model_executor, "driver_worker", None), "worker", None)

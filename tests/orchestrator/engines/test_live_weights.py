@@ -17,6 +17,9 @@ from orchestrator.engines.sources import Sources
 from orchestrator.errors import ExpertError, ExpertFailed
 from orchestrator.experts.expert import Expert, Recipe, Weights
 
+# What vLLM says while an engine starts.
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
+
 QUESTION = "Tell me about rivers."
 
 
@@ -49,7 +52,7 @@ def model_of(subject: Any) -> Any:
 
 def test_an_adapter_of_another_shape_is_refused_before_anything_changes(real: Any) -> None:
     before = real.ask(QUESTION)
-    with pytest.raises(ExpertError, match=r"expert 'wide'.*lora_A.*q_proj.*wanted a float \[4, 576\]"):
+    with pytest.raises(ExpertError, match=r"expert 'wide'.*_proj\.lora_A.*wanted a float \[4, \d+\]"):
         real.engine.load(real.more["wide"])
     assert real.ask(QUESTION) == before
     assert real.engine.load(real.first).way == "resident"
@@ -143,8 +146,7 @@ def test_the_canary_notices_live_weights_that_are_not_the_experts(real: Any) -> 
     real.engine.load(real.first)
 
 
-def test_a_folder_that_changes_on_disk_is_read_anew(real: Any, model_folder: Path, tmp_path: Path) -> None:
-    del real
+def test_a_folder_that_changes_on_disk_is_read_anew(model_folder: Path, tmp_path: Path) -> None:
     sources = Sources()
     folder = beside(model_folder, tmp_path / "m", "model.safetensors")
     tensors = dict(Blend(((1.0, Checkpoint(model_folder)),)))
