@@ -17,7 +17,7 @@ def _written(month: int, day: int, year: int) -> str:
 
 
 def _draft(rng: Random) -> Draft:
-    month, year, days, later = rng.randrange(12), rng.choice(_YEARS), rng.randint(1, 9), rng.random() < 0.6
+    month, year, days, later = rng.randrange(12), rng.choice(_YEARS), rng.randint(1, 25), rng.random() < 0.6
     day = rng.randint(1, _DAYS[month])
     if later:
         result, solution = _add(month, day, year, days)

@@ -19,13 +19,13 @@ def _draft(rng: Random) -> Draft:
         previous = pair
         holds[pair[0]], holds[pair[1]] = holds[pair[1]], holds[pair[0]]
         text += f"{pair[0]} and {pair[1]} swap balls. "
-        steps.append(f"{pair[0]}, {pair[1]}: " + ", ".join(f"{name} {holds[name]}" for name in people) + ".")
+        steps.append(", ".join(f"{name} {holds[name]}" for name in people) + ".")
     asked = rng.choice(people)
     text += f"Which ball does {asked} have at the end?"
     options = rng.sample(colours, 3)
     choices = dict(zip("ABC", options, strict=True))
     answer = "ABC"[options.index(holds[asked])]
-    solution = f"{' '.join(steps)} {asked} has {holds[asked]}, option {answer}."
+    solution = f"{' '.join(steps)} {asked} has {holds[asked]}."
     return Draft(text, answer, solution, rng.choice([letter for letter in "ABC" if letter != answer]), choices)
 
 

@@ -31,7 +31,7 @@ _UNITS: tuple[tuple[str, str, int], ...] = (
 def _draft(rng: Random) -> Draft:
     large, small, factor = rng.choice(_UNITS)
     count = rng.randint(2, 19 if factor % 10 == 0 else 9)
-    rest = rng.randint(1, 99) if factor >= 100 else rng.randint(1, 9)
+    rest = rng.randint(1, min(factor - 1, 99)) if factor > 10 or rng.random() < 0.5 else rng.randint(1, 9)
     product = count * factor
     amount = f"{count} {large} and {rest} {small}"
     text = rng.choice((f"How many {small} are {amount}?", f"Convert {amount} to {small}."))

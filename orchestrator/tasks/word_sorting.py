@@ -1,4 +1,4 @@
-"""Word sorting, in the manner of BIG-Bench Hard: three or four common words into alphabetical order."""
+"""Word sorting, in the manner of BIG-Bench Hard: four or five common words into alphabetical order."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orchestrator.tasks.words import WORDS
 
 def _draft(rng: Random) -> Draft:
     words: list[str] = []
-    length = rng.choice((3, 4))
+    length = rng.choice((4, 5))
     while len(words) < length:
         word = rng.choice(WORDS)
         if all(word[0] != other[0] for other in words):
