@@ -35,7 +35,11 @@ class Costs:
 
 
 class Rate:
-    """Seconds of a full worker that one request takes; forgets slowly (half every few hundred requests)."""
+    """Seconds of a full worker that one request takes; forgets slowly (half every few hundred requests).
+
+    A few first measurements say little (an engine's first replies come after a while, then many at once), so that
+    what was expected keeps the weight of eight requests.
+    """
 
     __slots__ = ("_requests", "_seconds")
 
@@ -50,8 +54,8 @@ class Rate:
             self._seconds /= 2
             self._requests /= 2
 
-    def value(self, otherwise: float) -> float:
-        return self._seconds / self._requests if self._requests else otherwise
+    def value(self, expected: float) -> float:
+        return (self._seconds + 8 * expected) / (self._requests + 8)
 
 
 class Patience:
