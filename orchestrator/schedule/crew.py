@@ -68,7 +68,9 @@ class Crew:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        for post in self._posts:
+        """Man the posts. Idempotent."""
+        posts, self._posts = self._posts, ()
+        for post in posts:
             self._begin(self._man(post))
 
     def serves(self, kind: str) -> bool:

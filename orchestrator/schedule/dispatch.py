@@ -153,6 +153,8 @@ class Dispatch:
                 queue = self._queue_of(ticket.expert)
                 self._under_way[key] = UnderWay(queue, ticket)
                 by_queue.setdefault(queue, []).append(ticket.request)
+        if by_queue:
+            self._crew.start()  # what the ledger answers needs no worker
         for queue, requests in by_queue.items():
             self.scheduler.submit(queue, requests, now)
         self.timeline.submitted += sum(map(len, by_queue.values()))

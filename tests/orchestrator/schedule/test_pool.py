@@ -113,6 +113,7 @@ async def test_identical_calls_are_generated_once_and_a_second_run_generates_not
     assert isinstance(completion, Completion)
     assert completion.cached
     assert len(asked) == 1
+    assert not again._dispatch._crew.seats, "no worker is started for what the ledger knows"
 
 
 async def test_draws_differ_within_a_conversation_and_repeat_in_the_next_run(make_pool: MakePool) -> None:
