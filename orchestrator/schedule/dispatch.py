@@ -86,7 +86,6 @@ class Dispatch:
         self._loop.set_exception_handler(
             lambda _, context: self._broken(context.get("exception") or context["message"])
         )
-        self._crew.start()
 
     async def end(self) -> None:
         self.stop(Cancelled("the pool was closed"))
