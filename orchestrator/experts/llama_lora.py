@@ -235,13 +235,12 @@ def _operations(heads: int, groups: int, width: int, epsilon: float) -> _Operati
         query = rotate(linear(normed, *q).view(-1, heads, width), cosine, sine)
         key = rotate(linear(normed, *k).view(-1, groups, width), cosine, sine)
         value = linear(normed, *v).view(-1, groups, width)
-        first = [part[:head][None] for part in (query, key, value)]
-        rows = [part[head:].view(batch, length, -1, width) for part in (query, key, value)]
-        seen = [
-            torch.cat((shared.expand(batch, -1, -1, -1), own), 1)
-            for shared, own in zip(first[1:], rows[1:], strict=True)
-        ]
-        mixed = torch.cat((attend(*first, mask[:head, :head]), attend(rows[0], seen[0], seen[1], mask[head:])))
+        shared_query, shared_key, shared_value = (part[:head][None] for part in (query, key, value))
+        query, key, value = (part[head:].view(batch, length, -1, width) for part in (query, key, value))
+        key = torch.cat((shared_key.expand(batch, -1, -1, -1), key), 1)
+        value = torch.cat((shared_value.expand(batch, -1, -1, -1), value), 1)
+        alone = attend(shared_query, shared_key, shared_value, mask[:head, :head])
+        mixed = torch.cat((alone, attend(query, key, value, mask[head:])))
         x = x + linear(mixed, *o)
         normed = rms_norm(x, after)
         return x + linear(functional.silu(linear(normed, *gate)) * linear(normed, *up), *down)
