@@ -19,8 +19,8 @@ from merging.checkpoint import Adapter, Checkpoint, CheckpointError
 if TYPE_CHECKING:
     import torch
 
-BLOCK = 1 << 18
-"""Elements computed at a time: 1 MiB of fp32, so that the intermediate results stay in the core's cache."""
+BLOCK = 1 << 17
+"""Elements computed at a time: 512 KiB of fp32, so that the intermediate results stay in the core's cache."""
 
 Model = tuple[Checkpoint, Adapter | None]
 """A source of a sum: a checkpoint, with its adapter if it has one."""

@@ -57,7 +57,9 @@ class VLLMEngine:
         if self._resident and self._resident.fingerprint == expert.fingerprint:
             return Load(expert.name, "resident", time.perf_counter() - began)
         if self.beside(expert):
-            self._shapes[expert.shape].hold(expert)
+            blend = self.sources.blend(expert)
+            self.prompts.check(expert)
+            self._shapes[expert.shape].hold(expert, blend)
             return Load(expert.name, "beside", time.perf_counter() - began)
         if self._running:
             raise RuntimeError(f"cannot load {expert.name!r} while requests are running")
@@ -139,7 +141,7 @@ class VLLMEngine:
     def _check(self, expert: Expert, blend: Blend) -> Way:
         """How the expert will be reached. Raises `ExpertError` if its weights are not what its shape promises."""
         shape = self._shapes.get(expert.shape)
-        if shape is None or shape.context < min(expert.context, shape.longest):
+        if shape is None or not shape.long_enough(expert):
             return "start"
         try:
             compare(shape.checkpoint, blend.checkpoint)
@@ -164,7 +166,7 @@ class VLLMEngine:
         self._shapes.move_to_end(expert.shape)
         shape.become(expert, blend)
         found = self._canary(shape, expert)
-        recorded = self.canaries.setdefault(_canary_key(expert), found)
+        recorded = self.canaries.setdefault(_canary_key(expert, shape.side_by_side), found)
         if why := difference(recorded, found):
             raise ExpertFailed(f"expert {expert.name!r}: the live weights are not its own: {why}")
 
@@ -194,11 +196,13 @@ class VLLMEngine:
         return canary
 
 
-def _canary_key(expert: Expert) -> str:
+def _canary_key(expert: Expert, side_by_side: bool) -> str:
     import torch
     import vllm
 
-    return f"vllm {vllm.__version__} torch {torch.__version__} threads {torch.get_num_threads()} {expert.fingerprint}"
+    way = "side by side" if side_by_side else "in place"
+    versions = f"vllm {vllm.__version__} torch {torch.__version__} threads {torch.get_num_threads()}"
+    return f"{versions} {way} {expert.fingerprint}"
 
 
 def _delta(output: Any) -> Delta:

@@ -13,7 +13,7 @@ from orchestrator.engines.engine import EngineOptions
 from orchestrator.engines.schema import parse_structured
 from orchestrator.engines.vllm_kernels import use_kernels
 from orchestrator.engines.vllm_weights import LiveWeights, UnknownLayout
-from orchestrator.errors import ExpertFailed
+from orchestrator.errors import ExpertError, ExpertFailed
 from orchestrator.experts.expert import Expert
 from orchestrator.schedule.request import Request
 
@@ -33,8 +33,8 @@ class Shape:
         """Starts vLLM on `checkpoint` itself; `become` then makes it `expert`."""
         self.checkpoint = checkpoint
         self.options = options
-        self.longest = _longest(checkpoint)
-        self.context = min(options.context or max(expert.context, LEAST_CONTEXT), self.longest)
+        self._longest = _longest(checkpoint)
+        self.context = min(options.context or max(expert.context, LEAST_CONTEXT), self._longest)
         self.bytes = self.estimate(checkpoint.bytes, options)
         self._asleep = False
         self._loras: dict[str, int] = {}
@@ -53,11 +53,15 @@ class Shape:
         """Memory that a shape takes: the weights, a packed copy of the output layer, the KV cache."""
         return int(checkpoint_bytes * 1.3 + (options.kv_gib or 1.0) * 2**30 + options.kept_gib * 2**30)
 
+    def long_enough(self, expert: Expert) -> bool:
+        """True if the expert's context fits, or no new start would make it fit."""
+        return self.context >= min(self.options.context or expert.context, self._longest)
+
     def become(self, expert: Expert, blend: Blend) -> None:
         """Write the expert's weights into the live model. Raises `ExpertFailed`; then the engine must be closed."""
         if self.side_by_side:
+            self.hold(expert, blend)
             blend = self._base_of(expert, blend)
-            self.hold(expert)
         if self._weights is not None:
             self._weights.become(blend)
         elif blend.differing(self._resident):
@@ -74,8 +78,14 @@ class Shape:
             return False
         return self._resident.checkpoint.folder == expert.weights.model and not self._resident.low_rank
 
-    def hold(self, expert: Expert) -> None:
-        """Give the expert's adapter a number of its own."""
+    def hold(self, expert: Expert, blend: Blend) -> None:
+        """Give the expert's adapter a number of its own. Raises `ExpertError` if it is too wide for vLLM's kernels."""
+        for _, adapter in blend.low_rank:
+            widest = max(pair.down.shape[0] for pair in adapter.pairs.values())
+            if expert.weights and widest > MAX_LORA_RANK:
+                raise ExpertError(
+                    f"expert {expert.name!r}: {adapter.folder} has rank {widest}, side by side at most {MAX_LORA_RANK}"
+                )
         if expert.weights and expert.weights.adapter:
             self._loras.setdefault(expert.fingerprint, len(self._loras) + 1)
 

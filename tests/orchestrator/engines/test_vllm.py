@@ -173,3 +173,9 @@ def test_close_is_idempotent_and_final(fine_tune: Path, vllm_installed: None) ->
     assert engine.step() == []
     with pytest.raises(RuntimeError, match="closed"):
         engine.load(tuned(fine_tune))
+
+
+def test_a_context_that_was_set_is_not_started_over_for_a_longer_one(vllm: Any) -> None:
+    longer = replace(vllm.second, context=100_000)
+    assert vllm.engine.load(longer).way == "in_place"
+    assert vllm.ask(QUESTIONS[0], longer)
