@@ -6,9 +6,10 @@ greatest; of several idle workers the one that has been idle longest goes. A que
 more worker when its waiting work, divided by those serving it, outweighs the load.
 
 What it promises. While a queue waits that nobody serves and a worker of its kind is idle, a worker is assigned
-within one swap's cost (or `Policy.patience` or `Policy.quiet`, if greater), however busy the callers are. A waiting
-queue is overtaken only by one whose waiting work plus age is greater (at equal costs). Its own age only grows, so
-a queue that is fed more slowly than a worker works overtakes it at most once each time that age doubles.
+within one swap's cost (or `Policy.patience` or `Policy.quiet`, if greater), however busy the callers are; only where
+busy workers hold the queue's shape and the idle ones do not, within the dearer way's cost. A waiting queue is
+overtaken only by one whose waiting work plus age is greater (at equal costs). Its own age only grows, so a queue
+that is fed more slowly than a worker works overtakes it at most once each time that age doubles.
 What it does not promise: a queue that is never empty keeps its worker for ever, unless `Policy.turn` is set.
 """
 
@@ -35,7 +36,7 @@ class Policy:
     """Callers that are still busy are waited for at most one swap's cost, or this where swaps cost less."""
     turn: float | None = None
     """For services whose streams never end: a worker that has been with its queue for longer takes no more of it
-    while an older request waits in a queue that nobody serves. None: a queue with work keeps its worker."""
+    while an older request waits where nobody serves. None: a queue with work keeps its worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +67,8 @@ class Scheduler:
         self._pending: dict[str, Entry] = {}
         self._feed: dict[Queue, None] = {}
         """Queues that may have work for a worker that is there already."""
+        self._looking: dict[Kind, None] = {}
+        """Kinds whose workers may have a move to make (each remote expert is a kind: there may be hundreds)."""
         self._outstanding: dict[str, int] = {}
         """Pending requests of each open conversation."""
         self._pausing = 0
@@ -73,9 +76,8 @@ class Scheduler:
         self._stirred = -inf
         """When a caller was last seen doing something."""
         self._bustle = Patience()
-        """With callers that do not come to rest,"""
         self._pause = Patience()
-        """and with conversations that wait for something else."""
+        """With callers that do not come to rest, and with conversations that wait for something else."""
 
     @property
     def pending(self) -> int:
@@ -125,8 +127,8 @@ class Scheduler:
     def drop(self, queue: str) -> list[Request]:
         """Give up on a queue (its expert failed): its waiting requests are removed and returned.
 
-        Requests that are on a worker stay there until they are delivered. A worker that was on its way to the
-        queue has not arrived: it will load again before it serves anything.
+        Those on a worker stay until they are delivered. A worker on its way to the queue has not arrived: it will
+        load again before it serves anything.
         """
         dropped = self._known(queue)
         entries = dropped.take(dropped.count, None)
@@ -241,42 +243,38 @@ class Scheduler:
             feed, self._feed = self._feed, {}
             for queue in feed:
                 self._top_up(queue, now, orders)
-        for kind in self._kinds.values():
+        for kind in list(self._looking):
             if kind.may_move() and self._due(next(iter(kind.idle))) <= now:
                 self._move(kind, now, orders)
+            if not kind.look:
+                del self._looking[kind]
         return orders
 
     def next_tick(self, now: float) -> float | None:
         """When `tick` must be called again if nothing happens before; None: only after an event."""
         if self._feed:
             return now
-        due = [self._due(next(iter(kind.idle))) for kind in self._kinds.values() if kind.may_move()]
+        due = [self._due(next(iter(kind.idle))) for kind in self._looking if kind.may_move()]
         return max(now, min(due)) if due else None
 
     def following(self, worker: str) -> str | None:
-        """The queue this worker would go to next, for read-ahead: the best that nobody serves and no other
-        worker reads ahead. Scans the waiting queues: ask once a move, not once a request."""
+        """The queue this worker would go to next, for read-ahead: the best that nobody serves and no other worker
+        reads ahead. Scans the waiting queues: ask once a move, not once a request."""
         reader = self._workers.get(worker)
-        if reader is None:
-            return None
-        found = next_for(reader, self.costs, self._stirred)
-        reader.read_ahead(found)
+        found = next_for(reader, self.costs, self._stirred) if reader else None
+        if reader:
+            reader.read_ahead(found)
         return found.name if found else None
 
     def wait_estimate(self, queue: str, now: float) -> float:
-        """Seconds until a request submitted now would reach a worker, as far as measured costs tell.
-
-        Infinite while the queue's kind has no worker. For a queue that nobody serves and no idle worker can
-        take: as if all that is pending went first.
-        """
+        """Seconds until a request submitted now would reach a worker, as far as measured costs tell. Infinite while
+        its kind has no worker. If nobody serves the queue and all are busy: as if all that is pending went first."""
         return wait(self._known(queue), self.costs, self.policy.quiet, now)
 
-    # How it is decided.
     def _known(self, queue: str) -> Queue:
-        found = self._queues.get(queue)
-        if found is None:
+        if queue not in self._queues:
             raise ValueError(f"queue {queue!r} has not been declared")
-        return found
+        return self._queues[queue]
 
     def _count(self, entry: Entry, change: int) -> None:
         conversation = entry.request.conversation
@@ -302,6 +300,7 @@ class Scheduler:
         if kind.wanting and not kind.look:
             kind.look = True
             kind.wanted = now
+            self._looking[kind] = None
 
     def _rest(self, worker: Worker, now: float) -> None:
         worker.idle_since = now
