@@ -24,7 +24,7 @@ from orchestrator.report.terminal import matrix_table, methods_table, timeline
 from orchestrator.run_folder import RunFolder
 
 QUESTIONS = 96
-FIT_QUESTIONS = 64
+FIT_QUESTIONS = 96
 
 
 @click.command("demo")

@@ -22,6 +22,10 @@ from router.routers import BestRouter, KnnRouter
 from router.table import Table
 
 
+NEIGHBOURS, SHRINKAGE = 16, 1.0
+"""Of the kNN router: profiles here are small (tens of questions a task), and experts are far apart."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """What a method may use. `profile` is the validation split's correctness table: nothing is fitted on what is
@@ -118,7 +122,7 @@ async def mixture(setting: Setting) -> list[Outcome]:
     table = setting.fitted_on
     embed = setting.embedder.features
     fitted, asked = await asyncio.to_thread(embed, table.questions), [q.question for q in setting.questions]
-    router = KnnRouter.fit(table, fitted)
+    router = KnnRouter.fit(table, fitted, neighbours=NEIGHBOURS, shrinkage=SHRINKAGE)
     rankings = router.rank(await asyncio.to_thread(embed, asked))
     chosen = [ranking.top(setting.recruit) for ranking in rankings]
     pairs = [(q, setting.experts[name]) for q, names in zip(setting.questions, chosen, strict=True) for name in names]
