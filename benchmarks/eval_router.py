@@ -305,18 +305,20 @@ def main() -> None:
         ]
     print(f"{time.perf_counter() - started:.0f} s", file=sys.stderr)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(_finite(reports), indent=1)
+    text = json.dumps(_brief(reports), separators=(",", ":"))
     arguments.out.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
     arguments.out.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _finite(value: Any) -> Any:
-    """JSON knows no NaN: None instead."""
+def _brief(value: Any) -> Any:
+    """Five significant digits, and None for NaN, which JSON does not know."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: _brief(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        return [_brief(item) for item in value]
+    if isinstance(value, float):
+        return float(f"{value:.5g}") if math.isfinite(value) else None
+    return value
 
 
 if __name__ == "__main__":
