@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import threading
 
 from langchain_core.messages import HumanMessage, SystemMessage
 
@@ -33,6 +34,10 @@ def main(state: str, log: str, questions: str, address: str | None = None) -> No
     workers = {"engine": "scripted", "cpus": 0.5, "address": address}
     experts = {"first": {"script": "replies:slow"}, "second": {"script": "replies:slower"}}
     with Collegium({"experts": experts, "state": state, "workers": workers}) as collegium:
+        # As in a service, where some thread that does not last is the first to need the workers.
+        starter = threading.Thread(target=lambda: collegium.pool)
+        starter.start()
+        starter.join()
         print("ready", flush=True)
         answers = asyncio.run(run(collegium, int(questions), log))
         assert answers == [f"first on second on first on question {n}" for n in range(int(questions))]

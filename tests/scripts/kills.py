@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import signal
 import sqlite3
 import subprocess
@@ -95,3 +96,13 @@ class Victim:
         """What was generated though it was in the ledger when the run before was killed."""
         prompts = [call.prompt for call in asked(self.log)]
         return {prompt for kill in self.kills for prompt in prompts[kill.asked_before :] if prompt in kill.stored}
+
+
+def soak(folder: Path, kills: int, seed: int, address: str | None = None) -> tuple[Victim, str]:
+    """One run of 400 questions, killed `kills` times at random moments, a quarter of them with a Ray of its own; then
+    left to finish: the last line it printed."""
+    chance = random.Random(seed)
+    victim = Victim(folder, questions=400, address=address)
+    for number in range(kills):
+        victim.kill(victim.start(own_ray=number % 4 == 0), after=chance.randrange(0, 1200 // (kills + 1)))
+    return victim, victim.finish(victim.start())
