@@ -172,8 +172,7 @@ class Scheduler:
 
     def delivered(self, worker: str, keys: Iterable[str], now: float) -> None:
         """These requests have left the worker (finished, failed or aborted). Keys not on it are ignored."""
-        source = self._workers.get(worker)
-        if source is None:
+        if not (source := self._workers.get(worker)):
             return
         running, queue = source.running, source.queue
         held, finished = len(running), 0
@@ -186,7 +185,8 @@ class Scheduler:
         if not gone:
             return
         source.kind.running -= gone
-        source.aborting.intersection_update(running)
+        if source.aborting:
+            source.aborting.intersection_update(running)
         self._stirred = max(self._stirred, now)
         if source.loading:
             return

@@ -55,11 +55,12 @@ async def test_workers_share_gpus_and_outlive_the_node_that_they_were_on(
     first = add_node()
     who, log = play.expert("a", "replies:slow"), tmp_path / "log"
     pool = make_pool_by_configuration(workers(count=3, gpus=0.5), [who])
-    calls = play.calls(pool, who, 1000, log)
+    calls = play.calls(pool, who, 10_000, log)
     done = 0
-    while len({call.pid for call in asked(log)}) < 3:  # they start one after another
-        await pool.ask(calls[done : done + 40])
-        done += 40
+    while len({call.pid for call in asked(log)}) < 3:  # they start one after another, and come where it pays
+        assert done < 9_000, "not all three workers came to share the work"
+        await pool.ask(calls[done : done + 600])
+        done += 600
     assert {call.node for call in asked(log)} == {first.node_id}
 
     second = add_node()
