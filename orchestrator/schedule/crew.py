@@ -34,7 +34,9 @@ class Seat:
     host: Host
     queue: str | None = None
     expert: Expert | None = None
-    """What it was last told to load."""
+    """What it was last told to load,"""
+    since: float = 0.0
+    """and when."""
     ready: bool = False
     used: bool = False
     """Its process has held an expert."""

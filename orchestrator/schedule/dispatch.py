@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 
 from orchestrator.engines.engine import PROMPT_TOO_LONG
@@ -75,7 +75,8 @@ class Dispatch:
         self._under_way: dict[str, UnderWay] = {}
         self._declared: dict[str, Expert] = {}
         """Queue -> the first expert that was asked for in it."""
-        self._deaths: Counter[str] = Counter()
+        self._deaths: dict[str, tuple[int, float]] = {}
+        """Queue -> how often in a row its expert ended a worker, and when last."""
         self._failed: dict[str, CollegiumError] = {}
         """Kind, queue or fingerprint -> why it cannot be had."""
         self._stopped: CollegiumError | None = None
@@ -218,7 +219,7 @@ class Dispatch:
         pairs = tuple((request, self._under_way[request.key].expert) for request in assignment.requests)
         orders: list[Order] = []
         if assignment.load:
-            seat.queue, seat.expert = assignment.queue, pairs[0][1]
+            seat.queue, seat.expert, seat.since = assignment.queue, pairs[0][1], time.monotonic()
             orders.append(Switch(seat.expert))
             self.timeline.load_starts(assignment.worker, seat.expert.name)
         orders.append(Add(pairs))
@@ -265,12 +266,19 @@ class Dispatch:
         self.timeline.lost(seat.post.name, "" if seat.fresh else seat.why_left)
         for request in returned:
             self._under_way[request.key].starts_again()
-        if returned and seat.queue and seat.expert and not seat.fresh:
-            self._deaths[seat.queue] += 1
-            if self._deaths[seat.queue] >= DEATHS:
-                why = f"expert {seat.expert.name!r} ended its worker {DEATHS} times in a row: {seat.why_left}"
-                self._give_up(seat.queue, ExpertFailed(why))
+        blamed = seat.expert if returned and not seat.fresh else None
+        if blamed and seat.queue and self._one_more_death(seat.queue, seat.since) >= DEATHS:
+            why = f"expert {blamed.name!r} ended its worker {DEATHS} times in a row: {seat.why_left}"
+            self._give_up(seat.queue, ExpertFailed(why))
         self._tick()
+
+    def _one_more_death(self, queue: str, since: float) -> int:
+        """How often in a row this queue's expert has ended a worker. Workers that are lost together (with their node)
+        are one death: only one that was loaded after the last death is another."""
+        deaths, last = self._deaths.get(queue, (0, -math.inf))
+        if since > last:
+            self._deaths[queue] = deaths + 1, time.monotonic()
+        return self._deaths[queue][0]
 
     def _on_stuck(self, post: Post, error: ExpertFailed, last: bool) -> None:
         """No worker can be made there. If it was the last of its kind, whoever needs one hears so."""
