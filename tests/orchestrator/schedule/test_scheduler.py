@@ -180,6 +180,25 @@ def test_one_queue_is_shared_by_idle_workers_when_that_pays_and_only_then() -> N
     assert len(orders) == 2, "0.7 s of work outweigh one more load of 0.5 s, but not two"
 
 
+def test_every_worker_that_is_sent_gets_something() -> None:
+    made = scheduler(64, 64, 64, 64, policy=Policy(start_cost=0.0))
+    made.submit("a", requests("a", 5), 0.0)
+    orders, _ = settle(made, 0.0)
+    assert len(orders) == 4
+    assert all(order.requests for order in orders)
+
+
+def test_the_very_last_request_does_not_wait_where_there_is_room() -> None:
+    made = scheduler(4, 4, policy=Policy(start_cost=0.1))
+    made.submit("a", requests("a", 8), 0.0)
+    orders, now = settle(made, 0.0)
+    for order in orders:
+        made.loaded(order.worker, 0.1, now)
+        made.delivered(order.worker, keys(order)[1:], now + 1)
+    assert made.tick(now + 1) == []
+    assert len(_submit(made, "a", 1, now + 1)) == 1
+
+
 def test_a_late_helper_comes_when_the_queue_has_grown_enough() -> None:
     made = scheduler(1, 1)
     now = resident(made, "a", 0.0)
@@ -211,7 +230,7 @@ def test_the_last_requests_of_a_queue_are_shared_fairly() -> None:
 
 
 def test_a_worker_that_gets_nothing_because_others_took_it_all_can_go_elsewhere() -> None:
-    made = scheduler(2, 2)
+    made = scheduler(2, 2, policy=Policy(start_cost=0.5))
     made.submit("a", requests("a", 20), 0.0)
     running = {order.worker: keys(order) for order in settle(made, 0.0)[0]}
     made.loaded("w0", 0.5, 1.0)
@@ -313,6 +332,31 @@ def test_a_dropped_queue_gives_its_requests_back_and_its_worker_must_load_again(
     assert made.pending == 0
     made.submit("a", requests("a", 1), now)
     assert settle(made, now)[0][0].load
+
+
+def test_after_a_failed_load_the_worker_still_holds_its_shape() -> None:
+    made = scheduler(1)
+    now = resident(made, "a", 0.0)
+    made.submit("b", requests("b", 1), now)
+    (failed,), now = settle(made, now)
+    made.drop("b")
+    made.withdraw(failed.requests[0].key, now)
+    made.delivered("w0", keys(failed), now)
+    made.submit("c", requests("c", 1), now)
+    _, now = settle(made, now)
+    made.loaded("w0", 0.125, now)
+    assert made.costs.of("swap", "x") == 0.125
+
+
+def test_aborted_requests_do_not_count_as_fast_ones() -> None:
+    made = scheduler(100)
+    now = resident(made, "a", 0.0)
+    before = made._queues["a"].seconds()
+    (order,) = _submit(made, "a", 100, now)
+    for key in keys(order):
+        made.withdraw(key, now)
+    made.delivered("w0", keys(order), now)
+    assert made._queues["a"].seconds() == before
 
 
 def test_a_withdrawn_request_is_never_handed_out_and_may_be_submitted_again() -> None:
