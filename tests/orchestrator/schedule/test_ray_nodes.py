@@ -49,6 +49,7 @@ def make_pool_by_configuration(tmp_path: Path, pools: list[Pool]) -> Any:
     return make
 
 
+@pytest.mark.soak  # half a minute, and at the mercy of how fast Ray starts processes
 async def test_workers_share_gpus_and_outlive_the_node_that_they_were_on(
     add_node, ray_cluster, make_pool_by_configuration, play, tmp_path: Path
 ) -> None:
