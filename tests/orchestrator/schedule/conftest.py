@@ -88,12 +88,12 @@ def make_pool(tmp_path: Path, pools: list[Pool]) -> MakePool:
         workers: int = 1,
         ledger: str = "ledger",
         make_engine: Callable[[], ScriptedEngine] | None = None,
-        make_host: Callable[[], Host] | None = None,
+        make_host: Callable[[str], Host] | None = None,
         **more: Any,
     ) -> Pool:
         engine = make_engine or (lambda: ScriptedEngine(options, script))
-        hosts = [make_host or functools.partial(InProcess, f"w{i}", engine) for i in range(workers)]
-        posts = [Post(f"w{i}", "local", host) for i, host in enumerate(hosts)]
+        host = make_host or functools.partial(InProcess, make_engine=engine)
+        posts = [Post(f"w{i}", "local", functools.partial(host, f"w{i}")) for i in range(workers)]
         more.setdefault("kind_of", lambda _: "local")
         pools.append(Pool(posts, Ledger(tmp_path / f"{ledger}.sqlite"), **more))
         return pools[-1]

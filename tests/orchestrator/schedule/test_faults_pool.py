@@ -21,6 +21,7 @@ from orchestrator.schedule.ledger import Entry, Ledger
 from orchestrator.schedule.messages import Abort, Broken, Order, Switch
 from orchestrator.schedule.pool import Pool
 from orchestrator.schedule.request import Completion, Delta, Sampling
+from orchestrator.schedule.scheduler import Policy
 
 
 class Gate:
@@ -207,8 +208,8 @@ async def test_a_worker_lost_while_its_replies_are_stored_does_not_repeat_them(m
 async def test_an_expert_is_not_blamed_for_a_worker_that_is_lost_while_idle(make_pool, play) -> None:
     workers: list[InProcess] = []
 
-    def host() -> InProcess:
-        workers.append(InProcess("w0", ScriptedEngine))
+    def host(name: str) -> InProcess:
+        workers.append(InProcess(name, ScriptedEngine))
         return workers[-1]
 
     pool, who = make_pool(make_host=host), play.expert("a")
@@ -217,6 +218,25 @@ async def test_an_expert_is_not_blamed_for_a_worker_that_is_lost_while_idle(make
         if number < 3:
             workers[-1]._outbox.emit([Broken("killed by somebody")])
             await asyncio.to_thread(play.until, lambda: len(workers) == len(pool.timeline.losses) + 1)
+    assert len(pool.timeline.losses) == 3
+
+
+async def test_workers_that_are_lost_together_count_as_one_loss(make_pool, play) -> None:
+    gate = Gate()
+    hosts: dict[str, list[InProcess]] = {"w0": [], "w1": [], "w2": []}
+
+    def make(name: str) -> InProcess:
+        hosts[name].append(InProcess(name, lambda: ScriptedEngine(ScriptedOptions(batch=2, capacity=2), gate)))
+        return hosts[name][-1]
+
+    pool = make_pool(make_host=make, workers=3, policy=Policy(start_cost=0.01))
+    who = play.expert("a")
+    answers = asyncio.create_task(pool.ask(play.calls(pool, who, 100)))
+    await asyncio.to_thread(play.until, lambda: len(pool.timeline.stays) == 3)
+    for made in hosts.values():
+        made[-1]._outbox.emit([Broken("the node is gone")])
+    gate.open.set()
+    assert len(play.texts(await asyncio.wait_for(answers, 20))) == 100
     assert len(pool.timeline.losses) == 3
 
 
