@@ -24,24 +24,28 @@ from benchmarks.machine import conditions, write_result
 
 PEER = """
 import gc, json, sys, time
-from vllm import LLM, SamplingParams
-spec = json.loads(sys.stdin.read())
-rows = []
-for folder in spec["models"]:
-    started = time.perf_counter()
-    llm = LLM(model=folder, **spec["arguments"])
-    loaded = time.perf_counter()
-    chats = [[{"role": "user", "content": prompt}] for prompt in spec["prompts"]]
-    replies = llm.chat(chats, SamplingParams(max_tokens=spec["tokens"], temperature=0), use_tqdm=False)
-    answered = time.perf_counter()
-    tokens = sum(len(reply.outputs[0].token_ids) for reply in replies)
-    if hasattr(llm.llm_engine, "engine_core") and hasattr(llm.llm_engine.engine_core, "shutdown"):
+
+def main():
+    from vllm import LLM, SamplingParams
+    spec = json.loads(sys.stdin.read())
+    rows = []
+    for folder in spec["models"]:
+        started = time.perf_counter()
+        llm = LLM(model=folder, **spec["arguments"])
+        loaded = time.perf_counter()
+        chats = [[{"role": "user", "content": prompt}] for prompt in spec["prompts"]]
+        replies = llm.chat(chats, SamplingParams(max_tokens=spec["tokens"], temperature=0), use_tqdm=False)
+        answered = time.perf_counter()
+        tokens = sum(len(reply.outputs[0].token_ids) for reply in replies)
         llm.llm_engine.engine_core.shutdown()
-    del llm, replies
-    gc.collect()
-    rows.append({"load": loaded - started, "generate": answered - loaded,
-                 "unload": time.perf_counter() - answered, "tokens": tokens})
-print("ROWS " + json.dumps(rows))
+        del llm, replies
+        gc.collect()
+        rows.append({"load": loaded - started, "generate": answered - loaded,
+                     "unload": time.perf_counter() - answered, "tokens": tokens})
+    print("ROWS " + json.dumps(rows))
+
+if __name__ == "__main__":  # vLLM's default starts a process that imports this file
+    main()
 """
 
 

@@ -233,12 +233,13 @@ class Dispatch:
         match event:
             case Ready(capacity):
                 self.scheduler.join(worker, kind=seat.post.kind, capacity=capacity, now=now)
-            case Loaded(load):
+            case Loaded(load) if seat.expert and load.expert == seat.expert.name:
                 self.scheduler.loaded(worker, load.seconds, now)
                 self.timeline.load_ends(worker, load)
                 if following := self.scheduler.following(worker):
                     self._crew.send(worker, [ReadAhead(self._declared[following])])
-            case LoadFailed(message=message, bad_input=True) if seat.queue and seat.expert:
+            # Late news of a load that was given up meanwhile says nothing about the next one.
+            case LoadFailed(name, message, bad_input=True) if seat.queue and seat.expert and name == seat.expert.name:
                 self._give_up(seat.queue, ExpertError(message), seat.expert.fingerprint)
                 seat.queue = None
             case Stepped():
