@@ -148,14 +148,15 @@ def peer(models: list[str], asked: list[str], tokens: int, experts: int, in_proc
     environment = {**os.environ, "VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_OFFLINE": "1"}
     environment["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process else "1"
     started = time.perf_counter()
-    done = subprocess.run(
-        [sys.executable, "-c", PEER],
-        input=json.dumps(spec),
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=True,
-    )
+    with tempfile.NamedTemporaryFile("w", suffix=".py") as script:
+        script.write(PEER)
+        script.flush()
+        command = [sys.executable, script.name]
+        done = subprocess.run(
+            command, input=json.dumps(spec), capture_output=True, text=True, env=environment, check=False
+        )
+    if done.returncode:
+        raise RuntimeError(f"the peer failed:\n{done.stderr[-2000:]}")
     wall = time.perf_counter() - started
     rows = json.loads(next(line for line in done.stdout.splitlines() if line.startswith("ROWS "))[5:])
     outside = wall - sum(row["load"] + row["generate"] + row["unload"] for row in rows)
@@ -211,6 +212,8 @@ def main() -> None:
             ("loads", str(own["loads"]), str(given.experts)),
             ("tokens/s while generating", f"{own['tokens'] / own['generating']:.0f}", ""),
         ]
+        title = f"Swapping: {given.experts} experts on one worker"
+        write_result(f"swapping_{given.experts}", title, rows, result)
         if given.measured:
             models = merged_checkpoints(folder, adapters[: given.measured])
             for label, in_process, idle, wall in (("(i)", False, 40, 4.0), ("(ii)", True, 10, 1.6)):
@@ -227,7 +230,7 @@ def main() -> None:
                     ),
                     (f"{label} wall / ours", f"{found['wall'] / own['wall']:.2f}", f"at least {wall}"),
                 ]
-    write_result(f"swapping_{given.experts}", f"Swapping: {given.experts} experts on one worker", rows, result)
+                write_result(f"swapping_{given.experts}", title, rows, result)
 
 
 if __name__ == "__main__":
