@@ -46,7 +46,8 @@ class Pool:
         self.ledger = ledger
         self._outside = Conversation("")
         self._inbox: list[Ticket | Callable[[], None]] = []
-        self._inbox_lock = threading.Lock()
+        # Reentrant: a stream that is forgotten withdraws its request whenever the garbage collector runs.
+        self._inbox_lock = threading.RLock()
         self._closing = False
         self._loop = asyncio.new_event_loop()
         self._dispatch = Dispatch(self._loop, posts, ledger, kind_of, queue_of, policy)
