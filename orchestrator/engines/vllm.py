@@ -168,6 +168,7 @@ class VLLMEngine:
         found = self._canary(shape, expert)
         recorded = self.canaries.setdefault(_canary_key(expert, shape.side_by_side), found)
         if why := difference(recorded, found):
+            shape.distrust()
             raise ExpertFailed(f"expert {expert.name!r}: the live weights are not its own: {why}")
 
     def _make_room(self, checkpoint_bytes: int) -> None:

@@ -42,9 +42,10 @@ class Shape:
         if not options.compile and self._on_cpu():
             use_kernels(self._model())
         self._weights: LiveWeights | None = None
-        self._resident = plain((checkpoint, None))
+        started = plain((checkpoint, None))
+        self._resident: Blend | None = started
         try:
-            self._weights = LiveWeights(self._model(), self._resident, int(options.kept_gib * 2**30))
+            self._weights = LiveWeights(self._model(), started, int(options.kept_gib * 2**30))
         except UnknownLayout as unknown:
             LOGGER.warning(f"{checkpoint.folder}: weights are reloaded, not written in place: {unknown}")
 
@@ -58,15 +59,22 @@ class Shape:
         return self.context >= min(self.options.context or expert.context, self._longest)
 
     def become(self, expert: Expert, blend: Blend) -> None:
-        """Write the expert's weights into the live model. Raises `ExpertFailed`; then the engine must be closed."""
+        """Write the expert's weights into the live model. If it raises, the next call writes every tensor."""
         if self.side_by_side:
             self.hold(expert, blend)
             blend = self._base_of(expert, blend)
+        resident, self._resident = self._resident, None
         if self._weights is not None:
             self._weights.become(blend)
-        elif blend.differing(self._resident):
+        elif resident is None or blend.differing(resident):
             self._reload(expert, blend)
         self._resident = blend
+
+    def distrust(self) -> None:
+        """The live weights proved wrong: whatever comes next is written in full."""
+        self._resident = None
+        if self._weights is not None:
+            self._weights.distrust()
 
     @property
     def side_by_side(self) -> bool:
@@ -74,7 +82,7 @@ class Shape:
 
     def holds_beside(self, expert: Expert) -> bool:
         """True if the expert is an adapter over the very weights that are live."""
-        if not self.side_by_side or expert.weights is None:
+        if not self.side_by_side or expert.weights is None or self._resident is None:
             return False
         return self._resident.checkpoint.folder == expert.weights.model and not self._resident.low_rank
 

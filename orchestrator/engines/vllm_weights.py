@@ -63,39 +63,47 @@ class LiveWeights:
 
     def __init__(self, model: Any, blend: Blend, kept_bytes: int = 0) -> None:
         """`blend` is what the model was started with. Raises `UnknownLayout`."""
-        self.resident = blend
+        self.resident: Blend | None = blend
         self.slots = _slots(model, blend.checkpoint)
         self._scratch = threading.local()
+        self._keeping = threading.Lock()
+        """Around `_kept` and `_room`, which the threads of `become` share."""
         self._kept: OrderedDict[tuple[Any, ...], tuple[Callable[..., Any], int]] = OrderedDict()
         self._room = kept_bytes
         for slot in self.slots:
-            self._prove(slot)
+            self._prove(slot, blend)
 
     def become(self, blend: Blend) -> int:
         """Write what differs between the resident model and `blend`; the number of live tensors written.
 
-        If it raises, the live weights are a mixture: the engine must be closed.
+        If it raises, the live weights are a mixture: the next call writes every tensor.
         """
         import torch
 
-        names = self.resident.differing(blend)
-        changed = [slot for slot in self.slots if any(info.name in names for info in slot.tensors)]
+        names = None if self.resident is None else self.resident.differing(blend)
+        changed = [s for s in self.slots if names is None or any(info.name in names for info in s.tensors)]
         # A thread a matrix, not all threads on each: no barriers, which under load cost more than the work.
         with ThreadPoolExecutor(torch.get_num_threads(), initializer=_alone) as pool:
-            for _ in pool.map(lambda slot: self._fill(slot, blend), changed):
+            leaving, self.resident = self.resident, None
+            for _ in pool.map(lambda slot: self._fill(slot, leaving, blend), changed):
                 pass
         self.resident = blend
         return len(changed)
 
-    def _fill(self, slot: Slot, blend: Blend) -> None:
+    def distrust(self) -> None:
+        """Forget what is live and what was kept: the next `become` writes every tensor from its file."""
+        self.resident = None
+        with self._keeping:
+            self._room += sum(size for _, size in self._kept.values())
+            self._kept.clear()
+
+    def _fill(self, slot: Slot, leaving: Blend | None, blend: Blend) -> None:
         if not slot.packed:
             _write(slot.tensors, blend, slot.live)
             return
-        self._keep(slot)
-        kept = self._kept.pop(_key(slot, blend), None)
+        kept = self._exchange(slot, leaving, blend)
         if kept is not None:
-            slot.layer.cpu_linear = kept[0]
-            self._room += kept[1]
+            slot.layer.cpu_linear = kept
             return
         # Freed before its successor is allocated, so that the memory is used again.
         slot.layer.cpu_linear = None
@@ -127,17 +135,20 @@ class LiveWeights:
         _write(slot.tensors, blend, buffers[key])
         return buffers[key]
 
-    def _keep(self, slot: Slot) -> None:
-        """Remember the packed matrix that is about to be replaced, and forget the oldest if there is no room."""
-        # A tensor that stays live beside its packed copy would have to be kept too: not worth the memory.
-        if slot.live.numel() or slot.bytes > self._room + sum(size for _, size in self._kept.values()):
-            return
-        self._kept[_key(slot, self.resident)] = slot.layer.cpu_linear, slot.bytes
-        self._room -= slot.bytes
-        while self._room < 0:
-            self._room += self._kept.popitem(last=False)[1][1]
+    def _exchange(self, slot: Slot, leaving: Blend | None, blend: Blend) -> Callable[..., Any] | None:
+        """Keep the packed matrix that is about to be replaced, as far as there is room; the one wanted, if kept."""
+        with self._keeping:
+            # A tensor that stays live beside its packed copy would have to be kept too: not worth the memory.
+            if leaving is not None and not slot.live.numel() and slot.layer.cpu_linear is not None:
+                self._kept[_key(slot, leaving)] = slot.layer.cpu_linear, slot.bytes
+                self._room -= slot.bytes
+            kept, size = self._kept.pop(_key(slot, blend), (None, 0))
+            self._room += size
+            while self._room < 0:
+                self._room += self._kept.popitem(last=False)[1][1]
+            return kept
 
-    def _prove(self, slot: Slot) -> None:
+    def _prove(self, slot: Slot, blend: Blend) -> None:
         """Raises `UnknownLayout` unless the live tensor is what the checkpoint and the slot say."""
         import torch
 
@@ -145,10 +156,10 @@ class LiveWeights:
             if slot.live.numel():
                 rows = slot.shape[0]
                 wanted = torch.empty(slot.shape, dtype=slot.live.dtype)
-                _write(slot.tensors, self.resident, wanted)
+                _write(slot.tensors, blend, wanted)
                 same = torch.equal(slot.live[:rows].cpu(), wanted)
             else:
-                wanted = self._computed(slot, self.resident)
+                wanted = self._computed(slot, blend)
                 probe = torch.randn(4, slot.shape[1], generator=torch.Generator().manual_seed(0)).to(wanted.dtype)
                 plain = torch.nn.functional.linear(probe, wanted).float()
                 packed = slot.layer.cpu_linear(probe, slot.live, None).float()

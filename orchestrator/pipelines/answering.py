@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agents.answers import equal
-from agents.reply import Reply, parse_reply
-
 from agents.prompts import solve
 from agents.question import Question
+from agents.reply import Reply, parse_reply
 from orchestrator.errors import CollegiumError, RequestError
 from orchestrator.experts.expert import Expert
 from orchestrator.schedule.pool import Pool

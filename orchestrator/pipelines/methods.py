@@ -21,7 +21,6 @@ from router.embedding import Embedder
 from router.routers import BestRouter, KnnRouter
 from router.table import Table
 
-
 NEIGHBOURS, SHRINKAGE = 16, 1.0
 """Of the kNN router: profiles here are small (tens of questions a task), and experts are far apart."""
 

@@ -1,4 +1,4 @@
-"""The profile pipeline: experts answer a validation split, each loaded once -> correctness table and accuracy matrix."""
+"""The profile pipeline: experts answer a validation split, each loaded once -> correctness table and matrix."""
 
 from __future__ import annotations
 

@@ -138,10 +138,12 @@ def test_the_canary_notices_live_weights_that_are_not_the_experts(real: Any) -> 
             norm.mul_(3.0)
         with pytest.raises(ExpertFailed, match="not its own"):
             real.engine.load(real.second)
+        if real.name == "vllm":  # what proved wrong is written anew, in full
+            real.engine.load(real.second)
+            assert torch.equal(norm, kept)
     finally:
         with torch.no_grad():
             norm.copy_(kept)
-    # Repaired by hand; a pool would have replaced the worker.
     real.engine.load(real.second)
     real.engine.load(real.first)
 
