@@ -1,0 +1,18 @@
+"""Ways to answer, one file a method or a family, in an explicit list: to add one, write its file and add a line."""
+
+from __future__ import annotations
+
+from orchestrator.pipelines.methods.best import best
+from orchestrator.pipelines.methods.each import each
+from orchestrator.pipelines.methods.method import Answer, Method, Outcome, Setting
+from orchestrator.pipelines.methods.mixture import mixture
+from orchestrator.pipelines.methods.vote import vote
+
+__all__ = ["METHODS", "Answer", "Method", "Outcome", "Setting"]
+
+METHODS: tuple[Method, ...] = (
+    Method("each", each, fitted=False),
+    Method("best", best, fitted=True),
+    Method("vote", vote, fitted=False),
+    Method("mixture", mixture, fitted=True),
+)

@@ -1,0 +1,79 @@
+"""What a method is: a small function from a `Setting` to one answer a question, for one or more names.
+
+Whatever two methods ask alike (same expert, question, sampling) is generated once: the ledger joins them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agents.question import Question
+from orchestrator.experts.expert import Expert
+from orchestrator.pipelines.answering import Answered, answer_pairs
+from orchestrator.pipelines.profile import Replies
+from orchestrator.report.data import RankedExpert
+from orchestrator.schedule.pool import Pool
+from orchestrator.schedule.request import Sampling
+from router.embedding import Embedder
+from router.table import Table
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What a method may use. `profile` is the validation split's correctness table: nothing is fitted on what is
+    reported."""
+
+    pool: Pool
+    experts: Mapping[str, Expert]
+    questions: Sequence[Question]
+    profile: Table | None
+    embedder: Embedder
+    sampling: Sampling
+    seed: int
+    recruit: int
+    done: Callable[[], None]
+
+    async def ask(self, pairs: Sequence[tuple[Question, Expert]]) -> Replies:
+        return await answer_pairs(self.pool, pairs, self.sampling, self.seed, self.done)
+
+    @property
+    def fitted_on(self) -> Table:
+        if self.profile is None:
+            raise ValueError("this method needs a profile")
+        return self.profile
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A method's answer to one question, with every reply that it took."""
+
+    question: Question
+    answer: str | None
+    right: bool
+    used: tuple[Answered, ...]
+    ranking: tuple[RankedExpert, ...] = ()
+    confidence: float | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one method yields: an answer a question, in order, and a line for the reader."""
+
+    name: str
+    answers: tuple[Answer, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Method:
+    name: str
+    run: Callable[[Setting], Awaitable[list[Outcome]]]
+    fitted: bool
+    """Whether it needs the profile."""
+
+
+def alone(answered: Answered) -> Answer:
+    """The answer of a method that asks one expert."""
+    reply = answered.reply
+    return Answer(answered.question, reply.answer, answered.right, (answered,), (), reply.confidence)
