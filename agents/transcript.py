@@ -1,0 +1,245 @@
+"""What was said, by whom, in which round, at what cost: one frozen record a question, kept as JSON Lines.
+
+A transcript is a list of turns. Each turn names the earlier turns that its agent got to read (`heard`), always of an
+earlier round, so that the record is a directed acyclic graph, whatever the discussion. A round that did not happen
+has no turns. Prompts stand once each, however many agents got the same one.
+
+The schema is published in docs/transcript.schema.json, and is what `schema()` returns.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from agents.answers import score
+from agents.question import Question
+from agents.votes import Step
+
+TEXT_LIMIT = 20_000
+"""Characters of one reply that a transcript keeps; `Turn.characters` says how long it was."""
+LINE_LIMIT = 64 * 2**20
+"""Bytes of one transcript in a file."""
+MOST_TURNS = 10_000
+
+
+class TranscriptError(ValueError):
+    """A file of transcripts that cannot be read: names file, line and key."""
+
+
+class Record(BaseModel):
+    """Frozen, without unknown keys, without NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Seat(Record):
+    """One agent of the panel. A model that sits there twice has two seats of different names."""
+
+    name: str = Field(min_length=1, max_length=200, description="Unique in the panel.")
+    model: str = Field(max_length=500, description="The model or expert that plays it.")
+    role: str = Field(default="", max_length=100, description="Such as judge or aggregator; empty: a debater.")
+
+
+class Message(Record):
+    """One message of a prompt."""
+
+    role: str
+    content: str
+
+
+class Turn(Record):
+    """One reply of one agent. It abstains where it has no answer; with `error` set it never replied."""
+
+    round: int = Field(ge=0, description="0: before anybody has read anything.")
+    seat: int = Field(ge=0, description="Place in `seats`.")
+    prompt: int = Field(ge=0, description="Place in `prompts`.")
+    heard: tuple[int, ...] = Field(default=(), description="Places in `turns` of the replies its prompt shows.")
+    text: str = Field(default="", max_length=TEXT_LIMIT, description="The reply's head.")
+    characters: int = Field(default=0, ge=0, description="Length of the whole reply.")
+    reasoning: str = Field(default="", max_length=TEXT_LIMIT, description="What stands before the answer.")
+    answer: str | None = Field(default=None, description="Canonical (agents.answers); null: it abstains.")
+    stated: float | None = Field(default=None, ge=0, le=1, description="The confidence that the reply states.")
+    confidence: float | None = Field(default=None, ge=0, le=1, description="Confidence of the discussion's kind.")
+    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0)
+    seconds: float = Field(default=0.0, ge=0, description="From entering the engine to the last token.")
+    cost: float = Field(default=0.0, ge=0, description="In the currency of the configured prices.")
+    cached: bool = Field(default=False, description="It came from the ledger; nothing was generated.")
+    key: str | None = Field(default=None, description="The ledger's key.")
+    error: str | None = Field(default=None, max_length=2_000, description="Why there was no reply.")
+
+    @property
+    def abstains(self) -> bool:
+        return self.answer is None
+
+
+class Tally(Record):
+    """All who gave one answer, in one vote."""
+
+    answer: str
+    turns: tuple[int, ...] = Field(description="Places in `turns`.")
+    weight: float
+    confidence: float | None = Field(default=None, description="The best that was stated for it.")
+
+
+class Vote(Record):
+    """What a rule makes of the newest reply of every agent, after a round."""
+
+    round: int = Field(ge=0)
+    rule: str = Field(description="majority, weighted, log-odds, or a user's own.")
+    answer: str | None = Field(description="null: all abstained.")
+    share: float = Field(ge=0, le=1, description="The winner's share of the weight, or its posterior probability.")
+    tallies: tuple[Tally, ...] = Field(default=(), description="Best first.")
+    abstentions: tuple[int, ...] = Field(default=(), description="Places in `turns`.")
+    decided_by: Step | None = Field(default=None, description="What set the winner apart; null: one answer or none.")
+
+
+class Transcript(Record):
+    """One conversation: a discussion on one question, from the first reply to the team's answer."""
+
+    version: Literal[1] = 1
+    question: Question
+    discussion: str = Field(min_length=1, max_length=200, description="reconcile, debate, vote, ...")
+    settings: dict[str, str | int | float | bool | None] = Field(default_factory=dict, description="Of the discussion.")
+    seed: int = Field(default=0, ge=0)
+    seats: tuple[Seat, ...] = Field(min_length=1)
+    prompts: tuple[tuple[Message, ...], ...] = ()
+    turns: tuple[Turn, ...] = Field(default=(), max_length=MOST_TURNS)
+    votes: tuple[Vote, ...] = ()
+    answer: str | None = Field(default=None, description="The team's answer, canonical; null: all abstained.")
+    reply: str = Field(default="", description="The team's reply: the best reasoning for its answer, and the answer.")
+    confidence: float | None = Field(default=None, ge=0, le=1, description="Of the team in its answer.")
+    stopped: str = Field(default="", description="Why no further round followed: consensus, rounds, ...")
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Transcript:
+        names = [seat.name for seat in self.seats]
+        if len(set(names)) != len(names):
+            raise ValueError("seats: two have one name")
+        taken: set[tuple[int, int]] = set()
+        for place, turn in enumerate(self.turns):
+            if turn.seat >= len(self.seats) or turn.prompt >= len(self.prompts):
+                raise ValueError(f"turns.{place}: no such seat or prompt")
+            if any(not 0 <= heard < place or self.turns[heard].round >= turn.round for heard in turn.heard):
+                raise ValueError(f"turns.{place}.heard: a turn hears turns of earlier rounds only")
+            if (turn.round, turn.seat) in taken:
+                raise ValueError(f"turns.{place}: seat {turn.seat} speaks twice in round {turn.round}")
+            taken.add((turn.round, turn.seat))
+        for place, vote in enumerate(self.votes):
+            counted = [turn for tally in vote.tallies for turn in tally.turns] + list(vote.abstentions)
+            if any(not 0 <= turn < len(self.turns) for turn in counted):
+                raise ValueError(f"votes.{place}: counts a turn that is not there")
+        return self
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds there were."""
+        return 1 + max((turn.round for turn in self.turns), default=-1)
+
+    @property
+    def tokens(self) -> int:
+        return sum(turn.prompt_tokens + turn.completion_tokens for turn in self.turns)
+
+    @property
+    def seconds(self) -> float:
+        return sum(turn.seconds for turn in self.turns)
+
+    @property
+    def cost(self) -> float:
+        return sum(turn.cost for turn in self.turns)
+
+    @property
+    def abstentions(self) -> int:
+        """Replies without an answer, those that failed included."""
+        return sum(turn.abstains for turn in self.turns)
+
+    @property
+    def failures(self) -> int:
+        return sum(turn.error is not None for turn in self.turns)
+
+    def in_round(self, number: int) -> list[tuple[int, Turn]]:
+        """The turns of one round, each with its place."""
+        return [(place, turn) for place, turn in enumerate(self.turns) if turn.round == number]
+
+    def edges(self) -> list[tuple[int, int]]:
+        """Influence as (from, to), places in `turns`; forward in time."""
+        return [(heard, place) for place, turn in enumerate(self.turns) for heard in turn.heard]
+
+    def is_right(self, answer: str | None) -> bool | None:
+        """Whether an answer is the question's gold answer; None where that is not known."""
+        return None if self.question.answer is None else bool(score(answer, self.question))
+
+    def vote(self, rule: str, after: int | None = None) -> Vote | None:
+        """The vote by one rule after one round; None as round: the last one that was taken."""
+        found = [vote for vote in self.votes if vote.rule == rule and after in (None, vote.round)]
+        return found[-1] if found else None
+
+
+def schema() -> dict[str, Any]:
+    """The JSON schema of one line."""
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **Transcript.model_json_schema()}
+
+
+def write(path: Path, transcripts: Iterable[Transcript]) -> int:
+    """Write one a line, gzipped where the name ends in .gz; how many there were. Raises OSError."""
+    count = 0
+    with _opened(path, "wb") as file:
+        for transcript in transcripts:
+            file.write(line(transcript))
+            count += 1
+    return count
+
+
+def line(transcript: Transcript) -> bytes:
+    """One transcript as a line of a file; what has its default is left out."""
+    kept = transcript.model_dump_json(exclude_defaults=True, exclude={"version"})
+    return f'{{"version":{transcript.version},{kept[1:]}\n'.encode()
+
+
+def read(path: Path, most: int | None = None) -> Iterator[Transcript]:
+    """The transcripts of a file, one after the other, at most `most`.
+
+    Raises:
+        TranscriptError: cannot be read, a line that is too long, or one that is no transcript; with file and line.
+    """
+    number = 0
+    try:
+        with _opened(path, "rb") as file:
+            while (most is None or number < most) and (row := file.readline(LINE_LIMIT + 1)):
+                number += 1
+                if len(row) > LINE_LIMIT:
+                    raise TranscriptError(f"{path}:{number}: a line of more than {LINE_LIMIT >> 20} MiB")
+                yield parse(row, f"{path}:{number}")
+    except (OSError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise TranscriptError(f"{path}: cannot be read after line {number}: {reason}") from error
+
+
+def parse(row: bytes | str, where: str = "transcript") -> Transcript:
+    """One line. Raises `TranscriptError` naming `where` and the key."""
+    try:
+        return Transcript.model_validate_json(row)
+    except ValidationError as error:
+        first = error.errors(include_input=False, include_url=False)[0]
+        key = ".".join(str(part)[:80] for part in first["loc"])
+        told = first["msg"].removeprefix("Value error, ")
+        raise TranscriptError(f"{where}: {key + ': ' if key else ''}{told}") from error
+
+
+def settings_of(values: Mapping[str, object]) -> dict[str, str | int | float | bool | None]:
+    """Settings as a transcript keeps them: scalars as they are, all else as JSON text."""
+    kept: dict[str, str | int | float | bool | None] = {}
+    for key, value in values.items():
+        kept[key] = value if isinstance(value, str | int | float | bool) or value is None else json.dumps(value)
+    return kept
+
+
+def _opened(path: Path, mode: Literal["rb", "wb"]) -> IO[bytes] | gzip.GzipFile:
+    return gzip.open(path, mode) if path.name.endswith(".gz") else path.open(mode)
