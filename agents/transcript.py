@@ -12,7 +12,7 @@ from __future__ import annotations
 import gzip
 import json
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -203,8 +203,12 @@ def line(transcript: Transcript) -> bytes:
     return f'{{"version":{transcript.version},{kept[1:]}\n'.encode()
 
 
-def read(path: Path, most: int | None = None) -> Iterator[Transcript]:
-    """The transcripts of a file, one after the other, at most `most`.
+def read(
+    path: Path, most: int | None = None, bad: Callable[[TranscriptError], None] | None = None
+) -> Iterator[Transcript]:
+    """The transcripts of a file, one after the other, of at most `most` lines.
+
+    With `bad`, a line that is no transcript is handed to it as an error, and reading goes on.
 
     Raises:
         TranscriptError: cannot be read, a line that is too long, or one that is no transcript; with file and line.
@@ -216,7 +220,14 @@ def read(path: Path, most: int | None = None) -> Iterator[Transcript]:
                 number += 1
                 if len(row) > LINE_LIMIT:
                     raise TranscriptError(f"{path}:{number}: a line of more than {LINE_LIMIT >> 20} MiB")
-                yield parse(row, f"{path}:{number}")
+                try:
+                    transcript = parse(row, f"{path}:{number}")
+                except TranscriptError as error:
+                    if bad is None:
+                        raise
+                    bad(error)
+                    continue
+                yield transcript
     except (OSError, EOFError, zlib.error) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise TranscriptError(f"{path}: cannot be read after line {number}: {reason}") from error
