@@ -11,7 +11,7 @@ import base64
 import hashlib
 import os
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,27 +46,35 @@ SECTIONS = (
 def render(report: RunReport) -> str:
     """The page, under 2 MB for up to some thousand residencies; long replies and many samples are clipped."""
     shown = [(section, view) for section in SECTIONS if (view := section.view(report)) is not None]
-    scripts = [_source("vendor/d3.min.js"), _source("vendor/plot.umd.min.js"), _source("page.js")]
-    scripts += [_source(path) for section, _ in shown if (path := f"sections/{section.name}.js") and _exists(path)]
-    scripts.append(Markup("Collegium.start();"))
-    return (
-        _environment()
-        .get_template("page.html")
-        .render(
-            report=report,
-            headline=headline(report),
-            sections=shown,
-            charts={section.name: view["chart"] for section, view in shown if "chart" in view},
-            style=_source("page.css"),
-            scripts=scripts,
-            hashes=[_hash(script) for script in scripts],
-        )
+    return document(
+        "page.html",
+        [path for section, _ in shown if _exists(path := f"sections/{section.name}.js")],
+        report=report,
+        headline=headline(report),
+        sections=shown,
+        charts={section.name: view["chart"] for section, view in shown if "chart" in view},
     )
+
+
+def document(template: str, scripts: Sequence[str], **content: object) -> str:
+    """A page from one of this folder's templates, with the chart library and `scripts` (files of this folder) in it.
+
+    The template gets `content`, `style`, `scripts` and their `hashes` for the content security policy.
+    """
+    files = ["vendor/d3.min.js", "vendor/plot.umd.min.js", "page.js", *scripts]
+    sources = [*(_source(path) for path in files), Markup("Collegium.start();")]
+    hashes = [_hash(source) for source in sources]
+    page = _environment().get_template(template)
+    return page.render(style=_source("page.css"), scripts=sources, hashes=hashes, **content)
 
 
 def write(report: RunReport, path: Path) -> None:
     """Write the page to `path`, whole or not at all. Raises StorageError when it cannot be written."""
-    text = render(report)
+    save(render(report), path)
+
+
+def save(text: str, path: Path) -> None:
+    """Write a page to `path`, whole or not at all. Raises StorageError when it cannot be written."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, partial = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
