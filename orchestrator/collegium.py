@@ -17,6 +17,7 @@ from orchestrator.pipelines.profile import Profile, ProfileRequest
 from orchestrator.schedule.chat import ExpertChat
 from orchestrator.schedule.ledger import Ledger
 from orchestrator.schedule.pool import Pool
+from orchestrator.schedule.scheduler import Policy
 from orchestrator.schedule.staff import engine_name, kind_of, posts, queue_of
 from orchestrator.schedule.timeline import Progress
 from router.embedding import DEFAULT_MODEL, Embedder
@@ -62,8 +63,12 @@ class Collegium:
         if self._pool is None:
             made = posts(self.config.workers, self.experts.values())
             side_by_side = self.engine == "vllm" and _cuda()
-            queues = functools.partial(queue_of, side_by_side=side_by_side)
-            self._pool = Pool(made, Ledger(self.state / "ledger.sqlite"), kind_of=kind_of, queue_of=queues)
+            pinned = self.config.workers.pin
+            queues = functools.partial(queue_of, side_by_side=side_by_side, pinned=pinned)
+            kinds = functools.partial(kind_of, pinned=pinned)
+            policy = Policy(turn=self.config.workers.turn)
+            ledger = Ledger(self.state / "ledger.sqlite")
+            self._pool = Pool(made, ledger, kind_of=kinds, queue_of=queues, policy=policy)
         return self._pool
 
     @property

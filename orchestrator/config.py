@@ -94,6 +94,35 @@ class WorkersConfig(Strict):
         default=False, description="vLLM on a CPU: about a minute more to start, about a quarter more tokens a second."
     )
     in_process: bool = Field(default=False, description="No Ray: one worker on a thread of this process.")
+    pin: list[str] = Field(default_factory=list, description="Experts that keep a worker each for themselves.")
+    turn: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds after which a worker leaves an expert that always has work; none: never.",
+    )
+
+
+class ServiceConfig(Strict):
+    """The REST service (`collegium serve`)."""
+
+    host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback only with keys.")
+    port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0: any free one.")
+    keys: str | None = Field(default=None, description="File of hashed API keys; default: keys.json in the state.")
+    max_wait: float = Field(default=30.0, gt=0, description="Longest estimated wait, seconds; beyond it 429.")
+    queue: int = Field(default=1024, ge=1, description="Chats at once, waiting or answered; beyond it 429.")
+    turn: float = Field(default=5.0, gt=0, description="As workers.turn, where that says nothing.")
+    preload: list[str] = Field(default_factory=list, description="Experts loaded before the service is ready.")
+    profile: str | None = Field(
+        default=None, description="Correctness table that routers are fitted on; default: the last profile job's."
+    )
+    recruit: int = Field(default=1, ge=1, description="Experts that mixture asks, where a request does not say.")
+    body_mib: float = Field(default=4.0, gt=0, description="Largest request body, MiB.")
+    body_seconds: float = Field(default=20.0, gt=0, description="Longest time for a request body to arrive, seconds.")
+    paths: bool = Field(default=False, description="Whether jobs may name files and datasets for the server to use.")
+    jobs: int = Field(default=2, ge=1, description="Jobs that run at once; further ones wait.")
+    drain_seconds: float = Field(default=30.0, gt=0, description="After SIGTERM, time for chats under way to end.")
+    log: Literal["json", "text", "none"] = Field(default="json", description="Form of the request log on stderr.")
+    tracing: bool = Field(default=False, description="OpenTelemetry spans; exporter by the OTEL_* variables.")
 
 
 class Config(Strict):
@@ -102,6 +131,7 @@ class Config(Strict):
     zoo: str | None = Field(default=None, description="Another YAML whose `experts` are added; demo: the demo zoo.")
     experts: dict[str, ExpertConfig] = Field(default_factory=dict, description="The zoo: name -> expert.")
     workers: WorkersConfig = Field(default_factory=WorkersConfig)
+    service: ServiceConfig = Field(default_factory=ServiceConfig)
     state: str = Field(default="~/.local/state/collegium", description="Folder of the ledger; shared by all runs.")
     runs: str = Field(default="runs", description="Folder in which run folders are made.")
     embedding: str = Field(default="all-MiniLM-L6-v2", description="sentence-transformers model of the routers.")

@@ -6,6 +6,7 @@ CollegiumError                what was wrong, where, and what to do; exit code 1
 │   └── ExpertError           an expert that cannot be used: missing, truncated, mismatched
 ├── RequestError              one request failed, the rest go on; HTTP 400
 │   ├── PromptTooLong         the prompt does not fit the expert's context
+│   ├── StreamBroken          its worker was lost after a part was streamed; ask again; HTTP 503
 │   └── Cancelled             withdrawn by its caller
 ├── ExpertFailed              an expert failed while loading or running; HTTP 503
 ├── Overloaded                the estimated wait passes the request's deadline; HTTP 429
@@ -42,6 +43,10 @@ class PromptTooLong(RequestError):
     pass
 
 
+class StreamBroken(RequestError):
+    status = 503
+
+
 class Cancelled(RequestError):
     status = 499
 
@@ -56,6 +61,9 @@ class Overloaded(CollegiumError):
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+    def __reduce__(self) -> tuple[type[Overloaded], tuple[str, float]]:
+        return type(self), (str(self), self.retry_after)  # it travels between processes
 
 
 class StorageError(CollegiumError):

@@ -43,7 +43,11 @@ class RunFolder:
     @classmethod
     def open(cls, config: Config, name: str, request: BaseModel, *, fresh: bool = False) -> RunFolder:
         """The folder of this request under this configuration, made if need be; `fresh` empties it first."""
-        resolved = {"config": config.model_dump(mode="json"), "request": request.model_dump(mode="json")}
+        # How the service listens decides nothing of a run.
+        resolved = {
+            "config": config.model_dump(mode="json", exclude={"service"}),
+            "request": request.model_dump(mode="json"),
+        }
         digest = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:8]
         folder = cls(Path(config.runs).expanduser() / f"{name}-{digest}")
         try:

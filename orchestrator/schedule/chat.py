@@ -27,7 +27,7 @@ from pydantic import ConfigDict, Field
 from orchestrator.errors import RequestError
 from orchestrator.experts.expert import Expert
 from orchestrator.schedule.pool import Pool
-from orchestrator.schedule.request import Completion, Delta, Message, Request, Sampling
+from orchestrator.schedule.request import Completion, Delta, Message, Request, Sampling, TokenLogprob
 from orchestrator.schedule.tickets import Outcome
 
 _ROLES = {"human": "user", "ai": "assistant", "system": "system", "chat": "user"}
@@ -104,7 +104,7 @@ class ExpertChat(BaseChatModel):
             "seconds": completion.seconds,
         }
         if completion.logprobs:
-            metadata["logprobs"] = {"content": _logprobs(completion)}
+            metadata["logprobs"] = {"content": logprobs_content(completion.logprobs)}
         return metadata
 
     def _chunk(self, part: Delta | Completion, streamed: bool) -> ChatGenerationChunk:
@@ -271,12 +271,16 @@ def _usage(completion: Completion) -> UsageMetadata:
     return UsageMetadata(input_tokens=prompt, output_tokens=reply, total_tokens=prompt + reply)
 
 
-def _logprobs(completion: Completion) -> list[dict[str, Any]]:
+def logprobs_content(tokens: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
+    """In OpenAI's layout."""
     return [
         {
             "token": token.token,
             "logprob": token.logprob,
-            "top_logprobs": [{"token": other, "logprob": value} for other, value in token.top],
+            "bytes": list(token.token.encode()),
+            "top_logprobs": [
+                {"token": other, "logprob": value, "bytes": list(other.encode())} for other, value in token.top
+            ],
         }
-        for token in completion.logprobs
+        for token in tokens
     ]

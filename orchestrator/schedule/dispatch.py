@@ -43,7 +43,7 @@ from orchestrator.schedule.messages import (
 from orchestrator.schedule.request import Completion, Request
 from orchestrator.schedule.scheduler import Assignment, Policy, Scheduler
 from orchestrator.schedule.tickets import Outcome, Ticket, UnderWay, hand_over
-from orchestrator.schedule.timeline import Timeline
+from orchestrator.schedule.timeline import Load, Timeline
 
 LATE = 0.002
 """Seconds by which a timer or ping may be late before somebody counts as busy."""
@@ -87,6 +87,18 @@ class Dispatch:
         self._loop.set_exception_handler(
             lambda _, context: self._broken(context.get("exception") or context["message"])
         )
+
+    def man(self) -> None:
+        self._crew.start()
+
+    def load(self) -> Load:
+        """Workers that are ready with the expert each holds, and requests per expert."""
+        queued = self.scheduler.queued()
+        counts = {expert.name: queued[queue] for queue, expert in self._declared.items()}
+        ready = {name: seat for name, seat in self._crew.seats.items() if seat.ready and not seat.why_left}
+        held = {name: seat.expert.name if seat.expert else None for name, seat in ready.items()}
+        kinds = frozenset(seat.post.kind for seat in ready.values())
+        return Load(held, kinds, counts, self.timeline.totals())
 
     async def end(self) -> None:
         self.stop(Cancelled("the pool was closed"))

@@ -8,12 +8,13 @@ an expert that ends its worker twice in a row fails, and the others go on.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
-from orchestrator.errors import Cancelled, RequestError
+from orchestrator.errors import Cancelled, RequestError, StreamBroken
 from orchestrator.experts.expert import Expert
 from orchestrator.schedule.conversation import Conversation, current, entered
 from orchestrator.schedule.crew import Post
@@ -22,7 +23,7 @@ from orchestrator.schedule.ledger import Ledger
 from orchestrator.schedule.request import Completion, Delta, Message, Request, Sampling, request_key
 from orchestrator.schedule.scheduler import Policy
 from orchestrator.schedule.tickets import Outcome, Ticket, hand_over
-from orchestrator.schedule.timeline import Timeline
+from orchestrator.schedule.timeline import Load, Timeline
 
 BYTES_PER_REQUEST = 1500
 """What a pending request takes in this process, on top of the text of its messages, at most."""
@@ -57,6 +58,16 @@ class Pool:
     @property
     def timeline(self) -> Timeline:
         return self._dispatch.timeline
+
+    def start(self) -> None:
+        """Man the workers' posts now instead of at the first request. Idempotent."""
+        self._post([self._dispatch.man])
+
+    async def load(self) -> Load:
+        """What the workers hold and what waits for them, now."""
+        asked = concurrent.futures.Future[Load]()
+        self._post([lambda: asked.set_result(self._dispatch.load())])
+        return await asyncio.wrap_future(asked)
 
     # Faces to the outside, for any thread or loop -----------------------------------------------------------
 
@@ -100,7 +111,7 @@ class Pool:
 
     async def stream(self, request: Request, expert: Expert) -> AsyncIterator[Delta | Completion]:
         """Deltas as the engine makes them, then the completion; leaving early withdraws the request. From the
-        ledger: the completion alone. If the worker is lost midway the rest comes as one delta; `RequestError` if the
+        ledger: the completion alone. If the worker is lost midway the rest comes as one delta; `StreamBroken` if the
         new reply begins in another way than what was heard."""
         arrived: asyncio.Queue[Delta | None] = asyncio.Queue()
         ticket = Ticket(request, expert, arrived.put_nowait)
@@ -220,7 +231,7 @@ class _Heard:
         """What is missing, then the completion."""
         said = "".join(self._parts)
         if not completion.text.startswith(said):
-            raise RequestError(
+            raise StreamBroken(
                 f"request {completion.key[:12]}: its worker was lost after a part had been streamed, and the new reply "
                 "differs from that part; it is stored: ask again"
             )

@@ -128,6 +128,10 @@ class Queue:
         elif count > 0:
             self.kind.wanting[self] = None
 
+    def load(self) -> tuple[int, int]:
+        """Requests that wait, and that are running."""
+        return self.count, sum(len(worker.running) for worker in self.workers)
+
     def oldest(self) -> float:
         """When its first request was submitted (a hint: that one may have been withdrawn)."""
         return self.entries[0].since

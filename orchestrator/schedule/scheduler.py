@@ -84,6 +84,10 @@ class Scheduler:
         """Requests waiting or running."""
         return len(self._pending)
 
+    def queued(self) -> dict[str, tuple[int, int]]:
+        """Queue -> (requests waiting, running)."""
+        return {queue.name: queue.load() for queue in self._queues.values()}
+
     # Who and what there is.
     def declare(self, queue: str, *, kind: str, shape: str) -> None:
         """Announce a queue, before anything is submitted to it. Workers of the same `kind` serve it; between
@@ -103,10 +107,8 @@ class Scheduler:
         self._rest(joined, now)
 
     def lost(self, worker: str, now: float) -> list[Request]:
-        """A worker is gone: its requests go back to the heads of their queues, in order; they are returned.
-
-        Requests whose callers had given up are forgotten instead.
-        """
+        """A worker is gone: its requests go back to the heads of their queues, in order; they are returned. Requests
+        whose callers had given up are forgotten instead."""
         gone = self._workers.pop(worker, None)
         if gone is None:
             return []
@@ -125,11 +127,8 @@ class Scheduler:
         return [entry.request for entry in back]
 
     def drop(self, queue: str) -> list[Request]:
-        """Give up on a queue (its expert failed): its waiting requests are removed and returned.
-
-        Those on a worker stay until they are delivered. A worker on its way to the queue has not arrived: it will
-        load again before it serves anything.
-        """
+        """Give up on a queue (its expert failed): its waiting requests are removed and returned. Those on a worker
+        stay until they are delivered. A worker on its way has not arrived: it will load again before it serves."""
         dropped = self._known(queue)
         entries = dropped.take(dropped.count, None)
         for entry in entries:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 
 from orchestrator.config import WorkersConfig
 from orchestrator.engines.engine import Engine, EngineOptions
-from orchestrator.errors import SetupError
+from orchestrator.errors import ConfigError, SetupError
 from orchestrator.experts.expert import Expert
 from orchestrator.schedule.crew import Post
 from orchestrator.schedule.host import Host, InProcess, OnRay
@@ -25,14 +25,17 @@ def engine_name(workers: WorkersConfig) -> str:
     return workers.engine
 
 
-def kind_of(expert: Expert) -> str:
-    """Local experts share the workers; every remote one has a worker of its own, which only waits."""
-    return f"remote:{expert.name}" if expert.remote else "local"
+def kind_of(expert: Expert, pinned: Collection[str] = ()) -> str:
+    """Local experts share the workers, but for pinned ones; every remote one has a worker of its own, which only
+    waits."""
+    if expert.remote:
+        return f"remote:{expert.name}"
+    return f"pinned:{expert.name}" if expert.name in pinned else "local"
 
 
-def queue_of(expert: Expert, *, side_by_side: bool) -> str:
+def queue_of(expert: Expert, *, side_by_side: bool, pinned: Collection[str] = ()) -> str:
     """Experts that run side by side on one base wait in one queue."""
-    if side_by_side and expert.weights and expert.weights.adapter:
+    if side_by_side and expert.weights and expert.weights.adapter and expert.name not in pinned:
         return f"beside {expert.shape} {expert.weights.model}"
     return expert.fingerprint
 
@@ -50,11 +53,29 @@ def posts(workers: WorkersConfig, experts: Iterable[Expert]) -> list[Post]:
         return remote
     make_engine = functools.partial(local_engine, engine_name(workers), options(workers))
     names = [f"worker-{number}" for number in range(workers.count)]
+    kinds = _kinds(workers, local)
     if workers.in_process:
-        return remote + [Post(name, "local", functools.partial(_in_process, name, make_engine)) for name in names]
+        make = functools.partial(_in_process, make_engine=make_engine)
+        return remote + [
+            Post(name, kind, functools.partial(make, name)) for name, kind in zip(names, kinds, strict=True)
+        ]
     files = {expert.name: tuple(str(path) for path in expert.files) for expert in local}
     on_ray = functools.partial(OnRay, make_engine=make_engine, needs=join_cluster(workers, files), files=files)
-    return remote + [Post(name, "local", functools.partial(on_ray, name)) for name in names]
+    return remote + [Post(name, kind, functools.partial(on_ray, name)) for name, kind in zip(names, kinds, strict=True)]
+
+
+def _kinds(workers: WorkersConfig, local: Sequence[Expert]) -> list[str]:
+    """Each worker's kind: first those of the pinned experts, then those that the others share."""
+    names = {expert.name for expert in local}
+    for name in workers.pin:
+        if name not in names:
+            raise ConfigError(f"workers.pin: {name!r} is no expert of the zoo that runs on a worker")
+    pinned = list(dict.fromkeys(workers.pin))
+    if workers.count < len(pinned) + (len(pinned) < len(names)):
+        raise ConfigError(
+            f"workers.pin: {len(pinned)} pinned experts leave no worker of {workers.count} for the others"
+        )
+    return [f"pinned:{name}" for name in pinned] + ["local"] * (workers.count - len(pinned))
 
 
 def options(workers: WorkersConfig) -> EngineOptions:

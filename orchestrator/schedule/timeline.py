@@ -5,8 +5,11 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
-from orchestrator.engines.engine import Load
+from orchestrator.engines import engine
 from orchestrator.schedule.messages import Stepped
+
+MOST_STAYS = 100_000
+"""Residencies that are remembered; of more, the older half is forgotten."""
 
 
 @dataclass(slots=True)
@@ -38,6 +41,34 @@ class Progress:
     """Worker -> the expert it holds."""
 
 
+@dataclass(frozen=True, slots=True)
+class Totals:
+    """Sums since the pool's start."""
+
+    submitted: int
+    finished: int
+    cached: int
+    tokens: int
+    loads: int
+    load_seconds: float
+    busy: float
+    """Seconds inside the engines' steps."""
+    losses: int
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What the workers are doing at one moment."""
+
+    held: dict[str, str | None]
+    """Ready worker -> the expert it holds or is going to."""
+    kinds: frozenset[str]
+    """Kinds of worker of which one is ready."""
+    requests: dict[str, tuple[int, int]]
+    """Expert that was asked for -> (waiting, running)."""
+    totals: Totals
+
+
 @dataclass(slots=True)
 class Timeline:
     started: float = field(default_factory=time.monotonic)
@@ -48,21 +79,29 @@ class Timeline:
     finished: int = 0
     cached: int = 0
     tokens: int = 0
+    loads: int = 0
+    load_seconds: float = 0.0
+    busy: float = 0.0
     _now: dict[str, Residency] = field(default_factory=dict)
 
     def load_starts(self, worker: str, expert: str) -> None:
         self._now[worker] = stay = Residency(worker, expert, time.monotonic() - self.started)
         self.stays.append(stay)
+        if len(self.stays) > MOST_STAYS:  # a service runs for months
+            del self.stays[: MOST_STAYS // 2]
 
-    def load_ends(self, worker: str, load: Load) -> None:
+    def load_ends(self, worker: str, load: engine.Load) -> None:
         stay = self._now[worker]
         stay.load_end = stay.end = time.monotonic() - self.started
         stay.way, stay.load_seconds = load.way, load.seconds
+        self.loads += 1
+        self.load_seconds += load.seconds
 
     def stepped(self, worker: str, event: Stepped) -> None:
         done = len(event.completions) + len(event.failures)
         self.finished += done
         self.tokens += event.tokens
+        self.busy += event.busy
         if stay := self._now.get(worker):
             stay.end = time.monotonic() - self.started
             stay.busy += event.busy
@@ -76,5 +115,16 @@ class Timeline:
 
     def progress(self) -> Progress:
         resident = {worker: stay.expert for worker, stay in list(self._now.items())}
-        loads = sum(stay.load_end is not None for stay in list(self.stays))
-        return Progress(self.submitted, self.finished, self.cached, self.tokens, loads, resident)
+        return Progress(self.submitted, self.finished, self.cached, self.tokens, self.loads, resident)
+
+    def totals(self) -> Totals:
+        return Totals(
+            self.submitted,
+            self.finished,
+            self.cached,
+            self.tokens,
+            self.loads,
+            self.load_seconds,
+            self.busy,
+            len(self.losses),
+        )
