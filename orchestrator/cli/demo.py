@@ -13,11 +13,11 @@ from rich.text import Text
 
 from orchestrator.cli.options import configuration
 from orchestrator.cli.progress import run_with_progress
-from orchestrator.cli.runs import store
 from orchestrator.collegium import Collegium
 from orchestrator.experts.demo import ready
 from orchestrator.experts.expert import Expert
 from orchestrator.pipelines.answer import AnswerRequest, AnswerResult
+from orchestrator.pipelines.results import store
 from orchestrator.report.data import RunReport, Sample
 from orchestrator.report.headline import headline
 from orchestrator.report.terminal import matrix_table, methods_table, timeline

@@ -1,0 +1,48 @@
+"""What a pipeline's result leaves in its run folder."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+from orchestrator.pipelines.answer import AnswerResult
+from orchestrator.pipelines.profile import Profile
+from orchestrator.report import write
+from orchestrator.run_folder import RunFolder
+
+
+def store_profile(folder: RunFolder, found: Profile) -> None:
+    """Write the correctness table and the matrix."""
+    found.table.write(folder.path / "table.jsonl")
+    folder.write("results.json", found.matrix.model_dump_json(indent=2))
+    folder.finish()
+
+
+def store(folder: RunFolder, result: AnswerResult) -> Path:
+    """Write all of a run's results into its folder; the report's path."""
+    rows = [
+        {
+            "question": one.question.id,
+            "task": one.question.task,
+            "expert": one.expert,
+            "text": one.reply.text,
+            "answer": one.reply.answer,
+            "gold": one.question.answer,
+            "right": one.right,
+            "confidence": one.reply.confidence,
+            "prompt_tokens": one.completion.prompt_tokens if one.completion else 0,
+            "completion_tokens": one.completion.completion_tokens if one.completion else 0,
+            "key": one.completion.key if one.completion else None,
+            "error": one.error,
+        }
+        for one in result.replies.values()
+    ]
+    folder.write_rows("replies.parquet", rows)
+    if result.profile:
+        result.profile.table.write(folder.path / "table.jsonl")
+    folder.write("manifest.json", json.dumps(result.report.manifest, indent=2))
+    folder.write("results.json", result.report.model_dump_json(indent=2))
+    path = folder.path / "report.html"
+    write(result.report, path)
+    folder.finish()
+    return path.absolute()
