@@ -104,10 +104,12 @@ def evaluate(
     seeds: int = 5,
     costs: Mapping[str, float] | None = None,
     canonical: Canonical = lambda row, answer: answer.strip() or None,
+    told: Callable[[str], None] = lambda name: None,
 ) -> Evaluation:
     """Judge every contestant at every k with every aggregator, and against the one called `default`.
 
-    Tables without predictions get `first` and `any_right` only. `canonical` makes equal answers equal texts.
+    Tables without predictions get `first` and `any_right` only. `canonical` makes equal answers equal texts; `told`
+    hears the name of each contestant as its turn comes.
     """
     test = what.test
     ballots = Ballots(test, canonical)
@@ -121,6 +123,7 @@ def evaluate(
     qualities = []
     voters = aggregators if ballots.recorded else {}
     for contestant in contestants:
+        told(contestant.name)
         runs = [what.scores(contestant.make(seed), seed) for seed in range(seeds)]
         qualities.append(_quality(contestant.name, runs, test.correct, costs))
         held_out = what.held_out(contestant.make(0), runs[0]) if voters else None

@@ -41,7 +41,7 @@ def read(path: Path) -> list[Question]:
         BadInput: cannot be read, not JSON, not a question, a gold answer that is none, an id twice; with file and line.
     """
     questions: dict[str, Question] = {}
-    for number, line in enumerate(_lines(path), start=1):
+    for number, line in enumerate(lines(path), start=1):
         if not line.strip():
             continue
         question = _question(line, f"{path}:{number}", path.name.split(".")[0], number)
@@ -104,7 +104,7 @@ def _plain(answer: Any) -> str:
     return str(int(answer)) if isinstance(answer, float) and answer.is_integer() else str(answer)
 
 
-def _lines(path: Path) -> Iterator[bytes]:
+def lines(path: Path) -> Iterator[bytes]:
     """The file's lines, none longer than `LINE_LIMIT`."""
     number = 0
     try:
