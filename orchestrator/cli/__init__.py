@@ -16,8 +16,11 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "demo": ("orchestrator.cli.demo:command", "Several real experts answer, end to end, on this machine."),
     "setup": ("orchestrator.cli.setup:command", "Install vLLM (CUDA or CPU) or the transformers engine, from locks."),
     "experts": ("orchestrator.cli.experts:command", "List, add, check and train experts."),
+    "cluster": ("orchestrator.cli.cluster:command", "Which experts are alike enough to be merged?"),
     "profile": ("orchestrator.cli.runs:profile_command", "Let experts answer a split: who is good at what?"),
     "run": ("orchestrator.cli.runs:run_command", "Answer a task with one or more methods, and compare them."),
+    "route": ("orchestrator.cli.routing:route_command", "Which experts should answer a question, and why?"),
+    "eval-router": ("orchestrator.cli.routing:eval_command", "Judge routers on recorded answers: lift, cost, votes."),
 }
 
 

@@ -1,0 +1,133 @@
+"""`collegium route` and `collegium eval-router`: no engine, no Ray."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console, Group
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.cli.options import request_command
+from orchestrator.config import Config
+from orchestrator.pipelines.eval_router import EvalRouterRequest, eval_router
+from orchestrator.pipelines.route import Asked, RouteRequest, Routes, route
+from orchestrator.report.formats import clipped, plain
+from router.embedding import DEFAULT_MODEL, Embedder
+from router.ranking import Evidence, Ranking
+
+BAR = 20
+"""Columns of a probability's bar."""
+SHOWN = 400
+"""Characters of a question that are repeated above its ranking."""
+REASONS = 5
+
+
+def embedder_of(config: Config) -> Embedder:
+    """The configuration's embedder, as `Collegium.embedder` has it, without resolving any expert."""
+    model = DEFAULT_MODEL if config.embedding in DEFAULT_MODEL else config.embedding
+    return Embedder(model, cache=Path(config.state).expanduser())
+
+
+def run_route(config: Config, request: RouteRequest, *, as_json: bool) -> None:
+    with Console(stderr=True, quiet=as_json).status("ranking ..."):
+        routes = route(request, config=config, embedder=embedder_of(config))
+    if as_json:
+        click.echo(json.dumps(_routes(routes), ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    for asked, ranking in zip(routes.asked, routes.rankings, strict=True):
+        console.print(_shown(asked, ranking))
+    told = f"router {routes.router}, fitted on {routes.fitted_questions} questions of {routes.table}"
+    console.print(Text(plain(told), style="dim"))
+
+
+def run_eval(config: Config, request: EvalRouterRequest, *, as_json: bool) -> None:
+    from orchestrator.report.routers import routers_table, write_routers
+
+    with Console(stderr=True, quiet=as_json).status("reading ...") as status:
+        found = eval_router(
+            request, embedder=lambda: embedder_of(config), told=lambda what: status.update(f"{plain(what)} ...")
+        )
+    if request.html:
+        command = " ".join(["collegium", *sys.argv[1:]])
+        write_routers(found, Path(request.html).expanduser(), title=Path(request.table).name, command=command)
+    if as_json:
+        click.echo(json.dumps(_finite(asdict(found)), ensure_ascii=False))
+        return
+    console = Console(highlight=False)
+    console.print(routers_table(found))
+    if request.html:
+        console.print(Text(f"Plots: {request.html}"), soft_wrap=True)
+
+
+def _routes(routes: Routes) -> dict[str, Any]:
+    return {
+        "router": routes.router,
+        "table": routes.table,
+        "fitted_questions": routes.fitted_questions,
+        "questions": [
+            {"id": asked.id, "question": asked.question, **_finite(asdict(ranking))}
+            for asked, ranking in zip(routes.asked, routes.rankings, strict=True)
+        ],
+    }
+
+
+def _shown(asked: Asked, ranking: Ranking) -> Group:
+    table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
+    terms = list(ranking.entries[0].terms)
+    for head in ("", "Expert", "Likely right", "", *terms, ""):
+        table.add_column(Text(plain(head)), justify="right" if head in terms else "left")
+    for place, entry in enumerate(ranking.entries, 1):
+        filled = round(BAR * min(max(entry.probability, 0.0), 1.0))
+        bar = Text("█" * filled, style=_colour(entry.probability)).append("░" * (BAR - filled), style="dim")
+        table.add_row(
+            Text(str(place), style="dim"),
+            Text(plain(entry.expert), style="bold" if place == 1 else ""),
+            Text(f"{entry.probability:.0%}", style=_colour(entry.probability)),
+            bar,
+            *(f"{entry.terms[term]:+.2f}" for term in terms),
+            Text(entry.note or "", style="yellow"),
+        )
+    question = Text(clipped(plain(asked.question), SHOWN), style="bold")
+    return Group(question, table, *_reasons(ranking.evidence), Text())
+
+
+def _reasons(evidence: Sequence[Evidence]) -> list[Text]:
+    if not evidence:
+        return []
+    lines = [Text("because of", style="dim")]
+    ordered = sorted(evidence, key=lambda one: -one.weight)
+    for kind in dict.fromkeys(one.kind for one in ordered):
+        for one in [one for one in ordered if one.kind == kind][:REASONS]:
+            line = Text(f"  {kind} ", style="dim").append(clipped(plain(one.label), 90), style="cyan")
+            if one.source is not None and one.source != one.label:
+                line.append(f" (the question says {clipped(plain(one.source), 40)})", style="dim")
+            lines.append(line.append(f"  {one.weight:.2f}" if one.weight else "", style="dim"))
+    return lines
+
+
+def _colour(probability: float) -> str:
+    return "green" if probability >= 2 / 3 else "yellow" if probability >= 1 / 3 else "red"
+
+
+def _finite(value: Any) -> Any:
+    """JSON has no NaN: None instead."""
+    if isinstance(value, dict):
+        return {key: _finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+route_command = request_command("route", RouteRequest, run_route)
+next(option for option in route_command.params if option.name == "question").opts.append("-q")
+eval_command = request_command("eval-router", EvalRouterRequest, run_eval)
+eval_command.params[0] = click.Argument(["table"], metavar="TABLE")
