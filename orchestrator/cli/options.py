@@ -63,7 +63,7 @@ def _option(key: str, field: FieldInfo) -> click.Option:
     default = field.get_default(call_default_factory=True)
     text = field.description or ""
     if default not in (None, PydanticUndefined, [], ""):
-        text += f"  [default: {','.join(default) if isinstance(default, list) else default}]"
+        text += f"  [default: {','.join(map(str, default)) if isinstance(default, list) else default}]"
     return click.Option([f"--{key.replace('_', '-')}", key], type=_type(field.annotation), default=None, help=text)
 
 
