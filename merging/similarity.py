@@ -78,12 +78,15 @@ def similarity(
 
 def _family(models: Sequence[Model], bases: Sequence[Checkpoint | None], threads: int | None) -> tuple[Array, int]:
     """[models, models] cosines of one family, and the number of tensors they are averaged over."""
+    from threadpoolctl import threadpool_limits
+
     from merging.similarity_kernel import compiled
 
     compiled()
     layout = _Layout.of(models, bases)
     names = _names(models[0][0])
-    with ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
+    # A thread a tensor: the many small products of factors would spend their time waiting for BLAS's own threads.
+    with threadpool_limits(1, "blas"), ThreadPoolExecutor(threads or os.cpu_count() or 1) as pool:
         found = [tensor for tensor in pool.map(lambda name: _tensor(layout, name), names) if tensor is not None]
     total, weight = np.zeros((len(models), len(models))), np.zeros((len(models), len(models)))
     for cosines in found:
