@@ -80,7 +80,7 @@ def _nearest(groups: Sequence[tuple[int, ...]], values: NDArray[np.float64], way
             between = values[np.ix_(groups[i], groups[j])]
             if np.isnan(between).any():
                 continue
-            alike = float({"complete": between.min, "average": between.mean, "single": between.max}[way]())
+            alike = float(between.min() if way == "complete" else between.mean() if way == "average" else between.max())
             if best is None or alike > best[0]:
                 best = alike, i, j
     return best

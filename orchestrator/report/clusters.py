@@ -50,7 +50,7 @@ def dendrogram(clustering: Clustering, width: int = 60) -> Text:
     order = dendrogram_order(clustering)
     row_of = {name: row for row, name in enumerate(order)}
     grid = [[" "] * columns for _ in order]
-    reach = {(name,): (row_of[name], 0) for name in order}
+    reach: dict[tuple[str, ...], tuple[int, int]] = {(name,): (row_of[name], 0) for name in order}
     for fork in clustering.forks:
         (top, a), (bottom, b) = sorted((reach[tuple(fork.left)], reach[tuple(fork.right)]))
         at = min(columns - 1, max(column(fork.similarity), a + 1, b + 1))
