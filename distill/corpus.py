@@ -104,9 +104,10 @@ def prepare(
             for turn in transcript.turns:
                 if rule := unusable(turn):
                     sifted.reply_dropped(rule, name)
-            found = lesson(
-                interaction_graph(transcript), selection, tokens, lambda rule, name=name: sifted.reply_dropped(rule, name)
-            )
+            rules: list[str] = []
+            found = lesson(interaction_graph(transcript), selection, tokens, rules.append)
+            for rule in rules:
+                sifted.reply_dropped(rule, name)
             if isinstance(found, Lesson):
                 file.write(found.model_dump_json(exclude_defaults=True).encode() + b"\n")
             sifted.took(transcript, found)

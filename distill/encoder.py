@@ -5,6 +5,8 @@ MAGDi (https://arxiv.org/abs/2402.01620), section 3.2. This module imports torch
 
 from __future__ import annotations
 
+import warnings
+
 import torch
 from torch import nn
 
@@ -35,7 +37,10 @@ class Encoder(nn.Module):
     """
 
     def __init__(self, width: int, hidden: int = 512, dropout: float = 0.5) -> None:
-        from torch_geometric.nn import GCNConv
+        with warnings.catch_warnings():
+            # PyTorch Geometric compiles a few functions on import, in a way that torch calls outdated.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            from torch_geometric.nn import GCNConv
 
         super().__init__()
         self.first = GCNConv(width, hidden)

@@ -1,0 +1,51 @@
+"""All that decides a training, but for its lessons."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Tracker = Literal["tensorboard", "wandb", "mlflow"]
+
+
+class TrainingSpec(BaseModel):
+    """How a student is trained. Defaults suit a small student and LoRA."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    student: str = Field(min_length=1, description="Checkpoint folder that the student starts from.")
+    method: Literal["lora", "full"] = Field(default="lora", description="lora: an adapter; full: all weights.")
+    rank: int = Field(default=8, ge=1, le=1_024, description="LoRA: rank.")
+    alpha: float = Field(default=16.0, gt=0, description="LoRA: scale times rank.")
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="LoRA: dropout.")
+    targets: list[str] = Field(default_factory=list, description="LoRA: modules, q_proj,v_proj; none: all linear.")
+    learning_rate: float = Field(default=2e-3, gt=0, description="Peak; warmed up over 5%, then half a cosine.")
+    clip: float = Field(default=1.0, gt=0, description="Largest norm of the gradient.")
+    weight_decay: float = Field(default=0.0, ge=0, description="Of AdamW.")
+    tokens: int = Field(default=60_000, ge=1, description="Tokens to train on in all, each counted as often as read.")
+    step_tokens: int = Field(default=1_500, ge=1, description="Tokens of one optimiser step.")
+    batch_tokens: int = Field(default=2_048, ge=1, description="Tokens, with padding, in memory at once.")
+    next_token_weight: float = Field(default=1.0, ge=0, description="Weight of the next-token loss.")
+    node_weight: float = Field(default=1.0, ge=0, description="Weight of the graph's node classification loss.")
+    margin_weight: float = Field(default=0.1, ge=0, description="Weight of the margin loss.")
+    coupling: Literal["live", "detached"] = Field(
+        default="live", description="live: the graph's loss reaches the student; detached: it does not."
+    )
+    encoder_width: int = Field(default=512, ge=1, le=16_384, description="Width of the graph encoder.")
+    encoder_dropout: float = Field(default=0.5, ge=0, lt=1, description="Dropout of the graph encoder.")
+    prompts_too: bool = Field(default=False, description="Let prompt tokens carry next-token loss.")
+    precision: Literal["bf16", "fp32"] = Field(default="bf16", description="Arithmetic of the student.")
+    gradient_checkpointing: bool = Field(default=False, description="Compute activations twice to save memory.")
+    validation: float = Field(default=0.0, ge=0, le=0.5, description="Share of questions held out.")
+    evaluate_every: int = Field(default=10, ge=1, description="Steps between validations.")
+    validation_questions: int = Field(default=32, ge=1, description="Held-out questions that are looked at.")
+    patience: int = Field(default=0, ge=0, description="Validations without gain before it stops; 0: never.")
+    checkpoint_every: int = Field(default=10, ge=1, description="Steps between checkpoints.")
+    trackers: list[Tracker] = Field(default_factory=list, description="tensorboard, wandb, mlflow, if installed.")
+    seed: int = Field(default=0, ge=0, description="Of order, initial factors and dropout.")
+
+    @property
+    def steps(self) -> int:
+        """Optimiser steps in all."""
+        return -(-self.tokens // self.step_tokens)

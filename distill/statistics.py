@@ -1,0 +1,88 @@
+"""What transcripts show: who was right in which round, and who convinced whom.
+
+Somebody was convinced where its answer changed, from one of its replies to the next, to an answer that a reply it had
+read gave. Each of those it had read with that answer is credited.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import networkx
+from pydantic import BaseModel, ConfigDict, Field
+
+from distill.graph import nodes
+
+
+class Tally(BaseModel):
+    """Replies of one agent in one round."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    right: int = 0
+    wrong: int = 0
+    silent: int = Field(default=0, description="Replies without an answer.")
+
+    @property
+    def total(self) -> int:
+        return self.right + self.wrong + self.silent
+
+
+class Convinced(BaseModel):
+    """How often one agent convinced another, to a right and to a wrong answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    rightly: int = 0
+    wrongly: int = 0
+
+    def count(self, right: bool) -> None:
+        self.rightly += right
+        self.wrongly += not right
+
+
+class Statistics(BaseModel):
+    """Counts over many graphs; bounded by the number of agents and rounds."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    questions: int = 0
+    replies: dict[str, dict[int, Tally]] = Field(default_factory=dict, description="Agent -> round -> tally.")
+    convinced: dict[str, dict[str, Convinced]] = Field(default_factory=dict, description="Who -> whom -> how often.")
+
+    def add(self, graph: networkx.DiGraph) -> None:
+        """Count one interaction graph."""
+        self.questions += 1
+        last: dict[str, str | None] = {}
+        for name, node in nodes(graph):
+            agent, answer = node["agent"], node["answer"]
+            tally = self.replies.setdefault(agent, {}).setdefault(node["round"], Tally())
+            if answer is None:
+                tally.silent += 1
+            elif node["right"]:
+                tally.right += 1
+            else:
+                tally.wrong += 1
+            if agent in last and answer is not None and answer != last[agent]:
+                heard = (graph.nodes[other] for other in graph.predecessors(name))
+                for who in {other["agent"] for other in heard if other["answer"] == answer} - {agent}:
+                    self.convinced.setdefault(who, {}).setdefault(agent, Convinced()).count(bool(node["right"]))
+            last[agent] = answer
+
+    @property
+    def rounds(self) -> int:
+        """How many rounds the longest discussion had."""
+        return 1 + max((number for found in self.replies.values() for number in found), default=-1)
+
+    def accuracy(self, agent: str, round: int) -> tuple[int, int]:
+        """(right, replies) of an agent in a round."""
+        tally = self.replies.get(agent, {}).get(round, Tally())
+        return tally.right, tally.total
+
+
+def statistics(graphs: Iterable[networkx.DiGraph]) -> Statistics:
+    """Count them one after the other."""
+    found = Statistics()
+    for graph in graphs:
+        found.add(graph)
+    return found

@@ -1,0 +1,116 @@
+"""Losses and gradients: equal to separate sequences, exact under any cut; whether the graph's reaches the student."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.transcript import Transcript
+from distill.graph import interaction_graph
+from distill.pairs import Lesson, Selection, lesson
+from distill.specification import TrainingSpec
+
+Discuss = Callable[..., Transcript]
+
+
+def taught(transcript: Transcript, level: str = "L4") -> Lesson:
+    found = lesson(interaction_graph(transcript), Selection.model_validate({"level": level}))
+    assert isinstance(found, Lesson)
+    return found
+
+
+def network(tiny: Path, **settings: Any) -> Any:
+    from distill.network import Network
+
+    made = Network(TrainingSpec.model_validate({"student": str(tiny), "precision": "fp32", "rank": 4, **settings}))
+    made.train(False)
+    return made
+
+
+def rows(made: Any, *lessons: Lesson) -> list[Any]:
+    from distill.rows import tokenised
+
+    return [tokenised(one, made.tokenizer) for one in lessons]
+
+
+@pytest.mark.parametrize(("coupling", "reaches"), [("live", True), ("detached", False)])
+def test_the_graphs_loss_reaches_the_students_lora_weights_only_when_live(
+    tiny: Path, discuss: Discuss, coupling: str, reaches: bool
+) -> None:
+    from distill.rows import batched
+
+    made = network(tiny, coupling=coupling)
+    found = made.losses(batched(rows(made, taught(discuss()))))
+    assert found.node.item() > 0
+    if reaches:
+        found.node.backward()
+    else:
+        found.node.backward(inputs=list(made.encoder.parameters()))
+    student = {name: each for name, each in made.trainable().items() if "lora" in name}
+    assert len(student) == 28
+    moved = sum(float(each.grad.abs().sum()) for each in student.values() if each.grad is not None)
+    assert (moved > 0) is reaches
+    assert not reaches or all(each.grad is not None for each in student.values())
+    assert all(float(each.grad.abs().sum()) > 0 for name, each in made.trainable().items() if "encoder.first" in name)
+
+
+def test_detached_features_have_no_path_to_the_student_at_all(tiny: Path, discuss: Discuss) -> None:
+    import torch
+
+    from distill.rows import batched
+
+    made = network(tiny, coupling="detached")
+    found = made.losses(batched(rows(made, taught(discuss()))))
+    student = [each for name, each in made.trainable().items() if "lora" in name]
+    gradients = torch.autograd.grad(found.node, student, allow_unused=True)
+    assert gradients == (None,) * len(student)
+
+
+def test_a_row_computes_what_separate_sequences_would(tiny: Path, discuss: Discuss) -> None:
+    import torch
+    from torch.nn import functional
+
+    from distill.rows import batched
+
+    made = network(tiny)
+    both = rows(made, taught(discuss(0)), taught(discuss(1, [["Four threes.\nAnswer: 12", "Answer: 9"]])))
+    found = made.losses(batched(both))
+    total, vectors = 0.0, []
+    for row in both:
+        for place, reply in enumerate(row.replies):
+            ids = torch.tensor([row.prompt + reply])
+            out = made.model(input_ids=ids, output_hidden_states=True)
+            weights = torch.arange(1, ids.shape[1] + 1).float()
+            vectors.append((weights[:, None] * out.hidden_states[-1][0]).sum(0) / weights.sum())
+            if place in row.lesson.taught:
+                logits = out.logits[0, len(row.prompt) - 1 : -1]
+                total += functional.cross_entropy(logits, torch.tensor(reply), reduction="sum").item()
+    assert found.next_token.item() == pytest.approx(total, rel=1e-4)
+    scores = made.encoder.score(torch.stack(vectors))
+    batch = batched(both)
+    wanted = sum(max(0.0, 1 - (scores[a] - scores[b]).item()) for a, b in batch.pairs.tolist())
+    assert found.margin.item() == pytest.approx(wanted, rel=1e-4)
+
+
+def test_losses_do_not_depend_on_padding_or_on_the_cut(tiny: Path, discuss: Discuss) -> None:
+    from distill.rows import batched
+
+    made = network(tiny)
+    both = rows(made, taught(discuss(0)), taught(discuss(1, [["Long " * 30 + "\nAnswer: 12", "Answer: 9"]])))
+    together = made.losses(batched(both))
+    apart = [made.losses(batched([row])) for row in both]
+    for name in ("next_token", "node", "margin"):
+        wanted = sum(getattr(one, name).item() for one in apart)
+        assert getattr(together, name).item() == pytest.approx(wanted, rel=1e-4), name
+
+
+def test_prompt_tokens_carry_loss_only_on_request(tiny: Path, discuss: Discuss) -> None:
+    from distill.rows import batched
+
+    made = network(tiny)
+    (row,) = rows(made, taught(discuss()))
+    assert len(batched([row]).targets) == row.targets() == sum(len(row.replies[place]) for place in row.lesson.taught)
+    assert len(batched([row], True).targets) == row.targets(True) == row.targets() + len(row.prompt) - 1
