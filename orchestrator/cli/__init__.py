@@ -17,10 +17,13 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "setup": ("orchestrator.cli.setup:command", "Install vLLM (CUDA or CPU) or the transformers engine, from locks."),
     "experts": ("orchestrator.cli.experts:command", "List, add, check and train experts."),
     "cluster": ("orchestrator.cli.cluster:command", "Which experts are alike enough to be merged?"),
+    "glue": ("orchestrator.cli.glue:command", "Make a better zoo: cluster, search merges, drop, compare."),
     "profile": ("orchestrator.cli.runs:profile_command", "Let experts answer a split: who is good at what?"),
     "run": ("orchestrator.cli.runs:run_command", "Answer a task with one or more methods, and compare them."),
     "route": ("orchestrator.cli.routing:route_command", "Which experts should answer a question, and why?"),
     "eval-router": ("orchestrator.cli.routing:eval_command", "Judge routers on recorded answers: lift, cost, votes."),
+    "serve": ("orchestrator.cli.serve:command", "Serve the zoo as an OpenAI-compatible REST endpoint."),
+    "keys": ("orchestrator.cli.keys:command", "API keys of the service: create, list, revoke."),
 }
 
 

@@ -1,0 +1,36 @@
+"""`collegium serve`."""
+
+from __future__ import annotations
+
+import click
+
+from orchestrator.cli.options import configuration, configured
+
+
+@click.command("serve")
+@click.option("--host", metavar="ADDRESS", help="Address to listen on; default: service.host.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port to listen on; default: service.port.")
+@click.option("--ray", "on_ray", is_flag=True, help="On Ray Serve (workers.address names the Ray cluster).")
+@configured
+def command(
+    config: str | None,
+    overrides: tuple[str, ...],
+    as_json: bool,
+    host: str | None,
+    port: int | None,
+    on_ray: bool,
+) -> None:
+    """Serve the zoo as an OpenAI-compatible endpoint: every expert, mixture and every other method is a model."""
+    loaded = configuration(config, overrides)
+    given = {"host": host, "port": port}
+    service = loaded.service.model_copy(update={name: value for name, value in given.items() if value is not None})
+    loaded = loaded.model_copy(update={"service": service})
+    click.echo(f"http://{service.host}:{service.port}/v1: models {', '.join(loaded.experts)}, mixture, ...", err=True)
+    if on_ray:
+        from orchestrator.service.ray_serve import serve as serve_on_ray
+
+        serve_on_ray(loaded)
+        return
+    from orchestrator.service.serve import serve
+
+    serve(loaded)

@@ -1,0 +1,153 @@
+"""The application: routes over a house. The same under uvicorn, on Ray Serve and in tests.
+
+FastAPI reads the annotations of the routes from this module's names: it is imported here, and this module only when
+a service starts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, PlainTextResponse, Response
+from starlette.exceptions import HTTPException
+
+from orchestrator import __version__
+from orchestrator.errors import CollegiumError
+from orchestrator.service import chat, job_routes, refusals
+from orchestrator.service.door import Door
+from orchestrator.service.house import House
+from orchestrator.service.metrics import Metrics
+from orchestrator.service.offers import Offers
+from orchestrator.service.refusals import Refused
+from orchestrator.service.routing import told
+from orchestrator.service.schema import ChatRequest, FeedbackRequest, RouteRequest
+from orchestrator.service.tracing import Tracing
+
+ERRORS: dict[int | str, dict[str, Any]] = {
+    status: {"description": text}
+    for status, text in (
+        (400, "Bad request"),
+        (401, "No valid key"),
+        (403, "Not allowed"),
+        (404, "Not found"),
+        (408, "Too slow"),
+        (413, "Too large"),
+        (429, "Too much at once"),
+        (503, "Not now"),
+    )
+}
+
+
+def application(house: House) -> Door:
+    """An ASGI application. It opens the house with its lifespan, and closes it."""
+    metrics, tracing = Metrics(), Tracing(house.config.service.tracing)
+    offers = Offers(house)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        house.open()
+        try:
+            yield
+        finally:
+            await house.close()
+
+    api = FastAPI(
+        title="Collegium",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+        responses=ERRORS,
+        redirect_slashes=False,
+    )
+    _handle_errors(api)
+    chats = chat.Chats(house, offers, metrics, tracing)
+
+    @api.post("/v1/chat/completions")
+    async def chat_completions(body: ChatRequest, request: Request) -> Response:
+        """A chat with an expert, `mixture`, or another method: https://platform.openai.com/docs/api-reference/chat."""
+        return await chats.answer(body, request)
+
+    @api.get("/v1/models")
+    async def models() -> dict[str, Any]:
+        """Every expert and every method, as model ids."""
+        return {"object": "list", "data": [_model(name, what) for name, what in offers.all().items()]}
+
+    @api.get("/v1/models/{name:path}")
+    async def model(name: str) -> dict[str, Any]:
+        """One of them."""
+        return _model(name, offers.what(name))
+
+    @api.post("/v1/route")
+    async def route(body: RouteRequest) -> dict[str, Any]:
+        """Experts for each question, best first, with reasons."""
+        if not all(question.strip() for question in body.questions):
+            raise Refused(400, "questions: a question is empty", param="questions")
+        rankings = await house.routing.rank(body.questions)
+        return {"object": "list", "data": [told(ranking) for ranking in rankings]}
+
+    @api.post("/v1/feedback")
+    async def feedback(body: FeedbackRequest) -> dict[str, Any]:
+        """Judge an expert's answer: routers learn from it."""
+        version = await house.routing.learn(body.question, body.expert, body.score, body.skills)
+        return {"object": "feedback", "version": version}
+
+    @api.get("/health")
+    async def health() -> dict[str, str]:
+        """The process is alive."""
+        return {"status": "ok"}
+
+    @api.get("/health/ready")
+    async def ready() -> Response:
+        """Workers are ready and nothing is draining."""
+        good = house.ready and not house.draining
+        return JSONResponse({"status": "ready" if good else "not ready"}, 200 if good else 503)
+
+    @api.get("/metrics", response_class=PlainTextResponse)
+    async def prometheus() -> Response:
+        """Metrics for Prometheus."""
+        pool = await asyncio.to_thread(lambda: house.collegium.pool)
+        return Response(metrics.text(await pool.load()), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+    job_routes.add(api, house)
+    return Door(api, house.config.service, house.keys, metrics)
+
+
+def _model(name: str, what: str) -> dict[str, Any]:
+    return {"id": name, "object": "model", "created": int(_STARTED), "owned_by": "collegium", "kind": what}
+
+
+_STARTED = time.time()
+
+
+def _handle_errors(api: FastAPI) -> None:
+    def respond(error: Exception) -> JSONResponse:
+        status, body, headers = refusals.of(error)
+        return JSONResponse(body, status, dict(headers))
+
+    @api.exception_handler(RequestValidationError)
+    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
+        first = error.errors()[0]
+        where = ".".join(str(part)[:80] for part in first["loc"] if part != "body")
+        message = str(first["msg"]).removeprefix("Value error, ")[:500]
+        return respond(Refused(400, f"{where}: {message}" if where else message, code="invalid", param=where or None))
+
+    @api.exception_handler(HTTPException)
+    async def http(_: Request, error: HTTPException) -> JSONResponse:
+        return respond(Refused(error.status_code, str(error.detail)[:500]))
+
+    @api.exception_handler(CollegiumError)
+    async def ours(_: Request, error: CollegiumError) -> JSONResponse:
+        chat.log_failure(error)
+        return respond(error)
+
+    @api.exception_handler(Exception)
+    async def unknown(_: Request, error: Exception) -> JSONResponse:
+        return respond(error)

@@ -1,0 +1,161 @@
+"""One chat from request to response: counted, measured, and given up when its client goes away."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from typing import Any, TypeVar
+
+from fastapi import Request
+from fastapi.responses import JSONResponse, Response
+
+from orchestrator.errors import Cancelled, CollegiumError, Overloaded
+from orchestrator.service import refusals
+from orchestrator.service.house import House
+from orchestrator.service.metrics import Metrics
+from orchestrator.service.offers import Offers
+from orchestrator.service.parts import Account, Part, Parts, Piece
+from orchestrator.service.replies import Form, events, failure, whole
+from orchestrator.service.schema import ChatRequest
+from orchestrator.service.tracing import Tracing
+
+T = TypeVar("T")
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+_log = logging.getLogger("collegium")
+
+
+class Chats:
+    """The chats under way: at most `service.queue`."""
+
+    def __init__(self, house: House, offers: Offers, metrics: Metrics, tracing: Tracing) -> None:
+        self._house = house
+        self._offers = offers
+        self._metrics = metrics
+        self._tracing = tracing
+        self._running = 0
+
+    async def answer(self, chat: ChatRequest, request: Request) -> Response:
+        """Raises `CollegiumError` for what fails before the first text."""
+        told = request.state.told
+        told["model"] = chat.model
+        if self._house.draining:
+            raise refusals.Refused(503, "the service is shutting down", code="draining")
+        if self._running >= self._house.config.service.queue:
+            raise Overloaded(f"{self._running} chats under way", 1.0)
+        parts = self._watched(self._offers.parts(chat), chat.model, told)
+        usage = bool(chat.stream_options and chat.stream_options.include_usage)
+        form = Form(chat.model, bool(chat.logprobs), usage)
+        if chat.stream:
+            return EventStream(events(parts, form))
+        return JSONResponse(await until_gone(request.receive, whole(parts, form)))
+
+    async def _watched(self, parts: Parts, model: str, told: dict[str, Any]) -> AsyncIterator[Part]:
+        """Measures the parts as they pass."""
+        metrics, began, first, status = self._metrics, time.perf_counter(), None, "200"
+        account: Account | None = None
+        self._running += 1
+        metrics.chats.set(self._running)
+        span = self._tracing.chat(model)
+        try:
+            async for part in parts:
+                if first is None and isinstance(part, Piece):
+                    first = time.perf_counter() - began
+                    metrics.first.labels(model).observe(first)
+                    told["first_token_seconds"] = round(first, 4)
+                if isinstance(part, Account):
+                    account = part
+                yield part
+        except CollegiumError as error:
+            status = str(error.status)
+            raise
+        except (asyncio.CancelledError, GeneratorExit):
+            status = "499"
+            raise
+        except BaseException:
+            status = "500"
+            raise
+        finally:
+            self._running -= 1
+            metrics.chats.set(self._running)
+            self._count(model, account, status, time.perf_counter() - began)
+            if account is not None:
+                told |= {"prompt_tokens": account.prompt_tokens, "completion_tokens": account.completion_tokens}
+            told["outcome"] = status
+            span.end(account, status)
+            await parts.aclose()  # type: ignore[attr-defined]  # every source of parts is a generator
+
+    def _count(self, model: str, account: Account | None, status: str, seconds: float) -> None:
+        metrics = self._metrics
+        if status != "200" or account is None:
+            metrics.failed.labels(model, status).inc()
+            return
+        metrics.seconds.labels(model).observe(seconds)
+        metrics.finished.labels(model).inc()
+        metrics.prompt_tokens.labels(model).inc(account.prompt_tokens)
+        metrics.generation_tokens.labels(model).inc(account.completion_tokens)
+        if account.explanation and account.explanation.get("method") == "mixture":
+            for expert in account.explanation["experts"]:
+                metrics.routed.labels(expert).inc()
+
+
+class EventStream(Response):
+    """Server-sent events. The status waits for the first event, so that an error before it is an ordinary response;
+    later ones are told in the stream. A client that leaves ends the generation."""
+
+    media_type = "text/event-stream"
+
+    def __init__(self, content: AsyncIterator[bytes]) -> None:
+        self._content = content
+        self.status_code = 200
+        self.background = None
+        self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no"})
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        await until_gone(receive, self._pass_on(send))
+
+    async def _pass_on(self, send: Send) -> None:
+        content = self._content
+        async with contextlib.aclosing(content):  # type: ignore[type-var]  # it is a generator
+            first = await anext(content)
+            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+            await send({"type": "http.response.body", "body": first, "more_body": True})
+            try:
+                async for chunk in content:
+                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            except Exception as error:
+                log_failure(error)
+                _, body, _ = refusals.of(error)
+                await send({"type": "http.response.body", "body": failure(body), "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def until_gone(receive: Receive, work: Awaitable[T]) -> T:
+    """Do the work; cancel it when the client has gone. Raises `Cancelled` then."""
+
+    async def gone() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+
+    working, leaving = asyncio.ensure_future(work), asyncio.ensure_future(gone())
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise Cancelled("the client has gone")
+    finally:
+        for task in (working, leaving):
+            task.cancel()
+        await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+def log_failure(error: Exception) -> None:
+    """What a client is told only in part."""
+    if not isinstance(error, CollegiumError):
+        _log.error("a chat failed", exc_info=error)
+    elif error.status >= 500:
+        _log.error("%s: %s", type(error).__name__, error)

@@ -1,0 +1,80 @@
+"""A pool as one chat's experts see it: every prompt has the conversation before it, every reply is counted."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from typing import Any
+
+from orchestrator.experts.expert import Expert
+from orchestrator.schedule.conversation import Conversation
+from orchestrator.schedule.pool import Pool
+from orchestrator.schedule.request import Completion, Delta, Message, Request, Sampling
+from orchestrator.schedule.tickets import Outcome
+from orchestrator.schedule.timeline import Timeline
+
+
+class ChatPool(Pool):
+    """Stands before another pool. Methods and discussions that know nothing of a chat's history thus run within it,
+    and what they ask is withdrawn, refused and paid for like a chat's own calls."""
+
+    def __init__(
+        self,
+        pool: Pool,
+        history: Sequence[Message],
+        max_wait: float | None,
+        on_reply: Callable[[str, Completion], None],
+    ) -> None:
+        """`on_reply` hears every expert's every completion."""
+        self._pool = pool
+        self._history = tuple(history)
+        self._max_wait = max_wait
+        self._on_reply = on_reply
+        self.ledger = pool.ledger
+
+    @property
+    def timeline(self) -> Timeline:
+        return self._pool.timeline
+
+    def request(
+        self,
+        expert: Expert,
+        messages: Sequence[Message],
+        sampling: Sampling,
+        *,
+        stream: bool = False,
+        max_wait: float | None = None,
+    ) -> Request:
+        wait = self._max_wait if max_wait is None else max_wait
+        return self._pool.request(expert, [*self._history, *messages], sampling, stream=stream, max_wait=wait)
+
+    async def ask(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
+        outcomes = await self._pool.ask(calls)
+        for outcome, (_, expert) in zip(outcomes, calls, strict=True):
+            if isinstance(outcome, Completion):
+                self._on_reply(expert.name, outcome)
+        return outcomes
+
+    async def stream(self, request: Request, expert: Expert) -> AsyncIterator[Delta | Completion]:
+        async for part in self._pool.stream(request, expert):
+            if isinstance(part, Completion):
+                self._on_reply(expert.name, part)
+            yield part
+
+    def ask_blocking(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
+        return self._pool.ask_blocking(calls)
+
+    def stream_blocking(self, request: Request, expert: Expert) -> Iterator[Delta | Completion]:
+        return self._pool.stream_blocking(request, expert)
+
+    def refuse_own_thread(self) -> None:
+        self._pool.refuse_own_thread()
+
+    def conversation(self, question: str, seed: int = 0) -> contextlib.AbstractContextManager[Conversation]:  # type: ignore[override]
+        return self._pool.conversation(question, seed)
+
+    def close(self) -> None:
+        """It belongs to others."""
+
+    def __exit__(self, *_: Any) -> None:
+        pass

@@ -1,0 +1,105 @@
+"""A chat with one expert: its deltas as they come."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Sequence
+
+from orchestrator.experts.expert import Expert
+from orchestrator.schedule.conversation import Conversation, entered
+from orchestrator.schedule.pool import Pool
+from orchestrator.schedule.request import Completion, Delta, Message, Request, Sampling
+from orchestrator.service.parts import Account, End, Parts, Piece
+
+
+async def ask_expert(
+    pool: Pool,
+    expert: Expert,
+    messages: Sequence[Message],
+    sampling: Sampling,
+    *,
+    n: int = 1,
+    seed: int | None = None,
+    stream: bool = False,
+    max_wait: float | None = None,
+) -> Parts:
+    """`n` choices. Without `seed` each call draws anew; with one it repeats itself. Raises what the pool raises."""
+    with entered(Conversation("", secrets.randbits(62) if seed is None else seed)):
+        requests = [pool.request(expert, messages, sampling, stream=stream, max_wait=max_wait) for _ in range(n)]
+    if not stream:
+        completions = [_sure(outcome) for outcome in await pool.ask([(request, expert) for request in requests])]
+        for index, completion in enumerate(completions):
+            yield Piece(completion.text, completion.logprobs, index)
+            yield End(completion.finish_reason, index)
+    else:
+        completions = []
+        async for index, part in _merged(pool, requests, expert):
+            if isinstance(part, Completion):
+                completions.append(part)
+                yield End(part.finish_reason, index)
+            else:
+                yield Piece(part.text, part.logprobs, index)
+    yield account(completions, expert.name)
+
+
+def account(completions: Sequence[Completion], expert: str) -> Account:
+    """The choices of one prompt: it counts once."""
+    return Account(
+        max((completion.prompt_tokens for completion in completions), default=0),
+        sum(completion.completion_tokens for completion in completions),
+        {"experts": [expert], "calls": len(completions), "cached_calls": sum(one.cached for one in completions)},
+    )
+
+
+def _sure(outcome: Completion | Exception) -> Completion:
+    if isinstance(outcome, Exception):
+        raise outcome
+    return outcome
+
+
+async def _one(pool: Pool, request: Request, expert: Expert) -> AsyncIterator[Delta | Completion]:
+    """Deltas with text, then the completion; one that came whole, from the ledger, as one delta before."""
+    said = False
+    async for part in pool.stream(request, expert):
+        if isinstance(part, Completion):
+            if part.text and not said:
+                yield Delta(part.key, part.text, logprobs=part.logprobs)
+            yield part
+        elif part.text or part.logprobs:
+            said = True
+            yield part
+
+
+async def _merged(
+    pool: Pool, requests: Sequence[Request], expert: Expert
+) -> AsyncIterator[tuple[int, Delta | Completion]]:
+    """Several streams as one, in the order in which things happen."""
+    if len(requests) == 1:
+        async for part in _one(pool, requests[0], expert):
+            yield 0, part
+        return
+    arrived: asyncio.Queue[tuple[int, Delta | Completion | Exception | None]] = asyncio.Queue()
+
+    async def follow(index: int, request: Request) -> None:
+        try:
+            async for part in _one(pool, request, expert):
+                arrived.put_nowait((index, part))
+            arrived.put_nowait((index, None))
+        except Exception as error:
+            arrived.put_nowait((index, error))
+
+    following = [asyncio.create_task(follow(index, request)) for index, request in enumerate(requests)]
+    left = len(requests)
+    try:
+        while left:
+            index, part = await arrived.get()
+            if isinstance(part, Exception):
+                raise part
+            if part is None:
+                left -= 1
+            else:
+                yield index, part
+    finally:
+        for task in following:
+            task.cancel()

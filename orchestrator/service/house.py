@@ -1,0 +1,129 @@
+"""What the application stands on: the zoo and its pool, the router, the jobs, the keys."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import functools
+import logging
+import os
+import secrets
+from pathlib import Path
+from typing import Self
+
+from orchestrator.collegium import Collegium
+from orchestrator.config import Config
+from orchestrator.errors import BadInput, CollegiumError, ConfigError
+from orchestrator.schedule.request import Sampling
+from orchestrator.schedule.staff import kind_of
+from orchestrator.service.experts import ask_expert
+from orchestrator.service.job_store import JobStore
+from orchestrator.service.jobs import Jobs
+from orchestrator.service.keys import KeyFile, Keys
+from orchestrator.service.routing import Routing
+
+_log = logging.getLogger("collegium")
+
+
+class House:
+    """One a state folder: a lock file sees to that, for two would run the same jobs."""
+
+    def __init__(self, config: Config) -> None:
+        """Raises `ConfigError` and whatever `Collegium` raises for bad input; nothing heavy starts here."""
+        self.config = with_turn(config)
+        self.collegium = Collegium(self.config)
+        for name in self.config.service.preload:
+            if name not in self.collegium.experts:
+                raise ConfigError(f"service.preload: no expert {name!r} in the zoo")
+        self.keys = Keys(key_file(self.config))
+        self.routing = Routing(self.collegium)
+        self.ready = False
+        self.draining = False
+        self._lock = _locked(self.collegium.state / "service.lock")
+        self.jobs = Jobs(self.collegium, JobStore(self.collegium.state / "jobs.sqlite"))
+        self._preparing: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Start workers, preload, and go on with interrupted jobs. Needs a running loop."""
+        self._preparing = asyncio.get_running_loop().create_task(self._prepare())
+
+    async def close(self) -> None:
+        """Stop everything. Jobs under way stay queued and go on at the next start."""
+        self.draining, self.ready = True, False
+        if self._preparing is not None:
+            self._preparing.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._preparing
+        await asyncio.to_thread(self.jobs.close)
+        await asyncio.to_thread(self.collegium.close)
+        os.close(self._lock)
+
+    async def _prepare(self) -> None:
+        try:
+            pool = await asyncio.to_thread(lambda: self.collegium.pool)
+            pool.start()
+            self.jobs.start()
+            kinds = {
+                functools.partial(kind_of, pinned=self.config.workers.pin)(expert)
+                for expert in self.collegium.experts.values()
+                if not expert.remote
+            }
+            while not kinds <= (await pool.load()).kinds:
+                await asyncio.sleep(0.05)
+            for name in [*self.config.workers.pin, *self.config.service.preload]:
+                await self._preload(name)
+            self.ready = True
+        except Exception:
+            _log.exception("the service cannot get ready")
+
+    async def _preload(self, name: str) -> None:
+        """Have the expert loaded: by the shortest question, which the ledger cannot know."""
+        question = [("user", secrets.token_hex(8))]
+        try:
+            async for _ in ask_expert(
+                self.collegium.pool, self.collegium.experts[name], question, Sampling(max_tokens=1)
+            ):
+                pass
+        except CollegiumError as error:
+            _log.error("service.preload: %s", error)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        asyncio.run(self.close())
+
+
+def with_turn(config: Config) -> Config:
+    """Streams of a service never end: a worker's turn does."""
+    if config.workers.turn is not None:
+        return config
+    workers = config.workers.model_copy(update={"turn": config.service.turn})
+    return config.model_copy(update={"workers": workers})
+
+
+def key_file(config: Config) -> KeyFile:
+    """Where the keys are kept."""
+    given = config.service.keys
+    return KeyFile(Path(given).expanduser() if given else Path(config.state).expanduser() / "keys.json")
+
+
+def check_address(host: str, keys: Keys) -> None:
+    """Raises `ConfigError` where everybody could reach a service without keys."""
+    if host not in ("127.0.0.1", "localhost", "::1") and not keys:
+        raise ConfigError(
+            f"service.host: {host} can be reached from other machines, and there are no API keys: make one with "
+            "`collegium keys create NAME`, or listen on 127.0.0.1"
+        )
+
+
+def _locked(path: Path) -> int:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise BadInput(f"{path}: another service uses this state folder: give this one its own `state:`") from error
+    return handle

@@ -1,0 +1,147 @@
+"""Jobs: pipelines that run beside the chats, on the same pool, in a thread and event loop of their own.
+
+Everything a job generates is in the ledger, and its run folder is found again by its request: a job that was
+interrupted, however rudely, is simply started anew, and goes on from there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from orchestrator.collegium import Collegium
+from orchestrator.errors import CollegiumError
+from orchestrator.run_folder import RunFolder
+from orchestrator.service.job_store import OVER, Job, JobStore
+from orchestrator.service.pipelines import PIPELINES, parse
+
+_log = logging.getLogger("collegium")
+TICK = 0.5
+"""Least seconds between two writes of a job's progress."""
+
+
+class Jobs:
+    """Thread-safe. `start` it once; `close` leaves what is under way queued for the next start."""
+
+    def __init__(self, collegium: Collegium, store: JobStore) -> None:
+        self.store = store
+        self._collegium = collegium
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._turn = asyncio.Semaphore(collegium.config.service.jobs)
+        self._closing = False
+
+    def start(self) -> None:
+        """Run what is queued, and what was interrupted."""
+        self._thread.start()
+        for job in self.store.unfinished():
+            if job.starts:
+                self.store.log(job.id, "the service was restarted: going on")
+            self._begin(job)
+
+    def submit(
+        self, pipeline: str, given: dict[str, Any], owner: str, idempotency_key: str | None = None
+    ) -> tuple[Job, bool]:
+        """A new job, or the one with the same idempotency key; and whether it is new. Raises `BadInput`."""
+        _, request = parse(pipeline, given, self._collegium)
+        job, new = self.store.add(owner, pipeline, request.model_dump(mode="json"), idempotency_key)
+        if new:
+            self._begin(job)
+        return job, new
+
+    def cancel(self, id: str) -> bool:
+        """Stop a job; False if it was over already. What it generated stays in the ledger."""
+        if not self.store.end(id, "cancelled"):
+            return False
+        self.store.log(id, "cancelled")
+        with contextlib.suppress(RuntimeError):  # closed
+            self._loop.call_soon_threadsafe(self._cancel, id)
+        return True
+
+    def files(self, job: Job) -> list[Path]:
+        """What a finished job left, for its owner to fetch."""
+        if job.status != "succeeded" or not job.folder:
+            return []
+        return sorted(path for path in Path(job.folder).iterdir() if path.is_file() and not path.name.startswith("."))
+
+    def close(self) -> None:
+        """Idempotent."""
+        if self._closing:
+            return
+        self._closing = True
+        if self._thread.is_alive():
+            asyncio.run_coroutine_threadsafe(self._leave(), self._loop).result(30)
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(30)
+        self._loop.close()
+        self.store.close()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._loop.run_forever()
+
+    def _begin(self, job: Job) -> None:
+        def begin() -> None:
+            self._tasks[job.id] = task = self._loop.create_task(self._work(job))
+            task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
+
+        with contextlib.suppress(RuntimeError):  # closed: it is queued, and runs at the next start
+            self._loop.call_soon_threadsafe(begin)
+
+    def _cancel(self, id: str) -> None:
+        if task := self._tasks.get(id):
+            task.cancel()
+
+    async def _leave(self) -> None:
+        tasks = list(self._tasks.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self, job: Job) -> None:
+        async with self._turn:
+            try:
+                await self._run_pipeline(job)
+                self.store.end(job.id, "succeeded")
+                self.store.log(job.id, "finished")
+            except asyncio.CancelledError:
+                raise
+            except CollegiumError as error:
+                self._fail(job, str(error))
+            except Exception as error:
+                _log.exception("job %s failed", job.id)
+                self._fail(job, f"internal error: {type(error).__name__}; the server's log has it")
+
+    async def _run_pipeline(self, job: Job) -> None:
+        pipeline = PIPELINES[job.pipeline]
+        request = pipeline.model.model_validate(job.request)
+        folder = RunFolder.open(self._collegium.config, pipeline.folder or pipeline.name, request)
+        if not self.store.start(job.id, str(folder.path.absolute())):
+            return  # cancelled while it waited
+        self.store.log(job.id, f"started: {pipeline.name}, folder {folder.path.name}")
+        replies, written = 0, 0.0
+
+        def done() -> None:
+            nonlocal replies, written
+            replies += 1
+            if time.monotonic() - written > TICK:
+                written = time.monotonic()
+                self.store.progress(job.id, replies)
+
+        await pipeline.run(self._collegium, request, folder, done)
+        self.store.progress(job.id, replies)
+        self.store.log(job.id, f"{replies} replies")
+
+    def _fail(self, job: Job, why: str) -> None:
+        if self.store.end(job.id, "failed", why):
+            self.store.log(job.id, why)
+
+
+def over(job: Job) -> bool:
+    return job.status in OVER

@@ -1,0 +1,62 @@
+"""Model ids: every expert of the zoo (students among them), and every method of the pipelines' list."""
+
+from __future__ import annotations
+
+from orchestrator.pipelines.methods import METHODS
+from orchestrator.service import methods
+from orchestrator.service.experts import ask_expert
+from orchestrator.service.house import House
+from orchestrator.service.parts import Account, Parts
+from orchestrator.service.refusals import Refused
+from orchestrator.service.schema import ChatRequest
+
+UNSAID = 1.0
+"""Temperature with an expert where the client does not say: OpenAI's."""
+
+
+class Offers:
+    """Finds who answers. An expert goes before a method of the same name."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._methods = {method.name: method for method in METHODS if method.name in methods.offered()}
+
+    def all(self) -> dict[str, str]:
+        """Model id -> expert or method."""
+        experts = dict.fromkeys(self._house.collegium.experts, "expert")
+        return {**dict.fromkeys(self._methods, "method"), **experts}
+
+    def what(self, model: str) -> str:
+        """expert or method. Raises `Refused` (404) for an unknown id."""
+        found = self.all().get(model)
+        if found is None:
+            message = f"the model {model[:100]!r} does not exist; /v1/models lists them"
+            raise Refused(404, message, code="model_not_found", param="model")
+        return found
+
+    def parts(self, chat: ChatRequest) -> Parts:
+        """What comes of the chat. Raises `Refused` (404) for an unknown model."""
+        house, wait = self._house, self._house.config.service.max_wait
+        if self.what(chat.model) == "expert":
+            return self._expert(chat)
+        if chat.model == methods.MIXTURE:
+            return methods.ask_mixture(house.collegium, house.routing, chat, wait)
+        return methods.ask_method(house.collegium, house.routing, self._methods[chat.model], chat, wait)
+
+    async def _expert(self, chat: ChatRequest) -> Parts:
+        if chat.tools:
+            raise Refused(400, "tools: no expert of this zoo offers tools yet", code="tools", param="tools")
+        expert = self._house.collegium.experts[chat.model]
+        async for part in ask_expert(
+            self._house.collegium.pool,
+            expert,
+            chat.conversation,
+            chat.sampling(expert.context, UNSAID),
+            n=chat.n,
+            seed=chat.seed,
+            stream=chat.stream,
+            max_wait=self._house.config.service.max_wait,
+        ):
+            if isinstance(part, Account) and not chat.collegium.explain:
+                part = Account(part.prompt_tokens, part.completion_tokens)
+            yield part

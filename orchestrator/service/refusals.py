@@ -1,0 +1,75 @@
+"""Errors in OpenAI's form: `{"error": {"message", "type", "param", "code"}}`, without internal detail."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.errors import (
+    BadInput,
+    Cancelled,
+    CollegiumError,
+    NotReady,
+    Overloaded,
+    PromptTooLong,
+    RequestError,
+    StreamBroken,
+)
+
+LONGEST_RETRY = 300
+_TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
+_TYPES |= {413: "invalid_request_error", 408: "invalid_request_error", 429: "rate_limit_error", 503: "overloaded_error"}
+_PATH = re.compile(r"(?<![\w:/.])(?:~|\.{1,2})?/(?:[^\s'\",;:()]+)")
+
+
+class Refused(CollegiumError):
+    """A request that the service turns away, with its status."""
+
+    def __init__(self, status: int, message: str, *, code: str | None = None, param: str | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.param = param
+
+
+def body(status: int, message: str, code: str | None = None, param: str | None = None) -> dict[str, Any]:
+    kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")
+    return {"error": {"message": message, "type": kind, "param": param, "code": code}}
+
+
+def of(error: Exception) -> tuple[int, dict[str, Any], Mapping[str, str]]:
+    """Status, body and headers for an error. What Collegium did not raise on purpose is told as nothing but that."""
+    if isinstance(error, Refused):
+        headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
+        return error.status, body(error.status, str(error), error.code, error.param), headers
+    if isinstance(error, Overloaded):
+        retry = error.retry_after if math.isfinite(error.retry_after) else 10.0
+        seconds = min(LONGEST_RETRY, max(1, math.ceil(retry)))
+        message = "the wait would be longer than this service allows; try again later"
+        return 429, body(429, message, "overloaded"), {"Retry-After": str(seconds)}
+    if isinstance(error, CollegiumError):
+        status, code = error.status, _code(error)
+        headers = {"Retry-After": "5"} if status == 503 else {}
+        return status, body(status, _told(error), code), headers
+    return 500, body(500, "internal error; the server's log has it under this request's id", "internal_error"), {}
+
+
+def _code(error: CollegiumError) -> str:
+    codes: tuple[tuple[type[CollegiumError], str], ...] = (
+        (PromptTooLong, "context_length_exceeded"),
+        (StreamBroken, "worker_lost"),
+        (Cancelled, "cancelled"),
+        (NotReady, "not_ready"),
+        (RequestError, "bad_request"),
+        (BadInput, "bad_input"),
+    )
+    return next((code for kind, code in codes if isinstance(error, kind)), "failed")
+
+
+def _told(error: CollegiumError) -> str:
+    """The message, without paths of this machine."""
+    if error.status >= 500 and not isinstance(error, (NotReady, StreamBroken)):
+        return "the expert or the server's storage failed; the server's log has it under this request's id"
+    return _PATH.sub("<path>", str(error))[:2000]

@@ -1,0 +1,115 @@
+"""A chat's parts in OpenAI's two forms: one body, or a stream of events."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.schedule.chat import logprobs_content
+from orchestrator.schedule.request import TokenLogprob
+from orchestrator.service.parts import Account, End, Note, Parts, Piece
+
+DONE = b"data: [DONE]\n\n"
+
+
+@dataclass(slots=True)
+class Form:
+    """What all events of one reply have in common, and what its client asked for."""
+
+    model: str
+    logprobs: bool = False
+    include_usage: bool = False
+    id: str = field(default_factory=lambda: f"chatcmpl-{secrets.token_hex(16)}")
+    created: int = field(default_factory=lambda: int(time.time()))
+
+
+async def whole(parts: Parts, form: Form) -> dict[str, Any]:
+    """The body of a reply that is not streamed."""
+    texts: dict[int, list[str]] = {}
+    tokens: dict[int, list[TokenLogprob]] = {}
+    reasons: dict[int, str] = {}
+    account = Account(0, 0)
+    async for part in parts:
+        match part:
+            case Piece(text, logprobs, index):
+                texts.setdefault(index, []).append(text)
+                tokens.setdefault(index, []).extend(logprobs)
+            case End(reason, index):
+                reasons[index] = reason
+            case Account():
+                account = part
+            case Note():
+                pass  # the explanation has it
+    body: dict[str, Any] = {
+        "id": form.id,
+        "object": "chat.completion",
+        "created": form.created,
+        "model": form.model,
+        "choices": [
+            {
+                "index": index,
+                "message": {"role": "assistant", "content": "".join(texts.get(index, ())), "refusal": None},
+                "logprobs": _logprobs(tokens.get(index, ())) if form.logprobs else None,
+                "finish_reason": reasons[index],
+            }
+            for index in sorted(reasons)
+        ],
+        "usage": _usage(account),
+    }
+    if account.explanation is not None:
+        body["collegium"] = account.explanation
+    return body
+
+
+async def events(parts: Parts, form: Form) -> AsyncIterator[bytes]:
+    """Server-sent events: role, content, finish, explanation, usage if asked for, [DONE]."""
+    head = json.dumps(
+        {"id": form.id, "object": "chat.completion.chunk", "created": form.created, "model": form.model}
+    ).removesuffix("}")
+    usage = ', "usage": null' if form.include_usage else ""
+    begun: set[int] = set()
+
+    def chunk(index: int, delta: str, logprobs: str = "null", reason: str = "null", more: str = "") -> bytes:
+        choice = f'{{"index": {index}, "delta": {delta}, "logprobs": {logprobs}, "finish_reason": {reason}}}'
+        return f'data: {head}, "choices": [{choice}]{usage}{more}}}\n\n'.encode()
+
+    def begin(index: int) -> bytes:
+        if index in begun:
+            return b""
+        begun.add(index)
+        return chunk(index, '{"role": "assistant", "content": ""}')
+
+    async for part in parts:
+        match part:
+            case Piece(text, tokens, index):
+                logprobs = json.dumps(_logprobs(tokens)) if form.logprobs else "null"
+                yield begin(index) + chunk(index, f'{{"content": {json.dumps(text)}}}', logprobs)
+            case End(reason, index):
+                yield begin(index) + chunk(index, "{}", reason=f'"{reason}"')
+            case Note(event):
+                yield begin(0) + chunk(0, "{}", more=f', "collegium": {json.dumps({"event": event})}')
+            case Account(explanation=explanation):
+                if explanation is not None:
+                    told = f', "collegium": {json.dumps(explanation)}'
+                    yield f'data: {head}, "choices": []{usage}{told}}}\n\n'.encode()
+                if form.include_usage:
+                    yield f'data: {head}, "choices": [], "usage": {json.dumps(_usage(part))}}}\n\n'.encode()
+    yield DONE
+
+
+def failure(error: dict[str, Any]) -> bytes:
+    """An error in the middle of a stream."""
+    return f"data: {json.dumps(error)}\n\n".encode() + DONE
+
+
+def _usage(account: Account) -> dict[str, int]:
+    prompt, completion = account.prompt_tokens, account.completion_tokens
+    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+
+
+def _logprobs(tokens: Sequence[TokenLogprob]) -> dict[str, Any]:
+    return {"content": logprobs_content(tuple(tokens)), "refusal": None}

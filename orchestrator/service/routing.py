@@ -1,0 +1,109 @@
+"""The service's router: fitted on the newest correctness table and on feedback, fitted anew when either changes."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from orchestrator.collegium import Collegium
+from orchestrator.errors import BadInput, NotReady
+from orchestrator.pipelines.route import FittingRequest, fitted, last_table, read_table
+from router.feedback import FeedbackLog
+from router.ranking import Ranking, Router
+from router.table import Table
+
+LOOK = 2.0
+"""Seconds between looks for a newer table."""
+
+
+class Routing:
+    """Ranks experts for questions. One instance a process; safe for many coroutines of one loop."""
+
+    def __init__(self, collegium: Collegium) -> None:
+        self._collegium = collegium
+        self._log = FeedbackLog(collegium.state / "feedback.jsonl")
+        self._router: Router | None = None
+        self._table: Table | None = None
+        self._stamp: tuple[str, int, int] | None = None
+        """Table, its time, size of the feedback: what the router was fitted on."""
+        self._looked = 0.0
+        self._fitting = asyncio.Lock()
+
+    async def rank(self, questions: list[str]) -> list[Ranking]:
+        """A ranking a question. Raises `NotReady` while there is no correctness table, `BadInput` for empty texts."""
+        router = await self._current()
+
+        def work() -> list[Ranking]:
+            try:
+                return router.rank(self._collegium.embedder.features(questions))
+            except ValueError as error:
+                raise BadInput(str(error)) from error
+
+        return await asyncio.to_thread(work)
+
+    async def table(self) -> Table:
+        """The correctness table, with feedback. Raises as `rank` does."""
+        await self._current()
+        assert self._table is not None
+        return self._table
+
+    async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:
+        """Note a verdict; its version."""
+        if expert not in self._collegium.experts:
+            raise BadInput(f"expert: no expert {expert!r} in the zoo")
+        async with self._fitting:
+            version = await asyncio.to_thread(self._log.add, question, expert, score, skills)
+        self._looked = 0.0
+        return version
+
+    async def _current(self) -> Router:
+        if self._router is not None and time.monotonic() - self._looked < LOOK:
+            return self._router
+        async with self._fitting:
+            if self._router is None or time.monotonic() - self._looked >= LOOK:
+                await asyncio.to_thread(self._refresh)
+                self._looked = time.monotonic()
+            assert self._router is not None
+            return self._router
+
+    def _refresh(self) -> None:
+        config = self._collegium.config
+        try:
+            path = Path(config.service.profile).expanduser() if config.service.profile else last_table(config)
+        except BadInput as error:
+            raise NotReady(
+                "there is no profile of the experts yet: submit a job for the pipeline profile, or run `collegium profile`"
+            ) from error
+        feedback = self._log.path.stat().st_size if self._log.path.exists() else 0
+        stamp = (str(path), path.stat().st_mtime_ns, feedback)
+        if stamp == self._stamp:
+            return
+        table = read_table(path)
+        names = [name for name in self._collegium.experts if name in table.experts]
+        if not names:
+            raise NotReady(f"the profile knows none of the zoo's experts, it has {', '.join(table.experts)}")
+        self._table = table = self._log.apply(table) if feedback else table
+        self._router, _ = fitted(table, list(self._collegium.experts), FittingRequest(), self._collegium.embedder)
+        self._stamp = stamp
+
+
+def told(ranking: Ranking, most: int = 64) -> dict[str, Any]:
+    """A ranking with its reasons, for JSON."""
+    return {
+        "ranking": [
+            {
+                "expert": entry.expert,
+                "score": entry.score,
+                "probability": entry.probability,
+                "terms": dict(entry.terms),
+                "note": entry.note,
+            }
+            for entry in ranking.entries[:most]
+        ],
+        "evidence": [
+            {"kind": one.kind, "label": one.label[:200], "weight": one.weight, "source": one.source}
+            for one in ranking.evidence[:16]
+        ],
+    }

@@ -1,0 +1,180 @@
+"""What a client may send: OpenAI's chat completion request, with one field of our own, `collegium`.
+
+https://platform.openai.com/docs/api-reference/chat/create. Fields that change nothing here are named and ignored;
+fields that would change the answer and are not supported are refused, so that nothing is dropped in silence.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+from agents.question import Kind
+from orchestrator.schedule.request import Message, Sampling
+
+MOST_MESSAGES = 2048
+MOST_CHOICES = 16
+MOST_SCHEMA = 200_000
+"""Characters of a JSON schema."""
+
+Short = Annotated[str, Field(min_length=1, max_length=256)]
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class TextPart(Body):
+    type: Literal["text"]
+    text: str
+
+
+class ChatMessage(Body):
+    """One turn. Text only."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool"]
+    content: str | list[TextPart] | None = None
+    name: str | None = Field(default=None, max_length=256)
+    refusal: None = None
+    tool_call_id: str | None = Field(default=None, max_length=256)
+
+    @property
+    def message(self) -> Message:
+        content = self.content or ""
+        text = content if isinstance(content, str) else "\n".join(part.text for part in content)
+        return ("system" if self.role == "developer" else self.role), text
+
+
+class StreamOptions(Body):
+    include_usage: bool = False
+    include_obfuscation: bool = False
+    continuous_usage_stats: bool = False
+
+
+class JsonSchema(Body):
+    name: str = Field(default="reply", max_length=256)
+    description: str | None = Field(default=None, max_length=10_000)
+    schema_: dict[str, JsonValue] = Field(alias="schema")
+    strict: bool | None = None
+
+
+class ResponseFormat(Body):
+    """`json_schema` holds the reply to a schema, `json_object` to any JSON object."""
+
+    type: Literal["text", "json_object", "json_schema"]
+    json_schema: JsonSchema | None = None
+
+    @model_validator(mode="after")
+    def _schema_where_needed(self) -> ResponseFormat:
+        if (self.type == "json_schema") != (self.json_schema is not None):
+            raise ValueError("json_schema goes with type json_schema, and only with it")
+        return self
+
+    @property
+    def structured(self) -> str | None:
+        """As `Sampling.structured`."""
+        if self.type == "text":
+            return None
+        schema = self.json_schema.schema_ if self.json_schema else {"type": "object"}
+        return json.dumps({"json": schema}, sort_keys=True, ensure_ascii=False)
+
+
+class Extension(Body):
+    """What Collegium adds: how several experts should answer, and whether to be told how they did."""
+
+    kind: Kind = Field(default="open", description="Kind of answer that is wanted, for methods that count answers.")
+    choices: dict[Short, Annotated[str, Field(max_length=10_000)]] | None = Field(
+        default=None, max_length=26, description="Lettered options: letter -> text. The kind is `choice` then."
+    )
+    recruit: int | None = Field(default=None, ge=1, le=64, description="Experts that mixture asks.")
+    explain: bool = Field(default=False, description="Tell experts and cost with a plain expert's reply too.")
+
+
+class ChatRequest(Body):
+    """A chat with an expert, with `mixture`, or with any other method, as `model`."""
+
+    model: Short
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MOST_MESSAGES)
+    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000, description="Default: what the context holds.")
+    max_completion_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    temperature: float | None = Field(
+        default=None, ge=0, le=2, description="Default: 1 for an expert, as OpenAI has it; 0 for several."
+    )
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    top_k: int = Field(default=0, ge=0, le=1_000_000)
+    n: int = Field(default=1, ge=1, le=MOST_CHOICES)
+    stop: (
+        Annotated[str, Field(min_length=1, max_length=1000)]
+        | list[Annotated[str, Field(min_length=1, max_length=1000)]]
+        | None
+    ) = Field(default=None, max_length=1000)
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = Field(default=None, ge=0, le=20)
+    response_format: ResponseFormat | None = None
+    seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
+    tools: list[JsonValue] | None = Field(default=None, max_length=128, description="Not supported yet.")
+    tool_choice: JsonValue = None
+    presence_penalty: Literal[0, 0.0] | None = Field(default=None, description="Only 0.")
+    frequency_penalty: Literal[0, 0.0] | None = Field(default=None, description="Only 0.")
+    collegium: Extension = Field(default_factory=Extension)
+    # Without effect here.
+    user: str | None = Field(default=None, max_length=1000)
+    metadata: dict[str, JsonValue] | None = None
+    store: bool | None = None
+    service_tier: str | None = Field(default=None, max_length=100)
+    parallel_tool_calls: bool | None = None
+
+    @model_validator(mode="after")
+    def _sound(self) -> ChatRequest:
+        if self.top_logprobs is not None and not self.logprobs:
+            raise ValueError("top_logprobs needs logprobs: true")
+        if self.stream_options is not None and not self.stream:
+            raise ValueError("stream_options needs stream: true")
+        if isinstance(self.stop, list) and len(self.stop) > 16:
+            raise ValueError("stop: at most 16 texts")
+        if self.response_format and len(self.response_format.structured or "") > MOST_SCHEMA:
+            raise ValueError(f"response_format: a schema of more than {MOST_SCHEMA} characters")
+        return self
+
+    @property
+    def conversation(self) -> tuple[Message, ...]:
+        return tuple(message.message for message in self.messages)
+
+    def sampling(self, context: int, temperature: float) -> Sampling:
+        """`context`: the most tokens that there is room for; `temperature`: where the client does not say."""
+        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
+        return Sampling(
+            max_tokens=min(self.max_completion_tokens or self.max_tokens or context, context),
+            temperature=temperature if self.temperature is None else self.temperature,
+            top_p=self.top_p,
+            top_k=self.top_k,
+            stop=tuple(stops),
+            logprobs=(self.top_logprobs or 0) if self.logprobs else None,
+            structured=self.response_format.structured if self.response_format else None,
+        )
+
+
+class RouteRequest(Body):
+    """Which experts suit these questions?"""
+
+    questions: list[Annotated[str, Field(min_length=1, max_length=100_000)]] = Field(min_length=1, max_length=256)
+
+
+class FeedbackRequest(Body):
+    """How good one expert's answer to one question was: routers learn from it."""
+
+    question: str = Field(min_length=1, max_length=100_000)
+    expert: Short
+    score: float = Field(ge=0, le=1, description="0: wrong, 1: right.")
+    skills: list[Short] = Field(default_factory=list, max_length=32)
+
+
+class JobRequest(Body):
+    """A pipeline to run: `request` has the fields of its command, with underscores (see /v1/pipelines)."""
+
+    pipeline: Short
+    request: dict[str, JsonValue] = Field(default_factory=dict)

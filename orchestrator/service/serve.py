@@ -1,0 +1,52 @@
+"""The application under uvicorn, in this process."""
+
+from __future__ import annotations
+
+import logging
+import sys
+
+from orchestrator.config import Config
+from orchestrator.errors import BadInput
+from orchestrator.service import tracing
+from orchestrator.service.application import application
+from orchestrator.service.house import House, check_address
+
+
+def serve(config: Config) -> None:
+    """Listen until SIGTERM or Ctrl-C; then let the chats under way end. Raises what bad input raises, before
+    anything heavy starts."""
+    import uvicorn
+
+    service = config.service
+    log_to_stderr()
+    if service.tracing:
+        tracing.export()
+    house = House(config)
+    check_address(service.host, house.keys)
+    server = uvicorn.Server(
+        uvicorn.Config(
+            application(house),
+            host=service.host,
+            port=service.port,
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_keep_alive=30,
+            timeout_graceful_shutdown=int(service.drain_seconds),
+            h11_max_incomplete_event_size=64 * 1024,
+        )
+    )
+    server.run()
+    if not server.started:
+        raise BadInput(f"service: cannot listen on {service.host}:{service.port}")
+
+
+def log_to_stderr() -> None:
+    """The service's own lines as they are, other libraries' only from warnings on."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    for name, level in (("collegium", logging.INFO), ("uvicorn.error", logging.WARNING)):
+        logger = logging.getLogger(name)
+        logger.setLevel(level)
+        logger.handlers[:] = [handler]
+        logger.propagate = False
