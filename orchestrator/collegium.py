@@ -6,7 +6,7 @@ import asyncio
 import functools
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
-from typing import Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from orchestrator.config import Config, read, validate
 from orchestrator.errors import BadInput, ConfigError, RequestError
@@ -21,6 +21,9 @@ from orchestrator.schedule.scheduler import Policy
 from orchestrator.schedule.staff import engine_name, kind_of, posts, queue_of
 from orchestrator.schedule.timeline import Progress
 from router.embedding import DEFAULT_MODEL, Embedder
+
+if TYPE_CHECKING:
+    from orchestrator.pipelines.glue import GlueRequest, GlueResult
 
 T = TypeVar("T")
 
@@ -111,6 +114,22 @@ class Collegium:
             done=done,
         )
 
+    async def aglue(
+        self, request: GlueRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
+    ) -> GlueResult:
+        """Cluster, merge and select: a better zoo of this one; options as in `GlueRequest`."""
+        from orchestrator.pipelines.glue import GlueRequest, glue
+
+        return await glue(
+            request or GlueRequest(**options),
+            pool=self.pool,
+            experts=self.experts,
+            embedder=self.embedder,
+            config=self.config,
+            engine=self.engine,
+            done=done,
+        )
+
     def profile(self, request: ProfileRequest | None = None, **options: Any) -> Profile:
         """As `aprofile`, from ordinary code."""
         return _wait(self.aprofile(request, **options))
@@ -118,6 +137,10 @@ class Collegium:
     def run(self, request: AnswerRequest | None = None, **options: Any) -> AnswerResult:
         """As `arun`, from ordinary code."""
         return _wait(self.arun(request, **options))
+
+    def glue(self, request: GlueRequest | None = None, **options: Any) -> GlueResult:
+        """As `aglue`, from ordinary code."""
+        return _wait(self.aglue(request, **options))
 
     def close(self) -> None:
         """Stop the workers. Idempotent; what was generated stays in the ledger."""

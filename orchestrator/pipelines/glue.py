@@ -1,0 +1,317 @@
+"""The glue pipeline, Model-GLUE: cluster, filter and search, merge, and a mixture of what is worth keeping.
+
+https://arxiv.org/abs/2410.05357. A zoo in, a better zoo out. Everything is decided on one split and reported on
+another (the paper does both on the same questions).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from agents.question import Question
+from merging.cluster import THRESHOLD, Way
+from merging.search import Found, Heuristic, Space, evolve, heuristic, sizes_of
+from orchestrator.config import Config
+from orchestrator.experts.expert import Expert
+from orchestrator.pipelines.answer import AnswerRequest, AnswerResult, answer
+from orchestrator.pipelines.cluster import By, ClusterRequest, cluster_experts
+from orchestrator.pipelines.members import Routed
+from orchestrator.pipelines.merges import Merges
+from orchestrator.pipelines.profile import (
+    AskingRequest,
+    Profile,
+    ProfileRequest,
+    chosen,
+    correctness,
+    profile,
+    questions_of,
+)
+from orchestrator.report.data import Clustering, Comparison, Fate, Glue, RunReport, Search, Trial
+from orchestrator.report.intervals import paired_difference
+from orchestrator.schedule.pool import Pool
+from router.embedding import Embedder
+
+MOST_TRIALS = 100_000
+
+
+class GlueRequest(AskingRequest):
+    """Make a better zoo of this one: cluster, search merges, drop who does not help, and compare."""
+
+    out: str = Field(default="glued.yaml", description="Write the new zoo to this file.")
+    select_split: str = Field(default="validation", description="The split on which everything is decided.")
+    select_questions: int = Field(default=200, ge=2, le=1_000_000, description="How many questions of it.")
+    split: str = Field(default="test", description="The split to report on.")
+    questions: int = Field(default=200, ge=1, le=1_000_000, description="How many questions of it.")
+    by: By = Field(default="auto", description="Cluster by weights, task_vectors or auto.")
+    base: str | None = Field(default=None, description="Expert, checkpoint folder or demo/NAME: the fine-tunes' base.")
+    threshold: float = Field(default=THRESHOLD, ge=-1, le=1, description="Least cosine within a cluster.")
+    way: Way = Field(default="complete", description="complete, average, single or leader.")
+    method: Literal["linear", "task_arithmetic"] = Field(default="linear", description="How clusters are merged.")
+    heuristic: Heuristic = Field(default="average", description="average, coefficient, similar or dissimilar.")
+    trials: int = Field(default=200, ge=0, le=MOST_TRIALS, description="Candidates of CMA-ES a merge; 0: none.")
+    sample: int | None = Field(default=None, ge=1, description="Questions of the first look; default: a quarter.")
+    least_gain: float = Field(
+        default=0.015, ge=0, le=1, description="Least gain in routed accuracy for which an expert is kept."
+    )
+    full_merging: bool = Field(default=True, description="Also merge all experts of the largest shape, to compare.")
+
+    @model_validator(mode="after")
+    def _honest(self) -> GlueRequest:
+        if self.split == self.select_split:
+            raise ValueError(f"select_split: cannot decide and report on the same split ({self.split})")
+        return self
+
+
+@dataclass(frozen=True)
+class GlueResult:
+    """The report; the new zoo as a configuration has it; and the profile that everything was decided on."""
+
+    report: RunReport
+    zoo: dict[str, Any]
+    profile: Profile
+
+
+@dataclass(frozen=True)
+class _Setting:
+    request: GlueRequest
+    pool: Pool
+    experts: Mapping[str, Expert]
+    embedder: Embedder
+    config: Config
+    engine: str
+    seed: int
+    questions: Sequence[Question]
+    """Of the split on which everything is decided."""
+    done: Callable[[], None]
+
+
+@dataclass(frozen=True)
+class _Merge:
+    """A finished search: the merge as an expert, or the one source that no other could improve."""
+
+    merges: Merges
+    found: Found
+    expert: Expert
+    record: Search
+
+
+async def glue(
+    request: GlueRequest,
+    *,
+    pool: Pool,
+    experts: Mapping[str, Expert],
+    embedder: Embedder,
+    config: Config,
+    engine: str,
+    done: Callable[[], None] = lambda: None,
+) -> GlueResult:
+    """Raises `BadInput` before anything is asked, where the zoo cannot be clustered or the task has no such split."""
+    seed = config.seed if request.seed is None else request.seed
+    asked = {expert.name: expert for expert in chosen(experts, request.experts)}
+    clustering = await asyncio.to_thread(_clusters, request, asked)
+    questions = questions_of(request.task, request.select_split, request.select_questions, seed)
+    questions_of(request.task, request.split, request.questions, seed)
+    setting = _Setting(request, pool, asked, embedder, config, engine, seed, questions, done)
+    found = await _profile(setting)
+    everyone = _largest_family(clustering) if request.full_merging else ()
+    groups = {tuple(group): "" for group in [*clustering.clusters, everyone] if len(group) > 1}
+    searched = [
+        await _search(setting, f"merge-{number}", group, clustering, found) for number, group in enumerate(groups, 1)
+    ]
+    table, merged = _with_merges(setting, found, searched)
+    features = await asyncio.to_thread(embedder.features, table.questions)
+    routed = Routed.of(table, features, seed)
+    members = routed.members(request.least_gain)
+    full = next((one for one in searched if set(one.merges.sources) == set(everyone)), None)
+    made = {name: merged[name].expert for name in members if name in merged}
+    results = await _compared(setting, {name: made.get(name) or asked[name] for name in members}, full)
+    fates = _fates(asked, members, merged, searched, routed)
+    record = Glue(
+        decided_on=f"{len(questions)} questions of split {request.select_split}",
+        searches=[one.record for one in searched],
+        fates=fates,
+    )
+    return GlueResult(_report(setting, results, clustering, record), _zoo(setting, members, merged), found)
+
+
+def _clusters(request: GlueRequest, asked: Mapping[str, Expert]) -> Clustering:
+    wanted = ClusterRequest(by=request.by, base=request.base, threshold=request.threshold, way=request.way)
+    return cluster_experts(wanted, asked)
+
+
+async def _profile(setting: _Setting) -> Profile:
+    keys = set(AskingRequest.model_fields)
+    request = setting.request
+    asking = ProfileRequest(
+        **request.model_dump(include=keys), split=request.select_split, questions=request.select_questions
+    )
+    return await profile(asking, pool=setting.pool, experts=setting.experts, seed=setting.seed, done=setting.done)
+
+
+def _largest_family(clustering: Clustering) -> tuple[str, ...]:
+    """All experts of one shape, of the shape that most have."""
+    families = {
+        tuple(other for other, value in zip(clustering.experts, row, strict=True) if value is not None)
+        for row in clustering.values
+    }
+    return max(sorted(families), key=len)
+
+
+async def _search(setting: _Setting, name: str, group: Sequence[str], clustering: Clustering, found: Profile) -> _Merge:
+    """Filter by the heuristic, then CMA-ES over whom it kept."""
+    request, asked = setting.request, len(setting.questions)
+    merges = Merges(
+        name,
+        group,
+        request.method,
+        setting.config,
+        setting.pool,
+        setting.questions,
+        request.sampling,
+        setting.seed,
+        setting.done,
+    )
+    right = np.nan_to_num(found.table.correct).mean(0)
+    alone = [float(right[found.table.experts.index(source)]) for source in group]
+    places = [list(clustering.experts).index(source) for source in group]
+    alike = np.array([[clustering.values[i][j] for j in places] for i in places], float)
+    sizes = sizes_of(asked, request.sample)
+    result = await heuristic(alone, merges, kind=request.heuristic, sizes=sizes, similarity=alike)
+    if request.trials and len(result.candidate.used) > 1:
+        start = (result.candidate, result.score)
+        evolved = await evolve(Space(len(group)), start, merges, sizes=sizes, trials=request.trials, seed=setting.seed)
+        result = Found(evolved.candidate, evolved.score, (*result.trials, *evolved.trials))
+    record = Search(
+        name=name,
+        method=request.method,
+        trials=[
+            Trial(
+                stage=trial.stage,
+                weights=merges.weights(trial.candidate),
+                score=trial.score,
+                questions=trial.questions,
+                best=trial.best,
+            )
+            for trial in result.trials
+        ],
+        weights=merges.weights(result.candidate),
+        score=result.score,
+        questions=asked,
+    )
+    return _Merge(merges, result, merges.expert(result.candidate), record)
+
+
+def _with_merges(setting: _Setting, found: Profile, searched: Sequence[_Merge]) -> tuple[Any, dict[str, _Merge]]:
+    """The profile's table with a column for each real merge, and these merges by their experts' names."""
+    merged = {one.expert.name: one for one in searched if len(one.found.candidate.used) > 1}
+    replies = {**found.replies}
+    for name, one in merged.items():
+        replies |= {key: reply for key, reply in one.merges.replies.items() if key[1] == name}
+    return correctness(setting.questions, [*setting.experts, *merged], replies), merged
+
+
+async def _compared(setting: _Setting, members: Mapping[str, Expert], full: _Merge | None) -> dict[str, AnswerResult]:
+    """The report split, answered by the best single expert, by everything merged, and by the new zoo."""
+    request = setting.request
+    keys = set(AskingRequest.model_fields) - {"experts"}
+
+    async def ask(method: str, experts: Mapping[str, Expert]) -> AnswerResult:
+        asking = AnswerRequest(
+            **request.model_dump(include=keys),
+            methods=[method],
+            split=request.split,
+            questions=request.questions,
+            fit_split=request.select_split,
+            fit_questions=request.select_questions,
+        )
+        return await answer(
+            asking,
+            pool=setting.pool,
+            experts=experts,
+            embedder=setting.embedder,
+            config=setting.config,
+            engine=setting.engine,
+            done=setting.done,
+        )
+
+    plans = {"best single expert": ("best", setting.experts), "Model-GLUE": ("mixture", members)}
+    if full is not None:
+        plans["full merging"] = ("best", {full.expert.name: full.expert})
+    answered = await asyncio.gather(*(ask(method, experts) for method, experts in plans.values()))
+    return dict(zip(plans, answered, strict=True))
+
+
+def _fates(
+    asked: Mapping[str, Expert],
+    members: Sequence[str],
+    merged: Mapping[str, _Merge],
+    searched: Sequence[_Merge],
+    routed: Routed,
+) -> list[Fate]:
+    """What became of each expert. A dropped one is told what asking it would have changed."""
+    without = routed.accuracy(members)
+    fates = []
+    for name in asked:
+        alone = f"{routed.accuracy([name]):.1%} right alone"
+        into = [merge for merge in members if merge in merged and name in merged[merge].record.weights]
+        if name in members:
+            others = [other for other in members if other != name]
+            less = f"; without it the mixture would fall to {routed.accuracy(others):.1%}" if others else ""
+            fates.append(Fate(expert=name, fate="kept", why=alone + less))
+        elif into:
+            weights = ", ".join(f"{merge} (weight {merged[merge].record.weights[name]:g})" for merge in into)
+            fates.append(Fate(expert=name, fate="merged", why=f"{alone}; merged into {weights}"))
+        else:
+            told = f"{alone}; the mixture answers {without:.1%} without it, "
+            told += f"{routed.accuracy([*members, name]):.1%} with it"
+            tried = [
+                one.record.name for one in searched if name in one.merges.sources and name not in one.record.weights
+            ]
+            if tried:
+                told += f"; {', '.join(tried)} got worse with it"
+            fates.append(Fate(expert=name, fate="dropped", why=told))
+    return fates
+
+
+def _zoo(setting: _Setting, members: Sequence[str], merged: Mapping[str, _Merge]) -> dict[str, Any]:
+    """The new zoo as YAML has it, with absolute paths."""
+    entries = {}
+    for name in members:
+        one = merged.get(name)
+        entry = one.merges.entry(one.found.candidate) if one else setting.config.experts[name]
+        entries[name] = entry.model_dump(mode="json", exclude_defaults=True)
+    return {"experts": entries}
+
+
+def _report(setting: _Setting, results: Mapping[str, AnswerResult], clustering: Clustering, record: Glue) -> RunReport:
+    last = results["Model-GLUE"].report
+    rights = {name: [float(one.right) for one in result.outcomes[0].answers] for name, result in results.items()}
+    methods = [result.report.methods[0].model_copy(update={"method": name}) for name, result in results.items()]
+    against = [name for name in rights if name != "Model-GLUE"]
+    return last.model_copy(
+        update={
+            "title": f"Model-GLUE of {len(setting.experts)} experts",
+            "command": " ".join(["collegium", *sys.argv[1:]]),
+            "created": datetime.now(UTC),
+            "methods": methods,
+            "matrix": None,
+            "comparisons": [
+                Comparison(
+                    method="Model-GLUE",
+                    baseline=name,
+                    difference=paired_difference(rights["Model-GLUE"], rights[name], seed=setting.seed),
+                )
+                for name in against
+            ],
+            "clustering": clustering,
+            "glue": record,
+        }
+    )

@@ -1,0 +1,86 @@
+"""Merges as experts: from a search's candidate to a recipe-expert of this zoo, and to its score.
+
+Nothing is written to disk: the worker merges into its live weights. Every answer is in the ledger, so that a search
+that was cut short goes on where it was, by the same command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from agents.question import Question
+from merging.search import Candidate
+from orchestrator.config import Config, ExpertConfig
+from orchestrator.experts.expert import Expert
+from orchestrator.experts.zoo import resolve
+from orchestrator.pipelines.answering import Answered, answer_all
+from orchestrator.schedule.pool import Pool
+from orchestrator.schedule.request import Sampling
+
+
+@dataclass
+class Merges:
+    """Candidates over some of the zoo's experts, the `sources`, scored by the questions they get right.
+
+    `replies` keeps what every candidate answered: (question id, expert name).
+    """
+
+    name: str
+    sources: Sequence[str]
+    method: str
+    config: Config
+    pool: Pool
+    questions: Sequence[Question]
+    sampling: Sampling
+    seed: int
+    done: Callable[[], None] = lambda: None
+    known: dict[Candidate, Expert] = field(default_factory=dict)
+    replies: dict[tuple[str, str], Answered] = field(default_factory=dict)
+
+    async def __call__(self, candidates: Sequence[Candidate], count: int) -> list[float]:
+        """The share of the first `count` questions that each candidate gets right."""
+        experts = [self.expert(candidate) for candidate in candidates]
+        asked = list({expert.name: expert for expert in experts}.values())
+        questions = self.questions[:count]
+        self.replies |= await answer_all(self.pool, asked, questions, self.sampling, self.seed, self.done)
+        return [
+            sum(self.replies[question.id, expert.name].right for question in questions) / len(questions)
+            for expert in experts
+        ]
+
+    def expert(self, candidate: Candidate) -> Expert:
+        """The candidate, checked. One source alone is that expert itself."""
+        if candidate not in self.known:
+            if len(candidate.used) == 1 and candidate.weights[0][candidate.used[0]] == 1:
+                name = self.sources[candidate.used[0]]
+                entry = self.config.experts[name]
+            else:
+                name, entry = f"{self.name}.{len(self.known) + 1}", self.entry(candidate)
+            alone = self.config.model_copy(update={"experts": {name: entry}})
+            self.known[candidate] = resolve(alone)[name]
+        return self.known[candidate]
+
+    def entry(self, candidate: Candidate) -> ExpertConfig:
+        """The candidate as a configuration has it."""
+        recipe: dict[str, Any] = {
+            "method": self.method,
+            "sources": [
+                {key: value for key, value in self._source(index).items() if value}
+                | {"weight": candidate.weights[0][index]}
+                for index in candidate.used
+            ],
+        }
+        if self.method != "linear":
+            recipe["base"] = self._source(candidate.used[0])["model"]
+        skills = [skill for index in candidate.used for skill in self.config.experts[self.sources[index]].skills]
+        return ExpertConfig.model_validate({"recipe": recipe, "skills": list(dict.fromkeys(skills))})
+
+    def weights(self, candidate: Candidate) -> dict[str, float]:
+        """Source -> weight, those left out left out."""
+        return {self.sources[index]: round(candidate.mean[index], 4) for index in candidate.used}
+
+    def _source(self, index: int) -> Mapping[str, str | None]:
+        entry = self.config.experts[self.sources[index]]
+        return {"model": entry.model, "adapter": entry.adapter}
