@@ -63,6 +63,13 @@ def extract(text: str, question: Question) -> str | None:
     return _fallback(_CONFIDENCE_LINE.sub("", ends[-WINDOW:]).strip(), kind, question.choices)
 
 
+def answer_span(text: str) -> tuple[int, int] | None:
+    """(start, end) of what stands on the last `Answer: ...` line; None where there is none."""
+    offset = max(0, len(text) - WINDOW)
+    spans = [match.span(1) for match in _ANSWER_LINE.finditer(text, offset)]
+    return spans[-1] if spans else None
+
+
 def canonical(answer: str, kind: Kind, choices: Choices | None = None) -> str | None:
     """The one spelling of an answer, equal for equal answers; None where it is no answer of this kind.
 

@@ -45,23 +45,105 @@ class Group:
     voices: tuple[Voice, ...]
 
 
-def solve(question: Question) -> Messages:
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How much of what others said a prompt shows: what bounds the prompts of later rounds."""
+
+    explanation: int = EXPLANATION_LIMIT
+    """Characters of one explanation."""
+    per_group: int = EXPLANATIONS_PER_GROUP
+    """Explanations shown for one answer, the surest first."""
+    groups: int = GROUP_LIMIT
+    """Different answers, those of most agents first."""
+    replies: int = 16
+    """Replies, where they are shown one by one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A question that somebody first got wrong, with the explanation that made the answer right."""
+
+    question: str
+    explanation: str
+    answer: str
+
+
+def solve(question: Question, samples: Sequence[Sample] = ()) -> Messages:
     """Ask for short reasoning, then the lines `Answer: ...` and `Confidence: ...`."""
-    return _user(f"{stated(question)}\n\nThink briefly. {_form(question)}")
+    return _user(f"{_convincing(samples)}{stated(question)}\n\nThink briefly. {_form(question)}")
 
 
-def discuss(question: Question, groups: Sequence[Group]) -> Messages:
+def discuss(
+    question: Question, groups: Sequence[Group], samples: Sequence[Sample] = (), limits: Limits = Limits()
+) -> Messages:
     """Ask again, showing every answer of the previous round (ReConcile, https://arxiv.org/abs/2309.13007, section 3).
 
-    At most `GROUP_LIMIT` groups are shown, the largest first, with at most `EXPLANATIONS_PER_GROUP` explanations
-    each, the surest first. Explanations are quoted as data: one line each, cut at `EXPLANATION_LIMIT`.
+    The largest groups come first, and in each the surest explanations, within `limits`. Explanations are quoted as
+    data: one line each, cut.
     """
-    ordered = sorted(groups, key=lambda group: -len(group.voices))[:GROUP_LIMIT]
-    shown = "\n".join(_group(group) for group in ordered)
+    ordered = sorted(groups, key=lambda group: -len(group.voices))[: limits.groups]
+    shown = "\n".join(_group(group, limits) for group in ordered)
     return _user(
-        f"{stated(question)}\n\nOther agents answered:\n{shown}\n\n"
+        f"{_convincing(samples)}{stated(question)}\n\nOther agents answered:\n{shown}\n\n"
         f"They may be wrong. Think briefly again. {_form(question)}"
     )
+
+
+def debate(question: Question, own: str | None, others: Sequence[str], limits: Limits = Limits()) -> Messages:
+    """Ask again, showing the replies of others one by one (Du and others, https://arxiv.org/abs/2305.14325).
+
+    `own`: what this agent said before, as its own turn in the chat; None: nothing.
+    """
+    asked = solve(question)
+    before = [*asked, {"role": "assistant", "content": own[:4000]}] if own else []
+    head = "" if own else f"{stated(question)}\n\n"
+    return [
+        *before,
+        *_user(
+            f"{head}Other agents answered:\n{_listed(others, limits)}\n\n"
+            f"They may be wrong. With their answers in mind, think briefly again. {_form(question)}"
+        ),
+    ]
+
+
+def combine(question: Question, replies: Sequence[str], limits: Limits = Limits()) -> Messages:
+    """Ask for one better answer made from several (Mixture-of-Agents, https://arxiv.org/abs/2406.04692, table 1)."""
+    return _user(
+        f"{stated(question)}\n\nSeveral agents replied:\n{_listed(replies, limits)}\n\n"
+        f"Some may be wrong. Weigh them and write one better answer of your own. Think briefly. {_form(question)}"
+    )
+
+
+def judge(question: Question, replies: Sequence[str], limits: Limits = Limits()) -> Messages:
+    """Ask for a verdict on a debate (Liang and others, https://arxiv.org/abs/2305.19118)."""
+    return _user(
+        f"{stated(question)}\n\nYou are the judge of a debate. The last words were:\n{_listed(replies, limits)}\n\n"
+        f"Decide which answer is right. Think briefly. {_form(question)}"
+    )
+
+
+def criticise(question: Question, reply: str, limits: Limits = Limits()) -> Messages:
+    """Ask for feedback on a reply (Self-Refine, https://arxiv.org/abs/2303.17651)."""
+    shown = _quoted(reply, 2 * limits.explanation)
+    return _user(
+        f"{stated(question)}\n\nA student answered:\n{shown}\n\n"
+        "Check it step by step and say in a few sentences what is wrong with it, if anything is."
+    )
+
+
+def revise(question: Question, reply: str, feedback: str, limits: Limits = Limits()) -> Messages:
+    """Ask for a better answer after feedback (Self-Refine, https://arxiv.org/abs/2303.17651)."""
+    shown, told = _quoted(reply, 2 * limits.explanation), _quoted(feedback, 2 * limits.explanation)
+    return _user(
+        f"{stated(question)}\n\nYour first answer was:\n{shown}\nSomebody remarked:\n{told}\n\n"
+        f"The remark may be wrong. Think briefly again. {_form(question)}"
+    )
+
+
+def explain(question: Question, explanation: str, limits: Limits = Limits()) -> Messages:
+    """Ask with an explanation in hand: does it convince? (ReConcile, section 3.1, convincing samples.)"""
+    shown = _quoted(explanation, 2 * limits.explanation)
+    return _user(f"{stated(question)}\n\nSomebody explained:\n{shown}\n\nThink briefly. {_form(question)}")
 
 
 def keywords(question: Question) -> Messages:
@@ -85,13 +167,28 @@ def _form(question: Question) -> str:
     return f"End with two lines:\nAnswer: <{_ANSWER_FORMS[kind]}>\nConfidence: <0.0 to 1.0>"
 
 
-def _group(group: Group) -> str:
+def _convincing(samples: Sequence[Sample]) -> str:
+    """Questions on which others were convinced, as a beginning that all prompts to one agent share."""
+    if not samples:
+        return ""
+    shown = "\n".join(
+        f"- {_quoted(sample.question, 400)} {_quoted(sample.explanation, 400)} Answer: {_quoted(sample.answer, 100)}"
+        for sample in samples
+    )
+    return f"Explanations that convinced other agents:\n{shown}\n\nNow this question:\n"
+
+
+def _listed(replies: Sequence[str], limits: Limits) -> str:
+    return "\n".join(f"- {_quoted(reply, limits.explanation)}" for reply in replies[: limits.replies])
+
+
+def _group(group: Group, limits: Limits) -> str:
     agents = "1 agent" if len(group.voices) == 1 else f"{len(group.voices)} agents"
-    surest = sorted(group.voices, key=lambda voice: -(voice.confidence or 0.0))[:EXPLANATIONS_PER_GROUP]
+    surest = sorted(group.voices, key=lambda voice: -(voice.confidence or 0.0))[: limits.per_group]
     lines = [f"- {_quoted(group.answer, 100)} ({agents})"]
     for voice in surest:
         sure = "" if voice.confidence is None else f"confidence {voice.confidence:.1f}: "
-        lines.append(f"  {sure}{_quoted(voice.explanation, EXPLANATION_LIMIT)}")
+        lines.append(f"  {sure}{_quoted(voice.explanation, limits.explanation)}")
     return "\n".join(lines)
 
 

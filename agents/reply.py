@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass
+from typing import Any
 
 from agents import answers
-from agents.question import Question
+from agents.question import Kind, Question
 
 KEYWORD_LIMIT = 8
 
@@ -34,10 +36,41 @@ class Reply:
 
 
 def parse_reply(text: str, question: Question) -> Reply:
-    """Read a reply. Never fails and never guesses: where no answer can be read, the reply abstains."""
+    """Read a reply. Never fails and never guesses: where no answer can be read, the reply abstains.
+
+    Plain text with an `Answer:` line, or JSON with `answer` and perhaps `reasoning` and `confidence`.
+    """
+    fields = _json(text)
+    if fields is not None:
+        return _from_fields(fields, text, question)
     marker = _MARKER.search(text[: answers.WINDOW])
     reasoning = text[: marker.start()] if marker else text
     return Reply(text, reasoning.strip(), answers.extract(text, question), parse_confidence(text))
+
+
+def _json(text: str) -> dict[str, Any] | None:
+    """The JSON object that a reply consists of, in a code fence or not, if it has an answer."""
+    opening = text.find("{", 0, 200)
+    if opening < 0 or len(text) > answers.WINDOW or '"answer"' not in text:
+        return None
+    try:
+        found, _ = json.JSONDecoder().raw_decode(text, opening)
+    except (ValueError, RecursionError):
+        return None
+    return found if isinstance(found, dict) and "answer" in found else None
+
+
+def _from_fields(fields: dict[str, Any], text: str, question: Question) -> Reply:
+    answer, confidence = fields["answer"], fields.get("confidence", fields.get("confidence_level"))
+    kind: Kind = "choice" if question.choices else question.kind
+    plain = isinstance(answer, str | int | float)
+    canonical = answers.canonical(str(answer), kind, question.choices) if plain else None
+    # A sentence in the answer field is read like any other reply.
+    if canonical is None and isinstance(answer, str):
+        canonical = answers.extract(answer, question)
+    reasoning = next((fields[key] for key in ("reasoning", "explanation") if isinstance(fields.get(key), str)), "")
+    stated = parse_confidence(f"confidence: {confidence}") if isinstance(confidence, str | int | float) else None
+    return Reply(text, reasoning.strip(), canonical, stated)
 
 
 def parse_confidence(text: str) -> float | None:

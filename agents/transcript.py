@@ -44,7 +44,9 @@ class Seat(Record):
 
     name: str = Field(min_length=1, max_length=200, description="Unique in the panel.")
     model: str = Field(max_length=500, description="The model or expert that plays it.")
-    role: str = Field(default="", max_length=100, description="Such as judge or aggregator; empty: a debater.")
+    role: str = Field(
+        default="", max_length=100, description="judge, aggregator, critic, ...; empty: its replies count in votes."
+    )
 
 
 class Message(Record):
@@ -67,7 +69,8 @@ class Turn(Record):
     answer: str | None = Field(default=None, description="Canonical (agents.answers); null: it abstains.")
     stated: float | None = Field(default=None, ge=0, le=1, description="The confidence that the reply states.")
     confidence: float | None = Field(default=None, ge=0, le=1, description="Confidence of the discussion's kind.")
-    prompt_tokens: int = Field(default=0, ge=0)
+    calls: int = Field(default=1, ge=1, description="Replies it rests on: more where consistency was asked for.")
+    prompt_tokens: int = Field(default=0, ge=0, description="Of all its calls.")
     completion_tokens: int = Field(default=0, ge=0)
     seconds: float = Field(default=0.0, ge=0, description="From entering the engine to the last token.")
     cost: float = Field(default=0.0, ge=0, description="In the currency of the configured prices.")
@@ -156,9 +159,13 @@ class Transcript(Record):
         return sum(turn.cost for turn in self.turns)
 
     @property
+    def calls(self) -> int:
+        return sum(turn.calls for turn in self.turns)
+
+    @property
     def abstentions(self) -> int:
-        """Replies without an answer, those that failed included."""
-        return sum(turn.abstains for turn in self.turns)
+        """Replies without an answer, those that failed included; a critic owes none."""
+        return sum(turn.abstains and self.seats[turn.seat].role != "critic" for turn in self.turns)
 
     @property
     def failures(self) -> int:

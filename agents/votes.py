@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from agents.question import Question
+
 Step = Literal["weight", "count", "confidence", "order"]
 
 PROBABILITY_FLOOR = 0.01
@@ -62,6 +64,13 @@ class Verdict:
     def shares(self) -> dict[str, float]:
         """Each of `tied` with an equal share of 1: what drawing lots among them would score on average."""
         return {answer: 1 / len(self.tied) for answer in self.tied}
+
+
+def options_of(question: Question) -> float:
+    """How many answers a question allows: its lettered options, two for yes or no, else `OPTIONS`."""
+    if question.choices:
+        return float(max(2, len(question.choices)))
+    return 2.0 if question.kind == "yesno" else OPTIONS
 
 
 def majority(answers: Sequence[str | None], confidences: Sequence[float | None] | None = None) -> Verdict:

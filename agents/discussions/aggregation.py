@@ -1,0 +1,22 @@
+"""One reply made of many: an aggregator reads all that stand and writes the team's."""
+
+from __future__ import annotations
+
+from agents import prompts
+from agents.agent import Agent
+from agents.conversation import Ask, Conversation
+
+
+async def aggregate(conversation: Conversation, aggregator: Agent | None = None) -> None:
+    """One more reply, by an aggregator who has read all standing ones; it is the team's unless it abstains."""
+    seat = conversation.seat(aggregator or conversation.agent(conversation.panel[0]), role="aggregator")
+    heard, asked = shown(conversation)
+    (last,) = await conversation.ask([Ask(seat, asked, heard)])
+    conversation.decide(last)
+
+
+def shown(conversation: Conversation) -> tuple[tuple[int, ...], prompts.Messages]:
+    """(places of the standing replies, the prompt that shows them)."""
+    heard = tuple(place for place in conversation.standing() if conversation.turns[place].error is None)
+    replies = [conversation.turns[place].text for place in heard]
+    return heard, prompts.combine(conversation.question, replies, conversation.terms.limits)

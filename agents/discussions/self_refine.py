@@ -1,0 +1,34 @@
+"""`self-refine`: the first agent answers, criticises itself, revises (Madaan and others, https://arxiv.org/abs/2303.17651)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from agents import prompts
+from agents.conversation import Ask, Conversation
+
+
+@dataclass(frozen=True)
+class SelfRefine:
+    """`times` pairs of feedback and revision. The critic is a seat of its own, played by the same model."""
+
+    times: int = 2
+
+    async def __call__(self, conversation: Conversation) -> None:
+        author = conversation.panel[0]
+        critic = conversation.seat(conversation.agent(author), role="critic")
+        question, limits = conversation.question, conversation.terms.limits
+        (latest,) = await conversation.open([author])
+        conversation.vote("majority")
+        for _ in range(self.times):
+            reply = conversation.turns[latest].text
+            asked = prompts.criticise(question, reply, limits)
+            (feedback,) = await conversation.ask([Ask(critic, asked, (latest,))])
+            said = conversation.turns[feedback]
+            if said.error is not None:
+                conversation.stopped = "no feedback"
+                return
+            asked = prompts.revise(question, reply, said.text, limits)
+            (latest,) = await conversation.ask([Ask(author, asked, (latest, feedback))])
+            conversation.vote("majority")
+        conversation.stopped = "rounds"

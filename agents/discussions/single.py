@@ -1,0 +1,10 @@
+"""`single`: the first agent answers, alone. What everything else has to beat."""
+
+from __future__ import annotations
+
+from agents.conversation import Conversation
+
+
+async def single(conversation: Conversation) -> None:
+    await conversation.open(conversation.panel[:1])
+    conversation.vote("majority")
