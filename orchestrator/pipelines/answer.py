@@ -19,7 +19,7 @@ from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.experts.expert import Expert
 from orchestrator.pipelines.answering import Answered
-from orchestrator.pipelines.methods import METHODS, Method, Outcome, Setting
+from orchestrator.pipelines.methods import AGGREGATORS, METHODS, ROUTER, Method, Outcome, Setting
 from orchestrator.pipelines.profile import (
     AskingRequest,
     Profile,
@@ -37,6 +37,7 @@ from orchestrator.run_folder import engine_version, machine, manifest
 from orchestrator.schedule.pool import Pool
 from orchestrator.schedule.timeline import Timeline
 from router.embedding import Embedder
+from router.routers import ROUTERS
 
 SAMPLES = 24
 
@@ -47,13 +48,22 @@ class AnswerRequest(AskingRequest):
     methods: list[str] = Field(
         default_factory=lambda: ["each", "best", "vote", "mixture"],
         min_length=1,
-        description="each, best, vote, mixture; several with commas.",
+        description="each, best, vote, mixture, symbolic-moe; several with commas.",
     )
     split: str = Field(default="test", description="The split to report on.")
     questions: int = Field(default=200, ge=1, le=1_000_000, description="How many questions of it.")
-    fit_split: str = Field(default="validation", description="The split on which best and mixture are fitted.")
+    fit_split: str = Field(default="validation", description="The split on which methods are fitted.")
     fit_questions: int = Field(default=200, ge=1, le=1_000_000, description="How many questions of that.")
-    recruit: int = Field(default=1, ge=1, description="Experts that mixture asks a question.")
+    recruit: int | None = Field(
+        default=None, ge=1, description="Experts asked a question; none: 1 by mixture, 3 by symbolic-moe."
+    )
+    router: str = Field(default=ROUTER, description=f"Of mixture: {', '.join(ROUTERS)}.")
+    keyword_expert: str | None = Field(
+        default=None, description="Of symbolic-moe: the expert that names skills; none: chosen on the fit split."
+    )
+    aggregator: str = Field(
+        default=AGGREGATORS[0], description=f"Of symbolic-moe: {', '.join(AGGREGATORS)}, or the expert that writes."
+    )
 
     @model_validator(mode="after")
     def _honest(self) -> AnswerRequest:
@@ -63,6 +73,8 @@ class AnswerRequest(AskingRequest):
         for name in self.methods:
             if name not in known:
                 raise ValueError(f"methods: no method {name!r}; there are {', '.join(known)}")
+        if self.router not in ROUTERS or self.router == "skills":
+            raise ValueError(f"router: no router {self.router!r} for questions without tags; {', '.join(ROUTERS)}")
         return self
 
 
@@ -89,8 +101,13 @@ async def answer(
     """Run the methods side by side: whatever they ask reaches the scheduler together."""
     seed = config.seed if request.seed is None else request.seed
     asked = {expert.name: expert for expert in chosen(experts, request.experts)}
-    if request.recruit > len(asked):
+    if request.recruit and request.recruit > len(asked):
         raise BadInput(f"recruit: cannot pick {request.recruit} of {len(asked)} experts")
+    if request.keyword_expert not in (None, *asked):
+        raise BadInput(f"keyword_expert: no expert {request.keyword_expert!r}; there are {', '.join(asked)}")
+    if request.aggregator not in (*AGGREGATORS, *asked):
+        have = ", ".join([*AGGREGATORS, *asked])
+        raise BadInput(f"aggregator: there is no {request.aggregator!r}; there are {have}")
     methods = [method for method in METHODS if method.name in request.methods]
     questions = questions_of(request.task, request.split, request.questions, seed)
 
@@ -105,7 +122,21 @@ async def answer(
 
     def setting(found: Profile | None) -> Setting:
         table = found.table if found else None
-        return Setting(pool, asked, questions, table, embedder, request.sampling, seed, request.recruit, done)
+        return Setting(
+            pool,
+            asked,
+            questions,
+            table,
+            embedder,
+            request.sampling,
+            seed,
+            request.recruit,
+            done,
+            found.replies if found else {},
+            request.router,
+            request.keyword_expert,
+            request.aggregator,
+        )
 
     async def run(method: Method) -> list[Outcome]:
         return await method.run(setting(await fitting if method.fitted else None))
@@ -169,7 +200,7 @@ def _result(outcome: Outcome, seconds_a_token: Mapping[str, float]) -> MethodRes
     tasks: dict[str, list[bool]] = {}
     for one in outcome.answers:
         tasks.setdefault(one.question.task, []).append(one.right)
-    used = [reply for one in outcome.answers for reply in one.used]
+    used = [reply for one in outcome.answers for reply in (*one.used, *one.beside)]
     return MethodResult(
         method=outcome.name,
         accuracies={task: rate(rights) for task, rights in tasks.items()},
@@ -202,13 +233,13 @@ def _seconds_a_token(timeline: Timeline) -> dict[str, float]:
 
 
 def _comparisons(outcomes: Sequence[Outcome], seed: int) -> list[Comparison]:
-    """Mixture, then vote, against the best expert: paired on the same questions."""
+    """Mixture, symbolic-moe, vote against the best expert: paired on the same questions."""
     by_name = {outcome.name: [float(one.right) for one in outcome.answers] for outcome in outcomes}
     return [
         Comparison(
             method=method, baseline="best", difference=paired_difference(by_name[method], by_name["best"], seed=seed)
         )
-        for method in ("mixture", "vote")
+        for method in ("mixture", "symbolic-moe", "vote")
         if method in by_name and "best" in by_name
     ]
 

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from agents.answers import equal
-from agents.prompts import solve
+from agents.prompts import Messages, solve
 from agents.question import Question
 from agents.reply import Reply, parse_reply
 from orchestrator.errors import CollegiumError, RequestError
@@ -68,10 +68,14 @@ async def answer_pairs(
 
 async def answer(pool: Pool, expert: Expert, question: Question, sampling: Sampling, seed: int) -> Answered:
     """One question to one expert."""
-    messages = [(message["role"], message["content"]) for message in solve(question)]
     with pool.conversation(question.id, seed):
-        request = pool.request(expert, messages, sampling)
-        (outcome,) = await pool.ask([(request, expert)])
+        return await prompted(pool, expert, question, solve(question), sampling)
+
+
+async def prompted(pool: Pool, expert: Expert, question: Question, messages: Messages, sampling: Sampling) -> Answered:
+    """One reply about a question to any prompt; to be called within a conversation, which counts the draws."""
+    request = pool.request(expert, [(message["role"], message["content"]) for message in messages], sampling)
+    (outcome,) = await pool.ask([(request, expert)])
     if isinstance(outcome, RequestError):
         nothing = parse_reply("", question)
         return Answered(question, expert.name, nothing, False, None, str(outcome))

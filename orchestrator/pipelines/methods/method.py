@@ -6,7 +6,7 @@ Whatever two methods ask alike (same expert, question, sampling) is generated on
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from agents.question import Question
 from orchestrator.experts.expert import Expert
@@ -17,6 +17,12 @@ from orchestrator.schedule.pool import Pool
 from orchestrator.schedule.request import Sampling
 from router.embedding import Embedder
 from router.table import Table
+
+ROUTER = "knn"
+"""Of the mixture: as good as any on recorded answers and on the demo zoo, and it names its reasons (see
+benchmarks/results/eval_router.md and demo_routing.md)."""
+AGGREGATORS = ("log-odds", "majority", "benchmark")
+"""Of symbolic-moe; `benchmark` chooses an expert to write the answer, and an expert's name is one, too."""
 
 
 @dataclass(frozen=True)
@@ -31,8 +37,14 @@ class Setting:
     embedder: Embedder
     sampling: Sampling
     seed: int
-    recruit: int
+    recruit: int | None
+    """Experts that a recruiting method asks a question; None: as many as suit the method."""
     done: Callable[[], None]
+    validation: Replies = field(default_factory=dict)
+    """What experts said to the questions of `profile`."""
+    router: str = ROUTER
+    keyword_expert: str | None = None
+    aggregator: str = AGGREGATORS[0]
 
     async def ask(self, pairs: Sequence[tuple[Question, Expert]]) -> Replies:
         return await answer_pairs(self.pool, pairs, self.sampling, self.seed, self.done)
@@ -52,8 +64,11 @@ class Answer:
     answer: str | None
     right: bool
     used: tuple[Answered, ...]
+    """Replies to the question itself."""
     ranking: tuple[RankedExpert, ...] = ()
     confidence: float | None = None
+    beside: tuple[Answered, ...] = ()
+    """Further replies that it took (keywords, aggregation): they cost, too."""
 
 
 @dataclass(frozen=True)

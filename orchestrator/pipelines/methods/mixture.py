@@ -4,37 +4,56 @@ from __future__ import annotations
 
 import asyncio
 
-from agents.votes import log_odds
+from agents.votes import log_odds, options_of
+from orchestrator.errors import BadInput
 from orchestrator.pipelines.answering import is_right
 from orchestrator.pipelines.methods.method import Answer, Outcome, Setting
 from orchestrator.report.data import RankedExpert
-from router.routers import KnnRouter
+from router.ranking import Ranking
+from router.routers import fit
 
-NEIGHBOURS, SHRINKAGE = 16, 1.0
-"""Of the kNN router: profiles here are small (tens of questions a task), and experts are far apart."""
+NAMES = {"neighbour": "nearest", "skill": "skills"}
+"""Of the kinds of evidence, as a reader sees them."""
+SHOWN = 3
 
 
 async def mixture(setting: Setting) -> list[Outcome]:
-    """An embedding-kNN router picks `recruit` experts a question; several vote by the log-odds of being right."""
+    """The router picks `recruit` experts a question (one unless told otherwise); several vote by the log-odds of
+    being right."""
     table = setting.fitted_on
     embed = setting.embedder.features
     fitted, asked = await asyncio.to_thread(embed, table.questions), [q.question for q in setting.questions]
-    router = KnnRouter.fit(table, fitted, neighbours=NEIGHBOURS, shrinkage=SHRINKAGE)
+    try:
+        router = await asyncio.to_thread(fit, setting.router, table, fitted, setting.seed)
+    except ValueError as error:
+        raise BadInput(f"router {setting.router}: {error}") from error
     rankings = router.rank(await asyncio.to_thread(embed, asked))
-    chosen = [ranking.top(setting.recruit) for ranking in rankings]
+    recruit = setting.recruit or 1
+    chosen = [ranking.top(recruit) for ranking in rankings]
     pairs = [(q, setting.experts[name]) for q, names in zip(setting.questions, chosen, strict=True) for name in names]
     replies = await setting.ask(pairs)
     answers = []
     for question, ranking, names in zip(setting.questions, rankings, chosen, strict=True):
         used = tuple(replies[question.id, name] for name in names)
-        verdict = log_odds([one.reply.answer for one in used], [ranking.probability(name) for name in names])
-        near = ", ".join(evidence.label for evidence in ranking.evidence[:3])
-        shown = tuple(
-            RankedExpert(expert=entry.expert, score=entry.score, reason=f"nearest: {near}" if place == 0 else "")
-            for place, entry in enumerate(ranking.entries)
-        )
+        chances = [ranking.probability(name) for name in names]
+        verdict = log_odds([one.reply.answer for one in used], chances, options=options_of(question))
         right = is_right(question, verdict.answer)
-        answers.append(Answer(question, verdict.answer, right, used, shown, verdict.share))
+        answers.append(Answer(question, verdict.answer, right, used, ranked(ranking), verdict.share))
     used_experts = len({name for names in chosen for name in names})
-    note = f"kNN router, {setting.recruit} of {len(setting.experts)} experts a question; {used_experts} were used"
+    note = f"{setting.router} router, {recruit} of {len(setting.experts)} experts a question; {used_experts} were used"
     return [Outcome("mixture", tuple(answers), note)]
+
+
+def ranked(ranking: Ranking) -> tuple[RankedExpert, ...]:
+    """A ranking as reports show it; the first line says what it rests on."""
+    return tuple(
+        RankedExpert(expert=entry.expert, score=entry.probability, reason=_reason(ranking) if place == 0 else "")
+        for place, entry in enumerate(ranking.entries)
+    )
+
+
+def _reason(ranking: Ranking) -> str:
+    kinds: dict[str, list[str]] = {}
+    for one in ranking.evidence:
+        kinds.setdefault(one.kind, []).append(one.label)
+    return "; ".join(f"{NAMES.get(kind, kind)}: {', '.join(labels[:SHOWN])}" for kind, labels in kinds.items())
