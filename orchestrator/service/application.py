@@ -134,7 +134,8 @@ def _handle_errors(api: FastAPI) -> None:
 
     @api.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        first = error.errors()[0]
+        # Of a union's alternatives the one that went furthest is the one that was meant.
+        first = max(error.errors(), key=lambda one: len(one["loc"]))
         where = ".".join(str(part)[:80] for part in first["loc"] if part != "body")
         message = str(first["msg"]).removeprefix("Value error, ")[:500]
         return respond(Refused(400, f"{where}: {message}" if where else message, code="invalid", param=where or None))

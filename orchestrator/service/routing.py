@@ -74,7 +74,7 @@ class Routing:
             path = Path(config.service.profile).expanduser() if config.service.profile else last_table(config)
         except BadInput as error:
             raise NotReady(
-                "there is no profile of the experts yet: submit a job for the pipeline profile, or run `collegium profile`"
+                "there is no profile of the experts yet: submit a job for the pipeline profile, or run `profile`"
             ) from error
         feedback = self._log.path.stat().st_size if self._log.path.exists() else 0
         stamp = (str(path), path.stat().st_mtime_ns, feedback)

@@ -1,0 +1,211 @@
+"""The chat endpoint, asked as its users do: by the official client, by LangChain, by bare HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+USER = [{"role": "user", "content": "Which word?"}]
+EASY = "Easy.\nAnswer: a\nConfidence: 0.9"
+
+
+async def post(client: httpx.AsyncClient, **body: Any) -> httpx.Response:
+    return await client.post("/v1/chat/completions", json={"model": "words", "messages": USER, **body})
+
+
+async def events(client: httpx.AsyncClient, **body: Any) -> list[dict[str, Any]]:
+    response = await post(client, stream=True, **body)
+    assert response.status_code == 200, response.text
+    lines = [line.removeprefix("data: ") for line in response.text.split("\n\n") if line]
+    assert lines[-1] == "[DONE]"
+    return [json.loads(line) for line in lines[:-1]]
+
+
+def test_the_official_client_sync(url: str) -> None:
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        assert {"words", "coins", "mixture", "vote"} <= {model.id for model in client.models.list()}
+        assert client.models.retrieve("words").owned_by == "collegium"
+        reply = client.chat.completions.create(
+            model="words",
+            messages=USER,
+            n=2,
+            logprobs=True,
+            top_logprobs=2,
+            temperature=0,  # type: ignore[arg-type]
+        )
+        assert [choice.message.content for choice in reply.choices] == [EASY] * 2
+        assert reply.usage
+        assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (2, 10)
+        assert reply.choices[0].logprobs
+        assert reply.choices[0].logprobs.content
+        assert len(reply.choices[0].logprobs.content[0].top_logprobs) == 2
+        with pytest.raises(openai.NotFoundError, match="does not exist"):
+            client.chat.completions.create(model="nobody", messages=USER)  # type: ignore[arg-type]
+        with pytest.raises(openai.BadRequestError, match="temperature"):
+            client.chat.completions.create(model="words", messages=USER, temperature=3)  # type: ignore[arg-type]
+
+
+async def test_the_official_client_async_and_streaming(url: str) -> None:
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        stream = await client.chat.completions.create(
+            model="words",
+            messages=USER,  # type: ignore[arg-type]
+            stream=True,
+            stream_options={"include_usage": True},
+        )
+        chunks = [chunk async for chunk in stream]
+        assert chunks[0].choices[0].delta.role == "assistant"
+        assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == EASY
+        assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
+        assert chunks[-1].usage
+        assert chunks[-1].usage.completion_tokens == 5
+        assert len(chunks) > 6  # as it is generated, not at the end
+        replies = await asyncio.gather(
+            *(
+                client.chat.completions.create(
+                    model=("words", "coins")[n % 2],
+                    messages=[{"role": "user", "content": f"word {n}"}],
+                    temperature=0,
+                )
+                for n in range(40)
+            )
+        )
+        assert {reply.choices[0].message.content for reply in replies[::2]} == {EASY}
+
+
+async def test_langchain(url: str) -> None:
+    from langchain_openai import ChatOpenAI
+
+    chat = ChatOpenAI(base_url=f"{url}/v1", api_key="none", model="words", max_retries=0)  # type: ignore[arg-type]
+    assert (await chat.ainvoke("Which word?")).content == EASY
+    assert "".join([str(chunk.content) async for chunk in chat.astream("Which word?")]) == EASY
+    await chat.root_async_client.close()
+    chat.root_client.close()
+
+
+async def test_what_was_asked_for_is_kept_to(client: httpx.AsyncClient) -> None:
+    one = (await post(client, max_tokens=2)).json()["choices"][0]
+    assert (one["message"]["content"], one["finish_reason"]) == ("Easy.\nAnswer:", "length")
+    stopped = (await post(client, stop=["Answer", "x"])).json()["choices"][0]
+    assert stopped["message"]["content"].strip() == "Easy."
+    schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
+    form = {"type": "json_schema", "json_schema": {"name": "n", "schema": schema}}
+    kept = (await post(client, response_format=form)).json()["choices"][0]["message"]["content"]
+    assert isinstance(json.loads(kept)["x"], int)
+    whole = [{"role": "system", "content": "s"}, *USER, {"role": "assistant", "content": "b"}]
+    asked = [*whole, {"role": "user", "content": [{"type": "text", "text": "history"}]}]
+    told = (await post(client, messages=asked)).json()["choices"][0]["message"]["content"]
+    assert told == "system:s | user:Which word? | assistant:b | user:history"
+
+
+async def test_draws_differ_unless_a_seed_is_given(client: httpx.AsyncClient) -> None:
+    async def say(**body: Any) -> list[str]:
+        choices = (await post(client, model="coins", temperature=1, **body)).json()["choices"]
+        return [choice["message"]["content"] for choice in choices]
+
+    assert len({*await say(n=3), *await say(n=3)}) == 6
+    assert await say(n=2, seed=7) == await say(n=2, seed=7)
+
+
+async def test_several_streamed_choices(client: httpx.AsyncClient) -> None:
+    texts = ["", ""]
+    for event in await events(client, n=2):
+        for choice in event["choices"]:
+            texts[choice["index"]] += choice["delta"].get("content", "")
+    assert texts == [EASY, EASY]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "told"),
+    [
+        ({"model": "nobody"}, 404, "does not exist"),
+        ({"messages": []}, 400, "messages"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, 400, "type"),
+        ({"n": 0}, 400, "n: "),
+        ({"n": 10**30}, 400, "n: "),
+        ({"temperature": "hot"}, 400, "temperature"),
+        ({"top_logprobs": 2}, 400, "logprobs"),
+        ({"frequency_penalty": 1}, 400, "frequency_penalty"),
+        ({"surprise": 1}, 400, "surprise"),
+        ({"response_format": {"type": "json_schema"}}, 400, "json_schema"),
+        ({"tools": [{"type": "function"}]}, 400, "tools"),
+        ({"model": "vote", "tools": [{"type": "function"}]}, 400, "tools"),
+        ({"messages": [{"role": "user", "content": "w " * 3000}]}, 400, "too long"),
+        ({"messages": [{"role": "user", "content": "fail"}]}, 400, "ValueError"),
+        ({"model": "mixture"}, 503, "no profile"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+async def test_refusals_have_openais_form(
+    client: httpx.AsyncClient, body: dict[str, Any], status: int, told: str, stream: bool
+) -> None:
+    response = await post(client, stream=stream, **body)
+    assert response.status_code == status, response.text
+    error = response.json()["error"]
+    assert error.keys() == {"message", "type", "param", "code"}
+    assert told in error["message"]
+    assert "/etc" not in response.text
+    assert response.headers["x-request-id"].startswith("req-")
+
+
+async def test_a_full_service_says_when_to_come_back(settings: dict[str, Any], serving: Any) -> None:
+    settings["service"]["queue"] = 1
+    async with serving(settings) as client:
+        slow = asyncio.create_task(post(client, messages=[{"role": "user", "content": "slow"}], max_tokens=2000))
+        await asyncio.sleep(0.02)
+        refused = await post(client)
+        assert refused.status_code == 429
+        assert int(refused.headers["retry-after"]) >= 1
+        assert (await slow).status_code == 200
+
+
+async def test_a_client_that_leaves_ends_the_generation(url: str) -> None:
+    async with httpx.AsyncClient(base_url=url) as client:
+        body = {"model": "words", "messages": [{"role": "user", "content": "slow"}], "stream": True}
+        async with client.stream("POST", "/v1/chat/completions", json=body) as response:
+            async for _ in response.aiter_bytes():
+                break
+        for _ in range(200):
+            metrics = (await client.get("/metrics")).text
+            if 'collegium:request_failure_total{model="words",status="499"} 1.0' in metrics:
+                break
+            await asyncio.sleep(0.02)
+        assert 'collegium:num_requests_running{expert="words"} 0.0' in metrics
+        assert 'collegium:request_failure_total{model="words",status="499"} 1.0' in metrics
+
+
+async def test_mixture_goes_to_whom_the_question_suits(profiled: dict[str, Any], serving: Any) -> None:
+    async with serving(profiled) as client:
+        for text, expert in (("Is the coin up?", "coins"), ("Which word?", "words")):
+            reply = (await post(client, model="mixture", messages=[{"role": "user", "content": text}])).json()
+            assert reply["collegium"]["experts"] == [expert]
+            assert reply["collegium"]["ranking"][0]["expert"] == expert
+        counted = await post(client, model="mixture", collegium={"kind": "text", "recruit": 2})
+        told = counted.json()["collegium"]
+        assert told["answer"] == "a"
+        assert told["calls"] == 2
+        assert {group["answer"] for group in told["votes"]} == {"a", "nothing"}
+        route = (await client.post("/v1/route", json={"questions": ["Is the coin up?", "Which word?"]})).json()
+        assert [ranking["ranking"][0]["expert"] for ranking in route["data"]] == ["coins", "words"]
+        assert route["data"][0]["evidence"]
+        for _ in range(60):
+            judged = {"question": "Is the coin up?", "expert": "words", "score": 1}
+            assert (await client.post("/v1/feedback", json=judged)).status_code == 200
+        assert (await client.post("/v1/feedback", json={**judged, "expert": "x"})).status_code == 400
+
+
+async def test_methods_answer_within_the_conversation_and_tell_as_they_go(client: httpx.AsyncClient) -> None:
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Which word?"}]
+    reply = (await post(client, model="vote", messages=asked, collegium={"kind": "text"})).json()
+    assert reply["collegium"]["method"] == "vote"
+    assert reply["collegium"]["calls"] == 2
+    assert {tuple(vote["experts"]) for vote in reply["collegium"]["votes"]} == {("words",), ("coins",)}
+    streamed = await events(client, model="vote", messages=asked, collegium={"kind": "text"})
+    told = [event["collegium"]["event"]["expert"] for event in streamed if "event" in event.get("collegium", {})]
+    assert sorted(told) == ["coins", "words"]
+    assert streamed[-1]["collegium"]["method"] == "vote"

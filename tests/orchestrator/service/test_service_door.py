@@ -1,0 +1,229 @@
+"""Who gets in, and what is never let through: keys, scopes, limits, sizes, slow bodies, foreign hosts."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import stat
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from orchestrator.cli import group
+from orchestrator.errors import BadInput, ConfigError
+from orchestrator.service.house import check_address
+from orchestrator.service.keys import Key, KeyFile, Keys, Limits
+
+CHAT = {"model": "words", "messages": [{"role": "user", "content": "Which word?"}]}
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
+
+
+async def test_keys_scopes_and_limits(settings: dict[str, Any], serving: Any) -> None:
+    file = KeyFile(Path(settings["state"]) / "keys.json")
+    everything, kept = file.create("all")
+    jobs, _ = file.create("jobs", ["jobs"])
+    slow, _ = file.create("slow", ["chat"], requests_per_minute=2)
+    assert everything not in file.path.read_text()
+    assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
+    async with serving(settings) as client:
+        for headers in ({}, bearer("clg_x_y"), bearer(everything[:-1]), {"Authorization": everything}):
+            refused = await client.get("/v1/models", headers=headers)
+            assert refused.status_code == 401
+            assert refused.json()["error"]["code"] == "invalid_api_key"
+        assert (await client.get("/v1/models", headers=bearer(everything))).status_code == 200
+        assert (await client.get("/v1/models", headers=bearer(jobs))).status_code == 403
+        assert (await client.get("/v1/jobs", headers=bearer(jobs))).status_code == 200
+        assert (await client.get("/v1/jobs", headers=bearer(slow))).status_code == 403
+        codes = [
+            (await client.post("/v1/chat/completions", json=CHAT, headers=bearer(slow))).status_code for _ in range(3)
+        ]
+        assert codes == [200, 200, 429]
+        for path in ("/health", "/health/ready", "/metrics"):
+            assert (await client.get(path)).status_code == 200
+        file.revoke(kept.id)
+        await asyncio.sleep(1.1)
+        assert (await client.get("/v1/models", headers=bearer(everything))).status_code == 401
+
+
+async def test_keys_come_from_the_environment_too(
+    settings: dict[str, Any], serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLLEGIUM_API_KEYS", "a-long-enough-key, another-long-enough-key")
+    async with serving(settings) as client:
+        assert (await client.get("/v1/models")).status_code == 401
+        assert (await client.get("/v1/models", headers=bearer("another-long-enough-key"))).status_code == 200
+
+
+def test_a_limit_at_once_is_given_back() -> None:
+    limits, key = Limits(), Key("k", "k", "", concurrent=1)
+    assert limits.enter(key, 0.0) is None
+    assert limits.enter(key, 0.0) == 1.0
+    limits.leave(key)
+    assert limits.enter(key, 0.0) is None
+
+
+def test_a_limit_a_minute_fills_evenly() -> None:
+    limits, key = Limits(), Key("k", "k", "", requests_per_minute=60)
+    assert [limits.enter(key, 0.0) for _ in range(60)] == [None] * 60
+    assert limits.enter(key, 0.0) == pytest.approx(1.0)
+    assert limits.enter(key, 1.0) is None
+
+
+def test_nobody_else_is_served_without_keys(tmp_path: Path) -> None:
+    keys = Keys(KeyFile(tmp_path / "keys.json"))
+    check_address("127.0.0.1", keys)
+    with pytest.raises(ConfigError, match="no API keys"):
+        check_address("0.0.0.0", keys)
+    KeyFile(tmp_path / "keys.json").create("someone")
+    check_address("0.0.0.0", Keys(KeyFile(tmp_path / "keys.json")))
+
+
+@pytest.mark.parametrize("content", ["{", "[1]", '[{"id": "x"}]', '{"a": 1}'])
+def test_a_broken_file_of_keys_lets_nobody_in(tmp_path: Path, content: str) -> None:
+    (tmp_path / "keys.json").write_text(content)
+    with pytest.raises(ConfigError, match=r"keys\.json"):
+        Keys(KeyFile(tmp_path / "keys.json"))
+
+
+def test_keys_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("collegium.yaml").write_text("experts: {a: {script: 'x:y'}}\nstate: state\n")
+
+    def call(*words: str) -> Any:
+        result = CliRunner().invoke(group, ["keys", *words, "--json"])
+        if result.exception:
+            raise result.exception
+        return json.loads(result.stdout)
+
+    made = call("create", "ann", "--scopes", "chat,jobs", "--requests-per-minute", "5")
+    assert made["key"].startswith("clg_")
+    (row,) = call("list")
+    assert (row["name"], row["scopes"], row["requests_per_minute"]) == ("ann", ["chat", "jobs"], 5)
+    assert "hash" not in row
+    call("revoke", made["id"])
+    assert call("list") == []
+    with pytest.raises(BadInput, match="no scope 'root'"):
+        call("create", "eve", "--scopes", "root")
+    with pytest.raises(BadInput, match="no key"):
+        call("revoke", "nothing")
+
+
+async def test_only_localhost_is_answered_without_keys(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/v1/models", headers={"Host": "evil.example"})).status_code == 403
+    assert (await client.get("/v1/models", headers={"Host": "localhost:8000"})).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (b"{", "JSON"),
+        (b"\xff\xfe", ""),
+        (b'{"model": "\xff"}', ""),
+        (b"[" * 100_000, ""),
+        (b'{"messages": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", ""),
+        (b'{"model": "words", "messages": [{"role": "user", "content": "\\ud800"}]}', "unicode"),
+        (b'{"model": "words", "messages": [{"role": "user", "content": "x"}], "temperature": NaN}', "temperature"),
+        (b'{"model": "words", "messages": [{"role": "user", "content": "x"}], "seed": 1' + b"0" * 5000 + b"}", ""),
+        (b'{"model": "' + b"m" * 10_000 + b'", "messages": [{"role": "user", "content": "x"}]}', "model"),
+        (b"null", ""),
+        (b"", ""),
+    ],
+)
+async def test_malformed_bodies_are_the_clients_fault(client: httpx.AsyncClient, content: bytes, told: str) -> None:
+    response = await client.post("/v1/chat/completions", content=content, headers={"Content-Type": "application/json"})
+    assert response.status_code == 400, response.text
+    assert told in response.json()["error"]["message"]
+    assert len(response.content) < 2000
+
+
+async def test_bodies_are_bounded(settings: dict[str, Any], serving: Any) -> None:
+    settings["service"]["body_mib"] = 0.01
+    async with serving(settings) as client:
+        big = {**CHAT, "messages": [{"role": "user", "content": "x" * 20_000}]}
+        assert (await client.post("/v1/chat/completions", json=big)).status_code == 413
+
+        async def chunks() -> Any:
+            for _ in range(100):
+                yield b" " * 1000
+
+        assert (await client.post("/v1/chat/completions", content=chunks())).status_code == 413
+
+
+def test_slow_bodies_are_cut_off(settings: dict[str, Any], on_socket: Any) -> None:
+    settings["service"]["body_seconds"] = 0.3
+    with on_socket(settings) as url, socket.create_connection(("127.0.0.1", int(url.rpartition(":")[2]))) as raw:
+        head = "POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        raw.sendall(f"{head}Content-Length: 100\r\n\r\n{{".encode())
+        started = time.monotonic()
+        answer = raw.recv(4096)
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert time.monotonic() - started < 3
+
+
+async def test_request_ids_are_echoed_or_made(client: httpx.AsyncClient) -> None:
+    assert (await client.get("/health", headers={"X-Request-Id": "mine-1"})).headers["x-request-id"] == "mine-1"
+    assert (await client.get("/health", headers={"X-Request-Id": "a b"})).headers["x-request-id"] != "a b"
+
+
+async def test_the_request_log_is_one_json_line(
+    settings: dict[str, Any], serving: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings["service"]["log"] = "json"
+    with caplog.at_level("INFO", "collegium.requests"):
+        async with serving(settings) as client:
+            await client.post("/v1/chat/completions", json=CHAT, headers={"X-Request-Id": "r1"})
+    (line,) = [json.loads(record.message) for record in caplog.records if record.name == "collegium.requests"]
+    assert (line["request_id"], line["status"], line["model"], line["completion_tokens"]) == ("r1", 200, "words", 5)
+    assert "Which" not in caplog.text
+
+
+async def test_metrics_tell_what_happened(client: httpx.AsyncClient) -> None:
+    await client.post("/v1/chat/completions", json=CHAT)
+    await client.post("/v1/chat/completions", json={**CHAT, "model": "nobody"})
+    text = (await client.get("/metrics")).text
+    for line in (
+        'collegium:http_requests_total{path="/v1/chat/completions",status="200"} 1.0',
+        'collegium:http_requests_total{path="/v1/chat/completions",status="404"} 1.0',
+        'collegium:generation_tokens_total{model="words"} 5.0',
+        'collegium:time_to_first_token_seconds_count{model="words"} 1.0',
+        'collegium:num_requests_waiting{expert="words"} 0.0',
+        "collegium:swaps_total 1.0",
+        "collegium:workers_ready 1.0",
+    ):
+        assert line in text
+    assert "nobody" not in text
+
+
+async def test_unknown_paths_and_methods_have_the_same_form(client: httpx.AsyncClient) -> None:
+    for response in (await client.get("/v1/nothing"), await client.get("/v1/chat/completions")):
+        assert response.status_code in (404, 405)
+        assert response.json()["error"]["type"]
+
+
+def test_spans_follow_the_conventions(settings: dict[str, Any]) -> None:
+    from opentelemetry import trace
+    from opentelemetry.sdk.trace import TracerProvider
+    from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+    from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+    from orchestrator.service.parts import Account
+    from orchestrator.service.tracing import Tracing
+
+    provider, told = TracerProvider(), InMemorySpanExporter()
+    provider.add_span_processor(SimpleSpanProcessor(told))
+    tracing = Tracing(True)
+    tracing._tracer = trace.get_tracer("test", tracer_provider=provider)
+    tracing.chat("words").end(Account(3, 5), "200")
+    (span,) = told.get_finished_spans()
+    assert span.name == "chat words"
+    assert span.attributes
+    assert span.attributes["gen_ai.usage.output_tokens"] == 5
+    Tracing(False).chat("words").end(None, "500")
