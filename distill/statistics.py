@@ -7,11 +7,14 @@ read gave. Each of those it had read with that answer is credited.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-import networkx
 from pydantic import BaseModel, ConfigDict, Field
 
 from distill.graph import nodes
+
+if TYPE_CHECKING:
+    import networkx
 
 
 class Tally(BaseModel):

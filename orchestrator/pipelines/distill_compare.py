@@ -1,0 +1,215 @@
+"""Students tested side by side: against the untaught student, their teachers, and the panel's discussion."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from agents.question import Question
+from distill.statistics import Statistics
+from orchestrator.config import Config
+from orchestrator.experts.expert import Expert
+from orchestrator.pipelines.answering import answer_all, is_right
+from orchestrator.pipelines.distill import DistillRequest, Taught
+from orchestrator.pipelines.distill_generate import GenerateRequest, discuss
+from orchestrator.pipelines.profile import Replies, questions_of
+from orchestrator.report.data import ArmResult, Comparison, Cost, Distillation, Interval, MethodResult, RunReport
+from orchestrator.report.distillation import curve, gallery, left_out, panel_rounds, persuasion
+from orchestrator.report.intervals import paired_difference
+from orchestrator.run_folder import engine_version, machine, manifest
+from orchestrator.schedule.pool import Pool
+from orchestrator.schedule.request import Sampling
+
+UNTAUGHT = "untaught student"
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one student, teacher or panel did: right or wrong a question, tokens generated."""
+
+    name: str
+    scores: tuple[float, ...]
+    """One a question: the mean over seeds."""
+    generated: float
+    """Tokens generated a question."""
+    cost: Cost
+    note: str
+    tasks: tuple[str, ...]
+
+    def interval(self, task: str | None = None) -> Interval:
+        """Accuracy with its interval over questions."""
+        return mean([score for score, own in zip(self.scores, self.tasks, strict=True) if task in (None, own)])
+
+
+def mean(scores: Sequence[float]) -> Interval:
+    """Mean of scores with its bootstrap interval over questions."""
+    return paired_difference(scores, [0.0] * len(scores))
+
+
+async def compare(
+    request: DistillRequest,
+    taught: Sequence[Taught],
+    *,
+    pool: Pool,
+    experts: Mapping[str, Expert],
+    seed: int,
+    done: Callable[[], None] = lambda: None,
+) -> list[Row]:
+    """Ask all the same test questions: the untaught student first, then every arm, teachers, the panel."""
+    asked = _questions(request, seed)
+    names = {one.request.name for one in taught}
+    teachers = [expert for name, expert in experts.items() if name not in names]
+    base = next((expert.name for expert in teachers if _is(expert, taught[0])), None)
+    sampling = Sampling(max_tokens=request.max_tokens)
+
+    async def panel() -> list[Row]:
+        if request.panel is None:
+            return []
+        return [await _panel(request, asked, pool=pool, experts=teachers, seed=seed, done=done)]
+
+    replies, discussed = await asyncio.gather(
+        answer_all(pool, list(experts.values()), asked, sampling, seed, done), panel()
+    )
+    rows = [_row(UNTAUGHT, [base], asked, replies, "before it was taught")] if base else []
+    for arm in dict.fromkeys(one.arm for one in taught):
+        students = [one.request.name for one in taught if one.arm == arm]
+        note = f"{len(students)} student{'s' if len(students) > 1 else ''}, alone"
+        rows.append(_row(f"student {arm}", students, asked, replies, note))
+    others = [expert.name for expert in teachers if expert.name != base]
+    rows += [_row(f"teacher {name}", [name], asked, replies, "alone") for name in others]
+    return rows + discussed
+
+
+def _questions(request: DistillRequest, seed: int) -> list[Question]:
+    found = questions_of(request.task, "test", request.questions, seed)
+    if request.other_task:
+        found += questions_of(request.other_task, "test", request.questions, seed)
+    return found
+
+
+def _is(expert: Expert, taught: Taught) -> bool:
+    return expert.weights is not None and expert.weights.adapter is None and expert.weights.model == taught.base
+
+
+def _row(name: str, who: Sequence[str], asked: Sequence[Question], replies: Replies, note: str) -> Row:
+    found = [[replies[question.id, one] for one in who] for question in asked]
+    completions = [reply.completion for part in found for reply in part if reply.completion]
+    generated = sum(completion.completion_tokens for completion in completions)
+    return Row(
+        name=name,
+        scores=tuple(sum(reply.right for reply in part) / len(part) for part in found),
+        generated=generated / max(1, len(asked) * len(who)),
+        cost=Cost(
+            calls=len(completions),
+            cached_calls=sum(completion.cached for completion in completions),
+            prompt_tokens=sum(completion.prompt_tokens for completion in completions),
+            completion_tokens=generated,
+            seconds=sum(completion.seconds for completion in completions),
+        ),
+        note=note,
+        tasks=tuple(question.task for question in asked),
+    )
+
+
+async def _panel(
+    request: DistillRequest,
+    asked: Sequence[Question],
+    *,
+    pool: Pool,
+    experts: Sequence[Expert],
+    seed: int,
+    done: Callable[[], None],
+) -> Row:
+    wanted = GenerateRequest(
+        discussion=request.panel or "",
+        rounds=request.panel_rounds,
+        experts=request.panel_experts,
+        max_tokens=request.max_tokens,
+    )
+    found = await discuss(wanted, asked, pool=pool, experts={one.name: one for one in experts}, seed=seed, done=done)
+    turns = [turn for one in found for turn in one.turns]
+    generated = sum(turn.completion_tokens for turn in turns)
+    return Row(
+        name=f"panel, {request.panel}",
+        scores=tuple(float(is_right(one.question, one.answer)) for one in found),
+        generated=generated / max(1, len(asked)),
+        cost=Cost(
+            calls=len(turns),
+            cached_calls=sum(turn.cached for turn in turns),
+            prompt_tokens=sum(turn.prompt_tokens for turn in turns),
+            completion_tokens=generated,
+            seconds=sum(turn.seconds for turn in turns),
+        ),
+        note=f"{len(found[0].seats)} agents, at most {request.panel_rounds} rounds after the first replies",
+        tasks=tuple(question.task for question in asked),
+    )
+
+
+def report(
+    request: DistillRequest,
+    taught: Sequence[Taught],
+    rows: Sequence[Row],
+    statistics: Statistics,
+    *,
+    experts: Mapping[str, Expert],
+    config: Config,
+    engine: str,
+    graphs: Sequence[object] = (),
+) -> RunReport:
+    """All of it on one page."""
+    base = next((row for row in rows if row.name == UNTAUGHT), None)
+    students = [row for row in rows if row.name.startswith("student ")]
+    single = [row for row in students if "teacher:" in row.name]
+    best_single = max(single, key=lambda row: sum(row.scores), default=None)
+    comparisons = [
+        Comparison(method=row.name, baseline=other.name, difference=paired_difference(row.scores, other.scores))
+        for row in sorted(students, key=lambda row: -sum(row.scores))
+        for other in (base, best_single)
+        if other is not None and other is not row and row not in single
+    ]
+    return RunReport(
+        title=f"distil: {', '.join(request.arms)}",
+        command=" ".join(["collegium", *sys.argv[1:]]),
+        created=datetime.now(UTC),
+        split="test",
+        fitted_on="train",
+        seed=request.seed,
+        methods=[
+            MethodResult(
+                method=row.name,
+                accuracies={task: row.interval(task) for task in dict.fromkeys(row.tasks)},
+                overall=row.interval(),
+                cost=row.cost,
+                note=f"{row.note}; {row.generated:.0f} tokens generated a question",
+            )
+            for row in rows
+        ],
+        comparisons=comparisons,
+        distillation=Distillation(
+            arms=[
+                ArmResult(
+                    arm=one.arm,
+                    seed=one.request.seed,
+                    student=one.request.name,
+                    lessons=one.sifted.lessons,
+                    tokens=one.metrics[-1].tokens if one.metrics else 0,
+                    steps=len(one.metrics),
+                    epochs=one.epochs,
+                    seconds=one.metrics[-1].seconds if one.metrics else 0.0,
+                    curve=curve(one.metrics),
+                )
+                for one in taught
+            ],
+            rounds=panel_rounds(statistics),
+            persuasion=persuasion(statistics),
+            gallery=gallery(graphs),
+            left_out=left_out(taught[0].sifted) if taught else [],
+            transcripts=taught[0].sifted.transcripts if taught else 0,
+        ),
+        engine=engine_version(engine),
+        machine=machine(),
+        manifest=manifest(experts, {"seed": str(request.seed), "embedding": config.embedding}),
+    )

@@ -1,0 +1,132 @@
+"""The data of a distillation: a panel discusses the questions of a training split, each discussion a transcript.
+
+It goes through the scheduler like everything else, so that a run that was killed goes on from the ledger: the same
+command again generates only what is missing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field
+
+from agents import transcript as transcripts
+from agents.agent import Agent
+from agents.conversation import converse
+from agents.discussions import DISCUSSIONS, Scheme, build
+from agents.question import Question
+from agents.transcript import Transcript
+from orchestrator.errors import BadInput, ExpertFailed, StorageError
+from orchestrator.experts.expert import Expert
+from orchestrator.pipelines.profile import AskingRequest, chosen, questions_of
+from orchestrator.run_folder import revision
+from orchestrator.schedule.chat import ExpertChat
+from orchestrator.schedule.pool import Pool
+
+TRANSCRIPTS = "transcripts.jsonl.gz"
+PROVENANCE = "provenance.json"
+
+
+class GenerateRequest(AskingRequest):
+    """Let a panel discuss the questions of a training split, and keep the transcripts."""
+
+    discussion: str = Field(default="reconcile", description=f"One of {', '.join(DISCUSSIONS)}.")
+    rounds: int = Field(default=1, ge=0, le=20, description="Rounds after the first replies.")
+    split: str = Field(default="train", description="The split to discuss; never one that is reported on.")
+    questions: int = Field(default=200, ge=1, le=1_000_000, description="How many questions.")
+
+
+@dataclass(frozen=True)
+class Generated:
+    """Where the transcripts lie, and what they cost."""
+
+    path: Path
+    transcripts: int
+    replies: int
+    tokens: int
+    """Prompts and replies."""
+    generated_tokens: int
+    cached_replies: int
+    right: int
+    """Questions on which the team's answer was right."""
+
+
+async def discuss(
+    request: GenerateRequest,
+    questions: Sequence[Question],
+    *,
+    pool: Pool,
+    experts: Mapping[str, Expert],
+    seed: int,
+    done: Callable[[], None],
+) -> list[Transcript]:
+    """The panel's discussion of each question, in the questions' order."""
+    panel = chosen(experts, request.experts)
+    try:
+        discussion = build(request.discussion, Scheme(rounds=request.rounds))
+    except ValueError as error:
+        raise BadInput(f"discussion: {error}") from error
+    agents = [agent(expert, pool, request) for expert in panel]
+    settings = {"rounds": request.rounds, "max_tokens": request.max_tokens, "temperature": request.temperature}
+
+    async def one(question: Question) -> Transcript:
+        # The method's name keeps its draws apart from those of other methods that run beside it.
+        with pool.conversation(f"{question.id}/{request.discussion}", seed):
+            found = await converse(question, agents, discussion, name=request.discussion, settings=settings)
+        done()
+        return found.model_copy(update={"seed": seed})
+
+    return list(await asyncio.gather(*(one(question) for question in questions)))
+
+
+def agent(expert: Expert, pool: Pool, request: AskingRequest) -> Agent:
+    """An expert as a member of a panel. A dead expert or a full disk ends the run, a refused request does not."""
+    chat = ExpertChat(pool=pool, expert=expert, max_tokens=request.max_tokens, temperature=request.temperature)
+    return Agent(expert.name, chat, fatal=(ExpertFailed, StorageError))
+
+
+async def generate(
+    request: GenerateRequest,
+    folder: Path,
+    *,
+    pool: Pool,
+    experts: Mapping[str, Expert],
+    seed: int,
+    done: Callable[[], None] = lambda: None,
+) -> Generated:
+    """Discuss, and write `transcripts.jsonl.gz` and `provenance.json` (what made them, at what cost) to `folder`."""
+    if request.split == "test":
+        raise BadInput("split: a student must not learn from the split it is tested on")
+    questions = questions_of(request.task, request.split, request.questions, seed)
+    found = await discuss(request, questions, pool=pool, experts=experts, seed=seed, done=done)
+    turns = [turn for one in found for turn in one.turns]
+    result = Generated(
+        path=folder / TRANSCRIPTS,
+        transcripts=len(found),
+        replies=len(turns),
+        tokens=sum(one.tokens for one in found),
+        generated_tokens=sum(turn.completion_tokens for turn in turns),
+        cached_replies=sum(turn.cached for turn in turns),
+        right=sum(bool(one.is_right(one.answer)) for one in found),
+    )
+    panel = chosen(experts, request.experts)
+    provenance = {
+        "request": request.model_dump(),
+        "seed": seed,
+        "revision": revision(),
+        "experts": {expert.name: expert.fingerprint for expert in panel},
+        "cost": {"replies": result.replies, "tokens": result.tokens, "generated_tokens": result.generated_tokens},
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        draft = folder / f".{TRANSCRIPTS}"
+        transcripts.write(draft.with_suffix(".gz"), found)
+        draft.with_suffix(".gz").replace(result.path)
+        (folder / PROVENANCE).write_text(json.dumps(provenance, indent=2) + "\n", "utf-8")
+    except OSError as error:
+        raise StorageError(f"{folder}: cannot write transcripts: {error.strerror or error}") from error
+    return result
