@@ -12,7 +12,10 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import re
+import threading
+import weakref
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,16 +62,60 @@ class Checkpoint:
         self.folder = Path(folder)
         if not self.folder.is_dir():
             raise CheckpointError(f"{self.folder}: no such folder")
-        self.config: dict[str, Any] = _json_object(self.folder / "config.json")
+        self.config: dict[str, Any] = json_object(self.folder / "config.json")
         self.files = _weight_files(self.folder)
         self.tensors: Mapping[str, TensorInfo] = MappingProxyType(_listing(self.folder, self.files))
         self.tied = bool(self.config.get("tie_word_embeddings")) and "lm_head.weight" not in self.tensors
         """The output layer is the embedding; the file has no tensor of its own for it."""
         self._maps = {file: np.memmap(file, dtype=np.uint8, mode="c") for file in self.files}
+        self._opened: dict[Path, int] = {}
+        self._opening = threading.Lock()
 
     @property
     def bytes(self) -> int:
         return sum(file.stat().st_size for file in self.files)
+
+    @property
+    def own_head(self) -> bool:
+        """It has an output layer of its own (one beside a tied embedding is never used)."""
+        return "lm_head.weight" in self.tensors and not self.config.get("tie_word_embeddings")
+
+    @property
+    def head_name(self) -> str:
+        """The tensor that is its output layer: its own, or the embedding. Raises `CheckpointError`."""
+        if self.own_head:
+            return "lm_head.weight"
+        for name in self.tensors:
+            if name.endswith(("embed_tokens.weight", "wte.weight")):
+                return name
+        raise CheckpointError(f"{self.folder}: neither lm_head.weight nor an embedding that could stand for it")
+
+    def scale_of(self, name: str) -> str | None:
+        """The tensor that holds the scales of an 8-bit one, if there is one."""
+        names = (f"{name}_scale_inv", f"{name}_scale", f"{name.removesuffix('.weight')}.weight_scale")
+        return next((other for other in names if other in self.tensors), None)
+
+    def is_scale(self, name: str) -> bool:
+        """The tensor belongs to an 8-bit one and means nothing alone."""
+        owner = re.sub(r"_scale(?:_inv)?$", "", name)
+        return owner != name and owner in self.tensors and self.tensors[owner].dtype.startswith("F8")
+
+    def read_into(self, name: str, start: int, out: NDArray[Any]) -> None:
+        """Fill `out` with the tensor's bits from element `start` on; with several threads quicker than the map.
+
+        Raises `CheckpointError` if the file has become shorter.
+        """
+        info = self.tensors[name]
+        offset = info.start + start * out.itemsize
+        if os.preadv(self._descriptor(info.file), [memoryview(out)], offset) != out.nbytes:
+            raise CheckpointError(f"{info.file}: tensor {name!r}: the file has changed while it was read")
+
+    def _descriptor(self, file: Path) -> int:
+        with self._opening:
+            if file not in self._opened:
+                self._opened[file] = os.open(file, os.O_RDONLY)
+                weakref.finalize(self, os.close, self._opened[file])
+            return self._opened[file]
 
     def array(self, name: str) -> NDArray[Any]:
         """The tensor's bits, mapped (shape as stored; bfloat16 as uint16). Writing to it changes no file."""
@@ -189,7 +236,7 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
 
 
 def _weight_map(index: Path) -> dict[str, str]:
-    weights = _json_object(index).get("weight_map")
+    weights = json_object(index).get("weight_map")
     if not isinstance(weights, dict) or not weights or not all(isinstance(name, str) for name in weights.values()):
         raise CheckpointError(f"{index}: weight_map must map tensor names to file names")
     return weights
@@ -212,7 +259,8 @@ def _listing(folder: Path, files: tuple[Path, ...]) -> dict[str, TensorInfo]:
     return tensors
 
 
-def _json_object(file: Path) -> dict[str, Any]:
+def json_object(file: Path) -> dict[str, Any]:
+    """A JSON object of bounded size. Raises `CheckpointError`."""
     try:
         if file.stat().st_size > MAX_JSON_BYTES:
             raise CheckpointError(f"{file}: larger than {MAX_JSON_BYTES} bytes")
@@ -234,7 +282,7 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _lora_config(file: Path) -> dict[str, Any]:
-    config = _json_object(file)
+    config = json_object(file)
     if config.get("peft_type") != "LORA":
         raise CheckpointError(f"{file}: peft_type is {config.get('peft_type')!r}, only LORA is supported")
     if config.get("bias", "none") != "none":

@@ -1,0 +1,19 @@
+"""Merge methods: mergekit's, and beyond. A method looks at one tensor of all sources and says how to finish its blocks.
+
+Nothing here imports numba or torch until a tensor is merged.
+"""
+
+from __future__ import annotations
+
+from merging.methods import data_driven, fusion, linear, sparse, spectral, spherical, task_vectors
+from merging.methods.method import Method
+
+METHODS: tuple[Method, ...] = (
+    *linear.METHODS,
+    *spherical.METHODS,
+    *task_vectors.METHODS,
+    *sparse.METHODS,
+    *fusion.METHODS,
+    *spectral.METHODS,
+    *data_driven.METHODS,
+)

@@ -1,0 +1,76 @@
+"""Weighted sums."""
+
+from __future__ import annotations
+
+import math
+
+from merging.methods.method import Finish, Method, Parameter, Values
+from merging.settings import RecipeError
+from merging.stack import Block, Stack
+
+WEIGHT = Parameter("weight", each=True)
+
+
+def weighted(stack: Stack, weights: tuple[float, ...], divisor: float = 1.0) -> Finish:
+    """sum_k weights[k] theta_k / divisor."""
+    from merging import kernels
+
+    factors, total = stack.array(weights), stack.array([divisor])
+
+    def finish(block: Block) -> None:
+        kernels.weighted_sum(block.rows, factors, total, block.out)
+
+    return finish
+
+
+def linear(stack: Stack, values: Values) -> Finish:
+    """sum w theta / sum w."""
+    weights = values.each["weight"]
+    if not values.shared["normalize"]:
+        return weighted(stack, weights)
+    # Summed as it is used, in float32: so does mergekit, and the bits are to agree.
+    total = float(stack.array(weights).sum(dtype=stack.work))
+    if total == 0:
+        raise RecipeError(f"linear: the weights of tensor {stack.name!r} sum to zero: {list(weights)}")
+    return weighted(stack, weights, total)
+
+
+def lm_cocktail(stack: Stack, values: Values) -> Finish:
+    """Weights = softmax(-loss / temperature): each model's mean loss on a few examples of the task, measured before."""
+    losses, temperature = values.each["loss"], values.shared["temperature"]
+    least = min(losses)
+    weights = tuple(math.exp((least - loss) / temperature) for loss in losses)
+    return weighted(stack, tuple(weight / sum(weights) for weight in weights))
+
+
+def passthrough(stack: Stack, values: Values) -> Finish:
+    """The one source, scaled."""
+    (scale,) = values.each["scale"]
+    return weighted(stack, (scale,))
+
+
+METHODS = (
+    Method(
+        "linear",
+        "https://arxiv.org/abs/2203.05482",
+        linear,
+        (WEIGHT, Parameter("normalize", True, "switch")),
+        elementwise=True,
+    ),
+    Method(
+        "lm_cocktail",
+        "https://arxiv.org/abs/2311.13534",
+        lm_cocktail,
+        (Parameter("loss", each=True), Parameter("temperature", 1.0, least=1e-6)),
+        base="source",
+        elementwise=True,
+    ),
+    Method(
+        "passthrough",
+        "https://github.com/arcee-ai/mergekit",
+        passthrough,
+        (Parameter("scale", 1.0, each=True),),
+        most=1,
+        elementwise=True,
+    ),
+)

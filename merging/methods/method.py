@@ -1,0 +1,92 @@
+"""What a merge method is: a name, its parameters, and a function from sources to a block's result."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from merging.settings import RecipeError, Scalar
+
+if TYPE_CHECKING:
+    from merging.stack import Block, Stack
+
+Kind = Literal["number", "count", "switch", "word", "path"]
+
+REQUIRED: Any = object()
+"""The default of a parameter that must be given."""
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """A named parameter. Numbers lie in [least, most]; a word is one of `words`."""
+
+    name: str
+    default: Any = REQUIRED
+    kind: Kind = "number"
+    each: bool = False
+    """One value a source (its own, else the merge's) instead of one for the merge."""
+    least: float = -1e30
+    most: float = 1e30
+    words: tuple[str, ...] = ()
+
+    def checked(self, given: Scalar, where: str) -> Any:
+        """The value in its type. Raises `RecipeError` naming `where`."""
+        number = isinstance(given, int | float) and not isinstance(given, bool)
+        if self.kind == "switch":
+            if not isinstance(given, bool) and given not in (0, 1):
+                raise RecipeError(f"{where}: {self.name} is true or false, not {given!r}")
+            return bool(given)
+        if self.kind == "path":
+            if not isinstance(given, str) or not given or "\0" in given:
+                raise RecipeError(f"{where}: {self.name} is a file, not {given!r}")
+            return given
+        if self.kind == "word":
+            if given not in self.words:
+                raise RecipeError(f"{where}: {self.name} is one of {', '.join(self.words)}, not {given!r}")
+            return given
+        if not number or not self.least <= float(given) <= self.most:
+            raise RecipeError(f"{where}: {self.name} is a number{self._bounds()}, not {given!r}")
+        if self.kind == "count":
+            if float(given) != int(given):
+                raise RecipeError(f"{where}: {self.name} is a whole number, not {given!r}")
+            return int(given)
+        return float(given)
+
+    def _bounds(self) -> str:
+        low = f" from {self.least:g}" if self.least > -1e30 else ""
+        return low + (f" to {self.most:g}" if self.most < 1e30 else "")
+
+
+@dataclass(frozen=True, slots=True)
+class Values:
+    """A method's parameters for one tensor: of the merge, and of each source (the base left out)."""
+
+    shared: Mapping[str, Any]
+    each: Mapping[str, tuple[Any, ...]]
+
+
+Finish = Callable[["Block"], None]
+"""Computes a block's result into `block.out`; the blocks of a tensor come in any order, on any thread."""
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    """`begin(stack, values)` looks at as much of one tensor as it needs and returns how to finish each block."""
+
+    name: str
+    paper: str
+    begin: Callable[[Stack, Values], Finish]
+    parameters: tuple[Parameter, ...] = ()
+    base: Literal["required", "optional", "source", "unused"] = "unused"
+    """required, optional: the point that task vectors start from. source: one source among the others. unused: only
+    config and tokenizer come from it, unless it stands among the models."""
+    least: int = 1
+    most: int | None = None
+    """Sources, the base left out."""
+    taus: bool = False
+    """Blocks hold task vectors (sources minus base), where there is a base."""
+    rows: bool = False
+    """Blocks hold whole rows."""
+    elementwise: bool = False
+    """Each element depends on the sources' same element alone: `begin` reads nothing."""

@@ -1,0 +1,165 @@
+"""One tensor of several models, seen together: a block of elements at a time, widened to float32.
+
+A `Slab` is one model's tensor, whatever it is made of; a `Stack` is what a merge method works on. A block's arrays are
+buffers of the thread: the next block overwrites them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from merging.checkpoint import Adapter, Checkpoint, CheckpointError
+
+BLOCK = 1 << 16
+"""Elements at a time: with five sources about 1.3 MB of float32, which stays in a core's second-level cache."""
+
+Work = NDArray[np.floating[Any]]
+
+
+class Slab(Protocol):
+    """A tensor that can be read by ranges of elements, in the order of memory."""
+
+    @property
+    def label(self) -> str:
+        """Whose it is, for errors."""
+
+    def read(self, start: int, stop: int, out: Work) -> None:
+        """Widen elements [start, stop) into `out`. Raises `CheckpointError` where they are no finite numbers."""
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A checkpoint's tensor as it is stored, plus its adapter's share."""
+
+    checkpoint: Checkpoint
+    name: str
+    adapter: Adapter | None = None
+    allow_nan: bool = False
+
+    @property
+    def label(self) -> str:
+        return f"{self.checkpoint.tensors[self.name].file}: tensor {self.name!r}"
+
+    def read(self, start: int, stop: int, out: Work) -> None:
+        from merging import kernels
+
+        info = self.checkpoint.tensors[self.name]
+        if info.dtype == "BF16" and out.dtype == np.float32:
+            raw = scratch("raw", stop - start, np.uint16)
+            self.checkpoint.read_into(self.name, start, raw)
+            bad = bool(kernels.decode_bf16(raw, out))
+        else:
+            out[:] = widen(self.checkpoint.array(self.name).reshape(-1)[start:stop], info.dtype, out.dtype)
+            bad = not self.allow_nan and bool(kernels.unbounded(out))
+        if bad and not self.allow_nan:
+            at = start + int(np.flatnonzero(~np.isfinite(out))[0])
+            raise CheckpointError(
+                f"{self.label}: element {at} is {out[at - start]}: broken weights? (--allow-nan merges them all the same)"
+            )
+        if self.adapter is not None and self.name in self.adapter.pairs:
+            up, down, scale = _low_rank(self.adapter, self.name, out.dtype)
+            kernels.add_low_rank(out, start, info.shape[-1], up, down, scale)
+
+
+@dataclass
+class Block:
+    """Elements [start, stop) of a tensor. `rows` is (sources, elements): the models', or their task vectors."""
+
+    start: int
+    stop: int
+    rows: Work
+    base: Work
+    out: Work
+
+
+@dataclass(frozen=True)
+class Stack:
+    """One tensor of a merge: its sources (the base left out), its base, and what its draws depend on."""
+
+    name: str
+    shape: tuple[int, ...]
+    sources: tuple[Slab, ...]
+    base: Slab | None
+    work: np.dtype[Any]
+    seed: int = 0
+    statistics: tuple[Slab | None, ...] = field(default=())
+    """What was gathered about each source (Fisher information: shape of the tensor; Gram matrix of the inputs)."""
+
+    @property
+    def size(self) -> int:
+        return math.prod(self.shape)
+
+    @property
+    def columns(self) -> int:
+        """Elements of a row: of everything after the first axis; a vector is one row."""
+        return self.size // max(1, self.shape[0]) if len(self.shape) > 1 else self.size
+
+    def blocks(self, taus: bool, rows: bool, start: int = 0, stop: int | None = None) -> Iterator[Block]:
+        """All blocks of [start, stop). `taus`: sources minus base. `rows`: whole rows only."""
+        from merging import kernels
+
+        step = max(1, BLOCK // max(1, self.columns)) * self.columns if rows else BLOCK
+        end = self.size if stop is None else stop
+        for first in range(start, end, max(1, step)):
+            last = min(first + step, end)
+            count = last - first
+            values = scratch("rows", len(self.sources) * count, self.work).reshape(len(self.sources), count)
+            base = scratch("base", count, self.work)
+            for row, slab in zip(values, self.sources, strict=True):
+                slab.read(first, last, row)
+            if self.base is not None:
+                self.base.read(first, last, base)
+                if taus:
+                    kernels.subtract(values, base)
+            yield Block(first, last, values, base, scratch("out", count, self.work))
+
+    def key(self, source: int) -> np.uint64:
+        """What the random draws for one source's tensor start from."""
+        text = f"{self.seed}/{source}/{self.name}".encode()
+        return np.uint64(int.from_bytes(hashlib.blake2b(text, digest_size=8).digest(), "little"))
+
+    def array(self, values: Sequence[float]) -> Work:
+        return np.array(values, dtype=self.work)
+
+
+_buffers, _adapters = threading.local(), threading.local()
+
+
+def scratch(name: str, size: int, dtype: Any) -> NDArray[Any]:
+    """`size` elements of the thread's buffer of that name: overwritten by whoever asks next."""
+    held: dict[str, NDArray[Any]] = _buffers.__dict__
+    key = name + np.dtype(dtype).str
+    if key not in held or held[key].size < size:
+        held[key] = np.empty(max(size, BLOCK), dtype=dtype)
+    return held[key][:size]
+
+
+def _low_rank(adapter: Adapter, name: str, dtype: np.dtype[Any]) -> tuple[Work, Work, Work]:
+    """(B, A, scale) of an adapter's tensor, widened once for the blocks that follow on this thread."""
+    held: dict[tuple[int, str], tuple[Adapter, tuple[Work, Work, Work]]]
+    tensor, held = getattr(_adapters, "held", (None, {}))
+    if tensor != name:
+        held = {}
+        _adapters.held = (name, held)
+    # The adapter is kept with its numbers, so that its identity is not given to another one.
+    if (id(adapter), dtype.str) not in held:
+        down, up, scale = adapter.arrays(name)
+        pair = adapter.pairs[name]
+        widened = widen(up, pair.up.dtype, dtype), widen(down, pair.down.dtype, dtype)
+        held[id(adapter), dtype.str] = (adapter, (*widened, np.array([scale], dtype)))
+    return held[id(adapter), dtype.str][1]
+
+
+def widen(raw: NDArray[Any], kind: str, dtype: np.dtype[Any]) -> Work:
+    """Bits as stored (safetensors type `kind`) -> numbers."""
+    if kind == "BF16":
+        return (raw.astype(np.uint32) << np.uint32(16)).view(np.float32).astype(dtype)
+    return raw.astype(dtype)
