@@ -44,6 +44,21 @@ def glue(config: Config, request: GlueRequest, *, as_json: bool, fresh: bool) ->
     console.print(f"Report: {report}", soft_wrap=True)
 
 
+def chapter(console: Console, collegium: Collegium, questions: int, select_questions: int) -> None:
+    """The demo's: glue the zoo, without CMA-ES and with a small first look, since people wait."""
+    console.print(
+        "Experts that are alike can be merged; a merge is tried by writing it into the live weights. Who adds\n"
+        "nothing to the others is dropped. All of that on the validation split; reported on the test split.\n"
+    )
+    request = GlueRequest(trials=0, sample=16, select_questions=select_questions, questions=questions)
+    folder = RunFolder.open(collegium.config, "demo-glue", request)
+    result = run_with_progress(collegium, lambda: collegium.aglue(request))
+    report = store(folder, result)
+    show(console, result)
+    console.print(f"New zoo: {write_zoo(result, folder.path / request.out, report)}", soft_wrap=True)
+    console.print(f"Report: {report}", soft_wrap=True)
+
+
 def store(folder: RunFolder, result: GlueResult) -> Path:
     """Write all results into the run's folder; the report's path."""
     result.profile.table.write(folder.path / "table.jsonl")

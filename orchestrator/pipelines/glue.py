@@ -17,8 +17,9 @@ import numpy as np
 from pydantic import Field, model_validator
 
 from agents.question import Question
+from merging import search
 from merging.cluster import THRESHOLD, Way
-from merging.search import Found, Heuristic, Space, evolve, heuristic, sizes_of
+from merging.search import Candidate, Heuristic, Space, evolve, heuristic, sizes_of
 from orchestrator.config import Config
 from orchestrator.experts.expert import Expert
 from orchestrator.pipelines.answer import AnswerRequest, AnswerResult, answer
@@ -95,10 +96,11 @@ class _Setting:
 
 @dataclass(frozen=True)
 class _Merge:
-    """A finished search: the merge as an expert, or the one source that no other could improve."""
+    """A finished search: the best merge of at least two sources, also as an expert. It need not be better than its
+    best source alone."""
 
     merges: Merges
-    found: Found
+    candidate: Candidate
     expert: Expert
     record: Search
 
@@ -122,7 +124,7 @@ async def glue(
     setting = _Setting(request, pool, asked, embedder, config, engine, seed, questions, done)
     found = await _profile(setting)
     everyone = _largest_family(clustering) if request.full_merging else ()
-    groups = {tuple(group): "" for group in [*clustering.clusters, everyone] if len(group) > 1}
+    groups = dict.fromkeys(tuple(sorted(group)) for group in [*clustering.clusters, everyone] if len(group) > 1)
     searched = [
         await _search(setting, f"merge-{number}", group, clustering, found) for number, group in enumerate(groups, 1)
     ]
@@ -166,7 +168,7 @@ def _largest_family(clustering: Clustering) -> tuple[str, ...]:
 
 
 async def _search(setting: _Setting, name: str, group: Sequence[str], clustering: Clustering, found: Profile) -> _Merge:
-    """Filter by the heuristic, then CMA-ES over whom it kept."""
+    """Filter by the heuristic, look at all in equal parts, then CMA-ES from the best merge so far."""
     request, asked = setting.request, len(setting.questions)
     merges = Merges(
         name,
@@ -184,14 +186,30 @@ async def _search(setting: _Setting, name: str, group: Sequence[str], clustering
     places = [list(clustering.experts).index(source) for source in group]
     alike = np.array([[clustering.values[i][j] for j in places] for i in places], float)
     sizes = sizes_of(asked, request.sample)
-    result = await heuristic(alone, merges, kind=request.heuristic, sizes=sizes, similarity=alike)
-    if request.trials and len(result.candidate.used) > 1:
-        start = (result.candidate, result.score)
-        evolved = await evolve(Space(len(group)), start, merges, sizes=sizes, trials=request.trials, seed=setting.seed)
-        result = Found(evolved.candidate, evolved.score, (*result.trials, *evolved.trials))
-    record = Search(
-        name=name,
-        method=request.method,
+    filtered = await heuristic(alone, merges, kind=request.heuristic, sizes=sizes, similarity=alike)
+    equal = Candidate(((1 / len(group),) * len(group),))
+    (score,) = await merges([equal], asked)
+    trials = [*filtered.trials, search.Trial("equal", equal, score, asked, best=score > filtered.score)]
+    best = _best_merge(trials, asked)
+    if request.trials:
+        space, start = Space(len(group)), (best.candidate, best.score)
+        evolved = await evolve(space, start, merges, sizes=sizes, trials=request.trials, seed=setting.seed)
+        trials += evolved.trials
+        best = _best_merge(trials, asked)
+    return _Merge(merges, best.candidate, merges.expert(best.candidate), _search_record(merges, trials, best))
+
+
+def _best_merge(trials: Sequence[search.Trial], asked: int) -> search.Trial:
+    """The best of those that were asked everything and have more than one source."""
+    real = [trial for trial in trials if trial.questions == asked and len(trial.candidate.used) > 1]
+    return max(real, key=lambda trial: trial.score)
+
+
+def _search_record(merges: Merges, trials: Sequence[search.Trial], best: search.Trial) -> Search:
+    return Search(
+        name=merges.name,
+        method=merges.method,
+        sources=merges.sources,
         trials=[
             Trial(
                 stage=trial.stage,
@@ -200,18 +218,17 @@ async def _search(setting: _Setting, name: str, group: Sequence[str], clustering
                 questions=trial.questions,
                 best=trial.best,
             )
-            for trial in result.trials
+            for trial in trials
         ],
-        weights=merges.weights(result.candidate),
-        score=result.score,
-        questions=asked,
+        weights=merges.weights(best.candidate),
+        score=best.score,
+        questions=best.questions,
     )
-    return _Merge(merges, result, merges.expert(result.candidate), record)
 
 
 def _with_merges(setting: _Setting, found: Profile, searched: Sequence[_Merge]) -> tuple[Any, dict[str, _Merge]]:
-    """The profile's table with a column for each real merge, and these merges by their experts' names."""
-    merged = {one.expert.name: one for one in searched if len(one.found.candidate.used) > 1}
+    """The profile's table with a column for each merge, and the merges by their experts' names."""
+    merged = {one.expert.name: one for one in searched}
     replies = {**found.replies}
     for name, one in merged.items():
         replies |= {key: reply for key, reply in one.merges.replies.items() if key[1] == name}
@@ -286,7 +303,7 @@ def _zoo(setting: _Setting, members: Sequence[str], merged: Mapping[str, _Merge]
     entries = {}
     for name in members:
         one = merged.get(name)
-        entry = one.merges.entry(one.found.candidate) if one else setting.config.experts[name]
+        entry = one.merges.entry(one.candidate) if one else setting.config.experts[name]
         entries[name] = entry.model_dump(mode="json", exclude_defaults=True)
     return {"experts": entries}
 
@@ -294,7 +311,11 @@ def _zoo(setting: _Setting, members: Sequence[str], merged: Mapping[str, _Merge]
 def _report(setting: _Setting, results: Mapping[str, AnswerResult], clustering: Clustering, record: Glue) -> RunReport:
     last = results["Model-GLUE"].report
     rights = {name: [float(one.right) for one in result.outcomes[0].answers] for name, result in results.items()}
-    methods = [result.report.methods[0].model_copy(update={"method": name}) for name, result in results.items()]
+    notes = _notes(record, clustering, results)
+    methods = [
+        result.report.methods[0].model_copy(update={"method": name, "note": notes[name]})
+        for name, result in results.items()
+    ]
     against = [name for name in rights if name != "Model-GLUE"]
     return last.model_copy(
         update={

@@ -19,7 +19,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from orchestrator.errors import StorageError
-from orchestrator.report import formats, views
+from orchestrator.report import formats, glue_views, views
 from orchestrator.report.data import RunReport
 from orchestrator.report.distillation import distillation
 from orchestrator.report.headline import headline
@@ -36,6 +36,8 @@ class Section:
 
 SECTIONS = (
     Section("methods", "Methods", views.methods),
+    Section("glue", "Merges and members", glue_views.glue),
+    Section("clusters", "Clusters", glue_views.clusters),
     Section("experts", "Experts and tasks", views.experts),
     Section("distillation", "Distillation", distillation),
     Section("timeline", "Experts on workers", views.timeline),
