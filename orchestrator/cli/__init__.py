@@ -22,6 +22,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("orchestrator.cli.runs:run_command", "Answer a task with one or more methods, and compare them."),
     "route": ("orchestrator.cli.routing:route_command", "Which experts should answer a question, and why?"),
     "eval-router": ("orchestrator.cli.routing:eval_command", "Judge routers on recorded answers: lift, cost, votes."),
+    "distill": ("orchestrator.cli.distill:command", "Teach a student what a panel said: transcripts, training, report."),
     "serve": ("orchestrator.cli.serve:command", "Serve the zoo as an OpenAI-compatible REST endpoint."),
     "keys": ("orchestrator.cli.keys:command", "API keys of the service: create, list, revoke."),
 }

@@ -1,0 +1,229 @@
+"""Distillation on the demo zoo: what each level of structure adds, against single teachers and gold answers.
+
+    python -m benchmarks.distill [--arms untaught,L2,L4,...] [--seeds 1]
+
+Transcripts are made once, by ReConcile among the demo zoo's experts on generated training questions. Every arm then
+starts from SmolLM2-135M-Instruct, with the same number of tokens and steps, and answers the same test questions
+alone. Rows that benchmarks/results/distill.json has are kept: kill it at any time, the same command goes on. All
+else (transcripts, checkpoints, students, ledger) lies in runs/distill-benchmark.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.machine import RESULTS, conditions, write_result
+from orchestrator import Collegium
+from orchestrator.config import ExpertConfig
+from orchestrator.pipelines.answering import answer_all
+from orchestrator.pipelines.distill import TEACHER, DistillRequest, Taught, arms, inspect, teach
+from orchestrator.pipelines.distill_generate import TRANSCRIPTS, GenerateRequest, discuss, generate
+from orchestrator.pipelines.profile import questions_of
+from orchestrator.report.intervals import paired_difference
+from orchestrator.schedule.request import Sampling
+
+WORK = Path("runs/distill-benchmark")
+KEPT = RESULTS / "distill.json"
+PANEL = ["arithmetic", "letters", "calendar", "tracker", "logic", "converter", "sorter"]
+CORE = ["untaught", "panel", "best-teacher", "L2", "L4", "gold", "L1", "L3", "L4-detached"]
+TOKENS, STEP_TOKENS, TEST_QUESTIONS, REPLY = 60_000, 1_000, 296, 120
+
+Row = dict[str, Any]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--arms", default=",".join(CORE), help="untaught, panel, best-teacher, teacher:NAME, levels")
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--train-questions", type=int, default=320)
+    parser.add_argument("--panel-questions", type=int, default=96)
+    given = parser.parse_args()
+    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"rows": {}, "conditions": conditions()}
+    rows: dict[str, Row] = kept["rows"]
+    transcripts = _transcripts(given.train_questions)
+    statistics, agents = inspect([str(transcripts)])
+    best = max(agents, key=lambda name: statistics.accuracy(name, 0)[0])
+    kept["transcripts"] = {
+        "questions": statistics.questions,
+        "right in round 0 and 1": {
+            name: [statistics.accuracy(name, number)[0] for number in (0, 1)] for name in agents
+        },
+    }
+    for arm in given.arms.split(","):
+        wanted = f"{TEACHER}{best}" if arm == "best-teacher" else arm
+        if arm == "untaught" and arm not in rows:
+            rows[arm] = _tested(ExpertConfig(model="demo/SmolLM2-135M-Instruct"), "untaught")
+        elif arm == "panel" and arm not in rows:
+            rows[arm] = _panel(given.panel_questions)
+        elif arm not in ("untaught", "panel"):
+            _arm(wanted, given.seeds, transcripts, agents, kept)
+        _write(kept)
+
+
+def _arm(arm: str, seeds: int, transcripts: Path, agents: Sequence[str], kept: dict[str, Any]) -> None:
+    request = DistillRequest(
+        transcripts=[str(transcripts)], arms=[arm], seeds=seeds, tokens=TOKENS, step_tokens=STEP_TOKENS
+    )
+    for _, one in arms(request, agents):
+        key = f"{arm}/{one.seed}"
+        if key in kept["rows"]:
+            continue
+        print(f"== {key}", flush=True)
+        taught = teach(one, WORK / one.name, experts=_zoo({}).experts, arm=arm, report=_told)
+        kept["rows"][key] = _tested(taught.expert, one.name) | _training(taught)
+        _write(kept)
+
+
+def _told(metrics: Any) -> None:
+    if metrics.step % 5 == 0:
+        print(
+            f"step {metrics.step}: {metrics.next_token:.3f}, {metrics.tokens / metrics.seconds:.0f} tokens/s",
+            flush=True,
+        )
+
+
+def _training(taught: Taught) -> Row:
+    tail = taught.metrics[-10:]
+
+    def late(name: str) -> float | None:
+        values = [value for one in tail if (value := getattr(one, name)) is not None]
+        return round(sum(values) / len(values), 4) if values else None
+
+    last = taught.metrics[-1]
+    return {
+        "lessons": taught.sifted.lessons,
+        "texts": taught.sifted.texts,
+        "nodes": taught.sifted.nodes,
+        "tokens": last.tokens,
+        "steps": last.step,
+        "epochs": round(taught.epochs, 2),
+        "seconds": round(last.seconds, 1),
+        "late": {name: late(name) for name in ("next_token", "node", "margin", "nodes_right", "pairs_right")},
+    }
+
+
+def _zoo(more: Mapping[str, ExpertConfig]) -> Collegium:
+    """The demo zoo, or `more` alone."""
+    settings = {"state": str(WORK / "state"), "runs": str(WORK)}
+    if more:
+        return Collegium(
+            {"experts": {name: one.model_dump(exclude_defaults=True) for name, one in more.items()}, **settings}
+        )
+    return Collegium({"zoo": "demo", **settings})
+
+
+def _transcripts(questions: int) -> Path:
+    path = WORK / f"transcripts-{questions}" / TRANSCRIPTS
+    if not path.exists():
+        request = GenerateRequest(experts=PANEL, rounds=1, questions=questions, max_tokens=REPLY)
+        with _zoo({}) as zoo:
+            asyncio.run(generate(request, path.parent, pool=zoo.pool, experts=zoo.experts, seed=0))
+    return path
+
+
+def _tested(expert: ExpertConfig, name: str) -> Row:
+    asked = questions_of("mixed", "test", TEST_QUESTIONS, 0)
+    with _zoo({name: expert}) as zoo:
+        replies = asyncio.run(answer_all(zoo.pool, [zoo.experts[name]], asked, Sampling(max_tokens=REPLY), 0))
+    found = [replies[question.id, name] for question in asked]
+    return {
+        "right": "".join(str(int(one.right)) for one in found),
+        "tasks": _by_task([one.question.task for one in found], [one.right for one in found]),
+        "generated": round(sum(one.completion.completion_tokens for one in found if one.completion) / len(found), 1),
+    }
+
+
+def _panel(questions: int) -> Row:
+    asked = questions_of("mixed", "test", questions, 0)
+    request = GenerateRequest(experts=PANEL, rounds=1, max_tokens=REPLY)
+    with _zoo({}) as zoo:
+        found = asyncio.run(discuss(request, asked, pool=zoo.pool, experts=zoo.experts, seed=0, done=lambda: None))
+    right = [bool(one.is_right(one.answer)) for one in found]
+    tokens = sum(turn.completion_tokens for one in found for turn in one.turns)
+    return {
+        "right": "".join(str(int(one)) for one in right),
+        "tasks": _by_task([one.question.task for one in found], right),
+        "generated": round(tokens / len(found), 1),
+    }
+
+
+def _by_task(tasks: Sequence[str], right: Sequence[bool]) -> dict[str, str]:
+    return {
+        task: f"{sum(hit for own, hit in zip(tasks, right, strict=True) if own == task)}/{tasks.count(task)}"
+        for task in dict.fromkeys(tasks)
+    }
+
+
+def _scores(row: Row) -> list[float]:
+    return [float(one) for one in row["right"]]
+
+
+def _points(scores: Sequence[float], baseline: Sequence[float]) -> str:
+    found = paired_difference(scores, baseline)
+    return f"{100 * found.value:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f})"
+
+
+def _write(kept: dict[str, Any]) -> None:
+    rows: dict[str, Row] = kept["rows"]
+    groups: dict[str, list[Row]] = {}
+    for key, row in rows.items():
+        groups.setdefault(key.split("/")[0], []).append(row)
+    means = {
+        arm: [sum(column) / len(column) for column in zip(*map(_scores, group), strict=True)]
+        for arm, group in groups.items()
+    }
+    shown = []
+    for arm, scores in means.items():
+        more = ", ".join(f"{100 * sum(_scores(row)) / len(scores):.1f}" for row in groups[arm])
+        told = (
+            f"{_points(scores, [0.0] * len(scores))} %, seeds: {more}; {groups[arm][0]['generated']} tokens a question"
+        )
+        shown.append((f"{arm} ({len(scores)} questions)", told, ""))
+    single = max((arm for arm in means if arm.startswith(TEACHER)), key=lambda arm: sum(means[arm]), default=None)
+    for arm, scores in means.items():
+        if arm in ("untaught", "panel") or arm == single:
+            continue
+        if "untaught" in means:
+            wanted = "at least 10.7 points" if arm == "L4" else ""
+            shown.append((f"{arm} minus untaught, paired", _points(scores, means["untaught"]), wanted))
+        if single:
+            wanted = "at least 4.6 points" if arm == "L4" else ""
+            shown.append((f"{arm} minus {single}, paired", _points(scores, means[single]), wanted))
+    for arm, other in (("L4", "L3"), ("L3", "L2"), ("L2", "L1"), ("L4", "L2"), ("L4", "L4-detached")):
+        if arm in means and other in means:
+            shown.append((f"{arm} minus {other}, paired", _points(means[arm], means[other]), ""))
+    if "panel" in groups and "L4" in groups:
+        ratio = groups["panel"][0]["generated"] / groups["L4"][0]["generated"]
+        shown.append(("panel's generated tokens over the student's (L4)", f"{ratio:.1f}", "at least 9"))
+    tasks = list(next(iter(rows.values()))["tasks"]) if rows else []
+    lines = [
+        "| arm | " + " | ".join(tasks) + " | lessons | tokens | steps | epochs | late next-token loss | tokens/s |"
+    ]
+    lines.append("| --- |" + " --- |" * (len(tasks) + 6))
+    for key, row in rows.items():
+        cells = [row["tasks"].get(task, "") for task in tasks]
+        trained = ["lessons", "tokens", "steps", "epochs"]
+        cells += [str(row.get(name, "")) for name in trained]
+        cells += (
+            [str(row["late"]["next_token"]), f"{row['tokens'] / row['seconds']:.0f}"] if "late" in row else ["", ""]
+        )
+        lines.append(f"| {key} | " + " | ".join(cells) + " |")
+    note = (
+        f"Student SmolLM2-135M-Instruct, LoRA rank 8; {TOKENS:,} training tokens an arm, {STEP_TOKENS:,} a step; "
+        f"{kept['transcripts']['questions']} training questions discussed by {len(PANEL)} experts over two rounds. "
+        "Accuracies and differences with 95% bootstrap intervals over questions. An arm's key is level/seed; "
+        "teacher:NAME is level 2 from that agent alone. Right replies by agent in rounds 0 and 1: "
+        f"{json.dumps(kept['transcripts']['right in round 0 and 1'])}.\n\n" + "\n".join(lines)
+    )
+    sys.argv[1:] = []
+    write_result("distill", "Distillation of the demo zoo", shown, kept, note)
+
+
+if __name__ == "__main__":
+    main()
