@@ -90,10 +90,11 @@ class Server:
 
     def __init__(self, command: list[str], port: int, path: str, environment: dict[str, str]) -> None:
         self.url = f"http://127.0.0.1:{port}"
-        self._log = tempfile.NamedTemporaryFile("w+", suffix=".log", delete=False)
-        self._process = subprocess.Popen(
-            command, env={**os.environ, **environment}, stdout=self._log, stderr=self._log, start_new_session=True
-        )
+        self._log = Path(tempfile.gettempdir()) / f"service-{port}-{os.getpid()}.log"
+        with self._log.open("w") as log:
+            self._process = subprocess.Popen(
+                command, env={**os.environ, **environment}, stdout=log, stderr=log, start_new_session=True
+            )
         end = time.monotonic() + 240
         while time.monotonic() < end:
             if self._process.poll() is not None:
@@ -105,7 +106,7 @@ class Server:
                 pass
             time.sleep(0.5)
         self.close()
-        raise RuntimeError(f"{command}: did not get ready:\n{Path(self._log.name).read_text()[-3000:]}")
+        raise RuntimeError(f"{command}: did not get ready:\n{self._log.read_text()[-3000:]}")
 
     def close(self) -> None:
         if self._process.poll() is None:
@@ -114,7 +115,7 @@ class Server:
                 self._process.wait(60)
             except subprocess.TimeoutExpired:
                 os.killpg(self._process.pid, signal.SIGKILL)
-        Path(self._log.name).unlink(missing_ok=True)
+        self._log.unlink(missing_ok=True)
 
 
 def collegium(folder: Path, port: int, on_ray: bool) -> Server:

@@ -25,6 +25,9 @@ from router.embedding import DEFAULT_MODEL, Embedder
 if TYPE_CHECKING:
     from orchestrator.pipelines.glue import GlueRequest, GlueResult
 
+if TYPE_CHECKING:
+    from orchestrator.client import RemoteCollegium
+
 T = TypeVar("T")
 
 
@@ -38,11 +41,20 @@ class Collegium:
     Errors in the configuration or in an expert's files are raised here, before anything heavy starts.
     """
 
-    def __init__(self, config: Config | Mapping[str, Any] | str | Path = "demo") -> None:
-        """`config`: a YAML file, a mapping of the same form, or "demo" for the demo zoo."""
+    def __init__(self, config: Config | Mapping[str, Any] | str | Path = "demo", *, pool: Pool | None = None) -> None:
+        """`config`: a YAML file, a mapping of the same form, or "demo" for the demo zoo. `pool`: workers that are
+        there already (of a Ray cluster's scheduler), closed by whoever made it."""
         self.config = _configuration(config)
         self.experts: dict[str, Expert] = resolve(self.config)
-        self._pool: Pool | None = None
+        self._pool = pool
+        self._own_pool = pool is None
+
+    @staticmethod
+    def connect(url: str, key: str | None = None) -> RemoteCollegium:
+        """A service elsewhere, with the same methods."""
+        from orchestrator.client import RemoteCollegium
+
+        return RemoteCollegium(url, key)
 
     @property
     def state(self) -> Path:
@@ -144,7 +156,7 @@ class Collegium:
 
     def close(self) -> None:
         """Stop the workers. Idempotent; what was generated stays in the ledger."""
-        if self._pool is not None:
+        if self._pool is not None and self._own_pool:
             self._pool.close()
             self._pool.ledger.close()
             self._pool = None

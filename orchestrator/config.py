@@ -30,20 +30,32 @@ class SourceConfig(Strict):
 
     model: str = Field(description="Checkpoint folder, or demo/NAME.")
     adapter: str | None = Field(default=None, description="LoRA adapter folder over it.")
-    weight: float = Field(description="Its coefficient.")
+    weight: float = Field(default=1.0, description="Its coefficient.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="More of its own, e.g. density.")
 
 
 class RecipeConfig(Strict):
     """A merge, done on the way into the engine; nothing is written to disk."""
 
-    method: Literal["linear", "task_arithmetic"] = Field(default="linear")
-    base: str | None = Field(default=None, description="Checkpoint folder of the base; task_arithmetic needs it.")
+    method: str = Field(default="linear", description="Any method of `collegium merge`: linear, ties, dare_ties, ...")
+    base: str | None = Field(default=None, description="Checkpoint folder of the base, where the method needs one.")
     sources: list[SourceConfig] = Field(min_length=1)
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Of the merge, e.g. normalize or lambda.")
+    seed: int = Field(default=0, ge=0, description="Of methods that draw at random.")
 
     @model_validator(mode="after")
-    def _base_where_needed(self) -> RecipeConfig:
-        if self.method == "task_arithmetic" and self.base is None:
-            raise ValueError("task_arithmetic needs a base")
+    def _can_be_done(self) -> RecipeConfig:
+        from merging.recipe import parse
+
+        def named(model: str, adapter: str | None) -> dict[str, Any]:
+            return {"model": {"path": model}, **({"lora": {"path": adapter}} if adapter else {})}
+
+        models = [
+            {"model": named(each.model, each.adapter), "parameters": {"weight": each.weight, **each.parameters}}
+            for each in self.sources
+        ]
+        base = {"base_model": named(self.base, None)} if self.base else {}
+        parse({"merge_method": self.method, "models": models, "parameters": self.parameters, **base})
         if self.method == "linear" and sum(source.weight for source in self.sources) == 0:
             raise ValueError("the weights of a linear merge sum to zero")
         return self
@@ -122,6 +134,8 @@ class ServiceConfig(Strict):
     jobs: int = Field(default=2, ge=1, description="Jobs that run at once; further ones wait.")
     drain_seconds: float = Field(default=30.0, gt=0, description="After SIGTERM, time for chats under way to end.")
     log: Literal["json", "text", "none"] = Field(default="json", description="Form of the request log on stderr.")
+    replicas: int = Field(default=1, ge=1, le=256, description="On Ray Serve: processes that answer HTTP.")
+    scheduler: str = Field(default="collegium-scheduler", description="On Ray Serve: name of the scheduler's actor.")
     tracing: bool = Field(default=False, description="OpenTelemetry spans; exporter by the OTEL_* variables.")
 
 
@@ -135,6 +149,9 @@ class Config(Strict):
     state: str = Field(default="~/.local/state/collegium", description="Folder of the ledger; shared by all runs.")
     runs: str = Field(default="runs", description="Folder in which run folders are made.")
     embedding: str = Field(default="all-MiniLM-L6-v2", description="sentence-transformers model of the routers.")
+    discussions: dict[str, str] = Field(
+        default_factory=dict, description="Discussions of your own: method name -> module:function."
+    )
     seed: int = Field(default=0, ge=0, description="Of task questions, sampling and bootstrap.")
 
     @model_validator(mode="after")

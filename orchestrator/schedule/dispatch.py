@@ -7,6 +7,7 @@ Everything here runs on one event loop; nothing is locked.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import contextlib
 import math
 import time
@@ -91,14 +92,20 @@ class Dispatch:
     def man(self) -> None:
         self._crew.start()
 
-    def load(self) -> Load:
+    def opened(self, conversation: str) -> None:
+        self.scheduler.open(conversation)
+
+    def closed(self, conversation: str) -> None:
+        self.scheduler.close(conversation)
+
+    def tell(self, asked: concurrent.futures.Future[Load]) -> None:
         """Workers that are ready with the expert each holds, and requests per expert."""
         queued = self.scheduler.queued()
         counts = {expert.name: queued[queue] for queue, expert in self._declared.items()}
         ready = {name: seat for name, seat in self._crew.seats.items() if seat.ready and not seat.why_left}
         held = {name: seat.expert.name if seat.expert else None for name, seat in ready.items()}
         kinds = frozenset(seat.post.kind for seat in ready.values())
-        return Load(held, kinds, counts, self.timeline.totals())
+        asked.set_result(Load(held, kinds, counts, self.timeline.totals()))
 
     async def end(self) -> None:
         self.stop(Cancelled("the pool was closed"))

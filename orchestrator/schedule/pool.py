@@ -10,9 +10,11 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import contextlib
+import functools
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from typing import Protocol
 
 from orchestrator.errors import Cancelled, RequestError, StreamBroken
 from orchestrator.experts.expert import Expert
@@ -24,6 +26,31 @@ from orchestrator.schedule.request import Completion, Delta, Message, Request, S
 from orchestrator.schedule.scheduler import Policy
 from orchestrator.schedule.tickets import Outcome, Ticket, hand_over
 from orchestrator.schedule.timeline import Load, Timeline
+
+
+class Inside(Protocol):
+    """What happens on the pool's own thread: here (`Dispatch`), or in the actor of a Ray cluster (`remote_pool`).
+    Everything but the timeline is called on the pool's loop."""
+
+    @property
+    def timeline(self) -> Timeline: ...
+
+    def start(self) -> None: ...
+
+    def man(self) -> None: ...
+
+    def take_in(self, items: Sequence[Ticket | Callable[[], None]]) -> None: ...
+
+    def withdraw(self, tickets: Iterable[Ticket]) -> None: ...
+
+    def opened(self, conversation: str) -> None: ...
+
+    def closed(self, conversation: str) -> None: ...
+
+    def tell(self, asked: concurrent.futures.Future[Load]) -> None: ...
+
+    async def end(self) -> None: ...
+
 
 BYTES_PER_REQUEST = 1500
 """What a pending request takes in this process, on top of the text of its messages, at most."""
@@ -45,13 +72,16 @@ class Pool:
         """`kind_of` names the kind of worker an expert needs; `queue_of` the queue it waits in (one for all
         experts that run side by side)."""
         self.ledger = ledger
+        self._open(lambda loop: Dispatch(loop, posts, ledger, kind_of, queue_of, policy))
+
+    def _open(self, make_inside: Callable[[asyncio.AbstractEventLoop], Inside]) -> None:
         self._outside = Conversation("")
         self._inbox: list[Ticket | Callable[[], None]] = []
         # Reentrant: a stream that is forgotten withdraws its request whenever the garbage collector runs.
         self._inbox_lock = threading.RLock()
         self._closing = False
         self._loop = asyncio.new_event_loop()
-        self._dispatch = Dispatch(self._loop, posts, ledger, kind_of, queue_of, policy)
+        self._dispatch = make_inside(self._loop)
         self._thread = threading.Thread(target=self._run, name="scheduler", daemon=True)
         self._thread.start()
 
@@ -66,7 +96,7 @@ class Pool:
     async def load(self) -> Load:
         """What the workers hold and what waits for them, now."""
         asked = concurrent.futures.Future[Load]()
-        self._post([lambda: asked.set_result(self._dispatch.load())])
+        self._post([lambda: self._dispatch.tell(asked)])
         return await asyncio.wrap_future(asked)
 
     # Faces to the outside, for any thread or loop -----------------------------------------------------------
@@ -156,12 +186,17 @@ class Pool:
         run at once)."""
         conversation = Conversation(question, seed)
         id = conversation.id
-        self._post([lambda: self._dispatch.scheduler.open(id)])
+        self._post([lambda: self._dispatch.opened(id)])
         try:
             with entered(conversation):
                 yield conversation
         finally:
-            self._post([lambda: self._dispatch.scheduler.close(id)])
+            self._post([lambda: self._dispatch.closed(id)])
+
+    def note_conversations(self, opened: Sequence[str], closed: Sequence[str]) -> None:
+        """Conversations that others hold elsewhere: see `conversation`."""
+        notes = [functools.partial(self._dispatch.opened, id) for id in opened]
+        self._post([*notes, *(functools.partial(self._dispatch.closed, id) for id in closed)])
 
     def close(self) -> None:
         """Stop the workers; whoever still waits gets `Cancelled`. Idempotent."""

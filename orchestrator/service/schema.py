@@ -26,6 +26,22 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
+class Request(Body):
+    """A whole request body."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _storable(cls, data: object) -> object:
+        # Half of a surrogate pair, which JSON can spell, is no Unicode text: it could be neither stored nor sent on.
+        try:
+            json.dumps(data, ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise ValueError("a text is not valid Unicode") from None
+        except RecursionError:
+            raise ValueError("nested too deeply") from None
+        return data
+
+
 class TextPart(Body):
     type: Literal["text"]
     text: str
@@ -92,7 +108,7 @@ class Extension(Body):
     explain: bool = Field(default=False, description="Tell experts and cost with a plain expert's reply too.")
 
 
-class ChatRequest(Body):
+class ChatRequest(Request):
     """A chat with an expert, with `mixture`, or with any other method, as `model`."""
 
     model: Short
@@ -158,13 +174,13 @@ class ChatRequest(Body):
         )
 
 
-class RouteRequest(Body):
+class RouteRequest(Request):
     """Which experts suit these questions?"""
 
     questions: list[Annotated[str, Field(min_length=1, max_length=100_000)]] = Field(min_length=1, max_length=256)
 
 
-class FeedbackRequest(Body):
+class FeedbackRequest(Request):
     """How good one expert's answer to one question was: routers learn from it."""
 
     question: str = Field(min_length=1, max_length=100_000)
@@ -173,7 +189,7 @@ class FeedbackRequest(Body):
     skills: list[Short] = Field(default_factory=list, max_length=32)
 
 
-class JobRequest(Body):
+class JobRequest(Request):
     """A pipeline to run: `request` has the fields of its command, with underscores (see /v1/pipelines)."""
 
     pipeline: Short

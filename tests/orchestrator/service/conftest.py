@@ -27,6 +27,8 @@ def _reply(messages, blind):
         return " | ".join(f"{role}:{content}" for role, content in messages)
     if text.startswith("slow"):
         return " ".join(f"w{n}" for n in range(2000))
+    if text == "nap":
+        time.sleep(0.5)
     if text.startswith("fail"):
         raise ValueError("secret detail /etc/passwd")
     if blind in text:

@@ -156,8 +156,8 @@ async def test_refusals_have_openais_form(
 async def test_a_full_service_says_when_to_come_back(settings: dict[str, Any], serving: Any) -> None:
     settings["service"]["queue"] = 1
     async with serving(settings) as client:
-        slow = asyncio.create_task(post(client, messages=[{"role": "user", "content": "slow"}], max_tokens=2000))
-        await asyncio.sleep(0.02)
+        slow = asyncio.create_task(post(client, messages=[{"role": "user", "content": "nap"}]))
+        await asyncio.sleep(0.1)
         refused = await post(client)
         assert refused.status_code == 429
         assert int(refused.headers["retry-after"]) >= 1

@@ -129,7 +129,7 @@ async def test_only_localhost_is_answered_without_keys(client: httpx.AsyncClient
         (b'{"model": "\xff"}', ""),
         (b"[" * 100_000, ""),
         (b'{"messages": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", ""),
-        (b'{"model": "words", "messages": [{"role": "user", "content": "\\ud800"}]}', "unicode"),
+        (b'{"model": "words", "messages": [{"role": "user", "content": "\\ud800"}]}', "Unicode"),
         (b'{"model": "words", "messages": [{"role": "user", "content": "x"}], "temperature": NaN}', "temperature"),
         (b'{"model": "words", "messages": [{"role": "user", "content": "x"}], "seed": 1' + b"0" * 5000 + b"}", ""),
         (b'{"model": "' + b"m" * 10_000 + b'", "messages": [{"role": "user", "content": "x"}]}', "model"),

@@ -1,0 +1,217 @@
+"""The application on Ray Serve: replicas answer HTTP, one named actor holds the scheduler, the ledger and the jobs.
+
+Replicas read the state folder and run folders (keys, routing, results): on a Ray cluster of several nodes these lie on
+storage that all nodes share.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import secrets
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+from orchestrator.config import Config, read
+from orchestrator.errors import ConfigError
+from orchestrator.service.application import application
+from orchestrator.service.house import House, check_address, with_turn
+from orchestrator.service.job_store import Job
+from orchestrator.service.keys import Keys
+from orchestrator.service.serve import log_to_stderr
+
+NAMESPACE = "collegium"
+CALLS_AT_ONCE = 10_000
+APPLICATION = "collegium"
+
+
+class SchedulerActor:
+    """The body of the named actor: a house without a door. Ray starts it anew if it is lost; jobs then go on, chats
+    hear a retriable error."""
+
+    def __init__(self, config: str) -> None:
+        self._house = House(Config.model_validate_json(config))
+        self._calls: Any = None
+
+    async def open(self) -> None:
+        """Start workers and jobs. Idempotent."""
+        if self._calls is None:
+            from orchestrator.schedule.remote_pool import SchedulerCalls
+
+            self._house.open()
+            pool = await asyncio.to_thread(lambda: self._house.collegium.pool)
+            self._calls = self._calls or SchedulerCalls(pool, self._house.collegium.experts)
+
+    async def ready(self) -> bool:
+        await self.open()
+        return self._house.ready
+
+    async def submit(self, caller: str, calls: list[Any]) -> None:
+        await self.open()
+        self._calls.submit(caller, calls)
+
+    async def withdraw(self, caller: str, numbers: list[int]) -> None:
+        await self.open()
+        self._calls.withdraw(caller, numbers)
+
+    async def news(self, caller: str) -> list[Any]:
+        await self.open()
+        found: list[Any] = await self._calls.news(caller)
+        return found
+
+    async def conversation(self, opened: list[str], closed: list[str]) -> None:
+        await self.open()
+        self._calls.conversation(opened, closed)
+
+    async def load(self) -> Any:
+        await self.open()
+        return await self._calls.load()
+
+    async def job(self, method: str, *arguments: Any) -> Any:
+        """One of `Jobs`' or its store's methods."""
+        owner = self._house.jobs if method in ("submit", "cancel", "files") else self._house.jobs.store
+        return await asyncio.to_thread(getattr(owner, method), *arguments)
+
+    async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:
+        return await self._house.routing.learn(question, expert, score, skills)
+
+    async def close(self) -> None:
+        await self._house.close()
+
+
+class RemoteJobs:
+    """The actor's jobs, as the routes use them. Blocks: call it from threads."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+        self.store = self
+
+    def submit(
+        self, pipeline: str, given: dict[str, Any], owner: str, idempotency_key: str | None = None
+    ) -> tuple[Job, bool]:
+        found: tuple[Job, bool] = self._call("submit", pipeline, given, owner, idempotency_key)
+        return found
+
+    def cancel(self, id: str) -> bool:
+        return bool(self._call("cancel", id))
+
+    def files(self, job: Job) -> list[Path]:
+        return list(self._call("files", job))
+
+    def get(self, id: str) -> Job | None:
+        found: Job | None = self._call("get", id)
+        return found
+
+    def page(self, owner: str | None, limit: int, after: str | None) -> list[Job]:
+        return list(self._call("page", owner, limit, after))
+
+    def lines(self, id: str, after: int = 0, limit: int = 1000) -> list[tuple[int, float, str]]:
+        return list(self._call("lines", id, after, limit))
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        import ray
+
+        try:
+            return ray.get(self._actor.job.remote(method, *arguments))
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+
+
+def scheduler_actor(config: Config) -> Any:
+    """The named actor, made if there is none."""
+    import ray
+
+    return (
+        ray.remote(SchedulerActor)
+        .options(
+            name=config.service.scheduler,
+            namespace=NAMESPACE,
+            lifetime="detached",
+            get_if_exists=True,
+            num_cpus=0,
+            max_restarts=-1,
+            max_concurrency=CALLS_AT_ONCE,
+        )
+        .remote(config.model_dump_json())
+    )
+
+
+def build(config: dict[str, Any] | None = None) -> Any:
+    """The Serve application, for `serve run` and Serve configuration files: import_path
+    `orchestrator.service.ray_serve:build`, args `{config: /path/to/collegium.yaml}`."""
+    given = config or {}
+    if "config" not in given:
+        raise ConfigError("args: config: the path of a configuration is needed")
+    return deployment(with_turn(read(Path(str(given["config"])).expanduser().absolute())))
+
+
+def deployment(config: Config) -> Any:
+    """Replicas of the application, bound to the configuration."""
+    from ray import serve
+
+    text = config.model_dump_json()
+
+    def make() -> Any:
+        from orchestrator.service.replica import RemoteHouse
+
+        log_to_stderr()
+        loaded = Config.model_validate_json(text)
+        return application(RemoteHouse(loaded, scheduler_actor(loaded), f"{os.getpid()}-{secrets.token_hex(8)}"))
+
+    replica = serve.deployment(
+        name="application",
+        num_replicas=config.service.replicas,
+        max_ongoing_requests=config.service.queue,
+        ray_actor_options={"num_cpus": 0},
+        graceful_shutdown_timeout_s=config.service.drain_seconds,
+        health_check_period_s=5,
+    )
+    return replica(serve.ingress(make)()).bind()
+
+
+def serve(config: Config) -> None:
+    """Deploy, and stay until SIGTERM or Ctrl-C; then take it down. Raises what bad input raises."""
+    from orchestrator.collegium import Collegium
+    from orchestrator.schedule.ray_cluster import join_cluster
+    from orchestrator.service.house import key_file
+
+    log_to_stderr()
+    config = with_turn(config)
+    check_address(config.service.host, Keys(key_file(config)))
+    experts = Collegium(config).experts.values()  # bad input is refused before anything is deployed
+    join_cluster(config.workers, {one.name: tuple(map(str, one.files)) for one in experts if not one.remote})
+    start(config)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    stop.wait()
+    shut_down(config)
+
+
+def start(config: Config) -> None:
+    """Deploy on the Ray cluster that this process is connected to."""
+    from ray import serve
+
+    logging.getLogger("ray.serve").setLevel(logging.WARNING)
+    serve.start(
+        proxy_location="HeadOnly",
+        http_options={"host": config.service.host, "port": config.service.port},
+        logging_config={"enable_access_log": False, "log_level": "WARNING"},
+    )
+    serve.run(deployment(config), name=APPLICATION, route_prefix="/")
+
+
+def shut_down(config: Config) -> None:
+    """Take the application down, then the scheduler."""
+    import ray
+    from ray import serve
+
+    serve.shutdown()
+    actor = scheduler_actor(config)
+    try:
+        ray.get(actor.close.remote(), timeout=60)
+    finally:
+        ray.kill(actor)
