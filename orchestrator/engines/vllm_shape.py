@@ -203,7 +203,10 @@ class Shape:
                 arguments["kv_cache_memory_bytes"] = int(options.kv_gib * 2**30)
         else:
             arguments["kv_cache_memory_bytes"] = int((options.kv_gib or 1.0) * 2**30)
-            arguments["max_num_batched_tokens"] = max(STEP_TOKENS, options.batch)
+            # A prompt enters in one step: where vLLM splits one, it rewinds the seeded generator of its request in a
+            # way that only CUDA's know.
+            arguments["enable_chunked_prefill"] = False
+            arguments["max_num_batched_tokens"] = max(STEP_TOKENS, options.batch, self.context)
             arguments["enforce_eager"] = not options.compile
             if not options.compile:
                 _without_compiler()
