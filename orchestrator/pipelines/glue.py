@@ -308,6 +308,17 @@ def _zoo(setting: _Setting, members: Sequence[str], merged: Mapping[str, _Merge]
     return {"experts": entries}
 
 
+def _notes(record: Glue, clustering: Clustering, results: Mapping[str, AnswerResult]) -> dict[str, str]:
+    """A line for the reader on each method."""
+    notes = {name: result.report.methods[0].note for name, result in results.items()}
+    everyone = set(_largest_family(clustering))
+    for one in record.searches:
+        if set(one.sources) == everyone and "full merging" in notes:
+            found = ", ".join(f"{source} {weight:g}" for source, weight in one.weights.items())
+            notes["full merging"] = f"{one.method}: {found}; the best merge of {len(everyone)} experts of one shape"
+    return notes
+
+
 def _report(setting: _Setting, results: Mapping[str, AnswerResult], clustering: Clustering, record: Glue) -> RunReport:
     last = results["Model-GLUE"].report
     rights = {name: [float(one.right) for one in result.outcomes[0].answers] for name, result in results.items()}
