@@ -98,9 +98,7 @@ def check_tokenizer(tokenizer: Any, model: Any) -> None:
     """Raises `TrainingError` where tokens have no place in the model, or the chat template or end token is missing."""
     rows = model.get_input_embeddings().weight.shape[0]
     if len(tokenizer) > rows:
-        raise TrainingError(
-            f"the tokenizer has {len(tokenizer)} tokens, the student {rows}: they do not fit together"
-        )
+        raise TrainingError(f"the tokenizer has {len(tokenizer)} tokens, the student {rows}: they do not fit together")
     if tokenizer.eos_token_id is None or not tokenizer.chat_template:
         raise TrainingError("the student's tokenizer needs a chat template and an end-of-text token")
 

@@ -66,6 +66,8 @@ class Trained:
     state: State
     metrics: tuple[Metrics, ...]
     epochs: float
+    main: bool
+    """Whether this process is the one of several that writes."""
 
 
 def train(spec: TrainingSpec, lessons: Path, folder: Path, report: Callable[[Metrics], None] | None = None) -> Trained:
@@ -104,7 +106,10 @@ class _Training:
         folder.mkdir(parents=True, exist_ok=True)
         loaded = checkpoint.load(folder / CHECKPOINTS, digest, self.tensors, self.optimiser)
         self.state = loaded or State(digest=digest)
-        self.metrics = _metrics_up_to(folder / METRICS, self.state.step)
+        self.metrics = [one for one in read_metrics(folder / METRICS) if one.step <= self.state.step]
+        accelerator.wait_for_everyone()
+        if accelerator.is_main_process:
+            (folder / METRICS).write_text("".join(json.dumps(_plain(one)) + "\n" for one in self.metrics))
         self.order = self._permutation()
         self.row = _Rows(self.network.tokenizer)
 
@@ -126,10 +131,11 @@ class _Training:
                 self.accelerator.log(shown, step=state.step)
         if spec.trackers:
             self.accelerator.end_training()
+        self.accelerator.wait_for_everyone()
         self._restore_best()
         self.network.train(False)
         epochs = state.epoch + state.place / len(self.corpus)
-        return Trained(self.network, state, tuple(self.metrics), epochs)
+        return Trained(self.network, state, tuple(self.metrics), epochs, main)
 
     def _step(self) -> Metrics:
         import torch
@@ -324,13 +330,6 @@ def read_metrics(path: Path) -> list[Metrics]:
         except (ValueError, TypeError):
             break
     return found
-
-
-def _metrics_up_to(path: Path, step: int) -> list[Metrics]:
-    """The metrics up to a step; later ones are cut off the file."""
-    kept = [one for one in read_metrics(path) if one.step <= step]
-    path.write_text("".join(json.dumps(_plain(one)) + "\n" for one in kept))
-    return kept
 
 
 def _trackers(spec: TrainingSpec) -> list[str]:

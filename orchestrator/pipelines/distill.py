@@ -30,7 +30,7 @@ from orchestrator.experts.expert import Expert
 
 LEVELS = ("gold", "L1", "L2", "L3", "L4", "L4-detached")
 TEACHER, TEACHERS = "teacher:", "teachers"
-DONE = "taught.json"
+LESSONS, WORK, STUDENT, DONE = "lessons.jsonl", "work", "student", "taught.json"
 
 
 class TeachRequest(Selection, TrainingSpec):
@@ -44,6 +44,7 @@ class TeachRequest(Selection, TrainingSpec):
     )
     name: str = Field(default="student", pattern=r"^[\w.-]{1,64}$", description="The student's name as an expert.")
     merged: bool = Field(default=False, description="Write a checkpoint in place of an adapter.")
+    workers: int = Field(default=1, ge=1, le=1_024, description="Processes that share each step (Ray Train).")
 
     @property
     def selection(self) -> Selection:
@@ -140,12 +141,13 @@ def teach(
     One that was finished there with the same request is taken as it is. Raises `BadInput` for what cannot be taught.
     """
     base, licences = student_checkpoint(request.student, experts), _licences(experts)
-    done, target, work = folder / DONE, folder / "student", folder / "work"
+    done = folder / DONE
     try:
         kept = json.loads(done.read_text("utf-8")) if done.is_file() else {}
         if kept.get("request") == request.model_dump(mode="json"):
             sifted = Sifted.model_validate(kept["sifted"])
-            return Taught(request, arm, target, base, sifted, tuple(read_metrics(work / METRICS)), kept["epochs"])
+            metrics = tuple(read_metrics(folder / WORK / METRICS))
+            return Taught(request, arm, folder / STUDENT, base, sifted, metrics, kept["epochs"])
         folder.mkdir(parents=True, exist_ok=True)
         return _taught(request, folder, base, licences, arm, report)
     except DistillError as error:
@@ -164,22 +166,45 @@ def _taught(
 ) -> Taught:
     from transformers import AutoTokenizer
 
-    from distill.student import Card, write_student
-    from distill.train import train
-
     tokenizer = AutoTokenizer.from_pretrained(base)
 
     def tokens(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    sifted, lessons, spec = Sifted(), folder / "lessons.jsonl", request.spec(base)
-    prepare(read_all(request.transcripts, sifted), request.selection, lessons, tokens, sifted)
-    trained = train(spec, lessons, folder / "work", report)
-    card = Card(name=request.name, base=request.student, licences=dict(licences))
-    target = write_student(trained, spec, request.selection, sifted, card, folder / "student", merged=request.merged)
-    kept = {"request": request.model_dump(mode="json"), "sifted": sifted.model_dump(), "epochs": trained.epochs}
+    sifted = Sifted()
+    prepare(read_all(request.transcripts, sifted), request.selection, folder / LESSONS, tokens, sifted)
+    card = {"name": request.name, "base": request.student, "licences": dict(licences)}
+    if request.workers == 1:
+        epochs = train_in(folder, request, base, sifted, card, report)
+    else:
+        from orchestrator.pipelines.distill_workers import train_on_workers
+
+        epochs = train_on_workers(folder, request, base, sifted, card)
+    kept = {"request": request.model_dump(mode="json"), "sifted": sifted.model_dump(), "epochs": epochs}
     (folder / DONE).write_text(json.dumps(kept), "utf-8")
-    return Taught(request, arm, target, base, sifted, trained.metrics, trained.epochs)
+    metrics = tuple(read_metrics(folder / WORK / METRICS))
+    return Taught(request, arm, folder / STUDENT, base, sifted, metrics, epochs)
+
+
+def train_in(
+    folder: Path,
+    request: TeachRequest,
+    base: Path,
+    sifted: Sifted,
+    card: Mapping[str, Any],
+    report: Callable[[Metrics], None] | None = None,
+) -> float:
+    """Train on the folder's lessons and write the student there; the epochs that it took. Of several processes the
+    first one writes."""
+    from distill.student import Card, write_student
+    from distill.train import train
+
+    spec = request.spec(base)
+    trained = train(spec, folder / LESSONS, folder / WORK, report)
+    if trained.main:
+        target = folder / STUDENT
+        write_student(trained, spec, request.selection, sifted, Card(**card), target, merged=request.merged)
+    return trained.epochs
 
 
 def student_checkpoint(student: str, experts: Mapping[str, Expert]) -> Path:
