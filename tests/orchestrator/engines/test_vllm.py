@@ -179,3 +179,13 @@ def test_a_context_that_was_set_is_not_started_over_for_a_longer_one(vllm: Any) 
     longer = replace(vllm.second, context=100_000)
     assert vllm.engine.load(longer).way == "in_place"
     assert vllm.ask(QUESTIONS[0], longer)
+
+
+def test_seeded_samples_come_from_prompts_that_together_pass_one_step(vllm: Any) -> None:
+    """More prompt tokens at once than a step takes: none may be split, its generator could not be rewound."""
+    story = "The river ran past the old stone mill. " * 30
+    wanted = {"temperature": 0.7, "max_tokens": 4}
+    requests = [vllm.request(f"{story}What comes next, number {number}?", **wanted) for number in range(8)]
+    texts = ["".join(delta.text for delta in deltas) for deltas in vllm.run(*requests).values()]
+    assert len(texts) == 8
+    assert all(texts)
