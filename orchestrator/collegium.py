@@ -14,6 +14,7 @@ from orchestrator.experts.expert import Expert
 from orchestrator.experts.zoo import resolve
 from orchestrator.pipelines.answer import AnswerRequest, AnswerResult
 from orchestrator.pipelines.profile import Profile, ProfileRequest
+from orchestrator.run_folder import RunFolder
 from orchestrator.schedule.chat import ExpertChat
 from orchestrator.schedule.ledger import Ledger
 from orchestrator.schedule.pool import Pool
@@ -23,6 +24,9 @@ from orchestrator.schedule.timeline import Progress
 from router.embedding import DEFAULT_MODEL, Embedder
 
 if TYPE_CHECKING:
+    from orchestrator.pipelines.distill import DistillRequest
+    from orchestrator.pipelines.distill_compare import DistillResult
+    from orchestrator.pipelines.distill_generate import Generated, GenerateRequest
     from orchestrator.pipelines.glue import GlueRequest, GlueResult
 
 if TYPE_CHECKING:
@@ -142,6 +146,37 @@ class Collegium:
             done=done,
         )
 
+    async def agenerate(
+        self, request: GenerateRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
+    ) -> Generated:
+        """Let a panel discuss training questions; options as in `GenerateRequest`. Transcripts lie in a run folder."""
+        from orchestrator.pipelines.distill_generate import GenerateRequest, generate
+
+        request = request or GenerateRequest(**options)
+        folder = RunFolder.open(self.config, "distill-generate", request)
+        seed = self.config.seed if request.seed is None else request.seed
+        found = await generate(request, folder.path, pool=self.pool, experts=self.experts, seed=seed, done=done)
+        folder.finish()
+        return found
+
+    async def adistil(
+        self, request: DistillRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
+    ) -> DistillResult:
+        """Teach students from transcripts and compare them; options as in `DistillRequest`. All lies in a run folder."""
+        from orchestrator.pipelines.distill import DistillRequest
+        from orchestrator.pipelines.distill_compare import distil
+        from orchestrator.report import write
+
+        request = request or DistillRequest(**options)
+        folder = RunFolder.open(self.config, "distill", request)
+        result = await distil(
+            request, folder.path, pool=lambda: self.pool, config=self.config, engine=self.engine, done=done
+        )
+        folder.write("results.json", result.report.model_dump_json(indent=2))
+        write(result.report, folder.path / "report.html")
+        folder.finish()
+        return result
+
     def profile(self, request: ProfileRequest | None = None, **options: Any) -> Profile:
         """As `aprofile`, from ordinary code."""
         return _wait(self.aprofile(request, **options))
@@ -153,6 +188,14 @@ class Collegium:
     def glue(self, request: GlueRequest | None = None, **options: Any) -> GlueResult:
         """As `aglue`, from ordinary code."""
         return _wait(self.aglue(request, **options))
+
+    def generate(self, request: GenerateRequest | None = None, **options: Any) -> Generated:
+        """As `agenerate`, from ordinary code."""
+        return _wait(self.agenerate(request, **options))
+
+    def distil(self, request: DistillRequest | None = None, **options: Any) -> DistillResult:
+        """As `adistil`, from ordinary code."""
+        return _wait(self.adistil(request, **options))
 
     def close(self) -> None:
         """Stop the workers. Idempotent; what was generated stays in the ledger."""

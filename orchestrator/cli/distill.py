@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -28,16 +29,11 @@ from orchestrator.pipelines.distill import (
     inspect,
     read_all,
     teach,
-    with_students,
 )
-from orchestrator.pipelines.distill_generate import GenerateRequest, generate
-from orchestrator.report import write
+from orchestrator.pipelines.distill_generate import GenerateRequest
 from orchestrator.report.formats import count, percent, plain
 from orchestrator.report.terminal import methods_table
 from orchestrator.run_folder import RunFolder
-
-PICTURED = 200
-"""Transcripts among which the report's gallery is chosen."""
 
 
 @click.group("distill")
@@ -51,17 +47,11 @@ def command() -> None:
 
 
 def generate_transcripts(config: Config, request: GenerateRequest, *, as_json: bool, fresh: bool) -> None:
-    folder = RunFolder.open(config, "distill-generate", request, fresh=fresh)
-    seed = config.seed if request.seed is None else request.seed
+    RunFolder.open(config, "distill-generate", request, fresh=fresh)
     with Collegium(config) as collegium:
-        found = run_with_progress(
-            collegium,
-            lambda: generate(request, folder.path, pool=collegium.pool, experts=collegium.experts, seed=seed),
-            quiet=as_json,
-        )
-    folder.finish()
+        found = run_with_progress(collegium, lambda: collegium.agenerate(request), quiet=as_json)
     if as_json:
-        click.echo(json.dumps({**found.__dict__, "path": str(found.path)}))
+        click.echo(json.dumps({**dataclasses.asdict(found), "path": str(found.path)}))
         return
     console = Console(highlight=False)
     console.print(
@@ -128,48 +118,21 @@ def train_student(config: Config, request: TeachRequest, *, as_json: bool, fresh
 
 
 def compare_students(config: Config, request: DistillRequest, *, as_json: bool, fresh: bool, ablate: bool) -> None:
-    from distill.graph import interaction_graph
-    from orchestrator.pipelines.distill_compare import compare, report
-
     if ablate:
         request = request.model_copy(update={"arms": [*LEVELS, TEACHERS]})
     folder = RunFolder.open(config, "distill", request, fresh=fresh)
-    statistics, agents = inspect(request.transcripts, Sifted())
-    taught = [
-        teach_shown(each, folder.path / each.name, config, arm=arm, quiet=as_json)
-        for arm, each in arms(request, agents)
-    ]
-    with Collegium(with_students(config, taught)) as collegium:
-        rows = run_with_progress(
-            collegium,
-            lambda: compare(request, taught, pool=collegium.pool, experts=collegium.experts, seed=config.seed),
-            quiet=as_json,
-        )
-        graphs = [
-            interaction_graph(one)
-            for one, _ in zip(read_all(request.transcripts, Sifted()), range(PICTURED), strict=False)
-        ]
-        found = report(
-            request,
-            taught,
-            rows,
-            statistics,
-            experts=collegium.experts,
-            config=config,
-            engine=collegium.engine,
-            graphs=graphs,
-        )
-    folder.write("results.json", found.model_dump_json(indent=2))
+    for arm, one in arms(request, inspect(request.transcripts, Sifted())[1]):
+        teach_shown(one, folder.path / one.name, config, arm=arm, quiet=as_json)
+    with Collegium(config) as collegium:
+        result = run_with_progress(collegium, lambda: collegium.adistil(request), quiet=as_json)
     page = folder.path / "report.html"
-    write(found, page)
-    folder.finish()
     if as_json:
-        click.echo(json.dumps({"report": str(page), **found.model_dump(mode="json")}))
+        click.echo(json.dumps({"report": str(page), **result.report.model_dump(mode="json")}))
         return
     console = Console(highlight=False)
-    console.print(methods_table(found.methods))
-    _dropped(console, taught[0])
-    for one in taught:
+    console.print(methods_table(result.report.methods))
+    _dropped(console, result.taught[0])
+    for one in result.taught:
         console.print(f"Student {one.request.name}: {one.folder}", soft_wrap=True)
     console.print(f"Report: {page.absolute()}", soft_wrap=True)
 

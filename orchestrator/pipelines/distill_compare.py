@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import functools
+import itertools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 from agents.question import Question
+from distill.corpus import Sifted
+from distill.graph import interaction_graph
 from distill.statistics import Statistics
+from distill.train import Metrics
 from orchestrator.config import Config
 from orchestrator.experts.expert import Expert
+from orchestrator.experts.zoo import resolve
 from orchestrator.pipelines.answering import answer_all, is_right
-from orchestrator.pipelines.distill import DistillRequest, Taught
+from orchestrator.pipelines.distill import DistillRequest, Taught, arms, inspect, read_all, teach, with_students
 from orchestrator.pipelines.distill_generate import GenerateRequest, discuss
 from orchestrator.pipelines.profile import Replies, questions_of
 from orchestrator.report.data import ArmResult, Comparison, Cost, Distillation, Interval, MethodResult, RunReport
@@ -23,7 +31,12 @@ from orchestrator.run_folder import engine_version, machine, manifest
 from orchestrator.schedule.pool import Pool
 from orchestrator.schedule.request import Sampling
 
+if TYPE_CHECKING:
+    import networkx
+
 UNTAUGHT = "untaught student"
+PICTURED = 200
+"""Transcripts among which the report's gallery is chosen."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +60,42 @@ class Row:
 def mean(scores: Sequence[float]) -> Interval:
     """Mean of scores with its bootstrap interval over questions."""
     return paired_difference(scores, [0.0] * len(scores))
+
+
+@dataclass(frozen=True)
+class DistillResult:
+    """The report, and behind it every student and every row."""
+
+    report: RunReport
+    taught: tuple[Taught, ...]
+    rows: tuple[Row, ...]
+
+
+async def distil(
+    request: DistillRequest,
+    folder: Path,
+    *,
+    pool: Callable[[], Pool],
+    config: Config,
+    engine: str,
+    done: Callable[[], None] = lambda: None,
+    report_step: Callable[[str, Metrics], None] = lambda name, metrics: None,
+) -> DistillResult:
+    """Teach every arm in its own folder below `folder` (those that are finished there are taken), then compare.
+
+    `pool` is called when all are taught, so that engines need not wait in memory meanwhile.
+    """
+    statistics, agents = await asyncio.to_thread(inspect, request.transcripts, Sifted())
+    experts, taught = resolve(config), []
+    for arm, one in arms(request, agents):
+        told = functools.partial(report_step, one.name)
+        taught.append(await asyncio.to_thread(teach, one, folder / one.name, experts=experts, arm=arm, report=told))
+    zoo = resolve(with_students(config, taught))
+    rows = await compare(request, taught, pool=pool(), experts=zoo, seed=config.seed, done=done)
+    read = itertools.islice(read_all(request.transcripts, Sifted()), PICTURED)
+    graphs = [interaction_graph(transcript) for transcript in read]
+    found = report(request, taught, rows, statistics, experts=zoo, config=config, engine=engine, graphs=graphs)
+    return DistillResult(found, tuple(taught), tuple(rows))
 
 
 async def compare(
@@ -157,7 +206,7 @@ def report(
     experts: Mapping[str, Expert],
     config: Config,
     engine: str,
-    graphs: Sequence[object] = (),
+    graphs: Sequence[networkx.DiGraph] = (),
 ) -> RunReport:
     """All of it on one page."""
     base = next((row for row in rows if row.name == UNTAUGHT), None)
