@@ -162,7 +162,7 @@ class Collegium:
     async def adistil(
         self, request: DistillRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
     ) -> DistillResult:
-        """Teach students from transcripts and compare them; options as in `DistillRequest`. All lies in a run folder."""
+        """Teach students from transcripts and compare them, in a run folder; options as in `DistillRequest`."""
         from orchestrator.pipelines.distill import DistillRequest
         from orchestrator.pipelines.distill_compare import distil
         from orchestrator.report import write
