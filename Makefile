@@ -35,8 +35,8 @@ check: setup
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 
-serve:
-	@echo "The REST service is not built yet: see docs/status.md" >&2; exit 1
+serve: setup
+	@$(VENV)/bin/collegium serve
 
 clean:
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "eval-router": ("orchestrator.cli.routing:eval_command", "Judge routers on recorded answers: lift, cost, votes."),
     "distill": ("orchestrator.cli.distill:command", "Teach a student what a panel said: transcripts, training, report."),
     "serve": ("orchestrator.cli.serve:command", "Serve the zoo as an OpenAI-compatible REST endpoint."),
+    "submit": ("orchestrator.cli.submit:command", "Run any command as a Ray job, and fetch its results."),
     "keys": ("orchestrator.cli.keys:command", "API keys of the service: create, list, revoke."),
 }
 

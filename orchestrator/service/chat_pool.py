@@ -15,18 +15,21 @@ from orchestrator.schedule.timeline import Timeline
 
 
 class ChatPool(Pool):
-    """Stands before another pool. Methods and discussions that know nothing of a chat's history thus run within it,
-    and what they ask is withdrawn, refused and paid for like a chat's own calls."""
+    """Stands before another pool. Methods that know nothing of a chat's history thus run within it, and what they ask
+    is refused, withdrawn and paid for as a chat's own calls are."""
 
     def __init__(
         self,
         pool: Pool,
+        question: str,
         history: Sequence[Message],
         max_wait: float | None,
         on_reply: Callable[[str, Completion], None],
     ) -> None:
-        """`on_reply` hears every expert's every completion."""
+        """`question` is the chat's last turn: prompts that do not state it (a method's own fitting) are no part of
+        the chat and left alone. `on_reply` hears every expert's every completion."""
         self._pool = pool
+        self._question = question
         self._history = tuple(history)
         self._max_wait = max_wait
         self._on_reply = on_reply
@@ -45,6 +48,8 @@ class ChatPool(Pool):
         stream: bool = False,
         max_wait: float | None = None,
     ) -> Request:
+        if not any(self._question in text for _, text in messages):
+            return self._pool.request(expert, messages, sampling, stream=stream, max_wait=max_wait)
         wait = self._max_wait if max_wait is None else max_wait
         return self._pool.request(expert, [*self._history, *messages], sampling, stream=stream, max_wait=wait)
 

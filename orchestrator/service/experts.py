@@ -93,13 +93,13 @@ async def _merged(
     left = len(requests)
     try:
         while left:
-            index, part = await arrived.get()
-            if isinstance(part, Exception):
-                raise part
-            if part is None:
+            index, news = await arrived.get()
+            if isinstance(news, Exception):
+                raise news
+            if news is None:
                 left -= 1
             else:
-                yield index, part
+                yield index, news
     finally:
         for task in following:
             task.cancel()

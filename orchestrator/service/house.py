@@ -15,6 +15,7 @@ from typing import Self
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.errors import BadInput, CollegiumError, ConfigError
+from orchestrator.schedule.pool import Pool
 from orchestrator.schedule.request import Sampling
 from orchestrator.schedule.staff import kind_of
 from orchestrator.service.experts import ask_expert
@@ -29,10 +30,11 @@ _log = logging.getLogger("collegium")
 class House:
     """One a state folder: a lock file sees to that, for two would run the same jobs."""
 
-    def __init__(self, config: Config) -> None:
-        """Raises `ConfigError` and whatever `Collegium` raises for bad input; nothing heavy starts here."""
+    def __init__(self, config: Config, pool: Pool | None = None) -> None:
+        """`pool`: workers of the caller's own. Raises `ConfigError` and whatever `Collegium` raises for bad input;
+        nothing heavy starts here."""
         self.config = with_turn(config)
-        self.collegium = Collegium(self.config)
+        self.collegium = Collegium(self.config, pool=pool)
         for name in self.config.service.preload:
             if name not in self.collegium.experts:
                 raise ConfigError(f"service.preload: no expert {name!r} in the zoo")

@@ -1,24 +1,30 @@
-"""A chat with several experts: `mixture`, and every method of the pipelines' list (votes, discussions, ...)."""
+"""A chat with several experts: `mixture`, and every method of the pipelines' list (discussions, symbolic-moe, ...)."""
 
 from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+from agents.discussions import DISCUSSIONS
 from agents.question import Question
-from agents.votes import log_odds
+from agents.transcript import Transcript
+from agents.votes import log_odds, options_of
 from orchestrator.collegium import Collegium
-from orchestrator.errors import RequestError
+from orchestrator.config import Config
+from orchestrator.errors import NotReady, RequestError
 from orchestrator.pipelines.answering import Answered, answer
-from orchestrator.pipelines.methods import METHODS, Answer, Method, Setting
+from orchestrator.pipelines.discussing import own_discussion
+from orchestrator.pipelines.methods import METHODS, Method, Outcome, Setting
+from orchestrator.pipelines.methods.discussion import own_method
 from orchestrator.schedule.request import Completion, Message, Sampling
 from orchestrator.service.chat_pool import ChatPool
 from orchestrator.service.experts import ask_expert
 from orchestrator.service.parts import Account, End, Note, Parts, Piece
-from orchestrator.service.routing import Routing, told
+from orchestrator.service.routing import Profiled, Routing, told
 from orchestrator.service.schema import ChatRequest
 
 MIXTURE = "mixture"
@@ -26,9 +32,10 @@ LONGEST_QUESTION = 100_000
 """Characters of a last user turn."""
 
 
-def offered() -> tuple[str, ...]:
-    """Methods that give one answer, as model ids."""
-    return tuple(method.name for method in METHODS if method.name != "each")
+def offered(config: Config) -> Mapping[str, Method]:
+    """Methods that give one answer, as model ids; the user's own discussions among them."""
+    own = [own_method(name, own_discussion(path, Path.cwd())) for name, path in config.discussions.items()]
+    return {method.name: method for method in (*METHODS, *own) if method.name != "each"}
 
 
 async def ask_mixture(collegium: Collegium, routing: Routing, chat: ChatRequest, max_wait: float) -> Parts:
@@ -56,19 +63,21 @@ async def ask_mixture(collegium: Collegium, routing: Routing, chat: ChatRequest,
             max_wait=max_wait,
         )
         async for part in parts:
-            yield (
-                replace(part, explanation=explanation | (part.explanation or {})) if isinstance(part, Account) else part
-            )
+            if isinstance(part, Account):
+                part = replace(part, explanation=explanation | (part.explanation or {}))
+            yield part
         return
     heard = _Heard()
-    pool = ChatPool(collegium.pool, history, max_wait, heard.reply)
+    pool = ChatPool(collegium.pool, question.question, history, max_wait, heard.reply)
     experts = [collegium.experts[name] for name in names]
     sampling = _sampling(chat, min(expert.context for expert in experts))
-    replies = await asyncio.gather(*(answer(pool, one, question, sampling, _seed(chat)) for one in experts))
-    verdict = log_odds([one.reply.answer for one in replies], [ranking.probability(name) for name in names])
+    seed = _seed(chat, collegium)
+    replies = await asyncio.gather(*(answer(pool, one, question, sampling, seed) for one in experts))
+    probabilities = [ranking.probability(name) for name in names]
+    verdict = log_odds([one.reply.answer for one in replies], probabilities, options=options_of(question))
     explanation["votes"] = [{"answer": group.answer, "weight": group.weight} for group in verdict.groups]
-    for part in _spoken(verdict.answer, replies):
-        yield part
+    yield Piece(_spoken(verdict.answer, replies))
+    yield End("stop")
     yield heard.account(explanation | {"answer": verdict.answer, "confidence": verdict.share})
 
 
@@ -77,20 +86,20 @@ async def ask_method(
 ) -> Parts:
     """Run a method on the last user turn, within the conversation; a stream hears of every reply as it comes."""
     question, history = as_question(chat)
-    heard = _Heard()
-    pool = ChatPool(collegium.pool, history, max_wait, heard.reply)
     sampling = _sampling(chat, min(expert.context for expert in collegium.experts.values()))
-    recruit = min(chat.collegium.recruit or collegium.config.service.recruit, len(collegium.experts))
+    profiled = await _profiled(routing, method)
+    heard = _Heard()
     setting = Setting(
-        pool=pool,
+        pool=ChatPool(collegium.pool, question.question, history, max_wait, heard.reply),
         experts=collegium.experts,
         questions=[question],
-        profile=await routing.table() if method.fitted else None,
+        profile=profiled.table if profiled else None,
         embedder=collegium.embedder,
         sampling=sampling,
-        seed=_seed(chat),
-        recruit=recruit,
+        seed=_seed(chat, collegium),
+        recruit=min(chat.collegium.recruit, len(collegium.experts)) if chat.collegium.recruit else None,
         done=lambda: None,
+        validation=profiled.replies if profiled else {},
     )
     working = asyncio.ensure_future(method.run(setting))
     working.add_done_callback(lambda _: heard.events.put_nowait(None))
@@ -102,16 +111,29 @@ async def ask_method(
     finally:
         working.cancel()
     found = outcome.answers[0]
-    for part in _spoken(found.answer, found.used):
-        yield part
-    yield heard.account({"method": method.name, "note": outcome.note, **_explained(found)})
+    transcript = outcome.transcripts[0] if outcome.transcripts else None
+    yield Piece((transcript.reply if transcript else "") or _spoken(found.answer, found.used))
+    yield End("stop")
+    yield heard.account(_explained(method.name, outcome, transcript, chat.collegium.explain))
+
+
+async def _profiled(routing: Routing, method: Method) -> Profiled | None:
+    """What the profile showed; None where a discussion can do without. Raises `NotReady`."""
+    if not method.fitted:
+        return None
+    try:
+        return await routing.profiled()
+    except NotReady:
+        if method.name in DISCUSSIONS:
+            return None
+        raise
 
 
 def as_question(chat: ChatRequest) -> tuple[Question, tuple[Message, ...]]:
     """The last user turn as a question, and the conversation before it. Raises `RequestError` if there is none."""
     if chat.tools:
         raise RequestError("tools: several experts cannot share tools: ask one expert, or leave them out")
-    if chat.n > 1 and chat.collegium.kind != "open":
+    if chat.n > 1 and (chat.model != MIXTURE or chat.collegium.kind != "open"):
         raise RequestError("n: several experts give one answer together")
     *history, (role, text) = chat.conversation
     if role != "user" or not text.strip():
@@ -134,25 +156,21 @@ class _Heard:
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        self._said: list[tuple[str, Completion]] = []
+        self._said: list[Completion] = []
         self._calls: dict[str, int] = {}
 
     def reply(self, expert: str, completion: Completion) -> None:
-        self._said.append((expert, completion))
-        self._calls[expert] = self._calls.get(expert, 0) + 1
-        self.events.put_nowait({"expert": expert, "reply": self._calls[expert], "text": completion.text})
+        self._said.append(completion)
+        number = self._calls[expert] = self._calls.get(expert, 0) + 1
+        self.events.put_nowait({"expert": expert, "reply": number, "text": completion.text})
 
     def account(self, explanation: dict[str, Any]) -> Account:
-        completions = [completion for _, completion in self._said]
+        said = self._said
+        counts = {"calls": len(said), "cached_calls": sum(one.cached for one in said)}
         return Account(
-            sum(one.prompt_tokens for one in completions),
-            sum(one.completion_tokens for one in completions),
-            explanation
-            | {
-                "experts": list(self._calls),
-                "calls": len(completions),
-                "cached_calls": sum(one.cached for one in completions),
-            },
+            sum(one.prompt_tokens for one in said),
+            sum(one.completion_tokens for one in said),
+            explanation | {"experts": list(self._calls), **counts},
         )
 
 
@@ -164,25 +182,35 @@ def _sampling(chat: ChatRequest, context: int) -> Sampling:
     return chat.sampling(context, temperature=0.0)
 
 
-def _seed(chat: ChatRequest) -> int:
-    return secrets.randbits(62) if chat.seed is None else abs(chat.seed)
+def _seed(chat: ChatRequest, collegium: Collegium) -> int:
+    """The configuration's where the client says nothing: what a method draws for its own fitting is drawn once."""
+    return collegium.config.seed if chat.seed is None else abs(chat.seed)
 
 
-def _spoken(found: str | None, used: Sequence[Answered]) -> list[Piece | End]:
+def _spoken(found: str | None, used: Sequence[Answered]) -> str:
     """The answer in the words of whoever gave it and was surest; without an answer, what the first one said."""
     agreeing = [one for one in used if one.reply.answer == found] or list(used)
     speaker = max(agreeing, key=lambda one: one.reply.confidence or 0.0, default=None)
-    text = speaker.reply.text if speaker else ""
-    return [Piece(text or found or ""), End("stop")]
+    return (speaker.reply.text if speaker else "") or found or ""
 
 
-def _explained(found: Answer) -> dict[str, Any]:
-    votes: dict[str | None, list[str]] = {}
-    for one in found.used:
-        votes.setdefault(one.reply.answer, []).append(one.expert)
-    return {
+def _explained(name: str, outcome: Outcome, transcript: Transcript | None, fully: bool) -> dict[str, Any]:
+    found = outcome.answers[0]
+    explanation: dict[str, Any] = {
+        "method": name,
+        "note": outcome.note,
         "answer": found.answer,
         "confidence": found.confidence,
-        "votes": [{"answer": given, "experts": experts} for given, experts in votes.items()],
         "ranking": [entry.model_dump(mode="json") for entry in found.ranking],
     }
+    if transcript is None:
+        votes: dict[str | None, list[str]] = {}
+        for one in found.used:
+            votes.setdefault(one.reply.answer, []).append(one.expert)
+        return explanation | {"votes": [{"answer": given, "experts": experts} for given, experts in votes.items()]}
+    explanation |= {
+        "rounds": transcript.rounds,
+        "stopped": transcript.stopped,
+        "votes": [vote.model_dump(mode="json", exclude={"abstentions"}) for vote in transcript.votes],
+    }
+    return explanation | ({"transcript": transcript.model_dump(mode="json")} if fully else {})

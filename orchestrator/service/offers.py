@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from orchestrator.pipelines.methods import METHODS
 from orchestrator.service import methods
 from orchestrator.service.experts import ask_expert
 from orchestrator.service.house import House
@@ -19,7 +18,7 @@ class Offers:
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._methods = {method.name: method for method in METHODS if method.name in methods.offered()}
+        self._methods = methods.offered(house.config)
 
     def all(self) -> dict[str, str]:
         """Model id -> expert or method."""

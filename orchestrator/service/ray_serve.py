@@ -78,6 +78,9 @@ class SchedulerActor:
     async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:
         return await self._house.routing.learn(question, expert, score, skills)
 
+    async def pid(self) -> int:
+        return os.getpid()
+
     async def close(self) -> None:
         await self._house.close()
 

@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from agents.question import Question
+from agents.reply import Reply
 from orchestrator.collegium import Collegium
 from orchestrator.errors import BadInput, NotReady
+from orchestrator.pipelines.answering import Answered
+from orchestrator.pipelines.profile import Replies
 from orchestrator.pipelines.route import FittingRequest, fitted, last_table, read_table
 from router.feedback import FeedbackLog
 from router.ranking import Ranking, Router
@@ -18,6 +24,14 @@ LOOK = 2.0
 """Seconds between looks for a newer table."""
 
 
+@dataclass(frozen=True)
+class Profiled:
+    """A correctness table, and the replies behind it as far as it tells them: answers, not texts."""
+
+    table: Table
+    replies: Replies
+
+
 class Routing:
     """Ranks experts for questions. One instance a process; safe for many coroutines of one loop."""
 
@@ -25,7 +39,7 @@ class Routing:
         self._collegium = collegium
         self._log = FeedbackLog(collegium.state / "feedback.jsonl")
         self._router: Router | None = None
-        self._table: Table | None = None
+        self._profiled: Profiled | None = None
         self._stamp: tuple[str, int, int] | None = None
         """Table, its time, size of the feedback: what the router was fitted on."""
         self._looked = 0.0
@@ -43,11 +57,12 @@ class Routing:
 
         return await asyncio.to_thread(work)
 
-    async def table(self) -> Table:
-        """The correctness table, with feedback. Raises as `rank` does."""
+    async def profiled(self) -> Profiled:
+        """What methods are fitted on. Raises `NotReady` where the profile lacks an expert of the zoo."""
         await self._current()
-        assert self._table is not None
-        return self._table
+        if self._profiled is None:
+            raise NotReady("the profile does not know every expert of the zoo: profile it anew")
+        return self._profiled
 
     async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:
         """Note a verdict; its version."""
@@ -84,9 +99,29 @@ class Routing:
         names = [name for name in self._collegium.experts if name in table.experts]
         if not names:
             raise NotReady(f"the profile knows none of the zoo's experts, it has {', '.join(table.experts)}")
-        self._table = table = self._log.apply(table) if feedback else table
+        whole = len(names) == len(self._collegium.experts)
+        self._profiled = Profiled(table.select_experts(names), _replies(table, names)) if whole else None
+        table = self._log.apply(table) if feedback else table
         self._router, _ = fitted(table, list(self._collegium.experts), FittingRequest(), self._collegium.embedder)
         self._stamp = stamp
+
+
+def _replies(table: Table, names: Sequence[str]) -> Replies:
+    found = {}
+    for row in table.rows:
+        question = Question(
+            id=row.id,
+            task=row.task or "open",
+            question=row.question,
+            kind=row.extra.get("kind", "open"),
+            choices=row.extra.get("choices"),
+            answer=row.answer,
+            skills=row.skills,
+        )
+        for name in names:
+            reply = Reply("", "", row.predictions.get(name), None)
+            found[row.id, name] = Answered(question, name, reply, row.correct.get(name, 0.0) >= 0.5, None)
+    return found
 
 
 def told(ranking: Ranking, most: int = 64) -> dict[str, Any]:

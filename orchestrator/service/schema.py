@@ -134,8 +134,8 @@ class ChatRequest(Request):
     seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
     tools: list[JsonValue] | None = Field(default=None, max_length=128, description="Not supported yet.")
     tool_choice: JsonValue = None
-    presence_penalty: Literal[0, 0.0] | None = Field(default=None, description="Only 0.")
-    frequency_penalty: Literal[0, 0.0] | None = Field(default=None, description="Only 0.")
+    presence_penalty: float | None = Field(default=None, ge=0, le=0, description="Only 0.")
+    frequency_penalty: float | None = Field(default=None, ge=0, le=0, description="Only 0.")
     collegium: Extension = Field(default_factory=Extension)
     # Without effect here.
     user: str | None = Field(default=None, max_length=1000)

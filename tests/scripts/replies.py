@@ -74,3 +74,8 @@ def _node() -> str:
     import ray
 
     return str(ray.get_runtime_context().get_node_id()) if ray.is_initialized() else ""
+
+
+def long(messages: Messages, seed: int) -> str:
+    """So many words that a stream of them can be watched, for the prompt "slow"."""
+    return " ".join(f"w{n}" for n in range(1_000_000)) if messages[-1][1] == "slow" else "short"

@@ -199,13 +199,36 @@ async def test_mixture_goes_to_whom_the_question_suits(profiled: dict[str, Any],
         assert (await client.post("/v1/feedback", json={**judged, "expert": "x"})).status_code == 400
 
 
-async def test_methods_answer_within_the_conversation_and_tell_as_they_go(client: httpx.AsyncClient) -> None:
+@pytest.mark.parametrize("model", ["vote", "reconcile", "debate", "self-consistency"])
+async def test_discussions_answer_within_the_conversation_and_tell_as_they_go(
+    client: httpx.AsyncClient, model: str
+) -> None:
     asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Which word?"}]
-    reply = (await post(client, model="vote", messages=asked, collegium={"kind": "text"})).json()
-    assert reply["collegium"]["method"] == "vote"
-    assert reply["collegium"]["calls"] == 2
-    assert {tuple(vote["experts"]) for vote in reply["collegium"]["votes"]} == {("words",), ("coins",)}
-    streamed = await events(client, model="vote", messages=asked, collegium={"kind": "text"})
-    told = [event["collegium"]["event"]["expert"] for event in streamed if "event" in event.get("collegium", {})]
-    assert sorted(told) == ["coins", "words"]
-    assert streamed[-1]["collegium"]["method"] == "vote"
+    reply = (await post(client, model=model, messages=asked, collegium={"kind": "text", "explain": True})).json()
+    told = reply["collegium"]
+    assert told["method"] == model
+    assert told["transcript"]["question"]["question"] == "Which word?"
+    assert reply["usage"]["completion_tokens"] >= 5
+    assert reply["choices"][0]["message"]["content"]
+    streamed = await events(client, model=model, messages=asked, collegium={"kind": "text"})
+    heard = [event["collegium"]["event"] for event in streamed if "event" in event.get("collegium", {})]
+    assert len(heard) == told["calls"]
+    assert streamed[-1]["collegium"]["answer"] == told["answer"]
+    assert "transcript" not in streamed[-1]["collegium"]
+
+
+async def test_the_conversation_reaches_the_experts_of_a_discussion(client: httpx.AsyncClient) -> None:
+    asked = [{"role": "system", "content": "Be brief."}, *USER, {"role": "assistant", "content": "a"}]
+    history = [*asked, {"role": "user", "content": "And another word?"}]
+    with_it = (await post(client, model="vote", messages=history, collegium={"kind": "text"})).json()
+    without = (await post(client, model="vote", messages=history[-1:], collegium={"kind": "text"})).json()
+    # Each of the two experts reads "Be brief.", "Which word?" and "a", five words, besides.
+    assert with_it["usage"]["prompt_tokens"] - without["usage"]["prompt_tokens"] == 2 * 5
+
+
+async def test_methods_that_need_a_profile_have_it(profiled: dict[str, Any], serving: Any) -> None:
+    async with serving(profiled) as client:
+        for model in ("best", "reconcile", "weighted-vote"):
+            reply = await post(client, model=model, collegium={"kind": "text"})
+            assert reply.status_code == 200, (model, reply.text)
+            assert reply.json()["collegium"]["method"] == model

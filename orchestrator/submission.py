@@ -1,0 +1,155 @@
+"""A `collegium` command as a Ray job: submitted, followed, and its run folders brought home.
+
+The job's name is the hash of the command and of the files it names. So the same submission finds the job that runs
+already; and one whose job has ended starts another that resumes (the same state folder, the same run folders).
+Everything goes through the job server's one port: run folders come back as the log of a second, tiny job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import hashlib
+import io
+import json
+import os
+import shlex
+import shutil
+import sys
+import tarfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import BadInput, CollegiumError, StorageError
+
+RUNS = "~/.local/state/collegium/submitted"
+"""Where the Ray cluster keeps the run folders of submitted jobs, a folder a job."""
+BEGIN, END = "-----BEGIN RUN FOLDERS-----", "-----END RUN FOLDERS-----"
+MOST_BYTES = 256 * 2**20
+MOST_STAGED = 64 * 2**20
+GOING_ON = ("PENDING", "RUNNING")
+POLL = 0.5
+
+
+class Submission:
+    """One command on one Ray cluster."""
+
+    def __init__(self, client: Any, words: Sequence[str], *, python: str, environment: dict[str, str]) -> None:
+        """`client`: Ray's `JobSubmissionClient`; `python`: the interpreter there that has Collegium installed."""
+        if not words:
+            raise BadInput("nothing to submit: write `collegium submit --address URL -- run --task ...`")
+        self._client = client
+        self._words = list(words)
+        self._python = python
+        self._environment = environment
+        self._staged = _files_named(words)
+        content = [self._words, [hashlib.sha256(path.read_bytes()).hexdigest() for path in self._staged]]
+        self.name = f"collegium-{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]}"
+        self.id = self.name
+
+    @property
+    def runs(self) -> str:
+        """The folder, there, of this submission's run folders."""
+        return f"{RUNS}/{self.name}"
+
+    def start(self, staging: Path) -> bool:
+        """Submit, or find the job that is running already; whether it is new."""
+        earlier = {job.submission_id: str(job.status.value) for job in self._client.list_jobs() if job.submission_id}
+        mine = sorted((id for id in earlier if id == self.name or id.startswith(f"{self.name}-")), key=len)
+        for id in mine:
+            if earlier[id] in GOING_ON:
+                self.id = id
+                return False
+        self.id = f"{self.name}-{len(mine) + 1}" if mine else self.name
+        words = self._words
+        if not any("runs=" in word for word in words):
+            words = [*words, "--set", f"runs={self.runs}"]
+        for path in self._staged:
+            target = staging / path
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, target)
+        self._client.submit_job(
+            entrypoint=shlex.join([self._python, "-m", "orchestrator", *words]),
+            submission_id=self.id,
+            runtime_env={"working_dir": str(staging), "env_vars": self._environment},
+            metadata={"collegium": self.name},
+        )
+        return True
+
+    async def follow(self, told: Callable[[str], None]) -> str:
+        """Pass on its log until it ends; its last status. Reconnects where the connection breaks."""
+        heard = 0
+        while True:
+            try:
+                seen = 0
+                async for text in self._client.tail_job_logs(self.id):
+                    seen += len(text)
+                    if seen > heard:
+                        told(text[-(seen - heard) :])
+                        heard = seen
+            except (OSError, RuntimeError):
+                await asyncio.sleep(POLL)
+            status = str(self._client.get_job_status(self.id).value)
+            if status not in GOING_ON:
+                return status
+            await asyncio.sleep(POLL)
+
+    def stop(self) -> None:
+        self._client.stop_job(self.id)
+
+    def fetch(self, folder: Path) -> list[str]:
+        """Bring the run folders here; their names. Raises `CollegiumError` if that fails."""
+        fetcher = f"{self.id}-fetch-{time.time_ns():x}"
+        self._client.submit_job(
+            entrypoint=shlex.join([self._python, "-m", "orchestrator.submission", self.runs]), submission_id=fetcher
+        )
+        while str(self._client.get_job_status(fetcher).value) in GOING_ON:
+            time.sleep(POLL)
+        log = self._client.get_job_logs(fetcher)
+        self._client.delete_job(fetcher)
+        head, begin, rest = log.partition(BEGIN)
+        if not begin or END not in rest:
+            raise CollegiumError(f"the run folders did not come back; the fetching job said: {head[-500:]}")
+        return _unpack(base64.b64decode(rest.partition(END)[0]), folder)
+
+
+def _files_named(words: Sequence[str]) -> list[Path]:
+    """Files of the working directory that the command names: they travel with it."""
+    candidates = [Path(part) for word in words for part in (word, word.partition("=")[2]) if part]
+    if not any(word.startswith("--config") for word in words):
+        candidates.append(Path("collegium.yaml"))
+    found = [path for path in candidates if not path.is_absolute() and ".." not in path.parts and path.is_file()]
+    if sum(path.stat().st_size for path in found) > MOST_STAGED:
+        raise BadInput(f"the files that the command names have more than {MOST_STAGED} bytes: put them on the cluster")
+    return list(dict.fromkeys(found))
+
+
+def _unpack(archive: bytes, folder: Path) -> list[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
+            if sum(member.size for member in tar.getmembers()) > MOST_BYTES:
+                raise StorageError(f"the run folders are larger than {MOST_BYTES} bytes: fetch them by other means")
+            tar.extractall(folder, filter="data")
+            return sorted({member.name.split("/")[0] for member in tar.getmembers() if member.isfile()})
+    except (OSError, tarfile.TarError) as error:
+        raise StorageError(f"{folder}: {error}") from error
+
+
+def print_folders(root: Path) -> None:
+    """Write all run folders below `root`, packed, to standard output."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w:gz") as tar:
+        for path in sorted(root.iterdir()) if root.is_dir() else []:
+            tar.add(path, arcname=path.name)
+    print(BEGIN)
+    text = base64.b64encode(packed.getvalue()).decode()
+    for start in range(0, len(text), 4096):
+        print(text[start : start + 4096])
+    print(END)
+
+
+if __name__ == "__main__":
+    print_folders(Path(os.path.expanduser(sys.argv[1])))

@@ -1,0 +1,119 @@
+"""The same application on Ray Serve, with its scheduler in one named actor that may be killed."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from orchestrator.config import Config, validate
+
+SLOW = [{"role": "user", "content": "slow"}]
+USER = [{"role": "user", "content": "Which word?"}]
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def on_ray(ray_cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
+    from orchestrator.service import ray_serve
+
+    folder = tmp_path_factory.mktemp("service")
+    config = validate(
+        {
+            "experts": {
+                "a": {"script": "orchestrator.engines.scripted:echo"},
+                "b": {"script": "replies:long", "context": 1_000_000},
+            },
+            "workers": {"engine": "scripted", "cpus": 0.1},
+            "state": str(folder / "state"),
+            "runs": str(folder / "runs"),
+            "service": {"port": free_port(), "log": "none"},
+        },
+        Path("test").absolute(),
+    )
+    config = ray_serve.with_turn(config)
+    ray_serve.start(config)
+    base = f"http://127.0.0.1:{config.service.port}"
+    end = time.monotonic() + 60
+    while httpx.get(f"{base}/health/ready").status_code != 200:
+        assert time.monotonic() < end
+        time.sleep(0.1)
+    yield config
+    ray_serve.shut_down(config)
+
+
+def url(config: Config) -> str:
+    return f"http://127.0.0.1:{config.service.port}"
+
+
+async def test_the_official_client_through_ray_serve(on_ray: Config) -> None:
+    async with openai.AsyncOpenAI(base_url=f"{url(on_ray)}/v1", api_key="none", max_retries=0) as client:
+        stream = await client.chat.completions.create(model="a", messages=USER, stream=True)  # type: ignore[arg-type]
+        parts = [chunk.choices[0].delta.content or "" async for chunk in stream if chunk.choices]
+        assert "".join(parts) == "Which word?"
+        replies = await asyncio.gather(
+            *(
+                client.chat.completions.create(model="a", messages=[{"role": "user", "content": f"hello {n}"}])
+                for n in range(50)
+            )
+        )
+        assert [reply.choices[0].message.content for reply in replies] == [f"hello {n}" for n in range(50)]
+        with pytest.raises(openai.NotFoundError):
+            await client.chat.completions.create(model="c", messages=USER)  # type: ignore[arg-type]
+
+
+async def test_jobs_run_in_the_scheduler(on_ray: Config) -> None:
+    async with httpx.AsyncClient(base_url=url(on_ray), timeout=30) as client:
+        body = {"pipeline": "profile", "request": {"task": "coin_flip", "questions": 3}}
+        job = (await client.post("/v1/jobs", json=body)).json()
+        while job["status"] in ("queued", "running"):
+            await asyncio.sleep(0.05)
+            job = (await client.get(f"/v1/jobs/{job['id']}")).json()
+        assert job["status"] == "succeeded", job
+        assert (await client.get(f"/v1/jobs/{job['id']}/result")).json()["experts"] == ["a", "b"]
+        assert (await client.post("/v1/jobs", json={"pipeline": "none"})).status_code == 400
+        ranked = await client.post("/v1/route", json={"questions": ["Which coin?"]})
+        assert len(ranked.json()["data"][0]["ranking"]) == 2
+        judged = {"question": "Which coin?", "expert": "a", "score": 1.0}
+        assert (await client.post("/v1/feedback", json=judged)).json()["version"] == 1
+        assert "collegium:workers_ready 1.0" in (await client.get("/metrics")).text
+
+
+async def test_after_the_scheduler_was_killed_chats_fail_retriably_and_then_work(on_ray: Config) -> None:
+    import ray
+
+    from orchestrator.service.ray_serve import scheduler_actor
+
+    actor = scheduler_actor(on_ray)
+    pid = ray.get(actor.pid.remote())
+    async with httpx.AsyncClient(base_url=url(on_ray), timeout=60) as client:
+        body = {"model": "b", "messages": SLOW, "stream": True}
+        async with client.stream("POST", "/v1/chat/completions", json=body) as response:
+            assert response.status_code == 200
+            told = ""
+            async for text in response.aiter_text():
+                if not told:
+                    os.kill(pid, signal.SIGKILL)
+                told += text
+        assert "overloaded_error" in told
+        for _ in range(300):
+            answer = await client.post("/v1/chat/completions", json={"model": "a", "messages": USER})
+            if answer.status_code == 200:
+                break
+            assert answer.status_code in (429, 503), answer.text
+            await asyncio.sleep(0.2)
+        assert answer.status_code == 200
