@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arms", default=",".join(CORE), help="untaught, panel, best-teacher, teacher:NAME, levels")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--train-questions", type=int, default=320)
+    parser.add_argument("--train-questions", type=int, default=200)
     parser.add_argument("--panel-questions", type=int, default=96)
     given = parser.parse_args()
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"rows": {}, "conditions": conditions()}
@@ -221,7 +220,6 @@ def _write(kept: dict[str, Any]) -> None:
         "teacher:NAME is level 2 from that agent alone. Right replies by agent in rounds 0 and 1: "
         f"{json.dumps(kept['transcripts']['right in round 0 and 1'])}.\n\n" + "\n".join(lines)
     )
-    sys.argv[1:] = []
     write_result("distill", "Distillation of the demo zoo", shown, kept, note)
 
 

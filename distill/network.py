@@ -17,6 +17,7 @@ import torch
 from distill.encoder import Encoder
 from distill.errors import TrainingError
 from distill.losses import Losses, losses
+from distill.merged_lora import MergedLora
 from distill.rows import Batch
 from distill.specification import TrainingSpec
 
@@ -37,6 +38,10 @@ class Network:
         if spec.method == "lora":
             model = _with_lora(model, spec)
         self.model = model.to(device)
+        self._merged = (
+            MergedLora(self.model) if spec.method == "lora" and not spec.dropout and _on_cpu(device) else None
+        )
+        self.changed()
         base = model.get_base_model() if spec.method == "lora" else model
         self._decoder, self._head = base.get_decoder(), base.get_output_embeddings()
         self._check_head(base, device)
@@ -49,6 +54,11 @@ class Network:
     @property
     def dtype(self) -> torch.dtype:
         return torch.bfloat16 if self.spec.precision == "bf16" else torch.float32
+
+    def changed(self) -> None:
+        """To be called after trained tensors changed."""
+        if self._merged:
+            self._merged.merge()
 
     def trainable(self) -> dict[str, torch.nn.Parameter]:
         """The student's trained tensors, and those of the encoder under `encoder.`, by name."""

@@ -105,6 +105,7 @@ class _Training:
         digest = hashlib.sha256(spec.model_dump_json().encode() + _hash(corpus.path).encode()).hexdigest()
         folder.mkdir(parents=True, exist_ok=True)
         loaded = checkpoint.load(folder / CHECKPOINTS, digest, self.tensors, self.optimiser)
+        self.network.changed()
         self.state = loaded or State(digest=digest)
         self.metrics = [one for one in read_metrics(folder / METRICS) if one.step <= self.state.step]
         accelerator.wait_for_everyone()
@@ -169,6 +170,7 @@ class _Training:
         for group in self.optimiser.param_groups:
             group["lr"] = rate
         self.optimiser.step()
+        self.network.changed()
         state.step += 1
         state.tokens += counts.tokens
         validation = self._validated() if self.corpus.held_out and state.step % spec.evaluate_every == 0 else None
@@ -257,6 +259,7 @@ class _Training:
         with torch.no_grad():
             for name, tensor in self.tensors.items():
                 tensor.copy_(best[name])
+        self.network.changed()
 
     def _stop(self, rows: list[Row], what: str) -> None:
         names = ", ".join(row.lesson.id for row in rows[:4]) + (", ..." if len(rows) > 4 else "")
