@@ -38,9 +38,8 @@ class Network:
         if spec.method == "lora":
             model = _with_lora(model, spec)
         self.model = model.to(device)
-        self._merged = (
-            MergedLora(self.model) if spec.method == "lora" and not spec.dropout and _on_cpu(device) else None
-        )
+        quick = spec.method == "lora" and not spec.dropout and torch.device(device).type == "cpu"
+        self._merged = MergedLora(self.model) if quick else None
         self.changed()
         base = model.get_base_model() if spec.method == "lora" else model
         self._decoder, self._head = base.get_decoder(), base.get_output_embeddings()
