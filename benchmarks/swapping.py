@@ -2,9 +2,10 @@
 
     python -m benchmarks.swapping --experts 8
 
-One run, one after the other on the same machine: Collegium; (i) the reference way, a new default `LLM()` an expert,
-without its ten seconds' sleep; (ii) the best way without swaps, a new in-process eager `LLM()` an expert. Of (i) and
-(ii) `--measured` experts are measured and the rest extrapolated by their mean. Greedy, the same prompts everywhere.
+One run, one after the other on the same machine: Collegium; (i) the reference way, a new default `LLM()` an expert
+(with a cache of 1 GiB, like the others), without its ten seconds' sleep; (ii) the best way without swaps, a new
+in-process eager `LLM()` an expert. Of (i) and (ii) `--measured` experts are measured and the rest extrapolated by
+their mean. Greedy, the same prompts everywhere.
 """
 
 from __future__ import annotations
@@ -143,7 +144,10 @@ def peer(models: list[str], asked: list[str], tokens: int, experts: int, in_proc
     """A new engine an expert, measured for `models`, extrapolated to `experts`."""
     import os
 
-    arguments = {"enforce_eager": True, "max_model_len": 2048} if in_process else {}
+    # Its default, 92% of the machine's memory, is refused unless that much is free: the same cache for all three.
+    arguments: dict[str, Any] = {"kv_cache_memory_bytes": 2**30}
+    if in_process:
+        arguments |= {"enforce_eager": True, "max_model_len": 2048}
     spec = {"models": models, "prompts": asked, "tokens": tokens, "arguments": arguments}
     environment = {**os.environ, "VLLM_LOGGING_LEVEL": "ERROR", "HF_HUB_OFFLINE": "1"}
     environment["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0" if in_process else "1"
@@ -170,6 +174,7 @@ def peer(models: list[str], asked: list[str], tokens: int, experts: int, in_proc
         "switch_mean": switch,
         "tokens_per_second": sum(row["tokens"] for row in rows) / sum(row["generate"] for row in rows),
         "not_generating": switch * (experts - 1),
+        "after_first_load": switch * (experts - 1) + generate * experts,
         "wall": outside + first + switch * (experts - 1) + generate * experts,
     }
 
@@ -208,7 +213,7 @@ def main() -> None:
             ("generating, share of the time after the first load", f"{own['share_generating']:.1%}", "at least 90%"),
             ("swap, median", f"{own['swap_median']:.3f} s", f"at most {3 * read + read_adapter:.3f} s"),
             ("swap, worst", f"{own['swap_worst']:.3f} s", ""),
-            ("wall", f"{own['wall']:.1f} s", ""),
+            ("wall after the first load", f"{own['after_first_load']:.1f} s", ""),
             ("loads", str(own["loads"]), str(given.experts)),
             ("tokens/s while generating", f"{own['tokens'] / own['generating']:.0f}", ""),
         ]
@@ -222,13 +227,18 @@ def main() -> None:
                 rows += [
                     (f"{label} switch, mean", f"{found['switch_mean']:.1f} s", ""),
                     (f"{label} tokens/s while generating", f"{found['tokens_per_second']:.0f}", ""),
-                    (f"{label} wall", f"{found['wall']:.1f} s", "extrapolated"),
+                    (f"{label} wall after the first load", f"{found['after_first_load']:.1f} s", "extrapolated"),
                     (
                         f"{label} not generating / ours",
                         f"{found['not_generating'] / own['not_generating']:.1f}",
                         f"at least {idle}",
                     ),
-                    (f"{label} wall / ours", f"{found['wall'] / own['wall']:.2f}", f"at least {wall}"),
+                    (
+                        f"{label} wall after the first load / ours",
+                        f"{found['after_first_load'] / own['after_first_load']:.2f}",
+                        f"at least {wall}",
+                    ),
+                    (f"{label} wall with start and first load / ours", f"{found['wall'] / own['wall']:.2f}", ""),
                 ]
                 write_result(f"swapping_{given.experts}", title, rows, result)
 
