@@ -1,6 +1,6 @@
 """What the three losses cost in time, and our training beside TRL's SFT trainer.
 
-    python -m benchmarks.distill_speed TRANSCRIPTS [--trl PYTHON]
+    python -m benchmarks.distill_speed [TRANSCRIPTS] [--trl PYTHON]
 
 The first part takes the same tokens, right and wrong replies alike, once with all losses and once as plain next-token
 training, step by step in turn. The second teaches level 2 with both trainers, each in a process of its own: LoRA of
@@ -24,6 +24,7 @@ from benchmarks.machine import conditions, write_result
 from distill.corpus import Corpus, prepare
 from distill.pairs import Selection
 from distill.specification import TrainingSpec
+from orchestrator.cli.distill_chapter import recorded
 from orchestrator.experts.demo import FULL, locate
 from orchestrator.pipelines.distill import read_all
 
@@ -67,7 +68,7 @@ print("RESULT", json.dumps({"seconds": last.seconds, "tokens": last.tokens,
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("transcripts")
+    parser.add_argument("transcripts", nargs="?", default=str(recorded()))
     parser.add_argument("--trl", help="Interpreter of an environment that has trl.")
     given = parser.parse_args()
     noted, model = conditions(), locate(FULL)
