@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import zip_longest
 
 from agents import confidence as confidences
 from agents import votes
@@ -118,9 +119,12 @@ class Conversation:
         return len(self._seats) - 1
 
     def samples(self, seat: int) -> list[Sample]:
-        """What convinced the others, in the panel's order."""
-        own = self._agents[seat].name
-        return [sample for name, found in self.terms.samples.items() if name != own for sample in found]
+        """What convinced the others on questions of this task, one of each in turn, within the limits."""
+        own, task = self._agents[seat].name, self.question.task
+        others = [found for name, found in self.terms.samples.items() if name != own]
+        fitting = [[sample for sample in found if sample.task in ("", task)] for found in others]
+        rows = [sample for row in zip_longest(*fitting) for sample in row if sample is not None]
+        return rows[: self.terms.limits.samples]
 
     async def open(self, seats: Sequence[int] | None = None) -> list[int]:
         """Round 0: each seat answers alone. Places of the new turns."""

@@ -57,6 +57,8 @@ class Limits:
     """Different answers, those of most agents first."""
     replies: int = 16
     """Replies, where they are shown one by one."""
+    samples: int = 4
+    """Convincing samples."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +68,8 @@ class Sample:
     question: str
     explanation: str
     answer: str
+    task: str = ""
+    """Shown for questions of this task; empty: for all."""
 
 
 def solve(question: Question, samples: Sequence[Sample] = ()) -> Messages:

@@ -4,6 +4,7 @@
         config.json     the resolved configuration and request
         manifest.json   versions, fingerprints, seeds, revision, machine
         replies.parquet one row a (question, expert): text, answer, right, tokens, ledger key
+        transcripts.jsonl.gz  one line a discussed question (agents.transcript)
         table.jsonl     correctness table of the validation split, for `collegium eval-router` and routers
         results.json    what the report shows
         report.html     the report

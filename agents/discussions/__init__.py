@@ -60,7 +60,7 @@ DISCUSSIONS: Mapping[str, Callable[[Scheme], Discussion]] = {
     "single": lambda scheme: single,
     "self-consistency": lambda scheme: SelfConsistency(scheme.samples),
     "self-refine": lambda scheme: SelfRefine(scheme.rounds),
-    "vote": lambda scheme: Rounds(0, rules=("weighted", "log-odds", "majority")),
+    "vote": lambda scheme: Rounds(0, rules=("weighted", "majority")),
     "weighted-vote": lambda scheme: Rounds(0, rules=("majority", "log-odds" if scheme.improved else "weighted")),
     "reconcile": _reconcile,
     "debate": _debate,

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 from pydantic import Field, model_validator
@@ -19,7 +20,9 @@ from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.experts.expert import Expert
 from orchestrator.pipelines.answering import Answered
+from orchestrator.pipelines.discussing import DiscussionOptions, own_discussion
 from orchestrator.pipelines.methods import AGGREGATORS, METHODS, ROUTER, Method, Outcome, Setting
+from orchestrator.pipelines.methods.discussion import own_method
 from orchestrator.pipelines.profile import (
     AskingRequest,
     Profile,
@@ -40,15 +43,17 @@ from router.embedding import Embedder
 from router.routers import ROUTERS
 
 SAMPLES = 24
+HEADLINES = ("mixture", "symbolic-moe", "reconcile", "weighted-vote", "vote")
+"""The first of them that was run makes the report's headline."""
 
 
-class AnswerRequest(AskingRequest):
+class AnswerRequest(AskingRequest, DiscussionOptions):
     """Answer a split with one or more methods, and compare them."""
 
     methods: list[str] = Field(
         default_factory=lambda: ["each", "best", "vote", "mixture"],
         min_length=1,
-        description="each, best, vote, mixture, symbolic-moe; several with commas.",
+        description=f"{', '.join(method.name for method in METHODS)}, your own; several with commas.",
     )
     split: str = Field(default="test", description="The split to report on.")
     questions: int = Field(default=200, ge=1, le=1_000_000, description="How many questions of it.")
@@ -69,13 +74,13 @@ class AnswerRequest(AskingRequest):
     def _honest(self) -> AnswerRequest:
         if self.split == self.fit_split:
             raise ValueError(f"fit_split: cannot fit and report on the same split ({self.split})")
-        known = [method.name for method in METHODS]
-        for name in self.methods:
-            if name not in known:
-                raise ValueError(f"methods: no method {name!r}; there are {', '.join(known)}")
         if self.router not in ROUTERS or self.router == "skills":
             raise ValueError(f"router: no router {self.router!r} for questions without tags; {', '.join(ROUTERS)}")
         return self
+
+    @property
+    def discussing(self) -> DiscussionOptions:
+        return DiscussionOptions(**self.model_dump(include=set(DiscussionOptions.model_fields)))
 
 
 @dataclass(frozen=True)
@@ -108,7 +113,9 @@ async def answer(
     if request.aggregator not in (*AGGREGATORS, *asked):
         have = ", ".join([*AGGREGATORS, *asked])
         raise BadInput(f"aggregator: there is no {request.aggregator!r}; there are {have}")
-    methods = [method for method in METHODS if method.name in request.methods]
+    methods = _methods(request.methods, config)
+    if request.confidence == "tokens":
+        request = request.model_copy(update={"logprobs": True})
     questions = questions_of(request.task, request.split, request.questions, seed)
 
     async def fit() -> Profile | None:
@@ -136,6 +143,7 @@ async def answer(
             request.router,
             request.keyword_expert,
             request.aggregator,
+            request.discussing,
         )
 
     async def run(method: Method) -> list[Outcome]:
@@ -151,6 +159,17 @@ async def answer(
     replies = {(one.question.id, one.expert): one for o in outcomes for a in o.answers for one in a.used}
     report = _report(request, config, seed, questions, outcomes, replies, asked, pool.timeline, engine, found)
     return AnswerResult(report, outcomes, replies, found)
+
+
+def _methods(names: Sequence[str], config: Config) -> list[Method]:
+    """The named methods, a user's own among them, in the order of `METHODS`. Raises `BadInput`."""
+    own = [name for name in names if name in config.discussions]
+    known = [*METHODS, *(own_method(name, own_discussion(config.discussions[name], Path.cwd())) for name in own)]
+    for name in names:
+        if name not in {method.name for method in known}:
+            every = ", ".join([*(method.name for method in METHODS), *config.discussions])
+            raise BadInput(f"--methods: no method {name!r}; there are {every}")
+    return [method for method in known if method.name in names]
 
 
 def _report(
@@ -233,14 +252,22 @@ def _seconds_a_token(timeline: Timeline) -> dict[str, float]:
 
 
 def _comparisons(outcomes: Sequence[Outcome], seed: int) -> list[Comparison]:
-    """Mixture, symbolic-moe, vote against the best expert: paired on the same questions."""
+    """Each method against the best expert; then, what talking adds: each discussion against the votes of the same first
+    replies and against self-consistency. Paired on the same questions."""
     by_name = {outcome.name: [float(one.right) for one in outcome.answers] for outcome in outcomes}
+    talked = [outcome.name for outcome in outcomes if any(one.rounds > 1 for one in outcome.transcripts)]
+    ordered = sorted((o.name for o in outcomes), key=lambda name: HEADLINES.index(name) if name in HEADLINES else 99)
+    alone = {one.used[0].expert for o in outcomes if o.note == "alone" for one in o.answers[:1]}
+    pairs = [(name, "best") for name in ordered if name not in {"best", "oracle", "single", *alone}]
+    pairs += [
+        (name, other) for name in talked for other in ("vote", "weighted-vote", "self-consistency") if name != other
+    ]
     return [
         Comparison(
-            method=method, baseline="best", difference=paired_difference(by_name[method], by_name["best"], seed=seed)
+            method=method, baseline=other, difference=paired_difference(by_name[method], by_name[other], seed=seed)
         )
-        for method in ("mixture", "symbolic-moe", "vote")
-        if method in by_name and "best" in by_name
+        for method, other in pairs
+        if method in by_name and other in by_name
     ]
 
 

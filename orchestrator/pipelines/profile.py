@@ -33,9 +33,11 @@ class AskingRequest(Strict):
     max_tokens: int = Field(default=160, ge=1, le=32_768, description="Longest reply, in tokens.")
     temperature: float = Field(default=0.0, ge=0, le=5, description="0 is greedy: the same reply every time.")
 
+    logprobs: bool = Field(default=False, description="Keep how probable each token was.")
+
     @property
     def sampling(self) -> Sampling:
-        return Sampling(max_tokens=self.max_tokens, temperature=self.temperature)
+        return Sampling(max_tokens=self.max_tokens, temperature=self.temperature, logprobs=1 if self.logprobs else None)
 
 
 class ProfileRequest(AskingRequest):

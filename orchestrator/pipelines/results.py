@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from pathlib import Path
 
+from agents.transcript import line
 from orchestrator.pipelines.answer import AnswerResult
 from orchestrator.pipelines.profile import Profile
 from orchestrator.report import write
@@ -40,6 +42,9 @@ def store(folder: RunFolder, result: AnswerResult) -> Path:
     folder.write_rows("replies.parquet", rows)
     if result.profile:
         result.profile.table.write(folder.path / "table.jsonl")
+    held = [transcript for outcome in result.outcomes for transcript in outcome.transcripts]
+    if held:
+        folder.write("transcripts.jsonl.gz", gzip.compress(b"".join(line(one) for one in held), 6, mtime=0))
     folder.write("manifest.json", json.dumps(result.report.manifest, indent=2))
     folder.write("results.json", result.report.model_dump_json(indent=2))
     path = folder.path / "report.html"

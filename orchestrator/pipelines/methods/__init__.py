@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from orchestrator.pipelines.methods.best import best
+from orchestrator.pipelines.methods.discussion import discussion_methods
 from orchestrator.pipelines.methods.each import each
 from orchestrator.pipelines.methods.method import AGGREGATORS, ROUTER, Answer, Method, Outcome, Setting
 from orchestrator.pipelines.methods.mixture import mixture
 from orchestrator.pipelines.methods.symbolic_moe import symbolic_moe
-from orchestrator.pipelines.methods.vote import vote
 
 __all__ = ["AGGREGATORS", "METHODS", "ROUTER", "Answer", "Method", "Outcome", "Setting"]
 
 METHODS: tuple[Method, ...] = (
     Method("each", each, fitted=False),
     Method("best", best, fitted=True),
-    Method("vote", vote, fitted=False),
     Method("mixture", mixture, fitted=True),
     Method("symbolic-moe", symbolic_moe, fitted=True),
+    *discussion_methods(),
 )

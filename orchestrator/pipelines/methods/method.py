@@ -9,8 +9,10 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from agents.question import Question
+from agents.transcript import Transcript
 from orchestrator.experts.expert import Expert
 from orchestrator.pipelines.answering import Answered, answer_pairs
+from orchestrator.pipelines.discussing import DiscussionOptions
 from orchestrator.pipelines.profile import Replies
 from orchestrator.report.data import RankedExpert
 from orchestrator.schedule.pool import Pool
@@ -45,6 +47,7 @@ class Setting:
     router: str = ROUTER
     keyword_expert: str | None = None
     aggregator: str = AGGREGATORS[0]
+    discussing: DiscussionOptions = field(default_factory=DiscussionOptions)
 
     async def ask(self, pairs: Sequence[tuple[Question, Expert]]) -> Replies:
         return await answer_pairs(self.pool, pairs, self.sampling, self.seed, self.done)
@@ -78,6 +81,8 @@ class Outcome:
     name: str
     answers: tuple[Answer, ...]
     note: str = ""
+    transcripts: tuple[Transcript, ...] = ()
+    """Of a method in which experts confer: one a question, in the order of the answers."""
 
 
 @dataclass(frozen=True)

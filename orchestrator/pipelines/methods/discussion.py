@@ -1,0 +1,126 @@
+"""Methods in which experts confer: one for every discussion that `agents.discussions` knows, and for a user's own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from agents.agent import Agent
+from agents.confidence import uncalibrated
+from agents.conversation import Discussion, Terms
+from agents.discussions import DISCUSSIONS, build
+from agents.question import Question
+from agents.reply import Reply
+from agents.transcript import Transcript, Turn
+from orchestrator.errors import BadInput
+from orchestrator.pipelines.answering import Answered, is_right
+from orchestrator.pipelines.convincing import read_samples
+from orchestrator.pipelines.discussing import SAMPLING_TEMPERATURE, agent_of, by_meaning, fitted, hold, scheme
+from orchestrator.pipelines.methods.method import Answer, Method, Outcome, Setting
+from orchestrator.schedule.request import Completion
+
+ALONE = frozenset({"single", "self-consistency", "self-refine"})
+"""The lead expert talks to nobody but itself."""
+
+
+def discussion_methods() -> tuple[Method, ...]:
+    return tuple(_known(name) for name in DISCUSSIONS)
+
+
+def own_method(name: str, discussion: Discussion) -> Method:
+    """A method that is a user's own discussion."""
+    return _method(name, lambda setting, lead: discussion)
+
+
+def _known(name: str) -> Method:
+    return _method(name, lambda setting, lead: build(name, scheme(setting.discussing, lead)))
+
+
+def _method(name: str, made: Callable[[Setting, Agent], Discussion]) -> Method:
+    async def run(setting: Setting) -> list[Outcome]:
+        return [await confer(setting, name, made)]
+
+    return Method(name, run, fitted=name != "vote")
+
+
+async def confer(setting: Setting, name: str, made: Callable[[Setting, Agent], Discussion]) -> Outcome:
+    """Hold one discussion on all questions of the setting."""
+    options = setting.discussing
+    for expert in [*options.panel, *([options.lead] if options.lead else [])]:
+        if expert not in setting.experts:
+            raise BadInput(f"panel: no expert {expert!r} among those asked: {', '.join(setting.experts)}")
+    members = [*dict.fromkeys(options.panel or setting.experts)]
+    static = {expert: _rate(setting, expert) for expert in setting.experts} if setting.profile else {}
+    lead = options.lead or max(members, key=lambda expert: static.get(expert, 0.0))
+    panel = [lead] if name in ALONE else members
+    if name == "escalate":
+        panel = [lead, *(expert for expert in panel if expert != lead)]
+    sampling = setting.sampling
+    if (name == "self-consistency" or options.confidence == "consistency") and sampling.temperature == 0:
+        sampling = dataclasses.replace(sampling, temperature=SAMPLING_TEMPERATURE)
+    agents = {
+        expert: agent_of(setting.pool, setting.experts[expert], sampling, static.get(expert))
+        for expert in {lead, *panel}
+    }
+    improved = options.improved and setting.profile is not None
+    calibrate = fitted(list(setting.validation.values()), options.confidence) if improved else uncalibrated
+    terms = Terms(
+        kind=options.confidence,
+        calibrate=calibrate,
+        show_calibrated=improved,
+        same=by_meaning(setting.embedder),
+        samples=read_samples(options.convincing, panel) if options.convincing else {},
+        limits=options.limits,
+        seed=setting.seed,
+    )
+    discussion = made(setting, agents[lead])
+    kept = options.model_dump(exclude={"panel"}) | {"lead": lead}
+    held = await hold(
+        setting.pool,
+        setting.questions,
+        [agents[expert] for expert in panel],
+        discussion,
+        name=name,
+        terms=terms,
+        settings=kept,
+        done=lambda _: setting.done(),
+    )
+    plain = sampling == setting.sampling
+    answers = tuple(_answer(question, one, plain) for question, one in zip(setting.questions, held, strict=True))
+    return Outcome(name, answers, _note(panel, held), tuple(held))
+
+
+def _rate(setting: Setting, expert: str) -> float:
+    """Share of the fit split that the expert has right."""
+    rows = setting.fitted_on.rows
+    return sum(row.correct[expert] for row in rows) / len(rows)
+
+
+def _answer(question: Question, transcript: Transcript, plain: bool) -> Answer:
+    """`plain`: first replies are what the run asks of every expert, and count among them."""
+    turns = [(turn, _answered(question, transcript, turn)) for turn in transcript.turns]
+    first = tuple(one for turn, one in turns if plain and turn.round == 0 and turn.calls == 1)
+    rest = tuple(one for turn, one in turns if not (plain and turn.round == 0 and turn.calls == 1))
+    right = is_right(question, transcript.answer)
+    return Answer(question, transcript.answer, right, first, confidence=transcript.confidence, beside=rest)
+
+
+def _answered(question: Question, transcript: Transcript, turn: Turn) -> Answered:
+    expert = transcript.seats[turn.seat].model
+    reply = Reply(turn.text, turn.reasoning, turn.answer, turn.stated)
+    if turn.error is not None:
+        return Answered(question, expert, reply, False, None, turn.error)
+    tokens = (turn.prompt_tokens, turn.completion_tokens)
+    completion = Completion(turn.key or "", turn.text, "stop", *tokens, (), turn.seconds, turn.cached)
+    return Answered(question, expert, reply, is_right(question, turn.answer), completion)
+
+
+def _note(panel: Sequence[str], held: Sequence[Transcript]) -> str:
+    rounds = sum(one.rounds for one in held) / len(held)
+    stops = Counter(one.stopped for one in held if one.stopped)
+    parts = [panel[0] if len(panel) == 1 else f"{len(panel)} experts", f"{rounds:.1f} rounds"]
+    parts += [f"{name} {count / len(held):.0%}" for name, count in stops.most_common(3)]
+    abstained, failed = sum(one.abstentions for one in held), sum(one.failures for one in held)
+    parts += [f"{abstained} abstentions"] * bool(abstained) + [f"{failed} failures"] * bool(failed)
+    return ", ".join(parts)
