@@ -6,7 +6,6 @@ command again generates only what is missing.
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,16 +14,15 @@ from pathlib import Path
 from pydantic import Field
 
 from agents import transcript as transcripts
-from agents.agent import Agent
-from agents.conversation import converse
+from agents.conversation import Terms
 from agents.discussions import DISCUSSIONS, Scheme, build
 from agents.question import Question
 from agents.transcript import Transcript
-from orchestrator.errors import BadInput, ExpertFailed, StorageError
+from orchestrator.errors import BadInput, StorageError
 from orchestrator.experts.expert import Expert
+from orchestrator.pipelines.discussing import agent_of, hold
 from orchestrator.pipelines.profile import AskingRequest, chosen, questions_of
 from orchestrator.run_folder import revision
-from orchestrator.schedule.chat import ExpertChat
 from orchestrator.schedule.pool import Pool
 
 TRANSCRIPTS = "transcripts.jsonl.gz"
@@ -65,28 +63,20 @@ async def discuss(
     done: Callable[[], None],
 ) -> list[Transcript]:
     """The panel's discussion of each question, in the questions' order."""
-    panel = chosen(experts, request.experts)
     try:
         discussion = build(request.discussion, Scheme(rounds=request.rounds))
     except ValueError as error:
         raise BadInput(f"discussion: {error}") from error
-    agents = [agent(expert, pool, request) for expert in panel]
+    agents = [agent_of(pool, expert, request.sampling) for expert in chosen(experts, request.experts)]
     settings = {"rounds": request.rounds, "max_tokens": request.max_tokens, "temperature": request.temperature}
+    terms = Terms(seed=seed)
 
-    async def one(question: Question) -> Transcript:
-        # The method's name keeps its draws apart from those of other methods that run beside it.
-        with pool.conversation(f"{question.id}/{request.discussion}", seed):
-            found = await converse(question, agents, discussion, name=request.discussion, settings=settings)
+    def counted(_: Transcript) -> None:
         done()
-        return found.model_copy(update={"seed": seed})
 
-    return list(await asyncio.gather(*(one(question) for question in questions)))
-
-
-def agent(expert: Expert, pool: Pool, request: AskingRequest) -> Agent:
-    """An expert as a member of a panel. A dead expert or a full disk ends the run, a refused request does not."""
-    chat = ExpertChat(pool=pool, expert=expert, max_tokens=request.max_tokens, temperature=request.temperature)
-    return Agent(expert.name, chat, fatal=(ExpertFailed, StorageError))
+    return await hold(
+        pool, questions, agents, discussion, name=request.discussion, terms=terms, settings=settings, done=counted
+    )
 
 
 async def generate(
