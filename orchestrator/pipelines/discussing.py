@@ -172,8 +172,7 @@ def by_meaning(embedder: Embedder) -> Same:
     def same(answers: Sequence[str]) -> list[int]:
         if not answers:
             return []
-        vectors = np.asarray(embedder.features(list(answers)), np.float32)
-        vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        vectors = embedder.embed(list(answers))
         groups: list[int] = []
         for place, vector in enumerate(vectors):
             near = [(float(vector @ vectors[other]), -other) for other in range(place)]
