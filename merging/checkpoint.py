@@ -107,7 +107,7 @@ class Checkpoint:
         """
         info = self.tensors[name]
         offset = info.start + start * out.itemsize
-        if os.preadv(self._descriptor(info.file), [memoryview(out)], offset) != out.nbytes:
+        if os.preadv(self._descriptor(info.file), [out.data], offset) != out.nbytes:
             raise CheckpointError(f"{info.file}: tensor {name!r}: the file has changed while it was read")
 
     def _descriptor(self, file: Path) -> int:

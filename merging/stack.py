@@ -62,7 +62,7 @@ class Plain:
         if bad and not self.allow_nan:
             at = start + int(np.flatnonzero(~np.isfinite(out))[0])
             raise CheckpointError(
-                f"{self.label}: element {at} is {out[at - start]}: broken weights? (--allow-nan merges them all the same)"
+                f"{self.label}: element {at} is {out[at - start]}: broken weights? --allow-nan merges it"
             )
         if self.adapter is not None and self.name in self.adapter.pairs:
             up, down, scale = _low_rank(self.adapter, self.name, out.dtype)

@@ -12,9 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from merging.checkpoint import Adapter, Checkpoint, CheckpointError
-from merging.stream import Blend, Model, linear, plain, task_arithmetic
+from merging.live import LiveMerge
+from merging.plan import Merge
+from merging.recipe import ModelRef, parse
+from merging.settings import RecipeError
+from merging.stream import Blend, Model, plain
 from orchestrator.errors import ExpertError
-from orchestrator.experts.expert import Expert, Weights
+from orchestrator.experts.expert import Expert, Recipe, Weights
 
 MAX_OPEN = 256
 """Folders kept open. A mapped file costs addresses, not memory."""
@@ -32,26 +36,18 @@ class Sources:
     def __init__(self) -> None:
         self._open: OrderedDict[tuple[Any, ...], Checkpoint | Adapter] = OrderedDict()
         self._hashes: dict[tuple[Path, Stamp], str] = {}
+        self._merges: OrderedDict[tuple[Any, ...], LiveMerge] = OrderedDict()
 
     def blend(self, expert: Expert) -> Blend:
-        """The expert's weights as a sum of mapped tensors. Raises `ExpertError` naming file and tensor."""
+        """The expert's weights, computed when they are asked for. Raises `ExpertError` naming file and tensor."""
         try:
             if expert.weights:
                 return plain(self._model(expert.weights))
             if not expert.recipe:
                 raise ExpertError(f"expert {expert.name!r} has no weights that a local engine could load")
-            recipe = expert.recipe
-            models = [self._model(source) for source in recipe.sources]
-            if recipe.method == "linear":
-                return linear(models, recipe.coefficients)
-            if recipe.method == "task_arithmetic" and recipe.base:
-                return task_arithmetic(self._model(recipe.base), models, recipe.coefficients)
-        except CheckpointError as error:
+            return self._merge(expert.recipe)
+        except (CheckpointError, RecipeError) as error:
             raise ExpertError(f"expert {expert.name!r}: {error}") from error
-        raise ExpertError(
-            f"expert {expert.name!r}: method {recipe.method!r} cannot be computed on the way in; there are linear "
-            "and task_arithmetic (with a base)"
-        )
 
     def tokenizer_hash(self, folder: Path) -> str:
         """SHA-256 over the folder's tokenizer files; equal hashes, equal token ids."""
@@ -72,6 +68,20 @@ class Sources:
         thread = threading.Thread(target=_read_ahead, args=(files,), name="read-ahead", daemon=True)
         thread.start()
         return thread
+
+    def _merge(self, recipe: Recipe) -> LiveMerge:
+        """The recipe over opened files. The same files give the same object: what was kept of it is found again."""
+        wanted = parse(recipe.raw()).seeded(recipe.seed)
+        weights = (*((recipe.base,) if recipe.base else ()), *recipe.sources)
+        models = {ModelRef(str(each.model), str(each.adapter) if each.adapter else None): each for each in weights}
+        opened = {ref: self._model(each) for ref, each in models.items()}
+        key = (repr(wanted), *((id(checkpoint), id(adapter)) for checkpoint, adapter in opened.values()))
+        if key not in self._merges:
+            self._merges[key] = LiveMerge.of(Merge(wanted, opened))
+            while len(self._merges) > MAX_OPEN:
+                self._merges.popitem(last=False)
+        self._merges.move_to_end(key)
+        return self._merges[key]
 
     def _model(self, source: Weights) -> Model:
         folder = Path(source.model)

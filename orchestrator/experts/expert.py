@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +18,35 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A merge, by `linear` (sum of w_i * theta_i / sum w) or `task_arithmetic` (base + sum w_i * (theta_i - base))."""
+    """A merge by any method of `merging.methods`, e.g. `linear`: sum of w_i * theta_i / sum w.
+
+    Parameters are mergekit's, as its YAML writes them (numbers, lists, filters): `{"lambda": 0.8}` of the merge,
+    `[{"density": 0.5}, ...]` of each source; `coefficients` are the sources' parameter `weight`.
+    """
 
     method: str
     sources: tuple[Weights, ...]
     coefficients: tuple[float, ...]
     base: Weights | None = None
+    parameters: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    each: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+    seed: int = 0
+    """Of the methods that draw at random."""
+
+    def raw(self) -> dict[str, Any]:
+        """As mergekit's keys, for `merging.recipe.parse`."""
+        each = self.each or ({},) * len(self.sources)
+        models = [
+            {"model": _reference(source), "parameters": {"weight": weight, **own}}
+            for source, weight, own in zip(self.sources, self.coefficients, each, strict=True)
+        ]
+        base = {"base_model": _reference(self.base)} if self.base else {}
+        return {"merge_method": self.method, "models": models, "parameters": dict(self.parameters), **base}
+
+
+def _reference(source: Weights) -> dict[str, Any]:
+    adapter = {"lora": {"path": str(source.adapter)}} if source.adapter else {}
+    return {"model": {"path": str(source.model)}, **adapter}
 
 
 @dataclass(frozen=True, slots=True)

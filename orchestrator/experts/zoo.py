@@ -57,7 +57,9 @@ def _resolve(name: str, config: ExpertConfig, opened: dict[Path, Checkpoint], ha
         recipe = _recipe(config.recipe, opened)
         sources = (*recipe.sources, *((recipe.base,) if recipe.base else ()))
         folder = (recipe.base or recipe.sources[0]).model
-        identity: Any = [recipe.method, recipe.coefficients, [_identity(source, hashes) for source in sources]]
+        settings = [recipe.parameters, recipe.each, recipe.seed] if recipe.parameters or any(recipe.each) else []
+        named = [recipe.method, recipe.coefficients, *settings]
+        identity: Any = [*named, [_identity(source, hashes) for source in sources]]
     else:
         weights = _weights(config.model or "", config.adapter, opened)
         sources, folder, identity = (weights,), weights.model, _identity(weights, hashes)
@@ -95,7 +97,15 @@ def _recipe(config: RecipeConfig, opened: dict[Path, Checkpoint]) -> Recipe:
     for source in sources:
         if source.model != first:
             compare(opened[first], opened[source.model])
-    return Recipe(config.method, sources, tuple(source.weight for source in config.sources), base)
+    return Recipe(
+        config.method,
+        sources,
+        tuple(source.weight for source in config.sources),
+        base,
+        config.parameters,
+        tuple(source.parameters for source in config.sources),
+        config.seed,
+    )
 
 
 def _bytes(source: Weights, opened: Mapping[Path, Checkpoint]) -> int:
