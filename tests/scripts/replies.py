@@ -79,3 +79,9 @@ def _node() -> str:
 def long(messages: Messages, seed: int) -> str:
     """So many words that a stream of them can be watched, for the prompt "slow"."""
     return " ".join(f"w{n}" for n in range(1_000_000)) if messages[-1][1] == "slow" else "short"
+
+
+def lingering(messages: Messages, seed: int) -> str:
+    """Takes 50 ms, and writes nothing down."""
+    time.sleep(0.05)
+    return "Answer: 1"
