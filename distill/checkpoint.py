@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -39,7 +40,7 @@ class State(BaseModel):
     seconds: float = 0.0
 
 
-def save(folder: Path, state: State, tensors: dict[str, torch.Tensor], optimiser: torch.optim.Optimizer) -> Path:
+def save(folder: Path, state: State, tensors: Mapping[str, torch.Tensor], optimiser: torch.optim.Optimizer) -> Path:
     """Write the checkpoint of a step below `folder`; older ones but the last are removed. Raises OSError."""
     from safetensors.torch import save_file
 
@@ -68,7 +69,7 @@ def found(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("[0-9]*") if (path / "state.json").is_file())
 
 
-def load(folder: Path, digest: str, tensors: dict[str, torch.Tensor], optimiser: Any) -> State | None:
+def load(folder: Path, digest: str, tensors: Mapping[str, torch.Tensor], optimiser: Any) -> State | None:
     """Restore the newest checkpoint into `tensors` and `optimiser`; None where there is none.
 
     Raises:

@@ -132,8 +132,8 @@ def compare_students(config: Config, request: DistillRequest, *, as_json: bool, 
     console = Console(highlight=False)
     console.print(methods_table(result.report.methods))
     _dropped(console, result.taught[0])
-    for one in result.taught:
-        console.print(f"Student {one.request.name}: {one.folder}", soft_wrap=True)
+    for taught in result.taught:
+        console.print(f"Student {taught.request.name}: {taught.folder}", soft_wrap=True)
     console.print(f"Report: {page.absolute()}", soft_wrap=True)
 
 
