@@ -1,0 +1,127 @@
+"""Real experts of the demo zoo confer on mixed-skill questions: what votes, confidences and talking are worth.
+
+    python -m benchmarks.discussion [--questions 160] [--fit-questions 96] [--rounds 1]
+
+Everything is fitted on validation questions and reported on test questions, by the product's own `run`. Replies are
+kept in --state between calls: a run that was cut short goes on, and what is there already is only counted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from agents.figures import RoundFigures, fate, round_figures, sure_and_right
+from benchmarks.machine import conditions, write_result
+from orchestrator import Collegium
+from orchestrator.pipelines.answer import AnswerResult
+from orchestrator.pipelines.discussing import fitted
+from orchestrator.report.data import Interval
+from orchestrator.report.intervals import paired_difference
+from router.calibration import expected_calibration_error
+
+METHODS = ["each", "best", "vote", "weighted-vote", "mixture", "escalate", "reconcile", "self-consistency"]
+
+
+def shown(interval: Interval) -> str:
+    return f"{100 * interval.value:.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+
+
+def calibration(result: AnswerResult, kind: str) -> tuple[float, float]:
+    """Expected calibration error of the panel's first replies, as they come and calibrated on validation questions."""
+    assert result.profile is not None
+    held = next(outcome.transcripts for outcome in result.outcomes if outcome.name == "weighted-vote")
+    rows = sure_and_right(held)
+    probability = fitted(list(result.profile.replies.values()), kind)  # type: ignore[arg-type]
+    right = np.array([right for _, _, right in rows], np.float32)
+    raw = np.array([confidence for _, confidence, _ in rows], np.float32)
+    fit = np.array([probability(name, confidence) for name, confidence, _ in rows], np.float32)
+    return expected_calibration_error(raw, right), expected_calibration_error(fit, right)
+
+
+def told(figures: list[RoundFigures]) -> list[tuple[str, str, str]]:
+    return [
+        (
+            f"reconcile, after round {one.round} ({one.discussed} questions had it)",
+            f"majority {one.majority:.1%}, log-odds {one.deciding:.1%}, any agent {one.anyone:.1%}, "
+            f"mean agent {one.mean_agent:.1%}, consensus {one.consensus:.1%}",
+            f"answers wrong to right {one.to_right}, right to wrong {one.to_wrong}, abstentions {one.abstentions}",
+        )
+        for one in figures
+    ]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--questions", type=int, default=160)
+    parser.add_argument("--fit-questions", type=int, default=96)
+    parser.add_argument("--rounds", type=int, default=1)
+    parser.add_argument("--samples", type=int, default=9)
+    parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--state", default=str(Path(tempfile.gettempdir()) / "collegium-discussion"))
+    given = parser.parse_args()
+    noted, methods = conditions(), given.methods.split(",")
+    table: list[tuple[str, str, str]] = []
+    raw: dict[str, object] = {"conditions": noted}
+    with Collegium({"zoo": "demo", "state": given.state}) as collegium:
+        for kind in ("stated", "tokens"):
+            result = asyncio.run(
+                collegium.arun(
+                    task="mixed",
+                    questions=given.questions,
+                    fit_questions=given.fit_questions,
+                    methods=methods if kind == "stated" else [m for m in methods if m in ("vote", "weighted-vote")],
+                    rounds=given.rounds,
+                    samples=given.samples,
+                    confidence=kind,
+                    logprobs=True,
+                    max_tokens=120,
+                )
+            )
+            table += rows(result, kind)
+            raw[kind] = result.report.model_dump(mode="json", exclude={"samples", "timeline", "matrix"})
+            if kind == "stated":
+                raw["loads"] = len(result.report.timeline)
+                table.append(("loads", str(len(result.report.timeline)), ""))
+            write_result("discussion", "Discussions of the demo zoo", table, raw)
+
+
+def rows(result: AnswerResult, kind: str) -> list[tuple[str, str, str]]:
+    right = {o.name: [float(one.right) for one in o.answers] for o in result.outcomes}
+    found = [
+        (
+            f"{method.method}, {kind} ({method.note})",
+            f"{shown(method.overall)} %",
+            f"{method.cost.calls / method.overall.n:.1f} calls, {method.cost.tokens / method.overall.n:.0f} tokens a question",
+        )
+        for method in result.report.methods
+    ]
+    pairs = [
+        ("weighted-vote", "best"),
+        ("weighted-vote", "vote"),
+        ("reconcile", "weighted-vote"),
+        ("reconcile", "vote"),
+    ]
+    pairs += [("reconcile", "best"), ("reconcile", "self-consistency"), ("escalate", "weighted-vote")]
+    for one, other in pairs:
+        if one in right and other in right:
+            difference = paired_difference(right[one], right[other])
+            found.append((f"{one} minus {other}, {kind}, paired", f"{shown(difference)} points", ""))
+    if "weighted-vote" in right:
+        before, after = calibration(result, kind)
+        found.append((f"calibration error of {kind} confidences, before and after", f"{before:.3f}, {after:.3f}", ""))
+    for outcome in result.outcomes:
+        if outcome.name == "reconcile":
+            found += told(round_figures(outcome.transcripts))
+            fates = [fate(one) for one in outcome.transcripts]
+            names = ("rescued", "corrupted", "kept right", "kept wrong")
+            found.append(("reconcile: questions", ", ".join(f"{fates.count(name)} {name}" for name in names), ""))  # type: ignore[arg-type]
+    return found
+
+
+if __name__ == "__main__":
+    main()
