@@ -77,7 +77,7 @@ class DistillRequest(TeachRequest):
     def _known_arms(self) -> DistillRequest:
         for arm in self.arms:
             if arm not in LEVELS and arm != TEACHERS and not arm.startswith(TEACHER):
-                raise ValueError(f"arms: no arm {arm!r}; there are {', '.join(LEVELS)}, {TEACHER}AGENT, {TEACHERS}")
+                raise ValueError(f"arms: no arm {arm!r} (there are {', '.join(LEVELS)}, {TEACHER}AGENT, {TEACHERS})")
         return self
 
 

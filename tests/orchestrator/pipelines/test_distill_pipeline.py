@@ -71,6 +71,7 @@ def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         }
         for number in range(30)
     ]
+    questions.append({**questions[0], "id": "held out", "split": "validation"})
     (tmp_path / "questions.jsonl").write_text("".join(json.dumps(question) + "\n" for question in questions))
     return path
 
@@ -110,7 +111,8 @@ def test_transcripts_are_inspected_and_their_graphs_written(zoo: Path) -> None:
     result = call("distill", "inspect", path, "--graphs", "graphs.jsonl", "--graphml", "xml", "--json")
     assert result.exit_code == 0, (result.output, result.exception)
     found = json.loads(result.stdout)
-    assert found["replies"]["words"]["0"] == {"right": 10, "wrong": 10, "silent": 0}
+    assert found["replies"]["words"]["0"] == {"right": 10, "wrong": 0, "silent": 10}
+    assert found["replies"]["coins"]["0"] == {"right": 10, "wrong": 10, "silent": 0}
     assert found["replies"]["words"]["1"] == {"right": 20, "wrong": 0, "silent": 0}
     assert found["convinced"] == {
         "words": {"coins": {"rightly": 10, "wrongly": 0}},
@@ -175,7 +177,7 @@ def test_training_from_the_command_line(zoo: Path, tiny: Path) -> None:
         (["train", "--transcripts", "a", "--student", "words"], "expert 'words' is no checkpoint"),
         (["train", "--transcripts", "a", "--level", "L9"], "level: .*'L4'"),
         (["train", "--transcripts", "a", "--tokens", "0"], "tokens"),
-        (["run", "--transcripts", "questions.jsonl", "--arms", "L7"], "no arm 'L7'; there are gold, L1"),
+        (["run", "--transcripts", "questions.jsonl", "--arms", "L7"], r"no arm 'L7' \(there are gold, L1"),
         (["train"], "transcripts"),
     ],
 )
