@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ from rich.text import Text
 
 from distill.corpus import Sifted
 from distill.train import Metrics
+from orchestrator.cli.experts import add_expert
 from orchestrator.cli.options import request_command
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
@@ -102,19 +105,23 @@ def inspect_transcripts(transcripts: tuple[str, ...], graphs: Path | None, graph
         console.print(convinced)
 
 
-def train_student(config: Config, request: TeachRequest, *, as_json: bool, fresh: bool) -> None:
+def train_student(config: Config, request: TeachRequest, *, as_json: bool, fresh: bool, add: str | None) -> None:
     folder = RunFolder.open(config, f"distill-train-{request.name}", request, fresh=fresh)
     taught = teach_shown(request, folder.path, config, quiet=as_json)
     folder.finish()
+    entry = {key: value for key, value in taught.expert.model_dump(include={"model", "adapter"}).items() if value}
+    if add:
+        with contextlib.redirect_stdout(sys.stderr):
+            add_expert.callback(request.name, add, **entry)  # type: ignore[misc]
     if as_json:
         click.echo(json.dumps(_row(taught)))
         return
     console = Console(highlight=False)
     _dropped(console, taught)
     console.print(f"Student: {taught.folder}", soft_wrap=True)
-    entry = taught.expert
-    adapter = f" --adapter {entry.adapter}" if entry.adapter else ""
-    console.print(f"Into the zoo: collegium experts add {request.name} --model {entry.model}{adapter}", soft_wrap=True)
+    if not add:
+        flags = " ".join(f"--{key} {value}" for key, value in entry.items())
+        console.print(f"Into the zoo: collegium experts add {request.name} {flags}", soft_wrap=True)
 
 
 def compare_students(config: Config, request: DistillRequest, *, as_json: bool, fresh: bool, ablate: bool) -> None:
@@ -177,7 +184,8 @@ def _row(taught: Taught) -> dict[str, Any]:
 
 
 _FRESH = click.Option(["--fresh"], is_flag=True, help="Empty the run's folder first (the ledger stays).")
+_ADD = click.Option(["--add"], metavar="FILE", help="Enter the student into this configuration's zoo.")
 _ABLATE = click.Option(["--ablate"], is_flag=True, help="All arms: gold, L1 to L4, L4-detached, each teacher alone.")
 command.add_command(request_command("generate", GenerateRequest, generate_transcripts, _FRESH))
-command.add_command(request_command("train", TeachRequest, train_student, _FRESH))
+command.add_command(request_command("train", TeachRequest, train_student, _FRESH, _ADD))
 command.add_command(request_command("run", DistillRequest, compare_students, _FRESH, _ABLATE))

@@ -163,6 +163,11 @@ def test_training_from_the_command_line(zoo: Path, tiny: Path) -> None:
     assert found["steps"] == 2
     assert (Path(found["student"]) / "model.safetensors").is_file()
     assert found["expert"] == {"model": found["student"]}
+    added = call("distill", "train", *flags, "--encoder-width", "8", "--name", "pupil", "--add", "other.yaml")
+    assert added.exit_code == 0, (added.output, added.exception)
+    entry = yaml.safe_load(Path("other.yaml").read_text())["experts"]["pupil"]
+    assert entry["model"] == str(tiny)
+    assert (Path(entry["adapter"]) / "adapter_model.safetensors").is_file()
 
 
 @pytest.mark.parametrize(
