@@ -18,14 +18,16 @@ from pydantic import Field, model_validator
 
 from agents.question import Question
 from merging import search
+from merging.checkpoint import Checkpoint
 from merging.cluster import THRESHOLD, Way
 from merging.search import Candidate, Heuristic, Space, evolve, heuristic, sizes_of
 from orchestrator.config import Config
+from orchestrator.errors import BadInput
 from orchestrator.experts.expert import Expert
 from orchestrator.pipelines.answer import AnswerRequest, AnswerResult, answer
 from orchestrator.pipelines.cluster import By, ClusterRequest, cluster_experts
 from orchestrator.pipelines.members import Routed
-from orchestrator.pipelines.merges import Merges
+from orchestrator.pipelines.merges import WITH_DENSITY, WITHOUT_BASE, Merges
 from orchestrator.pipelines.profile import (
     AskingRequest,
     Profile,
@@ -55,7 +57,12 @@ class GlueRequest(AskingRequest):
     base: str | None = Field(default=None, description="Expert, checkpoint folder or demo/NAME: the fine-tunes' base.")
     threshold: float = Field(default=THRESHOLD, ge=-1, le=1, description="Least cosine within a cluster.")
     way: Way = Field(default="complete", description="complete, average, single or leader.")
-    method: Literal["linear", "task_arithmetic"] = Field(default="linear", description="How clusters are merged.")
+    method: Literal["linear", "task_arithmetic", "ties", "dare_linear", "dare_ties"] = Field(
+        default="linear", description="How clusters are merged; all but linear need a base."
+    )
+    groups: int = Field(
+        default=0, ge=0, le=256, description="Layer groups with coefficients of their own in CMA-ES; 0: one for all."
+    )
     heuristic: Heuristic = Field(default="average", description="average, coefficient, similar or dissimilar.")
     trials: int = Field(default=200, ge=0, le=MOST_TRIALS, description="Candidates of CMA-ES a merge; 0: none.")
     sample: int | None = Field(default=None, ge=1, description="Questions of the first look; default: a quarter.")
@@ -174,6 +181,8 @@ async def _search(setting: _Setting, name: str, group: Sequence[str], clustering
         name,
         group,
         request.method,
+        _base_of(setting, group),
+        _layers(setting.experts[group[0]]),
         setting.config,
         setting.pool,
         setting.questions,
@@ -192,11 +201,32 @@ async def _search(setting: _Setting, name: str, group: Sequence[str], clustering
     trials = [*filtered.trials, search.Trial("equal", equal, score, asked, best=score > filtered.score)]
     best = _best_merge(trials, asked)
     if request.trials:
-        space, start = Space(len(group)), (best.candidate, best.score)
+        space = Space(len(group), request.groups, request.method in WITH_DENSITY)
+        start = (best.candidate, best.score)
         evolved = await evolve(space, start, merges, sizes=sizes, trials=request.trials, seed=setting.seed)
         trials += evolved.trials
         best = _best_merge(trials, asked)
     return _Merge(merges, best.candidate, merges.expert(best.candidate), _search_record(merges, trials, best))
+
+
+def _base_of(setting: _Setting, group: Sequence[str]) -> str | None:
+    """What task vectors are taken from: the base that was named, else the one checkpoint under the group's adapters."""
+    method, named = setting.request.method, setting.request.base
+    if method in WITHOUT_BASE:
+        return None
+    if named:
+        return setting.config.experts[named].model if named in setting.config.experts else named
+    entries = [setting.config.experts[name] for name in group]
+    models = {entry.model for entry in entries}
+    if len(models) > 1 or not any(entry.adapter for entry in entries):
+        raise BadInput(f"method {method}: of what base are {', '.join(group)} fine-tunes? Name it with base")
+    return models.pop()
+
+
+def _layers(expert: Expert) -> int:
+    """How many layers its configuration says it has; 0 where it does not."""
+    found = Checkpoint(expert.folder).config.get("num_hidden_layers")
+    return found if isinstance(found, int) and 0 < found < 100_000 else 0
 
 
 def _best_merge(trials: Sequence[search.Trial], asked: int) -> search.Trial:

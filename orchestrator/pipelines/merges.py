@@ -6,12 +6,12 @@ that was cut short goes on where it was, by the same command.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from agents.question import Question
-from merging.search import Candidate
+from merging.search import Candidate, group_of
 from orchestrator.config import Config, ExpertConfig
 from orchestrator.experts.expert import Expert
 from orchestrator.experts.zoo import resolve
@@ -19,17 +19,25 @@ from orchestrator.pipelines.answering import Answered, answer_all
 from orchestrator.schedule.pool import Pool
 from orchestrator.schedule.request import Sampling
 
+METHODS = ("linear", "task_arithmetic", "ties", "dare_linear", "dare_ties")
+"""Methods that are searched: one weight a source, and for the last three a density."""
+WITHOUT_BASE = ("linear",)
+WITH_DENSITY = ("ties", "dare_linear", "dare_ties")
+
 
 @dataclass
 class Merges:
     """Candidates over some of the zoo's experts, the `sources`, scored by the questions they get right.
 
-    `replies` keeps what every candidate answered: (question id, expert name).
+    `base`: the checkpoint that methods on task vectors subtract. `layers`: of the sources, for candidates with layer
+    groups. `replies` keeps what every candidate answered: (question id, expert name).
     """
 
     name: str
     sources: Sequence[str]
     method: str
+    base: str | None
+    layers: int
     config: Config
     pool: Pool
     questions: Sequence[Question]
@@ -53,7 +61,7 @@ class Merges:
     def expert(self, candidate: Candidate) -> Expert:
         """The candidate, checked. One source alone is that expert itself."""
         if candidate not in self.known:
-            if len(candidate.used) == 1 and candidate.weights[0][candidate.used[0]] == 1:
+            if len(candidate.used) == 1 and self._whole(candidate):
                 name = self.sources[candidate.used[0]]
                 entry = self.config.experts[name]
             else:
@@ -66,14 +74,11 @@ class Merges:
         """The candidate as a configuration has it."""
         recipe: dict[str, Any] = {
             "method": self.method,
-            "sources": [
-                {key: value for key, value in self._source(index).items() if value}
-                | {"weight": candidate.weights[0][index]}
-                for index in candidate.used
-            ],
+            "sources": [self._source(candidate, index) for index in candidate.used],
+            "seed": self.seed,
         }
-        if self.method != "linear":
-            recipe["base"] = self._source(candidate.used[0])["model"]
+        if self.method not in WITHOUT_BASE:
+            recipe["base"] = self.base
         skills = [skill for index in candidate.used for skill in self.config.experts[self.sources[index]].skills]
         return ExpertConfig.model_validate({"recipe": recipe, "skills": list(dict.fromkeys(skills))})
 
@@ -81,6 +86,27 @@ class Merges:
         """Source -> weight, those left out left out."""
         return {self.sources[index]: round(candidate.mean[index], 4) for index in candidate.used}
 
-    def _source(self, index: int) -> Mapping[str, str | None]:
+    @staticmethod
+    def _whole(candidate: Candidate) -> bool:
+        """Its one source, unchanged."""
+        dense = all(row[candidate.used[0]] == 1 for row in candidate.densities)
+        return dense and all(row[candidate.used[0]] == 1 for row in candidate.weights)
+
+    def _source(self, candidate: Candidate, index: int) -> dict[str, Any]:
         entry = self.config.experts[self.sources[index]]
-        return {"model": entry.model, "adapter": entry.adapter}
+        source: dict[str, Any] = {"model": entry.model}
+        if entry.adapter:
+            source["adapter"] = entry.adapter
+        if len(candidate.weights) == 1:
+            source["weight"] = candidate.weights[0][index]
+        more = {"weight": candidate.weights if len(candidate.weights) > 1 else (), "density": candidate.densities}
+        parameters = {name: self._by_layer(rows, index) for name, rows in more.items() if rows}
+        return source | ({"parameters": parameters} if parameters else {})
+
+    def _by_layer(self, rows: Sequence[Sequence[float]], index: int) -> Any:
+        """One source's coefficients as a merge's parameter: a number, or one a layer and one for the rest."""
+        if len(rows) == 1:
+            return rows[0][index]
+        groups = len(rows) - 1
+        each = [rows[group_of(layer, self.layers, groups)][index] for layer in range(self.layers)]
+        return [{"filter": ".layers.", "value": each}, {"value": rows[0][index]}]
