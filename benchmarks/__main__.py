@@ -16,6 +16,8 @@ BENCHMARKS = (
     ["swapping", "--experts", "16", "--measured", "0"],
     ["overhead"],
     ["accuracy"],
+    ["service"],
+    ["service_swapping"],
     ["distill", "--arms", "untaught,panel,best-teacher,L2,L4"],
     ["distill_speed"],
 )

@@ -54,7 +54,13 @@ class RemoteCollegium:
             from langchain_openai import ChatOpenAI
         except ImportError as error:
             raise SetupError("connect: chats need langchain-openai: pip install 'collegium[remote]'") from error
-        return ChatOpenAI(base_url=f"{self.url}/v1", api_key=self._key or "none", model=model, **settings)  # type: ignore[arg-type, unused-ignore]
+        made: BaseChatModel = ChatOpenAI(
+            base_url=f"{self.url}/v1",
+            api_key=self._key or "none",  # type: ignore[arg-type, unused-ignore]
+            model=model,
+            **settings,
+        )
+        return made
 
     async def aprofile(
         self, request: ProfileRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any

@@ -61,4 +61,5 @@ def test_commands_of_the_readme_exist_with_their_flags(words: list[str]) -> None
         found = inner
     assert not isinstance(found, Group), "a group alone does nothing"
     flags = {flag for parameter in found.params for flag in parameter.opts}
-    assert {word.partition("=")[0] for word in words if word.startswith("--")} <= flags | {"--help"}
+    own = words[: words.index("--")] if "--" in words else words
+    assert {word.partition("=")[0] for word in own if word.startswith("--")} <= flags | {"--help"}

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,10 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def on_ray(ray_cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Config]:
     from orchestrator.service import ray_serve
+
+    with warnings.catch_warnings():  # what Ray Serve says while it is imported is not ours
+        warnings.simplefilter("ignore")
+        import ray.serve  # noqa: F401
 
     folder = tmp_path_factory.mktemp("service")
     config = validate(
