@@ -1,10 +1,10 @@
 """Merging against mergekit: python -m benchmarks.merging [--peer PYTHON] [--size 350M|1B] [--methods linear,ties,...]
 
 Models are generated: a Llama of about 350 million parameters in bf16 and four fine-tunes of it (or 1.1 billion, two
-fine-tunes), random weights with random changes. Each method is run as a user would, `collegium merge CONFIG OUT` against
-`mergekit-yaml CONFIG OUT`, whole commands, start-up included, turn by turn, caches warm; medians. `--peer` is the
-interpreter of an environment of its own that has mergekit 0.1.5 (it does not go with this project's packages); without
-it only our side runs. Peak memory is what is the process's own (private pages; mapped files are the cache's).
+fine-tunes), random weights with random changes. Each method is run as a user would: `collegium merge CONFIG OUT`,
+against `mergekit-yaml CONFIG OUT`, start-up included, in turns, caches warm; medians. `--peer` is the interpreter of
+an environment of its own that has mergekit 0.1.5 (it does not go with this project's packages); without it only our
+side runs. Peak memory is what is the process's own (private pages; mapped files are the cache's).
 """
 
 from __future__ import annotations

@@ -218,3 +218,25 @@ def weighted_ratio(rows: Work, importance: Work, weights: Work, floor: Work, out
             value += share * rows[k, i]
             base += share
         out[i] = value / base
+
+
+def build() -> None:
+    """Compile everything for float32, so that the first merge need not: some twenty seconds, once a machine."""
+    rows, row = np.ones((2, 8), np.float32), np.ones(8, np.float32)
+    one, pair, bits = np.ones(1, np.float32), np.ones(2, np.float32), np.zeros(8, np.uint16)
+    decode_bf16(bits, row)
+    encode_bf16(row, bits)
+    unbounded(row)
+    weighted_sum(rows, pair, one, row)
+    shifted_sum(row, rows, pair, row.copy())
+    subtract(rows, row)
+    add_low_rank(row, 0, 4, np.ones((2, 1), np.float32), np.ones((1, 4), np.float32), one)
+    add_gram(rows, np.zeros((2, 2)))
+    add_absolute(rows, np.zeros(2))
+    count_high(rows, np.zeros((2, 1 << 15), np.int64))
+    count_low(row, 1, np.zeros(1 << 16, np.int64))
+    keep_between(row, np.float32(0), np.float32(1))
+    drop(row, np.uint64(1), 0, np.ones(1, np.uint32), one)
+    consensus(row, rows, pair, True, one, row.copy())
+    near_swap(row, row, one, row.copy())
+    weighted_ratio(rows, rows, pair, one, row)

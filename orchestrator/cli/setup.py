@@ -9,7 +9,13 @@ import click
 
 @click.command("setup")
 def command() -> None:
-    """Install what this machine needs from pinned locks: vLLM for CUDA or CPU, else the transformers engine."""
+    """Install what this machine needs from pinned locks: vLLM for CUDA or CPU, else the transformers engine. Compiles
+    what merges use."""
     from orchestrator.install import main
 
-    sys.exit(main())
+    code = main()
+    if code == 0:
+        from merging.kernels import build
+
+        build()
+    sys.exit(code)

@@ -120,6 +120,28 @@ def test_a_recipe_answers_as_its_tensors_written_by_transformers(real: Any, tmp_
     assert difference(reference(real.second, 2), real.engine.canary(), OTHER_ENGINE) is not None
 
 
+@pytest.mark.parametrize("method", ["ties", "dare_linear"])
+def test_a_recipe_answers_as_the_same_merge_written_to_disk(real: Any, tmp_path: Path, method: str) -> None:
+    from merging.merge import merge
+    from merging.recipe import parse
+
+    sources = real.second.weights, real.more["two"].weights
+    each = ({"density": 0.6}, {"density": [0.2, 0.9]})
+    recipe = Recipe(method, sources, (0.6, 0.5), real.first.weights, {"normalize": False}, each, seed=5)
+    swapped = Expert(method, method, real.first.shape, recipe=recipe, context=real.first.context)
+    assert real.engine.load(swapped).way == "in_place"
+    said, live = real.ask(QUESTION, swapped), real.engine.canary()
+    merge(parse(recipe.raw()).seeded(5), tmp_path / "disk")
+    written = replace(
+        swapped, name="disk", fingerprint=f"{method}-disk", recipe=None, weights=Weights(tmp_path / "disk")
+    )
+    assert real.engine.load(written).way == "in_place"
+    assert real.engine.canary() == live
+    assert real.ask(QUESTION, written) == said
+    assert real.engine.load(real.first).way == "in_place"
+    assert real.engine.canary() != live
+
+
 def test_an_unknown_method_is_refused(real: Any) -> None:
     recipe = Recipe("tulip", (real.first.weights,), (1.0,))
     with pytest.raises(ExpertError, match=r"'tulip' is none of linear, .*task_arithmetic"):
