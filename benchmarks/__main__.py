@@ -18,6 +18,7 @@ BENCHMARKS = (
     ["accuracy"],
     ["service"],
     ["service_swapping"],
+    ["service_waits"],
     ["distill", "--arms", "untaught,panel,best-teacher,L2,L4"],
     ["distill_speed"],
 )
