@@ -1,4 +1,4 @@
-"""What a service's callers wait, on a virtual clock: ours against least-recently-used swapping, and against our promise.
+"""What callers of a service wait, on a virtual clock: against least-recently-used swapping, and our promise.
 
     python -m benchmarks.service_waits
 
