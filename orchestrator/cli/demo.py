@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.cli.distill_chapter import chapter as distil
 from orchestrator.cli.glue import chapter as glue
 from orchestrator.cli.options import configuration
 from orchestrator.cli.progress import run_with_progress
@@ -65,6 +66,8 @@ def command(questions: int, fit_questions: int) -> None:
         path = store(folder, result)
         _chapter(console, "4. Model-GLUE: a better zoo of this one")
         glue(console, collegium, questions, fit_questions)
+        _chapter(console, "5. MAGDi: a student learns what a panel said")
+        distil(console, collegium, result)
     _chapter(console, f"Done in {time.monotonic() - started:.0f} s")
     console.print("Run it again: every reply comes from the ledger, none is generated twice.")
     console.print(f"Report (open it in a browser): {path}", soft_wrap=True)
