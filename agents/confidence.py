@@ -17,7 +17,7 @@ ConfidenceKind = Literal["stated", "tokens", "consistency", "static"]
 KINDS: tuple[ConfidenceKind, ...] = get_args(ConfidenceKind)
 
 Calibrate = Callable[[str, float | None], float]
-"""(agent, confidence of one kind; None: it gave none) -> probability that its answer is right, 0..1."""
+"""(agent's model, confidence of one kind; None: it gave none) -> probability that its answer is right, 0..1."""
 
 
 def paper_weight(confidence: float | None) -> float:

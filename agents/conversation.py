@@ -158,7 +158,7 @@ class Conversation:
     def probability(self, place: int) -> float:
         """How likely a turn's answer is right, by the terms' calibration."""
         turn = self.turns[place]
-        return self.terms.calibrate(self._agents[turn.seat].name, turn.confidence)
+        return self.terms.calibrate(self._seats[turn.seat].model, turn.confidence)
 
     def shown_confidence(self, place: int) -> float | None:
         """The confidence that others get to read."""

@@ -1,6 +1,6 @@
 """Real experts of the demo zoo confer on mixed-skill questions: what votes, confidences and talking are worth.
 
-    python -m benchmarks.discussion [--questions 160] [--fit-questions 96] [--rounds 1]
+    python -m benchmarks.discussion [--questions 400] [--fit-questions 200] [--rounds 1]
 
 Everything is fitted on validation questions and reported on test questions, by the product's own `run`. Replies are
 kept in --state between calls: a run that was cut short goes on, and what is there already is only counted.
@@ -57,37 +57,35 @@ def told(figures: list[RoundFigures]) -> list[tuple[str, str, str]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--questions", type=int, default=160)
-    parser.add_argument("--fit-questions", type=int, default=96)
+    parser.add_argument("--questions", type=int, default=400)
+    parser.add_argument("--fit-questions", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--samples", type=int, default=9)
     parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--kinds", default="stated,tokens", help="of confidence")
+    parser.add_argument("--name", default="discussion", help="of the result's file")
     parser.add_argument("--state", default=str(Path(tempfile.gettempdir()) / "collegium-discussion"))
     given = parser.parse_args()
     noted, methods = conditions(), given.methods.split(",")
     table: list[tuple[str, str, str]] = []
     raw: dict[str, object] = {"conditions": noted}
     with Collegium({"zoo": "demo", "state": given.state}) as collegium:
-        for kind in ("stated", "tokens"):
+        for kind in given.kinds.split(","):
             result = asyncio.run(
                 collegium.arun(
                     task="mixed",
                     questions=given.questions,
                     fit_questions=given.fit_questions,
-                    methods=methods if kind == "stated" else [m for m in methods if m in ("vote", "weighted-vote")],
+                    methods=methods,
                     rounds=given.rounds,
                     samples=given.samples,
                     confidence=kind,
-                    logprobs=True,
-                    max_tokens=120,
                 )
             )
             table += rows(result, kind)
             raw[kind] = result.report.model_dump(mode="json", exclude={"samples", "timeline", "matrix"})
-            if kind == "stated":
-                raw["loads"] = len(result.report.timeline)
-                table.append(("loads", str(len(result.report.timeline)), ""))
-            write_result("discussion", "Discussions of the demo zoo", table, raw)
+            table.append((f"loads, {kind}", str(len(result.report.timeline)), ""))
+            write_result(given.name, "Discussions of the demo zoo", table, raw)
 
 
 def rows(result: AnswerResult, kind: str) -> list[tuple[str, str, str]]:
@@ -96,7 +94,8 @@ def rows(result: AnswerResult, kind: str) -> list[tuple[str, str, str]]:
         (
             f"{method.method}, {kind} ({method.note})",
             f"{shown(method.overall)} %",
-            f"{method.cost.calls / method.overall.n:.1f} calls, {method.cost.tokens / method.overall.n:.0f} tokens a question",
+            f"{method.cost.calls / method.overall.n:.1f} calls, "
+            f"{method.cost.tokens / method.overall.n:.0f} tokens a question",
         )
         for method in result.report.methods
     ]

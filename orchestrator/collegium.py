@@ -119,9 +119,11 @@ class Collegium:
     ) -> AnswerResult:
         """Answer a task with one or more methods and compare them; options as in `AnswerRequest`."""
         from orchestrator.pipelines.answer import answer
+        from orchestrator.pipelines.compare import compare
 
-        return await answer(
-            request or AnswerRequest(**options),
+        request = request or AnswerRequest(**options)
+        return await (compare if request.compare else answer)(
+            request,
             pool=self.pool,
             experts=self.experts,
             embedder=self.embedder,

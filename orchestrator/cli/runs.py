@@ -12,6 +12,7 @@ from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.pipelines.answer import AnswerRequest, AnswerResult
+from orchestrator.pipelines.compare import estimate
 from orchestrator.pipelines.profile import ProfileRequest
 from orchestrator.pipelines.results import store, store_profile
 from orchestrator.report.terminal import matrix_table, methods_table, timeline
@@ -34,10 +35,16 @@ def profile(config: Config, request: ProfileRequest, *, as_json: bool, fresh: bo
 def run(config: Config, request: AnswerRequest, *, as_json: bool, fresh: bool) -> None:
     folder = RunFolder.open(config, "run", request, fresh=fresh)
     with Collegium(config) as collegium:
+        if request.compare:
+            Console(stderr=True).print(
+                f"Estimated cost: {estimate(request, config, collegium.experts)}", soft_wrap=True
+            )
         result = run_with_progress(collegium, lambda: collegium.arun(request), quiet=as_json)
     report = store(folder, result)
     if as_json:
-        click.echo(json.dumps({"report": str(report), **result.report.model_dump(mode="json")}))
+        click.echo(
+            json.dumps({"report": str(report), **result.report.model_dump(mode="json", exclude={"transcripts"})})
+        )
         return
     console = Console()
     show(console, result)

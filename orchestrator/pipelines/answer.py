@@ -21,6 +21,7 @@ from orchestrator.errors import BadInput
 from orchestrator.experts.expert import Expert
 from orchestrator.pipelines.answering import Answered
 from orchestrator.pipelines.discussing import DiscussionOptions, own_discussion
+from orchestrator.pipelines.discussion_report import chosen_transcripts, discussion_results
 from orchestrator.pipelines.methods import AGGREGATORS, METHODS, ROUTER, Method, Outcome, Setting
 from orchestrator.pipelines.methods.discussion import own_method
 from orchestrator.pipelines.profile import (
@@ -69,6 +70,11 @@ class AnswerRequest(AskingRequest, DiscussionOptions):
     aggregator: str = Field(
         default=AGGREGATORS[0], description=f"Of symbolic-moe: {', '.join(AGGREGATORS)}, or the expert that writes."
     )
+
+    compare: bool = Field(
+        default=False, description="Add every baseline that a discussion must beat, with three seeds."
+    )
+    budget: int | None = Field(default=None, ge=1, description="With compare: the most tokens it may take.")
 
     @model_validator(mode="after")
     def _honest(self) -> AnswerRequest:
@@ -157,7 +163,7 @@ async def answer(
         fitting.cancel()
     outcomes = tuple(outcome for part in nested for outcome in part)
     replies = {(one.question.id, one.expert): one for o in outcomes for a in o.answers for one in a.used}
-    report = _report(request, config, seed, questions, outcomes, replies, asked, pool.timeline, engine, found)
+    report = report_of(request, config, seed, questions, outcomes, replies, asked, pool.timeline, engine, found)
     return AnswerResult(report, outcomes, replies, found)
 
 
@@ -172,7 +178,7 @@ def _methods(names: Sequence[str], config: Config) -> list[Method]:
     return [method for method in known if method.name in names]
 
 
-def _report(
+def report_of(
     request: AnswerRequest,
     config: Config,
     seed: int,
@@ -184,6 +190,7 @@ def _report(
     engine: str,
     found: Profile | None,
 ) -> RunReport:
+    """The report of these outcomes; `questions` and `replies` are all that were answered."""
     everyone = all((question.id, name) in replies for question in questions for name in experts)
     rate_of = _seconds_a_token(timeline)
     failures = sorted({f"{one.expert}: {one.error}" for one in replies.values() if one.error})
@@ -199,6 +206,8 @@ def _report(
         comparisons=_comparisons(outcomes, seed),
         timeline=residencies(timeline),
         samples=_samples(questions, outcomes, replies),
+        discussions=discussion_results(outcomes, list(found.replies.values()) if found else [], request.discussing),
+        transcripts=chosen_transcripts(outcomes),
         engine=engine_version(engine),
         machine=machine(),
         manifest=manifest(
@@ -259,9 +268,9 @@ def _comparisons(outcomes: Sequence[Outcome], seed: int) -> list[Comparison]:
     ordered = sorted((o.name for o in outcomes), key=lambda name: HEADLINES.index(name) if name in HEADLINES else 99)
     alone = {one.used[0].expert for o in outcomes if o.note == "alone" for one in o.answers[:1]}
     pairs = [(name, "best") for name in ordered if name not in {"best", "oracle", "single", *alone}]
-    pairs += [
-        (name, other) for name in talked for other in ("vote", "weighted-vote", "self-consistency") if name != other
-    ]
+    sampled = [name for name in by_name if name.startswith("self-consistency")]
+    votes = ["vote", "weighted-vote", "reconcile-same-model", *sampled]
+    pairs += [(name, other) for name in talked for other in votes if name != other and _matched(other, name)]
     return [
         Comparison(
             method=method, baseline=other, difference=paired_difference(by_name[method], by_name[other], seed=seed)
@@ -269,6 +278,11 @@ def _comparisons(outcomes: Sequence[Outcome], seed: int) -> list[Comparison]:
         for method, other in pairs
         if method in by_name and other in by_name
     ]
+
+
+def _matched(baseline: str, method: str) -> bool:
+    """Whether a baseline is meant for this method: one of equal cost is for the discussion it names."""
+    return " of " not in baseline or baseline.endswith(f" of {method}")
 
 
 def residencies(timeline: Timeline) -> list[Residency]:

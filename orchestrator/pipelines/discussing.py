@@ -17,12 +17,14 @@ from pydantic import Field, field_validator
 
 from agents import discussions
 from agents.agent import Agent
+from agents.answers import canonical
 from agents.confidence import Calibrate, ConfidenceKind, from_tokens
 from agents.conversation import Discussion, Same, Terms, converse
 from agents.discussions.parts import topology
 from agents.prompts import Limits
-from agents.question import Question
+from agents.question import Kind, Question
 from agents.transcript import Transcript
+from agents.votes import fit_log_odds
 from orchestrator.config import Strict
 from orchestrator.errors import BadInput, SetupError, StorageError
 from orchestrator.experts.expert import Expert
@@ -151,6 +153,28 @@ def fitted(answered: Sequence[Answered], kind: ConfidenceKind) -> Calibrate:
         return float(curves[expert](np.array([_logit(confidence)], np.float32))[0])
 
     return _remembered(probability)
+
+
+def fitted_vote(
+    answered: Sequence[Answered], panel: Sequence[str], calibrate: Calibrate, kind: ConfidenceKind
+) -> tuple[float | None, float]:
+    """(options, trust) under which the log-odds vote of these experts makes the validation questions' gold answers most
+    probable (`votes.fit_log_odds`): experts of one origin err alike more than independent ones would. (None, 1.0),
+    as many options as a question has and full trust, where nothing can be fitted."""
+    questions = {one.question.id: one.question for one in answered}
+    replies = {(one.question.id, one.expert): one for one in answered}
+    votes, probabilities, golds = [], [], []
+    for id, question in questions.items():
+        row = [replies[id, expert] for expert in panel if (id, expert) in replies]
+        votes.append([one.reply.answer for one in row])
+        probabilities.append([calibrate(one.expert, confidence_of(one, kind)) for one in row])
+        answer_kind: Kind = "choice" if question.choices else question.kind
+        gold = None if question.answer is None else canonical(question.answer, answer_kind, question.choices)
+        golds.append(gold)
+    try:
+        return fit_log_odds(votes, probabilities, golds)
+    except ValueError:
+        return None, 1.0
 
 
 def _remembered(probability: Calibrate) -> Calibrate:

@@ -46,7 +46,7 @@ def store(folder: RunFolder, result: AnswerResult) -> Path:
     if held:
         folder.write("transcripts.jsonl.gz", gzip.compress(b"".join(line(one) for one in held), 6, mtime=0))
     folder.write("manifest.json", json.dumps(result.report.manifest, indent=2))
-    folder.write("results.json", result.report.model_dump_json(indent=2))
+    folder.write("results.json", result.report.model_dump_json(indent=2, exclude={"transcripts"}))
     path = folder.path / "report.html"
     write(result.report, path)
     folder.finish()

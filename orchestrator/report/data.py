@@ -12,6 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from agents.transcript import Transcript
 from orchestrator.engines.engine import Way
 
 
@@ -281,6 +282,38 @@ class Distillation(Record):
     """(rule, how often, of which questions: a few)."""
 
 
+class DiscussedRound(Record):
+    """A discussion after one of its rounds, over all questions; round 0: before anybody has read anything."""
+
+    round: int
+    discussed: int
+    """Questions that had this round; the others keep what they had."""
+    majority: Interval
+    deciding: Interval
+    """Right by the rule that decides."""
+    anyone: Interval
+    """At least one agent right."""
+    consensus: float
+    to_right: int
+    """Agents' answers that turned from wrong to right in this round."""
+    to_wrong: int
+    abstentions: int
+    tokens: int
+
+
+class DiscussionResult(Record):
+    """What happened while experts conferred by one method."""
+
+    method: str
+    rounds: Sequence[DiscussedRound]
+    fates: dict[str, int]
+    """rescued, corrupted, kept right, kept wrong: the team's answer against the vote of the first replies."""
+    stated_error: float | None = None
+    """Expected calibration error of the first replies' confidences as they come."""
+    calibrated_error: float | None = None
+    """The same after calibration on the fit split; None where nothing was fitted."""
+
+
 class RunReport(Record):
     """Everything that the report of one run shows. `methods` may be empty; their names differ."""
 
@@ -304,6 +337,9 @@ class RunReport(Record):
     clustering: Clustering | None = None
     glue: Glue | None = None
     distillation: Distillation | None = None
+    discussions: Sequence[DiscussionResult] = ()
+    transcripts: Sequence[Transcript] = ()
+    """Those that the page shows; a run folder holds all."""
     manifest: dict[str, str] = {}
     """Versions, fingerprints, revision: whatever one needs to repeat the run."""
     warnings: Sequence[str] = ()

@@ -23,6 +23,7 @@ from orchestrator.report import formats, glue_views, views
 from orchestrator.report.data import RunReport
 from orchestrator.report.distillation import distillation
 from orchestrator.report.headline import headline
+from orchestrator.report.transcripts import discussions, transcripts
 
 FOLDER = Path(__file__).parent
 
@@ -42,6 +43,8 @@ SECTIONS = (
     Section("distillation", "Distillation", distillation),
     Section("timeline", "Experts on workers", views.timeline),
     Section("cost", "Accuracy and cost", views.cost),
+    Section("discussions", "Discussions", discussions),
+    Section("transcripts", "Transcripts", transcripts),
     Section("samples", "Sample questions", views.samples),
     Section("manifest", "Manifest", views.manifest),
 )

@@ -16,7 +16,15 @@ from agents.transcript import Transcript, Turn
 from orchestrator.errors import BadInput
 from orchestrator.pipelines.answering import Answered, is_right
 from orchestrator.pipelines.convincing import read_samples
-from orchestrator.pipelines.discussing import SAMPLING_TEMPERATURE, agent_of, by_meaning, fitted, hold, scheme
+from orchestrator.pipelines.discussing import (
+    SAMPLING_TEMPERATURE,
+    agent_of,
+    by_meaning,
+    fitted,
+    fitted_vote,
+    hold,
+    scheme,
+)
 from orchestrator.pipelines.methods.method import Answer, Method, Outcome, Setting
 from orchestrator.schedule.request import Completion
 
@@ -24,8 +32,13 @@ ALONE = frozenset({"single", "self-consistency", "self-refine"})
 """The lead expert talks to nobody but itself."""
 
 
+SAME_MODEL = "reconcile-same-model"
+"""ReConcile with the lead expert in as many seats as the panel has: what different models are worth."""
+
+
 def discussion_methods() -> tuple[Method, ...]:
-    return tuple(_known(name) for name in DISCUSSIONS)
+    same = _method(SAME_MODEL, lambda setting, lead: build("reconcile", scheme(setting.discussing, lead)))
+    return (*(_known(name) for name in DISCUSSIONS), same)
 
 
 def own_method(name: str, discussion: Discussion) -> Method:
@@ -57,18 +70,28 @@ async def confer(setting: Setting, name: str, made: Callable[[Setting, Agent], D
     if name == "escalate":
         panel = [lead, *(expert for expert in panel if expert != lead)]
     sampling = setting.sampling
-    if (name == "self-consistency" or options.confidence == "consistency") and sampling.temperature == 0:
+    if (name in ("self-consistency", SAME_MODEL) or options.confidence == "consistency") and sampling.temperature == 0:
         sampling = dataclasses.replace(sampling, temperature=SAMPLING_TEMPERATURE)
     agents = {
         expert: agent_of(setting.pool, setting.experts[expert], sampling, static.get(expert))
         for expert in {lead, *panel}
     }
+    team = [agents[expert] for expert in panel]
+    if name == SAME_MODEL:
+        more = [
+            dataclasses.replace(agents[lead], name=f"{lead} {seat}", model=lead) for seat in range(2, len(panel) + 1)
+        ]
+        team = [agents[lead], *more]
     improved = options.improved and setting.profile is not None
-    calibrate = fitted(list(setting.validation.values()), options.confidence) if improved else uncalibrated
+    validation = list(setting.validation.values()) if improved else []
+    calibrate = fitted(validation, options.confidence) if improved else uncalibrated
+    ways, trust = fitted_vote(validation, panel, calibrate, options.confidence)
     terms = Terms(
         kind=options.confidence,
         calibrate=calibrate,
         show_calibrated=improved,
+        options=ways,
+        trust=trust,
         same=by_meaning(setting.embedder),
         samples=read_samples(options.convincing, panel) if options.convincing else {},
         limits=options.limits,
@@ -79,7 +102,7 @@ async def confer(setting: Setting, name: str, made: Callable[[Setting, Agent], D
     held = await hold(
         setting.pool,
         setting.questions,
-        [agents[expert] for expert in panel],
+        team,
         discussion,
         name=name,
         terms=terms,
