@@ -141,7 +141,8 @@ class Mixture:
         for name, source, blend in self._names():
             yield name, _bits(blend, source)
         for layer in range(self.layers):
-            yield _gate(layer), encoded(np.ascontiguousarray(self.gates[layer], np.float32).reshape(-1), self._gate_type)
+            gate = np.ascontiguousarray(self.gates[layer], np.float32).reshape(-1)
+            yield _gate(layer), encoded(gate, self._gate_type)
 
 
 def prompt_gates(states: States, owners: Sequence[int], experts: int) -> States:

@@ -82,15 +82,15 @@ def test_what_cannot_be_mixed_is_refused_by_name(models: list[Blend], tmp_path: 
         Mixture(models[0], tuple(models), gates(2))
     with pytest.raises(MixtureError, match="per_token is 4, with 3"):
         Mixture(models[0], tuple(models), gates(3), per_token=4)
+    biased = model(tmp_path / "biased", 0, attention_bias=True)
     with pytest.raises(MixtureError, match="has no biases"):
-        biased = model(tmp_path / "biased", 0, attention_bias=True)
         Mixture(biased, (biased, biased), gates(2))
     with pytest.raises(CheckpointError, match="shape"):
         Mixture(models[0], (models[0], model(tmp_path / "wide", 0, intermediate_size=96)), gates(2))
     config = tmp_path / "m2" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"model_type": "gpt2"}))
+    other = plain((Checkpoint(tmp_path / "m2"), None))
     with pytest.raises(MixtureError, match="'gpt2' is none of llama, mistral"):
-        other = plain((Checkpoint(tmp_path / "m2"), None))
         Mixture(other, (other, other), gates(2))
 
 

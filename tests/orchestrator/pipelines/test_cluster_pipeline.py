@@ -1,0 +1,82 @@
+"""`collegium cluster`: what is compared with what, and what it shows."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from orchestrator.cli.cluster import command
+from orchestrator.config import demo_zoo, read
+from orchestrator.errors import BadInput
+from orchestrator.experts.expert import Expert
+from orchestrator.experts.zoo import resolve
+from orchestrator.pipelines.cluster import ClusterRequest, cluster_experts
+from orchestrator.report.clusters import dendrogram, similarity_table
+from orchestrator.report.data import Clustering
+
+
+@pytest.fixture(scope="module")
+def zoo() -> dict[str, Expert]:
+    return resolve(read(demo_zoo()))
+
+
+@pytest.fixture(scope="module")
+def by_task_vectors(zoo: dict[str, Expert]) -> Clustering:
+    return cluster_experts(ClusterRequest(), zoo)
+
+
+def test_adapters_over_one_base_are_compared_by_task_vectors(by_task_vectors: Clustering) -> None:
+    assert set(by_task_vectors.compared) == {"task vectors"}
+    assert all(len(group) == 1 for group in by_task_vectors.clusters)
+    row = dict(zip(by_task_vectors.experts, by_task_vectors.values[1], strict=True))
+    assert by_task_vectors.experts[1] == "arithmetic"
+    assert row["arithmetic"] == pytest.approx(1)
+    assert 0 < (row["letters"] or 0) < 0.1  # skills learnt apart are nearly orthogonal
+    assert row["base"] == 0
+    assert row["converter"] is None  # another shape
+
+
+def test_weights_alone_cannot_tell_siblings_apart(zoo: dict[str, Expert]) -> None:
+    found = cluster_experts(ClusterRequest(by="weights", experts=["arithmetic", "careless", "converter"]), zoo)
+    assert found.clusters == (("arithmetic", "careless"), ("converter",))
+    assert (found.values[0][1] or 0) > 0.99
+
+
+def test_a_named_base_is_subtracted(zoo: dict[str, Expert]) -> None:
+    found = cluster_experts(ClusterRequest(base="base", experts=["arithmetic", "letters", "converter"]), zoo)
+    assert set(found.compared) == {"task vectors"}
+    assert (found.values[0][1] or 1) < 0.1
+
+
+def test_a_terminal_shows_matrix_and_dendrogram(by_task_vectors: Clustering) -> None:
+    from rich.console import Console
+
+    console = Console(record=True, width=140)
+    console.print(similarity_table(by_task_vectors))
+    console.print(dendrogram(by_task_vectors))
+    lines = console.export_text().splitlines()
+    drawn = [line for line in lines if "─" in line]
+    assert len(drawn) == len(by_task_vectors.experts)
+    assert sum(line.count("┘") for line in drawn) + sum(line.count("│") for line in drawn) > 0
+    assert any("threshold 0.95" in line for line in lines)
+
+
+def test_the_command_writes_a_report(tmp_path: Path) -> None:
+    arguments = ["--experts", "letters,logic", "--set", f"runs={tmp_path}", "--set", f"state={tmp_path}", "--json"]
+    done = CliRunner().invoke(command, ["--config", "demo", *arguments], catch_exceptions=False)
+    told = json.loads(done.stdout)
+    assert told["clusters"] == [["letters"], ["logic"]]
+    assert "Dendrogram" in Path(told["report"]).read_text()
+
+
+def test_who_has_no_weights_here_is_named(zoo: dict[str, Expert]) -> None:
+    remote = Expert("far", "f", "remote", remote=None)
+    with pytest.raises(BadInput, match="expert 'far' is not here as weights"):
+        cluster_experts(ClusterRequest(experts=["far"]), {**zoo, "far": remote})
+    with pytest.raises(BadInput, match="nothing to cluster"):
+        cluster_experts(ClusterRequest(), {"far": remote})
+    with pytest.raises(BadInput, match="not a plain checkpoint"):
+        cluster_experts(ClusterRequest(base="letters"), zoo)
