@@ -17,6 +17,7 @@ from typing import Any
 from orchestrator.collegium import Collegium
 from orchestrator.errors import CollegiumError
 from orchestrator.run_folder import RunFolder
+from orchestrator.service import refusals
 from orchestrator.service.job_store import OVER, Job, JobStore
 from orchestrator.service.pipelines import PIPELINES, parse
 
@@ -113,7 +114,8 @@ class Jobs:
             except asyncio.CancelledError:
                 raise
             except CollegiumError as error:
-                self._fail(job, str(error))
+                _log.error("job %s: %s", job.id, error)
+                self._fail(job, refusals.told(error))
             except Exception as error:
                 _log.exception("job %s failed", job.id)
                 self._fail(job, f"internal error: {type(error).__name__}; the server's log has it")

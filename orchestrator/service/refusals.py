@@ -52,7 +52,7 @@ def of(error: Exception) -> tuple[int, dict[str, Any], Mapping[str, str]]:
     if isinstance(error, CollegiumError):
         status, code = error.status, _code(error)
         headers = {"Retry-After": "5"} if status == 503 else {}
-        return status, body(status, _told(error), code), headers
+        return status, body(status, told(error), code), headers
     return 500, body(500, "internal error; the server's log has it under this request's id", "internal_error"), {}
 
 
@@ -68,8 +68,8 @@ def _code(error: CollegiumError) -> str:
     return next((code for kind, code in codes if isinstance(error, kind)), "failed")
 
 
-def _told(error: CollegiumError) -> str:
-    """The message, without paths of this machine."""
+def told(error: CollegiumError) -> str:
+    """Its message for a client: without paths of this machine, and nothing of the server's own trouble."""
     if error.status >= 500 and not isinstance(error, (NotReady, StreamBroken)):
         return "the expert or the server's storage failed; the server's log has it under this request's id"
     return _PATH.sub("<path>", str(error))[:2000]

@@ -54,6 +54,49 @@ async def test_unrelated_coroutines_reach_two_experts_in_two_loads(collegium: Co
     assert collegium.progress.loads == 2  # from the ledger
 
 
+async def test_the_service_answers_from_a_real_engine(collegium: Collegium, tmp_path: demo.Path) -> None:
+    import json
+
+    import httpx
+
+    from orchestrator.service.application import application
+    from orchestrator.service.house import House
+
+    house = House(collegium.config.model_copy(update={"state": str(tmp_path)}), collegium.pool)
+    app = application(house)
+    asked = {"model": "letters", "messages": [{"role": "user", "content": "What is the last letter of 'piano'?"}]}
+    asked |= {"temperature": 0, "max_tokens": 24}  # type: ignore[dict-item]
+    form = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 9}}, "required": ["n"]}
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
+    async with (
+        app.app.router.lifespan_context(app.app),  # type: ignore[attr-defined]
+        httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=120) as client,
+    ):
+
+        async def ask(**more: Any) -> httpx.Response:
+            response = await client.post("/v1/chat/completions", json=asked | more)
+            assert response.status_code == 200, response.text
+            return response
+
+        whole = (await ask(logprobs=True, top_logprobs=3)).json()
+        streamed = (await ask(stream=True, stream_options={"include_usage": True}, top_p=0.99)).text
+        drawn = (await ask(n=3, temperature=1.5)).json()
+        held = (await ask(response_format={"type": "json_schema", "json_schema": {"schema": form}})).json()
+        stopped = (await ask(stop=["Answer"])).json()
+    text = whole["choices"][0]["message"]["content"]
+    events = [json.loads(line[6:]) for line in streamed.split("\n\n") if line.startswith("data: {")]
+    parts = [event["choices"][0]["delta"].get("content", "") for event in events if event["choices"]]
+    assert "".join(parts) == text
+    assert len(parts) > 5
+    assert events[-1]["usage"]["completion_tokens"] == whole["usage"]["completion_tokens"]
+    tokens = whole["choices"][0]["logprobs"]["content"]
+    assert len(tokens) == whole["usage"]["completion_tokens"]
+    assert all(len(token["top_logprobs"]) == 3 and token["logprob"] <= 0 for token in tokens)
+    assert len({choice["message"]["content"] for choice in drawn["choices"]}) == 3
+    assert isinstance(json.loads(held["choices"][0]["message"]["content"])["n"], int)
+    assert "Answer" not in stopped["choices"][0]["message"]["content"]
+
+
 class TestIntegration(ChatModelIntegrationTests):
     pool: Pool
     expert: Expert

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
@@ -177,6 +179,15 @@ async def test_a_client_that_leaves_ends_the_generation(url: str) -> None:
             await asyncio.sleep(0.02)
         assert 'collegium:num_requests_running{expert="words"} 0.0' in metrics
         assert 'collegium:request_failure_total{model="words",status="499"} 1.0' in metrics
+
+
+def test_chats_under_way_end_before_the_service_does(settings: dict[str, Any], on_socket: Any) -> None:
+    body = {"model": "words", "messages": [{"role": "user", "content": "nap"}]}
+    with ThreadPoolExecutor() as threads:
+        with on_socket(settings) as url:
+            asked = threads.submit(httpx.post, f"{url}/v1/chat/completions", json=body)
+            time.sleep(0.2)
+        assert asked.result().status_code == 200
 
 
 async def test_mixture_goes_to_whom_the_question_suits(profiled: dict[str, Any], serving: Any) -> None:
