@@ -23,7 +23,18 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "run": ("orchestrator.cli.runs:run_command", "Answer a task with one or more methods, and compare them."),
     "route": ("orchestrator.cli.routing:route_command", "Which experts should answer a question, and why?"),
     "eval-router": ("orchestrator.cli.routing:eval_command", "Judge routers on recorded answers: lift, cost, votes."),
-    "distill": ("orchestrator.cli.distill:command", "Teach a student what a panel said: transcripts, training, report."),
+    "convincing": (
+        "orchestrator.cli.discussions:convincing_command",
+        "Find explanations that change experts' minds, to show in discussions.",
+    ),
+    "transcripts": (
+        "orchestrator.cli.discussions:transcripts_command",
+        "Transcripts of discussions as a page to read.",
+    ),
+    "distill": (
+        "orchestrator.cli.distill:command",
+        "Teach a student what a panel said: transcripts, training, report.",
+    ),
     "serve": ("orchestrator.cli.serve:command", "Serve the zoo as an OpenAI-compatible REST endpoint."),
     "submit": ("orchestrator.cli.submit:command", "Run any command as a Ray job, and fetch its results."),
     "keys": ("orchestrator.cli.keys:command", "API keys of the service: create, list, revoke."),

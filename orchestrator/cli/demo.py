@@ -11,6 +11,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.cli.discussion_chapter import chapter as confer
 from orchestrator.cli.distill_chapter import chapter as distil
 from orchestrator.cli.glue import chapter as glue
 from orchestrator.cli.options import configuration
@@ -64,9 +65,11 @@ def command(questions: int, fit_questions: int) -> None:
         console.print(Padding(Text(str(headline(report)), style="bold"), (1, 0)))
         _question(console, result)
         path = store(folder, result)
-        _chapter(console, "4. Model-GLUE: a better zoo of this one")
+        _chapter(console, "4. ReConcile: experts confer")
+        confer(console, collegium, fit_questions)
+        _chapter(console, "5. Model-GLUE: a better zoo of this one")
         glue(console, collegium, questions, fit_questions)
-        _chapter(console, "5. MAGDi: a student learns what a panel said")
+        _chapter(console, "6. MAGDi: a student learns what a panel said")
         distil(console, collegium, result)
     _chapter(console, f"Done in {time.monotonic() - started:.0f} s")
     console.print("Run it again: every reply comes from the ledger, none is generated twice.")

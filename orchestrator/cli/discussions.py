@@ -1,0 +1,102 @@
+"""`collegium convincing` and `collegium transcripts`."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from agents.figures import fate
+from agents.transcript import Transcript, TranscriptError, read, schema
+from orchestrator.cli.options import request_command
+from orchestrator.cli.progress import run_with_progress
+from orchestrator.collegium import Collegium
+from orchestrator.config import Config
+from orchestrator.errors import BadInput
+from orchestrator.pipelines.convincing import ConvincingRequest, convincing, write_samples
+from orchestrator.pipelines.profile import chosen
+from orchestrator.report import RunReport, write
+from orchestrator.report.data import Cost, MethodResult
+from orchestrator.report.intervals import wilson
+
+
+def find(config: Config, request: ConvincingRequest, *, as_json: bool) -> None:
+    with Collegium(config) as collegium:
+        experts = chosen(collegium.experts, request.experts)
+        found = run_with_progress(
+            collegium, lambda: convincing(request, pool=collegium.pool, experts=experts), quiet=as_json
+        )
+    write_samples(Path(request.out), found)
+    if as_json:
+        click.echo(json.dumps([one.model_dump() for one in found]))
+        return
+    console = Console()
+    for one in found:
+        console.print(
+            f"{one.expert}, {one.task}: {one.before} → {one.answer}, utility {one.utility:+.2f}", markup=False
+        )
+    console.print(f"{len(found)} samples: {request.out}. Show them with: collegium run --convincing {request.out}")
+
+
+convincing_command = request_command("convincing", ConvincingRequest, find)
+
+
+@click.command("transcripts")
+@click.argument("file", required=False, type=click.Path(path_type=Path))
+@click.option("--out", type=click.Path(path_type=Path), help="Page to write; default: beside the file, .html.")
+@click.option("--most", default=2_000, show_default=True, type=click.IntRange(1), help="Transcripts to read.")
+@click.option("--schema", "wants_schema", is_flag=True, help="Print the JSON schema of a line, and end.")
+def transcripts_command(file: Path | None, out: Path | None, most: int, wants_schema: bool) -> None:
+    """Transcripts of discussions (JSON Lines, .gz too) as a page to read."""
+    if wants_schema:
+        click.echo(json.dumps(schema(), indent=2))
+        return
+    if file is None:
+        raise BadInput("transcripts: which file? A run that discussed leaves transcripts.jsonl.gz in its folder")
+    try:
+        held = list(read(file, most))
+    except TranscriptError as error:
+        raise BadInput(str(error)) from error
+    if not held:
+        raise BadInput(f"{file}: no transcripts in it")
+    target = out or file.with_name(f"{file.name.split('.')[0]}.html")
+    write(_page(file, held), target)
+    click.echo(f"{len(held)} transcripts: {target.absolute()}")
+
+
+def _page(file: Path, held: list[Transcript]) -> RunReport:
+    """A report of transcripts alone; discussions with gold answers get their accuracy."""
+    by_name: dict[str, list[Transcript]] = {}
+    for one in held:
+        if one.question.answer is not None:
+            by_name.setdefault(one.discussion, []).append(one)
+    return RunReport(
+        title=f"Transcripts: {file.name}",
+        command=f"collegium transcripts {file.name}",
+        created=datetime.now(UTC),
+        split=held[0].question.split or "",
+        fitted_on="",
+        seed=held[0].seed,
+        methods=[_method(name, rows) for name, rows in by_name.items()],
+        transcripts=held,
+    )
+
+
+def _method(name: str, held: list[Transcript]) -> MethodResult:
+    right = sum(one.is_right(one.answer) is True for one in held)
+    rescued = sum(fate(one) == "rescued" for one in held)
+    return MethodResult(
+        method=name,
+        accuracies={},
+        overall=wilson(right, len(held)),
+        cost=Cost(
+            calls=sum(one.calls for one in held),
+            prompt_tokens=sum(turn.prompt_tokens for one in held for turn in one.turns),
+            completion_tokens=sum(turn.completion_tokens for one in held for turn in one.turns),
+            seconds=sum(one.seconds for one in held),
+        ),
+        note=f"{rescued} rescued, {sum(fate(one) == 'corrupted' for one in held)} corrupted",
+    )
