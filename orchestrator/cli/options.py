@@ -64,7 +64,10 @@ def _option(key: str, field: FieldInfo) -> click.Option:
     text = field.description or ""
     if default not in (None, PydanticUndefined, [], ""):
         text += f"  [default: {','.join(map(str, default)) if isinstance(default, list) else default}]"
-    return click.Option([f"--{key.replace('_', '-')}", key], type=_type(field.annotation), default=None, help=text)
+    flag = key.replace("_", "-")
+    if field.annotation is bool:
+        return click.Option([f"--{flag}/--no-{flag}", key], default=None, help=text)
+    return click.Option([f"--{flag}", key], type=_type(field.annotation), default=None, help=text)
 
 
 def _type(annotation: Any) -> click.ParamType[Any]:
