@@ -17,7 +17,7 @@ from distill.corpus import Sifted
 from distill.graph import interaction_graph
 from distill.statistics import Statistics
 from distill.train import Metrics
-from orchestrator.config import Config
+from orchestrator.config import Config, ExpertConfig
 from orchestrator.experts.expert import Expert
 from orchestrator.experts.zoo import resolve
 from orchestrator.pipelines.answering import answer_all, is_right
@@ -90,7 +90,11 @@ async def distil(
     for arm, one in arms(request, agents):
         told = functools.partial(report_step, one.name)
         taught.append(await asyncio.to_thread(teach, one, folder / one.name, experts=experts, arm=arm, report=told))
-    zoo = resolve(with_students(config, taught))
+    extended = with_students(config, taught)
+    if not any(_is(expert, taught[0]) for expert in experts.values()):
+        untaught = {"untaught": ExpertConfig(model=str(taught[0].base))}
+        extended = extended.model_copy(update={"experts": {**untaught, **extended.experts}})
+    zoo = resolve(extended)
     rows = await compare(request, taught, pool=pool(), experts=zoo, seed=config.seed, done=done)
     read = itertools.islice(read_all(request.transcripts, Sifted()), PICTURED)
     graphs = [interaction_graph(transcript) for transcript in read]
