@@ -31,6 +31,8 @@ def located(name: str, revision: str | None) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
+    if name.endswith(".gguf"):
+        raise CheckpointError(f"{name}: GGUF is not read; save it as safetensors first (transformers: gguf_file=...)")
     if not _HUB_ID.fullmatch(name):
         raise CheckpointError(f"{name}: no such folder")
     try:

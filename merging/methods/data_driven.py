@@ -1,7 +1,7 @@
 """Weights that follow from data: what each model's inputs looked like, or how much its loss depends on each weight.
 
 The statistics come as safetensors files, one a source (parameter `statistics`), with a tensor for each weight of that
-name; `collegium merge --gather` writes them.
+name; `collegium gather` writes them.
 """
 
 from __future__ import annotations

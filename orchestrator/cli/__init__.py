@@ -18,6 +18,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "experts": ("orchestrator.cli.experts:command", "List, add, check and train experts."),
     "cluster": ("orchestrator.cli.cluster:command", "Which experts are alike enough to be merged?"),
     "glue": ("orchestrator.cli.glue:command", "Make a better zoo: cluster, search merges, drop, compare."),
+    "gather": ("orchestrator.cli.gather:command", "Gather what RegMean and Fisher merging need to know of a model."),
     "merge": ("orchestrator.cli.merge:command", "Merge models into one, by mergekit's YAML."),
     "profile": ("orchestrator.cli.runs:profile_command", "Let experts answer a split: who is good at what?"),
     "run": ("orchestrator.cli.runs:run_command", "Answer a task with one or more methods, and compare them."),

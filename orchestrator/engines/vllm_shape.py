@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import sys
 from typing import Any
 
 from merging.checkpoint import Checkpoint
@@ -212,6 +213,7 @@ class Shape:
                 _without_compiler()
         if on_gpu if options.side_by_side is None else options.side_by_side:
             arguments |= {"enable_lora": True, "max_loras": MAX_LORAS, "max_lora_rank": MAX_LORA_RANK}
+        _beside_numba()
         try:
             return LLMEngine.from_engine_args(EngineArgs(**arguments))
         except Exception as error:
@@ -261,3 +263,11 @@ def _without_compiler() -> None:
     import torch._dynamo.config as dynamo
 
     dynamo.disable = True
+
+
+def _beside_numba() -> None:
+    """vLLM looks through every loaded module's objects and stumbles over llvmlite's, which answers `__dict__` with a
+    function: where numba was used before (by a merge), give that object an empty one."""
+    ffi = sys.modules.get("llvmlite.binding.ffi")
+    if ffi is not None and hasattr(ffi.lib, "_fntab"):
+        ffi.lib._fntab.setdefault("__dict__", {})
