@@ -33,7 +33,7 @@ def model_card(plan: Merge, name: str, notes: list[str]) -> str:
     text = plan.recipe.text or yaml.safe_dump(raw_of(plan), sort_keys=False)
     lines = [
         *("---", yaml.safe_dump(front, sort_keys=False, allow_unicode=True).strip(), "---", "", f"# {name}", ""),
-        f"Merged with [Collegium](https://github.com/collegium) by `{method.name}` ({method.paper}).",
+        f"Merged with Collegium by `{method.name}` ({method.paper}).",
         "",
         "| source | licence | SHA-256 of a sample |",
         "| --- | --- | --- |",

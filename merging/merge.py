@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
@@ -79,6 +78,7 @@ def out_config(plan: Merge) -> dict[str, Any]:
         config["tie_word_embeddings"] = False
     if plan.vocabulary is not None:
         config["vocab_size"] = plan.vocabulary.size
+        config |= _special_tokens(plan)
     sliced = any(source.layers for part in plan.recipe.slices for source in part.sources)
     key = count_key(plan.template)
     if sliced and key:
@@ -88,6 +88,16 @@ def out_config(plan: Merge) -> dict[str, Any]:
             if isinstance(listed, list) and len(listed) == before and name.endswith("layer_types"):
                 config[name] = [listed[_origin(plan, number)] for number in range(len(plan.layers))]
     return config
+
+
+def _special_tokens(plan: Merge) -> dict[str, Any]:
+    """Where the tokenizer is another model's, so are the numbers of the tokens that begin and end a text."""
+    assert plan.vocabulary is not None
+    keys = ("bos_token_id", "eos_token_id", "pad_token_id")
+    for checkpoint, _ in plan.models.values():
+        if checkpoint.folder == plan.vocabulary.tokenizer.folder:
+            return {key: checkpoint.config[key] for key in keys if key in checkpoint.config}
+    return {}
 
 
 def _origin(plan: Merge, number: int) -> int:
@@ -113,9 +123,11 @@ def _fill(plan: Merge, writer: Writer, threads: int, progress: Progress | None) 
     pieces = sorted(_pieces(plan), key=lambda piece: piece[1] - piece[2])
     with ThreadPoolExecutor(threads, "merge") as pool:
         running = [pool.submit(work, piece) for piece in pieces]
-        finished, waiting = wait(running, return_when=FIRST_EXCEPTION)
-        for future in waiting:
-            future.cancel()
+        try:
+            finished, _ = wait(running, return_when=FIRST_EXCEPTION)
+        finally:
+            # Interrupted or failed: what has not begun never does.
+            pool.shutdown(wait=False, cancel_futures=True)
         for future in finished:
             future.result()
 
@@ -141,10 +153,6 @@ def _tokenizers_differ(plan: Merge) -> list[str]:
 def _tokenizer_files(plan: Merge, folder: Path) -> None:
     if plan.vocabulary is not None:
         plan.vocabulary.tokenizer.save(folder)
-        if plan.vocabulary.tokenizer.folder != plan.template.folder:
-            generation = plan.template.folder / "generation_config.json"
-            if generation.is_file():
-                shutil.copyfile(generation, folder / generation.name)
     else:
         copy_files(plan.template.folder, folder)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, StorageError
 
 
 @click.command("merge")
@@ -37,6 +37,7 @@ def command(
     Nothing is downloaded unless a model is no folder but a hub id. Paths are relative to the current folder.
     """
     from merging.recipe import load
+    from merging.writer import WriteError
 
     shard_bytes = _bytes(shard_size)
     try:
@@ -45,6 +46,8 @@ def command(
             _plan(recipe, allow_nan, as_json)
             return
         result = _merged(recipe, out, threads, shard_bytes, allow_nan)
+    except WriteError as error:
+        raise StorageError(str(error)) from error
     except ValueError as error:
         raise BadInput(str(error)) from error
     if as_json:
