@@ -28,6 +28,7 @@ def main() -> None:
     parser.add_argument("--select-questions", type=int, default=160)
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--method", default="task_arithmetic")
+    parser.add_argument("--ffn-questions", type=int, default=48, help="test questions for the FFN-level mixture")
     parser.add_argument("--state", help="state folder; default: a fresh one")
     given = parser.parse_args()
     noted = conditions()
@@ -36,6 +37,7 @@ def main() -> None:
         select_questions=given.select_questions,
         trials=given.trials,
         method=given.method,
+        ffn_questions=given.ffn_questions,
         sample=max(16, given.select_questions // 4),
     )
     with contextlib.ExitStack() as stack:

@@ -7,10 +7,8 @@ another (the paper does both on the same questions).
 from __future__ import annotations
 
 import asyncio
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import numpy as np
@@ -26,6 +24,8 @@ from orchestrator.errors import BadInput
 from orchestrator.experts.expert import Expert
 from orchestrator.pipelines.answer import AnswerRequest, AnswerResult, answer
 from orchestrator.pipelines.cluster import By, ClusterRequest, cluster_experts
+from orchestrator.pipelines.ffn_mixture import ffn_mixture
+from orchestrator.pipelines.glue_report import BEST, FFN, FULL, GLUE, glue_report
 from orchestrator.pipelines.members import Routed
 from orchestrator.pipelines.merges import WITH_DENSITY, WITHOUT_BASE, Merges
 from orchestrator.pipelines.profile import (
@@ -37,8 +37,7 @@ from orchestrator.pipelines.profile import (
     profile,
     questions_of,
 )
-from orchestrator.report.data import Clustering, Comparison, Fate, Glue, RunReport, Search, Trial
-from orchestrator.report.intervals import paired_difference
+from orchestrator.report.data import Clustering, Fate, Glue, RunReport, Search, Trial
 from orchestrator.schedule.pool import Pool
 from router.embedding import Embedder
 
@@ -68,6 +67,11 @@ class GlueRequest(AskingRequest):
     sample: int | None = Field(default=None, ge=1, description="Questions of the first look; default: a quarter.")
     least_gain: float = Field(
         default=0.015, ge=0, le=1, description="Least gain in routed accuracy for which an expert is kept."
+    )
+    ffn_questions: int = Field(
+        default=0,
+        ge=0,
+        description="Also write a mixture at FFN level (slow; disk for all MLPs) and ask it so many of them; 0: not.",
     )
     full_merging: bool = Field(default=True, description="Also merge all experts of the largest shape, to compare.")
 
@@ -130,8 +134,9 @@ async def glue(
     questions_of(request.task, request.split, request.questions, seed)
     setting = _Setting(request, pool, asked, embedder, config, engine, seed, questions, done)
     found = await _profile(setting)
-    everyone = _largest_family(clustering) if request.full_merging else ()
-    groups = dict.fromkeys(tuple(sorted(group)) for group in [*clustering.clusters, everyone] if len(group) > 1)
+    everyone = _largest_family(clustering)
+    merged_whole = [everyone] if request.full_merging else []
+    groups = dict.fromkeys(tuple(sorted(group)) for group in [*clustering.clusters, *merged_whole] if len(group) > 1)
     searched = [
         await _search(setting, f"merge-{number}", group, clustering, found) for number, group in enumerate(groups, 1)
     ]
@@ -141,14 +146,16 @@ async def glue(
     members = routed.members(request.least_gain)
     full = next((one for one in searched if set(one.merges.sources) == set(everyone)), None)
     made = {name: merged[name].expert for name in members if name in merged}
-    results = await _compared(setting, {name: made.get(name) or asked[name] for name in members}, full)
+    level = await asyncio.to_thread(_ffn, setting, everyone, members, routed)
+    results = await _compared(setting, {name: made.get(name) or asked[name] for name in members}, full, level)
     fates = _fates(asked, members, merged, searched, routed)
     record = Glue(
         decided_on=f"{len(questions)} questions of split {request.select_split}",
         searches=[one.record for one in searched],
         fates=fates,
     )
-    return GlueResult(_report(setting, results, clustering, record), _zoo(setting, members, merged), found)
+    report = glue_report(results, clustering, record, everyone, seed)
+    return GlueResult(report, _zoo(setting, members, merged), found)
 
 
 def _clusters(request: GlueRequest, asked: Mapping[str, Expert]) -> Clustering:
@@ -265,17 +272,29 @@ def _with_merges(setting: _Setting, found: Profile, searched: Sequence[_Merge]) 
     return correctness(setting.questions, [*setting.experts, *merged], replies), merged
 
 
-async def _compared(setting: _Setting, members: Mapping[str, Expert], full: _Merge | None) -> dict[str, AnswerResult]:
+def _ffn(setting: _Setting, family: Sequence[str], members: Sequence[str], routed: Routed) -> Expert | None:
+    """The members of the largest family as a mixture at FFN level, where it is asked for."""
+    if not setting.request.ffn_questions:
+        return None
+    names = [name for name in family if name in members]
+    right = routed.correct[:, [routed.experts.index(name) for name in names]]
+    owners = [int(row.argmax()) if row.sum() == 1 else None for row in right]
+    return ffn_mixture([setting.experts[name] for name in names], setting.questions, owners, setting.config)
+
+
+async def _compared(
+    setting: _Setting, members: Mapping[str, Expert], full: _Merge | None, level: Expert | None
+) -> dict[str, AnswerResult]:
     """The report split, answered by the best single expert, by everything merged, and by the new zoo."""
     request = setting.request
     keys = set(AskingRequest.model_fields) - {"experts"}
 
-    async def ask(method: str, experts: Mapping[str, Expert]) -> AnswerResult:
+    async def ask(method: str, experts: Mapping[str, Expert], count: int = request.questions) -> AnswerResult:
         asking = AnswerRequest(
             **request.model_dump(include=keys),
             methods=[method],
             split=request.split,
-            questions=request.questions,
+            questions=min(count, request.questions),
             fit_split=request.select_split,
             fit_questions=request.select_questions,
         )
@@ -289,10 +308,13 @@ async def _compared(setting: _Setting, members: Mapping[str, Expert], full: _Mer
             done=setting.done,
         )
 
-    plans = {"best single expert": ("best", setting.experts), "Model-GLUE": ("mixture", members)}
+    plans = {BEST: ask("best", setting.experts), GLUE: ask("mixture", members)}
     if full is not None:
-        plans["full merging"] = ("best", {full.expert.name: full.expert})
-    answered = await asyncio.gather(*(ask(method, experts) for method, experts in plans.values()))
+        plans[FULL] = ask("best", {full.expert.name: full.expert})
+    if level is not None:
+        # The oracle of one expert is that expert; unlike `best` it needs no profile, which would take very long.
+        plans[FFN] = ask("each", {level.name: level}, request.ffn_questions)
+    answered = await asyncio.gather(*plans.values())
     return dict(zip(plans, answered, strict=True))
 
 
@@ -336,44 +358,3 @@ def _zoo(setting: _Setting, members: Sequence[str], merged: Mapping[str, _Merge]
         entry = one.merges.entry(one.candidate) if one else setting.config.experts[name]
         entries[name] = entry.model_dump(mode="json", exclude_defaults=True)
     return {"experts": entries}
-
-
-def _notes(record: Glue, clustering: Clustering, results: Mapping[str, AnswerResult]) -> dict[str, str]:
-    """A line for the reader on each method."""
-    notes = {name: result.report.methods[0].note for name, result in results.items()}
-    everyone = set(_largest_family(clustering))
-    for one in record.searches:
-        if set(one.sources) == everyone and "full merging" in notes:
-            found = ", ".join(f"{source} {weight:g}" for source, weight in one.weights.items())
-            notes["full merging"] = f"{one.method}: {found}; the best merge of {len(everyone)} experts of one shape"
-    return notes
-
-
-def _report(setting: _Setting, results: Mapping[str, AnswerResult], clustering: Clustering, record: Glue) -> RunReport:
-    last = results["Model-GLUE"].report
-    rights = {name: [float(one.right) for one in result.outcomes[0].answers] for name, result in results.items()}
-    notes = _notes(record, clustering, results)
-    methods = [
-        result.report.methods[0].model_copy(update={"method": name, "note": notes[name]})
-        for name, result in results.items()
-    ]
-    against = [name for name in rights if name != "Model-GLUE"]
-    return last.model_copy(
-        update={
-            "title": f"Model-GLUE of {len(setting.experts)} experts",
-            "command": " ".join(["collegium", *sys.argv[1:]]),
-            "created": datetime.now(UTC),
-            "methods": methods,
-            "matrix": None,
-            "comparisons": [
-                Comparison(
-                    method="Model-GLUE",
-                    baseline=name,
-                    difference=paired_difference(rights["Model-GLUE"], rights[name], seed=setting.seed),
-                )
-                for name in against
-            ],
-            "clustering": clustering,
-            "glue": record,
-        }
-    )

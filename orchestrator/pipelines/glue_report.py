@@ -1,0 +1,62 @@
+"""What the glue pipeline reports: the ways side by side, on the split that nothing was decided on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+
+from orchestrator.pipelines.answer import AnswerResult
+from orchestrator.report.data import Clustering, Comparison, Glue, Interval, RunReport
+from orchestrator.report.intervals import paired_difference
+
+BEST, FULL, FFN, GLUE = "best single expert", "full merging", "F-L-T mixture", "Model-GLUE"
+
+
+def glue_report(
+    results: Mapping[str, AnswerResult], clustering: Clustering, record: Glue, family: Sequence[str], seed: int
+) -> RunReport:
+    """`results`: one of the names above -> what it answered; `family`: the experts that full merging merges."""
+    methods = []
+    for name, result in results.items():
+        found = result.report.methods[0]
+        note = _note(name, record, family) or found.note
+        methods.append(found.model_copy(update={"method": name, "note": note}))
+    return results[GLUE].report.model_copy(
+        update={
+            "title": f"Model-GLUE of {len(record.fates)} experts",
+            "command": " ".join(["collegium", *sys.argv[1:]]),
+            "created": datetime.now(UTC),
+            "methods": methods,
+            "matrix": None,
+            "comparisons": [
+                Comparison(method=GLUE, baseline=name, difference=_difference(results[GLUE], result, seed))
+                for name, result in results.items()
+                if name != GLUE
+            ],
+            "clustering": clustering,
+            "glue": record,
+        }
+    )
+
+
+def _difference(one: AnswerResult, other: AnswerResult, seed: int) -> Interval:
+    """Paired over the questions that both answered."""
+    mine, theirs = _rights(one), _rights(other)
+    both = [id for id in mine if id in theirs]
+    return paired_difference([mine[id] for id in both], [theirs[id] for id in both], seed=seed)
+
+
+def _rights(result: AnswerResult) -> dict[str, float]:
+    return {one.question.id: float(one.right) for one in result.outcomes[0].answers}
+
+
+def _note(name: str, record: Glue, family: Sequence[str]) -> str:
+    """A line for the reader, where the method's own would not do."""
+    if name == FFN:
+        return "members of the largest shape as experts of one checkpoint, training-free gates, a route a token"
+    for one in record.searches:
+        if name == FULL and set(one.sources) == set(family):
+            found = ", ".join(f"{source} {weight:g}" for source, weight in one.weights.items())
+            return f"{one.method}: {found}; the best merge of {len(family)} experts of one shape"
+    return ""
