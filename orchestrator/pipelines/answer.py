@@ -98,6 +98,9 @@ class AnswerResult:
     replies: Replies
     profile: Profile | None
 
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
+
 
 async def answer(
     request: AnswerRequest,

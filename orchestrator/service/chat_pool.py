@@ -33,7 +33,6 @@ class ChatPool(Pool):
         self._history = tuple(history)
         self._max_wait = max_wait
         self._on_reply = on_reply
-        self.ledger = pool.ledger
 
     @property
     def timeline(self) -> Timeline:

@@ -167,7 +167,7 @@ def deployment(config: Config) -> Any:
     replica = serve.deployment(
         name="application",
         num_replicas=config.service.replicas,
-        max_ongoing_requests=config.service.queue,
+        max_ongoing_requests=2 * config.service.queue,  # beyond the queue the application says 429
         ray_actor_options={"num_cpus": 0},
         graceful_shutdown_timeout_s=config.service.drain_seconds,
         health_check_period_s=5,
