@@ -1,0 +1,178 @@
+"""What a search's trial costs: the merge in memory, the evaluation, what is written to disk, and whether it is exact.
+
+    python -m benchmarks.search
+
+Candidates are task-arithmetic merges of the demo zoo's experts of the full shape, each asked 16 questions in one vLLM
+engine. The same merges are then written by `collegium merge`'s library, loaded from disk into the same engine and
+asked the same. The peer is what users of mergekit do: write the merge, start a fresh engine on it, ask; for its merge
+the time of mergekit is taken if `--mergekit` names its command, else our own, faster one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from agents.prompts import solve
+from agents.question import Question
+from benchmarks.machine import conditions, write_result
+from merging.merge import merge
+from merging.recipe import parse
+from merging.search import Candidate
+from orchestrator.config import Config, ExpertConfig, demo_zoo, read
+from orchestrator.engines.vllm import VLLMEngine
+from orchestrator.experts.expert import Expert
+from orchestrator.experts.zoo import resolve
+from orchestrator.pipelines.merges import Merges
+from orchestrator.schedule.request import Request, Sampling, request_key
+from orchestrator.tasks import load
+
+SOURCES = ("arithmetic", "letters", "calendar", "tracker", "logic")
+SAMPLING = Sampling(max_tokens=48, logprobs=1)
+
+
+def answers(engine: VLLMEngine, expert: Expert, questions: list[Question]) -> list[tuple[str, tuple[Any, ...]]]:
+    """(text, log-probabilities) of each question's reply."""
+    parts: dict[str, list[Any]] = {}
+    for question in questions:
+        messages = tuple((message["role"], message["content"]) for message in solve(question))
+        request = Request(request_key(expert.fingerprint, messages, SAMPLING), expert.name, messages, SAMPLING)
+        parts[request.key] = []
+        engine.add(request, expert)
+    left = set(parts)
+    while left:
+        for delta in engine.step():
+            parts[delta.key].append(delta)
+            if delta.last:
+                left.discard(delta.key)
+    return [
+        ("".join(one.text for one in deltas), tuple(token.logprob for one in deltas for token in one.logprobs))
+        for deltas in parts.values()
+    ]
+
+
+def written() -> int:
+    """Bytes that this process has written to storage."""
+    lines = Path("/proc/self/io").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("write_bytes"))
+
+
+def in_memory(engine: VLLMEngine, expert: Expert) -> float:
+    """Seconds to compute every tensor of the merge, a thread a core, to nowhere."""
+    blend = engine.sources.blend(expert)
+    began = time.perf_counter()
+    with ThreadPoolExecutor() as pool:
+        for _ in pool.map(lambda name: blend.tensor(name).numel(), blend.names):
+            pass
+    return time.perf_counter() - began
+
+
+def alone(config: Config, name: str, entry: ExpertConfig) -> Expert:
+    return resolve(config.model_copy(update={"experts": {name: entry}}))[name]
+
+
+def fresh_engine(folder: Path, state: Path) -> float:
+    """Seconds for a new process to start vLLM on a checkpoint and ask it; the peer's way."""
+    began = time.perf_counter()
+    subprocess.run([sys.executable, "-m", "benchmarks.search", "--one", str(folder), "--state", str(state)], check=True)
+    return time.perf_counter() - began
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--candidates", type=int, default=8)
+    parser.add_argument("--mergekit", help="mergekit-yaml's path")
+    parser.add_argument("--one", help=argparse.SUPPRESS)
+    parser.add_argument("--state", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    questions = load("mixed", "validation", 16, 0)
+    config = read(demo_zoo())
+    if given.one:
+        expert = alone(config.model_copy(update={"state": given.state}), "m", ExpertConfig(model=given.one))
+        engine = VLLMEngine()
+        engine.load(expert)
+        answers(engine, expert, questions)
+        engine.close()
+        return
+    noted = conditions()
+    with tempfile.TemporaryDirectory() as folder:
+        config = config.model_copy(update={"state": folder})
+        nowhere: Any = None
+        base = config.experts[SOURCES[0]].model
+        merges = Merges("c", SOURCES, "task_arithmetic", base, 30, config, nowhere, questions, SAMPLING, 0)
+        drawn = random.Random(0)
+        candidates = [Candidate((tuple(round(drawn.random(), 3) for _ in SOURCES),)) for _ in range(given.candidates)]
+        engine = VLLMEngine()
+        engine.load(resolve(config)["base"])
+        rows: list[tuple[float, float]] = []
+        said = {}
+        before = written()
+        for candidate in candidates:
+            expert = merges.expert(candidate)
+            began = time.perf_counter()
+            engine.load(expert)
+            loaded = time.perf_counter()
+            said[candidate] = answers(engine, expert, questions)
+            rows.append((loaded - began, time.perf_counter() - loaded))
+        bytes_written = written() - before
+        merging = [in_memory(engine, merges.expert(candidate)) for candidate in candidates[:4]]
+        equal, peers = 0, []
+        for number, candidate in enumerate(candidates[:3]):
+            recipe = merges.expert(candidate).recipe
+            assert recipe is not None
+            out = Path(folder) / f"merged-{number}"
+            began = time.perf_counter()
+            if given.mergekit:
+                file = Path(folder) / "recipe.yaml"
+                file.write_text(yaml.safe_dump({**_plain(recipe.raw()), "dtype": "bfloat16"}))
+                subprocess.run([given.mergekit, str(file), str(Path(folder) / f"kit-{number}")], check=True)
+                mergekit = time.perf_counter() - began
+            merge(parse(recipe.raw()).seeded(recipe.seed), out)
+            ours = time.perf_counter() - began
+            disk = alone(config, f"disk-{number}", ExpertConfig(model=str(out)))
+            engine.load(disk)
+            equal += answers(engine, disk, questions) == said[candidate]
+            if number < 2:
+                peers.append((mergekit if given.mergekit else ours) + fresh_engine(out, Path(folder)))
+        engine.close()
+    swap = statistics.median(row[0] for row in rows)
+    asking = statistics.median(row[1] for row in rows)
+    per_hour, peer_per_hour = 3600 / (swap + asking), 3600 / statistics.median(peers)
+    peer = "mergekit" if given.mergekit else "our own merge to disk"
+    table = [
+        ("a trial: merge into the live weights, canary included", f"{swap:.2f} s", ""),
+        ("a trial: 16 questions", f"{asking:.2f} s", ""),
+        ("one merge in memory", f"{statistics.median(merging):.2f} s", "the trial's merge takes at most that"),
+        ("written to disk during all trials", f"{bytes_written / 1e6:.1f} MB", "no weights (269 MB each)"),
+        ("tokens and log-probabilities equal to the merge from disk", f"{equal} of {min(3, len(candidates))}", "all"),
+        ("trials an hour", f"{per_hour:,.0f}", ""),
+        (f"{peer} and a fresh engine: trials an hour", f"{peer_per_hour:,.0f}", ""),
+        ("ratio", f"{per_hour / peer_per_hour:.1f}x", "at least 10x"),
+    ]
+    write_result(
+        "search", "A search's trial", table, {"conditions": noted, "trials": rows, "merging": merging, "peers": peers}
+    )
+
+
+def _plain(raw: dict[str, Any]) -> dict[str, Any]:
+    """mergekit's own spelling: MODEL+ADAPTER."""
+
+    def spelt(model: dict[str, Any]) -> str:
+        return "+".join([model["model"]["path"], *([model["lora"]["path"]] if "lora" in model else [])])
+
+    models = [{**one, "model": spelt(one["model"])} for one in raw["models"]]
+    return {**raw, "models": models, **({"base_model": spelt(raw["base_model"])} if "base_model" in raw else {})}
+
+
+if __name__ == "__main__":
+    main()
