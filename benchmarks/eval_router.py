@@ -1,6 +1,6 @@
 """Routers and votes on recorded answers of real models: MMLU-Pro, fitted on `val`, reported on `dev`.
 
-    OMP_NUM_THREADS=1 python benchmarks/eval_router.py [--table FILE] [--out benchmarks/results/eval_router]
+    OMP_NUM_THREADS=1 python -m benchmarks.eval_router [--table FILE] [--out benchmarks/results/eval_router]
 
 writes OUT.json (everything) and OUT.md (tables). Nothing here is tuned on `dev`: settings are the package's
 defaults, which `--select` derives from `val` alone (cross-validated, and printed only).
@@ -16,7 +16,7 @@ import platform
 import statistics
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -24,11 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from agents.votes import fit_log_odds, log_odds, majority, weighted
+from orchestrator.pipelines.eval_router import aggregators, contestants
 from router import Embedder, Features, Row, Table
-from router.ballots import Aggregate, Replies
-from router.evaluate import Contestant, Evaluation, FitAggregate, Result, evaluate
-from router.routers import DEFAULT, ROUTERS, SkillsRouter, fit, maker
+from router.evaluate import Contestant, Evaluation, Result, evaluate
+from router.routers import DEFAULT, ROUTERS, SkillsRouter, fit
 from router.trial import trial
 
 TABLE = Path(__file__).parents[2] / "shared/data/routing/mmlu_pro_dev.jsonl.gz"
@@ -56,43 +55,7 @@ SMALL = (
 """The 17 small models that the reference points speak of."""
 
 
-def _majority(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Sequence[str | None]) -> Aggregate:
-    return lambda replies, p: majority(replies).shares
-
-
-def _weighted(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Sequence[str | None]) -> Aggregate:
-    return lambda replies, p: weighted(replies, p).shares
-
-
-def _log_odds(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Sequence[str | None]) -> Aggregate:
-    return lambda replies, p: log_odds(replies, p, options=OPTIONS).shares
-
-
-def _fitted(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Sequence[str | None]) -> Aggregate:
-    options, trust = fit_log_odds(answers, chances, golds, OPTIONS)
-    return lambda replies, p: log_odds(replies, p, options=options, trust=trust).shares
-
-
-AGGREGATORS: Mapping[str, FitAggregate] = {
-    "majority": _majority,
-    "weighted": _weighted,
-    "log-odds": _log_odds,
-    "log-odds fitted": _fitted,
-}
-
-
-def contestants(skills: bool) -> list[Contestant]:
-    """Every router by its defaults, and Symbolic-MoE as published and as programmed."""
-    found = [Contestant(name, partial(maker, name)) for name in ROUTERS if skills or name != "skills"]
-    if skills:
-        code = partial(SkillsRouter.fit, suitability="code", threshold=0.0, merge=2.0)
-        paper = partial(SkillsRouter.fit, suitability="paper", threshold=0.0, merge=2.0)
-        found += [
-            Contestant("symbolic-moe (code)", lambda seed: code, "code"),
-            Contestant("symbolic-moe (code), distinct", lambda seed: code),
-            Contestant("symbolic-moe (paper)", lambda seed: paper, "paper"),
-        ]
-    return found
+AGGREGATORS = aggregators(OPTIONS)
 
 
 def judge(table: Table, features: Features, split: tuple[str, str], ks: Sequence[int], seeds: int) -> Evaluation:
@@ -160,7 +123,9 @@ def references(table: Table, embedder: Embedder, report: Evaluation) -> list[str
     tagged = embedder.features(table.questions, table.skills(["category"]))
     what = trial(table, tagged, train_split="val", test_split="dev")
     shrunk = Contestant("category", lambda seed: partial(SkillsRouter.fit, shrinkage=10.0))
-    category = evaluate(what, [shrunk], {"log-odds": _log_odds}, default="category", ks=(3, 5, 7), seeds=1)
+    category = evaluate(
+        what, [shrunk], {"log-odds": AGGREGATORS["log-odds"]}, default="category", ks=(3, 5, 7), seeds=1
+    )
 
     def value(router: str, k: int, aggregator: str = "majority") -> float:
         return result_of(report, router, k, aggregator).accuracy.value
@@ -280,7 +245,7 @@ def main() -> None:
         "",
         "MMLU-Pro, 28 models (`routing/mmlu_pro_dev.jsonl.gz`); skills are the question's category and source.",
         "",
-        f"Command: `OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')} python benchmarks/eval_router.py "
+        f"Command: `OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')} python -m benchmarks.eval_router "
         f"{' '.join(sys.argv[1:])}".rstrip()
         + f"`; machine: {os.cpu_count()} cores, {platform.machine()}, "
         f"Python {platform.python_version()}; the cores were shared, so times are upper bounds.",
