@@ -53,7 +53,13 @@ class ChatMessage(Body):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[TextPart] | None = None
     name: str | None = Field(default=None, max_length=256)
+    # As clients send a reply back: empty, or without effect.
+    type: Literal["text", "message"] | None = None
     refusal: None = None
+    annotations: list[JsonValue] | None = Field(default=None, max_length=0)
+    audio: None = None
+    function_call: None = None
+    tool_calls: list[JsonValue] | None = Field(default=None, max_length=0)
     tool_call_id: str | None = Field(default=None, max_length=256)
 
     @property

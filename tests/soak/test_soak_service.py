@@ -299,3 +299,23 @@ def test_lm_eval_runs_against_it(served: Served, tmp_path: Path) -> None:
     print(done.stdout[-2000:])
     assert done.returncode == 0, done.stderr[-4000:]
     assert "exact_match" in done.stdout
+
+
+@pytest.mark.timeout(900)
+def test_vllm_bench_serve_runs_against_it(served: Served) -> None:
+    pytest.importorskip("vllm")
+    from orchestrator.experts.demo import FULL, locate
+
+    program = (
+        "import argparse; from vllm.benchmarks.serve import add_cli_args, main\n"
+        "parser = argparse.ArgumentParser(); add_cli_args(parser); main(parser.parse_args())"
+    )
+    run = [sys.executable, "-c", program, "--backend", "openai-chat", "--endpoint", "/v1/chat/completions"]
+    run += ["--base-url", served.url, "--model", "echo", "--tokenizer", str(locate(FULL)), "--dataset-name", "random"]
+    run += ["--random-input-len", "32", "--random-output-len", "16", "--num-prompts", "200", "--max-concurrency", "32"]
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "VLLM_LOGGING_LEVEL": "ERROR"}
+    done = subprocess.run(run, capture_output=True, text=True, timeout=800, check=False, env=environment)
+    print(done.stdout[-2000:])
+    assert done.returncode == 0, done.stderr[-4000:]
+    (successful,) = [line.split()[-1] for line in done.stdout.splitlines() if "Successful requests" in line]
+    assert successful == "200"

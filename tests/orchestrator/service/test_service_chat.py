@@ -46,6 +46,9 @@ def test_the_official_client_sync(url: str) -> None:
         assert reply.choices[0].logprobs
         assert reply.choices[0].logprobs.content
         assert len(reply.choices[0].logprobs.content[0].top_logprobs) == 2
+        again = [*USER, reply.choices[0].message.model_dump(), *USER]
+        followed = client.chat.completions.create(model="words", messages=again)  # type: ignore[arg-type]
+        assert followed.choices[0].message.content == EASY
         with pytest.raises(openai.NotFoundError, match="does not exist"):
             client.chat.completions.create(model="nobody", messages=USER)  # type: ignore[arg-type]
         with pytest.raises(openai.BadRequestError, match="temperature"):
