@@ -29,15 +29,14 @@ ASKED = Counter()
 
 def _reply(name, messages, seed, knows):
     text = messages[-1][1]
-    ASKED[name, text, seed] += 1
+    ASKED[name, repr(messages), seed] += 1
     if "Somebody explained" in text:
         answer = "yes" if "coin" in text else "a"
         return f"I see.\\nAnswer: {answer}\\nConfidence: 0.9"
-    shown = re.findall(r'- "(.*?)" \\(', text)
-    sure = re.findall(r"confidence (0\\.\\d)", text)
     right = "yes" if "coin" in text else "a"
-    if shown:
-        best = shown[sure.index(max(sure))] if len(sure) == len(shown) else shown[0]
+    groups = re.findall(r'- "(.*?)" \\(\\d+ agents?\\)((?:\\n  .*)*)', text)
+    if groups:
+        best = max(groups, key=lambda group: max(re.findall(r"confidence (\\S+):", group[1]), default="0"))[0]
         return f"I follow.\\nAnswer: {best}\\nConfidence: 0.5"
     if seed:
         return f"Draw {seed}.\\nAnswer: {right if seed % 3 else 'no'}\\nConfidence: 0.6"
@@ -97,7 +96,8 @@ def run(collegium: Collegium, *methods: str, **options: Any) -> Any:
 def test_all_methods_of_a_run_share_their_first_replies(zoo: Collegium) -> None:
     run(zoo, "each", "vote", "weighted-vote", "reconcile", "debate", "moa", "escalate", "single", "mine")
     first = {key: count for key, count in asked().items() if "Other agents" not in key[1] and "Several" not in key[1]}
-    assert len(first) == 3 * 40
+    # A tenth of the train split is lent to validation: one question here.
+    assert len(first) == 3 * (20 + 19)
     assert set(asked().values()) == {1}
 
 

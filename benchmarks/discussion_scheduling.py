@@ -1,0 +1,162 @@
+"""Three experts of one shape confer for up to three rounds on one worker, against the reference's way of doing it.
+
+    python -m benchmarks.discussion_scheduling [--questions 500] [--reference-questions 8]
+
+Ours: ReConcile over all questions at once, weights swapped in place. The reference's way: question by question, agent
+by agent, the very same prompts, one request at a time, with three resident engines and no swaps: what that costs is
+measured with one resident expert who plays all three, in a process of its own, on the first few questions.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from agents import transcript as transcripts
+from benchmarks.machine import conditions, write_result
+from orchestrator import Collegium
+from orchestrator.config import demo_zoo
+
+PANEL = ("arithmetic", "calendar", "letters")
+TASKS = "arithmetic,dates,last_letters"
+ROUNDS = 2
+TOKENS = 96
+
+
+def ours(questions: int, state: Path) -> dict[str, Any]:
+    """Wall time from the first request to the last, the engine being up."""
+    from orchestrator.engines.vllm_shape import Shape
+
+    cached = {"prompt": 0, "cached": 0}
+    step = Shape.step
+
+    def counting(self: Any) -> Any:
+        outputs = step(self)
+        for output in outputs:
+            if output.finished:
+                cached["prompt"] += len(output.prompt_token_ids or ())
+                cached["cached"] += output.num_cached_tokens or 0
+        return outputs
+
+    Shape.step = counting  # type: ignore[method-assign]
+    workers = {"in_process": True, "engine": "vllm"}
+    config = {"zoo": str(demo_zoo()), "state": str(state / "state"), "workers": workers}
+    with Collegium(config) as collegium:
+        asyncio.run(collegium.chat(PANEL[0], max_tokens=4).ainvoke("Are you there?"))
+        kinds: dict[str, Any] = {"task": TASKS, "experts": list(PANEL), "max_tokens": TOKENS}
+        collegium.profile(questions=3, **kinds)
+        before = len(collegium.pool.timeline.stays)
+        cached.update(prompt=0, cached=0)
+        began = time.perf_counter()
+        result = collegium.run(
+            methods=["reconcile"],
+            mode="paper",
+            rounds=ROUNDS,
+            questions=questions,
+            fit_questions=3,
+            **kinds,
+        )
+        wall = time.perf_counter() - began
+        stays = collegium.pool.timeline.stays[before - 1 :]
+        held = result.outcomes[0].transcripts
+        transcripts.write(state / "held.jsonl", held)
+        return {
+            "wall": wall,
+            "loads": len(stays),
+            "busy": sum(stay.busy for stay in stays),
+            "calls": sum(one.calls for one in held),
+            "tokens": sum(turn.completion_tokens for one in held for turn in one.turns),
+            "rounds": max(one.rounds for one in held),
+            "prefix": cached["cached"] / max(cached["prompt"], 1),
+        }
+
+
+def reference(path: Path, questions: int) -> dict[str, Any]:
+    """One request at a time, one resident expert."""
+    from orchestrator.config import validate
+    from orchestrator.experts.zoo import resolve
+    from orchestrator.schedule.request import Request, Sampling, request_key
+    from orchestrator.schedule.staff import local_engine, options
+
+    config = validate({"zoo": str(demo_zoo()), "state": str(path.parent / "reference")}, path)
+    expert = resolve(config)[PANEL[0]]
+    engine = local_engine("vllm", options(config.workers))
+    engine.load(expert)
+    held = list(transcripts.read(path, questions))
+    began, tokens, calls = time.perf_counter(), 0, 0
+    for one in held:
+        for turn in one.turns:
+            messages = tuple((message.role, message.content) for message in one.prompts[turn.prompt])
+            # As long as the reply was: the work is the same, whoever does it.
+            sampling = Sampling(max_tokens=max(turn.completion_tokens, 1))
+            key = request_key(expert.fingerprint, messages, sampling, len(str(calls)), calls)
+            engine.add(Request(f"{key}{calls}", expert.name, messages, sampling), expert)
+            finished = False
+            while not finished:
+                for delta in engine.step():
+                    tokens += delta.tokens
+                    finished = finished or delta.last
+            calls += 1
+    wall = time.perf_counter() - began
+    engine.close()
+    return {"wall": wall, "questions": len(held), "calls": calls, "tokens": tokens}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--questions", type=int, default=500)
+    parser.add_argument("--reference-questions", type=int, default=8)
+    parser.add_argument("--reference", type=Path, help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.reference:
+        print("FOUND " + json.dumps(reference(given.reference, given.reference_questions)))
+        return
+    noted = conditions()
+    with tempfile.TemporaryDirectory() as folder:
+        mine = ours(given.questions, Path(folder))
+        command = [sys.executable, "-m", "benchmarks.discussion_scheduling", "--reference", f"{folder}/held.jsonl"]
+        command += ["--reference-questions", str(given.reference_questions)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
+        if done.returncode:
+            raise RuntimeError(f"the reference failed:\n{done.stderr[-2000:]}")
+        peer = json.loads(next(row for row in done.stdout.splitlines() if row.startswith("FOUND "))[6:])
+    speed, slow = mine["tokens"] / mine["wall"], peer["tokens"] / peer["wall"]
+    table = [
+        (
+            "questions, calls, tokens generated",
+            f"{given.questions}, {mine['calls']}, {mine['tokens']:,}",
+            "500 questions",
+        ),
+        (
+            "loads",
+            f"{mine['loads']} for {len(PANEL)} experts, {mine['rounds']} rounds",
+            f"at most {1 + (1 + ROUNDS) * 2}",
+        ),
+        ("ours, from the first request to the last", f"{mine['wall']:.0f} s, {speed:.0f} tokens/s", ""),
+        ("share of that spent generating", f"{mine['busy'] / mine['wall']:.1%}", ""),
+        (
+            f"the reference's way, {peer['questions']} questions measured",
+            f"{peer['wall']:.0f} s, {peer['calls']} calls, {slow:.0f} tokens/s",
+            "",
+        ),
+        ("ours is faster by", f"{speed / slow:.1f} times (tokens a second)", "at least 3"),
+        ("prompt tokens found in the prefix cache", f"{mine['prefix']:.1%}", ""),
+    ]
+    write_result(
+        "discussion_scheduling",
+        "Discussions on one worker",
+        table,
+        {"conditions": noted, "ours": mine, "reference": peer},
+    )
+
+
+if __name__ == "__main__":
+    main()
