@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import click
@@ -30,6 +31,7 @@ HEAD = "# Made by `collegium glue`: {title}.\n# Why each expert is here, or is n
 
 def glue(config: Config, request: GlueRequest, *, as_json: bool, fresh: bool) -> None:
     folder = RunFolder.open(config, "glue", request, fresh=fresh)
+    _writable(Path(request.out))
     with Collegium(config) as collegium:
         result = run_with_progress(collegium, lambda: collegium.aglue(request), quiet=as_json)
     report = store(folder, result)
@@ -69,6 +71,17 @@ def store(folder: RunFolder, result: GlueResult) -> Path:
     write(result.report, path)
     folder.finish()
     return path.absolute()
+
+
+def _writable(path: Path) -> None:
+    """Raises `StorageError` now, not after the work, if a file cannot be made there."""
+    folder = path.expanduser().absolute().parent
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{folder}: {error.strerror or error}") from error
+    if not os.access(folder, os.W_OK) or path.expanduser().is_dir():
+        raise StorageError(f"{path}: cannot be written")
 
 
 def write_zoo(result: GlueResult, path: Path, report: Path) -> Path:

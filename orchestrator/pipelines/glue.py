@@ -126,25 +126,25 @@ async def glue(
     engine: str,
     done: Callable[[], None] = lambda: None,
 ) -> GlueResult:
-    """Raises `BadInput` before anything is asked, where the zoo cannot be clustered or the task has no such split."""
+    """Raises `BadInput` before anything is asked: a zoo that cannot be clustered, a task without such a split, a
+    method without its base, more layer groups than layers."""
     seed = config.seed if request.seed is None else request.seed
     asked = {expert.name: expert for expert in chosen(experts, request.experts)}
     clustering = await asyncio.to_thread(_clusters, request, asked)
     questions = questions_of(request.task, request.select_split, request.select_questions, seed)
     questions_of(request.task, request.split, request.questions, seed)
     setting = _Setting(request, pool, asked, embedder, config, engine, seed, questions, done)
-    found = await _profile(setting)
     everyone = _largest_family(clustering)
     merged_whole = [everyone] if request.full_merging else []
     groups = dict.fromkeys(tuple(sorted(group)) for group in [*clustering.clusters, *merged_whole] if len(group) > 1)
-    searched = [
-        await _search(setting, f"merge-{number}", group, clustering, found) for number, group in enumerate(groups, 1)
-    ]
+    plans = [_planned(setting, f"merge-{number}", group) for number, group in enumerate(groups, 1)]
+    found = await _profile(setting)
+    searched = [await _search(setting, merges, clustering, found) for merges in plans]
     table, merged = _with_merges(setting, found, searched)
     features = await asyncio.to_thread(embedder.features, table.questions)
     routed = Routed.of(table, features, seed)
     members = routed.members(request.least_gain)
-    full = next((one for one in searched if set(one.merges.sources) == set(everyone)), None)
+    full = next((one for one in searched if merged_whole and set(one.merges.sources) == set(everyone)), None)
     made = {name: merged[name].expert for name in members if name in merged}
     level = await asyncio.to_thread(_ffn, setting, everyone, members, routed)
     results = await _compared(setting, {name: made.get(name) or asked[name] for name in members}, full, level)
@@ -181,15 +181,18 @@ def _largest_family(clustering: Clustering) -> tuple[str, ...]:
     return max(sorted(families), key=len)
 
 
-async def _search(setting: _Setting, name: str, group: Sequence[str], clustering: Clustering, found: Profile) -> _Merge:
-    """Filter by the heuristic, look at all in equal parts, then CMA-ES from the best merge so far."""
-    request, asked = setting.request, len(setting.questions)
-    merges = Merges(
+def _planned(setting: _Setting, name: str, group: Sequence[str]) -> Merges:
+    """The search's candidates; whatever is wrong with the request shows here."""
+    request = setting.request
+    layers = _layers(setting.experts[group[0]])
+    if request.groups > layers:
+        raise BadInput(f"groups: {request.groups} groups of {layers} layers ({group[0]})")
+    return Merges(
         name,
         group,
         request.method,
         _base_of(setting, group),
-        _layers(setting.experts[group[0]]),
+        layers,
         setting.config,
         setting.pool,
         setting.questions,
@@ -197,6 +200,11 @@ async def _search(setting: _Setting, name: str, group: Sequence[str], clustering
         setting.seed,
         setting.done,
     )
+
+
+async def _search(setting: _Setting, merges: Merges, clustering: Clustering, found: Profile) -> _Merge:
+    """Filter by the heuristic, look at all in equal parts, then CMA-ES from the best merge so far."""
+    request, asked, group = setting.request, len(setting.questions), merges.sources
     right = np.nan_to_num(found.table.correct).mean(0)
     alone = [float(right[found.table.experts.index(source)]) for source in group]
     places = [list(clustering.experts).index(source) for source in group]

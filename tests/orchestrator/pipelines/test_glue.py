@@ -201,6 +201,10 @@ async def test_bad_requests_are_refused_before_anything_is_asked(config: Config,
         await glued(config, pool, tmp_path, by="task_vectors")
     with pytest.raises(BadInput, match="split 'dev'"):
         await glued(config, pool, tmp_path, split="dev")
+    with pytest.raises(BadInput, match="method ties: of what base are boatman, liar, painter fine-tunes"):
+        await glued(config, pool, tmp_path, method="ties")
+    with pytest.raises(BadInput, match="groups: 3 groups of 0 layers"):
+        await glued(config, pool, tmp_path, groups=3)
     assert pool.timeline.progress().submitted == 0
 
 
