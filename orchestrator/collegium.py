@@ -24,6 +24,11 @@ from orchestrator.schedule.timeline import Progress
 from router.embedding import DEFAULT_MODEL, Embedder
 
 if TYPE_CHECKING:
+    from orchestrator.pipelines.eval_router import EvalRouterRequest
+    from orchestrator.pipelines.route import RouteRequest, Routes
+    from router.evaluate import Evaluation
+
+if TYPE_CHECKING:
     from orchestrator.pipelines.distill import DistillRequest
     from orchestrator.pipelines.distill_compare import DistillResult
     from orchestrator.pipelines.distill_generate import Generated, GenerateRequest
@@ -198,6 +203,18 @@ class Collegium:
     def distil(self, request: DistillRequest | None = None, **options: Any) -> DistillResult:
         """As `adistil`, from ordinary code."""
         return _wait(self.adistil(request, **options))
+
+    def route(self, request: RouteRequest | None = None, **options: Any) -> Routes:
+        """Rank experts for questions, with reasons; options as in `RouteRequest`. Starts no worker."""
+        from orchestrator.pipelines.route import RouteRequest, route
+
+        return route(request or RouteRequest(**options), config=self.config, embedder=self.embedder)
+
+    def eval_router(self, request: EvalRouterRequest | None = None, **options: Any) -> Evaluation:
+        """Judge routers on a correctness table; options as in `EvalRouterRequest`. Starts no worker."""
+        from orchestrator.pipelines.eval_router import EvalRouterRequest, eval_router
+
+        return eval_router(request or EvalRouterRequest(**options), embedder=lambda: self.embedder)
 
     def close(self) -> None:
         """Stop the workers. Idempotent; what was generated stays in the ledger."""

@@ -107,12 +107,19 @@ def correctness(questions: Sequence[Question], experts: Sequence[str], replies: 
                 skills=question.skills,
                 answer=question.answer,
                 predictions={name: replies[question.id, name].reply.answer for name in experts},
-                extra={"kind": question.kind} | ({"choices": question.choices} if question.choices else {}),
+                extra={"kind": question.kind, "cost": _tokens(question, experts, replies)}
+                | ({"choices": question.choices} if question.choices else {}),
             )
             for question in questions
         ),
         experts,
     )
+
+
+def _tokens(question: Question, experts: Sequence[str], replies: Replies) -> dict[str, int]:
+    """What each expert's reply cost, prompt and generated tokens; a reply that failed is left out."""
+    completions = {name: replies[question.id, name].completion for name in experts}
+    return {name: one.prompt_tokens + one.completion_tokens for name, one in completions.items() if one}
 
 
 def accuracy(questions: Sequence[Question], experts: Sequence[str], replies: Replies, split: str, seed: int) -> Matrix:

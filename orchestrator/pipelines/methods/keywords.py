@@ -86,6 +86,11 @@ def _worth(setting: Setting, named: Sequence[Named], probes: Sequence[Question])
     return float(np.nan_to_num(table.correct)[np.arange(len(order)), order].mean())
 
 
+def asked_of(table: Table) -> list[Question]:
+    """The questions of a profile's table, as far as their skills go: text and options."""
+    return [Question(id=row.id, question=row.question, choices=row.extra.get("choices")) for row in table.rows]
+
+
 def rows_of(table: Table, questions: Sequence[Question]) -> Table:
     """The table's rows of these questions, in their order."""
     place = {id: row for row, id in enumerate(table.ids)}

@@ -9,11 +9,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from agents.question import Question
 from agents.votes import Verdict, log_odds, majority, options_of
 from orchestrator.experts.expert import Expert
 from orchestrator.pipelines.answering import Answered, is_right
-from orchestrator.pipelines.methods.keywords import Named, keyword_expert, rows_of, skills_of
+from orchestrator.pipelines.methods.keywords import Named, asked_of, keyword_expert, skills_of
 from orchestrator.pipelines.methods.method import Answer, Outcome, Setting
 from orchestrator.pipelines.methods.mixture import ranked
 from orchestrator.pipelines.methods.synthesis import Choice, choose, written
@@ -25,10 +24,10 @@ RECRUITED = 3
 
 async def symbolic_moe(setting: Setting) -> list[Outcome]:
     """An expert names skills, the skills router recruits, an aggregator decides."""
-    validation = list({reply.question.id: reply.question for reply in setting.validation.values()}.values())
+    validation = asked_of(setting.fitted_on)
     names = await keyword_expert(setting, validation)
     every = await asyncio.gather(skills_of(setting, names, validation), skills_of(setting, names, setting.questions))
-    router = await asyncio.to_thread(_fit, setting, validation, [every[0][q.id] for q in validation])
+    router = await asyncio.to_thread(_fit, setting, [every[0][q.id] for q in validation])
     named = [every[1][question.id] for question in setting.questions]
     rankings = await asyncio.to_thread(_rank, setting, router, named)
     recruit = min(setting.recruit or RECRUITED, len(setting.experts))
@@ -50,9 +49,9 @@ async def symbolic_moe(setting: Setting) -> list[Outcome]:
     return [Outcome("symbolic-moe", tuple(answers), note)]
 
 
-def _fit(setting: Setting, validation: Sequence[Question], named: Sequence[Named]) -> FittedRouter:
+def _fit(setting: Setting, named: Sequence[Named]) -> FittedRouter:
     """The skills router; where no two runs agree on any keyword, the best experts."""
-    table = rows_of(setting.fitted_on, validation)
+    table = setting.fitted_on
     features = setting.embedder.features(table.questions, [one.skills for one in named])
     return SkillsRouter.fit(table, features) if any(features.skills) else BestRouter.fit(table, features)
 
