@@ -24,6 +24,7 @@ from distill.checkpoint import State
 from distill.corpus import Corpus
 from distill.errors import NotFinite, TrainingError
 from distill.memory import check_memory
+from distill.pairs import Lesson
 from distill.specification import TrainingSpec
 
 if TYPE_CHECKING:
@@ -112,7 +113,6 @@ class _Training:
         if accelerator.is_main_process:
             (folder / METRICS).write_text("".join(json.dumps(_plain(one)) + "\n" for one in self.metrics))
         self.order = self._permutation()
-        self.row = _Rows(self.network.tokenizer)
 
     def run(self, report: Callable[[Metrics], None]) -> Trained:
         spec, state, main = self.spec, self.state, self.accelerator.is_main_process
@@ -200,10 +200,15 @@ class _Training:
             if state.place == len(self.corpus):
                 state.epoch, state.place = state.epoch + 1, 0
                 self.order = self._permutation()
-            rows.append(self.row(self.corpus[int(self.order[state.place])]))
+            rows.append(self._row(self.corpus[int(self.order[state.place])]))
             state.place += 1
             tokens += rows[-1].tokens
         return rows
+
+    def _row(self, lesson: Lesson) -> Row:
+        from distill.rows import tokenised
+
+        return tokenised(lesson, self.network.tokenizer)
 
     def _permutation(self) -> Any:
         import numpy as np
@@ -230,7 +235,7 @@ class _Training:
         from distill.rows import batched, cut
 
         state, spec = self.state, self.spec
-        rows = [self.row(lesson) for lesson in self.corpus.validation(spec.validation_questions)]
+        rows = [self._row(lesson) for lesson in self.corpus.validation(spec.validation_questions)]
         total = 0.0
         self.network.train(False)
         with torch.no_grad():
@@ -268,18 +273,6 @@ class _Training:
             f"step {self.state.step + 1}: {what} is not a finite number, at questions {names}; "
             f"the last good checkpoint is {kept[-1] if kept else 'none yet'}; try a lower learning_rate"
         )
-
-
-class _Rows:
-    """Lessons to rows."""
-
-    def __init__(self, tokenizer: Any) -> None:
-        self._tokenizer = tokenizer
-
-    def __call__(self, lesson: Any) -> Row:
-        from distill.rows import tokenised
-
-        return tokenised(lesson, self._tokenizer)
 
 
 @dataclass(frozen=True, slots=True)
