@@ -13,7 +13,9 @@ from typing import Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 
+from orchestrator.cli import group
 from orchestrator.errors import BadInput, CollegiumError
 from orchestrator.submission import Submission
 
@@ -114,6 +116,22 @@ def test_a_fetch_that_fails_says_so(ray: FakeRay, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(ray, "get_job_logs", lambda id: "No module named orchestrator")
     with pytest.raises(CollegiumError, match="No module named"):
         made.fetch(Path("home"))
+
+
+def test_the_command_follows_the_job_and_brings_its_folders_home(
+    ray: FakeRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("orchestrator.cli.submit._client", lambda address: ray)
+    words = ["run", "--task", "mixed", "--config", "mine.yaml"]
+    there = Path(os.path.expanduser(submission(ray, *words).runs)) / "run-1"
+    there.mkdir(parents=True)
+    (there / "results.json").write_text("{}")
+    result = CliRunner().invoke(group, ["submit", "--address", "http://x:1", "--env", "A=b", "--", *words])
+    assert result.exit_code == 0, (result.output, result.exception)
+    assert "one\ntwo\n" in result.output
+    assert (tmp_path / "runs/run-1/results.json").exists()
+    with pytest.raises(BadInput, match="NAME=VALUE"):
+        raise CliRunner().invoke(group, ["submit", "--address", "x", "--env", "A", "--", "run"]).exception  # type: ignore[misc]
 
 
 def test_nothing_to_submit() -> None:
