@@ -14,12 +14,20 @@ import numba
 import numpy as np
 from numpy.typing import NDArray
 
+TILE = 2048
+"""Elements whose sums are kept beside one another, in the first-level cache."""
+
 Function = TypeVar("Function", bound=Callable[..., Any])
 Work = NDArray[np.floating[Any]]
 
 
 def _compiled(function: Function) -> Function:
     compiled: Function = numba.njit(nogil=True, cache=True)(function)
+    return compiled
+
+
+def _inlined(function: Function) -> Function:
+    compiled: Function = numba.njit(inline="always")(function)
     return compiled
 
 
@@ -160,43 +168,65 @@ def keep_between(row: Work, low: np.float32, high: np.float32) -> None:
         row[i] = row[i] if low <= magnitude and magnitude <= high else row.dtype.type(0)
 
 
-@_compiled
-def drop(row: Work, key: np.uint64, start: int, keep: NDArray[np.uint32], scale: Work) -> None:
-    """Keep element i with probability keep[i] / 2^24 (one entry: of all) and multiply it by scale[i], zero the rest.
+@_inlined
+def _drawn(key: np.uint64, number: int) -> np.uint32:
+    """24 random bits that depend on both alone: SplitMix64, https://doi.org/10.1145/2714064.2660195."""
+    state = key + np.uint64(number) * np.uint64(0x9E3779B97F4A7C15)
+    state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+    state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return np.uint32((state ^ (state >> np.uint64(31))) >> np.uint64(40))
 
-    The draw depends on `key` and the element's number alone (SplitMix64, https://doi.org/10.1145/2714064.2660195).
+
+@_compiled
+def drop(row: Work, key: np.uint64, start: int, keep: int, scale: Work) -> None:
+    """Keep each element with probability keep / 2^24 and multiply it by scale[0], zero the rest.
+
+    The draw depends on `key` and the element's number (the first is `start`) alone.
     """
-    single = keep.size == 1
+    factor, zero = scale[0], row.dtype.type(0)
     for i in range(row.size):
-        state = key + np.uint64(start + i + 1) * np.uint64(0x9E3779B97F4A7C15)
-        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        drawn = np.uint32((state ^ (state >> np.uint64(31))) >> np.uint64(40))
-        entry = 0 if single else i
-        row[i] = row[i] * scale[entry] if drawn < keep[entry] else row.dtype.type(0)
+        row[i] = row[i] * factor if _drawn(key, start + i + 1) < keep else zero
 
 
 @_compiled
-def consensus(base: Work, taus: Work, weights: Work, divide: bool, scale: Work, out: Work) -> None:
+def drop_each(row: Work, key: np.uint64, start: int, keep: NDArray[np.uint32], scale: Work) -> None:
+    """`drop` with a probability and a factor for each element."""
+    zero = row.dtype.type(0)
+    for i in range(row.size):
+        row[i] = row[i] * scale[i] if _drawn(key, start + i + 1) < keep[i] else zero
+
+
+@_compiled
+def consensus(base: Work, taus: Work, weights: NDArray[np.float64], divide: bool, scale: Work, out: Work) -> None:
     """out = base + scale[0] * the sum of weights[k] taus[k] over the sources that agree with the sum's sign.
 
-    `divide`: by the sum of the weights that took part. The sign is taken in float64, zero counts as positive.
+    `divide`: by the sum of the weights that took part. The sign is taken in float64, for changes often cancel
+    out exactly; zero counts as positive.
     """
-    for i in range(out.size):
-        total = 0.0
+    zero = base.dtype.type(0)
+    totals, divisors = np.empty(TILE, np.float64), np.empty(TILE, base.dtype)
+    for start in range(0, out.size, TILE):
+        stop = min(start + TILE, out.size)
+        values = out[start:stop]
+        for i in range(stop - start):
+            totals[i] = 0.0
+            values[i] = divisors[i] = zero
         for k in range(taus.shape[0]):
-            total += np.float64(taus[k, i]) * np.float64(weights[k])
-        positive = total >= 0
-        value = base.dtype.type(0)
-        divisor = base.dtype.type(0)
+            weight, tau = weights[k], taus[k, start:stop]
+            for i in range(stop - start):
+                totals[i] += np.float64(tau[i]) * weight
         for k in range(taus.shape[0]):
-            part = taus[k, i] * weights[k]
-            if part != 0 and (part > 0) == positive:
-                value += part
-                divisor += weights[k]
-        if divide and divisor != 0:
-            value /= divisor
-        out[i] = base[i] + scale[0] * value
+            share, tau = base.dtype.type(weights[k]), taus[k, start:stop]
+            for i in range(stop - start):
+                part = tau[i] * share
+                agrees = (part > zero) if totals[i] >= 0 else (part < zero)
+                values[i] += part if agrees else zero
+                divisors[i] += share if agrees else zero
+        if divide:
+            for i in range(stop - start):
+                values[i] = values[i] / divisors[i] if divisors[i] != zero else values[i]
+        for i in range(stop - start):
+            values[i] = base[start + i] + scale[0] * values[i]
 
 
 @_compiled
@@ -236,7 +266,8 @@ def build() -> None:
     count_high(rows, np.zeros((2, 1 << 15), np.int64))
     count_low(row, 1, np.zeros(1 << 16, np.int64))
     keep_between(row, np.float32(0), np.float32(1))
-    drop(row, np.uint64(1), 0, np.ones(1, np.uint32), one)
-    consensus(row, rows, pair, True, one, row.copy())
+    drop(row, np.uint64(1), 0, 1, one)
+    drop_each(row, np.uint64(1), 0, np.ones(8, np.uint32), row.copy())
+    consensus(row, rows, np.ones(2), True, one, row.copy())
     near_swap(row, row, one, row.copy())
     weighted_ratio(rows, rows, pair, one, row)

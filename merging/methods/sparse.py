@@ -38,7 +38,7 @@ def elected(stack: Stack, values: Values, thin: Thin) -> Finish:
     """base + lambda times the weighted sum of the thinned task vectors that agree with its sign (TIES, section 4)."""
     from merging import kernels
 
-    weights, scale = stack.array(values.each["weight"]), stack.array([values.shared["lambda"]])
+    weights, scale = np.array(values.each["weight"]), stack.array([values.shared["lambda"]])
     divide = values.shared["normalize"]
 
     def finish(block: Block) -> None:
@@ -89,13 +89,13 @@ def at_random(stack: Stack, values: Values) -> Thin:
 
     densities = values.each["density"]
     expected = values.shared["rescale"] and values.shared["rescale_norm"] == "expected"
-    keep = [np.array([round(density * WHOLE)], np.uint32) for density in densities]
+    keep = [round(density * WHOLE) for density in densities]
     scale = [stack.array([1 / density if expected and density > 0 else 1.0]) for density in densities]
     keys = [stack.key(source) for source in range(len(densities))]
 
     def thin(block: Block) -> None:
         for row, key, share, factor in zip(block.rows, keys, keep, scale, strict=True):
-            if share[0] < WHOLE:
+            if share < WHOLE:
                 kernels.drop(row, key, block.start, share, factor)
 
     return thin if expected or not values.shared["rescale"] else _rescaled(stack, values, thin)
@@ -124,7 +124,7 @@ def by_rank(stack: Stack, values: Values) -> Thin:
                 chance = (density - epsilon) + 2 * epsilon * _rank_share(row, stack.columns)
                 keep = np.round(chance * WHOLE).astype(np.uint32)
                 scale = (1 / chance if expected else np.ones_like(chance)).astype(stack.work)
-                kernels.drop(row, key, block.start, keep, scale)
+                kernels.drop_each(row, key, block.start, keep, scale)
 
     return thin if expected or not values.shared["rescale"] else _rescaled(stack, values, thin)
 

@@ -128,6 +128,9 @@ def multislerp(stack: Stack, values: Values) -> Finish:
 
 def _multislerp(dots: Gram, weights: NDArray[np.float64], eps: float, name: str) -> tuple[float, ...]:
     norms = np.sqrt(np.maximum(np.diag(dots), 0))
+    if not norms.any():
+        # Nobody has changed this tensor: any sum of nothing will do.
+        return tuple(weights.tolist())
     scale = 1 / (norms + eps)
     units = dots * np.outer(scale, scale)
     length = math.sqrt(max(0.0, float(weights @ units @ weights)))

@@ -26,10 +26,9 @@ def stacked(folders: list[Path], name: str) -> Array:
     return np.stack([numbers(Checkpoint(folder).array(name)) for folder in folders])
 
 
-def one_rounding(found: Array, wanted: Array, sources: Array) -> None:
-    """bfloat16 keeps 8 bits: half of a unit of the last place, and float32's own error on what was added up."""
+def one_rounding(found: Array, wanted: Array, slack: float) -> None:
+    """bfloat16 keeps 8 bits: half of a unit of the last place, and float32's own error."""
     unit = 2.0 ** (np.floor(np.log2(np.maximum(np.abs(wanted), 1e-30))) - 7)
-    slack = 4e-7 * np.abs(sources).max()
     assert (np.abs(found - wanted) <= 0.5001 * unit + slack).all()
 
 
@@ -167,7 +166,11 @@ def sce(models: Array, base: Array) -> Array:
     keep = int(np.count_nonzero(variance) * 0.5)
     selected = taus * (variance >= np.sort(variance.ravel())[-keep])
     weights = (selected**2).reshape(len(taus), -1).sum(1)
-    return base + voted(selected, weights / weights.sum(), True)
+    agree = np.sign(selected) == np.where(selected.sum(0) >= 0, 1, -1)
+    shares = agree * np.reshape(weights, (-1, *[1] * base.ndim))
+    total = shares.sum(0)
+    found: Array = base + (selected * shares).sum(0) / np.where(total == 0, 1, total)
+    return found
 
 
 def nearswap(models: Array, base: Array) -> Array:
@@ -234,7 +237,9 @@ def test_a_method_is_its_formula_within_one_rounding(
     for name, values in found.items():
         models = stacked(folders[1:], name)
         base = stacked(folders[:1], name)[0]
-        one_rounding(values, formula(models, base), np.concatenate([models, base[None]]))
+        # Singular vectors in float32 are known to some 1e-5 only.
+        error = 1e-5 if method in ("tsv_m", "iso_c") else 4e-7
+        one_rounding(values, formula(models, base), error * float(np.abs(models).max()))
 
 
 def test_every_method_leaves_equal_sources_as_they_are(family: Family) -> None:
