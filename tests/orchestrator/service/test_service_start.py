@@ -1,0 +1,63 @@
+"""How a service starts: what is loaded before it is ready, who has a worker for itself, and what it refuses."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.config import validate
+from orchestrator.errors import BadInput, ConfigError
+from orchestrator.service.house import House
+
+CHAT = {"messages": [{"role": "user", "content": "Which word?"}]}
+
+
+def metric(text: str, name: str) -> float:
+    return next(float(line.split()[-1]) for line in text.splitlines() if line.startswith(f"collegium:{name} "))
+
+
+async def test_preloaded_experts_are_there_when_it_is_ready(settings: dict[str, Any], serving: Any) -> None:
+    settings["service"]["preload"] = ["coins"]
+    async with serving(settings) as client:
+        assert metric((await client.get("/metrics")).text, "swaps_total") == 1
+        assert (await client.post("/v1/chat/completions", json={"model": "coins", **CHAT})).status_code == 200
+        assert metric((await client.get("/metrics")).text, "swaps_total") == 1
+
+
+async def test_a_pinned_expert_keeps_its_worker(settings: dict[str, Any], serving: Any) -> None:
+    settings["workers"] |= {"count": 2, "pin": ["words"]}
+    async with serving(settings) as client:
+        for number in range(3):
+            for model in ("words", "coins"):
+                asked = [{"role": "user", "content": f"Which word? {number}"}]
+                response = await client.post("/v1/chat/completions", json={"model": model, "messages": asked})
+                assert response.status_code == 200
+        assert metric((await client.get("/metrics")).text, "swaps_total") == 2
+
+
+@pytest.mark.parametrize(
+    ("workers", "told"),
+    [
+        ({"pin": ["nobody"]}, "workers.pin: 'nobody' is no expert"),
+        ({"pin": ["words"]}, "leave no worker of 1 for the others"),
+    ],
+)
+async def test_pins_that_cannot_be(settings: dict[str, Any], workers: dict[str, Any], told: str) -> None:
+    from orchestrator import Collegium
+
+    settings["workers"] |= workers
+    with Collegium(settings) as collegium, pytest.raises(ConfigError, match=told):
+        _ = collegium.pool
+
+
+def test_what_cannot_be_served_is_refused_before_anything_starts(settings: dict[str, Any], tmp_path: Any) -> None:
+    settings["service"]["preload"] = ["nobody"]
+    with pytest.raises(ConfigError, match=r"service\.preload"):
+        House(validate(settings, tmp_path / "c.yaml"))
+
+
+async def test_two_services_do_not_share_a_state_folder(settings: dict[str, Any], serving: Any, tmp_path: Any) -> None:
+    async with serving(settings):
+        with pytest.raises(BadInput, match="another service"):
+            House(validate(settings, tmp_path / "c.yaml"))
