@@ -15,6 +15,8 @@ BENCHMARKS = (
     ["swapping", "--experts", "8"],
     ["swapping", "--experts", "16", "--measured", "0"],
     ["overhead"],
+    ["merging"],
+    ["merging", "--size", "1B", "--methods", "linear,ties,dare_ties,slerp,karcher"],
     ["accuracy"],
     ["discussion"],
     ["discussion_load"],
