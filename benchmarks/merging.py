@@ -26,7 +26,7 @@ import numpy as np
 import psutil
 import yaml
 
-from benchmarks.machine import conditions, write_result
+from benchmarks.machine import RESULTS, conditions, write_result
 from merging.checkpoint import Checkpoint
 
 SIZES: dict[str, dict[str, int]] = {
@@ -56,16 +56,17 @@ def main() -> None:
 def run(given: argparse.Namespace, where: Path) -> None:
     shape = SIZES[given.size]
     models = [generate(where / f"{given.size}-{number}", shape, number) for number in range(shape["models"])]
-    result: dict[str, Any] = {"conditions": conditions(), "shape": shape, "methods": {}}
-    result["reading_and_writing"] = floor(models, where)
-    rows = []
+    kept = RESULTS / f"merging_{given.size}.json"
+    # A method at a time, over several runs if need be: the whole takes long, and the peer most of it.
+    result: dict[str, Any] = {"methods": {}, **(json.loads(kept.read_text()) if kept.exists() else {})}
     for method in given.methods.split(","):
         config = where / f"{method}.yaml"
         config.write_text(yaml.safe_dump(recipe(method, models), sort_keys=False))
-        measured = compare(method, config, where, given)
-        result["methods"][method] = measured
-        rows += told(method, measured, result["reading_and_writing"])
-    write_result(f"merging_{given.size}", f"Merging, {shape['models']} models of {given.size}", rows, result, NOTE)
+        least = floor(models, where)
+        result |= {"conditions": conditions(), "shape": shape}
+        result["methods"][method] = {**compare(method, config, where, given), "reading_and_writing": least}
+        rows = [row for name in METHODS if name in result["methods"] for row in told(name, result["methods"][name])]
+        write_result(f"merging_{given.size}", f"Merging, {shape['models']} models of {given.size}", rows, result, NOTE)
 
 
 NOTE = (
@@ -77,12 +78,13 @@ NOTE = (
 )
 
 
-def told(method: str, measured: dict[str, Any], least: dict[str, float]) -> list[tuple[str, str, str]]:
+def told(method: str, measured: dict[str, Any]) -> list[tuple[str, str, str]]:
     ours = measured["ours"]
     rows = [
         (f"{method}: collegium", f"{ours['seconds']:.2f} s, {ours['private_mb']:.0f} MB private", "at most 1,000 MB"),
     ]
     if method == "linear":
+        least = measured["reading_and_writing"]
         ratio = ours["inside"] / least["seconds"]
         text = f"{ours['inside']:.2f} s against {least['seconds']:.2f} s: {ratio:.2f}x"
         rows.append(("linear, start-up apart, against reading and writing once", text, "1.5x"))
