@@ -11,7 +11,7 @@ from orchestrator.cli.options import request_command
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
-from orchestrator.pipelines.answer import AnswerRequest, AnswerResult
+from orchestrator.pipelines.answer import AnswerRequest, AnswerResult, methods_named
 from orchestrator.pipelines.compare import estimate
 from orchestrator.pipelines.profile import ProfileRequest
 from orchestrator.pipelines.results import store, store_profile
@@ -33,6 +33,7 @@ def profile(config: Config, request: ProfileRequest, *, as_json: bool, fresh: bo
 
 
 def run(config: Config, request: AnswerRequest, *, as_json: bool, fresh: bool) -> None:
+    methods_named(request.methods, config)
     folder = RunFolder.open(config, "run", request, fresh=fresh)
     with Collegium(config) as collegium:
         if request.compare:

@@ -122,7 +122,7 @@ async def answer(
     if request.aggregator not in (*AGGREGATORS, *asked):
         have = ", ".join([*AGGREGATORS, *asked])
         raise BadInput(f"aggregator: there is no {request.aggregator!r}; there are {have}")
-    methods = _methods(request.methods, config)
+    methods = methods_named(request.methods, config)
     if request.confidence == "tokens":
         request = request.model_copy(update={"logprobs": True})
     questions = questions_of(request.task, request.split, request.questions, seed)
@@ -170,7 +170,7 @@ async def answer(
     return AnswerResult(report, outcomes, replies, found)
 
 
-def _methods(names: Sequence[str], config: Config) -> list[Method]:
+def methods_named(names: Sequence[str], config: Config) -> list[Method]:
     """The named methods, a user's own among them, in the order of `METHODS`. Raises `BadInput`."""
     own = [name for name in names if name in config.discussions]
     known = [*METHODS, *(own_method(name, own_discussion(config.discussions[name], Path.cwd())) for name in own)]

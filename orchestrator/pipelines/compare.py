@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from agents.prompts import solve
 from agents.question import Question
+from agents.transcript import Transcript
 from agents.votes import majority
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
@@ -173,7 +174,8 @@ def _together(
     for name in names:
         parts = [next(outcome for outcome in result.outcomes if outcome.name == name) for result in results]
         taken: set[str] = set()
-        answers, held = [], []
+        answers: list[Answer] = []
+        held: list[Transcript] = []
         for part in parts:
             for place, one in enumerate(part.answers):
                 if one.question.id in taken:

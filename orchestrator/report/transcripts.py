@@ -50,9 +50,9 @@ def transcripts(report: RunReport) -> View | None:
 def _card(one: Transcript) -> View:
     colours = _colours(one)
     ended = fate(one)
-    outcomes = [ended] if ended else []
+    outcomes: list[str] = [ended] if ended else []
     outcomes += ["split"] if split(one) else ["agreed"]
-    rows = [
+    rows: list[View] = [
         {"seat": seat, "cells": [_cell(one, place, number, colours) for number in range(one.rounds)]}
         for place, seat in enumerate(one.seats)
     ]
