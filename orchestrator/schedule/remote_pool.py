@@ -199,8 +199,10 @@ class _Outpost:
         self._begin(ask())
 
     async def end(self) -> None:
-        for task in list(self._tasks):
+        tasks = list(self._tasks)
+        for task in tasks:
             task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         self._fail(list(self._tickets), Cancelled("the pool was closed"))
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:

@@ -35,15 +35,17 @@ class SchedulerActor:
     def __init__(self, config: str) -> None:
         self._house = House(Config.model_validate_json(config))
         self._calls: Any = None
+        self._opening = asyncio.Lock()
 
     async def open(self) -> None:
         """Start workers and jobs. Idempotent."""
-        if self._calls is None:
-            from orchestrator.schedule.remote_pool import SchedulerCalls
+        async with self._opening:
+            if self._calls is None:
+                from orchestrator.schedule.remote_pool import SchedulerCalls
 
-            self._house.open()
-            pool = await asyncio.to_thread(lambda: self._house.collegium.pool)
-            self._calls = self._calls or SchedulerCalls(pool, self._house.collegium.experts)
+                pool = await asyncio.to_thread(lambda: self._house.collegium.pool)
+                self._house.open()
+                self._calls = SchedulerCalls(pool, self._house.collegium.experts)
 
     async def ready(self) -> bool:
         await self.open()
