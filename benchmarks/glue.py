@@ -42,7 +42,7 @@ def main() -> None:
     )
     with contextlib.ExitStack() as stack:
         state = given.state or stack.enter_context(tempfile.TemporaryDirectory())
-        collegium = stack.enter_context(Collegium({"zoo": "demo", "state": state}))
+        collegium = stack.enter_context(Collegium({"zoo": "demo", "state": state, "workers": {"in_process": True}}))
         began = time.monotonic()
         result = asyncio.run(collegium.aglue(request))
         seconds = time.monotonic() - began
