@@ -34,7 +34,8 @@ class Request(Body):
     def _storable(cls, data: object) -> object:
         # Half of a surrogate pair, which JSON can spell, is no Unicode text: it could be neither stored nor sent on.
         try:
-            json.dumps(data, ensure_ascii=False).encode()
+            if isinstance(data, dict):
+                json.dumps(data, ensure_ascii=False).encode()
         except UnicodeEncodeError:
             raise ValueError("a text is not valid Unicode") from None
         except RecursionError:

@@ -241,7 +241,10 @@ def malformed(chooser: random.Random) -> tuple[str, str, bytes, dict[str, str]]:
         headers["X-Request-Id"] = chooser.choice(["a" * 5000, "x y", "é".encode().decode("latin-1"), "{}"])
     if chooser.random() < 0.2:
         headers["Idempotency-Key"] = chooser.choice(["", "k" * 1000, "k"])
-    method = chooser.choice(["POST", "POST", "POST", "GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
+    if chooser.random() < 0.7:
+        headers["Content-Type"] = "application/json"
+        return "POST", chooser.choice(paths[:4]), chooser.choice(contents), headers
+    method = chooser.choice(["POST", "GET", "PUT", "DELETE", "PATCH", "OPTIONS"])
     return method, chooser.choice(paths), chooser.choice(contents), headers
 
 

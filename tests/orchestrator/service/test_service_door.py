@@ -128,6 +128,7 @@ async def test_only_localhost_is_answered_without_keys(client: httpx.AsyncClient
         (b"\xff\xfe", ""),
         (b'{"model": "\xff"}', ""),
         (b"[" * 100_000, ""),
+        (b'{"model": ' * 10_000, ""),
         (b'{"messages": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", ""),
         (b'{"model": "words", "messages": [{"role": "user", "content": "\\ud800"}]}', "Unicode"),
         (b'{"model": "words", "messages": [{"role": "user", "content": "x"}], "temperature": NaN}', "temperature"),
@@ -142,6 +143,12 @@ async def test_malformed_bodies_are_the_clients_fault(client: httpx.AsyncClient,
     assert response.status_code == 400, response.text
     assert told in response.json()["error"]["message"]
     assert len(response.content) < 2000
+
+
+async def test_a_body_of_another_type_is_refused(client: httpx.AsyncClient) -> None:
+    for kind in ("text/plain", "multipart/form-data", "x"):
+        response = await client.post("/v1/chat/completions", content=b'{"a": 1}', headers={"Content-Type": kind})
+        assert response.status_code == 400, response.text
 
 
 async def test_bodies_are_bounded(settings: dict[str, Any], serving: Any) -> None:
