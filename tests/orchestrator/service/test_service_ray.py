@@ -98,6 +98,7 @@ async def test_jobs_run_in_the_scheduler(on_ray: Config) -> None:
         assert "collegium:workers_ready 1.0" in (await client.get("/metrics")).text
 
 
+@pytest.mark.soak
 async def test_after_the_scheduler_was_killed_chats_fail_retriably_and_then_work(on_ray: Config) -> None:
     import ray
 
