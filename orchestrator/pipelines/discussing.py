@@ -56,6 +56,7 @@ class DiscussionOptions(Strict):
     topology: str = Field(default="ring", description="Of sparse-debate: ring, star, all, or edges as 0>1,1>2.")
     threshold: float = Field(default=0.8, gt=0, le=1, description="Confidence with which escalate is content.")
     shown: int = Field(default=400, ge=20, le=10_000, description="Characters of one explanation that others read.")
+    structured: bool = Field(default=False, description="Hold replies to JSON: reasoning, answer, confidence.")
     convincing: str | None = Field(default=None, description="Convincing samples to show: see collegium convincing.")
 
     @field_validator("topology")
@@ -73,7 +74,9 @@ class DiscussionOptions(Strict):
         return Limits(explanation=self.shown)
 
 
-def agent_of(pool: Pool, expert: Expert, sampling: Sampling, static: float | None = None) -> Agent:
+def agent_of(
+    pool: Pool, expert: Expert, sampling: Sampling, static: float | None = None, *, structured: bool = False
+) -> Agent:
     """An expert of the zoo as an agent. Only a full disk or a missing package ends the conversation."""
     from orchestrator.schedule.chat import ExpertChat
 
@@ -86,7 +89,7 @@ def agent_of(pool: Pool, expert: Expert, sampling: Sampling, static: float | Non
         top_k=sampling.top_k,
         logprobs=sampling.logprobs,
     )
-    return Agent(expert.name, chat, confidence=static, fatal=(StorageError, SetupError))
+    return Agent(expert.name, chat, structured=structured, confidence=static, fatal=(StorageError, SetupError))
 
 
 async def hold(

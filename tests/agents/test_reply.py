@@ -1,3 +1,4 @@
+import json
 import time
 
 import pytest
@@ -76,3 +77,35 @@ def test_keywords() -> None:
     assert parse_keywords("**Keywords**: a; b") == ("a", "b")
     assert parse_keywords("none") == ()
     assert len(parse_keywords("Keywords: " + ",".join(map(str, range(100))))) == 8
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "confidence", "reasoning"),
+    [
+        ('{"reasoning": "Sum.", "answer": "12", "confidence": 0.9}', "12", 0.9, "Sum."),
+        ('```json\n{"answer": 12, "confidence_level": "90%", "explanation": "Sum."}\n```', "12", 0.9, "Sum."),
+        ('Here: {"answer": "It is 12.", "confidence": 7}', "12", 0.07, ""),
+        ('{"answer": null, "confidence": NaN}', None, None, ""),
+        ('{"answer": {"answer": 12}}', None, None, ""),
+        ('{"answer": "12", "confidence": ', "12", None, '{"answer": "12", "confidence":'),
+    ],
+)
+def test_a_reply_may_be_json(text: str, answer: str | None, confidence: float | None, reasoning: str) -> None:
+    reply = parse_reply(text, QUESTION)
+    assert (reply.answer, reply.confidence, reply.reasoning) == (answer, confidence, reasoning)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.floats() | st.text(),
+        lambda inner: (
+            st.lists(inner) | st.dictionaries(st.sampled_from(["answer", "confidence", "reasoning", "x"]), inner)
+        ),
+        max_leaves=8,
+    )
+)
+def test_whatever_json_says_it_is_read_or_abstains(value: object) -> None:
+    for text in (json.dumps(value), "```json\n" + json.dumps({"answer": value, "confidence": value})[:-1]):
+        reply = parse_reply(text, QUESTION)
+        assert reply.confidence is None or 0 <= reply.confidence <= 1
+        assert reply.answer is None or reply.answer

@@ -63,7 +63,9 @@ async def confer(setting: Setting, name: str, made: Callable[[Setting, Agent], D
     for expert in [*options.panel, *([options.lead] if options.lead else [])]:
         if expert not in setting.experts:
             raise BadInput(f"panel: no expert {expert!r} among those asked: {', '.join(setting.experts)}")
-    members = [*dict.fromkeys(options.panel or setting.experts)]
+    members = options.panel or [*setting.experts]
+    if twice := next((expert for expert in members if members.count(expert) > 1), None):
+        raise BadInput(f"panel: {twice!r} is named twice; for one expert in every seat there is {SAME_MODEL}")
     static = {expert: _rate(setting, expert) for expert in setting.experts} if setting.profile else {}
     lead = options.lead or max(members, key=lambda expert: static.get(expert, 0.0))
     panel = [lead] if name in ALONE else members
@@ -73,7 +75,9 @@ async def confer(setting: Setting, name: str, made: Callable[[Setting, Agent], D
     if (name in ("self-consistency", SAME_MODEL) or options.confidence == "consistency") and sampling.temperature == 0:
         sampling = dataclasses.replace(sampling, temperature=SAMPLING_TEMPERATURE)
     agents = {
-        expert: agent_of(setting.pool, setting.experts[expert], sampling, static.get(expert))
+        expert: agent_of(
+            setting.pool, setting.experts[expert], sampling, static.get(expert), structured=options.structured
+        )
         for expert in {lead, *panel}
     }
     team = [agents[expert] for expert in panel]
@@ -109,9 +113,22 @@ async def confer(setting: Setting, name: str, made: Callable[[Setting, Agent], D
         settings=kept,
         done=lambda _: setting.done(),
     )
-    plain = sampling == setting.sampling
+    plain = sampling == setting.sampling and not options.structured
     answers = tuple(_answer(question, one, plain) for question, one in zip(setting.questions, held, strict=True))
-    return Outcome(name, answers, _note(panel, held), tuple(held))
+    note = "; ".join([_note(panel, held), *_told(setting, name, panel)])
+    return Outcome(name, answers, note, tuple(held))
+
+
+def _told(setting: Setting, name: str, panel: Sequence[str]) -> list[str]:
+    """What a reader should know of a panel that has little to confer about."""
+    if name in ALONE or name == SAME_MODEL:
+        return []
+    told = ["a panel of one confers with nobody"] if len(panel) == 1 else []
+    seats: dict[str, list[str]] = {}
+    for expert in panel:
+        seats.setdefault(setting.experts[expert].fingerprint, []).append(expert)
+    same = [names for names in seats.values() if len(names) > 1]
+    return told + [f"{' and '.join(names)} are the same model and give the same replies" for names in same]
 
 
 def _rate(setting: Setting, expert: str) -> float:

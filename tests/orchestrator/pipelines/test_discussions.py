@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,6 +149,36 @@ def test_a_panel_that_is_not_there_and_a_discussion_that_is_none_are_refused(zoo
         run(Collegium({**zoo.config.model_dump(), "discussions": {"bad": "conferring:gone"}}), "bad")
     with pytest.raises(BadInput, match="No such file"):
         run(zoo, "reconcile", convincing="nowhere.jsonl")
+
+
+def test_a_panel_of_one_of_twins_and_of_repeats_is_told(zoo: Collegium) -> None:
+    assert "confers with nobody" in run(zoo, "debate", panel=["coins"], questions=4).report.methods[0].note
+    with pytest.raises(BadInput, match="'coins' is named twice"):
+        run(zoo, "debate", panel=["coins", "coins"])
+    config = zoo.config.model_dump()
+    config["experts"]["twin"] = config["experts"]["coins"]
+    with Collegium(config) as twins:
+        note = run(twins, "debate", panel=["coins", "twin"], questions=4).report.methods[0].note
+    assert "coins and twin are the same model" in note
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "calls"),
+    [("tokens", {0.9}, 1), ("consistency", {0.4, 0.6, 0.8, 1.0}, 5), ("static", {0.5}, 1)],
+)
+def test_confidences_of_every_kind_come_from_the_engine(
+    zoo: Collegium, kind: str, expected: set[float], calls: int
+) -> None:
+    result = run(zoo, "weighted-vote", confidence=kind, questions=4, panel=["coins"])
+    turns = [turn for one in result.outcomes[0].transcripts for turn in one.turns]
+    assert {round(turn.confidence or 0.0, 1) for turn in turns} <= expected
+    assert {turn.calls for turn in turns} == {calls}
+
+
+def test_replies_can_be_held_to_json(zoo: Collegium) -> None:
+    result = run(zoo, "vote", structured=True, questions=2, panel=["coins"])
+    for one in result.outcomes[0].transcripts:
+        assert set(json.loads(one.turns[0].text)) == {"reasoning", "answer", "confidence"}
 
 
 def test_a_panel_of_chosen_experts(zoo: Collegium) -> None:
