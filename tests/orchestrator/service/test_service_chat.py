@@ -242,7 +242,7 @@ async def test_the_conversation_reaches_the_experts_of_a_discussion(client: http
 
 async def test_methods_that_need_a_profile_have_it(profiled: dict[str, Any], serving: Any) -> None:
     async with serving(profiled) as client:
-        for model in ("best", "reconcile", "weighted-vote"):
+        for model in ("best", "reconcile", "weighted-vote", "symbolic-moe"):
             reply = await post(client, model=model, collegium={"kind": "text"})
             assert reply.status_code == 200, (model, reply.text)
             assert reply.json()["collegium"]["method"] == model
