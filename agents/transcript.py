@@ -260,4 +260,4 @@ def settings_of(values: Mapping[str, object]) -> dict[str, str | int | float | b
 
 
 def _opened(path: Path, mode: Literal["rb", "wb"]) -> IO[bytes] | gzip.GzipFile:
-    return gzip.open(path, mode) if path.name.endswith(".gz") else path.open(mode)
+    return gzip.open(path, mode, compresslevel=6) if path.name.endswith(".gz") else path.open(mode)

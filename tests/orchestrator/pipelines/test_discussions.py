@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import sys
 from collections.abc import Iterator
@@ -9,9 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from agents import transcript as transcripts
 from orchestrator import Collegium
+from orchestrator.cli.discussion_chapter import chapter
 from orchestrator.errors import BadInput
 from orchestrator.pipelines.answer import AnswerRequest
 from orchestrator.pipelines.compare import estimate
@@ -247,3 +250,11 @@ def test_a_comparison_has_every_baseline_and_keeps_to_its_budget(zoo: Collegium)
     assert spent < whole.tokens
     assert set(asked().values()) == {1}
     assert "self-consistency, calls of reconcile" in render(result.report)
+
+
+def test_the_demos_chapter_shows_a_transcript(zoo: Collegium) -> None:
+    console = Console(width=140, record=True, file=io.StringIO())
+    chapter(console, zoo, fit_questions=16)
+    text = console.export_text()
+    for part in ("First reply", "Round 1", "log-odds", "Right answer:", "answers were changed"):
+        assert part in text
