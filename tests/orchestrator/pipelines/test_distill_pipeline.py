@@ -157,7 +157,7 @@ def test_students_are_taught_by_arms_into_ordinary_experts(zoo: Path, tiny: Path
 def test_training_from_the_command_line(zoo: Path, tiny: Path) -> None:
     path = generated()["path"]
     flags = ["--transcripts", path, "--student", str(tiny), "--tokens", "400", "--step-tokens", "200", "--rank", "2"]
-    result = call("distill", "train", *flags, "--encoder-width", "8", "--merged", "true", "--json")
+    result = call("distill", "train", *flags, "--encoder-width", "8", "--merged", "--json")
     assert result.exit_code == 0, (result.output, result.exception)
     found = json.loads(result.stdout)
     assert found["steps"] == 2
