@@ -23,6 +23,7 @@ from orchestrator.service.job_store import JobStore
 from orchestrator.service.jobs import Jobs
 from orchestrator.service.keys import KeyFile, Keys
 from orchestrator.service.routing import Routing
+from router.routers import ROUTERS
 
 _log = logging.getLogger("collegium")
 
@@ -38,6 +39,10 @@ class House:
         for name in self.config.service.preload:
             if name not in self.collegium.experts:
                 raise ConfigError(f"service.preload: no expert {name!r} in the zoo")
+        if self.config.service.router not in ROUTERS:
+            raise ConfigError(
+                f"service.router: no router {self.config.service.router!r}; there are {', '.join(ROUTERS)}"
+            )
         self.keys = Keys(key_file(self.config))
         self.routing = Routing(self.collegium)
         self.ready = False

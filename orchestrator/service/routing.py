@@ -102,7 +102,8 @@ class Routing:
         whole = len(names) == len(self._collegium.experts)
         self._profiled = Profiled(table.select_experts(names), _replies(table, names)) if whole else None
         table = self._log.apply(table) if feedback else table
-        self._router, _ = fitted(table, list(self._collegium.experts), FittingRequest(), self._collegium.embedder)
+        wanted = FittingRequest(router=config.service.router)
+        self._router, _ = fitted(table, list(self._collegium.experts), wanted, self._collegium.embedder)
         self._stamp = stamp
 
 
