@@ -96,12 +96,12 @@ async def ask(agent: Agent, messages: Messages) -> Said:
             return _said(agent, await _attempts(agent, messages), began)
         async with asyncio.timeout(agent.timeout):
             return _said(agent, await _attempts(agent, messages), began)
-    except TimeoutError:
-        return Said(error=f"no reply within {agent.timeout or 0:g} s", seconds=time.perf_counter() - began)
     except Exception as error:
         if isinstance(error, agent.fatal):
             raise
-        return Said(error=_told(error, agent.chat), seconds=time.perf_counter() - began)
+        late = agent.timeout is not None and isinstance(error, TimeoutError)
+        told = f"no reply within {agent.timeout or 0:g} s" if late else _told(error, agent.chat)
+        return Said(error=told, seconds=time.perf_counter() - began)
 
 
 async def _attempts(agent: Agent, messages: Messages) -> Any:

@@ -105,14 +105,18 @@ def never(conversation: Conversation) -> str | None:
 async def next_round(conversation: Conversation, sees: Sees, shows: Shows) -> list[int]:
     """Everybody of the panel speaks again, having read what `sees` and `shows` give it of the standing replies.
     Places of the new turns."""
-    panel, standing = conversation.panel, conversation.standing()
+    panel = conversation.panel
+    # Only what a prompt really shows has been heard: an answer, or with one-by-one replies any text.
+    readable = [turn for turn in conversation.standing() if conversation.turns[turn].error is None]
+    if shows is grouped:
+        readable = [turn for turn in readable if conversation.turns[turn].answer is not None]
     asks = []
     # Equal prompts are one object, however many agents get them.
     made: dict[tuple[int, ...], Messages] = {}
     alike = shows is grouped and not conversation.terms.samples
     for place, seat in enumerate(panel):
         seen = {panel[other] for other in sees(place, len(panel))}
-        heard = tuple(turn for turn in standing if conversation.turns[turn].seat in seen)
+        heard = tuple(turn for turn in readable if conversation.turns[turn].seat in seen)
         messages = made.get(heard) if alike else None
         if messages is None:
             messages = made[heard] = shows(conversation, seat, heard)
