@@ -115,6 +115,7 @@ def test_gates_need_prompts_of_every_expert() -> None:
         prompt_gates(states, [0, 1, 0], 2)
 
 
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
 def test_vllm_answers_with_it(tmp_path: Path) -> None:
     from orchestrator.config import validate
