@@ -9,6 +9,7 @@ CollegiumError                what was wrong, where, and what to do; exit code 1
 │   ├── StreamBroken          its worker was lost after a part was streamed; ask again; HTTP 503
 │   └── Cancelled             withdrawn by its caller
 ├── ExpertFailed              an expert failed while loading or running; HTTP 503
+├── NotReady                  something must be done first (no profile yet); HTTP 409
 ├── Overloaded                the estimated wait passes the request's deadline; HTTP 429
 ├── StorageError              the ledger or a run folder cannot be written (disk full, locked); HTTP 507
 └── SetupError                something is not installed on this machine
@@ -53,6 +54,10 @@ class Cancelled(RequestError):
 
 class ExpertFailed(CollegiumError):
     status = 503
+
+
+class NotReady(CollegiumError):
+    status = 409
 
 
 class Overloaded(CollegiumError):

@@ -37,6 +37,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
         (403, "Not allowed"),
         (404, "Not found"),
         (408, "Too slow"),
+        (409, "Something must be done first"),
         (413, "Too large"),
         (429, "Too much at once"),
         (503, "Not now"),

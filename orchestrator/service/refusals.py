@@ -70,6 +70,6 @@ def _code(error: CollegiumError) -> str:
 
 def told(error: CollegiumError) -> str:
     """Its message for a client: without paths of this machine, and nothing of the server's own trouble."""
-    if error.status >= 500 and not isinstance(error, (NotReady, StreamBroken)):
+    if error.status >= 500 and not isinstance(error, StreamBroken):
         return "the expert or the server's storage failed; the server's log has it under this request's id"
     return _PATH.sub("<path>", str(error))[:2000]

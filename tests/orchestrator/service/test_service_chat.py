@@ -142,7 +142,7 @@ async def test_several_streamed_choices(client: httpx.AsyncClient) -> None:
         ({"model": "vote", "tools": [{"type": "function"}]}, 400, "tools"),
         ({"messages": [{"role": "user", "content": "w " * 3000}]}, 400, "too long"),
         ({"messages": [{"role": "user", "content": "fail"}]}, 400, "ValueError"),
-        ({"model": "mixture"}, 503, "no profile"),
+        ({"model": "mixture"}, 409, "no profile"),
     ],
 )
 @pytest.mark.parametrize("stream", [False, True])
