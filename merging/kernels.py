@@ -1,8 +1,9 @@
 """The inner loops, compiled by numba and cached beside this file (`build` at set-up; the first call otherwise).
 
-Arrays are one-dimensional blocks, or (sources, elements). `work` arrays are float32 (float64 where a checkpoint holds
-float64). No loop may be reordered or fused by the compiler (no `fastmath`) except sums in float64, so that results do
-not depend on the machine's vector width. All run without the interpreter's lock.
+Arrays are one-dimensional blocks, or (sources, elements). `Work` arrays are float32 (float64 where a checkpoint holds
+float64). The compiler may reorder sums in float64 only; in weighted sums it joins a multiplication and an addition
+into one rounding (as torch does, so that linear has mergekit's bits). So results do not depend on the vectors' width.
+All run without the interpreter's lock.
 """
 
 from __future__ import annotations
@@ -28,6 +29,11 @@ def _compiled(function: Function) -> Function:
 
 def _inlined(function: Function) -> Function:
     compiled: Function = numba.njit(inline="always")(function)
+    return compiled
+
+
+def _joining(function: Function) -> Function:
+    compiled: Function = numba.njit(nogil=True, cache=True, fastmath={"contract"})(function)
     return compiled
 
 
@@ -68,7 +74,41 @@ def unbounded(values: Work) -> bool:
     return found > 0
 
 
-@_compiled
+@_joining
+def weighted_sum_bf16(raw: NDArray[np.uint16], weights: Work, divisor: Work, out: NDArray[np.uint16]) -> bool:
+    """`decode_bf16`, `weighted_sum` and `encode_bf16` in one; True if a source is infinite or not a number."""
+    sums = np.empty(TILE, np.float32)
+    bits = sums.view(np.uint32)
+    wide = np.empty(TILE, np.uint32)
+    numbers = wide.view(np.float32)
+    highest = np.uint32(0)
+    for start in range(0, out.size, TILE):
+        count = min(TILE, out.size - start)
+        for k in range(raw.shape[0]):
+            weight, row = weights[k], raw[k, start : start + count]
+            for i in range(count):
+                value = np.uint32(row[i])
+                wide[i] = value << np.uint32(16)
+                highest = max(highest, value & np.uint32(0x7FFF))
+            if k == 0:
+                for i in range(count):
+                    sums[i] = numbers[i] * weight
+            else:
+                for i in range(count):
+                    sums[i] += numbers[i] * weight
+        if divisor[0] != 1:
+            for i in range(count):
+                sums[i] /= divisor[0]
+        target = out[start : start + count]
+        for i in range(count):
+            value = bits[i]
+            target[i] = np.uint16(
+                (value + np.uint32(0x7FFF) + ((value >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
+            )
+    return bool(highest >= np.uint32(0x7F80))
+
+
+@_joining
 def weighted_sum(rows: Work, weights: Work, divisor: Work, out: Work) -> None:
     """out = sum_k weights[k] rows[k] / divisor[0]."""
     for i in range(out.size):
@@ -257,6 +297,7 @@ def build() -> None:
     decode_bf16(bits, row)
     encode_bf16(row, bits)
     unbounded(row)
+    weighted_sum_bf16(np.zeros((2, 8), np.uint16), pair, one, bits)
     weighted_sum(rows, pair, one, row)
     shifted_sum(row, rows, pair, row.copy())
     subtract(rows, row)

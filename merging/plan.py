@@ -21,11 +21,12 @@ from numpy.typing import NDArray
 
 from merging.checkpoint import STORAGE, Checkpoint, CheckpointError, TensorInfo
 from merging.layers import LayerName, layer_count, outer_order
+from merging.methods.linear import WeightedSum
 from merging.methods.method import REQUIRED, Finish, Method, Values
 from merging.recipe import ModelRef, Recipe, Slice, Source
 from merging.settings import RecipeError, Settings, value
 from merging.sources import Statistics, open_model, slab_of
-from merging.stack import Slab, Stack, scratch
+from merging.stack import BLOCK, Plain, Slab, Stack, scratch
 from merging.stream import Model
 from merging.vocabulary import Aligned, Vocabulary
 
@@ -102,6 +103,9 @@ class Merge:
             return
         method = self.recipe.rule
         finish = begin(method, target)
+        if isinstance(finish, WeightedSum) and (sources := plain_bf16(target, finish)):
+            yield from _summed(finish, sources, start, target.size if stop is None else stop)
+            return
         for block in target.stack.blocks(method.taus, method.rows, start, stop):
             finish(block)
             yield block.start, encoded(block.out, target.dtype)
@@ -275,6 +279,30 @@ BUFFERS = ("rotary_emb.inv_freq", "attn.bias", "attn.masked_bias")
 
 def begin(method: Method, target: Target) -> Finish:
     return method.begin(target.stack, target.values)
+
+
+def plain_bf16(target: Target, finish: WeightedSum) -> list[Plain]:
+    """The sources, if nothing but bfloat16 is read and written; else none."""
+    wanted = [*target.stack.sources, *([target.stack.base] if target.stack.base else [])][: finish.weights.size]
+    sources = [slab for slab in wanted if isinstance(slab, Plain) and slab.as_stored == "BF16"]
+    fits = len(sources) == finish.weights.size
+    return sources if fits and target.dtype == "BF16" and not any(slab.allow_nan for slab in sources) else []
+
+
+def _summed(finish: WeightedSum, sources: list[Plain], start: int, stop: int) -> Iterator[tuple[int, NDArray[Any]]]:
+    """Bits in, bits out, without float32 arrays between them."""
+    from merging import kernels
+
+    for first in range(start, stop, BLOCK):
+        count = min(BLOCK, stop - first)
+        raw = scratch("bits", len(sources) * count, np.uint16).reshape(len(sources), count)
+        bits = scratch("encoded", count, np.uint16)
+        for row, slab in zip(raw, sources, strict=True):
+            slab.checkpoint.read_into(slab.name, first, row)
+        if kernels.weighted_sum_bf16(raw, finish.weights, finish.divisor, bits):
+            for slab in sources:
+                slab.read(first, first + count, scratch("out", count, np.float32))
+        yield first, bits
 
 
 def encoded(values: NDArray[Any], dtype: str) -> NDArray[Any]:

@@ -48,6 +48,12 @@ class Plain:
     def label(self) -> str:
         return f"{self.checkpoint.tensors[self.name].file}: tensor {self.name!r}"
 
+    @property
+    def as_stored(self) -> str | None:
+        """The type of its bits, if they alone make it."""
+        adapted = self.adapter is not None and self.name in self.adapter.pairs
+        return None if adapted else self.checkpoint.tensors[self.name].dtype
+
     def read(self, start: int, stop: int, out: Work) -> None:
         from merging import kernels
 
@@ -78,6 +84,8 @@ class Block:
     rows: Work
     base: Work
     out: Work
+    whole: Work
+    """`rows` with `base` after them."""
 
 
 @dataclass(frozen=True)
@@ -111,15 +119,15 @@ class Stack:
         for first in range(start, end, max(1, step)):
             last = min(first + step, end)
             count = last - first
-            values = scratch("rows", len(self.sources) * count, self.work).reshape(len(self.sources), count)
-            base = scratch("base", count, self.work)
+            whole = scratch("rows", (len(self.sources) + 1) * count, self.work).reshape(-1, count)
+            values, base = whole[:-1], whole[-1]
             for row, slab in zip(values, self.sources, strict=True):
                 slab.read(first, last, row)
             if self.base is not None:
                 self.base.read(first, last, base)
                 if taus:
                     kernels.subtract(values, base)
-            yield Block(first, last, values, base, scratch("out", count, self.work))
+            yield Block(first, last, values, base, scratch("out", count, self.work), whole)
 
     def key(self, source: int) -> np.uint64:
         """What the random draws for one source's tensor start from."""

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 from merging.methods.method import Finish, Method, Parameter, Values
 from merging.settings import RecipeError
-from merging.stack import Block, Stack
+from merging.stack import Block, Stack, Work
 
 WEIGHT = Parameter("weight", each=True)
 
 
-def weighted(stack: Stack, weights: tuple[float, ...], divisor: float = 1.0) -> Finish:
+@dataclass(frozen=True)
+class WeightedSum:
+    """sum_k weights[k] theta_k / divisor[0]: a `Finish`, and known by its parts to what can do it quicker.
+
+    One weight more than sources: the last is the base's.
+    """
+
+    weights: Work
+    divisor: Work
+
+    def __call__(self, block: Block) -> None:
+        from merging import kernels
+
+        rows = block.rows if self.weights.size == len(block.rows) else block.whole
+        kernels.weighted_sum(rows, self.weights, self.divisor, block.out)
+
+
+def weighted(stack: Stack, weights: tuple[float, ...], divisor: float = 1.0) -> WeightedSum:
     """sum_k weights[k] theta_k / divisor."""
-    from merging import kernels
-
-    factors, total = stack.array(weights), stack.array([divisor])
-
-    def finish(block: Block) -> None:
-        kernels.weighted_sum(block.rows, factors, total, block.out)
-
-    return finish
+    return WeightedSum(stack.array(weights), stack.array([divisor]))
 
 
 def linear(stack: Stack, values: Values) -> Finish:

@@ -4,7 +4,6 @@ one for the Gram matrix (float64), one for the sum."""
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +27,7 @@ def gram(stack: Stack, taus: bool, with_base: bool = False) -> Gram:
     found = np.zeros((count, count))
     for block in stack.blocks(taus, rows=False):
         part = np.zeros((count, count))
-        kernels.add_gram(np.vstack([block.rows, block.base]) if with_base else block.rows, part)
+        kernels.add_gram(block.whole if with_base else block.rows, part)
         found += part
     return found
 
@@ -38,7 +37,7 @@ def slerp(stack: Stack, values: Values) -> Finish:
     t = values.shared["t"]
     dots = gram(stack, taus=False, with_base=True)
     other, base = arc(dots[[1, 0]][:, [1, 0]], t, STRAIGHT)[::-1]
-    return anchored(stack, (other,), base)
+    return weighted(stack, (other, base))
 
 
 def arc(dots: Gram, t: float, straight: float) -> tuple[float, float]:
@@ -49,20 +48,6 @@ def arc(dots: Gram, t: float, straight: float) -> tuple[float, float]:
         return 1 - t, t
     angle = math.acos(cosine)
     return math.sin((1 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)
-
-
-def anchored(stack: Stack, weights: Sequence[float], base: float) -> Finish:
-    """sum_k weights[k] theta_k + base * theta_base."""
-    from merging import kernels
-
-    factors, own = stack.array(weights), stack.array([base])
-    one = stack.array([1.0])
-
-    def finish(block: Block) -> None:
-        kernels.weighted_sum(block.rows, factors, one, block.out)
-        block.out += own * block.base
-
-    return finish
 
 
 def nuslerp(stack: Stack, values: Values) -> Finish:
