@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import threading
 from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, TypeVar
@@ -57,6 +58,7 @@ class Collegium:
         self.experts: dict[str, Expert] = resolve(self.config)
         self._pool = pool
         self._own_pool = pool is None
+        self._pool_lock = threading.Lock()
 
     @staticmethod
     def connect(url: str, key: str | None = None) -> RemoteCollegium:
@@ -83,7 +85,11 @@ class Collegium:
 
     @property
     def pool(self) -> Pool:
-        """The workers and the scheduler, started on first use."""
+        """The workers and the scheduler, made on first use. Thread-safe."""
+        with self._pool_lock:
+            return self._made_pool()
+
+    def _made_pool(self) -> Pool:
         if self._pool is None:
             made = posts(self.config.workers, self.experts.values())
             side_by_side = self.engine == "vllm" and _cuda()

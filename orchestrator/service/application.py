@@ -6,7 +6,6 @@ a service starts.
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
@@ -114,8 +113,11 @@ def application(house: House) -> Door:
     @api.get("/metrics", response_class=PlainTextResponse)
     async def prometheus() -> Response:
         """Metrics for Prometheus."""
-        pool = await asyncio.to_thread(lambda: house.collegium.pool)
-        return Response(metrics.text(await pool.load()), media_type="text/plain; version=0.0.4; charset=utf-8")
+        if not house.started:
+            raise Refused(503, "the service is starting", code="starting")
+        return Response(
+            metrics.text(await house.collegium.pool.load()), media_type="text/plain; version=0.0.4; charset=utf-8"
+        )
 
     job_routes.add(api, house)
     return Door(api, house.config.service, house.keys, metrics)

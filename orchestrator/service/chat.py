@@ -45,6 +45,8 @@ class Chats:
         told["model"] = chat.model
         if self._house.draining:
             raise refusals.Refused(503, "the service is shutting down", code="draining")
+        if not self._house.started:
+            raise refusals.Refused(503, "the service is starting", code="starting")
         if self._running >= self._house.config.service.queue:
             raise Overloaded(f"{self._running} chats under way", 1.0)
         parts = self._watched(self._offers.parts(chat), chat.model, told)

@@ -26,6 +26,8 @@ from orchestrator.service.routing import Routing
 from router.routers import ROUTERS
 
 _log = logging.getLogger("collegium")
+RETRY = 5.0
+"""Seconds between tries to start Ray, or to join it."""
 
 
 class House:
@@ -45,6 +47,8 @@ class House:
             )
         self.keys = Keys(key_file(self.config))
         self.routing = Routing(self.collegium)
+        self.started = False
+        """There is a pool: chats can wait for its workers."""
         self.ready = False
         self.draining = False
         self._lock = _locked(self.collegium.state / "service.lock")
@@ -67,8 +71,14 @@ class House:
         os.close(self._lock)
 
     async def _prepare(self) -> None:
+        while not self.started:
+            try:
+                pool = await asyncio.to_thread(lambda: self.collegium.pool)
+                self.started = True
+            except Exception:
+                _log.exception("the workers cannot be made; trying again in %s seconds", RETRY)
+                await asyncio.sleep(RETRY)
         try:
-            pool = await asyncio.to_thread(lambda: self.collegium.pool)
             pool.start()
             self.jobs.start()
             kinds = {

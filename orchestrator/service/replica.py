@@ -29,6 +29,7 @@ class RemoteHouse(House):
         self.keys = Keys(key_file(config))
         self.routing = RemoteRouting(self.collegium, actor)
         self.jobs = RemoteJobs(actor)  # type: ignore[assignment]  # has all that the routes use
+        self.started = True
         self.ready = self.draining = False
         self._preparing = None
 
