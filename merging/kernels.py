@@ -311,4 +311,4 @@ def build() -> None:
     drop_each(row, np.uint64(1), 0, np.ones(8, np.uint32), row.copy())
     consensus(row, rows, np.ones(2), True, one, row.copy())
     near_swap(row, row, one, row.copy())
-    weighted_ratio(rows, rows, pair, one, row)
+    weighted_ratio(rows, np.ones((2, 8), np.float32), pair, one, row)
