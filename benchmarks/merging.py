@@ -70,7 +70,7 @@ def run(given: argparse.Namespace, where: Path) -> None:
 
 
 NOTE = (
-    "Differences are counted element by element between the two results. linear: none. slerp, karcher, model_stock: "
+    "Differences are counted element by element between the two results. slerp, karcher, model_stock: "
     "mergekit computes them in bf16 steps, here fp32 and one rounding. ties, breadcrumbs: mergekit takes task vectors "
     "in bf16 and breaks ties among equal magnitudes by the order of a sort; here they stay together. dare, della: "
     "other random numbers; rescaled by the probability as in the papers (`rescale_norm: l1` is mergekit's way). sce: "
