@@ -140,6 +140,8 @@ def teach(
 
     One that was finished there with the same request is taken as it is. Raises `BadInput` for what cannot be taught.
     """
+    # A worker that loads the student may run in another folder.
+    folder = folder.absolute()
     base, licences = student_checkpoint(request.student, experts), _licences(experts)
     done = folder / DONE
     try:
