@@ -37,12 +37,15 @@ for line in sys.stdin:
 """
 
 
+CACHE: dict[str, Any] = {"kv_cache_memory_bytes": 2**30}
+"""vLLM's default, 92% of the machine's memory, is refused unless that much is free."""
 SAME: dict[str, Any] = {
+    **CACHE,
     "max_model_len": 2048,
     "max_num_seqs": 64,
     "max_num_batched_tokens": 2048,
-    "kv_cache_memory_bytes": 2**30,
     "enable_prefix_caching": True,
+    "enable_chunked_prefill": False,
     "enforce_eager": True,
 }
 """What our engine asks of vLLM on a CPU (see `EngineOptions`)."""
@@ -129,7 +132,7 @@ def main() -> None:
                 result["pairs"].append({"bare": rows[bare.run], "collegium": rows[ours]})
                 print(result["pairs"][-1], flush=True)
             bare.close()
-            defaults = Bare(str(locate(FULL)), given.tokens, {}, os.cpu_count() or 1)
+            defaults = Bare(str(locate(FULL)), given.tokens, CACHE, os.cpu_count() or 1)
             defaults.run(prompts(32, -1))
             result["bare, vLLM's own defaults"] = row = defaults.run(prompts(given.prompts, given.pairs))
             defaults.close()

@@ -1,6 +1,6 @@
 """Will a batch fit? Estimated before training, so that nobody learns it from a killed process an hour later.
 
-The estimate is coarse (within a factor of two, tested on a small model) and errs on the large side.
+The estimate is coarse and not calibrated on large models; it is meant to err on the large side.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.errors import StorageError
 from orchestrator.pipelines.glue import GlueRequest, GlueResult
-from orchestrator.report import write
+from orchestrator.pipelines.results import store_glue
 from orchestrator.report.data import Glue
 from orchestrator.report.formats import percent, plain
 from orchestrator.report.headline import headline
@@ -34,7 +34,7 @@ def glue(config: Config, request: GlueRequest, *, as_json: bool, fresh: bool) ->
     _writable(Path(request.out))
     with Collegium(config) as collegium:
         result = run_with_progress(collegium, lambda: collegium.aglue(request), quiet=as_json)
-    report = store(folder, result)
+    report = store_glue(folder, result)
     out = write_zoo(result, Path(request.out), report)
     if as_json:
         told = {"zoo": str(out), "report": str(report), **result.report.model_dump(mode="json")}
@@ -55,22 +55,10 @@ def chapter(console: Console, collegium: Collegium, questions: int, select_quest
     request = GlueRequest(trials=0, sample=16, select_questions=select_questions, questions=questions)
     folder = RunFolder.open(collegium.config, "demo-glue", request)
     result = run_with_progress(collegium, lambda: collegium.aglue(request))
-    report = store(folder, result)
+    report = store_glue(folder, result)
     show(console, result)
     console.print(f"New zoo: {write_zoo(result, folder.path / request.out, report)}", soft_wrap=True)
     console.print(f"Report: {report}", soft_wrap=True)
-
-
-def store(folder: RunFolder, result: GlueResult) -> Path:
-    """Write all results into the run's folder; the report's path."""
-    result.profile.table.write(folder.path / "table.jsonl")
-    folder.write("manifest.json", json.dumps(result.report.manifest, indent=2))
-    folder.write("results.json", result.report.model_dump_json(indent=2))
-    folder.write("zoo.yaml", yaml.safe_dump(result.zoo, sort_keys=False))
-    path = folder.path / "report.html"
-    write(result.report, path)
-    folder.finish()
-    return path.absolute()
 
 
 def _writable(path: Path) -> None:

@@ -6,8 +6,11 @@ import gzip
 import json
 from pathlib import Path
 
+import yaml
+
 from agents.transcript import line
 from orchestrator.pipelines.answer import AnswerResult
+from orchestrator.pipelines.glue import GlueResult
 from orchestrator.pipelines.profile import Profile
 from orchestrator.report import write
 from orchestrator.run_folder import RunFolder
@@ -47,6 +50,18 @@ def store(folder: RunFolder, result: AnswerResult) -> Path:
         folder.write("transcripts.jsonl.gz", gzip.compress(b"".join(line(one) for one in held), 6, mtime=0))
     folder.write("manifest.json", json.dumps(result.report.manifest, indent=2))
     folder.write("results.json", result.report.model_dump_json(indent=2, exclude={"transcripts"}))
+    path = folder.path / "report.html"
+    write(result.report, path)
+    folder.finish()
+    return path.absolute()
+
+
+def store_glue(folder: RunFolder, result: GlueResult) -> Path:
+    """Write all results into the run's folder; the report's path."""
+    result.profile.table.write(folder.path / "table.jsonl")
+    folder.write("manifest.json", json.dumps(result.report.manifest, indent=2))
+    folder.write("results.json", result.report.model_dump_json(indent=2))
+    folder.write("zoo.yaml", yaml.safe_dump(result.zoo, sort_keys=False))
     path = folder.path / "report.html"
     write(result.report, path)
     folder.finish()

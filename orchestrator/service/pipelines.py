@@ -54,9 +54,9 @@ async def _answer(collegium: Collegium, request: Any, folder: RunFolder, done: D
 
 
 async def _glue(collegium: Collegium, request: Any, folder: RunFolder, done: Done) -> None:
-    from orchestrator.cli.glue import store
+    from orchestrator.pipelines.results import store_glue
 
-    store(folder, await collegium.aglue(request, done=done))
+    store_glue(folder, await collegium.aglue(request, done=done))
 
 
 async def _generate(collegium: Collegium, request: Any, folder: RunFolder, done: Done) -> None:

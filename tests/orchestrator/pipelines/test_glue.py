@@ -16,7 +16,7 @@ import pytest
 import yaml
 from safetensors.numpy import save_file
 
-from orchestrator.cli.glue import show, store, write_zoo
+from orchestrator.cli.glue import show, write_zoo
 from orchestrator.config import Config, read, validate
 from orchestrator.engines.engine import Load
 from orchestrator.engines.scripted import ScriptedEngine
@@ -25,6 +25,7 @@ from orchestrator.experts.expert import Expert
 from orchestrator.experts.zoo import resolve
 from orchestrator.pipelines.glue import GlueRequest, GlueResult, glue
 from orchestrator.pipelines.merges import Merges
+from orchestrator.pipelines.results import store_glue
 from orchestrator.report import render
 from orchestrator.schedule.crew import Post
 from orchestrator.schedule.host import InProcess
@@ -185,7 +186,7 @@ async def test_a_report_shows_it_all(config: Config, pool: Pool, tmp_path: Path)
     assert "Dendrogram" in page
     assert "got worse with it" in page
     folder = RunFolder.open(config, "glue", GlueRequest())
-    assert store(folder, result).exists()
+    assert store_glue(folder, result).exists()
     assert folder.finished
     console = Console(record=True, width=120, file=io.StringIO())
     show(console, result)

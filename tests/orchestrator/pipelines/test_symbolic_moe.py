@@ -49,9 +49,6 @@ def critic(messages, seed):
 class Words:
     """An embedder of single words: equal ones are near, others far apart."""
 
-    def __init__(self) -> None:
-        self.inside: Any = None
-
     def features(self, texts: Any, skills: Any = ()) -> Any:
         import hashlib
 
