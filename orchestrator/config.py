@@ -45,7 +45,7 @@ class RecipeConfig(Strict):
 
     @model_validator(mode="after")
     def _can_be_done(self) -> RecipeConfig:
-        from merging.recipe import parse
+        from merging.recipe import RecipeError, parse
 
         def named(model: str, adapter: str | None) -> dict[str, Any]:
             return {"model": {"path": model}, **({"lora": {"path": adapter}} if adapter else {})}
@@ -55,7 +55,10 @@ class RecipeConfig(Strict):
             for each in self.sources
         ]
         base = {"base_model": named(self.base, None)} if self.base else {}
-        parse({"merge_method": self.method, "models": models, "parameters": self.parameters, **base})
+        try:
+            parse({"merge_method": self.method, "models": models, "parameters": self.parameters, **base})
+        except RecipeError as error:  # which speaks of mergekit's keys
+            raise ValueError(str(error).removeprefix("recipe: ").replace("base_model", "a base")) from error
         if self.method == "linear" and sum(source.weight for source in self.sources) == 0:
             raise ValueError("the weights of a linear merge sum to zero")
         return self

@@ -78,8 +78,8 @@ def collegium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
             if n % 2
             else f'"question": "Which letter is number {n}?", "answer": "a", "kind": "text"}}'
         )
-        for split in ("validation", "test")
-        for n in range(20)
+        for split, first in (("validation", 0), ("test", 20))
+        for n in range(first, first + 20)
     ]
     (tmp_path / "asked.jsonl").write_text("\n".join(lines))
     config = {
@@ -126,9 +126,9 @@ def test_five_runs_are_five_draws_and_only_what_they_agree_on_counts(collegium: 
 
 
 def test_the_same_run_again_asks_nobody(collegium: Collegium, tmp_path: Path) -> None:
-    first = run(collegium, tmp_path / "asked.jsonl", aggregator="benchmark")
+    first = run(collegium, tmp_path / "asked.jsonl", aggregator="benchmark", keyword_expert="words")
     before = len(asked())
-    second = run(collegium, tmp_path / "asked.jsonl", aggregator="benchmark")
+    second = run(collegium, tmp_path / "asked.jsonl", aggregator="benchmark", keyword_expert="words")
     assert len(asked()) == before
     assert [m.overall for m in second.report.methods] == [m.overall for m in first.report.methods]
 

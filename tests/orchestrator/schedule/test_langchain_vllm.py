@@ -72,6 +72,8 @@ async def test_the_service_answers_from_a_real_engine(collegium: Collegium, tmp_
         app.app.router.lifespan_context(app.app),  # type: ignore[attr-defined]
         httpx.AsyncClient(transport=transport, base_url="http://localhost", timeout=120) as client,
     ):
+        while (await client.get("/health/ready")).status_code != 200:
+            await asyncio.sleep(0.05)
 
         async def ask(**more: Any) -> httpx.Response:
             response = await client.post("/v1/chat/completions", json=asked | more)

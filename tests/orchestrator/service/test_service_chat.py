@@ -175,7 +175,7 @@ async def test_a_client_that_leaves_ends_the_generation(url: str) -> None:
         async with client.stream("POST", "/v1/chat/completions", json=body) as response:
             async for _ in response.aiter_bytes():
                 break
-        for _ in range(200):
+        for _ in range(1500):
             metrics = (await client.get("/metrics")).text
             if 'collegium:request_failure_total{model="words",status="499"} 1.0' in metrics:
                 break
