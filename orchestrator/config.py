@@ -45,7 +45,8 @@ class RecipeConfig(Strict):
 
     @model_validator(mode="after")
     def _can_be_done(self) -> RecipeConfig:
-        from merging.recipe import RecipeError, parse
+        from merging.recipe import parse
+        from merging.settings import RecipeError
 
         def named(model: str, adapter: str | None) -> dict[str, Any]:
             return {"model": {"path": model}, **({"lora": {"path": adapter}} if adapter else {})}

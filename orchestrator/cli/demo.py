@@ -47,7 +47,7 @@ def command(questions: int, fit_questions: int) -> None:
         _zoo(console, list(collegium.experts.values()), config.experts)
         _chapter(console, "2. Every expert answers, each loaded once per batch of work")
         console.print(
-            f"{fit_questions} validation questions to learn who is good at what, then {questions} test questions,\n"
+            f"{fit_questions} validation questions to learn who is good at what, then {questions} test questions, "
             f"for each of {len(collegium.experts)} experts. One engine stays up; only weights are swapped.\n"
         )
         result = run_with_progress(collegium, lambda: collegium.arun(request))

@@ -23,7 +23,7 @@ def chapter(console: Console, collegium: Collegium, fit_questions: int) -> None:
     )
     console.print(
         f"{QUESTIONS} questions. All {len(collegium.experts)} experts have answered; now each reads all answers, with "
-        "reasons\nand calibrated confidences, and answers again. Votes count the log-odds of being right.\n"
+        "reasons and calibrated confidences, and answers again. Votes count the log-odds of being right.\n"
     )
     result = run_with_progress(collegium, lambda: collegium.arun(request))
     held = next(outcome.transcripts for outcome in result.outcomes if outcome.name == "reconcile")
@@ -38,7 +38,7 @@ def chapter(console: Console, collegium: Collegium, fit_questions: int) -> None:
     console.print(
         Text(
             f"Of {QUESTIONS} questions the majority of the first replies gets {percent(scores['vote'])} right, the "
-            f"discussion {percent(scores['reconcile'])};\n{changed} answers were changed. Too few questions to tell: "
+            f"discussion {percent(scores['reconcile'])}; {changed} answers were changed. Too few questions to tell: "
             "collegium run --methods reconcile --compare does.",
             style="dim",
         )

@@ -37,8 +37,8 @@ def chapter(console: Console, collegium: Collegium, result: AnswerResult) -> Non
     generated = sum(turn.completion_tokens for one in found for turn in one.turns) / len(found)
     console.print(
         f"{len(found)} recorded discussions of {len(found[0].seats)} experts on training questions become interaction "
-        f"graphs:\nwho said what in which round, who had read whom, who was right. The panel is right on "
-        f"{percent(right)} of\nthem and generates {generated:.0f} tokens a question. A student of one expert's size "
+        f"graphs: who said what in which round, who had read whom, who was right. The panel is right on "
+        f"{percent(right)} of them and generates {generated:.0f} tokens a question. A student of one expert's size "
         f"learns from {TOKENS:,} tokens of it.\n"
     )
     request = TeachRequest(transcripts=[str(recorded())], name=NAME, tokens=TOKENS, step_tokens=STEP_TOKENS)

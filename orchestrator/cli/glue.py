@@ -49,7 +49,7 @@ def glue(config: Config, request: GlueRequest, *, as_json: bool, fresh: bool) ->
 def chapter(console: Console, collegium: Collegium, questions: int, select_questions: int) -> None:
     """The demo's: glue the zoo, without CMA-ES and with a small first look, since people wait."""
     console.print(
-        "Experts that are alike can be merged; a merge is tried by writing it into the live weights. Who adds\n"
+        "Experts that are alike can be merged; a merge is tried by writing it into the live weights. Who adds "
         "nothing to the others is dropped. All of that on the validation split; reported on the test split.\n"
     )
     request = GlueRequest(trials=0, sample=16, select_questions=select_questions, questions=questions)

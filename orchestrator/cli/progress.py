@@ -40,7 +40,7 @@ async def _shown(collegium: Collegium, console: Console) -> AsyncIterator[None]:
         with contextlib.suppress(asyncio.CancelledError):
             await showing
         if collegium.progress:
-            console.print(_line(collegium, 0.0))
+            console.print(_line(collegium, 0.0), soft_wrap=True)
 
 
 async def _show(collegium: Collegium, console: Console) -> None:
@@ -48,7 +48,7 @@ async def _show(collegium: Collegium, console: Console) -> None:
     if not console.is_terminal:
         while True:
             await asyncio.sleep(PLAIN_TICK)
-            console.print(_line(collegium, speed(collegium)))
+            console.print(_line(collegium, speed(collegium)), soft_wrap=True)
     with Live(console=console, transient=True, refresh_per_second=8) as live:
         while True:
             await asyncio.sleep(TICK)

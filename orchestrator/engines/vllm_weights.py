@@ -70,6 +70,8 @@ class LiveWeights:
         """Around `_kept` and `_room`, which the threads of `become` share."""
         self._kept: OrderedDict[tuple[Any, ...], tuple[Callable[..., Any], int]] = OrderedDict()
         self._room = kept_bytes
+        self._left: set[int] = set()
+        """Hashes of those who have been replaced before."""
         for slot in self.slots:
             self._prove(slot, blend)
 
@@ -85,7 +87,10 @@ class LiveWeights:
         # A thread a matrix, not all threads on each: no barriers, which under load cost more than the work.
         with ThreadPoolExecutor(torch.get_num_threads(), initializer=_alone) as pool:
             leaving, self.resident = self.resident, None
-            for _ in pool.map(lambda slot: self._fill(slot, leaving, blend), changed):
+            # Memory never touched before costs more than packing into what is freed: only who came back is kept.
+            keep = leaving if hash(leaving) in self._left else None
+            self._left.add(hash(leaving))
+            for _ in pool.map(lambda slot: self._fill(slot, keep, blend), changed):
                 pass
         self.resident = blend
         return len(changed)
@@ -97,11 +102,11 @@ class LiveWeights:
             self._room += sum(size for _, size in self._kept.values())
             self._kept.clear()
 
-    def _fill(self, slot: Slot, leaving: Blend | None, blend: Blend) -> None:
+    def _fill(self, slot: Slot, keep: Blend | None, blend: Blend) -> None:
         if not slot.packed:
             _write(slot.tensors, blend, slot.live)
             return
-        kept = self._exchange(slot, leaving, blend)
+        kept = self._exchange(slot, keep, blend)
         if kept is not None:
             slot.layer.cpu_linear = kept
             return
@@ -135,12 +140,12 @@ class LiveWeights:
         _write(slot.tensors, blend, buffers[key])
         return buffers[key]
 
-    def _exchange(self, slot: Slot, leaving: Blend | None, blend: Blend) -> Callable[..., Any] | None:
-        """Keep the packed matrix that is about to be replaced, as far as there is room; the one wanted, if kept."""
+    def _exchange(self, slot: Slot, keep: Blend | None, blend: Blend) -> Callable[..., Any] | None:
+        """Keep `keep`'s packed matrix, which is about to be replaced, if there is room; the one wanted, if kept."""
         with self._keeping:
             # A tensor that stays live beside its packed copy would have to be kept too: not worth the memory.
-            if leaving is not None and not slot.live.numel() and slot.layer.cpu_linear is not None:
-                self._kept[_key(slot, leaving)] = slot.layer.cpu_linear, slot.bytes
+            if keep is not None and not slot.live.numel() and slot.layer.cpu_linear is not None:
+                self._kept[_key(slot, keep)] = slot.layer.cpu_linear, slot.bytes
                 self._room -= slot.bytes
             kept, size = self._kept.pop(_key(slot, blend), (None, 0))
             self._room += size
