@@ -88,6 +88,13 @@ def test_the_way_back_is_exact(vllm: Any, fresh: Any, fine_tune: Path) -> None:
     assert replies(vllm, fresh, vllm.second) == replies(vllm, vllm.engine, vllm.second)
     fresh.load(expert)
     assert replies(vllm, fresh, expert) == before
+    # Whoever came back is kept packed: the next way back takes those matrices.
+    weights = fresh._shape()._weights
+    assert not weights._kept
+    fresh.load(vllm.second)
+    assert weights._kept
+    fresh.load(expert)
+    assert replies(vllm, fresh, expert) == before
 
 
 def test_a_swap_writes_only_what_differs(vllm: Any) -> None:
