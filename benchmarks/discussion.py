@@ -1,30 +1,49 @@
 """Real experts of the demo zoo confer on mixed-skill questions: what votes, confidences and talking are worth.
 
-    python -m benchmarks.discussion [--questions 400] [--fit-questions 200] [--rounds 1]
+    python -m benchmarks.discussion [--questions 400] [--fit-questions 200] [--rounds 1] [--seed 0]
 
 Everything is fitted on validation questions and reported on test questions, by the product's own `run`. Replies are
 kept in --state between calls: a run that was cut short goes on, and what is there already is only counted.
+
+`panel-twice` is what talking is measured against at an equal number of calls: every expert answers, and answers once
+more at temperature 0.7 without having read anything; all replies vote.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import dataclasses
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from agents.conversation import Conversation
 from agents.figures import RoundFigures, fate, round_figures, sure_and_right
 from benchmarks.machine import conditions, write_result
 from orchestrator import Collegium
 from orchestrator.pipelines.answer import AnswerResult
-from orchestrator.pipelines.discussing import fitted
+from orchestrator.pipelines.discussing import SAMPLING_TEMPERATURE, fitted
 from orchestrator.report.data import Interval
 from orchestrator.report.intervals import paired_difference
 from router.calibration import expected_calibration_error
 
 METHODS = ["each", "best", "vote", "weighted-vote", "mixture", "escalate", "reconcile", "self-consistency"]
+TWICE = "panel-twice"
+
+
+async def twice(conversation: Conversation) -> None:
+    """As many calls as the panel's first replies and one round of discussion, without a word between the experts."""
+    panel = [conversation.agent(seat) for seat in conversation.panel]
+    await conversation.open()
+    for agent in panel:
+        chat: Any = agent.chat
+        warm = chat.model_copy(update={"temperature": SAMPLING_TEMPERATURE})
+        conversation.seat(dataclasses.replace(agent, chat=warm))
+    await conversation.open(conversation.panel[len(panel) :])
+    conversation.vote("log-odds")
 
 
 def shown(interval: Interval) -> str:
@@ -61,6 +80,7 @@ def main() -> None:
     parser.add_argument("--fit-questions", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("--samples", type=int, default=9)
+    parser.add_argument("--seed", type=int, default=0, help="of the questions, validation and test")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--kinds", default="stated,tokens", help="of confidence")
     parser.add_argument("--name", default="discussion", help="of the result's file")
@@ -69,7 +89,8 @@ def main() -> None:
     noted, methods = conditions(), given.methods.split(",")
     table: list[tuple[str, str, str]] = []
     raw: dict[str, object] = {"conditions": noted}
-    with Collegium({"zoo": "demo", "state": given.state}) as collegium:
+    config = {"zoo": "demo", "state": given.state, "workers": {"in_process": True}}
+    with Collegium({**config, "discussions": {TWICE: "benchmarks.discussion:twice"}}) as collegium:
         for kind in given.kinds.split(","):
             result = asyncio.run(
                 collegium.arun(
@@ -80,6 +101,7 @@ def main() -> None:
                     rounds=given.rounds,
                     samples=given.samples,
                     confidence=kind,
+                    seed=given.seed,
                 )
             )
             table += rows(result, kind)
@@ -106,6 +128,7 @@ def rows(result: AnswerResult, kind: str) -> list[tuple[str, str, str]]:
         ("reconcile", "vote"),
     ]
     pairs += [("reconcile", "best"), ("reconcile", "self-consistency"), ("escalate", "weighted-vote")]
+    pairs += [("reconcile", TWICE), (TWICE, "weighted-vote"), ("weighted-vote", "self-consistency")]
     for one, other in pairs:
         if one in right and other in right:
             difference = paired_difference(right[one], right[other])
