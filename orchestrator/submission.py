@@ -31,6 +31,10 @@ MOST_BYTES = 256 * 2**20
 MOST_STAGED = 64 * 2**20
 GOING_ON = ("PENDING", "RUNNING")
 POLL = 0.5
+BUSY = "No available agent"
+"""What a job server says whose Ray cluster has only just started,"""
+PATIENCE = 60.0
+"""and for how many seconds it is asked again."""
 
 
 class Submission:
@@ -55,7 +59,8 @@ class Submission:
         return f"{RUNS}/{self.name}"
 
     def start(self, staging: Path) -> bool:
-        """Submit, or find the job that is running already; whether it is new."""
+        """Submit, or find the job that is running already; whether it is new. Raises `CollegiumError` if the job
+        server refuses it."""
         earlier = {job.submission_id: str(job.status.value) for job in self._client.list_jobs() if job.submission_id}
         mine = sorted((id for id in earlier if id == self.name or id.startswith(f"{self.name}-")), key=len)
         for id in mine:
@@ -70,7 +75,7 @@ class Submission:
             target = staging / path
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(path, target)
-        self._client.submit_job(
+        self._submit(
             entrypoint=shlex.join([self._python, "-m", "orchestrator", *words]),
             submission_id=self.id,
             runtime_env={"working_dir": str(staging), "env_vars": self._environment},
@@ -99,10 +104,21 @@ class Submission:
     def stop(self) -> None:
         self._client.stop_job(self.id)
 
+    def _submit(self, **job: Any) -> None:
+        end = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self._client.submit_job(**job)
+                return
+            except RuntimeError as error:
+                if BUSY not in str(error) or time.monotonic() > end:
+                    raise CollegiumError(f"{self.id}: the job server refused it: {str(error)[:500]}") from error
+            time.sleep(POLL)
+
     def fetch(self, folder: Path) -> list[str]:
         """Bring the run folders here; their names. Raises `CollegiumError` if that fails."""
         fetcher = f"{self.id}-fetch-{time.time_ns():x}"
-        self._client.submit_job(
+        self._submit(
             entrypoint=shlex.join([self._python, "-m", "orchestrator.submission", self.runs]), submission_id=fetcher
         )
         while str(self._client.get_job_status(fetcher).value) in GOING_ON:

@@ -15,10 +15,11 @@ import httpx
 
 from orchestrator.engines.engine import PROMPT_TOO_LONG
 from orchestrator.engines.schema import parse_structured
+from orchestrator.engines.tools import MOST_CALLS, Call, Tools, spoken
 from orchestrator.experts.expert import Remote
 from orchestrator.schedule.request import Delta, FinishReason, Request, Sampling, TokenLogprob
 
-FINISHES: dict[str, FinishReason] = {"stop": "stop", "length": "length"}
+FINISHES: dict[str, FinishReason] = {"stop": "stop", "length": "length", "tool_calls": "stop"}
 
 
 class RemoteError(Exception):
@@ -145,13 +146,16 @@ class OpenAIStream:
 
 
 class _Reply:
-    """Puts a reply's events together. With `choices` the text is held back and must be one of them."""
+    """Puts a reply's events together. With `choices` the text is held back and must be one of them; calls of tools
+    come last, as text."""
 
     def __init__(self, key: str, choices: list[str] | None) -> None:
         self._key = key
         self._choices = choices
         self._text = ""
         self._tokens = 0
+        self._calls: dict[int, tuple[list[str], list[str]]] = {}
+        """Number -> parts of its name and of its arguments."""
         self._usage: dict[str, Any] = {}
         self._finish: FinishReason | None = None
 
@@ -163,7 +167,9 @@ class _Reply:
         if not isinstance(choices, list) or not choices:
             return []
         choice = choices[0]
-        text = (choice.get("delta") or {}).get("content") or ""
+        delta = choice.get("delta") or {}
+        text = delta.get("content") or ""
+        self._take_calls(delta.get("tool_calls"))
         logprobs = _logprobs(choice.get("logprobs"))
         if reason := choice.get("finish_reason"):
             self._finish = FINISHES.get(reason)
@@ -187,6 +193,9 @@ class _Reply:
         text, tokens = "", missing
         if self._choices is not None:
             text, tokens = _chosen(self._text, self._choices), self._tokens + missing
+        elif self._calls:
+            calls = [Call("".join(name), "".join(arguments)) for _, (name, arguments) in sorted(self._calls.items())]
+            text = ("\n" if self._tokens else "") + spoken(calls)
         prompt_tokens = self._usage.get("prompt_tokens")
         return Delta(
             self._key,
@@ -196,18 +205,35 @@ class _Reply:
             finish_reason=self._finish,
         )
 
+    def _take_calls(self, parts: Any) -> None:
+        for part in parts if isinstance(parts, list) else ():
+            if not isinstance(part, dict):
+                continue
+            number, function = part.get("index", 0), part.get("function")
+            if not isinstance(number, int) or (number not in self._calls and len(self._calls) >= MOST_CALLS):
+                raise RemoteError(f"a reply with more than {MOST_CALLS} calls of tools, or calls without numbers")
+            call = self._calls.setdefault(number, ([], []))
+            for said, key in zip(call, ("name", "arguments"), strict=True):
+                if isinstance(function, dict) and isinstance(function.get(key), str):
+                    said.append(function[key])
+
 
 def _body(model: str, request: Request) -> dict[str, Any]:
     sampling = request.sampling
+    tools = Tools.read(sampling.tools)
     body: dict[str, Any] = {
         "model": model,
-        "messages": [{"role": role, "content": content} for role, content in request.messages],
+        "messages": tools.messages(request.messages),
         "max_tokens": sampling.max_tokens,
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "stream": True,
         "stream_options": {"include_usage": True},
     }
+    if tools.definitions:
+        body["tools"] = list(tools.definitions)
+        body |= {"tool_choice": tools.choice} if tools.choice is not None else {}
+        body |= {"parallel_tool_calls": tools.parallel} if tools.parallel is not None else {}
     if sampling.temperature > 0:
         body["seed"] = request.seed
     if sampling.stop:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.engines.sources import Sources
+from orchestrator.engines.tools import Tools
 from orchestrator.errors import ExpertError
 from orchestrator.experts.expert import Expert
 from orchestrator.schedule.request import Message
@@ -39,12 +40,17 @@ class Prompts:
         self.tokenizer(expert)
         self._template(expert)
 
-    def ids(self, expert: Expert, messages: Sequence[Message]) -> list[int]:
-        """The prompt's token ids. Raises whatever the template raises for messages it does not accept."""
-        tokenizer = self.tokenizer(expert)
+    def ids(self, expert: Expert, messages: Sequence[Message], tools: str | None = None) -> list[int]:
+        """The prompt's token ids; `tools` as in `Sampling`. A template that does not speak of tools is given them as
+        texts. Raises whatever the template raises for messages it does not accept."""
+        tokenizer, template, offered = self.tokenizer(expert), self._template(expert), Tools.read(tools)
+        knows_tools = tools is not None and "tools" in template
+        if tools is not None and not knows_tools:
+            messages, offered = offered.plain(messages), Tools()
         text = tokenizer.apply_chat_template(
-            [{"role": role, "content": content} for role, content in messages],
-            chat_template=self._template(expert),
+            offered.template_messages(messages),
+            tools=list(offered.definitions) or None,
+            chat_template=template,
             add_generation_prompt=True,
             tokenize=False,
         )

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
+import json
 import os
 import queue
 import threading
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.engines.engine import Load
 from orchestrator.engines.openai_stream import OpenAIStream, RemoteOptions
 from orchestrator.engines.schema import parse_structured
+from orchestrator.engines.tools import Call, Tools, spoken
 from orchestrator.errors import ExpertError
 from orchestrator.experts.expert import Expert, Remote
 from orchestrator.schedule.request import Delta, Request
@@ -164,8 +166,13 @@ class _LangChainStream:
         settings: dict[str, Any] = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature}
         if sampling.stop:
             settings["stop"] = list(sampling.stop)
-        text, tokens, prompt_tokens, counted = "", 0, 0, 0
-        async for chunk in model.astream(convert_to_messages(list(request.messages)), **settings):
+        tools = Tools.read(sampling.tools)
+        if tools.definitions:
+            model = model.bind_tools(list(tools.definitions), tool_choice=tools.choice)
+        text, tokens, prompt_tokens, counted, whole = "", 0, 0, 0, None
+        async for chunk in model.astream(convert_to_messages(tools.messages(request.messages)), **settings):
+            if tools.definitions:
+                whole = chunk if whole is None else whole + chunk
             usage = getattr(chunk, "usage_metadata", None) or {}
             prompt_tokens = max(prompt_tokens, int(usage.get("input_tokens", 0)))
             counted = max(counted, int(usage.get("output_tokens", 0)))
@@ -177,6 +184,8 @@ class _LangChainStream:
         if allowed is not None and text.strip() not in allowed:
             raise ValueError(f"the reply {text[:80]!r} is none of the choices")
         rest = text.strip() if allowed is not None else ""
+        if calls := [Call(call["name"], json.dumps(call["args"])) for call in getattr(whole, "tool_calls", ())]:
+            rest = ("\n" if text else "") + spoken(calls)
         more = max(0, counted - tokens) if allowed is None else max(counted, tokens)
         yield Delta(request.key, text=rest, tokens=more, prompt_tokens=prompt_tokens, finish_reason="stop")
 

@@ -21,12 +21,14 @@ from dataclasses import dataclass
 
 from orchestrator.engines.engine import PROMPT_TOO_LONG, FreshProcess, Load, Way
 from orchestrator.engines.schema import StructuredError, parse_structured, smallest_instance
+from orchestrator.engines.tools import Tools
 from orchestrator.errors import ExpertError
 from orchestrator.experts.expert import Expert
 from orchestrator.schedule.request import Delta, FinishReason, Message, Request, Sampling, TokenLogprob
 
 Script = Callable[[Sequence[Message], int], str]
-"""(messages, seed) -> reply. The seed is the request's, equal for equal requests and draws; 0 at temperature 0."""
+"""(messages, seed) -> reply. The seed is the request's, equal for equal requests and draws; 0 at temperature 0. Tools
+and their calls are told as texts (`Tools.plain`)."""
 
 _TOKEN = re.compile(r"\s*\S+|\s+$")
 
@@ -164,13 +166,16 @@ class _Reply:
 
 
 def _begin(request: Request, expert: Expert, script: Script) -> _Reply | Delta:
-    prompt_tokens = sum(len(content.split()) for _, content in request.messages)
+    messages: Sequence[Message] = request.messages
+    if request.sampling.tools is not None:
+        messages = Tools.read(request.sampling.tools).plain(messages)
+    prompt_tokens = sum(len(content.split()) for _, content in messages)
     if prompt_tokens >= expert.context:
         message = f"{PROMPT_TOO_LONG}: {prompt_tokens} tokens, {expert.name!r} holds {expert.context}"
         return Delta(request.key, error=message)
     seed = request.seed if request.sampling.temperature > 0 else 0
     try:
-        text = _constrained(script(request.messages, seed), request.sampling, seed)
+        text = _constrained(script(messages, seed), request.sampling, seed)
     except Exception as error:
         return Delta(request.key, error=f"{type(error).__name__}: {error}")
     return _Reply(request, text, prompt_tokens, room=expert.context - prompt_tokens)

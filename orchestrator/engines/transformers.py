@@ -80,7 +80,7 @@ class TransformersEngine:
         if self._resident is None or self._resident.fingerprint != expert.fingerprint:
             raise RuntimeError(f"expert {expert.name!r} is not loaded")
         try:
-            ids = self.prompts.ids(expert, request.messages)
+            ids = self.prompts.ids(expert, request.messages, request.sampling.tools)
             context = min(expert.context, self.options.context or expert.context, _longest(self._model.config))
             room = context - len(ids)
             if room < 1:

@@ -26,6 +26,8 @@ class Sampling:
     """None: no log-probabilities; n: the chosen token's and the n most likely alternatives'."""
     structured: str | None = None
     """Canonical JSON of {"json": schema} | {"choice": [...]} | {"regex": "..."}."""
+    tools: str | None = None
+    """What a conversation with tools has besides its texts: `engines.tools.Tools.text`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,5 +96,8 @@ def request_key(
 ) -> str:
     """SHA-256 (hex) of all that decides a completion. At temperature 0 draw and seed do not count."""
     drawn = [0, 0] if sampling.temperature == 0 else [seed, draw]
-    body: list[Any] = [fingerprint, messages, asdict(sampling), drawn]
+    settings = asdict(sampling)
+    if sampling.tools is None:
+        del settings["tools"]  # keys from before there were tools stay what they are
+    body: list[Any] = [fingerprint, messages, settings, drawn]
     return hashlib.sha256(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()

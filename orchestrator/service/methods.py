@@ -131,7 +131,7 @@ async def _profiled(routing: Routing, method: Method) -> Profiled | None:
 
 def as_question(chat: ChatRequest) -> tuple[Question, tuple[Message, ...]]:
     """The last user turn as a question, and the conversation before it. Raises `RequestError` if there is none."""
-    if chat.tools:
+    if chat.tools or chat.turns:
         raise RequestError("tools: several experts cannot share tools: ask one expert, or leave them out")
     if chat.n > 1 and (chat.model != MIXTURE or chat.collegium.kind != "open"):
         raise RequestError("n: several experts give one answer together")

@@ -8,6 +8,7 @@ from orchestrator.service.house import House
 from orchestrator.service.parts import Account, Parts
 from orchestrator.service.refusals import Refused
 from orchestrator.service.schema import ChatRequest
+from orchestrator.service.tools import with_calls, with_tools
 
 UNSAID = 1.0
 """Temperature with an expert where the client does not say: OpenAI's."""
@@ -43,19 +44,18 @@ class Offers:
         return methods.ask_method(house.collegium, house.routing, self._methods[chat.model], chat, wait)
 
     async def _expert(self, chat: ChatRequest) -> Parts:
-        if chat.tools:
-            raise Refused(400, "tools: no expert of this zoo offers tools yet", code="tools", param="tools")
         expert = self._house.collegium.experts[chat.model]
-        async for part in ask_expert(
+        parts = ask_expert(
             self._house.collegium.pool,
             expert,
             chat.conversation,
-            chat.sampling(expert.context, UNSAID),
+            with_tools(chat, chat.sampling(expert.context, UNSAID), remote=expert.remote is not None),
             n=chat.n,
             seed=chat.seed,
             stream=chat.stream,
             max_wait=self._house.config.service.max_wait,
-        ):
+        )
+        async for part in with_calls(parts, chat) if chat.tools else parts:
             if isinstance(part, Account) and not chat.collegium.explain:
                 part = Account(part.prompt_tokens, part.completion_tokens)
             yield part

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
+from orchestrator.engines.tools import Call
 from orchestrator.schedule.request import FinishReason, TokenLogprob
 
 
@@ -19,10 +20,18 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
+class Calls:
+    """One choice calls tools."""
+
+    calls: tuple[Call, ...]
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class End:
     """One choice is complete."""
 
-    reason: FinishReason
+    reason: FinishReason | Literal["tool_calls"]
     index: int = 0
 
 
@@ -42,5 +51,5 @@ class Account:
     explanation: dict[str, Any] | None = None
 
 
-Part = Piece | End | Note | Account
+Part = Piece | Calls | End | Note | Account
 Parts = AsyncIterator[Part]

@@ -11,7 +11,7 @@ from typing import Any
 
 from orchestrator.schedule.chat import logprobs_content
 from orchestrator.schedule.request import TokenLogprob
-from orchestrator.service.parts import Account, End, Note, Parts, Piece
+from orchestrator.service.parts import Account, Calls, End, Note, Parts, Piece
 
 DONE = b"data: [DONE]\n\n"
 
@@ -31,6 +31,7 @@ async def whole(parts: Parts, form: Form) -> dict[str, Any]:
     """The body of a reply that is not streamed."""
     texts: dict[int, list[str]] = {}
     tokens: dict[int, list[TokenLogprob]] = {}
+    calls: dict[int, Calls] = {}
     reasons: dict[int, str] = {}
     account = Account(0, 0)
     async for part in parts:
@@ -38,6 +39,8 @@ async def whole(parts: Parts, form: Form) -> dict[str, Any]:
             case Piece(text, logprobs, index):
                 texts.setdefault(index, []).append(text)
                 tokens.setdefault(index, []).extend(logprobs)
+            case Calls(index=index):
+                calls[index] = part
             case End(reason, index):
                 reasons[index] = reason
             case Account():
@@ -52,7 +55,7 @@ async def whole(parts: Parts, form: Form) -> dict[str, Any]:
         "choices": [
             {
                 "index": index,
-                "message": {"role": "assistant", "content": "".join(texts.get(index, ())), "refusal": None},
+                "message": _message("".join(texts.get(index, ())), calls.get(index)),
                 "logprobs": _logprobs(tokens.get(index, ())) if form.logprobs else None,
                 "finish_reason": reasons[index],
             }
@@ -88,6 +91,9 @@ async def events(parts: Parts, form: Form) -> AsyncIterator[bytes]:
             case Piece(text, tokens, index):
                 logprobs = json.dumps(_logprobs(tokens)) if form.logprobs else "null"
                 yield begin(index) + chunk(index, f'{{"content": {json.dumps(text)}}}', logprobs)
+            case Calls(index=index):
+                delta = json.dumps({"tool_calls": [{"index": n, **call} for n, call in enumerate(_calls(part))]})
+                yield begin(index) + chunk(index, delta)
             case End(reason, index):
                 yield begin(index) + chunk(index, "{}", reason=f'"{reason}"')
             case Note(event):
@@ -104,6 +110,23 @@ async def events(parts: Parts, form: Form) -> AsyncIterator[bytes]:
 def failure(error: dict[str, Any]) -> bytes:
     """An error in the middle of a stream."""
     return f"data: {json.dumps(error)}\n\n".encode() + DONE
+
+
+def _message(text: str, calls: Calls | None) -> dict[str, Any]:
+    if calls is None:
+        return {"role": "assistant", "content": text, "refusal": None}
+    return {"role": "assistant", "content": text or None, "refusal": None, "tool_calls": _calls(calls)}
+
+
+def _calls(calls: Calls) -> list[dict[str, Any]]:
+    return [
+        {
+            "id": f"call_{secrets.token_hex(12)}",
+            "type": "function",
+            "function": {"name": call.name, "arguments": call.arguments},
+        }
+        for call in calls.calls
+    ]
 
 
 def _usage(account: Account) -> dict[str, int]:

@@ -7,7 +7,7 @@ fields that would change the answer and are not supported are refused, so that n
 from __future__ import annotations
 
 import json
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
@@ -17,7 +17,7 @@ from orchestrator.schedule.request import Message, Sampling
 MOST_MESSAGES = 2048
 MOST_CHOICES = 16
 MOST_SCHEMA = 200_000
-"""Characters of a JSON schema."""
+"""Characters of a JSON schema, or of all tools together."""
 
 Short = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -48,8 +48,48 @@ class TextPart(Body):
     text: str
 
 
+FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
+
+
+class CalledFunction(Body):
+    name: FunctionName
+    arguments: str = Field(description="A JSON object, as text.")
+
+
+class ToolCall(Body):
+    """A call of a tool, sent back as it came."""
+
+    id: str = Field(min_length=1, max_length=256)
+    type: Literal["function"] = "function"
+    function: CalledFunction
+    index: int | None = Field(default=None, exclude=True)
+
+
+class Function(Body):
+    name: FunctionName
+    description: str | None = Field(default=None, max_length=100_000)
+    parameters: dict[str, JsonValue] | None = Field(default=None, description="A JSON schema.")
+    strict: bool | None = Field(default=None, description="Without effect; `required` is always held to the schema.")
+
+
+class Tool(Body):
+    """A function that the model may call."""
+
+    type: Literal["function"]
+    function: Function
+
+
+class NamedFunction(Body):
+    name: FunctionName
+
+
+class NamedTool(Body):
+    type: Literal["function"]
+    function: NamedFunction
+
+
 class ChatMessage(Body):
-    """One turn. Text only."""
+    """One turn: text, calls of tools, or what a tool gave back."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[TextPart] | None = None
@@ -60,14 +100,29 @@ class ChatMessage(Body):
     annotations: list[JsonValue] | None = Field(default=None, max_length=0)
     audio: None = None
     function_call: None = None
-    tool_calls: list[JsonValue] | None = Field(default=None, max_length=0)
+    tool_calls: list[ToolCall] | None = Field(default=None, max_length=128)
     tool_call_id: str | None = Field(default=None, max_length=256)
+
+    @model_validator(mode="after")
+    def _of_its_role(self) -> ChatMessage:
+        if self.tool_calls and self.role != "assistant":
+            raise ValueError("tool_calls: only an assistant's message has them")
+        if (self.tool_call_id is not None) != (self.role == "tool"):
+            raise ValueError("tool_call_id goes with role tool, and only with it")
+        return self
 
     @property
     def message(self) -> Message:
         content = self.content or ""
         text = content if isinstance(content, str) else "\n".join(part.text for part in content)
         return ("system" if self.role == "developer" else self.role), text
+
+    @property
+    def of_tools(self) -> dict[str, Any]:
+        """Its fields besides the text, as `Tools.turns` has them."""
+        if self.role == "tool":
+            return {"tool_call_id": self.tool_call_id} | ({"name": self.name} if self.name else {})
+        return {"tool_calls": [call.model_dump() for call in self.tool_calls]} if self.tool_calls else {}
 
 
 class StreamOptions(Body):
@@ -139,8 +194,8 @@ class ChatRequest(Request):
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
     response_format: ResponseFormat | None = None
     seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
-    tools: list[JsonValue] | None = Field(default=None, max_length=128, description="Not supported yet.")
-    tool_choice: JsonValue = None
+    tools: list[Tool] | None = Field(default=None, max_length=128, description="For one expert only.")
+    tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     presence_penalty: float | None = Field(default=None, ge=0, le=0, description="Only 0.")
     frequency_penalty: float | None = Field(default=None, ge=0, le=0, description="Only 0.")
     collegium: Extension = Field(default_factory=Extension)
@@ -149,7 +204,7 @@ class ChatRequest(Request):
     metadata: dict[str, JsonValue] | None = None
     store: bool | None = None
     service_tier: str | None = Field(default=None, max_length=100)
-    parallel_tool_calls: bool | None = None
+    parallel_tool_calls: bool | None = Field(default=None, description="false: at most one call is told.")
 
     @model_validator(mode="after")
     def _sound(self) -> ChatRequest:
@@ -161,7 +216,32 @@ class ChatRequest(Request):
             raise ValueError("stop: at most 16 texts")
         if self.response_format and len(self.response_format.structured or "") > MOST_SCHEMA:
             raise ValueError(f"response_format: a schema of more than {MOST_SCHEMA} characters")
+        self._sound_tools()
         return self
+
+    def _sound_tools(self) -> None:
+        names = [tool.function.name for tool in self.tools or ()]
+        if len(set(names)) < len(names):
+            raise ValueError("tools: two functions have one name")
+        if sum(len(tool.model_dump_json()) for tool in self.tools or ()) > MOST_SCHEMA:
+            raise ValueError(f"tools: more than {MOST_SCHEMA} characters")
+        chosen = self.tool_choice
+        if chosen not in (None, "none", "auto") and not names:
+            raise ValueError("tool_choice needs tools")
+        if isinstance(chosen, NamedTool) and chosen.function.name not in names:
+            raise ValueError(f"tool_choice: no function {chosen.function.name!r} among the tools")
+        if self.offered_tools and self.response_format and self.response_format.structured:
+            raise ValueError("response_format: a reply cannot be held to a schema and free to call tools")
+
+    @property
+    def offered_tools(self) -> list[Tool]:
+        """Tools that may be called."""
+        return [] if self.tool_choice == "none" else self.tools or []
+
+    @property
+    def turns(self) -> dict[int, dict[str, Any]]:
+        """What messages have besides their texts: see `Tools.turns`."""
+        return {number: fields for number, message in enumerate(self.messages) if (fields := message.of_tools)}
 
     @property
     def conversation(self) -> tuple[Message, ...]:

@@ -9,6 +9,7 @@ from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.service import tracing
 from orchestrator.service.application import application
+from orchestrator.service.connections import MOST_HEAD, bounded_protocol
 from orchestrator.service.house import House, check_address
 
 
@@ -28,12 +29,13 @@ def serve(config: Config) -> None:
             application(house),
             host=service.host,
             port=service.port,
+            http=bounded_protocol(service.head_seconds, int(service.body_mib * 2**20)),
             access_log=False,
             log_config=None,
             server_header=False,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=int(service.drain_seconds),
-            h11_max_incomplete_event_size=64 * 1024,
+            h11_max_incomplete_event_size=MOST_HEAD,
         )
     )
     server.run()

@@ -111,6 +111,25 @@ def test_results_come_home(ray: FakeRay, tmp_path: Path) -> None:
     assert list(ray.jobs) == [made.id]
 
 
+def test_a_cluster_that_has_just_started_is_asked_again(
+    ray: FakeRay, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    submit, refusals = ray.submit_job, iter(["status code 500: No available agent to submit job", "bad entrypoint"])
+
+    def refusing(**job: Any) -> None:
+        if (why := next(refusals, None)) is not None:
+            raise RuntimeError(why)
+        submit(**job)
+
+    monkeypatch.setattr(ray, "submit_job", refusing)
+    monkeypatch.setattr("orchestrator.submission.POLL", 0.01)
+    made = submission(ray)
+    with pytest.raises(CollegiumError, match="bad entrypoint"):
+        made.start(tmp_path / "staging")
+    assert made.start(tmp_path / "staging")
+    assert list(ray.jobs) == [made.id]
+
+
 def test_a_fetch_that_fails_says_so(ray: FakeRay, monkeypatch: pytest.MonkeyPatch) -> None:
     made = submission(ray)
     monkeypatch.setattr(ray, "get_job_logs", lambda id: "No module named orchestrator")
@@ -142,7 +161,8 @@ def test_nothing_to_submit() -> None:
 @pytest.mark.soak
 def test_on_a_ray_cluster_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """`ray start --head` with a token, `collegium submit` twice, and plain `ray job submit`."""
-    port, dashboard = 26379, 28265
+    # Other Ray clusters may run on this machine: no port is left at its default.
+    port, dashboard, agent, clients = 26379, 28265, 28266, 28267
     monkeypatch.chdir(tmp_path)
     config = {
         "experts": {"a": {"script": "orchestrator.engines.scripted:echo"}},
@@ -162,6 +182,7 @@ def test_on_a_ray_cluster_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return done.stdout + done.stderr
 
     start = ["start", "--head", "--num-cpus", "2", "--port", str(port), "--dashboard-port", str(dashboard)]
+    start += ["--dashboard-agent-listen-port", str(agent), "--ray-client-server-port", str(clients)]
     head = subprocess.Popen([ray, *start, "--block"], env=environment, stdout=subprocess.DEVNULL)
     try:
         wait_for(dashboard)

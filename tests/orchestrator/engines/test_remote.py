@@ -9,10 +9,13 @@ from typing import Any
 
 import httpx
 import pytest
+from langchain_core.messages import AIMessageChunk
+from langchain_core.outputs import ChatGenerationChunk
 
 from orchestrator.engines.engine import PROMPT_TOO_LONG
 from orchestrator.engines.openai_stream import OpenAIStream, RemoteOptions
 from orchestrator.engines.remote import RemoteEngine
+from orchestrator.engines.tools import Call, Tools, heard
 from orchestrator.errors import ExpertError
 from orchestrator.experts.expert import Expert, Remote
 from orchestrator.schedule.request import Delta, Request, Sampling, request_key
@@ -247,3 +250,58 @@ def test_a_url_that_leads_nowhere_is_refused_by_name(url: str) -> None:
     with pytest.raises(ExpertError, match="expert 'lost'"):
         engine.load(Expert("lost", "lost", "lost", remote=Remote(url, "model")))
     engine.close()
+
+
+def test_tools_are_passed_on_and_calls_come_back_as_text(engine_for: Callable[..., RemoteEngine]) -> None:
+    definition = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+    called = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
+    tools = Tools([definition], "required", False, {0: {"tool_calls": [called]}})
+    bodies: list[dict[str, Any]] = []
+
+    def serve(request: httpx.Request) -> httpx.Response:
+        bodies.append(json.loads(request.content))
+        parts: list[dict[str, Any]] = [
+            {"content": "I look. "},
+            {"tool_calls": [{"index": 0, "id": "c2", "function": {"name": "weather", "arguments": ""}}]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": '{"city":'}}]},
+            {"tool_calls": [{"index": 0, "function": {"arguments": ' "Ulm"}'}}]},
+        ]
+        told = [{"choices": [{"delta": part, "finish_reason": None}]} for part in parts]
+        told.append({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]})
+        return httpx.Response(200, text="".join(f"data: {json.dumps(one)}\n\n" for one in told) + "data: [DONE]\n\n")
+
+    asked = request(tools=tools.text())
+    (deltas,) = finish(engine_for(serve), asked).values()
+    text = "".join(delta.text for delta in deltas)
+    assert heard(text, {"weather"}) == ("I look.", [Call("weather", '{"city": "Ulm"}')])
+    assert deltas[-1].finish_reason == "stop"
+    (body,) = bodies
+    assert (body["tools"], body["tool_choice"], body["parallel_tool_calls"]) == ([definition], "required", False)
+    assert body["messages"] == [{"role": "user", "content": "hi", "tool_calls": [called]}]
+
+
+def test_a_langchain_model_is_given_tools() -> None:
+    from langchain_core.language_models import GenericFakeChatModel
+    from langchain_core.messages import AIMessage
+
+    bound: list[Any] = []
+
+    class Calling(GenericFakeChatModel):
+        def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
+            bound.extend(tools)
+            return self
+
+        def _stream(self, *_: Any, **__: Any) -> Any:
+            call = {"name": "weather", "args": '{"city": "Ulm"}', "id": "c", "index": 0}
+            yield ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=[call]))
+
+    model = Calling(messages=iter([AIMessage("unused")]))
+    engine = RemoteEngine(chat_models={"model": model})
+    try:
+        engine.load(EXPERT)
+        definition = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+        (deltas,) = finish(engine, request(tools=Tools([definition]).text())).values()
+    finally:
+        engine.close()
+    assert bound == [definition]
+    assert heard("".join(delta.text for delta in deltas), {"weather"})[1] == [Call("weather", '{"city": "Ulm"}')]

@@ -1,0 +1,50 @@
+"""Connections whose clients must get on with it: uvicorn itself waits for ever for a request's head."""
+
+from __future__ import annotations
+
+import asyncio
+
+MOST_HEAD = 64 * 1024
+"""Bytes of a request line and headers."""
+
+
+def bounded_protocol(head_seconds: float, most_body: int) -> type[asyncio.Protocol]:
+    """uvicorn's HTTP protocol, for `uvicorn.Config(http=...)`, that cuts a connection whose client does not send a
+    whole head (request line and headers) within `head_seconds` of connecting or of its first byte, or sends more than
+    a head and a body of `most_body` bytes can have. The time of a body is the door's to bound, idle connections between
+    requests are uvicorn's (`timeout_keep_alive`)."""
+    from uvicorn.protocols.http.auto import AutoHTTPProtocol
+
+    class BoundedProtocol(AutoHTTPProtocol):  # type: ignore[misc, valid-type]  # chosen when uvicorn is imported
+        def connection_made(self, transport: asyncio.Transport) -> None:
+            super().connection_made(transport)
+            self._bytes = 0
+            self._deadline: asyncio.TimerHandle | None = self.loop.call_later(head_seconds, self._cut)
+
+        def connection_lost(self, exc: Exception | None) -> None:
+            self._calm()
+            super().connection_lost(exc)
+
+        def data_received(self, data: bytes) -> None:
+            before = self.cycle
+            super().data_received(data)
+            self._bytes = len(data) + (self._bytes if self.cycle is before else 0)
+            in_request = self.cycle is not None and not self.cycle.response_complete
+            if self._bytes > MOST_HEAD + (2 * most_body if in_request else 0):
+                self._cut()
+            elif in_request:
+                self._calm()
+            elif self._deadline is None:
+                self._deadline = self.loop.call_later(head_seconds, self._cut)
+
+        def _calm(self) -> None:
+            if self._deadline is not None:
+                self._deadline.cancel()
+                self._deadline = None
+
+        def _cut(self) -> None:
+            self._calm()
+            if not self.transport.is_closing():
+                self.transport.close()
+
+    return BoundedProtocol

@@ -1,0 +1,75 @@
+"""Tools in a chat with one expert: what its engine is told, and which calls are in what it says."""
+
+from __future__ import annotations
+
+import json
+from collections import defaultdict
+from dataclasses import replace
+from typing import Any
+
+from orchestrator.engines.tools import Tools, begins, heard
+from orchestrator.errors import RequestError
+from orchestrator.schedule.request import Sampling
+from orchestrator.service.parts import Calls, End, Parts, Piece
+from orchestrator.service.schema import ChatRequest, NamedTool
+
+
+def with_tools(chat: ChatRequest, sampling: Sampling, remote: bool) -> Sampling:
+    """`sampling` with the chat's tools. A remote server is told `tool_choice` as it is; a local engine that must call
+    is held to the JSON of a call. Raises `RequestError` for a demand that cannot be kept."""
+    offered, turns = chat.offered_tools, chat.turns
+    if not offered and not turns:
+        return sampling
+    definitions = [tool.model_dump(exclude_none=True) for tool in offered]
+    choice: Any = chat.tool_choice.model_dump() if isinstance(chat.tool_choice, NamedTool) else chat.tool_choice
+    told = Tools(definitions, choice, chat.parallel_tool_calls, turns)
+    if not offered or remote or choice in (None, "auto"):
+        return replace(sampling, tools=told.text())
+    wanted = {choice["function"]["name"]} if isinstance(choice, dict) else told.names
+    schema = _schema_of_a_call([one["function"] for one in definitions if one["function"]["name"] in wanted])
+    return replace(sampling, tools=told.text(), structured=json.dumps({"json": schema}, sort_keys=True))
+
+
+def _schema_of_a_call(functions: list[dict[str, Any]]) -> dict[str, Any]:
+    calls, shared = [], dict[str, Any]()
+    for function in functions:
+        parameters = dict(function.get("parameters") or {"type": "object"})
+        for name, definition in (parameters.pop("$defs", None) or {}).items():
+            if shared.setdefault(name, definition) != definition:
+                raise RequestError(f"tools: two functions define $defs.{name[:80]} differently")
+        calls.append(
+            {
+                "type": "object",
+                "properties": {"name": {"type": "string", "enum": [function["name"]]}, "arguments": parameters},
+                "required": ["name", "arguments"],
+                "additionalProperties": False,
+            }
+        )
+    schema = calls[0] if len(calls) == 1 else {"anyOf": calls}
+    return {**schema, "$defs": shared} if shared else schema
+
+
+async def with_calls(parts: Parts, chat: ChatRequest) -> Parts:
+    """The parts, with calls where the text has some. Text goes on at once as far as no call can have begun."""
+    names = frozenset(tool.function.name for tool in chat.offered_tools)
+    held: dict[int, str] = defaultdict(str)
+    begun: set[int] = set()
+    async for part in parts:
+        match part:
+            case Piece(text, logprobs, index) if names:
+                text = held[index] + text
+                free = begins(text, first=index not in begun)
+                held[index] = text[free:]
+                if free:
+                    begun.add(index)
+                if free or logprobs:
+                    yield Piece(text[:free], logprobs, index)
+            case End(reason, index) if held.get(index):
+                rest, calls = heard(held.pop(index), names)
+                if rest:
+                    yield Piece(rest, (), index)
+                if calls:
+                    yield Calls(tuple(calls[:1] if chat.parallel_tool_calls is False else calls), index)
+                yield End("tool_calls" if calls and reason == "stop" else reason, index)
+            case _:
+                yield part
