@@ -22,6 +22,9 @@ LOGGER = logging.getLogger(__name__)
 
 STEP_TOKENS = 2048
 """Prompt tokens of one step on a CPU: more makes streams stutter, less wastes the matrix units."""
+BLOCK_TOKENS = 32
+"""Of the KV cache on a CPU, vLLM's least: prompts share what they have in common in whole blocks, and vLLM's 128 tokens
+are more than most instructions have. Measured: half the time to the first token, no slower a token after it."""
 LEAST_CONTEXT = 2048
 MAX_LORA_RANK = 64
 MAX_LORAS = 8
@@ -204,6 +207,7 @@ class Shape:
                 arguments["kv_cache_memory_bytes"] = int(options.kv_gib * 2**30)
         else:
             arguments["kv_cache_memory_bytes"] = int((options.kv_gib or 1.0) * 2**30)
+            arguments["block_size"] = BLOCK_TOKENS
             # A prompt enters in one step: where vLLM splits one, it rewinds the seeded generator of its request in a
             # way that only CUDA's know.
             arguments["enable_chunked_prefill"] = False
