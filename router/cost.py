@@ -48,39 +48,29 @@ class CostAware:
         return replace(scores, values=values.astype(np.float32), terms=terms)
 
 
-@dataclass(frozen=True, slots=True)
-class Threshold:
-    """Ask the strong expert where it is likely to pay: RouteLLM's choice between two (arXiv 2406.18665)."""
+def quality_for(scores: Scores, costs: Mapping[str, float], target: float) -> float:
+    """The highest quality at which these questions cost at most `target` each, on average, by their first experts.
 
-    strong: int
-    weak: int
-    """Columns of the two experts."""
-    value: float
-    """Least advantage, in probability, that sends a question to the strong one."""
+    Between two experts it is RouteLLM's threshold (arXiv 2406.18665): the strong one is asked where it is likelier to
+    be right by at least (1 - quality) / quality times the difference of the costs. Raises ValueError if the target is
+    below the cheapest expert.
+    """
+    raw = np.array([costs[expert] for expert in scores.experts], np.float64)
+    if target < raw.min():
+        raise ValueError(f"no expert costs as little as {target:g}; the cheapest costs {raw.min():g}")
 
-    def __call__(self, scores: Scores) -> NDArray[np.intp]:
-        """Column chosen for each question."""
-        return np.where(self._advantage(scores) >= self.value, self.strong, self.weak)
+    def spent(quality: float) -> float:
+        chosen = CostAware.of(scores.experts, costs, quality)(scores).values.argmax(1)
+        return float(raw[chosen].mean())
 
-    @classmethod
-    def calibrate(cls, scores: Scores, strong: str, weak: str, share: float) -> Threshold:
-        """The threshold at which `share` (0..1) of these questions, at most, go to the strong expert."""
-        if not 0 <= share <= 1:
-            raise ValueError(f"share must be from 0 to 1, is {share}")
-        for name in (strong, weak):
-            if name not in scores.experts:
-                raise ValueError(f"the expert {name!r} is not among {', '.join(scores.experts)}")
-        columns = scores.experts.index(strong), scores.experts.index(weak)
-        advantage = np.sort(cls(*columns, 0.0)._advantage(scores))[::-1]
-        allowed = int(share * len(advantage) + 1e-9)
-        if allowed == len(advantage):
-            return cls(*columns, float("-inf"))
-        # Equal advantages go one way together: the next distinct value above the first one not allowed.
-        return cls(*columns, float(np.nextafter(advantage[allowed], np.inf)))
-
-    def _advantage(self, scores: Scores) -> NDArray[np.float64]:
-        p = scores.probabilities.astype(np.float64)
-        return np.asarray(p[:, self.strong] - p[:, self.weak])
+    if spent(1.0) <= target:
+        return 1.0
+    # The mean cost never falls as quality rises, and what lies between two floats is of no use.
+    low, high = 0.0, 1.0
+    for _ in range(53):
+        middle = (low + high) / 2
+        low, high = (middle, high) if spent(middle) <= target else (low, middle)
+    return low
 
 
 def cost_curve(

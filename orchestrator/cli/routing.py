@@ -45,7 +45,7 @@ def run_route(config: Config, request: RouteRequest, *, as_json: bool) -> None:
     console = Console(highlight=False)
     for asked, ranking in zip(routes.asked, routes.rankings, strict=True):
         console.print(_shown(asked, ranking))
-    told = f"router {routes.router}, fitted on {routes.fitted_questions} questions of {routes.table}"
+    told = f"router {routes.router}, {'saved in' if request.saved else 'fitted on'} {routes.source}"
     console.print(Text(plain(told), style="dim"))
 
 
@@ -71,8 +71,7 @@ def run_eval(config: Config, request: EvalRouterRequest, *, as_json: bool) -> No
 def _routes(routes: Routes) -> dict[str, Any]:
     return {
         "router": routes.router,
-        "table": routes.table,
-        "fitted_questions": routes.fitted_questions,
+        "source": routes.source,
         "questions": [
             {"id": asked.id, "question": asked.question, **_finite(asdict(ranking))}
             for asked, ranking in zip(routes.asked, routes.rankings, strict=True)

@@ -20,6 +20,7 @@ from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.experts.expert import Expert
 from orchestrator.pipelines.answering import Answered
+from orchestrator.pipelines.costs import CostOptions
 from orchestrator.pipelines.discussing import DiscussionOptions, own_discussion
 from orchestrator.pipelines.discussion_report import chosen_transcripts, discussion_results
 from orchestrator.pipelines.methods import AGGREGATORS, METHODS, ROUTER, Method, Outcome, Setting
@@ -36,7 +37,7 @@ from orchestrator.pipelines.profile import (
     rate,
 )
 from orchestrator.report.data import Comparison, Cost, MethodResult, Residency, RunReport, Sample, SampleAnswer
-from orchestrator.report.intervals import paired_difference
+from orchestrator.report.intervals import mcnemar, paired_difference
 from orchestrator.run_folder import engine_version, machine, manifest
 from orchestrator.schedule.pool import Pool
 from orchestrator.schedule.timeline import Timeline
@@ -48,7 +49,7 @@ HEADLINES = ("mixture", "symbolic-moe", "reconcile", "weighted-vote", "vote")
 """The first of them that was run makes the report's headline."""
 
 
-class AnswerRequest(AskingRequest, DiscussionOptions):
+class AnswerRequest(AskingRequest, DiscussionOptions, CostOptions):
     """Answer a split with one or more methods, and compare them."""
 
     methods: list[str] = Field(
@@ -87,6 +88,10 @@ class AnswerRequest(AskingRequest, DiscussionOptions):
     @property
     def discussing(self) -> DiscussionOptions:
         return DiscussionOptions(**self.model_dump(include=set(DiscussionOptions.model_fields)))
+
+    @property
+    def cost(self) -> CostOptions:
+        return CostOptions(**self.model_dump(include=set(CostOptions.model_fields)))
 
 
 @dataclass(frozen=True)
@@ -153,6 +158,7 @@ async def answer(
             request.keyword_expert,
             request.aggregator,
             request.discussing,
+            request.cost,
         )
 
     async def run(method: Method) -> list[Outcome]:
@@ -276,7 +282,10 @@ def _comparisons(outcomes: Sequence[Outcome], seed: int) -> list[Comparison]:
     pairs += [(name, other) for name in talked for other in votes if name != other and _matched(other, name)]
     return [
         Comparison(
-            method=method, baseline=other, difference=paired_difference(by_name[method], by_name[other], seed=seed)
+            method=method,
+            baseline=other,
+            difference=paired_difference(by_name[method], by_name[other], seed=seed),
+            p=mcnemar(by_name[method], by_name[other]),
         )
         for method, other in pairs
         if method in by_name and other in by_name

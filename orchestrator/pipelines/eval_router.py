@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -16,6 +15,7 @@ from agents.question import Kind
 from agents.votes import OPTIONS, fit_log_odds, log_odds, majority, weighted
 from orchestrator.config import Strict
 from orchestrator.errors import BadInput
+from orchestrator.pipelines.costs import costs_of
 from orchestrator.pipelines.route import read_table
 from router.ballots import Aggregate, Replies
 from router.embedding import Embedder
@@ -80,7 +80,7 @@ def eval_router(
         raise BadInput(f"{request.fit or request.table}: {error}") from error
     skills = table.skills(request.skills_from)
     _check_skills(request, skills)
-    costs = _costs(request.costs, table)
+    costs = costs_of(request.costs, table)
     told("embedding questions")
     try:
         features = embedder().features(table.questions, skills)
@@ -180,33 +180,3 @@ def _options(table: Table) -> float:
     """How many answers a question allows: the median where rows list their choices."""
     counts = [len(row.extra["choices"]) for row in table.rows if isinstance(row.extra.get("choices"), dict | list)]
     return max(2.0, statistics.median(counts)) if counts else OPTIONS
-
-
-def _costs(given: str | None, table: Table) -> Mapping[str, float] | None:
-    """Each expert's cost: as given, else the mean of the rows' `cost`; None where nothing is known."""
-    if given is None:
-        return _recorded_costs(table)
-    try:
-        if "=" in given:
-            costs = {name: float(cost) for name, _, cost in (pair.rpartition("=") for pair in given.split(","))}
-        else:
-            body = json.loads(Path(given).expanduser().read_text("utf-8"))
-            if not isinstance(body, dict):
-                raise ValueError("must be an object {expert: cost}")
-            costs = {str(name): float(cost) for name, cost in body.items()}
-    except (OSError, ValueError, TypeError, RecursionError) as error:
-        raise BadInput(f"costs: {given[:200]!r}: {error}") from error
-    for name in table.experts:
-        if name not in costs or not 0 <= costs[name] < float("inf"):
-            raise BadInput(f"costs: the expert {name!r} needs a cost that is finite and at least 0")
-    return costs
-
-
-def _recorded_costs(table: Table) -> Mapping[str, float] | None:
-    found: dict[str, list[float]] = {name: [] for name in table.experts}
-    for row in table.rows:
-        costs = row.extra.get("cost")
-        for name, cost in costs.items() if isinstance(costs, dict) else ():
-            if name in found and isinstance(cost, int | float) and 0 <= cost < float("inf"):
-                found[name].append(float(cost))
-    return {name: statistics.fmean(costs) for name, costs in found.items()} if all(found.values()) else None

@@ -9,12 +9,13 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from orchestrator.config import Config, Strict
+from orchestrator.config import Config
 from orchestrator.errors import BadInput
+from orchestrator.pipelines.costs import CostOptions, fit_router
 from orchestrator.tasks.json_lines import lines
 from router.embedding import Embedder, Features
 from router.ranking import Ranking
-from router.routers import DEFAULT, ROUTERS, FittedRouter, fit
+from router.routers import DEFAULT, ROUTERS, FittedRouter
 from router.row import TableError
 from router.table import Table
 
@@ -23,7 +24,7 @@ LONGEST = 100_000
 """Characters of a question."""
 
 
-class FittingRequest(Strict):
+class FittingRequest(CostOptions):
     """What a router is fitted on."""
 
     router: str = Field(default=DEFAULT, description=f"The router: {', '.join(ROUTERS)}.")
@@ -48,6 +49,8 @@ class RouteRequest(FittingRequest):
     questions: str | None = Field(default=None, description='JSON Lines file: {"question", "id"?, "skills"?} a row.')
     skills: list[str] = Field(default_factory=list, description="Skills that the one question needs, if known.")
     table: str | None = Field(default=None, description="Correctness table; none: that of the last profile or run.")
+    save: str | None = Field(default=None, description="Keep the fitted router in this folder.")
+    saved: str | None = Field(default=None, description="Rank with the router in this folder; nothing is fitted.")
 
     @model_validator(mode="after")
     def _something_to_ask(self) -> RouteRequest:
@@ -55,6 +58,9 @@ class RouteRequest(FittingRequest):
             raise ValueError("question: give one question (-q TEXT) or a file (--questions FILE)")
         if self.question is not None:
             check_question(self.question, "question")
+        fitting = {"router", "table", "save", "seed", "skills_from", "experts", "quality", "spend", "costs"}
+        if self.saved is not None and (both := fitting & self.model_fields_set):
+            raise ValueError(f"saved: a saved router is not fitted again; leave out {', '.join(sorted(both))}")
         return self
 
 
@@ -74,20 +80,41 @@ class Routes:
     asked: tuple[Asked, ...]
     rankings: tuple[Ranking, ...]
     router: str
-    table: str
-    """The correctness table's file."""
-    fitted_questions: int
+    source: str
+    """What it rests on: a correctness table, or the folder of a saved router."""
 
 
 def route(request: RouteRequest, *, config: Config, embedder: Embedder) -> Routes:
-    """Fit the router on the table and rank experts for every question. Raises `BadInput` for what cannot be used."""
+    """Rank experts for every question, by a router fitted on the table or by a saved one. Raises `BadInput` for what
+    cannot be used."""
     asked = _asked(request)
+    if request.saved is not None:
+        return _ranked(asked, _read(request.saved), embedder, Path(request.saved).name, request.saved)
     path = Path(request.table).expanduser() if request.table else last_table(config)
     table = read_table(path)
     names = request.experts or [*table.experts, *_new_experts(table, config)]
     router, _ = fitted(table, names, request, embedder)
+    if request.save is not None:
+        try:
+            router.save(Path(request.save).expanduser())
+        except OSError as error:
+            raise BadInput(f"save: {error}") from error
+    return _ranked(asked, router, embedder, request.router, f"{len(table.rows)} questions of {path}")
+
+
+def _ranked(asked: tuple[Asked, ...], router: FittedRouter, embedder: Embedder, name: str, source: str) -> Routes:
     features = _embedded(embedder, [one.question for one in asked], [one.skills for one in asked])
-    return Routes(asked, tuple(router.rank(features)), request.router, str(path), len(table.rows))
+    try:
+        return Routes(asked, tuple(router.rank(features)), name, source)
+    except (ValueError, KeyError) as error:
+        raise BadInput(f"{source}: this router cannot rank these questions: {error}") from error
+
+
+def _read(folder: str) -> FittedRouter:
+    try:
+        return FittedRouter.load(Path(folder).expanduser())
+    except ValueError as error:
+        raise BadInput(f"saved: {error}") from error
 
 
 def fitted(
@@ -98,11 +125,8 @@ def fitted(
     if not known:
         raise BadInput(f"experts: the table knows none of {', '.join(experts)}; it has {', '.join(table.experts)}")
     table = table.select_experts(known).add_experts(experts)
-    try:
-        features = embedder.features(table.questions, table.skills(request.skills_from))
-        return fit(request.router, table, features, request.seed), features
-    except ValueError as error:
-        raise BadInput(f"router {request.router}: {error}") from error
+    features = _embedded(embedder, table.questions, table.skills(request.skills_from))
+    return fit_router(request.router, table, features, request, request.seed), features
 
 
 def read_table(path: Path) -> Table:

@@ -19,6 +19,7 @@ from router.routers.knn import KnnRouter
 from router.routers.linear import LogisticRouter, PromptVectorRouter
 from router.routers.mixture import MixtureRouter
 from router.routers.mlp import MlpRouter
+from router.routers.priced import PricedRouter
 from router.routers.skills import SkillsRouter
 from router.table import Table
 
@@ -73,6 +74,7 @@ __all__ = [
     "LogisticRouter",
     "MixtureRouter",
     "MlpRouter",
+    "PricedRouter",
     "PromptVectorRouter",
     "RandomRouter",
     "SkillsRouter",

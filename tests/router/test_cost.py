@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from router import Features, Scores, Table
-from router.cost import CostAware, Threshold, area_under_cost_curve, cost_curve
-from router.routers import KnnRouter
+from router.cost import CostAware, area_under_cost_curve, cost_curve, quality_for
+from router.routers import FittedRouter, KnnRouter, PricedRouter
 
 
 def scores(*rows: list[float]) -> Scores:
@@ -35,16 +37,44 @@ def test_what_was_taken_off_is_named() -> None:
 
 
 @given(st.integers(0, 10))
-def test_threshold_sends_the_share_asked_for_and_never_more(tenths: int) -> None:
+def test_between_two_the_share_asked_for_goes_to_the_dear_one_and_never_more(tenths: int) -> None:
     rng = np.random.default_rng(0)
     table = scores(*rng.random((200, 2)).round(2).tolist())
-    chosen = Threshold.calibrate(table, "dear", "cheap", tenths / 10)(table)
+    target = COSTS["cheap"] + tenths / 10 * (COSTS["dear"] - COSTS["cheap"])
+    quality = quality_for(table, COSTS, target)
+    chosen = CostAware.of(table.experts, COSTS, quality)(table).order()[:, 0]
     share = float((chosen == 1).mean())
-    assert share <= tenths / 10 + 1e-9
-    assert share > tenths / 10 - 0.03
     advantage = table.values[:, 1] - table.values[:, 0]
-    if 0 < tenths < 10:
+    # Nobody asks the dear expert where it is the worse one, however much may be spent.
+    assert share <= tenths / 10 + 1e-9
+    assert share > min(tenths / 10, float((advantage > 0).mean())) - 0.03
+    if 0 < share < 1:
         assert advantage[chosen == 1].min() > advantage[chosen == 0].max() - 1e-6
+
+
+def test_more_money_never_buys_less() -> None:
+    rng = np.random.default_rng(1)
+    values = rng.random((300, 5)).astype(np.float32)
+    table = Scores(tuple("abcde"), values, values)
+    costs = dict(zip("abcde", [1.0, 2.0, 2.0, 5.0, 9.0], strict=True))
+    qualities = [quality_for(table, costs, target) for target in (1.0, 1.5, 2.5, 4.0, 9.0)]
+    assert qualities == sorted(qualities)
+    assert qualities[-1] == 1.0
+
+
+def test_a_priced_router_spends_what_it_may_on_new_questions_and_comes_back_from_disk(
+    fitted: tuple[Table, Features], unseen: tuple[Table, Features], tmp_path: Path
+) -> None:
+    costs = {"algebraist": 3.0, "botanist": 3.0, "grandmaster": 3.0, "amateur": 1.0}
+    router = PricedRouter.fit(*fitted, router=KnnRouter.fit, costs=costs, spend=2.0)
+    assert 0 < router.quality < 1
+    first = router.score(unseen[1]).order()[:, 0]
+    spent = np.mean([costs[router.experts[column]] for column in first])
+    assert 1.0 < spent < 2.3
+    router.save(tmp_path)
+    again = FittedRouter.load(tmp_path)
+    np.testing.assert_array_equal(again.score(unseen[1]).values, router.score(unseen[1]).values)
+    assert "cost" in again.rank(unseen[1])[0].entries[0].terms
 
 
 def test_curve_and_area(fitted: tuple[Table, Features], unseen: tuple[Table, Features]) -> None:
@@ -73,8 +103,7 @@ def test_area_by_hand() -> None:
         (lambda: CostAware.of(("a",), {}, 1.0), "'a' has no cost"),
         (lambda: CostAware.of(("a",), {"a": -1.0}, 1.0), "cost of 'a' must be finite"),
         (lambda: CostAware.of(("a",), {"a": 1.0}, 1.5), "quality must be from 0 to 1"),
-        (lambda: Threshold.calibrate(scores([0.1, 0.2]), "dear", "nobody", 0.5), "'nobody' is not among"),
-        (lambda: Threshold.calibrate(scores([0.1, 0.2]), "dear", "cheap", 2.0), "share must be from 0 to 1"),
+        (lambda: quality_for(scores([0.1, 0.2]), COSTS, 0.5), "the cheapest costs 1"),
         (lambda: area_under_cost_curve([], 0.0), "cost is above 0"),
     ],
 )

@@ -12,6 +12,7 @@ from agents.question import Question
 from agents.transcript import Transcript
 from orchestrator.experts.expert import Expert
 from orchestrator.pipelines.answering import Answered, answer_pairs
+from orchestrator.pipelines.costs import CostOptions
 from orchestrator.pipelines.discussing import DiscussionOptions
 from orchestrator.pipelines.profile import Replies
 from orchestrator.report.data import RankedExpert
@@ -48,6 +49,7 @@ class Setting:
     keyword_expert: str | None = None
     aggregator: str = AGGREGATORS[0]
     discussing: DiscussionOptions = field(default_factory=DiscussionOptions)
+    cost: CostOptions = field(default_factory=CostOptions)
 
     async def ask(self, pairs: Sequence[tuple[Question, Expert]]) -> Replies:
         return await answer_pairs(self.pool, pairs, self.sampling, self.seed, self.done)

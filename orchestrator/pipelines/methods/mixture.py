@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 
 from agents.votes import log_odds, options_of
-from orchestrator.errors import BadInput
 from orchestrator.pipelines.answering import is_right
+from orchestrator.pipelines.costs import fit_router
 from orchestrator.pipelines.methods.method import Answer, Outcome, Setting
 from orchestrator.report.data import RankedExpert
 from router.ranking import Ranking
-from router.routers import fit
+from router.routers import PricedRouter
 
 NAMES = {"neighbour": "nearest", "skill": "skills"}
 """Of the kinds of evidence, as a reader sees them."""
@@ -23,10 +23,7 @@ async def mixture(setting: Setting) -> list[Outcome]:
     table = setting.fitted_on
     embed = setting.embedder.features
     fitted, asked = await asyncio.to_thread(embed, table.questions), [q.question for q in setting.questions]
-    try:
-        router = await asyncio.to_thread(fit, setting.router, table, fitted, setting.seed)
-    except ValueError as error:
-        raise BadInput(f"router {setting.router}: {error}") from error
+    router = await asyncio.to_thread(fit_router, setting.router, table, fitted, setting.cost, setting.seed)
     rankings = router.rank(await asyncio.to_thread(embed, asked))
     recruit = setting.recruit or 1
     chosen = [ranking.top(recruit) for ranking in rankings]
@@ -41,6 +38,8 @@ async def mixture(setting: Setting) -> list[Outcome]:
         answers.append(Answer(question, verdict.answer, right, used, ranked(ranking), verdict.share))
     used_experts = len({name for names in chosen for name in names})
     note = f"{setting.router} router, {recruit} of {len(setting.experts)} experts a question; {used_experts} were used"
+    if isinstance(router, PricedRouter):
+        note += f"; quality {router.quality:.2f}"
     return [Outcome("mixture", tuple(answers), note)]
 
 

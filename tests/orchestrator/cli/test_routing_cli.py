@@ -99,7 +99,7 @@ def test_a_question_is_ranked_with_reasons(place: Path) -> None:
     assert first["probability"] > 0.6
     assert set(first["terms"]) == {"neighbours", "mean"}
     assert question["evidence"][0]["kind"] == "neighbour"
-    assert told["fitted_questions"] == 60
+    assert told["source"] == "60 questions of table.jsonl"
     newcomer = next(entry for entry in others if entry["expert"] == "newcomer")
     assert "no profile yet" in newcomer["note"]
     assert newcomer["probability"] == pytest.approx(0.5, abs=0.02)
@@ -111,6 +111,31 @@ def test_people_get_a_table_in_which_the_newcomer_is_marked(place: Path) -> None
     assert "no profile yet" in told
     assert "neighbour" in told
     assert "fitted on 60 questions" in told
+
+
+def test_cost_moves_the_choice_and_says_by_how_much(place: Path) -> None:
+    asking = ["route", "-q", "What is the sum of 2 and 3 ?", "--table", "table.jsonl", "--router", "knn", "--json"]
+    both = ["--experts", "sums,rivers"]
+    first = lambda *more: json.loads(ok(*asking, *both, *more))["questions"][0]["entries"][0]  # noqa: E731
+    assert first("--quality", "1")["expert"] == "sums"
+    cheap = first("--quality", "0")
+    assert (cheap["expert"], cheap["terms"]["cost"]) == ("rivers", -0.5)
+    assert first("--spend", "1.0")["expert"] == "rivers"
+    assert first("--spend", "2.0")["expert"] == "sums"
+    assert first("--quality", "0", "--costs", "sums=1,rivers=3")["expert"] == "sums"
+    assert 'no key "cost" for every expert' in str(call(*asking, "--quality", "0.5").exception)
+    assert "the cheapest costs 1" in str(call(*asking, *both, "--spend", "0.5").exception)
+    assert "either quality or spend" in str(call(*asking, *both, "--spend", "1", "--quality", "1").exception)
+
+
+def test_a_saved_router_ranks_as_before_without_its_table(place: Path) -> None:
+    asking = ["route", "-q", "Where does the river flow ?", "--json"]
+    before = json.loads(ok(*asking, "--table", "table.jsonl", "--router", "knn", "--save", "kept"))
+    (place / "table.jsonl").unlink()
+    again = json.loads(ok(*asking, "--saved", "kept"))
+    assert again["questions"] == before["questions"]
+    assert "leave out router" in str(call(*asking, "--saved", "kept", "--router", "knn").exception)
+    assert "not a saved router" in str(call(*asking, "--saved", "nowhere").exception)
 
 
 def test_skills_decide_where_they_are_given(place: Path) -> None:
@@ -128,7 +153,7 @@ def test_the_last_finished_profile_is_used_without_a_table(place: Path) -> None:
     result = call("route", "-q", "hm ?")
     assert "no profile yet" in str(result.exception)
     (folder / "finished").touch()
-    assert json.loads(ok("route", "-q", "hm ?", "--json"))["fitted_questions"] == 40
+    assert json.loads(ok("route", "-q", "hm ?", "--json"))["source"].startswith("40 questions of ")
 
 
 def test_a_file_of_questions_of_every_script(place: Path) -> None:
