@@ -9,6 +9,7 @@ The schema is published in docs/transcript.schema.json, and is what `schema()` r
 
 from __future__ import annotations
 
+import functools
 import gzip
 import json
 import zlib
@@ -37,6 +38,15 @@ class Record(BaseModel):
     """Frozen, without unknown keys, without NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    def model_post_init(self, context: Any, /) -> None:
+        # Which fields were given is of no interest, and the set of their names is most of what a turn takes in memory.
+        object.__setattr__(self, "__pydantic_fields_set__", _fields(type(self)))
+
+
+@functools.cache
+def _fields(record: type[BaseModel]) -> set[str]:
+    return set(record.model_fields)
 
 
 class Seat(Record):

@@ -15,7 +15,7 @@ from orchestrator.pipelines.answer import AnswerRequest, AnswerResult, methods_n
 from orchestrator.pipelines.compare import estimate
 from orchestrator.pipelines.profile import ProfileRequest
 from orchestrator.pipelines.results import store, store_profile
-from orchestrator.report.terminal import matrix_table, methods_table, timeline
+from orchestrator.report.terminal import comparisons_table, matrix_table, methods_table, timeline
 from orchestrator.run_folder import RunFolder
 
 
@@ -59,6 +59,8 @@ def show(console: Console, result: AnswerResult) -> None:
         console.print(matrix_table(report.matrix))
     if report.methods:
         console.print(methods_table(report.methods, by_task=False))
+    if report.comparisons:
+        console.print(comparisons_table(report.comparisons))
     console.print(timeline(report.timeline, console.width))
 
 

@@ -72,6 +72,8 @@ class Comparison(Record):
     method: str
     baseline: str
     difference: Interval
+    p: float | None = Field(default=None, ge=0, le=1)
+    """Of the exact McNemar test; None: scores were not just right or wrong."""
 
 
 class Matrix(Record):

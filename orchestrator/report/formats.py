@@ -37,6 +37,13 @@ def signed(number: float, decimals: int) -> str:
     return f"{'+' if number > 0 else MINUS}{text}"
 
 
+def probability(p: float | None) -> str:
+    """A p-value: "0.031", "< 0.001", or a dash where there is none."""
+    if p is None:
+        return DASH
+    return f"{p:.3f}" if p >= 0.001 else "< 0.001"
+
+
 def count(number: float) -> str:
     """12345 -> "12,345"."""
     return f"{number:,.0f}"

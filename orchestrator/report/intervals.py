@@ -53,6 +53,25 @@ def paired_difference(
     return Interval(value=float(differences.mean()), low=float(low), high=float(high), n=n)
 
 
+def mcnemar(scores: Sequence[float], baseline: Sequence[float]) -> float | None:
+    """Two-sided p-value of the exact McNemar test (1947; scipy's binomtest) over the same questions, in one order.
+
+    Of the questions that one method alone has right, either should have half if the methods were equally good. None
+    where some score is neither 0 nor 1. Raises ValueError for different lengths.
+    """
+    if len(scores) != len(baseline):
+        raise ValueError(f"paired scores must be equally many: {len(scores)} and {len(baseline)}")
+    if any(score not in (0, 1) for score in (*scores, *baseline)):
+        return None
+    won = sum(one > other for one, other in zip(scores, baseline, strict=True))
+    lost = sum(one < other for one, other in zip(scores, baseline, strict=True))
+    if not won + lost:
+        return 1.0
+    from scipy.stats import binomtest
+
+    return float(binomtest(won, won + lost).pvalue)
+
+
 def unpaired_difference(one: Interval, other: Interval) -> Interval:
     """one - other from their own intervals, as if measured on different questions.
 

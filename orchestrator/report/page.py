@@ -37,6 +37,7 @@ class Section:
 
 SECTIONS = (
     Section("methods", "Methods", views.methods),
+    Section("comparisons", "Comparisons", views.comparisons),
     Section("glue", "Merges and members", glue_views.glue),
     Section("clusters", "Clusters", glue_views.clusters),
     Section("experts", "Experts and tasks", views.experts),
@@ -105,7 +106,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("percent", "interval", "value", "count", "seconds", "short", "clipped")
+    names = ("percent", "interval", "value", "count", "seconds", "short", "clipped", "points", "probability")
     environment.filters.update({name: getattr(formats, name) for name in names})
     return environment
 

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.report.data import Interval, Matrix, MethodResult, Residency
-from orchestrator.report.formats import DASH, count, interval, percent, plain, seconds, value
+from orchestrator.report.data import Comparison, Interval, Matrix, MethodResult, Residency
+from orchestrator.report.formats import DASH, count, interval, percent, plain, points, probability, seconds, value
 from orchestrator.report.matrix import best_cells, expert_totals, oracle_total
 
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red", "bright_cyan", "bright_yellow", "bright_green")
@@ -38,6 +38,18 @@ def methods_table(methods: Sequence[MethodResult], *, by_task: bool = False) -> 
             count(result.cost.cached_calls),
             seconds(result.cost.seconds),
         )
+    return table
+
+
+def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
+    """One method minus another on the same questions, in points, in bold where the interval leaves zero out."""
+    table = _table("Method", "minus", "Points", "95% interval", "p (McNemar)")
+    table.columns[1].justify = "left"
+    for one in comparisons:
+        gap = one.difference
+        told = Text(points(gap.value), style="" if gap.low <= 0 <= gap.high else "bold")
+        bounds = Text(f"{points(gap.low)} to {points(gap.high)}", style="dim", no_wrap=True)
+        table.add_row(_name(one.method), _name(one.baseline), told, bounds, probability(one.p))
     return table
 
 

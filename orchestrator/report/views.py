@@ -56,6 +56,11 @@ def methods(report: RunReport) -> View | None:
     return {"methods": ranked, "tasks": tasks, "experts": experts, "chart": chart}
 
 
+def comparisons(report: RunReport) -> View | None:
+    """Differences of methods on the same questions, as they were asked for."""
+    return {"comparisons": report.comparisons} if report.comparisons else None
+
+
 def experts(report: RunReport) -> View | None:
     matrix = report.matrix
     if matrix is None or not matrix.experts or not matrix.tasks:

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.report.intervals import paired_difference, unpaired_difference, wilson
+from orchestrator.report.intervals import mcnemar, paired_difference, unpaired_difference, wilson
 
 
 def test_wilson_agrees_with_newcombes_published_example():
@@ -56,6 +56,18 @@ def test_paired_difference_is_certain_when_every_question_differs_alike():
 def test_paired_difference_refuses_unequal_or_no_scores(one, other):
     with pytest.raises(ValueError, match="paired scores"):
         paired_difference(one, other)
+
+
+def test_mcnemar_agrees_with_the_sign_test_on_the_questions_that_differ():
+    one = [1.0] * 9 + [0.0] * 2 + [1.0] * 40
+    other = [0.0] * 9 + [1.0] * 2 + [1.0] * 40
+    # Two-sided: 2 * P(at most 2 of 11) with even odds.
+    assert mcnemar(one, other) == pytest.approx(2 * (1 + 11 + 55) / 2**11)
+    assert mcnemar(other, one) == mcnemar(one, other)
+    assert mcnemar(one, one) == 1.0
+    assert mcnemar([0.5], [1.0]) is None
+    with pytest.raises(ValueError, match="equally many"):
+        mcnemar([1.0], [])
 
 
 def test_unpaired_difference_agrees_with_newcombes_published_example():

@@ -5,9 +5,9 @@ import re
 
 from rich.console import Console
 
-from orchestrator.report.data import Residency
-from orchestrator.report.intervals import wilson
-from orchestrator.report.terminal import matrix_table, methods_table, timeline
+from orchestrator.report.data import Comparison, Residency
+from orchestrator.report.intervals import mcnemar, paired_difference, wilson
+from orchestrator.report.terminal import comparisons_table, matrix_table, methods_table, timeline
 
 
 def printed(item: object, width: int = 100, colour: bool = False) -> str:
@@ -35,6 +35,25 @@ def test_only_the_best_method_is_bold(report):
     assert "\x1b[1m71.4%" in text
     assert "\x1b[1m43.1%" not in text
     assert "\x1b[2m 66.9–75.5" in text
+
+
+def test_comparisons_show_interval_and_test_and_set_off_what_differs():
+    one, other = [1.0] * 30 + [0.0] * 30, [1.0] * 10 + [0.0] * 50
+    pairs = [("vote", one, other), ("debate", one, [*one[1:], 0.0])]
+    rows = [
+        Comparison(method=name, baseline="best", difference=paired_difference(a, b), p=mcnemar(a, b))
+        for name, a, b in pairs
+    ]
+    rows.append(rows[1].model_copy(update={"p": None}))
+    _, first, second, third = printed(comparisons_table(rows)).splitlines()
+    assert first.split()[:3] == ["vote", "best", "+33.3"]
+    assert first.endswith("< 0.001")
+    assert second.split()[2] == "+1.7"
+    assert second.endswith("1.000")
+    assert third.endswith("–")
+    coloured = printed(comparisons_table(rows), colour=True)
+    assert "\x1b[1m+33.3" in coloured
+    assert "\x1b[1m+1.7" not in coloured
 
 
 def test_methods_by_task_when_asked(report):

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -55,8 +56,6 @@ async def test_unrelated_coroutines_reach_two_experts_in_two_loads(collegium: Co
 
 
 async def test_the_service_answers_from_a_real_engine(collegium: Collegium, tmp_path: demo.Path) -> None:
-    import json
-
     import httpx
 
     from orchestrator.service.application import application
@@ -97,6 +96,25 @@ async def test_the_service_answers_from_a_real_engine(collegium: Collegium, tmp_
     assert len({choice["message"]["content"] for choice in drawn["choices"]}) == 3
     assert isinstance(json.loads(held["choices"][0]["message"]["content"])["n"], int)
     assert "Answer" not in stopped["choices"][0]["message"]["content"]
+
+
+async def test_a_discussion_held_to_json_is_json_in_every_round(collegium: Collegium) -> None:
+    result = await collegium.arun(
+        task="last_letters,coin_flip",
+        methods=["reconcile"],
+        mode="paper",
+        structured=True,
+        questions=2,
+        fit_questions=2,
+        rounds=1,
+        max_tokens=160,
+    )
+    (held,) = [outcome.transcripts for outcome in result.outcomes]
+    assert {turn.round for one in held for turn in one.turns} == {0, 1}
+    for turn in (turn for one in held for turn in one.turns):
+        assert turn.error is None
+        assert set(json.loads(turn.text)) == {"reasoning", "answer", "confidence"}
+        assert turn.stated is not None
 
 
 class TestIntegration(ChatModelIntegrationTests):
