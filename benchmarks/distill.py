@@ -1,6 +1,6 @@
 """Distillation on the demo zoo: what each level of structure adds, against single teachers and gold answers.
 
-    python -m benchmarks.distill [--arms untaught,L2,L4,...] [--seeds 1]
+    python -m benchmarks.distill [--arms untaught,L2,L4,dpo,...] [--seeds 1] [--trl PYTHON]
 
 Transcripts are made once, by ReConcile among the demo zoo's experts on generated training questions. Every arm then
 starts from SmolLM2-135M-Instruct, with the same number of tokens and steps, and answers the same test questions
@@ -13,10 +13,12 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.distill_dpo import teach_dpo
 from benchmarks.machine import RESULTS, conditions, write_result
 from orchestrator import Collegium
 from orchestrator.config import ExpertConfig
@@ -38,7 +40,10 @@ Row = dict[str, Any]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--arms", default=",".join(CORE), help="untaught, panel, best-teacher, teacher:NAME, levels")
+    parser.add_argument(
+        "--arms", default=",".join(CORE), help="untaught, panel, best-teacher, teacher:NAME, levels, dpo"
+    )
+    parser.add_argument("--trl", default=sys.executable, help="For dpo: an interpreter that has trl.")
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--train-questions", type=int, default=200)
     parser.add_argument("--panel-questions", type=int, default=96)
@@ -60,6 +65,12 @@ def main() -> None:
             rows[arm] = _tested(ExpertConfig(model="demo/SmolLM2-135M-Instruct"), "untaught")
         elif arm == "panel" and arm not in rows:
             rows[arm] = _panel(given.panel_questions)
+        elif arm == "dpo":
+            for seed in range(given.seeds):
+                if f"dpo/{seed}" not in rows:
+                    print(f"== dpo/{seed}", flush=True)
+                    expert, trained = teach_dpo(transcripts, WORK / f"dpo-{seed}", given.trl, seed, TOKENS)
+                    rows[f"dpo/{seed}"] = _tested(expert, f"dpo-{seed}") | trained
         elif arm not in ("untaught", "panel"):
             _arm(wanted, given.seeds, transcripts, agents, kept)
         _write(kept)
@@ -217,7 +228,8 @@ def _write(kept: dict[str, Any]) -> None:
         f"Student SmolLM2-135M-Instruct, LoRA rank 8; {TOKENS:,} training tokens an arm, {STEP_TOKENS:,} a step; "
         f"{kept['transcripts']['questions']} training questions discussed by {len(PANEL)} experts over two rounds. "
         "Accuracies and differences with 95% bootstrap intervals over questions. An arm's key is level/seed; "
-        "teacher:NAME is level 2 from that agent alone. Right replies by agent in rounds 0 and 1: "
+        "teacher:NAME is level 2 from that agent alone; dpo is TRL's, on right and wrong replies of one round. "
+        "Right replies by agent in rounds 0 and 1: "
         f"{json.dumps(kept['transcripts']['right in round 0 and 1'])}.\n\n" + "\n".join(lines)
     )
     write_result("distill", "Distillation of the demo zoo", shown, kept, note)
