@@ -30,7 +30,7 @@ BENCHMARKS = (
     ["service"],
     ["service_swapping"],
     ["service_waits"],
-    ["distill", "--arms", "untaught,panel,best-teacher,L2,L4"],
+    ["distill", "--arms", "untaught,panel,best-teacher,gold,L1,L2,L3,L4,L4-detached,dpo"],
     ["distill_speed"],
 )
 
