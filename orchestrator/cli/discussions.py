@@ -96,7 +96,6 @@ def _method(name: str, held: list[Transcript]) -> MethodResult:
             calls=sum(one.calls for one in held),
             prompt_tokens=sum(turn.prompt_tokens for one in held for turn in one.turns),
             completion_tokens=sum(turn.completion_tokens for one in held for turn in one.turns),
-            seconds=sum(one.seconds for one in held),
         ),
         note=f"{rescued} rescued, {sum(fate(one) == 'corrupted' for one in held)} corrupted",
     )

@@ -14,6 +14,7 @@ from orchestrator.pipelines.discussing import DiscussionOptions, fitted
 from orchestrator.pipelines.methods import Outcome
 from orchestrator.report.data import DiscussedRound, DiscussionResult, Interval
 from orchestrator.report.intervals import wilson
+from orchestrator.report.transcripts import by_interest
 from router.calibration import expected_calibration_error
 
 SHOWN = 40
@@ -52,13 +53,8 @@ def discussion_results(
 
 
 def chosen_transcripts(outcomes: Sequence[Outcome]) -> list[Transcript]:
-    """A bounded choice: what was rescued or corrupted, then what was discussed longest."""
-    order = {"rescued": 0, "corrupted": 1}
-    kept: list[Transcript] = []
-    for outcome in outcomes:
-        ranked = sorted(outcome.transcripts, key=lambda one: (order.get(fate(one) or "", 2), -one.rounds))
-        kept += ranked[:SHOWN]
-    return kept
+    """A bounded choice: some of each outcome, above all what was rescued or corrupted."""
+    return [one for outcome in outcomes for one in by_interest(outcome.transcripts)[:SHOWN]]
 
 
 def _round(figures: RoundFigures, questions: int) -> DiscussedRound:

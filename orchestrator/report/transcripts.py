@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from markupsafe import escape
@@ -19,6 +20,9 @@ COLUMN, ROW, MARGIN, RADIUS = 120, 34, 24, 9
 """Of the influence graph, in pixels."""
 MOST_NODES = 120
 PALETTE = 10
+FEW = 5
+"""Of each outcome that a page shows in any case."""
+FATES = ("rescued", "corrupted", "kept wrong", "kept right")
 
 
 def discussions(report: RunReport) -> View | None:
@@ -28,11 +32,9 @@ def discussions(report: RunReport) -> View | None:
 
 def transcripts(report: RunReport) -> View | None:
     """Cards, as many as fit, those first in which a discussion changed the outcome."""
-    order = {"rescued": 0, "corrupted": 1}
-    ranked = sorted(report.transcripts, key=lambda one: (order.get(fate(one) or "", 2), -one.rounds))
     cards: list[View] = []
     spent = 0
-    for one in ranked:
+    for one in by_interest(report.transcripts):
         card = _card(one)
         spent += _bytes(card)
         if spent > BUDGET and cards:
@@ -40,11 +42,30 @@ def transcripts(report: RunReport) -> View | None:
         cards.append(card)
     if not cards:
         return None
+    cards.sort(key=lambda card: _interest(card["one"]))
     return {
         "cards": cards,
-        "left_out": len(ranked) - len(cards),
+        "left_out": len(report.transcripts) - len(cards),
         "methods": list(dict.fromkeys(card["one"].discussion for card in cards)),
     }
+
+
+def by_interest(held: Sequence[Transcript]) -> list[Transcript]:
+    """Those first in which a discussion changed the outcome, then the longest; before them all, a few of each outcome,
+    so that whoever stops early has seen some of each."""
+    ordered = sorted(held, key=_interest)
+    met: dict[str | None, int] = {}
+    first, rest = [], []
+    for one in ordered:
+        ended = fate(one)
+        met[ended] = met.get(ended, 0) + 1
+        (first if met[ended] <= FEW else rest).append(one)
+    return first + rest
+
+
+def _interest(one: Transcript) -> tuple[int, int]:
+    ended = fate(one)
+    return FATES.index(ended) if ended else len(FATES), -one.rounds
 
 
 def _card(one: Transcript) -> View:
@@ -107,16 +128,16 @@ def _graph(one: Transcript, colours: dict[str, int]) -> View | None:
         start, end = one.turns[source], one.turns[target]
         was = own.get((end.round - 1, end.seat))
         taken = end.answer is not None and end.answer == start.answer and was is not None and was != end.answer
-        lines.append({"from": at[source], "to": at[target], "taken": taken})
+        lines.append((at[source], at[target], taken))
     nodes: list[dict[str, Any]] = [
         {"at": place, "colour": _colour(turn, colours), "name": one.seats[turn.seat].name, "answer": turn.answer}
         for place, turn in zip(at, one.turns, strict=True)
     ]
     width = 2 * MARGIN + (one.rounds - 1) * COLUMN
-    # Strong lines are drawn last, on top.
-    lines.sort(key=lambda line: bool(line["taken"]))
     return {
-        "lines": lines,
+        # One path for all that were only read: there are many.
+        "read": " ".join(f"M{a} {b}L{c} {d}" for (a, b), (c, d), taken in lines if not taken),
+        "taken": [(start, end) for start, end, taken in lines if taken],
         "nodes": nodes,
         "names": [(one.seats[seat].name, MARGIN + place * ROW) for place, seat in enumerate(seats)],
         "width": width + 140,
@@ -128,5 +149,5 @@ def _graph(one: Transcript, colours: dict[str, int]) -> View | None:
 def _bytes(card: View) -> int:
     """About what a card takes in the page."""
     texts = [card["question"], *(cell["text"] for row in card["rows"] for cell in row["cells"] if cell)]
-    lines = len(card["graph"]["lines"]) if card["graph"] else 0
-    return sum(len(escape(text).encode()) + 500 for text in texts) + 120 * lines
+    drawn = len(card["graph"]["read"]) + 80 * len(card["graph"]["taken"]) if card["graph"] else 0
+    return sum(len(escape(text).encode()) + 500 for text in texts) + drawn

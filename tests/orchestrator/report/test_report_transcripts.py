@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -76,9 +77,9 @@ def test_rounds_are_columns_and_changes_of_mind_are_marked() -> None:
     ):
         assert part in text
     assert text.count("<circle") == 6
-    assert text.count("<line") == 9
-    # Only a took an answer over, and only from c.
-    assert text.count('class="taken"') == 1
+    # Only a took an answer over, and only from c; all else was only read.
+    assert text.count("<line") == 1
+    assert len(re.findall(r"M\d+ \d+L", text)) == 8
 
 
 def test_outcomes_can_be_filtered() -> None:
@@ -113,6 +114,16 @@ def test_the_page_stays_small_and_says_what_it_left_out() -> None:
     text = page([conferred(number, said="x" * 5_000) for number in range(400)])
     assert len(text) < 2_000_000
     assert "more are in the run’s transcripts.jsonl.gz" in text
+
+
+def test_a_page_has_some_of_every_outcome_however_many_were_rescued() -> None:
+    kept = [conferred(1_000 + number, gold="9") for number in range(10)]
+    held = [*(conferred(number, said="x" * 5_000) for number in range(400)), *kept]
+    shown: Any = view_of(held)
+    outcomes = [card["outcomes"][0] for card in shown["cards"]]
+    assert outcomes.count("kept wrong") == 5
+    assert outcomes == sorted(outcomes, key=["rescued", "kept wrong"].index)
+    assert shown["left_out"] == len(held) - len(outcomes)
 
 
 def test_a_transcript_in_the_terminal() -> None:
