@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from agents.prompts import Messages
+from agents.prompts import EXPLANATION_LIMIT, Messages
 
 RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 """HTTP statuses after which the same request may succeed."""
@@ -26,14 +26,14 @@ REPLY_SCHEMA: Mapping[str, Any] = {
     "title": "Reply",
     "type": "object",
     "properties": {
-        "reasoning": {"type": "string"},
-        "answer": {"type": "string"},
+        "reasoning": {"type": "string", "maxLength": EXPLANATION_LIMIT},
+        "answer": {"type": "string", "maxLength": 200},
         "confidence": {"type": "number"},
     },
     "required": ["reasoning", "answer", "confidence"],
     "additionalProperties": False,
 }
-"""What an agent with `structured` is held to."""
+"""What an agent with `structured` is held to. Bounded, so that a weak model does not reason until its reply is cut."""
 
 _SECRET = re.compile(r"(?i)\b(bearer\s+|api[-_ ]?key['\":= ]+)\S+|\b(sk|pk|key|hf|gsk)[-_][\w-]{8,}")
 

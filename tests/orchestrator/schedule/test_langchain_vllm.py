@@ -107,7 +107,7 @@ async def test_a_discussion_held_to_json_is_json_in_every_round(collegium: Colle
         questions=2,
         fit_questions=2,
         rounds=1,
-        max_tokens=160,
+        max_tokens=500,
     )
     (held,) = [outcome.transcripts for outcome in result.outcomes]
     assert {turn.round for one in held for turn in one.turns} == {0, 1}
