@@ -20,7 +20,7 @@ from orchestrator.schedule.chat import ExpertChat
 from orchestrator.schedule.ledger import Ledger
 from orchestrator.schedule.pool import Pool
 from orchestrator.schedule.scheduler import Policy
-from orchestrator.schedule.staff import engine_name, kind_of, posts, queue_of
+from orchestrator.schedule.staff import engine_name, kind_of, losses, posts, queue_of
 from orchestrator.schedule.timeline import Progress
 from router.embedding import DEFAULT_MODEL, Embedder
 
@@ -98,7 +98,8 @@ class Collegium:
             kinds = functools.partial(kind_of, pinned=pinned)
             policy = Policy(turn=self.config.workers.turn)
             ledger = Ledger(self.state / "ledger.sqlite")
-            self._pool = Pool(made, ledger, kind_of=kinds, queue_of=queues, policy=policy)
+            borne = losses(self.config.workers)
+            self._pool = Pool(made, ledger, kind_of=kinds, queue_of=queues, policy=policy, losses=borne)
         return self._pool
 
     @property

@@ -116,6 +116,12 @@ class WorkersConfig(Strict):
         gt=0,
         description="Seconds after which a worker leaves an expert that always has work; none: never.",
     )
+    deaths: int | None = Field(
+        default=None, ge=1, description="Workers in a row that an expert may end; default: 2, in a service 5."
+    )
+    again: float | None = Field(
+        default=None, gt=0, description="Seconds until what was given up is tried again; default: never; a service: 60."
+    )
 
 
 class ServiceConfig(Strict):

@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import sys
@@ -62,12 +63,13 @@ class Submission:
         """Submit, or find the job that is running already; whether it is new. Raises `CollegiumError` if the job
         server refuses it."""
         earlier = {job.submission_id: str(job.status.value) for job in self._client.list_jobs() if job.submission_id}
-        mine = sorted((id for id in earlier if id == self.name or id.startswith(f"{self.name}-")), key=len)
-        for id in mine:
+        mine = re.compile(rf"{self.name}(?:-(\d+))?")  # and no job that fetches
+        numbers = {int(found.group(1) or 1): id for id in earlier if (found := mine.fullmatch(id))}
+        for id in numbers.values():
             if earlier[id] in GOING_ON:
                 self.id = id
                 return False
-        self.id = f"{self.name}-{len(mine) + 1}" if mine else self.name
+        self.id = f"{self.name}-{max(numbers) + 1}" if numbers else self.name
         words = self._words
         if not any("runs=" in word for word in words):
             words = [*words, "--set", f"runs={self.runs}"]

@@ -13,8 +13,17 @@ from orchestrator.experts.expert import Expert
 from orchestrator.schedule.host import Host, WorkerLost
 from orchestrator.schedule.messages import Broken, Event, Loaded, LoadFailed, Order, Ready
 
-STARTS = 3
-"""How often in a row a worker may be lost while it starts."""
+
+@dataclass(frozen=True, slots=True)
+class Losses:
+    """What is borne before something is given up. The defaults suit a run, which had better end than wait."""
+
+    starts: int = 3
+    """How often in a row a worker may be lost while it starts."""
+    deaths: int = 2
+    """How often in a row, without a completion between, an expert may end its worker."""
+    again: float | None = None
+    """Seconds after which what was given up is tried again; None: never."""
 
 
 @dataclass(frozen=True)
@@ -58,6 +67,7 @@ class Crew:
         on_event: Callable[[Seat, Event], None],
         on_left: Callable[[Seat], None],
         on_stuck: Callable[[Post, ExpertFailed, bool], None],
+        losses: Losses | None = None,
     ) -> None:
         self.seats: dict[str, Seat] = {}
         self._posts = posts
@@ -67,6 +77,7 @@ class Crew:
         self._on_event = on_event
         self._on_left = on_left
         self._on_stuck = on_stuck
+        self._losses = losses or Losses()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -112,8 +123,21 @@ class Crew:
             seat.sending = False
 
     async def _man(self, post: Post) -> None:
+        again = self._losses.again
+        while True:
+            why = await self._keep_manned(post)
+            del self._manned[post.name]
+            last = post.kind not in self._manned.values()
+            self._on_stuck(post, ExpertFailed(f"worker {post.name!r} cannot start: {why}"), last)
+            if again is None:
+                return
+            await asyncio.sleep(again)
+            self._manned[post.name] = post.kind
+
+    async def _keep_manned(self, post: Post) -> str:
+        """Until that is hopeless: why."""
         why, losses = "", 0
-        while losses < STARTS:
+        while losses < self._losses.starts:
             try:
                 seat = self.seats[post.name] = Seat(post, post.make_host())
             except Exception as error:
@@ -126,9 +150,7 @@ class Crew:
             await seat.host.stop()
             if broken and not seat.ready:  # the same would happen again
                 break
-        del self._manned[post.name]
-        last = post.kind not in self._manned.values()
-        self._on_stuck(post, ExpertFailed(f"worker {post.name!r} cannot start: {why}"), last)
+        return why
 
     async def _attend(self, seat: Seat) -> bool:
         """Pass on what it says until it leaves. Whether it said so itself."""

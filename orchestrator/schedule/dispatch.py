@@ -26,7 +26,7 @@ from orchestrator.errors import (
 )
 from orchestrator.experts.expert import Expert
 from orchestrator.schedule.callers import Callers
-from orchestrator.schedule.crew import Crew, Post, Seat
+from orchestrator.schedule.crew import Crew, Losses, Post, Seat
 from orchestrator.schedule.ledger import Ledger
 from orchestrator.schedule.messages import (
     Abort,
@@ -49,9 +49,6 @@ from orchestrator.schedule.timeline import Load, Timeline
 LATE = 0.002
 """Seconds by which a timer or ping may be late before somebody counts as busy."""
 
-DEATHS = 2
-"""How often in a row, without a completion between, an expert may end its worker."""
-
 
 class Dispatch:
     """The pool's inside. Lives on `loop`."""
@@ -64,6 +61,7 @@ class Dispatch:
         kind_of: Callable[[Expert], str],
         queue_of: Callable[[Expert], str],
         policy: Policy | None,
+        losses: Losses | None,
     ) -> None:
         self.scheduler = Scheduler(policy)
         self.timeline = Timeline()
@@ -71,15 +69,16 @@ class Dispatch:
         self._ledger = ledger
         self._kind_of = kind_of
         self._queue_of = queue_of
-        self._crew = Crew(posts, self._on_event, self._on_left, self._on_stuck)
+        self._losses = losses = losses or Losses()
+        self._crew = Crew(posts, self._on_event, self._on_left, self._on_stuck, losses)
         self._callers = Callers(loop, self._quiet_confirmed)
         self._under_way: dict[str, UnderWay] = {}
         self._declared: dict[str, Expert] = {}
         """Queue -> the first expert that was asked for in it."""
         self._deaths: dict[str, tuple[int, float]] = {}
         """Queue -> how often in a row its expert ended a worker, and when last."""
-        self._failed: dict[str, CollegiumError] = {}
-        """Kind, queue or fingerprint -> why it cannot be had."""
+        self._failed: dict[str, tuple[CollegiumError, float]] = {}
+        """Kind, queue or fingerprint -> why it cannot be had, and until when."""
         self._stopped: CollegiumError | None = None
         self._storing = 0
         self._wakeup: asyncio.TimerHandle | None = None
@@ -105,7 +104,9 @@ class Dispatch:
         ready = {name: seat for name, seat in self._crew.seats.items() if seat.ready and not seat.why_left}
         held = {name: seat.expert.name if seat.expert else None for name, seat in ready.items()}
         kinds = frozenset(seat.post.kind for seat in ready.values())
-        asked.set_result(Load(held, kinds, counts, self.timeline.totals()))
+        batches = {name: one.copy() for name, one in self.timeline.batches.items()}
+        waits = {name: one.copy() for name, one in self.timeline.waits.items()}
+        asked.set_result(Load(held, kinds, counts, self.timeline.totals(), batches, waits))
 
     async def end(self) -> None:
         self.stop(Cancelled("the pool was closed"))
@@ -170,7 +171,7 @@ class Dispatch:
                 outcomes.append((ticket, refusal))
             else:
                 queue = self._queue_of(ticket.expert)
-                self._under_way[key] = UnderWay(queue, ticket)
+                self._under_way[key] = UnderWay(queue, ticket, now)
                 by_queue.setdefault(queue, []).append(ticket.request)
         if by_queue:
             self._crew.start()  # what the ledger answers needs no worker
@@ -193,8 +194,9 @@ class Dispatch:
             return self._stopped
         expert, queue, kind = ticket.expert, self._queue_of(ticket.expert), self._kind_of(ticket.expert)
         for name in (expert.fingerprint, queue, kind):
-            if failed := self._failed.get(name):
-                return failed
+            error, until = self._failed.get(name, (None, 0.0))
+            if now < until:
+                return error
         if queue not in self._declared:
             if not self._crew.serves(kind):
                 return ExpertError(f"expert {expert.name!r} needs a worker of kind {kind!r}, and there is none")
@@ -235,10 +237,14 @@ class Dispatch:
 
     def _carry_out(self, assignment: Assignment) -> None:
         seat = self._crew.seats[assignment.worker]
-        pairs = tuple((request, self._under_way[request.key].expert) for request in assignment.requests)
+        now = time.monotonic()
+        entries = [self._under_way[request.key] for request in assignment.requests]
+        pairs = tuple((entry.request, entry.expert) for entry in entries)
+        for entry in entries:
+            self.timeline.waited(entry.expert.name, now - entry.since)
         orders: list[Order] = []
         if assignment.load:
-            seat.queue, seat.expert, seat.since = assignment.queue, pairs[0][1], time.monotonic()
+            seat.queue, seat.expert, seat.since = assignment.queue, pairs[0][1], now
             orders.append(Switch(seat.expert))
             self.timeline.load_starts(assignment.worker, seat.expert.name)
         orders.append(Add(pairs))
@@ -287,8 +293,8 @@ class Dispatch:
         for request in returned:
             self._under_way[request.key].starts_again()
         blamed = seat.expert if returned and not seat.fresh else None
-        if blamed and seat.queue and self._one_more_death(seat.queue, seat.since) >= DEATHS:
-            why = f"expert {blamed.name!r} ended its worker {DEATHS} times in a row: {seat.why_left}"
+        if blamed and seat.queue and (deaths := self._one_more_death(seat.queue, seat.since)) >= self._losses.deaths:
+            why = f"expert {blamed.name!r} ended its worker {deaths} times in a row: {seat.why_left}"
             self._give_up(seat.queue, ExpertFailed(why))
         self._tick()
 
@@ -304,7 +310,7 @@ class Dispatch:
         """No worker can be made there. If it was the last of its kind, whoever needs one hears so."""
         self.timeline.lost(post.name, str(error))
         if last:
-            self._failed[post.kind] = error
+            self._fail(post.kind, error)
             for queue, expert in self._declared.items():
                 if self._kind_of(expert) == post.kind:
                     self._give_up(queue, error)
@@ -361,7 +367,7 @@ class Dispatch:
     def _give_up(self, queue: str, error: CollegiumError, fingerprint: str | None = None) -> None:
         """This queue, or only one expert of those that share it, cannot be had: everyone who waits hears so, now
         and later."""
-        self._failed[fingerprint or queue] = error
+        self._fail(fingerprint or queue, error)
         entries = [entry for entry in self._under_way.values() if entry.queue == queue and not entry.storing]
         self._recall([entry.request.key for entry in entries])
         self.scheduler.drop(queue)
@@ -369,6 +375,10 @@ class Dispatch:
         self.scheduler.submit(queue, [entry.request for entry in others], time.monotonic())
         gone = {entry.request.key for entry in entries} - {entry.request.key for entry in others}
         self._resolve([(key, error) for key in gone])
+
+    def _fail(self, name: str, error: CollegiumError) -> None:
+        again = self._losses.again
+        self._failed[name] = error, math.inf if again is None else time.monotonic() + again
 
 
 def _failure(failure: Failed) -> RequestError:

@@ -87,6 +87,8 @@ class Stepped:
     """Seconds spent inside `Engine.step` since the last such event."""
     tokens: int
     """Completion tokens generated since the last such event."""
+    batches: tuple[tuple[int, int], ...] = ()
+    """(requests that one engine step moved on, how many such steps there were) since the last such event."""
 
 
 Event = Ready | Loaded | LoadFailed | Broken | Stepped

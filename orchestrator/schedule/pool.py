@@ -2,7 +2,7 @@
 
 Calls come in from any thread or event loop; each is answered from the ledger, joined to an identical request under
 way, or queued. A completion is handed on only once it is durable. A lost worker's requests go back to their queues;
-an expert that ends its worker twice in a row fails, and the others go on.
+an expert that ends its worker twice in a row (see `Losses`) fails, and the others go on.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typing import Protocol
 from orchestrator.errors import Cancelled, RequestError, StreamBroken
 from orchestrator.experts.expert import Expert
 from orchestrator.schedule.conversation import Conversation, current, entered
-from orchestrator.schedule.crew import Post
+from orchestrator.schedule.crew import Losses, Post
 from orchestrator.schedule.dispatch import Dispatch
 from orchestrator.schedule.ledger import Ledger
 from orchestrator.schedule.request import Completion, Delta, Message, Request, Sampling, request_key
@@ -68,11 +68,12 @@ class Pool:
         kind_of: Callable[[Expert], str],
         queue_of: Callable[[Expert], str] = lambda expert: expert.fingerprint,
         policy: Policy | None = None,
+        losses: Losses | None = None,
     ) -> None:
         """`kind_of` names the kind of worker an expert needs; `queue_of` the queue it waits in (one for all
         experts that run side by side)."""
         self.ledger = ledger
-        self._open(lambda loop: Dispatch(loop, posts, ledger, kind_of, queue_of, policy))
+        self._open(lambda loop: Dispatch(loop, posts, ledger, kind_of, queue_of, policy, losses))
 
     def _open(self, make_inside: Callable[[asyncio.AbstractEventLoop], Inside]) -> None:
         self._outside = Conversation("")

@@ -10,7 +10,7 @@ from orchestrator.config import WorkersConfig
 from orchestrator.engines.engine import Engine, EngineOptions
 from orchestrator.errors import ConfigError, SetupError
 from orchestrator.experts.expert import Expert
-from orchestrator.schedule.crew import Post
+from orchestrator.schedule.crew import Losses, Post
 from orchestrator.schedule.host import Host, InProcess, OnRay
 from orchestrator.schedule.ray_cluster import join_cluster
 from orchestrator.schedule.worker import MakeEngine
@@ -87,6 +87,13 @@ def options(workers: WorkersConfig) -> EngineOptions:
         tensor_parallel=workers.tensor_parallel,
         compile=workers.compile,
     )
+
+
+def losses(workers: WorkersConfig) -> Losses:
+    """What the pool bears before it gives something up."""
+    default = Losses()
+    deaths = workers.deaths or default.deaths
+    return Losses(max(default.starts, deaths), deaths, workers.again)
 
 
 def local_engine(name: str, options: EngineOptions) -> Engine:

@@ -48,10 +48,11 @@ class Ticket:
 class UnderWay:
     """A request that is queued, generated or being stored, and everyone who waits for it."""
 
-    __slots__ = ("expert", "queue", "request", "said", "storing", "tickets")
+    __slots__ = ("expert", "queue", "request", "said", "since", "storing", "tickets")
 
-    def __init__(self, queue: str, ticket: Ticket) -> None:
+    def __init__(self, queue: str, ticket: Ticket, since: float) -> None:
         self.queue = queue
+        self.since = since
         self.request = ticket.request
         self.expert = ticket.expert
         self.tickets = [ticket]

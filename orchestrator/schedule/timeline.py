@@ -3,13 +3,35 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left
 from dataclasses import dataclass, field
 
 from orchestrator.engines import engine
 from orchestrator.schedule.messages import Stepped
 
+SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
+WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 MOST_STAYS = 100_000
 """Residencies that are remembered; of more, the older half is forgotten."""
+
+
+@dataclass(slots=True)
+class Histogram:
+    """Counts of values, each in the first bucket whose bound it does not pass; the last has none."""
+
+    bounds: tuple[float, ...]
+    counts: list[int] = field(default_factory=list)
+    total: float = 0.0
+
+    def __post_init__(self) -> None:
+        self.counts = self.counts or [0] * (len(self.bounds) + 1)
+
+    def add(self, value: float, times: int = 1) -> None:
+        self.counts[bisect_left(self.bounds, value)] += times
+        self.total += value * times
+
+    def copy(self) -> Histogram:
+        return Histogram(self.bounds, list(self.counts), self.total)
 
 
 @dataclass(slots=True)
@@ -67,6 +89,10 @@ class Load:
     requests: dict[str, tuple[int, int]]
     """Expert that was asked for -> (waiting, running)."""
     totals: Totals
+    batches: dict[str, Histogram]
+    """Expert -> requests that one engine step moved on."""
+    waits: dict[str, Histogram]
+    """Expert -> seconds until a request was given to a worker."""
 
 
 @dataclass(slots=True)
@@ -82,6 +108,8 @@ class Timeline:
     loads: int = 0
     load_seconds: float = 0.0
     busy: float = 0.0
+    batches: dict[str, Histogram] = field(default_factory=dict)
+    waits: dict[str, Histogram] = field(default_factory=dict)
     _now: dict[str, Residency] = field(default_factory=dict)
 
     def load_starts(self, worker: str, expert: str) -> None:
@@ -107,6 +135,14 @@ class Timeline:
             stay.busy += event.busy
             stay.requests += done
             stay.tokens += event.tokens
+            sizes = self.batches.setdefault(stay.expert, Histogram(SIZES))
+            for size, steps in event.batches:
+                sizes.add(size, steps)
+
+    def waited(self, expert: str, seconds: float) -> None:
+        if (waits := self.waits.get(expert)) is None:
+            waits = self.waits[expert] = Histogram(WAITS)
+        waits.add(seconds)
 
     def lost(self, worker: str, why: str) -> None:
         self._now.pop(worker, None)

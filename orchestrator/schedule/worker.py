@@ -10,6 +10,7 @@ import queue
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -57,6 +58,7 @@ class Worker:
         self._loaded: set[str] = set()
         self._busy = 0.0
         self._tokens = 0
+        self._batches: Counter[int] = Counter()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
@@ -167,9 +169,19 @@ class Worker:
             )
         self._busy += busy
         self._tokens += sum(delta.tokens for delta in deltas)
+        if deltas:
+            self._batches[len(deltas)] += 1
         if streamed or completions or failures:
-            event = Stepped(tuple(streamed), tuple(completions), tuple(failures), self._busy, self._tokens)
+            event = Stepped(
+                tuple(streamed),
+                tuple(completions),
+                tuple(failures),
+                self._busy,
+                self._tokens,
+                tuple(self._batches.items()),
+            )
             self._busy, self._tokens = 0.0, 0
+            self._batches.clear()
             self._emit([event])
 
 

@@ -100,9 +100,9 @@ class Chats:
         metrics.finished.labels(model).inc()
         metrics.prompt_tokens.labels(model).inc(account.prompt_tokens)
         metrics.generation_tokens.labels(model).inc(account.completion_tokens)
-        if account.explanation and account.explanation.get("method") == "mixture":
+        if account.explanation and account.explanation.get("ranking"):
             for expert in account.explanation["experts"]:
-                metrics.routed.labels(expert).inc()
+                metrics.routed.labels(model, expert).inc()
 
 
 class EventStream(Response):

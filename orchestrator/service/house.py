@@ -26,6 +26,8 @@ from orchestrator.service.routing import Routing
 from router.routers import ROUTERS
 
 _log = logging.getLogger("collegium")
+DEATHS, AGAIN = 5, 60.0
+"""`workers.deaths` and `workers.again` of a service."""
 RETRY = 5.0
 """Seconds between tries to start Ray, or to join it."""
 
@@ -36,7 +38,7 @@ class House:
     def __init__(self, config: Config, pool: Pool | None = None) -> None:
         """`pool`: workers of the caller's own. Raises `ConfigError` and whatever `Collegium` raises for bad input;
         nothing heavy starts here."""
-        self.config = with_turn(config)
+        self.config = for_service(config)
         self.collegium = Collegium(self.config, pool=pool)
         for name in self.config.service.preload:
             if name not in self.collegium.experts:
@@ -112,12 +114,13 @@ class House:
         asyncio.run(self.close())
 
 
-def with_turn(config: Config) -> Config:
-    """Streams of a service never end: a worker's turn does."""
-    if config.workers.turn is not None:
-        return config
-    workers = config.workers.model_copy(update={"turn": config.service.turn})
-    return config.model_copy(update={"workers": workers})
+def for_service(config: Config) -> Config:
+    """Streams of a service never end: a worker's turn does. And nothing is given up for good: what is broken now may
+    be mended while the service goes on."""
+    workers = config.workers
+    wanted = {"turn": config.service.turn, "deaths": DEATHS, "again": AGAIN}
+    unsaid = {name: value for name, value in wanted.items() if getattr(workers, name) is None}
+    return config.model_copy(update={"workers": workers.model_copy(update=unsaid)})
 
 
 def key_file(config: Config) -> KeyFile:

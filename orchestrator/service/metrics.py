@@ -3,11 +3,12 @@ workers do is asked of the pool at each scrape."""
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterator
 from typing import Any
 
-from orchestrator.schedule.timeline import Load
+from orchestrator.schedule.timeline import WAITS, Load
 
-WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 ROUTES = ("/v1/chat/completions", "/v1/models", "/v1/route", "/v1/feedback", "/v1/jobs", "/v1/pipelines", "/health")
 """Paths are grouped by these, so that no client can make up metrics without end."""
 
@@ -33,23 +34,12 @@ class Metrics:
         self.generation_tokens = Counter("collegium:generation_tokens", "Generated tokens.", model, **made)
         self.finished = Counter("collegium:request_success", "Chats answered.", model, **made)
         self.failed = Counter("collegium:request_failure", "Chats that failed.", ["model", "status"], **made)
-        self.routed = Counter("collegium:router_decisions", "Chats that mixture sent to an expert.", ["expert"], **made)
+        self.routed = Counter(
+            "collegium:router_decisions", "Chats that a model sent to an expert.", ["model", "expert"], **made
+        )
         self.chats = Gauge("collegium:num_chats", "Chats under way.", **made)
-        expert = ["expert"]
-        self._waiting = Gauge("collegium:num_requests_waiting", "Requests that wait for a worker.", expert, **made)
-        self._running = Gauge("collegium:num_requests_running", "Requests in an engine: its batch.", expert, **made)
-        self._ready = Gauge("collegium:workers_ready", "Workers that are ready.", **made)
-        self._sums = {
-            name: Gauge(f"collegium:{name}", told, **made)
-            for name, told in (
-                ("swaps_total", "Loads of an expert by a worker."),
-                ("swap_seconds_total", "Seconds of these loads."),
-                ("engine_busy_seconds_total", "Seconds inside engine steps."),
-                ("engine_tokens_total", "Tokens that engines generated."),
-                ("ledger_hits_total", "Requests that the ledger answered."),
-                ("workers_lost_total", "Workers that were lost."),
-            )
-        }
+        self._pool = _PoolMetrics()
+        registry.register(self._pool)
 
     def request(self, path: str, status: int, seconds: float) -> None:
         group = next((route for route in ROUTES if path.startswith(route)), "other")
@@ -60,20 +50,48 @@ class Metrics:
         """All of it, in Prometheus's text format."""
         from prometheus_client import generate_latest
 
-        self._waiting.clear()
-        self._running.clear()
-        for expert, (waiting, running) in load.requests.items():
-            self._waiting.labels(expert).set(waiting)
-            self._running.labels(expert).set(running)
-        self._ready.set(len(load.held))
-        totals = load.totals
-        for name, value in (
-            ("swaps_total", totals.loads),
-            ("swap_seconds_total", totals.load_seconds),
-            ("engine_busy_seconds_total", totals.busy),
-            ("engine_tokens_total", totals.tokens),
-            ("ledger_hits_total", totals.cached),
-            ("workers_lost_total", totals.losses),
-        ):
-            self._sums[name].set(value)
+        self._pool.load = load
         return generate_latest(self.registry)
+
+
+class _PoolMetrics:
+    """What the pool said last, as families of metrics."""
+
+    def __init__(self) -> None:
+        self.load: Load | None = None
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+        from prometheus_client.utils import floatToGoString
+
+        if self.load is None:
+            return
+        load, totals = self.load, self.load.totals
+        for name, told, place in (
+            ("num_requests_waiting", "Requests that wait for a worker.", 0),
+            ("num_requests_running", "Requests that workers have.", 1),
+        ):
+            gauge = GaugeMetricFamily(f"collegium:{name}", told, labels=["expert"])
+            for expert, counts in load.requests.items():
+                gauge.add_metric([expert], counts[place])
+            yield gauge
+        for name, told, histograms in (
+            ("request_queue_time_seconds", "From request to its worker.", load.waits),
+            ("batch_size", "Requests that one step of an engine moved on.", load.batches),
+        ):
+            family = HistogramMetricFamily(f"collegium:{name}", told, labels=["expert"])
+            for expert, histogram in histograms.items():
+                bounds = [*map(floatToGoString, histogram.bounds), "+Inf"]
+                sums = itertools.accumulate(histogram.counts)
+                family.add_metric([expert], list(zip(bounds, sums, strict=True)), histogram.total)
+            yield family
+        yield GaugeMetricFamily("collegium:workers_ready", "Workers that are ready.", len(load.held))
+        for name, told, value in (
+            ("swaps", "Loads of an expert by a worker.", totals.loads),
+            ("swap_seconds", "Seconds of these loads.", totals.load_seconds),
+            ("engine_busy_seconds", "Seconds inside engine steps.", totals.busy),
+            ("engine_tokens", "Tokens that engines generated.", totals.tokens),
+            ("ledger_hits", "Requests that the ledger answered.", totals.cached),
+            ("workers_lost", "Workers that were lost.", totals.losses),
+        ):
+            yield CounterMetricFamily(f"collegium:{name}", told, value)

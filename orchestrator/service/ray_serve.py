@@ -18,7 +18,7 @@ from typing import Any
 from orchestrator.config import Config, read
 from orchestrator.errors import ConfigError
 from orchestrator.service.application import application
-from orchestrator.service.house import House, check_address, with_turn
+from orchestrator.service.house import House, check_address, for_service
 from orchestrator.service.job_store import Job
 from orchestrator.service.keys import Keys
 from orchestrator.service.serve import log_to_stderr
@@ -150,7 +150,7 @@ def build(config: dict[str, Any] | None = None) -> Any:
     given = config or {}
     if "config" not in given:
         raise ConfigError("args: config: the path of a configuration is needed")
-    return deployment(with_turn(read(Path(str(given["config"])).expanduser().absolute())))
+    return deployment(for_service(read(Path(str(given["config"])).expanduser().absolute())))
 
 
 def deployment(config: Config) -> Any:
@@ -184,7 +184,7 @@ def serve(config: Config) -> None:
     from orchestrator.service.house import key_file
 
     log_to_stderr()
-    config = with_turn(config)
+    config = for_service(config)
     check_address(config.service.host, Keys(key_file(config)))
     experts = Collegium(config).experts.values()  # bad input is refused before anything is deployed
     join_cluster(config.workers, {one.name: tuple(map(str, one.files)) for one in experts if not one.remote})

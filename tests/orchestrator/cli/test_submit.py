@@ -92,6 +92,7 @@ async def test_the_same_submission_is_the_same_job(ray: FakeRay, tmp_path: Path)
     heard: list[str] = []
     assert await first.follow(heard.append) == "SUCCEEDED"
     assert "".join(heard) == "one\ntwo\n"
+    ray.jobs[f"{first.id}-fetch-1"] = Job(f"{first.id}-fetch-1", "", Status.RUNNING, {})  # is not told apart by Ray
     resumed = submission(ray)
     assert resumed.start(tmp_path / "staging")
     assert resumed.id == f"{first.id}-2"

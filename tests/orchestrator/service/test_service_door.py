@@ -204,6 +204,10 @@ async def test_metrics_tell_what_happened(client: httpx.AsyncClient) -> None:
         'collegium:num_requests_waiting{expert="words"} 0.0',
         "collegium:swaps_total 1.0",
         "collegium:workers_ready 1.0",
+        'collegium:batch_size_bucket{expert="words",le="1.0"} 5.0',
+        'collegium:batch_size_count{expert="words"} 5.0',
+        'collegium:request_queue_time_seconds_count{expert="words"} 1.0',
+        "# TYPE collegium:swaps_total counter",
     ):
         assert line in text
     assert "nobody" not in text

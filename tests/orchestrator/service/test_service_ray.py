@@ -50,7 +50,7 @@ def on_ray(ray_cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
         },
         Path("test").absolute(),
     )
-    config = ray_serve.with_turn(config)
+    config = ray_serve.for_service(config)
     ray_serve.start(config)
     base = f"http://127.0.0.1:{config.service.port}"
     end = time.monotonic() + 60

@@ -14,7 +14,7 @@ import pytest
 
 from orchestrator.config import validate
 from orchestrator.service.application import application
-from orchestrator.service.house import with_turn
+from orchestrator.service.house import for_service
 from orchestrator.service.ray_serve import SchedulerActor
 from orchestrator.service.replica import RemoteHouse
 
@@ -59,7 +59,7 @@ class Handle:
 
 @pytest.fixture
 def handle(settings: dict[str, Any], tmp_path: Any) -> Iterator[Handle]:
-    config = with_turn(validate(settings, tmp_path / "c.yaml"))
+    config = for_service(validate(settings, tmp_path / "c.yaml"))
     made = Handle(SchedulerActor(config.model_dump_json()))
     made.body.config = config
     yield made
