@@ -27,7 +27,8 @@ from orchestrator import Collegium
 from orchestrator.pipelines.answer import AnswerResult
 from orchestrator.pipelines.discussing import SAMPLING_TEMPERATURE, fitted
 from orchestrator.report.data import Interval
-from orchestrator.report.intervals import paired_difference
+from orchestrator.report.formats import probability
+from orchestrator.report.intervals import mcnemar, paired_difference
 from router.calibration import expected_calibration_error
 
 METHODS = ["each", "best", "vote", "weighted-vote", "mixture", "escalate", "reconcile", "self-consistency"]
@@ -132,7 +133,10 @@ def rows(result: AnswerResult, kind: str) -> list[tuple[str, str, str]]:
     for one, other in pairs:
         if one in right and other in right:
             difference = paired_difference(right[one], right[other])
-            found.append((f"{one} minus {other}, {kind}, paired", f"{shown(difference)} points", ""))
+            p = probability(mcnemar(right[one], right[other]))
+            found.append(
+                (f"{one} minus {other}, {kind}, paired", f"{shown(difference)} points", f"exact McNemar test: p {p}")
+            )
     if "weighted-vote" in right:
         before, after = calibration(result, kind)
         found.append((f"calibration error of {kind} confidences, before and after", f"{before:.3f}, {after:.3f}", ""))
