@@ -193,6 +193,11 @@ class Transcript(Record):
         """Whether an answer is the question's gold answer; None where that is not known."""
         return None if self.question.answer is None else bool(score(answer, self.question))
 
+    def _repr_html_(self) -> str:
+        from agents.transcript_html import transcript_html
+
+        return transcript_html(self)
+
     def vote(self, rule: str, after: int | None = None) -> Vote | None:
         """The vote by one rule after one round; None as round: the last one that was taken."""
         found = [vote for vote in self.votes if vote.rule == rule and after in (None, vote.round)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
@@ -61,6 +62,22 @@ class Ranking:
             if entry.expert == expert:
                 return entry.probability
         raise KeyError(expert)
+
+    def _repr_html_(self) -> str:
+        """For notebooks: a table of the experts, and what the router went by."""
+        names = list(self.entries[0].terms) if self.entries else []
+        head = "".join(f"<th>{html.escape(name)}</th>" for name in ("", "expert", "right", "score", *names, ""))
+        rows = "".join(
+            f"<tr><td>{place}</td><td>{html.escape(entry.expert)}</td><td>{entry.probability:.0%}</td>"
+            f"<td>{entry.score:.3f}</td>{''.join(f'<td>{entry.terms.get(name, 0.0):.3f}</td>' for name in names)}"
+            f"<td>{html.escape(entry.note or '')}</td></tr>"
+            for place, entry in enumerate(self.entries, 1)
+        )
+        told = "".join(
+            f"<li>{html.escape(one.kind)}: {html.escape(one.label[:200])} ({one.weight:.2f})</li>"
+            for one in self.evidence
+        )
+        return f"<div><table><tr>{head}</tr>{rows}</table>{f'<ul>{told}</ul>' if told else ''}</div>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -226,9 +226,21 @@ def malformed(chooser: random.Random) -> tuple[str, str, bytes, dict[str, str]]:
     for _ in range(chooser.randrange(1, 4)):
         broken[chooser.choice([*CHAT_FIELDS, "surprise"])] = chooser.choice(values)
     depth = chooser.choice((10, 500, 5_000, 100_000))
+    function = {"name": "f", "parameters": {"type": "object"}, "arguments": "{}"}
+    function[chooser.choice(list(function))] = chooser.choice(values)
+    call = {"id": chooser.choice(["c", *values]), "type": "function", "function": function}
+    calling = {
+        "role": chooser.choice(["assistant", "tool"]),
+        "tool_calls": [call],
+        "tool_call_id": chooser.choice(values),
+    }
+    told: list[Any] = [calling, *good["messages"]]
+    demand = chooser.choice(["required", "auto", "none", {"type": "function", "function": {"name": "f"}}])
     contents = [
         json.dumps(broken).encode("utf-8", "surrogatepass"),
         json.dumps({**good, "messages": chooser.choice(values)}).encode("utf-8", "surrogatepass"),
+        json.dumps({**good, "tools": [call], "tool_choice": demand}).encode("utf-8", "surrogatepass"),
+        json.dumps({**good, "messages": told, "tools": [call]}).encode("utf-8", "surrogatepass"),
         b"[" * depth + b"]" * depth,
         b'{"model": ' * min(depth, 10_000),
         chooser.randbytes(chooser.randrange(300)),
@@ -250,6 +262,7 @@ def malformed(chooser: random.Random) -> tuple[str, str, bytes, dict[str, str]]:
 
 CHAT_FIELDS = ("model", "messages", "n", "stop", "seed", "temperature", "top_p", "max_tokens", "logprobs", "collegium")
 CHAT_FIELDS += ("top_logprobs", "response_format", "stream", "stream_options", "tools", "user", "metadata")
+CHAT_FIELDS += ("tool_choice", "parallel_tool_calls")
 
 
 def raw(port: int, chooser: random.Random) -> None:
