@@ -3,7 +3,8 @@
     python -m benchmarks.discussion_load [--questions 10000]
 
 The agents are LangChain chat models that answer at once and never agree. The same number of bare `ainvoke` calls,
-gathered in the same way, is the measure; both run three times in turn.
+gathered in the same way, is the measure; both run three times in turn. As in a run, at most `WINDOW` conversations are
+open at once: LangChain alone keeps about 15 kB for every call in flight.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import asyncio
 import resource
 import statistics
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from agents.discussions import Scheme, build
 from agents.prompts import solve
 from agents.question import Question
 from agents.transcript import Transcript, write
+from agents.window import WINDOW, run_window
 from benchmarks.machine import conditions, write_result
 
 AGENTS, ROUNDS = 5, 3
@@ -80,8 +83,8 @@ async def bare(questions: list[Question]) -> float:
 async def discussed(questions: list[Question]) -> tuple[float, list[Transcript]]:
     agents, discussion = panel(), build("reconcile", Scheme(rounds=ROUNDS - 1))
     began = time.perf_counter()
-    held = await asyncio.gather(*(converse(question, agents, discussion, name="reconcile") for question in questions))
-    return time.perf_counter() - began, list(held)
+    held = await run_window([partial(converse, one, agents, discussion, name="reconcile") for one in questions])
+    return time.perf_counter() - began, held
 
 
 def peak() -> float:
@@ -116,7 +119,7 @@ def main() -> None:
         ("a bare ainvoke", f"{plain:.2f} ms", "(0.4 to 0.6)"),
         ("a reply through discussion, parser, vote, transcript, beyond that", f"{whole - plain:.2f} ms", "at most 0.7"),
         (
-            f"{given.questions:,} questions, {calls:,} replies, at once",
+            f"{given.questions:,} questions, {calls:,} replies, {min(WINDOW, given.questions):,} questions at once",
             f"{seconds:.0f} s, {seconds / calls * 1000:.2f} ms a reply",
             "",
         ),

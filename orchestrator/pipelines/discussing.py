@@ -5,7 +5,7 @@ The scheduler turns them into batches; first replies that two methods ask alike 
 
 from __future__ import annotations
 
-import asyncio
+import functools
 import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +25,7 @@ from agents.prompts import Limits
 from agents.question import Kind, Question
 from agents.transcript import Transcript
 from agents.votes import fit_log_odds
+from agents.window import run_window
 from orchestrator.config import Strict
 from orchestrator.errors import BadInput, SetupError, StorageError
 from orchestrator.experts.expert import Expert
@@ -103,7 +104,7 @@ async def hold(
     settings: Mapping[str, object] | None = None,
     done: Callable[[Transcript], None] = lambda _: None,
 ) -> list[Transcript]:
-    """Discuss all questions, side by side; transcripts in the order of the questions."""
+    """Discuss all questions, side by side in a window; transcripts in the order of the questions."""
 
     async def one(question: Question) -> Transcript:
         # The draws depend on what is asked and on the seed, not on this name: methods share their first replies.
@@ -112,7 +113,7 @@ async def hold(
         done(transcript)
         return transcript
 
-    return list(await asyncio.gather(*(one(question) for question in questions)))
+    return await run_window([functools.partial(one, question) for question in questions])
 
 
 def confidence_of(answered: Answered, kind: ConfidenceKind) -> float | None:
