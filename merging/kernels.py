@@ -1,71 +1,68 @@
-"""The inner loops, compiled by numba and cached beside this file (`build` at set-up; the first call otherwise).
+"""The inner loops, compiled (`merging/compiled.py`; `build` at set-up, else each at its first call).
 
 Arrays are one-dimensional blocks, or (sources, elements). `Work` arrays are float32 (float64 where a checkpoint holds
 float64). The compiler may reorder sums in float64 only; in weighted sums it joins a multiplication and an addition
 into one rounding (as torch does, so that linear has mergekit's bits). So results do not depend on the vectors' width.
-All run without the interpreter's lock.
+All run without the interpreter's lock. Numba widens what is computed from 32 bits to 64: hence the many casts, which
+keep sixteen numbers in a register instead of eight.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
+from merging.compiled import compiled, inner
+from merging.stack import scratch
+
 TILE = 2048
 """Elements whose sums are kept beside one another, in the first-level cache."""
+LANES = 4
+"""Counters side by side for each bin: a counter's next step need not wait for its last one."""
+CHUNK = 16
 
-Function = TypeVar("Function", bound=Callable[..., Any])
 Work = NDArray[np.floating[Any]]
 
 
-def _compiled(function: Function) -> Function:
-    compiled: Function = numba.njit(nogil=True, cache=True)(function)
-    return compiled
+@inner
+def widened(bits: np.uint16) -> np.float32:
+    return np.uint32(np.uint32(bits) << np.uint32(16)).view(np.float32)
 
 
-def _inlined(function: Function) -> Function:
-    compiled: Function = numba.njit(inline="always")(function)
-    return compiled
+@inner
+def narrowed(value: np.float32) -> np.uint16:
+    """Rounded to nearest, ties to even."""
+    bits = np.float32(value).view(np.uint32)
+    odd = np.uint32(np.uint32(bits >> np.uint32(16)) & np.uint32(1))
+    return np.uint16(np.uint32(bits + np.uint32(np.uint32(0x7FFF) + odd)) >> np.uint32(16))
 
 
-def _joining(function: Function) -> Function:
-    compiled: Function = numba.njit(nogil=True, cache=True, fastmath={"contract"})(function)
-    return compiled
+@inner
+def magnitude(value: np.float32) -> np.uint32:
+    """The bits without the sign: they order as the magnitudes do."""
+    return np.uint32(np.float32(value).view(np.uint32) & np.uint32(0x7FFFFFFF))
 
 
-def _summing(function: Function) -> Function:
-    compiled: Function = numba.njit(nogil=True, cache=True, fastmath={"reassoc", "contract"})(function)
-    return compiled
-
-
-@_compiled
+@compiled()
 def decode_bf16(raw: NDArray[np.uint16], out: NDArray[np.float32]) -> bool:
     """Widen; True if something is infinite or not a number."""
-    bits = out.view(np.uint32)
-    highest = np.uint32(0)
+    highest = np.uint16(0)
     for i in range(raw.size):
-        value = np.uint32(raw[i])
-        bits[i] = value << np.uint32(16)
-        highest = max(highest, value & np.uint32(0x7FFF))
-    return bool(highest >= np.uint32(0x7F80))
+        out[i] = widened(raw[i])
+        highest = max(highest, np.uint16(raw[i] & np.uint16(0x7FFF)))
+    return highest >= np.uint16(0x7F80)
 
 
-@_compiled
+@compiled()
 def encode_bf16(values: NDArray[np.float32], out: NDArray[np.uint16]) -> None:
     """Round to nearest, ties to even; what is not a number stays so."""
-    bits = values.view(np.uint32)
     for i in range(values.size):
-        value = bits[i]
-        rounded = (value + np.uint32(0x7FFF) + ((value >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
-        is_nan = (value & np.uint32(0x7FFFFFFF)) > np.uint32(0x7F800000)
-        out[i] = np.uint16(0x7FC0) if is_nan else np.uint16(rounded)
+        out[i] = narrowed(values[i]) if values[i] == values[i] else np.uint16(0x7FC0)
 
 
-@_compiled
+@compiled()
 def unbounded(values: Work) -> bool:
     """True if something is infinite or not a number."""
     found = 0
@@ -74,41 +71,38 @@ def unbounded(values: Work) -> bool:
     return found > 0
 
 
-@_joining
 def weighted_sum_bf16(raw: NDArray[np.uint16], weights: Work, divisor: Work, out: NDArray[np.uint16]) -> bool:
     """`decode_bf16`, `weighted_sum` and `encode_bf16` in one; True if a source is infinite or not a number."""
-    sums = np.empty(TILE, np.float32)
-    bits = sums.view(np.uint32)
-    wide = np.empty(TILE, np.uint32)
-    numbers = wide.view(np.float32)
-    highest = np.uint32(0)
+    return _weighted_sum_bf16(raw, weights, divisor, scratch("sums", TILE, np.float32), out)
+
+
+@compiled(("contract",))
+def _weighted_sum_bf16(
+    raw: NDArray[np.uint16], weights: Work, divisor: Work, sums: NDArray[np.float32], out: NDArray[np.uint16]
+) -> bool:
+    highest = np.uint16(0)
     for start in range(0, out.size, TILE):
         count = min(TILE, out.size - start)
         for k in range(raw.shape[0]):
             weight, row = weights[k], raw[k, start : start + count]
-            for i in range(count):
-                value = np.uint32(row[i])
-                wide[i] = value << np.uint32(16)
-                highest = max(highest, value & np.uint32(0x7FFF))
             if k == 0:
                 for i in range(count):
-                    sums[i] = numbers[i] * weight
+                    sums[i] = widened(row[i]) * weight
             else:
                 for i in range(count):
-                    sums[i] += numbers[i] * weight
+                    sums[i] += widened(row[i]) * weight
+            for i in range(count):
+                highest = max(highest, np.uint16(row[i] & np.uint16(0x7FFF)))
         if divisor[0] != 1:
             for i in range(count):
                 sums[i] /= divisor[0]
         target = out[start : start + count]
         for i in range(count):
-            value = bits[i]
-            target[i] = np.uint16(
-                (value + np.uint32(0x7FFF) + ((value >> np.uint32(16)) & np.uint32(1))) >> np.uint32(16)
-            )
-    return bool(highest >= np.uint32(0x7F80))
+            target[i] = narrowed(sums[i])
+    return highest >= np.uint16(0x7F80)
 
 
-@_joining
+@compiled(("contract",))
 def weighted_sum(rows: Work, weights: Work, divisor: Work, out: Work) -> None:
     """out = sum_k weights[k] rows[k] / divisor[0]."""
     for i in range(out.size):
@@ -122,7 +116,7 @@ def weighted_sum(rows: Work, weights: Work, divisor: Work, out: Work) -> None:
             out[i] /= divisor[0]
 
 
-@_compiled
+@compiled()
 def shifted_sum(base: Work, taus: Work, weights: Work, out: Work) -> None:
     """out = base + sum_k weights[k] taus[k]."""
     for i in range(out.size):
@@ -135,7 +129,7 @@ def shifted_sum(base: Work, taus: Work, weights: Work, out: Work) -> None:
         out[i] += base[i]
 
 
-@_compiled
+@compiled()
 def subtract(rows: Work, base: Work) -> None:
     """rows[k] -= base."""
     for k in range(rows.shape[0]):
@@ -143,7 +137,7 @@ def subtract(rows: Work, base: Work) -> None:
             rows[k, i] -= base[i]
 
 
-@_compiled
+@compiled()
 def add_low_rank(out: Work, start: int, columns: int, up: Work, down: Work, scale: Work) -> None:
     """out += scale[0] * (up @ down), for the elements from `start` on, counted along the rows."""
     position = 0
@@ -158,20 +152,29 @@ def add_low_rank(out: Work, start: int, columns: int, up: Work, down: Work, scal
         position += length
 
 
-@_summing
 def add_gram(rows: Work, out: NDArray[np.float64]) -> None:
     """out[j, k] += rows[j] . rows[k], in float64."""
-    for j in range(rows.shape[0]):
-        for k in range(j, rows.shape[0]):
-            total = 0.0
-            for i in range(rows.shape[1]):
-                total += np.float64(rows[j, i]) * np.float64(rows[k, i])
-            out[j, k] += total
-            if j != k:
-                out[k, j] += total
+    _add_gram(rows, scratch("wide", len(rows) * TILE, np.float64).reshape(-1, TILE), out)
 
 
-@_summing
+@compiled(("reassoc", "contract"))
+def _add_gram(rows: Work, wide: NDArray[np.float64], out: NDArray[np.float64]) -> None:
+    for start in range(0, rows.shape[1], TILE):
+        count = min(TILE, rows.shape[1] - start)
+        for j in range(rows.shape[0]):
+            for i in range(count):
+                wide[j, i] = rows[j, start + i]
+        for j in range(rows.shape[0]):
+            for k in range(j, rows.shape[0]):
+                total = 0.0
+                for i in range(count):
+                    total += wide[j, i] * wide[k, i]
+                out[j, k] += total
+                if j != k:
+                    out[k, j] += total
+
+
+@compiled(("reassoc", "contract"))
 def add_absolute(rows: Work, out: NDArray[np.float64]) -> None:
     """out[k] += sum |rows[k]|, in float64."""
     for k in range(rows.shape[0]):
@@ -181,26 +184,48 @@ def add_absolute(rows: Work, out: NDArray[np.float64]) -> None:
         out[k] += total
 
 
-@_compiled
-def count_high(rows: NDArray[np.float32], out: NDArray[np.int64]) -> None:
-    """out[k, b] += how many magnitudes of rows[k] have the upper 15 bits b: (sources, 32768)."""
+def count_high(rows: Work, out: NDArray[np.uint32]) -> None:
+    """out[k, b, :] += how many magnitudes of rows[k], in float32, have the upper 15 bits b, over LANES counters."""
+    _count_high(rows.astype(np.float32, copy=False), out)
+
+
+@compiled()
+def _count_high(rows: NDArray[np.float32], out: NDArray[np.uint32]) -> None:
     for k in range(rows.shape[0]):
-        bits = rows[k].view(np.uint32)
-        for i in range(bits.size):
-            out[k, (bits[i] & np.uint32(0x7FFFFFFF)) >> np.uint32(16)] += 1
+        for i in range(rows.shape[1]):
+            out[k, magnitude(rows[k, i]) >> np.uint32(16), i % LANES] += np.uint32(1)
 
 
-@_compiled
-def count_low(row: NDArray[np.float32], high: int, out: NDArray[np.int64]) -> None:
-    """out[b] += how many magnitudes of `row` have the upper bits `high` and the lower 16 bits b: (65536)."""
-    bits = row.view(np.uint32)
-    for i in range(bits.size):
-        magnitude = bits[i] & np.uint32(0x7FFFFFFF)
-        if magnitude >> np.uint32(16) == high:
-            out[magnitude & np.uint32(0xFFFF)] += 1
+def count_low(row: Work, high: int, out: NDArray[np.uint32]) -> None:
+    """out[b] += how many float32 magnitudes of `row` have the upper bits `high` and the lower 16 bits b: (65536)."""
+    _count_low(row.astype(np.float32, copy=False), high, out)
 
 
-@_compiled
+@compiled()
+def _count_low(row: NDArray[np.float32], high: int, out: NDArray[np.uint32]) -> None:
+    wanted = np.uint32(high)
+    for start in range(0, row.size, CHUNK):
+        stop = min(start + CHUNK, row.size)
+        found = np.uint32(0)
+        # Few have these upper bits: most chunks are passed over at once.
+        for i in range(start, stop):
+            found = np.uint32(found | np.uint32(np.uint32(magnitude(row[i]) >> np.uint32(16)) == wanted))
+        if found != 0:
+            for i in range(start, stop):
+                bits = magnitude(row[i])
+                if np.uint32(bits >> np.uint32(16)) == wanted:
+                    out[bits & np.uint32(0xFFFF)] += np.uint32(1)
+
+
+@compiled()
+def scale_rows(rows: Work, factors: Work) -> None:
+    """rows[k] *= factors[k]."""
+    for k in range(rows.shape[0]):
+        for i in range(rows.shape[1]):
+            rows[k, i] *= factors[k]
+
+
+@compiled()
 def keep_between(row: Work, low: np.float32, high: np.float32) -> None:
     """Zero what is smaller in magnitude than `low` or larger than `high`."""
     for i in range(row.size):
@@ -208,7 +233,7 @@ def keep_between(row: Work, low: np.float32, high: np.float32) -> None:
         row[i] = row[i] if low <= magnitude and magnitude <= high else row.dtype.type(0)
 
 
-@_inlined
+@inner
 def _drawn(key: np.uint64, number: int) -> np.uint32:
     """24 random bits that depend on both alone: SplitMix64, https://doi.org/10.1145/2714064.2660195."""
     state = key + np.uint64(number) * np.uint64(0x9E3779B97F4A7C15)
@@ -217,7 +242,7 @@ def _drawn(key: np.uint64, number: int) -> np.uint32:
     return np.uint32((state ^ (state >> np.uint64(31))) >> np.uint64(40))
 
 
-@_compiled
+@compiled()
 def drop(row: Work, key: np.uint64, start: int, keep: int, scale: Work) -> None:
     """Keep each element with probability keep / 2^24 and multiply it by scale[0], zero the rest.
 
@@ -228,7 +253,7 @@ def drop(row: Work, key: np.uint64, start: int, keep: int, scale: Work) -> None:
         row[i] = row[i] * factor if _drawn(key, start + i + 1) < keep else zero
 
 
-@_compiled
+@compiled()
 def drop_each(row: Work, key: np.uint64, start: int, keep: NDArray[np.uint32], scale: Work) -> None:
     """`drop` with a probability and a factor for each element."""
     zero = row.dtype.type(0)
@@ -236,15 +261,28 @@ def drop_each(row: Work, key: np.uint64, start: int, keep: NDArray[np.uint32], s
         row[i] = row[i] * scale[i] if _drawn(key, start + i + 1) < keep[i] else zero
 
 
-@_compiled
 def consensus(base: Work, taus: Work, weights: NDArray[np.float64], divide: bool, scale: Work, out: Work) -> None:
     """out = base + scale[0] * the sum of weights[k] taus[k] over the sources that agree with the sum's sign.
 
     `divide`: by the sum of the weights that took part. The sign is taken in float64, for changes often cancel
     out exactly; zero counts as positive.
     """
+    totals, divisors = scratch("totals", TILE, np.float64), scratch("divisors", TILE, base.dtype)
+    _consensus(base, taus, weights, divide, scale, totals, divisors, out)
+
+
+@compiled()
+def _consensus(
+    base: Work,
+    taus: Work,
+    weights: NDArray[np.float64],
+    divide: bool,
+    scale: Work,
+    totals: NDArray[np.float64],
+    divisors: Work,
+    out: Work,
+) -> None:
     zero = base.dtype.type(0)
-    totals, divisors = np.empty(TILE, np.float64), np.empty(TILE, base.dtype)
     for start in range(0, out.size, TILE):
         stop = min(start + TILE, out.size)
         values = out[start:stop]
@@ -269,7 +307,7 @@ def consensus(base: Work, taus: Work, weights: NDArray[np.float64], divide: bool
             values[i] = base[start + i] + scale[0] * values[i]
 
 
-@_compiled
+@compiled()
 def near_swap(base: Work, row: Work, t: Work, out: Work) -> None:
     """out = base + (row - base) * min(1, max(0, t / |row - base|)), the distance at least 1e-6."""
     for i in range(out.size):
@@ -278,7 +316,7 @@ def near_swap(base: Work, row: Work, t: Work, out: Work) -> None:
         out[i] = share * row[i] + (base.dtype.type(1) - share) * base[i]
 
 
-@_compiled
+@compiled()
 def weighted_ratio(rows: Work, importance: Work, weights: Work, floor: Work, out: Work) -> None:
     """out = sum_k weights[k] (importance[k] + floor) rows[k] / the sum of the same without rows[k]."""
     for i in range(out.size):
@@ -304,8 +342,9 @@ def build() -> None:
     add_low_rank(row, 0, 4, np.ones((2, 1), np.float32), np.ones((1, 4), np.float32), one)
     add_gram(rows, np.zeros((2, 2)))
     add_absolute(rows, np.zeros(2))
-    count_high(rows, np.zeros((2, 1 << 15), np.int64))
-    count_low(row, 1, np.zeros(1 << 16, np.int64))
+    count_high(rows, np.zeros((2, 1 << 15, LANES), np.uint32))
+    count_low(row, 1, np.zeros(1 << 16, np.uint32))
+    scale_rows(rows, pair)
     keep_between(row, np.float32(0), np.float32(1))
     drop(row, np.uint64(1), 0, 1, one)
     drop_each(row, np.uint64(1), 0, np.ones(8, np.uint32), row.copy())

@@ -44,16 +44,18 @@ def merge(
     threads: int | None = None,
     shard_bytes: int = SHARD_BYTES,
     allow_nan: bool = False,
+    device: str | None = None,
     progress: Progress | None = None,
 ) -> Merged:
     """Write the recipe's result to the folder `out`: weights, config, tokenizer, templates, model card.
 
+    `device`: torch's name of one, for methods that can; None: the compiled kernels, on `threads` cores.
     Raises `RecipeError`, `CheckpointError`, `WriteError` (all ValueErrors); then nothing is left at `out`.
     """
     from merging import kernels  # noqa: F401 -- compiled code is loaded before the clock starts
 
     began = time.perf_counter()
-    plan = Merge(recipe, allow_nan=allow_nan)
+    plan = Merge(recipe, allow_nan=allow_nan, device=device)
     notes = [*plan.notes, *_tokenizers_differ(plan)]
     config = out_config(plan)
     listing = {name: (target.dtype, target.shape) for name, target in plan.targets.items()}

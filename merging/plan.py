@@ -20,7 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.checkpoint import STORAGE, Checkpoint, CheckpointError, TensorInfo
+from merging.device import bits_of
 from merging.layers import LayerName, layer_count, outer_order
+from merging.methods import METHODS
 from merging.methods.linear import WeightedSum
 from merging.methods.method import REQUIRED, Finish, Method, Values
 from merging.recipe import ModelRef, Recipe, Slice, Source
@@ -62,10 +64,17 @@ class Merge:
         *,
         allow_nan: bool = False,
         vocabulary: Vocabulary | None = None,
+        device: str | None = None,
     ) -> None:
-        """`models`: those already open. Raises `RecipeError` and `CheckpointError`."""
+        """`models`: those already open. `device`: torch's name of one; None: the compiled kernels.
+
+        Raises `RecipeError` and `CheckpointError`."""
         self.recipe = recipe
         self.allow_nan = allow_nan
+        self.device = device
+        if device is not None and not recipe.rule.device:
+            able = ", ".join(method.name for method in METHODS if method.device)
+            raise RecipeError(f"{recipe.method} is computed on the CPU only; on a device of torch's: {able}")
         self.models = {ref: (models or {}).get(ref) or open_model(ref) for ref in recipe.models}
         self.template: Checkpoint = self.models[recipe.models[0]][0]
         """The model whose config, tokenizer and types the result has."""
@@ -103,12 +112,12 @@ class Merge:
             return
         method = self.recipe.rule
         finish = begin(method, target)
-        if isinstance(finish, WeightedSum) and (sources := plain_bf16(target, finish)):
+        if self.device is None and isinstance(finish, WeightedSum) and (sources := plain_bf16(target, finish)):
             yield from _summed(finish, sources, start, target.size if stop is None else stop)
             return
         for block in target.stack.blocks(method.taus, method.rows, start, stop):
             finish(block)
-            yield block.start, encoded(block.out, target.dtype)
+            yield block.start, (encoded if self.device is None else bits_of)(block.out, target.dtype)
 
     def write(self, name: str, out: NDArray[Any]) -> None:
         """Compute one tensor into `out` (its shape; bits as stored)."""
@@ -219,7 +228,7 @@ class Merge:
         shape = self._same_shape(name, shapes)
         values = _values(method, self.recipe, part, sources, name, inputs, depth)
         work = np.dtype(np.float64 if any(info.dtype == "F64" for info in shapes.values()) else np.float32)
-        stack = Stack(name, shape, tuple(slabs), base_slab, work, self.recipe.seed)
+        stack = Stack(name, shape, tuple(slabs), base_slab, work, self.recipe.seed, self.device)
         if "statistics" in values.each:
             given = zip(values.each["statistics"], inputs, strict=True)
             stack = replace(stack, statistics=tuple(self._statistics(path, each) for path, each in given))

@@ -11,6 +11,7 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from importlib import import_module
 from typing import Any, Protocol
 
 import numpy as np
@@ -77,7 +78,9 @@ class Plain:
 
 @dataclass
 class Block:
-    """Elements [start, stop) of a tensor. `rows` is (sources, elements): the models', or their task vectors."""
+    """Elements [start, stop) of a tensor. `rows` is (sources, elements): the models', or their task vectors.
+
+    On a device the arrays are torch's tensors, which methods marked `device` hand to `stack.kernels` unseen."""
 
     start: int
     stop: int
@@ -98,6 +101,8 @@ class Stack:
     base: Slab | None
     work: np.dtype[Any]
     seed: int = 0
+    device: str | None = None
+    """torch's name of the device on which blocks are computed; None: the compiled kernels."""
     statistics: tuple[Slab | None, ...] = field(default=())
     """What was gathered about each source (Fisher information: shape of the tensor; Gram matrix of the inputs)."""
 
@@ -110,8 +115,18 @@ class Stack:
         """Elements of a row: of everything after the first axis; a vector is one row."""
         return self.size // max(1, self.shape[0]) if len(self.shape) > 1 else self.size
 
+    @property
+    def kernels(self) -> Any:
+        """The module whose functions work on this stack's blocks."""
+        return import_module("merging.kernels" if self.device is None else "merging.torch_kernels")
+
     def blocks(self, taus: bool, rows: bool, start: int = 0, stop: int | None = None) -> Iterator[Block]:
         """All blocks of [start, stop). `taus`: sources minus base. `rows`: whole rows only."""
+        if self.device is not None:
+            from merging.device import blocks_on
+
+            yield from blocks_on(self, taus, start, self.size if stop is None else stop)
+            return
         from merging import kernels
 
         step = max(1, BLOCK // max(1, self.columns)) * self.columns if rows else BLOCK

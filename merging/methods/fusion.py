@@ -14,8 +14,7 @@ from merging.stack import Block, Stack
 
 def nearswap(stack: Stack, values: Values) -> Finish:
     """Move each weight by at most t towards the other model."""
-    from merging import kernels
-
+    kernels = stack.kernels
     t = stack.array([values.shared["t"]])
 
     def finish(block: Block) -> None:
@@ -36,7 +35,7 @@ def arcee_fusion(stack: Stack, values: Values) -> Finish:
     def sweep() -> Iterator[NDArray[np.float32]]:
         return (_importance(block, stack.columns)[None] for block in stack.blocks(False, rows=True))
 
-    first, median, third = largest(sweep, [ranks])[0].astype(np.float64)
+    first, median, third = largest(stack.kernels, sweep, [ranks])[0].astype(np.float64)
     bound = np.float32(median + 1.5 * (third - first))
 
     def finish(block: Block) -> None:
@@ -69,6 +68,7 @@ METHODS = (
         (Parameter("t", least=0),),
         "required",
         most=1,
+        device=True,
         elementwise=True,
     ),
     Method("arcee_fusion", "https://arcee.ai", arcee_fusion, (), "required", most=1, rows=True),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from merging.methods.method import Finish, Method, Parameter, Values
 from merging.settings import RecipeError
@@ -21,17 +22,16 @@ class WeightedSum:
 
     weights: Work
     divisor: Work
+    kernels: Any
 
     def __call__(self, block: Block) -> None:
-        from merging import kernels
-
         rows = block.rows if self.weights.size == len(block.rows) else block.whole
-        kernels.weighted_sum(rows, self.weights, self.divisor, block.out)
+        self.kernels.weighted_sum(rows, self.weights, self.divisor, block.out)
 
 
 def weighted(stack: Stack, weights: tuple[float, ...], divisor: float = 1.0) -> WeightedSum:
     """sum_k weights[k] theta_k / divisor."""
-    return WeightedSum(stack.array(weights), stack.array([divisor]))
+    return WeightedSum(stack.array(weights), stack.array([divisor]), stack.kernels)
 
 
 def linear(stack: Stack, values: Values) -> Finish:
@@ -66,6 +66,7 @@ METHODS = (
         "https://arxiv.org/abs/2203.05482",
         linear,
         (WEIGHT, Parameter("normalize", True, "switch")),
+        device=True,
         elementwise=True,
     ),
     Method(
@@ -74,6 +75,7 @@ METHODS = (
         lm_cocktail,
         (Parameter("loss", each=True), Parameter("temperature", 1.0, least=1e-6)),
         base="source",
+        device=True,
         elementwise=True,
     ),
     Method(
@@ -82,6 +84,7 @@ METHODS = (
         passthrough,
         (Parameter("scale", 1.0, each=True),),
         most=1,
+        device=True,
         elementwise=True,
     ),
 )

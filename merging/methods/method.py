@@ -88,5 +88,7 @@ class Method:
     """Blocks hold task vectors (sources minus base), where there is a base."""
     rows: bool = False
     """Blocks hold whole rows."""
+    device: bool = False
+    """It touches blocks through `stack.kernels` alone, so that they may live on any device of torch's."""
     elementwise: bool = False
     """Each element depends on the sources' same element alone: `begin` reads nothing."""

@@ -23,8 +23,7 @@ Thin = Callable[[Block], None]
 
 def summed(stack: Stack, values: Values, thin: Thin) -> Finish:
     """base + lambda sum w thinned(tau)."""
-    from merging import kernels
-
+    kernels = stack.kernels
     factors = stack.array(scaled(values))
 
     def finish(block: Block) -> None:
@@ -36,8 +35,7 @@ def summed(stack: Stack, values: Values, thin: Thin) -> Finish:
 
 def elected(stack: Stack, values: Values, thin: Thin) -> Finish:
     """base + lambda times the weighted sum of the thinned task vectors that agree with its sign (TIES, section 4)."""
-    from merging import kernels
-
+    kernels = stack.kernels
     weights, scale = np.array(values.each["weight"]), stack.array([values.shared["lambda"]])
     divide = values.shared["normalize"]
 
@@ -66,27 +64,26 @@ def without_outliers(stack: Stack, values: Values) -> Thin:
 
 def _band(stack: Stack, values: Values, ranks: list[tuple[int, int]]) -> Thin:
     """Keep the magnitudes whose rank lies in (ranks[k][0], ranks[k][1]]."""
-    from merging import kernels
-
-    ends = [(first + 1, last) for first, last in ranks]
+    kernels = stack.kernels
+    # Rank 0 is infinity: without outliers to drop there is no upper bound to look for.
+    ends = [(first + 1 if first else 0, last) for first, last in ranks]
     if all(last >= stack.size and first == 0 for first, last in ranks):
         return lambda block: None
-    bounds = largest(lambda: (block.rows for block in stack.blocks(True, False)), ends)
+    bounds = largest(stack.kernels, lambda: (block.rows for block in stack.blocks(True, False)), ends)
 
     def thin(block: Block) -> None:
         for row, (high, low), (first, last) in zip(block.rows, bounds, ranks, strict=True):
             if last <= first:
                 row[:] = 0
             else:
-                kernels.keep_between(row, low, np.float32(np.inf) if first == 0 else high)
+                kernels.keep_between(row, low, high)
 
     return _rescaled(stack, values, thin) if values.shared.get("rescale") else thin
 
 
 def at_random(stack: Stack, values: Values) -> Thin:
     """Keep each entry with probability `density`; rescaled by 1 / density (or to the former sum of magnitudes)."""
-    from merging import kernels
-
+    kernels = stack.kernels
     densities = values.each["density"]
     expected = values.shared["rescale"] and values.shared["rescale_norm"] == "expected"
     keep = [round(density * WHOLE) for density in densities]
@@ -104,8 +101,7 @@ def at_random(stack: Stack, values: Values) -> Thin:
 def by_rank(stack: Stack, values: Values) -> Thin:
     """Keep with a probability from density - epsilon (smallest magnitude of its row) to density + epsilon (largest);
     rescaled by its inverse (or to the former sum of magnitudes)."""
-    from merging import kernels
-
+    kernels = stack.kernels
     expected = values.shared["rescale"] and values.shared["rescale_norm"] == "expected"
     keys = [stack.key(source) for source in range(len(stack.sources))]
     for density, epsilon in zip(values.each["density"], values.each["epsilon"], strict=True):
@@ -142,8 +138,7 @@ def _rank_share(row: NDArray[np.floating], columns: int) -> NDArray[np.float64]:
 
 def _rescaled(stack: Stack, values: Values, thin: Thin) -> Thin:
     """Thin, then restore each tensor's sum of magnitudes: one more pass over it."""
-    from merging import kernels
-
+    kernels = stack.kernels
     before, after = np.zeros(len(stack.sources)), np.zeros(len(stack.sources))
     for block in stack.blocks(True, rows=True):
         kernels.add_absolute(block.rows, before)
@@ -153,7 +148,7 @@ def _rescaled(stack: Stack, values: Values, thin: Thin) -> Thin:
 
     def finish(block: Block) -> None:
         thin(block)
-        block.rows *= factors[:, None]
+        kernels.scale_rows(block.rows, factors)
 
     return finish
 
@@ -161,8 +156,7 @@ def _rescaled(stack: Stack, values: Values, thin: Thin) -> Thin:
 def sce(stack: Stack, values: Values) -> Finish:
     """Select the entries with the largest variance over the sources, weigh sources by their mean squares there, erase
     what disagrees with the sign of the sum."""
-    from merging import kernels
-
+    kernels = stack.kernels
     share = values.shared["select_topk"]
     bound: float | None = None
     if share < 1:
@@ -172,7 +166,7 @@ def sce(stack: Stack, values: Values) -> Finish:
         def sweep() -> Iterator[NDArray[np.float32]]:
             return (_variance(block)[None].astype(np.float32) for block in stack.blocks(True, False))
 
-        bound = float(largest(sweep, [[keep]])[0, 0])
+        bound = float(largest(stack.kernels, sweep, [[keep]])[0, 0])
     squares = np.zeros(len(stack.sources))
 
     def select(block: Block) -> None:
@@ -220,6 +214,7 @@ def _method(
         "required",
         taus=True,
         rows=thin is by_rank,
+        device=thin is not by_rank,
     )
 
 

@@ -21,8 +21,7 @@ STRAIGHT = 0.9995
 
 def gram(stack: Stack, taus: bool, with_base: bool = False) -> Gram:
     """Inner products of the sources (of their task vectors); the base last if wanted."""
-    from merging import kernels
-
+    kernels = stack.kernels
     count = len(stack.sources) + with_base
     found = np.zeros((count, count))
     for block in stack.blocks(taus, rows=False):
@@ -165,7 +164,7 @@ def _karcher(dots: Gram, most: int, tol: float) -> tuple[float, ...]:
 
 _BLOG = "https://goddard.blog/posts/multislerp-wow-what-a-cool-idea"
 METHODS = (
-    Method("slerp", "https://doi.org/10.1145/325165.325242", slerp, (Parameter("t"),), "required", most=1),
+    Method("slerp", "https://doi.org/10.1145/325165.325242", slerp, (Parameter("t"),), "required", most=1, device=True),
     Method(
         "nuslerp",
         "https://doi.org/10.1145/325165.325242",
@@ -184,6 +183,7 @@ METHODS = (
         (WEIGHT, Parameter("normalize_weights", True, "switch"), Parameter("eps", 1e-8, least=0)),
         "optional",
         taus=True,
+        device=True,
     ),
     Method(
         "karcher",
@@ -191,5 +191,6 @@ METHODS = (
         karcher,
         (Parameter("max_iter", 10, "count", least=1, most=10_000), Parameter("tol", 1e-5, least=0)),
         "source",
+        device=True,
     ),
 )

@@ -17,8 +17,7 @@ SCALE = Parameter("lambda", 1.0)
 
 def shifted(stack: Stack, weights: Sequence[float]) -> Finish:
     """base + sum_k weights[k] tau_k."""
-    from merging import kernels
-
+    kernels = stack.kernels
     factors = stack.array(weights)
 
     def finish(block: Block) -> None:
@@ -45,8 +44,9 @@ def model_stock(stack: Stack, values: Values) -> Finish:
 
     `filter_wise`: t for each row. Where the denominator vanishes the base stays.
     """
-    from merging import kernels
     from merging.methods.spherical import gram
+
+    kernels = stack.kernels
 
     count = len(stack.sources)
     if not values.shared["filter_wise"] or len(stack.shape) < 2:
@@ -98,6 +98,7 @@ METHODS = (
         (WEIGHT, SCALE, Parameter("normalize", False, "switch")),
         "required",
         taus=True,
+        device=True,
         elementwise=True,
     ),
     Method(
@@ -110,5 +111,5 @@ METHODS = (
         taus=True,
         rows=True,
     ),
-    Method("nan", "https://arxiv.org/abs/2505.16148", nan, (SCALE,), "required", taus=True),
+    Method("nan", "https://arxiv.org/abs/2505.16148", nan, (SCALE,), "required", taus=True, device=True),
 )

@@ -18,6 +18,7 @@ from orchestrator.errors import BadInput, StorageError
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option("--seed", type=click.IntRange(0), default=0, help="Of methods that draw at random.  [default: 0]")
 @click.option("--threads", type=click.IntRange(1), help="Default: the cores of this machine.")
+@click.option("--device", default="cpu", show_default=True, help="cuda or cuda:1: through torch; auto: if any.")
 @click.option("--shard-size", default="5GB", show_default=True, help="Most bytes of one file of weights.")
 @click.option("--allow-nan", is_flag=True, help="Merge weights that are infinite or not a number all the same.")
 @click.option("--plan", "only_plan", is_flag=True, help="Check everything and say what would be done; read no weights.")
@@ -27,6 +28,7 @@ def command(
     out: Path,
     seed: int,
     threads: int | None,
+    device: str,
     shard_size: str,
     allow_nan: bool,
     only_plan: bool,
@@ -36,16 +38,18 @@ def command(
 
     Nothing is downloaded unless a model is no folder but a hub id. Paths are relative to the current folder.
     """
+    from merging.device import chosen
     from merging.recipe import load
     from merging.writer import WriteError
 
     shard_bytes = _bytes(shard_size)
     try:
         recipe = load(config).seeded(seed)
+        settings = {"allow_nan": allow_nan, "device": chosen(device)}
         if only_plan:
-            _plan(recipe, allow_nan, as_json)
+            _plan(recipe, settings, as_json)
             return
-        result = _merged(recipe, out, threads, shard_bytes, allow_nan)
+        result = _merged(recipe, out, {**settings, "threads": threads, "shard_bytes": shard_bytes})
     except WriteError as error:
         raise StorageError(str(error)) from error
     except ValueError as error:
@@ -61,13 +65,13 @@ def command(
     )
 
 
-def _merged(recipe: Any, out: Path, threads: int | None, shard_bytes: int, allow_nan: bool) -> Any:
+def _merged(recipe: Any, out: Path, settings: dict[str, Any]) -> Any:
     import sys
 
     from merging.merge import merge
 
     if not sys.stderr.isatty():
-        return merge(recipe, out, threads=threads, shard_bytes=shard_bytes, allow_nan=allow_nan)
+        return merge(recipe, out, **settings)
     from rich.console import Console
     from rich.progress import Progress
 
@@ -77,14 +81,14 @@ def _merged(recipe: Any, out: Path, threads: int | None, shard_bytes: int, allow
         def told(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
 
-        return merge(recipe, out, threads=threads, shard_bytes=shard_bytes, allow_nan=allow_nan, progress=told)
+        return merge(recipe, out, **settings, progress=told)
 
 
-def _plan(recipe: Any, allow_nan: bool, as_json: bool) -> None:
+def _plan(recipe: Any, settings: dict[str, Any], as_json: bool) -> None:
     from merging.merge import out_config
     from merging.plan import Merge
 
-    plan = Merge(recipe, allow_nan=allow_nan)
+    plan = Merge(recipe, **settings)
     told = {
         "method": recipe.method,
         "models": [str(ref) for ref in plan.models],
