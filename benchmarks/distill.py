@@ -20,10 +20,12 @@ from typing import Any
 
 from benchmarks.distill_dpo import teach_dpo
 from benchmarks.machine import RESULTS, conditions, write_result
+from distill.graph import interaction_graph
+from distill.pairs import Lesson, Selection, lesson
 from orchestrator import Collegium
 from orchestrator.config import ExpertConfig
 from orchestrator.pipelines.answering import answer_all
-from orchestrator.pipelines.distill import TEACHER, DistillRequest, Taught, arms, inspect, teach
+from orchestrator.pipelines.distill import TEACHER, DistillRequest, Taught, arms, inspect, read_all, teach
 from orchestrator.pipelines.distill_generate import TRANSCRIPTS, GenerateRequest, discuss, generate
 from orchestrator.pipelines.profile import questions_of
 from orchestrator.report.intervals import paired_difference
@@ -45,14 +47,14 @@ def main() -> None:
     )
     parser.add_argument("--trl", default=sys.executable, help="For dpo: an interpreter that has trl.")
     parser.add_argument("--seeds", type=int, default=1)
-    parser.add_argument("--train-questions", type=int, default=200)
+    parser.add_argument("--train-questions", type=int, default=600)
     parser.add_argument("--panel-questions", type=int, default=96)
     given = parser.parse_args()
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"rows": {}, "conditions": conditions()}
     rows: dict[str, Row] = kept["rows"]
     transcripts = _transcripts(given.train_questions)
     statistics, agents = inspect([str(transcripts)])
-    best = max(agents, key=lambda name: statistics.accuracy(name, 0)[0])
+    best = _most_taught(transcripts, agents)
     kept["transcripts"] = {
         "questions": statistics.questions,
         "right in round 0 and 1": {
@@ -88,6 +90,16 @@ def _arm(arm: str, seeds: int, transcripts: Path, agents: Sequence[str], kept: d
         taught = teach(one, WORK / one.name, experts=_zoo({}).experts, arm=arm, report=_told)
         kept["rows"][key] = _tested(taught.expert, one.name) | _training(taught)
         _write(kept)
+
+
+def _most_taught(transcripts: Path, agents: Sequence[str]) -> str:
+    """The agent whose right replies with a reasoning make the most lessons."""
+    lessons = dict.fromkeys(agents, 0)
+    for transcript in read_all([str(transcripts)]):
+        graph = interaction_graph(transcript)
+        for name in agents:
+            lessons[name] += isinstance(lesson(graph, Selection(level="L2", teacher=name)), Lesson)
+    return max(lessons, key=lambda name: lessons[name])
 
 
 def _told(metrics: Any) -> None:
