@@ -5,13 +5,15 @@
 Candidates are task-arithmetic merges of the demo zoo's experts of the full shape, each asked 16 questions in one vLLM
 engine. The same merges are then written by `collegium merge`'s library, loaded from disk into the same engine and
 asked the same. The peer is what users of mergekit do: write the merge, start a fresh engine on it, ask; for its merge
-the time of mergekit is taken if `--mergekit` names its command, else our own, faster one.
+the time of mergekit is taken if `--mergekit` names its command (it is given the experts as whole checkpoints, so that
+it need not add adapters first), else our own, faster one.
 """
 
 from __future__ import annotations
 
 import argparse
 import random
+import shutil
 import statistics
 import subprocess
 import sys
@@ -88,6 +90,28 @@ def fresh_engine(folder: Path, state: Path) -> float:
     return time.perf_counter() - began
 
 
+def by_mergekit(command: str, raw: dict[str, Any], folder: Path) -> float:
+    """Seconds that mergekit takes for a merge of whole checkpoints, which are written first if they are not there."""
+
+    def whole(model: dict[str, Any]) -> str:
+        if "lora" not in model:
+            return str(model["model"]["path"])
+        out = folder / "whole" / Path(model["lora"]["path"]).name
+        if not out.exists():
+            merge(parse({"merge_method": "linear", "models": [{"model": model, "parameters": {"weight": 1}}]}), out)
+        return str(out)
+
+    models = [{**one, "model": whole(one["model"])} for one in raw["models"]]
+    file, out = folder / "recipe.yaml", folder / "by-mergekit"
+    recipe = {**raw, "models": models, "base_model": whole(raw["base_model"]), "dtype": "bfloat16"}
+    file.write_text(yaml.safe_dump(recipe))
+    began = time.perf_counter()
+    subprocess.run([command, str(file), str(out)], check=True, capture_output=True)
+    took = time.perf_counter() - began
+    shutil.rmtree(out)
+    return took
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--candidates", type=int, default=8)
@@ -124,6 +148,7 @@ def main() -> None:
             loaded = time.perf_counter()
             said[candidate] = answers(engine, expert, questions)
             rows.append((loaded - began, time.perf_counter() - loaded))
+            print(f"trial {len(rows)}: {rows[-1][0]:.2f} s and {rows[-1][1]:.2f} s", flush=True)
         bytes_written = written() - before
         merging = [in_memory(engine, merges.expert(candidate)) for candidate in candidates[:4]]
         equal, peers = 0, []
@@ -132,22 +157,19 @@ def main() -> None:
             assert recipe is not None
             out = Path(folder) / f"merged-{number}"
             began = time.perf_counter()
-            if given.mergekit:
-                file = Path(folder) / "recipe.yaml"
-                file.write_text(yaml.safe_dump({**_plain(recipe.raw()), "dtype": "bfloat16"}))
-                subprocess.run([given.mergekit, str(file), str(Path(folder) / f"kit-{number}")], check=True)
-                mergekit = time.perf_counter() - began
             merge(parse(recipe.raw()).seeded(recipe.seed), out)
-            ours = time.perf_counter() - began
+            merged = time.perf_counter() - began
             disk = alone(config, f"disk-{number}", ExpertConfig(model=str(out)))
             engine.load(disk)
             equal += answers(engine, disk, questions) == said[candidate]
             if number < 2:
-                peers.append((mergekit if given.mergekit else ours) + fresh_engine(out, Path(folder)))
+                merged = by_mergekit(given.mergekit, recipe.raw(), Path(folder)) if given.mergekit else merged
+                peers.append((merged, fresh_engine(out, Path(folder))))
+            print(f"merge {number}: {merged:.1f} s", flush=True)
         engine.close()
     swap = statistics.median(row[0] for row in rows)
     asking = statistics.median(row[1] for row in rows)
-    per_hour, peer_per_hour = 3600 / (swap + asking), 3600 / statistics.median(peers)
+    per_hour, peer_per_hour = 3600 / (swap + asking), 3600 / statistics.median(sum(peer) for peer in peers)
     peer = "mergekit" if given.mergekit else "our own merge to disk"
     table = [
         ("a trial: merge into the live weights, canary included", f"{swap:.2f} s", ""),
@@ -156,22 +178,14 @@ def main() -> None:
         ("written to disk during all trials", f"{bytes_written / 1e6:.1f} MB", "no weights (269 MB each)"),
         ("tokens and log-probabilities equal to the merge from disk", f"{equal} of {min(3, len(candidates))}", "all"),
         ("trials an hour", f"{per_hour:,.0f}", ""),
+        (f"{peer}: a merge", f"{statistics.median(one for one, _ in peers):.1f} s", ""),
+        ("a fresh engine on it, with 16 questions", f"{statistics.median(one for _, one in peers):.1f} s", ""),
         (f"{peer} and a fresh engine: trials an hour", f"{peer_per_hour:,.0f}", ""),
         ("ratio", f"{per_hour / peer_per_hour:.1f}x", "at least 10x"),
     ]
     write_result(
         "search", "A search's trial", table, {"conditions": noted, "trials": rows, "merging": merging, "peers": peers}
     )
-
-
-def _plain(raw: dict[str, Any]) -> dict[str, Any]:
-    """mergekit's own spelling: MODEL+ADAPTER."""
-
-    def spelt(model: dict[str, Any]) -> str:
-        return "+".join([model["model"]["path"], *([model["lora"]["path"]] if "lora" in model else [])])
-
-    models = [{**one, "model": spelt(one["model"])} for one in raw["models"]]
-    return {**raw, "models": models, **({"base_model": spelt(raw["base_model"])} if "base_model" in raw else {})}
 
 
 if __name__ == "__main__":

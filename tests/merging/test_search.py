@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
+from random import Random
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from hypothesis import strategies as st
 from merging.search import (
     Candidate,
     Found,
+    Heuristic,
     SearchError,
     Space,
     evolve,
@@ -64,6 +67,36 @@ async def test_weights_follow_the_paper_formula() -> None:
 
     found = await heuristic([0.3, 0.2, 0.1], always, kind="coefficient", sizes=(10,))
     assert found.candidate.weights[0] == pytest.approx((0.25, 0.25, 0.5))
+
+
+@given(
+    st.lists(st.integers(0, 100), min_size=1, max_size=5, unique=True),
+    st.sampled_from(["average", "coefficient"]),
+    st.randoms(use_true_random=False),
+)
+@settings(max_examples=40, deadline=None)
+def test_weights_sum_to_one_nothing_gets_worse_and_the_order_does_not_matter(
+    percents: list[int], kind: Heuristic, random: Random
+) -> None:
+    alone = [percent / 100 for percent in percents]
+    tastes = [random.random() for _ in alone]
+
+    def found(order: Sequence[int]) -> Found:
+        async def score(candidates: Sequence[Candidate], count: int) -> list[float]:
+            weighed = [zip(candidate.weights[0], order, strict=True) for candidate in candidates]
+            return [round(sum(weight * tastes[source] for weight, source in pairs), 4) for pairs in weighed]
+
+        return asyncio.run(heuristic([alone[source] for source in order], score, kind=kind, sizes=(10,)))
+
+    straight = found(range(len(alone)))
+    weights = straight.candidate.weights[0]
+    assert sum(weights) == pytest.approx(1, abs=1e-5)
+    assert min(weights) >= 0
+    assert straight.score >= max(alone)
+    order = random.sample(range(len(alone)), len(alone))
+    turned = found(order)
+    assert turned.score == straight.score
+    assert turned.candidate.weights[0] == tuple(weights[source] for source in order)
 
 
 @pytest.mark.parametrize(("kind", "second"), [("similar", 2), ("dissimilar", 1)])

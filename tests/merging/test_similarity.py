@@ -13,9 +13,10 @@ from merging.checkpoint import Adapter, Checkpoint
 from merging.similarity import SimilarityError, families, similarity
 
 SHAPES = {
-    "model.layers.0.self_attn.q_proj.weight": (40, 24),
+    "model.layers.0.self_attn.q_proj.weight": (140, 24),
     "model.layers.0.mlp.down_proj.weight": (24, 600),
-    "model.layers.0.self_attn.q_proj.bias": (40,),
+    "model.layers.0.mlp.up_proj.weight": (66, 26),
+    "model.layers.0.self_attn.q_proj.bias": (140,),
     "model.embed_tokens.weight": (50, 24),
 }
 COMPARED = [name for name in SHAPES if "embed" not in name]
@@ -136,6 +137,22 @@ def test_other_architectures_and_shapes_are_not_compared(tmp_path: Path) -> None
     assert found[0, 3] == pytest.approx(1)
 
 
+@pytest.mark.parametrize("dtype", ["F32", "BF16"])
+def test_the_order_of_models_decides_nothing(dtype: str, tmp_path: Path) -> None:
+    base = drawn(0)
+    near = [
+        {name: bfloat16(base[name] + array) for name, array in drawn(seed, 0.1 * seed).items()} for seed in range(1, 6)
+    ]
+    models = [(write(tmp_path / str(place), arrays, dtype), None) for place, arrays in enumerate(near)]
+    values = similarity(models).values
+    np.testing.assert_allclose(values, [[reference(one, other) for other in near] for one in near], atol=2e-6)
+    np.testing.assert_allclose(np.diag(values), 1, atol=1e-6)
+    np.testing.assert_array_equal(values, values.T)
+    order = [3, 0, 4, 2, 1]
+    found = similarity([models[place] for place in order], threads=1).values
+    np.testing.assert_allclose(found, values[np.ix_(order, order)], atol=1e-7)
+
+
 def test_what_cannot_be_compared_is_named(tmp_path: Path) -> None:
     broken = drawn(0)
     broken["model.layers.0.mlp.down_proj.weight"][3, 5] = np.nan
@@ -145,5 +162,5 @@ def test_what_cannot_be_compared_is_named(tmp_path: Path) -> None:
     with pytest.raises(SimilarityError, match="1 bases for 2 models"):
         similarity([(good, None), (good, None)], [good])
     small = write(tmp_path / "small", {name: array[:8] for name, array in drawn(2).items()})
-    with pytest.raises(SimilarityError, match=r"small: tensor .* has shape \(8, 24\), in .*good \(40, 24\)"):
+    with pytest.raises(SimilarityError, match=r"small: tensor .* has shape \(8, 24\), in .*good \(140, 24\)"):
         similarity([(good, None)], [small])
