@@ -21,7 +21,6 @@ TILE = 2048
 """Elements whose sums are kept beside one another, in the first-level cache."""
 LANES = 4
 """Counters side by side for each bin: a counter's next step need not wait for its last one."""
-CHUNK = 16
 
 Work = NDArray[np.floating[Any]]
 
@@ -52,6 +51,27 @@ def decode_bf16(raw: NDArray[np.uint16], out: NDArray[np.float32]) -> bool:
     for i in range(raw.size):
         out[i] = widened(raw[i])
         highest = max(highest, np.uint16(raw[i] & np.uint16(0x7FFF)))
+    return highest >= np.uint16(0x7F80)
+
+
+@compiled()
+def decode_taus(raw: NDArray[np.uint16], out: NDArray[np.float32]) -> bool:
+    """Widen the last row, and the others minus it; True if something is infinite or not a number."""
+    last = raw.shape[0] - 1
+    highest = np.uint16(0)
+    for start in range(0, raw.shape[1], TILE):
+        count = min(TILE, raw.shape[1] - start)
+        base, below = raw[last, start : start + count], out[last, start : start + count]
+        for i in range(count):
+            below[i] = widened(base[i])
+        for k in range(last + 1):
+            bits = raw[k, start : start + count]
+            for i in range(count):
+                highest = max(highest, np.uint16(bits[i] & np.uint16(0x7FFF)))
+        for k in range(last):
+            bits, row = raw[k, start : start + count], out[k, start : start + count]
+            for i in range(count):
+                row[i] = widened(bits[i]) - widened(base[i])
     return highest >= np.uint16(0x7F80)
 
 
@@ -185,7 +205,7 @@ def add_absolute(rows: Work, out: NDArray[np.float64]) -> None:
 
 
 def count_high(rows: Work, out: NDArray[np.uint32]) -> None:
-    """out[k, b, :] += how many magnitudes of rows[k], in float32, have the upper 15 bits b, over LANES counters."""
+    """out[k, :, b] += how many magnitudes of rows[k], in float32, have the upper 15 bits b, over LANES counters."""
     _count_high(rows.astype(np.float32, copy=False), out)
 
 
@@ -193,28 +213,26 @@ def count_high(rows: Work, out: NDArray[np.uint32]) -> None:
 def _count_high(rows: NDArray[np.float32], out: NDArray[np.uint32]) -> None:
     for k in range(rows.shape[0]):
         for i in range(rows.shape[1]):
-            out[k, magnitude(rows[k, i]) >> np.uint32(16), i % LANES] += np.uint32(1)
+            out[k, i % LANES, magnitude(rows[k, i]) >> np.uint32(16)] += np.uint32(1)
 
 
 def count_low(row: Work, high: int, out: NDArray[np.uint32]) -> None:
-    """out[b] += how many float32 magnitudes of `row` have the upper bits `high` and the lower 16 bits b: (65536)."""
-    _count_low(row.astype(np.float32, copy=False), high, out)
+    """out[:, b] += how many float32 magnitudes of `row` have the upper bits `high` and the lower 16 bits b."""
+    _count_low(row.astype(np.float32, copy=False), high, scratch("found", TILE, np.uint32), out)
 
 
 @compiled()
-def _count_low(row: NDArray[np.float32], high: int, out: NDArray[np.uint32]) -> None:
+def _count_low(row: NDArray[np.float32], high: int, found: NDArray[np.uint32], out: NDArray[np.uint32]) -> None:
     wanted = np.uint32(high)
-    for start in range(0, row.size, CHUNK):
-        stop = min(start + CHUNK, row.size)
-        found = np.uint32(0)
-        # Few have these upper bits: most chunks are passed over at once.
-        for i in range(start, stop):
-            found = np.uint32(found | np.uint32(np.uint32(magnitude(row[i]) >> np.uint32(16)) == wanted))
-        if found != 0:
-            for i in range(start, stop):
-                bits = magnitude(row[i])
-                if np.uint32(bits >> np.uint32(16)) == wanted:
-                    out[bits & np.uint32(0xFFFF)] += np.uint32(1)
+    for start in range(0, row.size, TILE):
+        count = np.uint64(0)
+        for i in range(start, min(start + TILE, row.size)):
+            # Written always, kept if it is one of them: a branch would be mispredicted.
+            bits = magnitude(row[i])
+            found[count] = bits
+            count += np.uint64(np.uint32(bits >> np.uint32(16)) == wanted)
+        for j in range(count):
+            out[j % np.uint64(LANES), found[j] & np.uint32(0xFFFF)] += np.uint32(1)
 
 
 @compiled()
@@ -333,6 +351,7 @@ def build() -> None:
     rows, row = np.ones((2, 8), np.float32), np.ones(8, np.float32)
     one, pair, bits = np.ones(1, np.float32), np.ones(2, np.float32), np.zeros(8, np.uint16)
     decode_bf16(bits, row)
+    decode_taus(np.zeros((2, 8), np.uint16), rows)
     encode_bf16(row, bits)
     unbounded(row)
     weighted_sum_bf16(np.zeros((2, 8), np.uint16), pair, one, bits)
@@ -342,8 +361,8 @@ def build() -> None:
     add_low_rank(row, 0, 4, np.ones((2, 1), np.float32), np.ones((1, 4), np.float32), one)
     add_gram(rows, np.zeros((2, 2)))
     add_absolute(rows, np.zeros(2))
-    count_high(rows, np.zeros((2, 1 << 15, LANES), np.uint32))
-    count_low(row, 1, np.zeros(1 << 16, np.uint32))
+    count_high(rows, np.zeros((2, LANES, 1 << 15), np.uint32))
+    count_low(row, 1, np.zeros((LANES, 1 << 16), np.uint32))
     scale_rows(rows, pair)
     keep_between(row, np.float32(0), np.float32(1))
     drop(row, np.uint64(1), 0, 1, one)

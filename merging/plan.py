@@ -28,7 +28,7 @@ from merging.methods.method import REQUIRED, Finish, Method, Values
 from merging.recipe import ModelRef, Recipe, Slice, Source
 from merging.settings import RecipeError, Settings, value
 from merging.sources import Statistics, open_model, slab_of
-from merging.stack import BLOCK, Plain, Slab, Stack, scratch
+from merging.stack import BLOCK, Plain, Slab, Stack, scratch, stored_bits
 from merging.stream import Model
 from merging.vocabulary import Aligned, Vocabulary
 
@@ -304,10 +304,8 @@ def _summed(finish: WeightedSum, sources: list[Plain], start: int, stop: int) ->
 
     for first in range(start, stop, BLOCK):
         count = min(BLOCK, stop - first)
-        raw = scratch("bits", len(sources) * count, np.uint16).reshape(len(sources), count)
+        raw = stored_bits(sources, first, first + count)
         bits = scratch("encoded", count, np.uint16)
-        for row, slab in zip(raw, sources, strict=True):
-            slab.checkpoint.read_into(slab.name, first, row)
         if kernels.weighted_sum_bf16(raw, finish.weights, finish.divisor, bits):
             for slab in sources:
                 slab.read(first, first + count, scratch("out", count, np.float32))

@@ -11,6 +11,7 @@ import math
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from importlib import import_module
 from typing import Any, Protocol
 
@@ -127,22 +128,41 @@ class Stack:
 
             yield from blocks_on(self, taus, start, self.size if stop is None else stop)
             return
-        from merging import kernels
-
         step = max(1, BLOCK // max(1, self.columns)) * self.columns if rows else BLOCK
         end = self.size if stop is None else stop
         for first in range(start, end, max(1, step)):
             last = min(first + step, end)
             count = last - first
             whole = scratch("rows", (len(self.sources) + 1) * count, self.work).reshape(-1, count)
-            values, base = whole[:-1], whole[-1]
-            for row, slab in zip(values, self.sources, strict=True):
-                slab.read(first, last, row)
-            if self.base is not None:
-                self.base.read(first, last, base)
-                if taus:
-                    kernels.subtract(values, base)
-            yield Block(first, last, values, base, scratch("out", count, self.work), whole)
+            self._read(first, last, taus, whole)
+            yield Block(first, last, whole[:-1], whole[-1], scratch("out", count, self.work), whole)
+
+    @cached_property
+    def _bfloat16(self) -> bool:
+        """All that is read is bfloat16 as it is stored."""
+        kinds = [slab.as_stored if isinstance(slab, Plain) else None for slab in self._slabs]
+        return self.work == np.float32 and kinds == ["BF16"] * len(kinds)
+
+    @property
+    def _slabs(self) -> tuple[Slab, ...]:
+        return (*self.sources, self.base) if self.base is not None else self.sources
+
+    def _read(self, first: int, last: int, taus: bool, whole: Work) -> None:
+        """The sources and the base below them; `taus`: the sources minus the base."""
+        from merging import kernels
+
+        taus = taus and self.base is not None
+        rows = whole[: len(self._slabs)]
+        if self._bfloat16:
+            raw = stored_bits(self._slabs, first, last)
+            bad = kernels.decode_taus(raw, rows) if taus else kernels.decode_bf16(raw.reshape(-1), rows.reshape(-1))
+            if not bad:
+                return
+        # One by one: whoever holds a number that is none says so.
+        for row, slab in zip(rows, self._slabs, strict=True):
+            slab.read(first, last, row)
+        if taus:
+            kernels.subtract(rows[:-1], rows[-1])
 
     def key(self, source: int) -> np.uint64:
         """What the random draws for one source's tensor start from."""
@@ -151,6 +171,14 @@ class Stack:
 
     def array(self, values: Sequence[float]) -> Work:
         return np.array(values, dtype=self.work)
+
+
+def stored_bits(slabs: Sequence[Any], first: int, last: int) -> NDArray[np.uint16]:
+    """Elements [first, last) of bfloat16 slabs, as they are stored: (slabs, elements), a buffer of the thread."""
+    raw: NDArray[np.uint16] = scratch("bits", len(slabs) * (last - first), np.uint16).reshape(len(slabs), -1)
+    for row, slab in zip(raw, slabs, strict=True):
+        slab.checkpoint.read_into(slab.name, first, row)
+    return raw
 
 
 _buffers, _adapters = threading.local(), threading.local()

@@ -50,16 +50,16 @@ def add_absolute(rows: Tensor, out: NDArray[np.float64]) -> None:
 
 
 def count_high(rows: Tensor, out: NDArray[np.uint32]) -> None:
-    """out[k, b, 0] += how many magnitudes of rows[k] have the upper 15 bits b."""
+    """out[k, 0, b] += how many magnitudes of rows[k] have the upper 15 bits b."""
     for row, counts in zip(rows, out, strict=True):
-        counts[:, 0] += torch.bincount(_magnitudes(row) >> 16, minlength=1 << 15).cpu().numpy().astype(np.uint32)
+        counts[0] += torch.bincount(_magnitudes(row) >> 16, minlength=1 << 15).cpu().numpy().astype(np.uint32)
 
 
 def count_low(row: Tensor, high: int, out: NDArray[np.uint32]) -> None:
-    """out[b] += how many magnitudes of `row` have the upper bits `high` and the lower 16 bits b."""
+    """out[0, b] += how many magnitudes of `row` have the upper bits `high` and the lower 16 bits b."""
     magnitudes = _magnitudes(row)
     low = magnitudes[magnitudes >> 16 == high] & 0xFFFF
-    out += torch.bincount(low, minlength=1 << 16).cpu().numpy().astype(np.uint32)
+    out[0] += torch.bincount(low, minlength=1 << 16).cpu().numpy().astype(np.uint32)
 
 
 def scale_rows(rows: Tensor, factors: NDArray[Any]) -> None:

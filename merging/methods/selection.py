@@ -6,15 +6,19 @@ sought. Memory does not depend on the tensor's size.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from merging.stack import scratch
+
 Sweep = Callable[[], Iterator[Any]]
 """Goes over all blocks once: (sources, elements) each time, as `kernels` takes them."""
-Counts = NDArray[np.uint32]
+
+GROUP = 256
 
 
 def largest(kernels: Any, sweep: Sweep, ranks: Sequence[Sequence[int]]) -> NDArray[np.float32]:
@@ -22,33 +26,47 @@ def largest(kernels: Any, sweep: Sweep, ranks: Sequence[Sequence[int]]) -> NDArr
 
     Rank 0 is larger than all (infinity), a rank past the last is 0.
     """
-    lanes = np.zeros((len(ranks), 1 << 15, kernels.LANES), np.uint32)
+    high = _zeros("high", len(ranks), kernels.LANES, 1 << 15)
     for rows in sweep():
-        kernels.count_high(rows, lanes)
-    high = lanes.sum(axis=2, dtype=np.int64)
-    places: dict[tuple[int, int], Counts] = {}
-    sought: dict[tuple[int, int], tuple[int, int]] = {}
+        kernels.count_high(rows, high)
+    counts = high.sum(axis=1, dtype=np.uint32)
+    places: dict[tuple[int, int], int] = {}
+    sought: dict[tuple[int, int], tuple[int, int, int]] = {}
     for k, wanted in enumerate(ranks):
-        above = high[k][::-1].cumsum()[::-1]
+        total = int(counts[k].sum(dtype=np.int64))
         for rank in wanted:
-            if 0 < rank <= above[0]:
-                bin_ = int(np.flatnonzero(above >= rank)[-1])
-                sought[k, rank] = bin_, rank - int(above[bin_] - high[k, bin_])
-                places[k, bin_] = np.zeros(1 << 16, np.uint32)
+            if 0 < rank <= total:
+                bin_, left = _holding(counts[k], rank)
+                sought[k, rank] = places.setdefault((k, bin_), len(places)), bin_, left
+    low = _zeros("low", len(places), kernels.LANES, 1 << 16)
     for rows in sweep() if places else ():
-        for (k, bin_), low in places.items():
-            kernels.count_low(rows[k], bin_, low)
+        for (k, bin_), place in places.items():
+            kernels.count_low(rows[k], bin_, low[place])
+    counts = low.sum(axis=1, dtype=np.uint32)
     found = np.zeros((len(ranks), max((len(wanted) for wanted in ranks), default=0)), np.float32)
     for k, wanted in enumerate(ranks):
         for column, rank in enumerate(wanted):
-            found[k, column] = _value(sought.get((k, rank)), places, k, rank)
+            if (k, rank) in sought:
+                place, bin_, left = sought[k, rank]
+                found[k, column] = np.uint32((bin_ << 16) | _holding(counts[place], left)[0]).view(np.float32)
+            elif rank <= 0:
+                found[k, column] = np.inf
     return found
 
 
-def _value(place: tuple[int, int] | None, places: dict[tuple[int, int], Counts], k: int, rank: int) -> float:
-    if place is None:
-        return float("inf") if rank <= 0 else 0.0
-    bin_, left = place
-    above = places[k, bin_][::-1].cumsum(dtype=np.int64)[::-1]
-    bits = np.uint32((bin_ << 16) | int(np.flatnonzero(above >= left)[-1]))
-    return float(bits.view(np.float32))
+def _zeros(name: str, *shape: int) -> NDArray[np.uint32]:
+    """Counters, in memory that the thread has used before: fresh pages would cost more than the counting."""
+    found: NDArray[np.uint32] = scratch(name, math.prod(shape), np.uint32).reshape(shape)
+    found.fill(0)
+    return found
+
+
+def _holding(counts: NDArray[np.integer[Any]], rank: int) -> tuple[int, int]:
+    """The bin that holds the rank-th largest, and its rank in there."""
+    if counts.size > GROUP:
+        group, rank = _holding(counts.reshape(-1, GROUP).sum(axis=1, dtype=np.int64), rank)
+        bin_, left = _holding(counts[group * GROUP : (group + 1) * GROUP], rank)
+        return group * GROUP + bin_, left
+    above = counts[::-1].cumsum(dtype=np.int64)[::-1]
+    bin_ = int(np.flatnonzero(above >= rank)[-1])
+    return bin_, rank - int(above[bin_] - counts[bin_])
