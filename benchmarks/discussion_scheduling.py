@@ -1,10 +1,12 @@
 """Three experts of one shape confer for up to three rounds on one worker, against the reference's way of doing it.
 
-    python -m benchmarks.discussion_scheduling [--questions 500] [--reference-questions 8]
+    python -m benchmarks.discussion_scheduling [--questions 500] [--reference-questions 8] [--state F --seconds S]
 
 Ours: ReConcile over all questions at once, weights swapped in place. The reference's way: question by question, agent
 by agent, the very same prompts, one request at a time, with three resident engines and no swaps: what that costs is
 measured with one resident expert who plays all three, in a process of its own, on the first few questions.
+
+With --state and --seconds it stops after so long, and goes on when it is called again: the parts' times are added up.
 """
 
 from __future__ import annotations
@@ -31,8 +33,9 @@ ROUNDS = 2
 TOKENS = 96
 
 
-def ours(questions: int, state: Path) -> dict[str, Any]:
-    """Wall time from the first request to the last, the engine being up."""
+def ours(questions: int, state: Path, seconds: float | None) -> dict[str, Any] | None:
+    """What generating took, the engine being up: wall time from the first request to the last, of all parts together.
+    None: time is up before the last reply."""
     from orchestrator.engines.vllm_shape import Shape
 
     cached = {"prompt": 0, "cached": 0}
@@ -49,34 +52,39 @@ def ours(questions: int, state: Path) -> dict[str, Any]:
     Shape.step = counting  # type: ignore[method-assign]
     workers = {"in_process": True, "engine": "vllm"}
     config = {"zoo": str(demo_zoo()), "state": str(state / "state"), "workers": workers}
+    noted = state / "parts.json"
+    parts: list[dict[str, Any]] = json.loads(noted.read_text()) if noted.exists() else []
     with Collegium(config) as collegium:
-        asyncio.run(collegium.chat(PANEL[0], max_tokens=4).ainvoke("Are you there?"))
+        asyncio.run(collegium.chat(PANEL[0], max_tokens=4).ainvoke(f"Are you there, part {len(parts)}?"))
         kinds: dict[str, Any] = {"task": TASKS, "experts": list(PANEL), "max_tokens": TOKENS}
         collegium.profile(questions=3, **kinds)
         before = len(collegium.pool.timeline.stays)
         cached.update(prompt=0, cached=0)
         began = time.perf_counter()
-        result = collegium.run(
-            methods=["reconcile"],
-            mode="paper",
-            rounds=ROUNDS,
-            questions=questions,
-            fit_questions=3,
-            **kinds,
+        talk = collegium.arun(
+            methods=["reconcile"], mode="paper", rounds=ROUNDS, questions=questions, fit_questions=3, **kinds
         )
+        try:
+            result = asyncio.run(asyncio.wait_for(talk, seconds))
+        except TimeoutError:
+            result = None
         wall = time.perf_counter() - began
+        # What is resident when a part begins counts as its first load.
         stays = collegium.pool.timeline.stays[before - 1 :]
-        held = result.outcomes[0].transcripts
-        transcripts.write(state / "held.jsonl", held)
-        return {
-            "wall": wall,
-            "loads": len(stays),
-            "busy": sum(stay.busy for stay in stays),
-            "calls": sum(one.calls for one in held),
-            "tokens": sum(turn.completion_tokens for one in held for turn in one.turns),
-            "rounds": max(one.rounds for one in held),
-            "prefix": cached["cached"] / max(cached["prompt"], 1),
-        }
+        parts.append({"wall": wall, "loads": len(stays), "busy": sum(stay.busy for stay in stays), **cached})
+    noted.write_text(json.dumps(parts))
+    if result is None:
+        return None
+    held = result.outcomes[0].transcripts
+    transcripts.write(state / "held.jsonl", held)
+    total: dict[str, Any] = {key: sum(part[key] for part in parts) for key in parts[0]}
+    return total | {
+        "parts": parts,
+        "calls": sum(one.calls for one in held),
+        "tokens": sum(turn.completion_tokens for one in held for turn in one.turns),
+        "rounds": max(one.rounds for one in held),
+        "prefix": total["cached"] / max(total["prompt"], 1),
+    }
 
 
 def reference(path: Path, questions: int) -> dict[str, Any]:
@@ -114,14 +122,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=int, default=500)
     parser.add_argument("--reference-questions", type=int, default=8)
+    parser.add_argument("--state", type=Path, help="folder that keeps what was generated")
+    parser.add_argument("--seconds", type=float, help="of one part")
     parser.add_argument("--reference", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.reference:
         print("FOUND " + json.dumps(reference(given.reference, given.reference_questions)))
         return
     noted = conditions()
-    with tempfile.TemporaryDirectory() as folder:
-        mine = ours(given.questions, Path(folder))
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = given.state or Path(scratch)
+        folder.mkdir(parents=True, exist_ok=True)
+        mine = ours(given.questions, folder, given.seconds)
+        if mine is None:
+            print("Time is up: call it again to go on.")
+            return
         command = [sys.executable, "-m", "benchmarks.discussion_scheduling", "--reference", f"{folder}/held.jsonl"]
         command += ["--reference-questions", str(given.reference_questions)]
         done = subprocess.run(command, capture_output=True, text=True, check=False, env={**os.environ})
@@ -137,8 +152,8 @@ def main() -> None:
         ),
         (
             "loads",
-            f"{mine['loads']} for {len(PANEL)} experts, {mine['rounds']} rounds",
-            f"at most {1 + (1 + ROUNDS) * 2}",
+            f"{mine['loads']} for {len(PANEL)} experts, {mine['rounds']} rounds, in {len(mine['parts'])} parts",
+            f"at most {1 + (1 + ROUNDS) * 2}, and for each further part the one it begins with",
         ),
         ("ours, from the first request to the last", f"{mine['wall']:.0f} s, {speed:.0f} tokens/s", ""),
         ("share of that spent generating", f"{mine['busy'] / mine['wall']:.1%}", ""),
