@@ -4,9 +4,9 @@
 
 Greedy, streamed, every prompt asked once, `--streams` clients at once (closed loop). Servers: Collegium under
 uvicorn, on Ray Serve, and `python -m vllm.entrypoints.openai.api_server` with the settings that Collegium gives its
-engine (eager, the same context and KV cache) and once with its own defaults for processes. The client is the same
-small HTTP client in a process of its own; rounds are interleaved as far as memory allows: each server is started,
-warmed, measured `--rounds` times, and stopped.
+engine (eager, the same context and KV cache), but its own default for blocks of the KV cache on a CPU, 128 tokens;
+`vllm-32` is the same with Collegium's 32, which lets these prompts share what they have in common. The client is a
+small HTTP client; each server is started, warmed, measured `--rounds` times, and stopped.
 """
 
 from __future__ import annotations
@@ -129,17 +129,16 @@ def collegium(folder: Path, port: int, on_ray: bool) -> Server:
     return Server([*command, *(["--ray"] if on_ray else [])], port, "/health/ready", {"HF_HUB_OFFLINE": "1"})
 
 
-def vllm(port: int, one_process: bool) -> Server:
+def vllm(port: int, block: int | None = None) -> Server:
     from orchestrator.experts.demo import FULL, locate
 
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(locate(FULL))]
     command += ["--served-model-name", MODEL, "--port", str(port), "--host", "127.0.0.1", "--max-model-len", "2048"]
-    command += ["--enforce-eager", "--dtype", "bfloat16"]
+    command += ["--enforce-eager", "--dtype", "bfloat16", *(["--block-size", str(block)] if block else [])]
     environment = {
         "HF_HUB_OFFLINE": "1",
         "VLLM_LOGGING_LEVEL": "WARNING",
         "VLLM_CPU_KVCACHE_SPACE": "1",
-        "VLLM_ENABLE_V1_MULTIPROCESSING": "0" if one_process else "1",
     }
     return Server(command, port, "/health", environment)
 
@@ -158,7 +157,8 @@ def main() -> None:
         makers = {
             "uvicorn": lambda: collegium(folder, 8101, False),
             "ray": lambda: collegium(folder, 8102, True),
-            "vllm": lambda: vllm(8103, False),
+            "vllm": lambda: vllm(8103),
+            "vllm-32": lambda: vllm(8104, 32),
         }
         for label in given.servers.split(","):
             server = makers[label]()
@@ -182,6 +182,7 @@ def write(given: argparse.Namespace, result: dict[str, Any]) -> None:
     rows: list[tuple[str, str, str]] = []
     for label, title, least in (
         ("vllm", "vLLM's server", None),
+        ("vllm-32", "vLLM's server, blocks of 32", None),
         ("uvicorn", "Collegium, uvicorn", 0.9),
         ("ray", "Collegium, Ray Serve", 0.8),
     ):

@@ -19,7 +19,12 @@ if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
     from orchestrator.pipelines.answer import AnswerRequest, AnswerResult
+    from orchestrator.pipelines.distill import DistillRequest
+    from orchestrator.pipelines.distill_compare import DistillResult
+    from orchestrator.pipelines.distill_generate import Generated, GenerateRequest
+    from orchestrator.pipelines.glue import GlueRequest, GlueResult
     from orchestrator.pipelines.profile import Profile, ProfileRequest
+    from router.ranking import Ranking
 
 MOST_BYTES = 2**30
 """Of one file that a job left."""
@@ -88,6 +93,51 @@ class RemoteCollegium:
         report = RunReport.model_validate(await self._json("GET", f"/v1/jobs/{job}/result"))
         return AnswerResult(report, (), {}, None)
 
+    async def aglue(
+        self, request: GlueRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
+    ) -> GlueResult:
+        """As `Collegium.aglue`; checkpoints that it wrote, and replies, stay at the service."""
+        import yaml
+
+        from orchestrator.pipelines.glue import GlueResult
+        from orchestrator.pipelines.profile import Profile
+        from orchestrator.report.data import Matrix, RunReport
+        from router.table import Table
+
+        job = await self.ajob("glue", request, done=done, **options)
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            await self.afetch(job, folder)
+            matrix = Matrix.model_validate_json((folder / "matrix.json").read_bytes())
+            return GlueResult(
+                RunReport.model_validate_json((folder / "results.json").read_bytes()),
+                yaml.safe_load((folder / "zoo.yaml").read_text("utf-8")),
+                Profile(Table.read(folder / "table.jsonl"), matrix, {}),
+            )
+
+    async def agenerate(
+        self, request: GenerateRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
+    ) -> Generated:
+        """As `Collegium.agenerate`; the transcripts are fetched into `runs`, below the job's id."""
+        from orchestrator.pipelines.distill_generate import Generated
+
+        job = await self.ajob("distill-generate", request, done=done, **options)
+        told = await self._json("GET", f"/v1/jobs/{job}/result")
+        folder = Path("runs") / job
+        await self.afetch(job, folder)
+        return Generated(**{**told, "path": folder / told["path"]})
+
+    async def adistil(
+        self, request: DistillRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
+    ) -> DistillResult:
+        """As `Collegium.adistil`; students stay at the service."""
+        from orchestrator.pipelines.distill_compare import DistillResult
+        from orchestrator.report.data import RunReport
+
+        job = await self.ajob("distill", request, done=done, **options)
+        report = RunReport.model_validate(await self._json("GET", f"/v1/jobs/{job}/result"))
+        return DistillResult(report, (), ())
+
     async def ajob(
         self,
         pipeline: str,
@@ -123,10 +173,18 @@ class RemoteCollegium:
         folder.mkdir(parents=True, exist_ok=True)
         return [await self._download(job, file["name"], folder) for file in listed["data"]]
 
-    async def aroute(self, questions: list[str]) -> list[dict[str, Any]]:
+    async def aroute(self, questions: list[str]) -> list[Ranking]:
         """Experts for each question, best first, with reasons."""
-        found: list[dict[str, Any]] = (await self._json("POST", "/v1/route", {"questions": questions}))["data"]
-        return found
+        from router.ranking import Entry, Evidence, Ranking
+
+        found = (await self._json("POST", "/v1/route", {"questions": questions}))["data"]
+        return [
+            Ranking(
+                tuple(Entry(**entry) for entry in one["ranking"]),
+                tuple(Evidence(**reason) for reason in one["evidence"]),
+            )
+            for one in found
+        ]
 
     async def afeedback(self, question: str, expert: str, score: float) -> None:
         """Judge an expert's answer, 0 (wrong) to 1 (right): the service's router learns from it."""
@@ -144,6 +202,18 @@ class RemoteCollegium:
         """As `arun`, from ordinary code."""
         return asyncio.run(self.arun(request, **options))
 
+    def glue(self, request: GlueRequest | None = None, **options: Any) -> GlueResult:
+        """As `aglue`, from ordinary code."""
+        return asyncio.run(self.aglue(request, **options))
+
+    def generate(self, request: GenerateRequest | None = None, **options: Any) -> Generated:
+        """As `agenerate`, from ordinary code."""
+        return asyncio.run(self.agenerate(request, **options))
+
+    def distil(self, request: DistillRequest | None = None, **options: Any) -> DistillResult:
+        """As `adistil`, from ordinary code."""
+        return asyncio.run(self.adistil(request, **options))
+
     def job(self, pipeline: str, request: BaseModel | None = None, **options: Any) -> str:
         """As `ajob`, from ordinary code."""
         return asyncio.run(self.ajob(pipeline, request, **options))
@@ -152,7 +222,7 @@ class RemoteCollegium:
         """As `afetch`, from ordinary code."""
         return asyncio.run(self.afetch(job, Path(folder)))
 
-    def route(self, questions: list[str]) -> list[dict[str, Any]]:
+    def route(self, questions: list[str]) -> list[Ranking]:
         """As `aroute`, from ordinary code."""
         return asyncio.run(self.aroute(questions))
 

@@ -61,6 +61,7 @@ def store_glue(folder: RunFolder, result: GlueResult) -> Path:
     result.profile.table.write(folder.path / "table.jsonl")
     folder.write("manifest.json", json.dumps(result.report.manifest, indent=2))
     folder.write("results.json", result.report.model_dump_json(indent=2))
+    folder.write("matrix.json", result.profile.matrix.model_dump_json())
     folder.write("zoo.yaml", yaml.safe_dump(result.zoo, sort_keys=False))
     path = folder.path / "report.html"
     write(result.report, path)

@@ -43,7 +43,7 @@ from orchestrator.schedule.messages import (
 )
 from orchestrator.schedule.request import Completion, Request
 from orchestrator.schedule.scheduler import Assignment, Policy, Scheduler
-from orchestrator.schedule.tickets import Outcome, Ticket, UnderWay, hand_over
+from orchestrator.schedule.tickets import Outcome, Ticket, UnderWay, hand_over, pass_on
 from orchestrator.schedule.timeline import Load, Timeline
 
 LATE = 0.002
@@ -273,9 +273,8 @@ class Dispatch:
 
     def _stepped(self, seat: Seat, event: Stepped, now: float) -> None:
         self.timeline.stepped(seat.post.name, event)
-        for delta in event.deltas:
-            if entry := self._under_way.get(delta.key):
-                entry.stream(delta)
+        said = [(entry, delta) for delta in event.deltas if (entry := self._under_way.get(delta.key))]
+        pass_on([pair for entry, delta in said for pair in entry.hear(delta)])
         finished = [reply.key for reply in event.completions] + [failure.key for failure in event.failures]
         if wanted := [key for key in finished if key in self._under_way]:
             self.scheduler.delivered(seat.post.name, wanted, now)

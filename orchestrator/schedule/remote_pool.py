@@ -19,7 +19,7 @@ from orchestrator.errors import Cancelled, CollegiumError, ExpertFailed
 from orchestrator.experts.expert import Expert
 from orchestrator.schedule.pool import Pool
 from orchestrator.schedule.request import Completion, Delta, Request
-from orchestrator.schedule.tickets import Ticket, hand_over
+from orchestrator.schedule.tickets import Ticket, hand_over, pass_on
 from orchestrator.schedule.timeline import Load, Timeline
 
 Call = tuple[int, Request, str]
@@ -228,16 +228,17 @@ class _Outpost:
                 self._fail(list(self._tickets), _lost(error))
                 await asyncio.sleep(RETRY)
                 continue
-            outcomes = []
+            said, outcomes = [], []
             for number, what in news:
                 ticket = self._tickets.get(number)
                 if ticket is None:
                     continue
                 if isinstance(what, Delta):
-                    ticket.stream(what)
+                    said.append((ticket, what))
                 else:
                     del self._tickets[number]
                     outcomes.append((ticket, what))
+            pass_on(said)
             hand_over(outcomes)
 
     def _fail(self, numbers: Iterable[int], error: CollegiumError) -> None:

@@ -36,14 +36,6 @@ class Ticket:
         self.loop = None if on_thread else asyncio.get_running_loop()
         self.future: Any = self.loop.create_future() if self.loop else concurrent.futures.Future()
 
-    def stream(self, delta: Delta) -> None:
-        if self.on_delta is None:
-            return
-        if self.loop is None:
-            self.on_delta(delta)
-        else:
-            _call(self.loop, self.on_delta, delta)
-
 
 class UnderWay:
     """A request that is queued, generated or being stored, and everyone who waits for it."""
@@ -62,13 +54,12 @@ class UnderWay:
 
     def join(self, ticket: Ticket) -> None:
         self.tickets.append(ticket)
-        for delta in self.said:
-            ticket.stream(delta)
+        pass_on([(ticket, delta) for delta in self.said])
 
-    def stream(self, delta: Delta) -> None:
+    def hear(self, delta: Delta) -> list[tuple[Ticket, Delta]]:
+        """Remember it; whom to pass it on to."""
         self.said.append(delta)
-        for ticket in self.tickets:
-            ticket.stream(delta)
+        return [(ticket, delta) for ticket in self.tickets]
 
     def starts_again(self) -> None:
         """Its worker was lost. Who has heard the beginning hears the rest only at the end: it may be said twice."""
@@ -76,6 +67,19 @@ class UnderWay:
             self.said.clear()
             for ticket in self.tickets:
                 ticket.on_delta = None
+
+
+def pass_on(deltas: Iterable[tuple[Ticket, Delta]]) -> None:
+    """Tell tickets what was said, each on its own loop; one wake-up for all tickets of a loop."""
+    by_loop: dict[asyncio.AbstractEventLoop | None, list[tuple[Callable[[Delta], None], Delta]]] = defaultdict(list)
+    for ticket, delta in deltas:
+        if ticket.on_delta is not None:
+            by_loop[ticket.loop].append((ticket.on_delta, delta))
+    for loop, part in by_loop.items():
+        if loop is None:
+            _tell(part)
+        else:
+            _call(loop, _tell, part)
 
 
 def hand_over(outcomes: Iterable[tuple[Ticket, Outcome]]) -> None:
@@ -93,6 +97,11 @@ def hand_over(outcomes: Iterable[tuple[Ticket, Outcome]]) -> None:
 def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *arguments: object) -> None:
     with contextlib.suppress(RuntimeError):  # the caller's loop is closed: nobody waits any more
         loop.call_soon_threadsafe(function, *arguments)
+
+
+def _tell(deltas: list[tuple[Callable[[Delta], None], Delta]]) -> None:
+    for on_delta, delta in deltas:
+        on_delta(delta)
 
 
 def _settle(outcomes: list[tuple[Ticket, Outcome]]) -> None:

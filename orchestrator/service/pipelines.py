@@ -60,7 +60,8 @@ async def _glue(collegium: Collegium, request: Any, folder: RunFolder, done: Don
 
 
 async def _generate(collegium: Collegium, request: Any, folder: RunFolder, done: Done) -> None:
-    folder.write("results.json", json.dumps(asdict(await collegium.agenerate(request, done=done)), default=str))
+    found = await collegium.agenerate(request, done=done)
+    folder.write("results.json", json.dumps({**asdict(found), "path": found.path.name}))
     folder.finish()
 
 

@@ -8,18 +8,20 @@ from typing import Any
 
 import pytest
 
+from agents import transcript
 from orchestrator import Collegium
 from orchestrator.client import RemoteCollegium
 from orchestrator.errors import BadInput, ExpertFailed, RequestError
 
 
 def test_the_methods_are_the_same() -> None:
-    for name in ("chat", "profile", "aprofile", "run", "arun", "close"):
+    pipelines = ("profile", "run", "glue", "generate", "distil")
+    for name in ("chat", "close", *pipelines, *(f"a{name}" for name in pipelines)):
         local, remote = inspect.signature(getattr(Collegium, name)), inspect.signature(getattr(RemoteCollegium, name))
         assert list(local.parameters)[1:2] == [] or len(local.parameters) == len(remote.parameters), name
 
 
-def test_everything_through_a_connection(url: str, tmp_path: Path) -> None:
+def test_everything_through_a_connection(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Collegium.connect(f"{url}/v1") as collegium:
         assert {"words", "coins", "mixture"} <= set(collegium.models())
         chat = collegium.chat("words")
@@ -37,7 +39,11 @@ def test_everything_through_a_connection(url: str, tmp_path: Path) -> None:
         job = collegium.job("answer", task="coin_flip", methods=["vote"], questions=2)
         names = {path.name for path in collegium.fetch(job, tmp_path / "fetched")}
         assert {"report.html", "replies.parquet", "results.json"} <= names
-        assert collegium.route(["Which coin?"])[0]["ranking"]
+        (ranking,) = collegium.route(["Which coin?"])
+        assert set(ranking.experts) == {"words", "coins"}
+        monkeypatch.chdir(tmp_path)
+        made = collegium.generate(task="coin_flip", questions=4)
+        assert made.transcripts == len(list(transcript.read(made.path))) == 4
         collegium.feedback("Which coin?", "coins", 1.0)
         with pytest.raises(RequestError, match="unknown key"):
             collegium.run(tsak="coin_flip")
