@@ -9,6 +9,7 @@ import functools
 import logging
 import os
 import secrets
+import time
 from pathlib import Path
 from typing import Self
 
@@ -35,9 +36,10 @@ RETRY = 5.0
 class House:
     """One a state folder: a lock file sees to that, for two would run the same jobs."""
 
-    def __init__(self, config: Config, pool: Pool | None = None) -> None:
-        """`pool`: workers of the caller's own. Raises `ConfigError` and whatever `Collegium` raises for bad input;
-        nothing heavy starts here."""
+    def __init__(self, config: Config, pool: Pool | None = None, *, patience: float = 0.0) -> None:
+        """`pool`: workers of the caller's own. `patience`: seconds to wait for another that uses the state folder, and
+        may be about to end. Raises `ConfigError` and whatever `Collegium` raises for bad input; nothing heavy starts
+        here."""
         self.config = for_service(config)
         self.collegium = Collegium(self.config, pool=pool)
         for name in self.config.service.preload:
@@ -53,7 +55,7 @@ class House:
         """There is a pool: chats can wait for its workers."""
         self.ready = False
         self.draining = False
-        self._lock = _locked(self.collegium.state / "service.lock")
+        self._lock = _locked(self.collegium.state / "service.lock", patience)
         self.jobs = Jobs(self.collegium, JobStore(self.collegium.state / "jobs.sqlite"))
         self._preparing: asyncio.Task[None] | None = None
 
@@ -138,12 +140,17 @@ def check_address(host: str, keys: Keys) -> None:
         )
 
 
-def _locked(path: Path) -> int:
+def _locked(path: Path, patience: float) -> int:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(handle)
-        raise BadInput(f"{path}: another service uses this state folder: give this one its own `state:`") from error
-    return handle
+    end = time.monotonic() + patience
+    while True:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return handle
+        except OSError as error:
+            if time.monotonic() < end:
+                time.sleep(0.2)
+                continue
+            os.close(handle)
+            raise BadInput(f"{path}: another service uses this state folder: give this one its own `state:`") from error

@@ -25,6 +25,8 @@ from orchestrator.service.serve import log_to_stderr
 
 NAMESPACE = "collegium"
 CALLS_AT_ONCE = 10_000
+PATIENCE = 60.0
+"""Seconds for which a new scheduler waits for the state folder of an old one."""
 APPLICATION = "collegium"
 
 
@@ -33,7 +35,8 @@ class SchedulerActor:
     hear a retriable error."""
 
     def __init__(self, config: str) -> None:
-        self._house = House(Config.model_validate_json(config))
+        # The one before it may have been killed with its whole Ray cluster, and not be gone yet.
+        self._house = House(Config.model_validate_json(config), patience=PATIENCE)
         self._calls: Any = None
         self._opening = asyncio.Lock()
 

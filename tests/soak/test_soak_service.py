@@ -69,11 +69,12 @@ class Served:
     def wait(self, seconds: float = 120) -> None:
         end = time.monotonic() + seconds
         while time.monotonic() < end:
-            with contextlib.suppress(httpx.HTTPError):
-                if httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200:
-                    return
-            if self.process.poll() is not None:
+            if self.process.poll() is not None:  # what answers now is what Ray has not yet ended
+                time.sleep(1)
                 self.start()
+            with contextlib.suppress(httpx.HTTPError):
+                if httpx.get(f"{self.url}/health/ready", timeout=5).status_code == 200 and self.process.poll() is None:
+                    return
             time.sleep(0.2)
         raise AssertionError((self.folder / "log").read_text()[-3000:])
 
