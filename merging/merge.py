@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from merging.card import model_card
+from merging.gguf import GgufCheckpoint
 from merging.layers import count_key, layer_count
 from merging.plan import HEAD, Merge
 from merging.recipe import Recipe
@@ -147,6 +148,8 @@ def _tokenizers_differ(plan: Merge) -> list[str]:
     if plan.recipe.tokenizer is not None:
         return []
     notes = []
+    if isinstance(plan.template, GgufCheckpoint):
+        notes.append(f"{plan.template.folder}: a GGUF file's tokenizer is not converted: the result has none")
     for ref, (checkpoint, _) in plan.models.items():
         found = disagreement(plan.template.folder, checkpoint.folder)
         if found:

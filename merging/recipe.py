@@ -257,8 +257,8 @@ def _model(raw: Any, where: str) -> ModelRef:
         return ModelRef(model, lora[0], revision, lora[1])
     if not isinstance(raw, str) or not raw or "\0" in raw or len(raw) > 4096:
         raise RecipeError(f"{where}: wants a folder or a hub id, not {str(raw)[:80]!r}")
-    # A folder may have + and @ in its name.
-    if Path(raw).is_dir():
+    # A folder or file may have + and @ in its name.
+    if Path(raw).exists():
         return ModelRef(raw)
     model, _, adapter = raw.partition("+")
     base = _named(model, where)

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.checkpoint import Adapter, Checkpoint, CheckpointError, TensorInfo, read_header
+from merging.gguf import GgufCheckpoint
 from merging.recipe import ModelRef
 from merging.stack import Plain, Slab, Work, widen
 from merging.stream import Model
@@ -21,8 +22,9 @@ _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}")
 
 
 def open_model(ref: ModelRef) -> Model:
-    """Open a checkpoint and its adapter: headers only. Raises `CheckpointError`."""
-    checkpoint = Checkpoint(located(ref.model, ref.revision))
+    """Open a checkpoint (a folder, a hub id, a GGUF file) and its adapter: headers only. Raises `CheckpointError`."""
+    file = Path(ref.model).expanduser()
+    checkpoint = GgufCheckpoint(file) if file.suffix == ".gguf" else Checkpoint(located(ref.model, ref.revision))
     return checkpoint, Adapter(located(ref.adapter, ref.adapter_revision), checkpoint) if ref.adapter else None
 
 
@@ -31,8 +33,6 @@ def located(name: str, revision: str | None) -> Path:
     folder = Path(name).expanduser()
     if folder.is_dir():
         return folder
-    if name.endswith(".gguf"):
-        raise CheckpointError(f"{name}: GGUF is not read; save it as safetensors first (transformers: gguf_file=...)")
     if not _HUB_ID.fullmatch(name):
         raise CheckpointError(f"{name}: no such folder")
     try:

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from merging.checkpoint import Adapter, Checkpoint, CheckpointError
+from merging.checkpoint import STORAGE, Adapter, Checkpoint, CheckpointError
 
 BLOCK = 1 << 16
 """Elements at a time: with five sources about 1.3 MB of float32, which stays in a core's second-level cache."""
@@ -65,7 +65,9 @@ class Plain:
             self.checkpoint.read_into(self.name, start, raw)
             bad = bool(kernels.decode_bf16(raw, out))
         else:
-            out[:] = widen(self.checkpoint.array(self.name).reshape(-1)[start:stop], info.dtype, out.dtype)
+            stored = scratch("raw", stop - start, STORAGE[info.dtype])
+            self.checkpoint.read_into(self.name, start, stored)
+            out[:] = widen(stored, info.dtype, out.dtype)
             bad = not self.allow_nan and bool(kernels.unbounded(out))
         if bad and not self.allow_nan:
             at = start + int(np.flatnonzero(~np.isfinite(out))[0])

@@ -21,6 +21,7 @@ from merging.settings import RecipeError
 
 Family = Callable[[int], list[Path]]
 ABLE = [method for method in METHODS if method.device]
+SOME = ("model.embed_tokens.weight", "model.layers.1.mlp.down_proj.weight", "model.norm.weight")
 MORE: dict[str, dict[str, Any]] = {
     "linear": {"weight": 0.3},
     "lm_cocktail": {"loss": 0.7},
@@ -53,7 +54,7 @@ def test_a_device_gives_the_same_within_one_rounding(
     monkeypatch.setattr(device, "BLOCK", 1000)
     wanted = parse({**recipe(name, family(3)), "dtype": dtype}).seeded(3)
     ours, theirs = Merge(wanted), Merge(wanted, device="cpu")
-    for tensor in ours.names:
+    for tensor in SOME:
         first, second = ours.array(tensor), theirs.array(tensor)
         if dtype == "bfloat16":
             # Neighbours among bfloat16's numbers have neighbouring bits.
@@ -82,7 +83,7 @@ def test_a_former_size_is_restored_on_a_device_too(family: Family, rescale: str)
     more = {"rescale": True, **({"rescale_norm": "l1"} if rescale == "dare_linear" else {})}
     wanted = parse({**recipe(rescale, family(3), **more), "dtype": "float32"})
     ours, theirs = Merge(wanted), Merge(wanted, device="cpu")
-    for tensor in ours.names:
+    for tensor in SOME:
         np.testing.assert_allclose(theirs.array(tensor), ours.array(tensor), rtol=1e-5, atol=1e-6)
 
 
@@ -126,5 +127,5 @@ def test_what_is_not_there_is_refused(family: Family) -> None:
 def test_cuda_gives_the_same_within_one_rounding(family: Family, name: str) -> None:
     wanted = parse(recipe(name, family(3))).seeded(3)
     ours, theirs = Merge(wanted), Merge(wanted, device="cuda")
-    for tensor in ours.names:
+    for tensor in SOME:
         assert np.abs(ordered(ours.array(tensor)) - ordered(theirs.array(tensor))).max() <= 1
