@@ -8,7 +8,7 @@ and transformers load the result as they are. Layout: transformers' MixtralForCa
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,13 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.checkpoint import STORAGE
+from merging.gates import LinearGates, MixtureError, check_gates
 from merging.plan import encoded
 from merging.stream import Blend, compare
 from merging.tokenizer import copy_files
 from merging.writer import Writer
-
-States = NDArray[np.float32]
-"""[layers, prompts, hidden]: what each layer's MLP sees at a prompt's last token, on one model."""
 
 PROJECTIONS = {"gate_proj": "w1", "down_proj": "w2", "up_proj": "w3"}
 """Of a Llama MLP, and their names in Mixtral's experts."""
@@ -51,20 +49,16 @@ KEPT = (
 )
 
 
-class MixtureError(ValueError):
-    """Models that cannot become a mixture; the message names the folder and the key or tensor."""
-
-
 @dataclass(frozen=True)
 class Mixture:
     """`dense` gives all but the MLPs, and the MLPs of the lowest `dense_layers` (hybrid); `experts` give the rest.
 
-    `gates`: [layers, experts, hidden]. In a dense layer all experts are the same, so that any route is the dense one.
+    In a dense layer all experts are the same, so that any route is the dense one.
     """
 
     dense: Blend
     experts: tuple[Blend, ...]
-    gates: States
+    gates: LinearGates
     per_token: int = 2
     dense_layers: int = 0
 
@@ -78,9 +72,8 @@ class Mixture:
         for name in self.dense.checkpoint.tensors:
             if name.endswith(".bias"):
                 raise MixtureError(f"{folder}: tensor {name!r}: Mixtral's layout has no biases")
-        wanted = (self.layers, len(self.experts), config.get("hidden_size"))
-        if self.gates.shape != wanted or not np.isfinite(self.gates).all():
-            raise MixtureError(f"gates of shape {self.gates.shape}: want finite [layers, experts, hidden] {wanted}")
+        wanted = (self.layers, len(self.experts), int(config.get("hidden_size") or 0))
+        check_gates(self.gates, wanted)
         if not 1 <= self.per_token <= len(self.experts):
             raise MixtureError(f"per_token is {self.per_token}, with {len(self.experts)} experts")
         if not 0 <= self.dense_layers <= self.layers:
@@ -127,7 +120,7 @@ class Mixture:
     def _names(self) -> Iterator[tuple[str, str, Blend]]:
         """(name in the result, name in the source, source), gates apart."""
         for name in self.dense.checkpoint.tensors:
-            layer, projection = _mlp(name)
+            layer, projection = mlp_part(name)
             if projection is None:
                 yield name, name, self.dense
                 continue
@@ -139,45 +132,13 @@ class Mixture:
 
     def _tensors(self) -> Iterator[tuple[str, NDArray[Any]]]:
         for name, source, blend in self._names():
-            yield name, _bits(blend, source)
+            yield name, bits(blend, source)
         for layer in range(self.layers):
-            gate = np.ascontiguousarray(self.gates[layer], np.float32).reshape(-1)
+            gate = np.ascontiguousarray(self.gates.rows[layer], np.float32).reshape(-1)
             yield _gate(layer), encoded(gate, self._gate_type)
 
 
-def prompt_gates(states: States, owners: Sequence[int], experts: int) -> States:
-    """Training-free gates, [layers, experts, hidden]: the mean state of an expert's own prompts less that of the
-    others', at length 1. `owners[i]` is the expert of prompt i. Raises `MixtureError` for an expert without prompts."""
-    _check_states(states, owners, experts)
-    own = np.asarray(owners)
-    rows = [states[:, own == index].mean(1) - states[:, own != index].mean(1) for index in range(experts)]
-    gates = np.stack(rows, 1)
-    return np.asarray(gates / np.maximum(np.linalg.norm(gates, axis=-1, keepdims=True), 1e-12), np.float32)
-
-
-def trained_gates(states: States, owners: Sequence[int], experts: int, *, strength: float = 0.1) -> States:
-    """Linear gates, [layers, experts, hidden], by logistic regression of a prompt's owner on its states, without an
-    intercept (Mixtral has none). `strength`: scikit-learn's C."""
-    from sklearn.linear_model import LogisticRegression
-
-    _check_states(states, owners, experts)
-    gates = np.zeros((len(states), experts, states.shape[-1]), np.float32)
-    for layer, seen in enumerate(states):
-        model = LogisticRegression(C=strength, fit_intercept=False, max_iter=500).fit(seen, owners)
-        # With two classes scikit-learn keeps one row, the second's.
-        gates[layer] = model.coef_ if experts > 2 else np.concatenate([-model.coef_, model.coef_]) / 2
-    return gates
-
-
-def _check_states(states: States, owners: Sequence[int], experts: int) -> None:
-    if states.ndim != 3 or states.shape[1] != len(owners) or not np.isfinite(states).all():
-        raise MixtureError(f"states of shape {states.shape} for {len(owners)} prompts: want [layers, prompts, hidden]")
-    missing = sorted(set(range(experts)) ^ set(owners))
-    if missing or experts < 2:
-        raise MixtureError(f"expert {missing[0] if missing else 0} of {experts} has no prompt that sets it apart")
-
-
-def _bits(blend: Blend, name: str) -> NDArray[Any]:
+def bits(blend: Blend, name: str) -> NDArray[Any]:
     """The tensor's bits as they are stored."""
     import torch
 
@@ -186,7 +147,7 @@ def _bits(blend: Blend, name: str) -> NDArray[Any]:
     return (tensor.view(torch.int16) if tensor.dtype == torch.bfloat16 else tensor).numpy().view(stored)
 
 
-def _mlp(name: str) -> tuple[int, str | None]:
+def mlp_part(name: str) -> tuple[int, str | None]:
     """The layer and projection of an MLP's tensor, else (0, None)."""
     parts = name.split(".")
     if len(parts) == 6 and parts[3] == "mlp" and parts[4] in PROJECTIONS:

@@ -52,6 +52,7 @@ def reference(expert: Expert, tokens: int, dtype: str = "bfloat16") -> Canary:
     import torch
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
+    import merging.gated_model  # noqa: F401 - so that the auto classes know our own mixtures
     from orchestrator.engines.sources import Sources
 
     blend = Sources().blend(expert)

@@ -197,6 +197,8 @@ def _start(blend: Blend) -> Any:
     from transformers import AutoModelForCausalLM
     from transformers.utils import logging
 
+    import merging.gated_model  # noqa: F401 - so that the auto classes know our own mixtures
+
     logging.disable_progress_bar()
     folder = blend.checkpoint.folder
     try:

@@ -9,6 +9,7 @@ import sys
 from typing import Any
 
 from merging.checkpoint import Checkpoint
+from merging.gated_mixture import MODEL_TYPE
 from merging.stream import Blend, plain
 from orchestrator.engines.engine import EngineOptions
 from orchestrator.engines.schema import parse_structured
@@ -35,6 +36,10 @@ class Shape:
 
     def __init__(self, expert: Expert, checkpoint: Checkpoint, options: EngineOptions) -> None:
         """Starts vLLM on `checkpoint` itself; `become` then makes it `expert`."""
+        if checkpoint.config.get("model_type") == MODEL_TYPE:
+            raise ExpertError(
+                f"{checkpoint.folder}: a {MODEL_TYPE} runs on the transformers engine only: set workers.engine to it"
+            )
         self.checkpoint = checkpoint
         self.options = options
         self._longest = _longest(checkpoint)

@@ -11,7 +11,8 @@ from pydantic import Field
 
 from merging.checkpoint import Adapter, Checkpoint, CheckpointError
 from merging.cluster import THRESHOLD, Clusters, Way, cluster
-from merging.similarity import Similarity, SimilarityError, families, similarity
+from merging.columns import SimilarityError
+from merging.similarity import Similarity, families, similarity
 from merging.stream import Model
 from orchestrator.config import Strict
 from orchestrator.errors import BadInput

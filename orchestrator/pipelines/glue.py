@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import numpy as np
@@ -24,10 +24,10 @@ from orchestrator.errors import BadInput
 from orchestrator.experts.expert import Expert
 from orchestrator.pipelines.answer import AnswerRequest, AnswerResult, answer
 from orchestrator.pipelines.cluster import By, ClusterRequest, cluster_experts
-from orchestrator.pipelines.ffn_mixture import ffn_mixture
-from orchestrator.pipelines.glue_report import BEST, FFN, FULL, GLUE, glue_report
+from orchestrator.pipelines.glue_report import BEST, FULL, GLUE, MIXTURE, glue_report
 from orchestrator.pipelines.members import Routed
 from orchestrator.pipelines.merges import WITH_DENSITY, WITHOUT_BASE, Merges
+from orchestrator.pipelines.mixture_checkpoint import ANY_ENGINE, Form, mixture_checkpoint, sole_owners
 from orchestrator.pipelines.profile import (
     AskingRequest,
     Profile,
@@ -71,7 +71,13 @@ class GlueRequest(AskingRequest):
     ffn_questions: int = Field(
         default=0,
         ge=0,
-        description="Also write a mixture at FFN level (slow; disk for all MLPs) and ask it so many of them; 0: not.",
+        description="Also write a mixture of --mixture-form (slow; disk for all MLPs or layers) and ask it so many of "
+        "them; 0: not.",
+    )
+    mixture_form: Form = Field(
+        default=ANY_ENGINE,
+        description="F: MLPs or B: layers behind L: linear or M: two-layer gates, T: a route a token or S: one for the "
+        "whole answer. All but F-L-T need the transformers engine.",
     )
     full_merging: bool = Field(default=True, description="Also merge all experts of the largest shape, to compare.")
 
@@ -84,11 +90,13 @@ class GlueRequest(AskingRequest):
 
 @dataclass(frozen=True)
 class GlueResult:
-    """The report; the new zoo as a configuration has it; and the profile that everything was decided on."""
+    """The report; the new zoo as a configuration has it; the profile that everything was decided on; and what each way
+    of the comparison answered (a service does not send that)."""
 
     report: RunReport
     zoo: dict[str, Any]
     profile: Profile
+    results: Mapping[str, AnswerResult] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -129,6 +137,8 @@ async def glue(
     """Raises `BadInput` before anything is asked: a zoo that cannot be clustered, a task without such a split, a
     method without its base, more layer groups than layers."""
     seed = config.seed if request.seed is None else request.seed
+    if request.ffn_questions and request.mixture_form != ANY_ENGINE and engine.startswith("vllm"):
+        raise BadInput(f"mixture_form: {request.mixture_form} runs on the transformers engine only (workers.engine)")
     asked = {expert.name: expert for expert in chosen(experts, request.experts)}
     clustering = await asyncio.to_thread(_clusters, request, asked)
     questions = questions_of(request.task, request.select_split, request.select_questions, seed)
@@ -155,7 +165,7 @@ async def glue(
         fates=fates,
     )
     report = glue_report(results, clustering, record, everyone, seed)
-    return GlueResult(report, _zoo(setting, members, merged), found)
+    return GlueResult(report, _zoo(setting, members, merged), found, results)
 
 
 def _clusters(request: GlueRequest, asked: Mapping[str, Expert]) -> Clustering:
@@ -281,13 +291,15 @@ def _with_merges(setting: _Setting, found: Profile, searched: Sequence[_Merge]) 
 
 
 def _ffn(setting: _Setting, family: Sequence[str], members: Sequence[str], routed: Routed) -> Expert | None:
-    """The members of the largest family as a mixture at FFN level, where it is asked for."""
+    """The members of the largest family as one checkpoint, where it is asked for."""
     if not setting.request.ffn_questions:
         return None
     names = [name for name in family if name in members]
     right = routed.correct[:, [routed.experts.index(name) for name in names]]
-    owners = [int(row.argmax()) if row.sum() == 1 else None for row in right]
-    return ffn_mixture([setting.experts[name] for name in names], setting.questions, owners, setting.config)
+    experts = [setting.experts[name] for name in names]
+    return mixture_checkpoint(
+        experts, setting.questions, sole_owners(right), setting.config, setting.request.mixture_form
+    )
 
 
 async def _compared(
@@ -321,7 +333,7 @@ async def _compared(
         plans[FULL] = ask("best", {full.expert.name: full.expert})
     if level is not None:
         # The oracle of one expert is that expert; unlike `best` it needs no profile, which would take very long.
-        plans[FFN] = ask("each", {level.name: level}, request.ffn_questions)
+        plans[level.name + MIXTURE] = ask("each", {level.name: level}, request.ffn_questions)
     answered = await asyncio.gather(*plans.values())
     return dict(zip(plans, answered, strict=True))
 

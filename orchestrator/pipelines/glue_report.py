@@ -10,7 +10,9 @@ from orchestrator.pipelines.answer import AnswerResult
 from orchestrator.report.data import Clustering, Comparison, Glue, Interval, RunReport
 from orchestrator.report.intervals import paired_difference
 
-BEST, FULL, FFN, GLUE = "best single expert", "full merging", "F-L-T mixture", "Model-GLUE"
+BEST, FULL, GLUE = "best single expert", "full merging", "Model-GLUE"
+MIXTURE = " mixture"
+"""After the form of the one that is written as a checkpoint."""
 
 
 def glue_report(
@@ -53,8 +55,15 @@ def _rights(result: AnswerResult) -> dict[str, float]:
 
 def _note(name: str, record: Glue, family: Sequence[str]) -> str:
     """A line for the reader, where the method's own would not do."""
-    if name == FFN:
-        return "members of the largest shape as experts of one checkpoint, training-free gates, a route a token"
+    if name.endswith(MIXTURE):
+        level, gate, route = name.removesuffix(MIXTURE).split("-")
+        parts = [
+            "members of the largest shape as one checkpoint",
+            {"F": "their MLPs are the experts", "B": "their layers are the experts"}[level],
+            {"L": "training-free gates", "M": "trained gates of two layers"}[gate],
+            {"T": "a route a token", "S": "one route for the whole answer"}[route],
+        ]
+        return ", ".join(parts)
     for one in record.searches:
         if name == FULL and set(one.sources) == set(family):
             found = ", ".join(f"{source} {weight:g}" for source, weight in one.weights.items())

@@ -13,7 +13,8 @@ import torch
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
 
 from merging.checkpoint import Checkpoint, CheckpointError
-from merging.mixture import Mixture, MixtureError, prompt_gates, trained_gates
+from merging.gates import LinearGates, MixtureError
+from merging.mixture import Mixture
 from merging.stream import Blend, linear, plain
 from merging.tokenizer import copy_files
 
@@ -36,8 +37,8 @@ def models(tmp_path: Path) -> list[Blend]:
     return [model(tmp_path / f"m{seed}", seed) for seed in range(3)]
 
 
-def gates(experts: int, seed: int = 0) -> Any:
-    return np.random.default_rng(seed).standard_normal((LAYERS, experts, HIDDEN)).astype(np.float32)
+def gates(experts: int) -> LinearGates:
+    return LinearGates(np.random.default_rng(0).standard_normal((LAYERS, experts, HIDDEN)).astype(np.float32))
 
 
 def logits(folder: Path) -> torch.Tensor:
@@ -54,12 +55,12 @@ def test_identical_experts_are_the_dense_model(models: list[Blend], tmp_path: Pa
 
 def test_experts_differ_and_the_gate_chooses(models: list[Blend], tmp_path: Path) -> None:
     dense = linear([(blend.checkpoint, None) for blend in models[:2]], [0.5, 0.5])
-    strong = gates(2)
+    strong = gates(2).rows
     for place, sign in enumerate((1, -1)):
         chosen = np.zeros_like(strong)
         # A gate that always says the same: both experts' rows are opposite, one expert a token.
         chosen[:, 0], chosen[:, 1] = sign * strong[:, 0], -sign * strong[:, 0]
-        Mixture(dense, tuple(models[:2]), chosen, per_token=1).write(tmp_path / f"moe{place}")
+        Mixture(dense, tuple(models[:2]), LinearGates(chosen), per_token=1).write(tmp_path / f"moe{place}")
     one, other = (logits(tmp_path / f"moe{place}") for place in (0, 1))
     assert (one - other).abs().max() > 1e-3
     state = AutoModelForCausalLM.from_pretrained(tmp_path / "moe0", dtype=torch.float32).state_dict()
@@ -92,27 +93,6 @@ def test_what_cannot_be_mixed_is_refused_by_name(models: list[Blend], tmp_path: 
     other = plain((Checkpoint(tmp_path / "m2"), None))
     with pytest.raises(MixtureError, match="'gpt2' is none of llama, mistral"):
         Mixture(other, (other, other), gates(2))
-
-
-@pytest.mark.parametrize("learn", [prompt_gates, trained_gates])
-@pytest.mark.parametrize("experts", [2, 3])
-def test_gates_send_prompts_to_their_owners(learn: Any, experts: int) -> None:
-    random = np.random.default_rng(0)
-    centres = random.standard_normal((LAYERS, experts, HIDDEN))
-    owners = [index % experts for index in range(30)]
-    states = np.stack([centres[:, owner] + 0.3 * random.standard_normal((LAYERS, HIDDEN)) for owner in owners], 1)
-    found = learn(states.astype(np.float32), owners, experts)
-    assert found.shape == (LAYERS, experts, HIDDEN)
-    chosen = np.einsum("lph,leh->lpe", states, found).argmax(-1)
-    assert (chosen == owners).mean() > 0.95
-
-
-def test_gates_need_prompts_of_every_expert() -> None:
-    states = np.zeros((LAYERS, 2, HIDDEN), np.float32)
-    with pytest.raises(MixtureError, match="expert 2 of 3"):
-        prompt_gates(states, [0, 1], 3)
-    with pytest.raises(MixtureError, match="for 3 prompts"):
-        prompt_gates(states, [0, 1, 0], 2)
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")

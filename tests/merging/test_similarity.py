@@ -10,7 +10,8 @@ import pytest
 from numpy.typing import NDArray
 
 from merging.checkpoint import Adapter, Checkpoint
-from merging.similarity import SimilarityError, families, similarity
+from merging.columns import SimilarityError
+from merging.similarity import families, similarity
 
 SHAPES = {
     "model.layers.0.self_attn.q_proj.weight": (140, 24),

@@ -10,8 +10,8 @@ TEMPLATE = (
 )
 
 
-def write(folder: Path) -> Path:
-    """Write its checkpoint into a folder."""
+def write(folder: Path, seed: int = 0, dtype: str = "bfloat16") -> Path:
+    """Write its checkpoint into a folder; another seed gives other weights."""
     import torch
     from tokenizers import Tokenizer
     from tokenizers.decoders import ByteLevel as Decoder
@@ -25,7 +25,7 @@ def write(folder: Path) -> Path:
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=tokens, bos_token="<s>", eos_token="</s>", pad_token="</s>")
     tokenizer.chat_template = TEMPLATE
     tokenizer.save_pretrained(folder)
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     config = LlamaConfig(
         vocab_size=len(letters) + 2,
         hidden_size=48,
@@ -39,5 +39,5 @@ def write(folder: Path) -> Path:
         eos_token_id=257,
         pad_token_id=257,
     )
-    LlamaForCausalLM(config).to(torch.bfloat16).save_pretrained(folder)
+    LlamaForCausalLM(config).to(getattr(torch, dtype)).save_pretrained(folder)
     return folder

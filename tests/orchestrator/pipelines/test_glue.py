@@ -112,11 +112,11 @@ def pool(tmp_path: Path) -> Iterator[Pool]:
     ledger.close()
 
 
-async def glued(config: Config, pool: Pool, tmp_path: Path, **options: Any) -> GlueResult:
+async def glued(config: Config, pool: Pool, tmp_path: Path, engine: str = "scripted", **options: Any) -> GlueResult:
     asked = {"task": str(tmp_path / "questions.jsonl"), "select_questions": 48, "questions": 48, "trials": 0}
     request = GlueRequest(**{**asked, "max_tokens": 12, **options})
     embedder: Any = TopicEmbedder()
-    return await glue(request, pool=pool, experts=resolve(config), embedder=embedder, config=config, engine="scripted")
+    return await glue(request, pool=pool, experts=resolve(config), embedder=embedder, config=config, engine=engine)
 
 
 async def test_it_merges_who_is_alike_drops_who_harms_and_routes_the_rest(
@@ -206,6 +206,8 @@ async def test_bad_requests_are_refused_before_anything_is_asked(config: Config,
         await glued(config, pool, tmp_path, method="ties")
     with pytest.raises(BadInput, match="groups: 3 groups of 0 layers"):
         await glued(config, pool, tmp_path, groups=3)
+    with pytest.raises(BadInput, match="B-L-S runs on the transformers engine only"):
+        await glued(config, pool, tmp_path, engine="vllm", ffn_questions=4, mixture_form="B-L-S")
     assert pool.timeline.progress().submitted == 0
 
 
