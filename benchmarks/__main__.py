@@ -24,6 +24,7 @@ BENCHMARKS = (
     ["clustering"],
     ["search"],
     ["glue"],
+    ["mixtures"],
     ["eval_router"],
     ["routing"],
     ["demo_routing"],

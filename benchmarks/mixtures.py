@@ -1,12 +1,12 @@
 """The paper's table: seven mixtures on the demo zoo beside the best single expert, full merging and Model-GLUE.
 
-    python -m benchmarks.mixtures --state DIR --rows glue
-    python -m benchmarks.mixtures --state DIR --rows F-L-T,F-L-S,F-M-T,F-M-S,B-L-S,B-M-S
+    python -m benchmarks.mixtures --rows glue
+    python -m benchmarks.mixtures --rows F-L-T,F-L-S,F-M-T,F-M-S,B-L-S,B-M-S
 
 `glue` is the product's pipeline (its mixture is M-L-S, the model level); it also decides who is a member. The other
 forms are one checkpoint of the members of the largest shape each, answered by the transformers engine. Everything is
-decided on the validation split and reported on the test split. Rows are added to those that are there: with the same
-`--state` a run that was cut short goes on. `+trained` after a linear form: gates by regression, not from prompts alone.
+decided on the validation split and reported on the test split. Rows are added to those that are there, and replies
+that the state folder has are used again, so that a run that was cut short goes on. `+trained` after a linear form: gates by regression, not from prompts alone.
 """
 
 from __future__ import annotations
@@ -14,7 +14,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import tempfile
 import time
+from pathlib import Path
 from typing import Any
 
 from benchmarks.accuracy import shown
@@ -130,7 +132,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=96)
     parser.add_argument("--select-questions", type=int, default=96)
     parser.add_argument("--rows", default=",".join(["glue", *FORMS]))
-    parser.add_argument("--state", required=True, help="state folder; replies that it has are used again")
+    parser.add_argument("--state", default=str(Path(tempfile.gettempdir()) / "collegium-mixtures"), help="kept")
     given = parser.parse_args()
     noted = conditions()
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"rows": {}}
