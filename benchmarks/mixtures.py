@@ -6,7 +6,8 @@
 `glue` is the product's pipeline (its mixture is M-L-S, the model level); it also decides who is a member. The other
 forms are one checkpoint of the members of the largest shape each, answered by the transformers engine. Everything is
 decided on the validation split and reported on the test split. Rows are added to those that are there, and replies
-that the state folder has are used again, so that a run that was cut short goes on. `+trained` after a linear form: gates by regression, not from prompts alone.
+that the state folder has are used again, so that a run that was cut short goes on. `+trained` after a linear form:
+gates by regression, not from prompts alone.
 """
 
 from __future__ import annotations
