@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -305,6 +306,75 @@ def test_random_methods_keep_the_share_and_the_size_that_they_promise(
         large = np.abs(tau) > np.median(np.abs(tau))
         assert kept[large].mean() > kept[~large].mean() + 0.1
         assert change.sum() == pytest.approx(tau.sum(), abs=4 * np.abs(tau).max() * math.sqrt(tau.size))
+
+
+def drawn(name: str, source: int, size: int) -> Array:
+    """24 random bits for each element of a source's tensor: SplitMix64, written down once more."""
+    key = hashlib.blake2b(f"3/{source}/{name}".encode(), digest_size=8).digest()
+    with np.errstate(over="ignore"):
+        state = np.frombuffer(key, "<u8") + np.arange(1, size + 1, dtype="u8") * np.uint64(0x9E3779B97F4A7C15)
+        state = (state ^ (state >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        state = (state ^ (state >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return (state ^ (state >> np.uint64(31))) >> np.uint64(40)
+
+
+def chances(tau: Array, density: float, epsilon: float) -> Array:
+    """The probability to stay: the same for all (epsilon 0), or by the magnitude's rank in its row."""
+    rows = tau.reshape(-1, tau.shape[-1])
+    ranks = np.abs(rows).astype("f4").argsort(axis=1, kind="stable").argsort(axis=1)
+    found: Array = density - epsilon + 2 * epsilon * ranks.reshape(tau.shape) / (tau.shape[-1] - 1)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("method", "vote", "divide"),
+    [
+        ("dare_linear", False, False),
+        ("dare_ties", True, False),
+        ("della_linear", False, False),
+        ("della", True, True),
+    ],
+)
+def test_a_random_method_is_its_formula_on_its_draws(family: Family, method: str, vote: bool, divide: bool) -> None:
+    folders, density, epsilon = family(3), 0.4, 0.2 if "della" in method else 0.0
+    each = {"density": density, **({"epsilon": epsilon} if epsilon else {})}
+    for name, values in merged(raw(method, folders, True, each), seed=3).items():
+        base = stacked(folders[:1], name)[0]
+        taus = single(stacked(folders[1:], name) - base)
+        kept = []
+        for source, tau in enumerate(taus):
+            chance = chances(tau, density, epsilon)
+            stays = drawn(name, source, tau.size).reshape(tau.shape) < np.round(chance * 2**24)
+            kept.append(np.where(stays, tau / chance, 0))
+        total = np.tensordot(WEIGHTS, kept, 1)
+        change = voted(np.stack(kept), WEIGHTS, divide) if vote else total
+        # Where changes cancel out, rounding decides on the sign.
+        sure = (np.abs(total) > 1e-6 * np.tensordot(WEIGHTS, np.abs(kept), 1)) | (change == 0) | (not vote)
+        one_rounding(values[sure], (base + change)[sure], 1e-6 * float(np.abs(base).max()))
+        assert sure.mean() > 0.8
+
+
+def test_arcee_fusion_is_its_formula(family: Family) -> None:
+    folders = family(1)
+    for name, values in merged(raw("arcee_fusion", folders, True)).items():
+        base, model = (stacked([folder], name)[0] for folder in folders)
+        ours, theirs = (softmax(part.reshape(-1, part.shape[-1])) + 1e-8 for part in (model, base))
+        divergence = (ours * np.log(ours / theirs)).sum(axis=1, keepdims=True)
+        importance = np.maximum(np.abs(model - base).reshape(ours.shape) * divergence, 0)
+        first, median, third = (
+            np.sort(importance.ravel())[int(np.float32(q) * (base.size - 1))] for q in (0.25, 0.5, 0.75)
+        )
+        bound = median + 1.5 * (third - first)
+        sure = (np.abs(importance - bound) > 1e-5 * bound).reshape(base.shape)
+        wanted = np.where(importance.reshape(base.shape) >= bound, model, base)
+        one_rounding(values[sure], wanted[sure], 1e-7)
+        assert sure.mean() > 0.8
+
+
+def softmax(rows: Array) -> Array:
+    powers = np.exp(rows - rows.max(axis=1, keepdims=True))
+    found: Array = powers / powers.sum(axis=1, keepdims=True)
+    return found
 
 
 NAME = "model.embed_tokens.weight"
