@@ -61,7 +61,7 @@ def merge(
     config = out_config(plan)
     listing = {name: (target.dtype, target.shape) for name, target in plan.targets.items()}
     with Writer(out, listing, shard_bytes) as writer:
-        _fill(plan, writer, threads or len(os.sched_getaffinity(0)), progress)
+        _fill(plan, writer, 1 if recipe.rule.whole else threads or len(os.sched_getaffinity(0)), progress)
         (writer.folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
         _tokenizer_files(plan, writer.folder)
         notes += _template(plan, writer.folder)

@@ -73,7 +73,8 @@ def _solved(weighed: Work, total: Work, name: str) -> Work:
     # Inputs that never occurred leave a singular matrix.
     total[np.diag_indices_from(total)] += max(float(total.diagonal().mean()) * 1e-6, 1e-12)
     try:
-        factor = cho_factor(total, overwrite_a=True, check_finite=False)
+        # Symmetric: the transposed is the same matrix, in the order that LAPACK need not copy.
+        factor = cho_factor(total.T, overwrite_a=True, check_finite=False)
     except LinAlgError as error:
         raise RecipeError(f"regmean: the Gram matrices of {name!r} are not positive definite: {error}") from None
     solved: Work = cho_solve(factor, weighed.T, overwrite_b=True, check_finite=False).T
@@ -93,5 +94,6 @@ METHODS = (
         regmean,
         (STATISTICS, Parameter("shrink", 0.9, least=0, most=1)),
         rows=True,
+        whole=True,
     ),
 )

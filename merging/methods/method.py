@@ -88,6 +88,8 @@ class Method:
     """Blocks hold task vectors (sources minus base), where there is a base."""
     rows: bool = False
     """Blocks hold whole rows."""
+    whole: bool = False
+    """Holds whole matrices and lets the linear algebra use all cores: one tensor at a time."""
     device: bool = False
     """It touches blocks through `stack.kernels` alone, so that they may live on any device of torch's."""
     elementwise: bool = False

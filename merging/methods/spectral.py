@@ -28,7 +28,8 @@ def tsv_m(stack: Stack, values: Values) -> Finish:
         u, s, v = _svd(_task_vector(stack, source))
         left[:, part], singular[part], right[part] = u[:, :kept], s[:kept], v[:kept]
         del u, s, v
-    left = _polar(left) * singular
+    left = _polar(left)
+    left *= singular
     return _added(stack, left @ _polar(right), values)
 
 
@@ -37,7 +38,8 @@ def iso_c(stack: Stack, values: Values) -> Finish:
     if len(stack.shape) != 2:
         return _mean(stack, values)
     u, s, v = _svd(_task_vector(stack))
-    return _added(stack, (u * s.mean()) @ v, values)
+    u *= s.mean()
+    return _added(stack, u @ v, values)
 
 
 def _mean(stack: Stack, values: Values) -> Finish:
@@ -56,9 +58,10 @@ def _task_vector(stack: Stack, source: int | None = None) -> Work:
 def _svd(matrix: Work) -> tuple[Work, Work, Work]:
     from scipy.linalg import svd
 
-    # gesvd needs less room than gesdd: the promise is six times the largest matrix.
-    u, s, v = svd(matrix, full_matrices=False, overwrite_a=True, check_finite=False, lapack_driver="gesvd")
-    return u, s, v
+    # gesvd needs less room than gesdd, and the transposed is in Fortran's order, which LAPACK need not copy: the promise
+    # is six times the largest matrix.
+    v, s, u = svd(matrix.T, full_matrices=False, overwrite_a=True, check_finite=False, lapack_driver="gesvd")
+    return u.T, s, v.T
 
 
 def _polar(matrix: Work) -> Work:
@@ -78,6 +81,6 @@ def _added(stack: Stack, change: Work, values: Values) -> Finish:
 
 
 METHODS = (
-    Method("tsv_m", "https://arxiv.org/abs/2412.00081", tsv_m, (SCALE,), "required", taus=True),
-    Method("iso_c", "https://arxiv.org/abs/2502.04959", iso_c, (SCALE,), "required", taus=True),
+    Method("tsv_m", "https://arxiv.org/abs/2412.00081", tsv_m, (SCALE,), "required", taus=True, whole=True),
+    Method("iso_c", "https://arxiv.org/abs/2502.04959", iso_c, (SCALE,), "required", taus=True, whole=True),
 )
