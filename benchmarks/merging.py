@@ -1,15 +1,18 @@
 """Merging against mergekit: python -m benchmarks.merging [--peer PYTHON] [--size 350M|1B] [--methods linear,ties,...]
+(and python -m benchmarks.merging --memory: what the methods that hold whole matrices take)
 
 Models are generated: a Llama of about 350 million parameters in bf16 and four fine-tunes of it (or 1.1 billion, two
 fine-tunes), random weights with random changes. Each method is run as a user would: `collegium merge CONFIG OUT`,
 against `mergekit-yaml CONFIG OUT`, start-up included, in turns, caches warm; medians. `--peer` is the interpreter of
 an environment of its own that has mergekit 0.1.5 (it does not go with this project's packages); without it only our
-side runs. Peak memory is what is the process's own (private pages; mapped files are the cache's).
+side runs. Peak memory is what is the process's own (private pages; mapped files are the cache's). Rows measured with
+other code than today's are dropped.
 """
 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -35,6 +38,8 @@ SIZES: dict[str, dict[str, int]] = {
 }
 WANTED = {"linear": 6.0, "ties": 25.0, "dare_ties": 15.0, "slerp": 15.0, "karcher": 15.0}
 METHODS = (*WANTED, "task_arithmetic", "model_stock", "multislerp", "dare_linear", "breadcrumbs", "della", "sce")
+MATRIX = (2816, 2048)
+"""Rows and columns of the one matrix of `--memory`."""
 
 
 def main() -> None:
@@ -43,11 +48,12 @@ def main() -> None:
     parser.add_argument("--size", choices=SIZES, default="350M")
     parser.add_argument("--methods", default=",".join(METHODS))
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--memory", action="store_true", help="Only measure methods that hold whole matrices.")
     parser.add_argument("--folder", type=Path, help="Where to keep the generated models; default: temporary.")
     given = parser.parse_args()
     where = given.folder or Path(tempfile.mkdtemp(prefix="merging-"))
     try:
-        run(given, where)
+        memory(where) if given.memory else run(given, where)
     finally:
         if not given.folder:
             shutil.rmtree(where)
@@ -59,23 +65,43 @@ def run(given: argparse.Namespace, where: Path) -> None:
     kept = RESULTS / f"merging_{given.size}.json"
     # A method at a time, over several runs if need be: the whole takes long, and the peer most of it.
     result: dict[str, Any] = {"methods": {}, **(json.loads(kept.read_text()) if kept.exists() else {})}
+    if result.get("code") != code():
+        result = {"methods": {}, "code": code()}
     for method in given.methods.split(","):
         config = where / f"{method}.yaml"
         config.write_text(yaml.safe_dump(recipe(method, models), sort_keys=False))
-        least = floor(models, where)
         result |= {"conditions": conditions(), "shape": shape}
-        result["methods"][method] = {**compare(method, config, where, given), "reading_and_writing": least}
-        rows = [row for name in METHODS if name in result["methods"] for row in told(name, result["methods"][name])]
-        write_result(f"merging_{given.size}", f"Merging, {shape['models']} models of {given.size}", rows, result, NOTE)
+        result["methods"][method] = compare(method, config, models, where, given)
+        done = result["methods"]
+        rows = [row for name in METHODS if name in done for row in told(name, done[name])]
+        causes = [f"{name}: {CAUSES[name]}." for name in METHODS if done.get(name, {}).get("differing")]
+        note = " ".join(["Differences are counted element by element between the two results.", *causes])
+        write_result(f"merging_{given.size}", f"Merging, {shape['models']} models of {given.size}", rows, result, note)
 
 
-NOTE = (
-    "Differences are counted element by element between the two results. slerp, karcher, model_stock: "
-    "mergekit computes them in bf16 steps, here fp32 and one rounding. ties, breadcrumbs: mergekit takes task vectors "
-    "in bf16 and breaks ties among equal magnitudes by the order of a sort; here they stay together. dare, della: "
-    "other random numbers; rescaled by the probability as in the papers (`rescale_norm: l1` is mergekit's way). sce: "
-    "mergekit counts all sources alike below a mean square of 1e-6."
-)
+_STEPS = "mergekit computes in bf16, step by step; here fp32, rounded once"
+_CUT = f"{_STEPS}; equal magnitudes at the bound stay together here, there a sort decides"
+_DRAWS = "other random numbers; rescaled by the probability as in the paper (`rescale_norm: l1` is mergekit's way)"
+CAUSES = {
+    "linear": "should not differ",
+    "slerp": "mergekit takes the cosine in fp32 and rounds between the two products and their sum",
+    "ties": _CUT,
+    "breadcrumbs": _CUT,
+    "dare_ties": _DRAWS,
+    "dare_linear": _DRAWS,
+    "della": _DRAWS,
+    "sce": "mergekit counts all sources alike below a mean square of 1e-6",
+    **dict.fromkeys(("karcher", "task_arithmetic", "model_stock", "multislerp"), _STEPS),
+}
+
+
+def code() -> str:
+    """What a merge's time depends on: a hash of the modules that it loads."""
+    import merging.kernels
+    import merging.merge  # noqa: F401 -- everything a merge imports is in sys.modules then
+
+    files = sorted({str(m.__file__) for name, m in sys.modules.items() if name.startswith("merging.")})
+    return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:12]
 
 
 def told(method: str, measured: dict[str, Any]) -> list[tuple[str, str, str]]:
@@ -99,13 +125,17 @@ def told(method: str, measured: dict[str, Any]) -> list[tuple[str, str, str]]:
     return rows
 
 
-def compare(method: str, config: Path, where: Path, given: argparse.Namespace) -> dict[str, Any]:
-    """Both sides in turn; a result is kept until it was compared."""
+def compare(method: str, config: Path, models: list[Path], where: Path, given: argparse.Namespace) -> dict[str, Any]:
+    """Both sides, and reading and writing alone, in turn; a result is kept until it was compared."""
     ours, peer = where / "ours", where / "peer"
     command = [str(Path(sys.executable).parent / "collegium"), "merge", str(config), str(ours), "--json"]
     theirs = [str(given.peer.parent / "mergekit-yaml"), str(config), str(peer), "--quiet"] if given.peer else []
-    measured: dict[str, list[dict[str, float]]] = {"ours": [], "peer": []}
+    measured: dict[str, list[dict[str, float]]] = {"ours": [], "peer": [], "reading_and_writing": []}
+    if method == "linear":
+        floor(models, where)
     for turn in range(given.rounds):
+        if method == "linear":
+            measured["reading_and_writing"].append(floor(models, where))
         measured["ours"].append(watched(command, ours))
         if theirs and turn < max(1, given.rounds - (method != "linear") * 2):
             measured["peer"].append(watched(theirs, peer))
@@ -152,22 +182,56 @@ def watch(process: subprocess.Popen[bytes], peak: list[int]) -> None:
 
 
 def floor(models: list[Path], where: Path) -> dict[str, float]:
-    """Read every input once and write one output, one thread, a megabyte at a time. Median of three, caches warm."""
-    seconds = []
-    for _ in range(4):
-        began = time.perf_counter()
-        buffer = bytearray(1 << 20)
-        for model in models:
-            with (model / "model.safetensors").open("rb", buffering=0) as stream:
-                while stream.readinto(buffer):
-                    pass
-        size = (models[0] / "model.safetensors").stat().st_size
-        with (where / "floor").open("wb", buffering=0) as stream:
-            for _ in range(0, size, len(buffer)):
-                stream.write(buffer)
-        seconds.append(time.perf_counter() - began)
-        (where / "floor").unlink()
-    return {"seconds": statistics.median(seconds[1:])}
+    """Read every input once and write one output, one thread, a megabyte at a time."""
+    began = time.perf_counter()
+    buffer = bytearray(1 << 20)
+    for model in models:
+        with (model / "model.safetensors").open("rb", buffering=0) as stream:
+            while stream.readinto(buffer):
+                pass
+    size = (models[0] / "model.safetensors").stat().st_size
+    with (where / "floor").open("wb", buffering=0) as stream:
+        for _ in range(0, size, len(buffer)):
+            stream.write(buffer)
+    seconds = time.perf_counter() - began
+    (where / "floor").unlink()
+    return {"seconds": seconds}
+
+
+def memory(where: Path) -> None:
+    """One matrix in a model: the most private memory of each method, less what `linear` takes of the same model."""
+    from merging.writer import Writer
+
+    rows, columns = MATRIX
+    rng = np.random.default_rng(0)
+    name = "model.layers.0.mlp.up_proj.weight"
+    base = rng.standard_normal(MATRIX, dtype=np.float32) * np.float32(0.02)
+    models = [where / f"matrix-{number}" for number in range(3)]
+    for model in models:
+        model.mkdir()
+        change = rng.standard_normal(MATRIX, dtype=np.float32) * np.float32(0.0004)
+        bits = ((base + change).view(np.uint32) >> 16).astype(np.uint16)
+        save_bf16({name: bits}, model / "model.safetensors")
+        (model / "config.json").write_text("{}")
+    inputs = rng.standard_normal((2 * columns, columns), dtype=np.float32)
+    with Writer(where / "grams", {name: ("F32", (columns, columns))}) as writer:
+        writer.write(name, 0, (inputs.T @ inputs).reshape(-1))
+        writer.finish()
+    statistics_file = {"statistics": str(where / "grams" / "model.safetensors")}
+    largest, found, least = rows * columns * 4, [], 0.0
+    for method in ("linear", "tsv_m", "iso_c", "regmean"):
+        own = {"linear": {"weight": 1.0}, "regmean": statistics_file}.get(method, {})
+        listed = models if method in ("linear", "regmean") else models[1:]
+        raw = {"merge_method": method, "models": [{"model": str(m), "parameters": own} for m in listed]}
+        config = where / f"{method}.yaml"
+        config.write_text(yaml.safe_dump(raw if own else {**raw, "base_model": str(models[0])}))
+        command = [str(Path(sys.executable).parent / "collegium"), "merge", str(config), str(where / "out"), "--json"]
+        peak = watched(command, where / "out")["private_mb"]
+        least = least or peak
+        text = f"{peak:.0f} MB private; less linear's {least:.0f}: {(peak - least) * 1e6 / largest:.1f} matrices"
+        found.append((method, text, "at most 6" if method != "linear" else ""))
+    title = f"Memory of merges that hold whole matrices: {rows} x {columns}, {largest / 1e6:.0f} MB in fp32, 3 models"
+    write_result("merging_memory", title, found, {"conditions": conditions()})
 
 
 def recipe(method: str, models: list[Path]) -> dict[str, Any]:
