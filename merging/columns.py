@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,8 +13,8 @@ from numpy.typing import NDArray
 from merging.checkpoint import STORAGE, Checkpoint
 from merging.stack import widen
 
-ROWS, STRIP = 64, 256
-"""Rows and columns at a time: a block of twelve models stays in the second-level cache; sums in fp32 are that long."""
+ROWS = 64
+"""Rows at a time: so long are sums in fp32, and so high a strip of twelve models that the first-level cache holds."""
 MOST_AHEAD = 1 << 28
 """Bytes of one tensor, over all models, that the kernel is asked to read before they are wanted."""
 FLOATS = ("F64", "F32", "F16", "BF16")
@@ -29,8 +30,8 @@ class SimilarityError(ValueError):
 
 @dataclass(frozen=True)
 class Products:
-    """`pairs[:, i, j]`, i >= j: of terms i and j, summed over rows, for each column; `cross[t, f]`: of left factor f's
-    columns with term t's, [rank, columns]."""
+    """`pairs[i, j]`, i >= j: of terms i and j, summed over rows, [columns]; `cross[t, f]`: of left factor f's columns
+    with term t's, [rank, columns]."""
 
     pairs: Array
     cross: dict[tuple[int, int], Array]
@@ -41,25 +42,29 @@ def products(terms: Sequence[Term], name: str, factors: Sequence[NDArray[np.floa
 
     Raises `SimilarityError` for a tensor that is not a float, or of another shape than its base.
     """
-    from merging.similarity_kernel import AT_ONCE, add_products
+    from merging.similarity_kernel import AT_ONCE, LANES, STRIPS, add_products, add_products_bf16
 
     rows, columns = matrix_shape(terms[0][0], name)
-    padded = -(-len(terms) // AT_ONCE) * AT_ONCE
-    sums = np.zeros((columns, padded, padded))
+    strips, padded = -(-columns // LANES), -(-len(terms) // AT_ONCE) * AT_ONCE
+    sums = np.zeros((padded, padded, strips * LANES))
+    block = np.zeros((min(STRIPS, strips), padded, min(ROWS, rows), LANES), np.float32)
     cross = {
         (term, index): np.zeros((factor.shape[1], columns))
         for term in range(len(terms))
         for index, factor in enumerate(factors)
         if factor is not None
     }
-    for start, strip, block in _blocks(terms, name, padded):
-        add_products(block, sums[strip])
-        count = min(ROWS, rows - start)
+    as_bits = not cross and all(model.tensors[name].dtype == "BF16" and base is None for model, base in terms)
+    for start, count, values in _blocks(terms, name, block.shape[2], as_bits):
+        if as_bits:
+            add_products_bf16(values, count, block, block.view(np.uint32), sums)
+            continue
+        add_products(values, count, block, sums)
         for (term, index), total in cross.items():
             factor = factors[index]
             assert factor is not None
-            total[:, strip] += (block[:, term, :count] @ factor[start : start + count]).T
-    return Products(sums[:, : len(terms), : len(terms)], cross)
+            total += factor[start : start + count].T @ values[term, :count]
+    return Products(sums[: len(terms), : len(terms), :columns], cross)
 
 
 def matrix_shape(checkpoint: Checkpoint, name: str) -> tuple[int, int]:
@@ -82,58 +87,33 @@ def read_ahead(terms: Sequence[Term], name: str) -> None:
             os.posix_fadvise(file.fileno(), info.start, info.stop - info.start, os.POSIX_FADV_WILLNEED)
 
 
-def _blocks(terms: Sequence[Term], name: str, padded: int) -> Iterator[tuple[int, slice, NDArray[np.float32]]]:
-    """(first row, columns, fp32 [columns, padded, ROWS]) through the tensor, zeros where nothing is; one buffer."""
+def _blocks(terms: Sequence[Term], name: str, most: int, as_bits: bool) -> Iterator[tuple[int, int, NDArray[Any]]]:
+    """(first row, rows, [terms, at least as many rows, columns]) through the tensor: fp32 numbers, or the files' bits.
+    The array is used again."""
     rows, columns = matrix_shape(terms[0][0], name)
-    models, bases = [model for model, _ in terms], list(dict.fromkeys(base for _, base in terms if base is not None))
-    for source in (*models, *bases):
+    for source in (source for term in terms for source in term if source is not None):
         if matrix_shape(source, name) != (rows, columns):
             has = f"has shape {matrix_shape(source, name)}, in {terms[0][0].folder} {(rows, columns)}"
             raise SimilarityError(f"{source.folder}: tensor {name!r} {has}")
-    width = min(STRIP, columns)
-    readers = _Rows(models, name), _Rows(bases, name)
-    whole, less = np.zeros((width, padded, ROWS), np.float32), np.zeros((width, len(bases), ROWS), np.float32)
-    for start in range(0, rows, ROWS):
-        count = min(ROWS, rows - start)
-        for reader in readers:
-            reader.read(start, count)
-        whole[:, :, count:] = 0
-        for first in range(0, columns, STRIP):
-            strip = slice(first, min(first + STRIP, columns))
-            block = whole[: strip.stop - first]
-            readers[0].turn(first, count, block)
-            if bases:
-                readers[1].turn(first, count, less[: len(block)])
-            for place, (_, base) in enumerate(terms):
-                if base is not None:
-                    block[:, place, :count] -= less[: len(block), bases.index(base), :count]
-            yield start, strip, block
+    values = np.empty((len(terms), most, columns), np.uint16 if as_bits else np.float32)
+    for start in range(0, rows, most):
+        count = min(most, rows - start)
+        less: tuple[Checkpoint, NDArray[Any]] | None = None
+        for (model, base), out in zip(terms, values, strict=True):
+            if as_bits:
+                model.read_into(name, start * columns, out[:count])
+                continue
+            out[:count] = _numbers(model, name, start, count)
+            if base is not None:
+                if less is None or less[0] is not base:
+                    less = base, _numbers(base, name, start, count)
+                out[:count] -= less[1]
+        yield start, count, values
 
 
-class _Rows:
-    """Some rows of one tensor of several models: as bfloat16's bits where all are that, else as fp32."""
-
-    def __init__(self, sources: Sequence[Checkpoint], name: str) -> None:
-        self._sources, self._name = sources, name
-        rows, self._columns = matrix_shape(sources[0], name) if sources else (0, 0)
-        self._bits = self._columns % 4 == 0 and all(source.tensors[name].dtype == "BF16" for source in sources)
-        kind = np.uint16 if self._bits else np.float32
-        self._raw = np.empty((len(sources), min(ROWS, rows), self._columns), kind)
-
-    def read(self, start: int, count: int) -> None:
-        for place, source in enumerate(self._sources):
-            kind = source.tensors[self._name].dtype
-            out = self._raw[place, :count]
-            raw = out if out.dtype == STORAGE[kind] else np.empty(out.shape, STORAGE[kind])
-            source.read_into(self._name, start * self._columns, raw)
-            if raw is not out:
-                out[:] = widen(raw, kind, out.dtype)
-
-    def turn(self, first: int, count: int, out: NDArray[np.float32]) -> None:
-        """The first `count` rows, columns from `first` on, to [columns, models, rows]."""
-        from merging.similarity_kernel import turn, turn_bf16
-
-        if self._bits:
-            turn_bf16(self._raw.view(np.uint64), first // 4, count, out.view(np.uint32))
-        else:
-            turn(self._raw, first, count, out)
+def _numbers(checkpoint: Checkpoint, name: str, start: int, count: int) -> NDArray[Any]:
+    """Rows of a tensor, widened."""
+    columns, kind = matrix_shape(checkpoint, name)[1], checkpoint.tensors[name].dtype
+    raw = np.empty((count, columns), STORAGE[kind])
+    checkpoint.read_into(name, start * columns, raw)
+    return widen(raw, kind, np.dtype(np.float32))

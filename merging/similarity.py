@@ -144,7 +144,7 @@ def _tensor(layout: _Layout, name: str) -> Array | None:
         gram = _gram(layout, name, factors)
     if gram is None:
         return None
-    totals, counts = np.zeros(gram.shape[1:]), np.zeros(gram.shape[1:])
+    totals, counts = np.zeros(gram.shape[:2]), np.zeros(gram.shape[:2])
     bad = add_cosines(gram, totals, counts)
     if bad >= 0:
         raise SimilarityError(f"tensor {name!r} of {_source(layout, bad)}: NaN, infinity or overflow in it")
@@ -152,20 +152,20 @@ def _tensor(layout: _Layout, name: str) -> Array | None:
 
 
 def _gram(layout: _Layout, name: str, factors: Sequence[_Factors | None]) -> Array | None:
-    """[columns, models, models], i >= j: products of all pairs, summed over rows; None if all models are zero here."""
+    """[models, models, columns], i >= j: products of all pairs, summed over rows; None if all models are zero here."""
     ups = [one.up if one else None for one in factors]
     found = products(layout.dense, name, ups) if layout.dense else Products(np.zeros((0, 0, 0)), {})
     if not any(factors) and layout.term == tuple(range(len(layout.dense))):
         return found.pairs
-    columns = max([found.pairs.shape[0], *(one.down.shape[1] for one in factors if one)])
+    columns = max([found.pairs.shape[2], *(one.down.shape[1] for one in factors if one)])
     if not columns:
         return None
-    gram = np.zeros((columns, len(factors), len(factors)))
+    gram = np.zeros((len(factors), len(factors), columns))
     for i, j in zip(*np.tril_indices(len(factors)), strict=True):
-        total = gram[:, i, j]
+        total = gram[i, j]
         a, b, left, right = layout.term[i], layout.term[j], factors[i], factors[j]
         if a is not None and b is not None:
-            total += found.pairs[:, max(a, b), min(a, b)]
+            total += found.pairs[max(a, b), min(a, b)]
         if a is not None and right is not None:
             total += (found.cross[a, j] * right.down).sum(0)
         if b is not None and left is not None:

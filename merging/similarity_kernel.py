@@ -1,112 +1,180 @@
 """The inner loops of `similarity` and `columns`, compiled. Imported where they are used: numba takes half a second,
 and compiles them at the first import (the result is kept beside this file).
 
-Products of columns want each column's numbers side by side: then nine products of three models with three others
-share their reads and sum in registers. So a block is turned on its side while it is widened, tile by tile.
+A block holds strips of eight columns, `[strips, models, rows, 8]`: the products of three models with three others are
+nine sums of eight columns, which stay in registers while the rows go by. LLVM finds that by itself in no loop that
+numba writes, so this one is given to it as vectors.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
-from numba import njit
+from llvmlite import ir
+from numba import njit, types
+from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-TILE = 16
-"""Rows turned at a time: 16 floats are a line of the cache."""
+LANES = 8
+"""Columns of a strip: what one register holds in fp32 on most machines."""
+STRIPS = 4
+"""Strips of a block: their bfloat16 bits are one line of the cache."""
 AT_ONCE = 3
 """Models whose products with as many others are summed together; blocks are padded to a multiple."""
 
 
-@njit("(uint64[:, :, ::1], int64, int64, uint32[:, :, ::1])", cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def turn_bf16(bits: NDArray[np.uint64], first: int, count: int, out: NDArray[np.uint32]) -> None:
-    """bfloat16 bits of models [models, rows, columns], four columns in a number, to fp32 bits [columns, models, rows].
+@intrinsic  # type: ignore[untyped-decorator]
+def add_tile(typing: Any, left: Any, right: Any, models: Any, rows: Any, sums: Any, down: Any, across: Any) -> Any:
+    """sums[i, j] += sum over rows of left[i] * right[j], for three models and three. All are addresses: of strips that
+    are `models` bytes apart, and of eight float64 that are `down` and `across` bytes apart."""
 
-    `count` rows, columns from `first` (in fours) on, as many as `out` has.
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        first, second, apart, count, target, down, across = arguments
+        vector, number = ir.VectorType(ir.FloatType(), LANES), ir.IntType(64)
+        zero = ir.Constant(vector, [0.0] * LANES)
+
+        def at(base: Any, index: int, offset: Any = None) -> Any:
+            """The strip's address, `index` models on."""
+            place = builder.add(base, builder.mul(apart, ir.Constant(number, index)))
+            return builder.inttoptr(place if offset is None else builder.add(place, offset), vector.as_pointer())
+
+        before = builder.block
+        loop, done = builder.append_basic_block("row"), builder.append_basic_block("rows")
+        builder.branch(loop)
+        builder.position_at_end(loop)
+        row = builder.phi(number)
+        sums = [builder.phi(vector) for _ in range(AT_ONCE * AT_ONCE)]
+        offset = builder.mul(row, ir.Constant(number, 4 * LANES))
+        ours, theirs = (
+            [builder.load(at(base, index, offset), align=4) for index in range(AT_ONCE)] for base in (first, second)
+        )
+        added = []
+        for place, total in enumerate(sums):
+            product = builder.fmul(ours[place // AT_ONCE], theirs[place % AT_ONCE], flags=("contract",))
+            added.append(builder.fadd(total, product, flags=("contract",)))
+        following = builder.add(row, ir.Constant(number, 1))
+        builder.cbranch(builder.icmp_signed("<", following, count), loop, done)
+        row.add_incoming(ir.Constant(number, 0), before)
+        row.add_incoming(following, loop)
+        for total, more in zip(sums, added, strict=True):
+            total.add_incoming(zero, before)
+            total.add_incoming(more, loop)
+        builder.position_at_end(done)
+        wide = ir.VectorType(ir.DoubleType(), LANES)
+        for place, more in enumerate(added):
+            i, j = (ir.Constant(number, part) for part in divmod(place, AT_ONCE))
+            offset = builder.add(builder.mul(down, i), builder.mul(across, j))
+            where = builder.inttoptr(builder.add(target, offset), wide.as_pointer())
+            builder.store(builder.fadd(builder.load(where, align=8), builder.fpext(more, wide)), where, align=8)
+        return context.get_dummy_value()
+
+    return types.void(*[types.int64] * 7), generate
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def widen_strip(typing: Any, bits: Any, numbers: Any) -> Any:
+    """Eight bfloat16 at one address as fp32 to another."""
+
+    def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+        narrow, wide = (ir.VectorType(ir.IntType(size), LANES) for size in (16, 32))
+        loaded = builder.load(builder.inttoptr(arguments[0], narrow.as_pointer()), align=2)
+        shifted = builder.shl(builder.zext(loaded, wide), ir.Constant(wide, [16] * LANES))
+        builder.store(shifted, builder.inttoptr(arguments[1], wide.as_pointer()), align=4)
+        return context.get_dummy_value()
+
+    return types.void(types.int64, types.int64), generate
+
+
+@njit("(float32[:, :, :, ::1], int64, float64[:, :, ::1], int64)", cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def add_block(block: NDArray[np.float32], count: int, sums: NDArray[np.float64], first: int) -> None:
+    """sums[i, j, c] += sum over `count` rows of model i's column c times j's, for all i and j up to i's group of three.
+
+    block: [strips, models, rows, 8], models a multiple of three; sums: [models, models, columns], columns from `first`.
     """
-    high = np.uint32(0xFFFF0000)
-    for model in range(bits.shape[0]):
-        for first_row in range(0, count, TILE):
-            last = min(first_row + TILE, count)
-            for quad in range(out.shape[0] // 4):
-                for row in range(first_row, last):
-                    four = bits[model, row, first + quad]
-                    low, up = np.uint32(four & np.uint64(0xFFFFFFFF)), np.uint32(four >> np.uint64(32))
-                    out[4 * quad, model, row] = low << np.uint32(16)
-                    out[4 * quad + 1, model, row] = low & high
-                    out[4 * quad + 2, model, row] = up << np.uint32(16)
-                    out[4 * quad + 3, model, row] = up & high
-
-
-@njit("(float32[:, :, ::1], int64, int64, float32[:, :, ::1])", cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def turn(values: NDArray[np.float32], first: int, count: int, out: NDArray[np.float32]) -> None:
-    """As `turn_bf16`, of fp32 numbers."""
-    for model in range(values.shape[0]):
-        for first_row in range(0, count, TILE):
-            last = min(first_row + TILE, count)
-            for column in range(out.shape[0]):
-                for row in range(first_row, last):
-                    out[column, model, row] = values[model, row, first + column]
+    strips, models, rows, _ = block.shape
+    apart = 4 * LANES * rows
+    across = 8 * sums.shape[2]
+    down = across * sums.shape[1]
+    for strip in range(min(strips, (sums.shape[2] - first) // LANES)):
+        start = block.ctypes.data + strip * models * apart
+        total = sums.ctypes.data + 8 * (first + strip * LANES)
+        for i in range(0, models, AT_ONCE):
+            for j in range(0, i + 1, AT_ONCE):
+                left, right = start + i * apart, start + j * apart
+                add_tile(left, right, apart, count, total + i * down + j * across, down, across)
 
 
 @njit(  # type: ignore[untyped-decorator]
-    "(float32[:, :, ::1], float64[:, :, ::1])", cache=True, nogil=True, fastmath={"reassoc", "contract", "nsz"}
+    "(uint16[:, :, ::1], int64, float32[:, :, :, ::1], uint32[:, :, :, ::1], float64[:, :, ::1])",
+    cache=True,
+    nogil=True,
 )
-def add_products(block: NDArray[np.float32], sums: NDArray[np.float64]) -> None:
-    """sums[c, i, j] += sum over rows of block[c, i] * block[c, j], for all i and the j up to its group of three.
+def add_products_bf16(
+    bits: NDArray[np.uint16],
+    count: int,
+    block: NDArray[np.float32],
+    block_bits: NDArray[np.uint32],
+    sums: NDArray[np.float64],
+) -> None:
+    """As `add_products`, of bfloat16 bits; `block_bits`: the same memory as `block`."""
+    models, _, columns = bits.shape
+    width = block.shape[0] * LANES
+    for first in range(0, columns, width):
+        last = min(first + width, columns)
+        for model in range(models):
+            for row in range(count):
+                source = bits.ctypes.data + 2 * ((model * bits.shape[1] + row) * columns + first)
+                target = block.ctypes.data + 4 * LANES * (model * block.shape[2] + row)
+                for strip in range((last - first) // LANES):
+                    place = target + 4 * LANES * strip * block.shape[1] * block.shape[2]
+                    widen_strip(source + 2 * LANES * strip, place)
+                for column in range(last - (last - first) % LANES, last):
+                    strip, lane = (column - first) // LANES, (column - first) % LANES
+                    block_bits[strip, model, row, lane] = np.uint32(bits[model, row, column]) << np.uint32(16)
+        add_block(block, count, sums, first)
 
-    block: [columns, models, rows], models a multiple of three; sums: [columns, models, models].
+
+@njit("(float32[:, :, ::1], int64, float32[:, :, :, ::1], float64[:, :, ::1])", cache=True, nogil=True)  # type: ignore[untyped-decorator]
+def add_products(
+    values: NDArray[np.float32], count: int, block: NDArray[np.float32], sums: NDArray[np.float64]
+) -> None:
+    """sums[i, j, c] += sum over `count` rows of values[i, :, c] * values[j, :, c], for i >= j and a few more.
+
+    values: [models, rows, columns]; block: as of `add_block`, zeros, as high as `values`; sums: [models, models,
+    columns], models and columns rounded up to threes and eights.
     """
-    columns, models, rows = block.shape
-    for c in range(columns):
-        total = sums[c]
-        for i in range(0, models, AT_ONCE):
-            a0, a1, a2 = block[c, i], block[c, i + 1], block[c, i + 2]
-            for j in range(0, i + 1, AT_ONCE):
-                b0, b1, b2 = block[c, j], block[c, j + 1], block[c, j + 2]
-                s00 = s01 = s02 = s10 = s11 = s12 = s20 = s21 = s22 = np.float32(0)
-                for r in range(rows):
-                    s00 += a0[r] * b0[r]
-                    s01 += a0[r] * b1[r]
-                    s02 += a0[r] * b2[r]
-                    s10 += a1[r] * b0[r]
-                    s11 += a1[r] * b1[r]
-                    s12 += a1[r] * b2[r]
-                    s20 += a2[r] * b0[r]
-                    s21 += a2[r] * b1[r]
-                    s22 += a2[r] * b2[r]
-                total[i, j] += s00
-                total[i, j + 1] += s01
-                total[i, j + 2] += s02
-                total[i + 1, j] += s10
-                total[i + 1, j + 1] += s11
-                total[i + 1, j + 2] += s12
-                total[i + 2, j] += s20
-                total[i + 2, j + 1] += s21
-                total[i + 2, j + 2] += s22
+    models, _, columns = values.shape
+    width = block.shape[0] * LANES
+    for first in range(0, columns, width):
+        for model in range(models):
+            for row in range(count):
+                for column in range(first, min(first + width, columns)):
+                    block[(column - first) // LANES, model, row, column % LANES] = values[model, row, column]
+        add_block(block, count, sums, first)
 
 
 @njit("int64(float64[:, :, :], float64[:, ::1], float64[:, ::1])", cache=True, nogil=True)  # type: ignore[untyped-decorator]
 def add_cosines(gram: NDArray[np.float64], totals: NDArray[np.float64], counts: NDArray[np.float64]) -> int:
     """totals[i, j] += each column's cosine of i and j, counts[i, j] += 1 for each column in which one is not zero.
 
-    gram: [columns, models, models], i >= j; totals and counts: [models, models], both halves. Returns the first model
+    gram: [models, models, columns], i >= j; totals and counts: [models, models], both halves. Returns the first model
     with a number that is not finite, or -1.
     """
-    columns, models, _ = gram.shape
-    lengths = np.empty(models)
-    for c in range(columns):
-        for i in range(models):
-            square = gram[c, i, i]
-            if not np.isfinite(square):
-                return i
-            lengths[i] = np.sqrt(max(square, 0.0))
-        for i in range(models):
-            for j in range(i + 1):
-                if lengths[i] > 0 or lengths[j] > 0:
-                    counts[i, j] += 1
-                if lengths[i] > 0 and lengths[j] > 0:
-                    totals[i, j] += min(1.0, max(-1.0, gram[c, i, j] / (lengths[i] * lengths[j])))
+    models, _, columns = gram.shape
+    lengths = np.empty((models, columns))
     for i in range(models):
-        for j in range(i):
+        for c in range(columns):
+            if not np.isfinite(gram[i, i, c]):
+                return i
+            lengths[i, c] = np.sqrt(max(gram[i, i, c], 0.0))
+    for i in range(models):
+        for j in range(i + 1):
+            for c in range(columns):
+                scale = lengths[i, c] * lengths[j, c]
+                if lengths[i, c] > 0 or lengths[j, c] > 0:
+                    counts[i, j] += 1
+                if scale > 0:
+                    totals[i, j] += min(1.0, max(-1.0, gram[i, j, c] / scale))
             totals[j, i], counts[j, i] = totals[i, j], counts[i, j]
     return -1
