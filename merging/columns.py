@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ def products(terms: Sequence[Term], name: str, factors: Sequence[NDArray[np.floa
     rows, columns = matrix_shape(terms[0][0], name)
     strips, padded = -(-columns // LANES), -(-len(terms) // AT_ONCE) * AT_ONCE
     sums = np.zeros((padded, padded, strips * LANES))
-    block = np.zeros((min(STRIPS, strips), padded, min(ROWS, rows), LANES), np.float32)
+    block = np.zeros((min(STRIPS, strips), padded, max(1, min(ROWS, rows)), LANES), np.float32)
     cross = {
         (term, index): np.zeros((factor.shape[1], columns))
         for term in range(len(terms))
@@ -73,7 +74,7 @@ def matrix_shape(checkpoint: Checkpoint, name: str) -> tuple[int, int]:
     if info is None or info.dtype not in FLOATS:
         has = "is missing" if info is None else f"is {info.dtype}, not a float"
         raise SimilarityError(f"{checkpoint.folder}: tensor {name!r} {has}")
-    return info.shape[0], int(np.prod(info.shape[1:]))
+    return info.shape[0] if info.shape else 1, math.prod(info.shape[1:])
 
 
 def read_ahead(terms: Sequence[Term], name: str) -> None:
