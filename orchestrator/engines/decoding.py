@@ -116,7 +116,7 @@ class Batch:
             row.constraint.mask(logits)
         token = _choose(logits[0], row)
         row.token, row.produced, row.room = token, row.produced + 1, row.room - 1
-        ended = token in self._stop_ids
+        ended = token in self._stop_ids and not row.request.sampling.ignore_eos
         if row.constraint is not None and not ended:
             row.constraint.accept(token)
         text = "" if ended else row.text.push(token)

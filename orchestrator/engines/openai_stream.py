@@ -236,6 +236,8 @@ def _body(model: str, request: Request) -> dict[str, Any]:
         body |= {"parallel_tool_calls": tools.parallel} if tools.parallel is not None else {}
     if sampling.temperature > 0:
         body["seed"] = request.seed
+    if sampling.ignore_eos:
+        body["ignore_eos"] = True
     if sampling.stop:
         body["stop"] = list(sampling.stop)
     if sampling.logprobs is not None:

@@ -166,6 +166,8 @@ class _LangChainStream:
         settings: dict[str, Any] = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature}
         if sampling.stop:
             settings["stop"] = list(sampling.stop)
+        if sampling.ignore_eos:
+            raise ValueError("ignore_eos: a LangChain model cannot be kept from ending")
         tools = Tools.read(sampling.tools)
         if tools.definitions:
             model = model.bind_tools(list(tools.definitions), tool_choice=tools.choice)

@@ -11,6 +11,7 @@ Faults: a script that raises fails its request and no other; a script that calls
 from __future__ import annotations
 
 import importlib
+import itertools
 import json
 import math
 import re
@@ -148,6 +149,8 @@ class _Reply:
             text = text.split(stop, 1)[0]
         tokens = _TOKEN.findall(text)
         limit = min(request.sampling.max_tokens, room)
+        if request.sampling.ignore_eos and tokens:
+            tokens = list(itertools.islice(itertools.cycle(tokens), limit + 1))
         self.request, self.prompt_tokens = request, prompt_tokens
         self.finish: FinishReason = "length" if len(tokens) > limit else "stop"
         self.tokens: deque[str] = deque(tokens[:limit])

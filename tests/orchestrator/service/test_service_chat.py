@@ -96,6 +96,8 @@ async def test_langchain(url: str) -> None:
 async def test_what_was_asked_for_is_kept_to(client: httpx.AsyncClient) -> None:
     one = (await post(client, max_tokens=2)).json()["choices"][0]
     assert (one["message"]["content"], one["finish_reason"]) == ("Easy.\nAnswer:", "length")
+    long = (await post(client, max_tokens=9, ignore_eos=True)).json()
+    assert (long["usage"]["completion_tokens"], long["choices"][0]["finish_reason"]) == (9, "length")
     stopped = (await post(client, stop=["Answer", "x"])).json()["choices"][0]
     assert stopped["message"]["content"].strip() == "Easy."
     schema = {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]}
