@@ -58,8 +58,8 @@ def _task_vector(stack: Stack, source: int | None = None) -> Work:
 def _svd(matrix: Work) -> tuple[Work, Work, Work]:
     from scipy.linalg import svd
 
-    # gesvd needs less room than gesdd, and the transposed is in Fortran's order, which LAPACK need not copy: the promise
-    # is six times the largest matrix.
+    # gesvd needs less room than gesdd, and the transposed is in the order that LAPACK need not copy: the promise is six
+    # times the largest matrix.
     v, s, u = svd(matrix.T, full_matrices=False, overwrite_a=True, check_finite=False, lapack_driver="gesvd")
     return u.T, s, v.T
 

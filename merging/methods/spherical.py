@@ -20,7 +20,7 @@ STRAIGHT = 0.9995
 
 
 def gram(stack: Stack, taus: bool, with_base: bool = False) -> Gram:
-    """Inner products of the sources (of their task vectors); the base last if wanted."""
+    """Inner products of the sources (of their task vectors); the base last if wanted. Raises `RecipeError`."""
     kernels = stack.kernels
     count = len(stack.sources) + with_base
     found = np.zeros((count, count))
@@ -28,6 +28,8 @@ def gram(stack: Stack, taus: bool, with_base: bool = False) -> Gram:
         part = np.zeros((count, count))
         kernels.add_gram(block.whole if with_base else block.rows, part)
         found += part
+    if not np.isfinite(found).all():
+        raise RecipeError(f"tensor {stack.name!r} holds NaN, infinity or numbers beyond 1e18: it has no direction")
     return found
 
 
