@@ -161,6 +161,8 @@ async def ask(client: httpx.AsyncClient, text: str, stream: bool) -> str:
         return "broken"
     if response.status_code in RETRIABLE:
         return "retriable"
+    if response.status_code == 404 and not _ours(response) and "/-/routes" in response.text:
+        return "retriable"  # Ray Serve listens before the application is deployed
     if response.status_code != 200:
         return "retriable" if response.status_code in (500, 502, 504) and not _ours(response) else response.text
     if not stream:
