@@ -28,7 +28,7 @@ from merging.methods.method import REQUIRED, Finish, Method, Values
 from merging.recipe import ModelRef, Recipe, Slice, Source
 from merging.settings import RecipeError, Settings, value
 from merging.sources import Statistics, open_model, slab_of
-from merging.stack import BLOCK, Plain, Slab, Stack, scratch, stored_bits
+from merging.stack import BLOCK, Plain, Slab, Stack, scratch
 from merging.stream import Model
 from merging.vocabulary import Aligned, Vocabulary
 
@@ -112,8 +112,8 @@ class Merge:
             return
         method = self.recipe.rule
         finish = begin(method, target)
-        if self.device is None and isinstance(finish, WeightedSum) and (sources := plain_bf16(target, finish)):
-            yield from _summed(finish, sources, start, target.size if stop is None else stop)
+        if self.device is None and isinstance(finish, WeightedSum) and _in_bits(target, finish):
+            yield from _summed(finish, target.stack, start, target.size if stop is None else stop)
             return
         for block in target.stack.blocks(method.taus, method.rows, start, stop):
             finish(block)
@@ -290,25 +290,24 @@ def begin(method: Method, target: Target) -> Finish:
     return method.begin(target.stack, target.values)
 
 
-def plain_bf16(target: Target, finish: WeightedSum) -> list[Plain]:
-    """The sources, if nothing but bfloat16 is read and written; else none."""
-    wanted = [*target.stack.sources, *([target.stack.base] if target.stack.base else [])][: finish.weights.size]
-    sources = [slab for slab in wanted if isinstance(slab, Plain) and slab.as_stored == "BF16"]
-    fits = len(sources) == finish.weights.size
-    return sources if fits and target.dtype == "BF16" and not any(slab.allow_nan for slab in sources) else []
+def _in_bits(target: Target, finish: WeightedSum) -> bool:
+    """Nothing but bfloat16 is read and written, by all that is there."""
+    stack = target.stack
+    allowed = [slab for slab in (*stack.sources, stack.base) if isinstance(slab, Plain) and slab.allow_nan]
+    whole = finish.weights.size == len(stack.sources) + (stack.base is not None)
+    return stack.bfloat16 and target.dtype == "BF16" and whole and not allowed
 
 
-def _summed(finish: WeightedSum, sources: list[Plain], start: int, stop: int) -> Iterator[tuple[int, NDArray[Any]]]:
+def _summed(finish: WeightedSum, stack: Stack, start: int, stop: int) -> Iterator[tuple[int, NDArray[Any]]]:
     """Bits in, bits out, without float32 arrays between them."""
     from merging import kernels
 
     for first in range(start, stop, BLOCK):
-        count = min(BLOCK, stop - first)
-        raw = stored_bits(sources, first, first + count)
-        bits = scratch("encoded", count, np.uint16)
-        if kernels.weighted_sum_bf16(raw, finish.weights, finish.divisor, bits):
-            for slab in sources:
-                slab.read(first, first + count, scratch("out", count, np.float32))
+        last = min(first + BLOCK, stop)
+        bits = scratch("encoded", last - first, np.uint16)
+        if kernels.weighted_sum_bf16(stack.bits(first, last), finish.weights, finish.divisor, bits):
+            for _ in stack.blocks(False, False, first, last):
+                raise CheckpointError(f"tensor {stack.name!r}: not all finite numbers")
         yield first, bits
 
 

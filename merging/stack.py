@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import math
 import threading
+import weakref
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -22,6 +23,9 @@ from merging.checkpoint import STORAGE, Adapter, Checkpoint, CheckpointError
 
 BLOCK = 1 << 16
 """Elements at a time: with five sources about 1.3 MB of float32, which stays in a core's second-level cache."""
+
+KEPT = 1 << 26
+"""Bytes of a tensor's sources that a thread holds for its next pass over them."""
 
 Work = NDArray[np.floating[Any]]
 
@@ -123,8 +127,13 @@ class Stack:
         """The module whose functions work on this stack's blocks."""
         return import_module("merging.kernels" if self.device is None else "merging.torch_kernels")
 
-    def blocks(self, taus: bool, rows: bool, start: int = 0, stop: int | None = None) -> Iterator[Block]:
-        """All blocks of [start, stop). `taus`: sources minus base. `rows`: whole rows only."""
+    def blocks(
+        self, taus: bool, rows: bool, start: int = 0, stop: int | None = None, keep: bool = False
+    ) -> Iterator[Block]:
+        """All blocks of [start, stop). `taus`: sources minus base. `rows`: whole rows only.
+
+        `keep`: this thread will go over them once more.
+        """
         if self.device is not None:
             from merging.device import blocks_on
 
@@ -136,11 +145,11 @@ class Stack:
             last = min(first + step, end)
             count = last - first
             whole = scratch("rows", (len(self.sources) + 1) * count, self.work).reshape(-1, count)
-            self._read(first, last, taus, whole)
+            self._read(first, last, taus, whole, step if keep else 0)
             yield Block(first, last, whole[:-1], whole[-1], scratch("out", count, self.work), whole)
 
     @cached_property
-    def _bfloat16(self) -> bool:
+    def bfloat16(self) -> bool:
         """All that is read is bfloat16 as it is stored."""
         kinds = [slab.as_stored if isinstance(slab, Plain) else None for slab in self._slabs]
         return self.work == np.float32 and kinds == ["BF16"] * len(kinds)
@@ -149,14 +158,38 @@ class Stack:
     def _slabs(self) -> tuple[Slab, ...]:
         return (*self.sources, self.base) if self.base is not None else self.sources
 
-    def _read(self, first: int, last: int, taus: bool, whole: Work) -> None:
+    def bits(self, first: int, last: int, keep: int = 0) -> NDArray[np.uint16]:
+        """Elements [first, last) as they are stored, where all is bfloat16: (sources and base, elements).
+
+        A buffer of the thread. `keep`: hold on to it for another pass, which goes by as many elements at a time.
+        """
+        slabs, size = self._slabs, len(self._slabs) * (last - first)
+        mine = getattr(_kept, "stack", lambda: None)() is self
+        if mine and (first, last) in _kept.ranges:
+            return scratch("kept", last * len(slabs), np.uint16)[-size:].reshape(len(slabs), -1)
+        if not keep or 2 * self.size * len(slabs) > KEPT or (mine and _kept.step != keep):
+            return self._read_bits(first, scratch("bits", size, np.uint16).reshape(len(slabs), -1))
+        if not mine:
+            _kept.stack, _kept.step, _kept.ranges = weakref.ref(self), keep, set()
+        room = scratch("kept", self.size * len(slabs), np.uint16)[first * len(slabs) : last * len(slabs)]
+        raw = self._read_bits(first, room.reshape(len(slabs), -1))
+        _kept.ranges.add((first, last))
+        return raw
+
+    def _read_bits(self, first: int, raw: NDArray[np.uint16]) -> NDArray[np.uint16]:
+        for row, slab in zip(raw, self._slabs, strict=True):
+            assert isinstance(slab, Plain)
+            slab.checkpoint.read_into(slab.name, first, row)
+        return raw
+
+    def _read(self, first: int, last: int, taus: bool, whole: Work, keep: int) -> None:
         """The sources and the base below them; `taus`: the sources minus the base."""
         from merging import kernels
 
         taus = taus and self.base is not None
         rows = whole[: len(self._slabs)]
-        if self._bfloat16:
-            raw = stored_bits(self._slabs, first, last)
+        if self.bfloat16:
+            raw = self.bits(first, last, keep)
             bad = kernels.decode_taus(raw, rows) if taus else kernels.decode_bf16(raw.reshape(-1), rows.reshape(-1))
             if not bad:
                 return
@@ -175,15 +208,7 @@ class Stack:
         return np.array(values, dtype=self.work)
 
 
-def stored_bits(slabs: Sequence[Any], first: int, last: int) -> NDArray[np.uint16]:
-    """Elements [first, last) of bfloat16 slabs, as they are stored: (slabs, elements), a buffer of the thread."""
-    raw: NDArray[np.uint16] = scratch("bits", len(slabs) * (last - first), np.uint16).reshape(len(slabs), -1)
-    for row, slab in zip(raw, slabs, strict=True):
-        slab.checkpoint.read_into(slab.name, first, row)
-    return raw
-
-
-_buffers, _adapters = threading.local(), threading.local()
+_buffers, _kept, _adapters = threading.local(), threading.local(), threading.local()
 
 
 def scratch(name: str, size: int, dtype: Any) -> NDArray[Any]:

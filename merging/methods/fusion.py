@@ -33,7 +33,7 @@ def arcee_fusion(stack: Stack, values: Values) -> Finish:
     ranks = [stack.size - int(np.float32(share) * last) for share in (0.25, 0.5, 0.75)]
 
     def sweep() -> Iterator[NDArray[np.float32]]:
-        return (_importance(block, stack.columns)[None] for block in stack.blocks(False, rows=True))
+        return (_importance(block, stack.columns)[None] for block in stack.blocks(False, rows=True, keep=True))
 
     first, median, third = largest(stack.kernels, sweep, [ranks])[0].astype(np.float64)
     bound = np.float32(median + 1.5 * (third - first))

@@ -69,7 +69,7 @@ def _band(stack: Stack, values: Values, ranks: list[tuple[int, int]]) -> Thin:
     ends = [(first + 1 if first else 0, last) for first, last in ranks]
     if all(last >= stack.size and first == 0 for first, last in ranks):
         return lambda block: None
-    bounds = largest(stack.kernels, lambda: (block.rows for block in stack.blocks(True, False)), ends)
+    bounds = largest(stack.kernels, lambda: (block.rows for block in stack.blocks(True, False, keep=True)), ends)
 
     def thin(block: Block) -> None:
         for row, (high, low), (first, last) in zip(block.rows, bounds, ranks, strict=True):
@@ -140,7 +140,7 @@ def _rescaled(stack: Stack, values: Values, thin: Thin) -> Thin:
     """Thin, then restore each tensor's sum of magnitudes: one more pass over it."""
     kernels = stack.kernels
     before, after = np.zeros(len(stack.sources)), np.zeros(len(stack.sources))
-    for block in stack.blocks(True, rows=True):
+    for block in stack.blocks(True, rows=True, keep=True):
         kernels.add_absolute(block.rows, before)
         thin(block)
         kernels.add_absolute(block.rows, after)
@@ -160,11 +160,11 @@ def sce(stack: Stack, values: Values) -> Finish:
     share = values.shared["select_topk"]
     bound: float | None = None
     if share < 1:
-        varied = sum(int(np.count_nonzero(_variance(block))) for block in stack.blocks(True, False))
+        varied = sum(int(np.count_nonzero(_variance(block))) for block in stack.blocks(True, False, keep=True))
         keep = int(varied * share)
 
         def sweep() -> Iterator[NDArray[np.float32]]:
-            return (_variance(block)[None].astype(np.float32) for block in stack.blocks(True, False))
+            return (_variance(block)[None].astype(np.float32) for block in stack.blocks(True, False, keep=True))
 
         bound = float(largest(stack.kernels, sweep, [[keep]])[0, 0])
     squares = np.zeros(len(stack.sources))
@@ -173,7 +173,7 @@ def sce(stack: Stack, values: Values) -> Finish:
         if bound is not None:
             block.rows *= _variance(block).astype(np.float32) >= np.float32(bound)
 
-    for block in stack.blocks(True, False):
+    for block in stack.blocks(True, False, keep=True):
         select(block)
         squares += np.einsum("ki,ki->k", block.rows, block.rows, dtype=np.float64)
     weights = squares / squares.sum() if squares.sum() > 0 else np.full(len(squares), 1 / len(squares))

@@ -24,7 +24,7 @@ def gram(stack: Stack, taus: bool, with_base: bool = False) -> Gram:
     kernels = stack.kernels
     count = len(stack.sources) + with_base
     found = np.zeros((count, count))
-    for block in stack.blocks(taus, rows=False):
+    for block in stack.blocks(taus, rows=False, keep=True):
         part = np.zeros((count, count))
         kernels.add_gram(block.whole if with_base else block.rows, part)
         found += part
@@ -77,7 +77,7 @@ def nuslerp(stack: Stack, values: Values) -> Finish:
 
 def _column_arcs(stack: Stack, t: float, straight: float) -> NDArray[np.float64]:
     dots = np.zeros((3, stack.columns))
-    for block in stack.blocks(stack.base is not None, rows=True):
+    for block in stack.blocks(stack.base is not None, rows=True, keep=True):
         dots += _dots(block.rows.reshape(2, -1, stack.columns), axis=1)
     return _arcs(dots, t, straight)
 
