@@ -25,6 +25,10 @@ from orchestrator.service.serve import log_to_stderr
 
 NAMESPACE = "collegium"
 CALLS_AT_ONCE = 10_000
+ONE_LOOP = {"RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "0", "RAY_SERVE_RUN_ROUTER_IN_SEPARATE_LOOP": "0"}
+"""Ray Serve's switches: a replica's application, and the proxy's router, on the loop that carries their messages. Every
+token passes both; on two cores a tenth to a third more of them arrive. Read when Serve's processes start, so that a Ray
+cluster that runs already goes by what it was started with."""
 PATIENCE = 60.0
 """Seconds for which a new scheduler waits for the state folder of an old one."""
 APPLICATION = "collegium"
@@ -187,6 +191,8 @@ def serve(config: Config) -> None:
     from orchestrator.service.house import key_file
 
     log_to_stderr()
+    for name, value in ONE_LOOP.items():
+        os.environ.setdefault(name, value)
     config = for_service(config)
     check_address(config.service.host, Keys(key_file(config)))
     experts = Collegium(config).experts.values()  # bad input is refused before anything is deployed
