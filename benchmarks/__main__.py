@@ -17,6 +17,7 @@ BENCHMARKS = (
     ["overhead"],
     ["merging"],
     ["merging", "--size", "1B", "--methods", "linear,ties,dare_ties,slerp,karcher"],
+    ["merging", "--memory"],
     ["accuracy"],
     ["discussion"],
     ["discussion_load"],

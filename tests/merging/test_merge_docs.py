@@ -16,3 +16,10 @@ def test_every_method_is_on_the_page() -> None:
         assert "http" in method.paper
         for parameter in method.parameters:
             assert parameter.name in PAGE or parameter.name == "int8_mask", parameter.name
+
+
+def test_the_methods_that_a_device_can_do_are_on_the_page() -> None:
+    listed = PAGE.split("on a GPU through torch:")[1].split(". The")[0]
+    assert set(listed.replace(" and ", ", ").replace("\n", " ").replace(" ", "").split(",")) == {
+        method.name for method in METHODS if method.device
+    }
