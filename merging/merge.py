@@ -53,8 +53,6 @@ def merge(
     `device`: torch's name of one, for methods that can; None: the compiled kernels, on `threads` cores.
     Raises `RecipeError`, `CheckpointError`, `WriteError` (all ValueErrors); then nothing is left at `out`.
     """
-    from merging import kernels  # noqa: F401 -- compiled code is loaded before the clock starts
-
     began = time.perf_counter()
     plan = Merge(recipe, allow_nan=allow_nan, device=device)
     notes = [*plan.notes, *_tokenizers_differ(plan)]
