@@ -71,7 +71,8 @@ def ours(questions: int, state: Path, seconds: float | None) -> dict[str, Any] |
         wall = time.perf_counter() - began
         # What is resident when a part begins counts as its first load.
         stays = collegium.pool.timeline.stays[before - 1 :]
-        parts.append({"wall": wall, "loads": len(stays), "busy": sum(stay.busy for stay in stays), **cached})
+        if cached["prompt"] or not parts:  # else there was nothing left to generate
+            parts.append({"wall": wall, "loads": len(stays), "busy": sum(stay.busy for stay in stays), **cached})
     noted.write_text(json.dumps(parts))
     if result is None:
         return None
