@@ -28,7 +28,7 @@ REPLY_SCHEMA: Mapping[str, Any] = {
     "properties": {
         "reasoning": {"type": "string", "maxLength": EXPLANATION_LIMIT},
         "answer": {"type": "string", "maxLength": 200},
-        "confidence": {"type": "number"},
+        "confidence": {"type": "number", "minimum": 0, "maximum": 1},
     },
     "required": ["reasoning", "answer", "confidence"],
     "additionalProperties": False,

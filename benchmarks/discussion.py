@@ -103,10 +103,11 @@ def main() -> None:
                     samples=given.samples,
                     confidence=kind,
                     seed=given.seed,
+                    logprobs="tokens" in given.kinds,
                 )
             )
             table += rows(result, kind)
-            raw[kind] = result.report.model_dump(mode="json", exclude={"samples", "timeline", "matrix"})
+            raw[kind] = result.report.model_dump(mode="json", exclude={"samples", "timeline", "matrix", "transcripts"})
             table.append((f"loads, {kind}", str(len(result.report.timeline)), ""))
             write_result(given.name, "Discussions of the demo zoo", table, raw)
 
