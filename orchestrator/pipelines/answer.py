@@ -20,6 +20,7 @@ from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.experts.expert import Expert
 from orchestrator.pipelines.answering import Answered
+from orchestrator.pipelines.comparisons import comparisons
 from orchestrator.pipelines.costs import CostOptions
 from orchestrator.pipelines.discussing import DiscussionOptions, own_discussion
 from orchestrator.pipelines.discussion_report import chosen_transcripts, discussion_results
@@ -36,8 +37,7 @@ from orchestrator.pipelines.profile import (
     questions_of,
     rate,
 )
-from orchestrator.report.data import Comparison, Cost, MethodResult, Residency, RunReport, Sample, SampleAnswer
-from orchestrator.report.intervals import mcnemar, paired_difference
+from orchestrator.report.data import Cost, MethodResult, Residency, RunReport, Sample, SampleAnswer
 from orchestrator.run_folder import engine_version, machine, manifest
 from orchestrator.schedule.pool import Pool
 from orchestrator.schedule.timeline import Timeline
@@ -45,8 +45,6 @@ from router.embedding import Embedder
 from router.routers import ROUTERS
 
 SAMPLES = 24
-HEADLINES = ("mixture", "symbolic-moe", "reconcile", "weighted-vote", "vote")
-"""The first of them that was run makes the report's headline."""
 
 
 class AnswerRequest(AskingRequest, DiscussionOptions, CostOptions):
@@ -212,7 +210,7 @@ def report_of(
         seed=seed,
         methods=[_result(outcome, rate_of) for outcome in outcomes if outcome.name not in experts],
         matrix=accuracy(questions, list(experts), replies, request.split, seed) if everyone else None,
-        comparisons=_comparisons(outcomes, seed),
+        comparisons=comparisons(outcomes, seed),
         timeline=residencies(timeline),
         samples=_samples(questions, outcomes, replies),
         discussions=discussion_results(outcomes, list(found.replies.values()) if found else [], request.discussing),
@@ -267,34 +265,6 @@ def _seconds_a_token(timeline: Timeline) -> dict[str, float]:
         sums[0] += stay.busy
         sums[1] += stay.tokens
     return {expert: seconds / tokens for expert, (seconds, tokens) in busy.items() if tokens}
-
-
-def _comparisons(outcomes: Sequence[Outcome], seed: int) -> list[Comparison]:
-    """Each method against the best expert; then, what talking adds: each discussion against the votes of the same first
-    replies and against self-consistency. Paired on the same questions."""
-    by_name = {outcome.name: [float(one.right) for one in outcome.answers] for outcome in outcomes}
-    talked = [outcome.name for outcome in outcomes if any(one.rounds > 1 for one in outcome.transcripts)]
-    ordered = sorted((o.name for o in outcomes), key=lambda name: HEADLINES.index(name) if name in HEADLINES else 99)
-    alone = {one.used[0].expert for o in outcomes if o.note == "alone" for one in o.answers[:1]}
-    pairs = [(name, "best") for name in ordered if name not in {"best", "oracle", "single", *alone}]
-    sampled = [name for name in by_name if name.startswith("self-consistency")]
-    votes = ["vote", "weighted-vote", "reconcile-same-model", *sampled]
-    pairs += [(name, other) for name in talked for other in votes if name != other and _matched(other, name)]
-    return [
-        Comparison(
-            method=method,
-            baseline=other,
-            difference=paired_difference(by_name[method], by_name[other], seed=seed),
-            p=mcnemar(by_name[method], by_name[other]),
-        )
-        for method, other in pairs
-        if method in by_name and other in by_name
-    ]
-
-
-def _matched(baseline: str, method: str) -> bool:
-    """Whether a baseline is meant for this method: one of equal cost is for the discussion it names."""
-    return " of " not in baseline or baseline.endswith(f" of {method}")
 
 
 def residencies(timeline: Timeline) -> list[Residency]:

@@ -24,6 +24,7 @@ from orchestrator.pipelines.results import store
 from orchestrator.report import render
 from orchestrator.run_folder import RunFolder
 
+COSTS = ("calls", "tokens")
 SCRIPTS = '''
 """Experts that know one thing each and follow whoever is surest."""
 import re
@@ -250,6 +251,11 @@ def test_a_comparison_has_every_baseline_and_keeps_to_its_budget(zoo: Collegium)
     assert spent < whole.tokens
     assert set(asked().values()) == {1}
     assert "self-consistency, calls of reconcile" in render(result.report)
+    pairs = {(one.method, one.baseline) for one in result.report.comparisons}
+    matched = {(name, f"self-consistency, {cost} of {name}") for name in ("reconcile", "self-refine") for cost in COSTS}
+    assert matched | {("reconcile", "best"), ("reconcile", "vote"), ("self-refine", "best")} <= pairs
+    assert not [pair for pair in pairs if "self-consistency" in pair[0] or " x" in pair[1]]
+    assert ("self-refine", "vote") not in pairs
 
 
 def test_the_demos_chapter_shows_a_transcript(zoo: Collegium) -> None:
