@@ -36,6 +36,9 @@ SAME_MODEL = "reconcile-same-model"
 """ReConcile with the lead expert in as many seats as the panel has: what different models are worth."""
 
 
+STOPS = {"rounds": "their number"}
+
+
 def discussion_methods() -> tuple[Method, ...]:
     same = _method(SAME_MODEL, lambda setting, lead: build("reconcile", scheme(setting.discussing, lead)))
     return (*(_known(name) for name in DISCUSSIONS), same)
@@ -158,9 +161,11 @@ def _answered(question: Question, transcript: Transcript, turn: Turn) -> Answere
 
 def _note(panel: Sequence[str], held: Sequence[Transcript]) -> str:
     rounds = sum(one.rounds for one in held) / len(held)
-    stops = Counter(one.stopped for one in held if one.stopped)
-    parts = [panel[0] if len(panel) == 1 else f"{len(panel)} experts", f"{rounds:.1f} rounds"]
-    parts += [f"{name} {count / len(held):.0%}" for name, count in stops.most_common(3)]
+    parts = [panel[0] if len(panel) == 1 else f"{len(panel)} experts"]
+    if rounds > 1:
+        stops = Counter(STOPS.get(one.stopped, one.stopped) for one in held if one.stopped)
+        parts.append(f"{rounds:.1f} rounds")
+        parts += [f"{count / len(held):.0%} ended by {name}" for name, count in stops.most_common(3)]
     abstained, failed = sum(one.abstentions for one in held), sum(one.failures for one in held)
     parts += [f"{abstained} abstentions"] * bool(abstained) + [f"{failed} failures"] * bool(failed)
     return ", ".join(parts)

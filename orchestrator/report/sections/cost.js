@@ -19,16 +19,18 @@ Collegium.sections.cost = (part, data) => {
     const left = (row) => x(row.tokens) > width / 2;
     const colour = (row) => (efficient.has(row) ? "var(--accent)" : "var(--ink)");
 
-    // Labels of neighbouring dots are pushed down until they stand 14 px apart.
+    // Labels of neighbouring dots are pushed down until they stand 14 px apart. Points that only stand for another
+    // method's cost lie on the curve of samples, and have none.
     const placed = [];
-    const labels = d3.sort(rows, (row) => -row.value).map((row) => {
+    const named = rows.filter((row) => !/^self-consistency, (calls|tokens) of/.test(row.method));
+    const labels = d3.sort(named, (row) => -row.value).map((row) => {
       const near = placed.filter((other) => other.left === left(row) && Math.abs(other.x - x(row.tokens)) < 150);
       const level = Math.max(y(row.value), ...near.map((other) => other.y + 14));
       placed.push({ left: left(row), x: x(row.tokens), y: level });
       return Plot.text([row], {
         x: "tokens",
         y: "value",
-        text: () => short(row.method, 22),
+        text: () => short(row.method.replace(/^self-consistency (?=x\d)/, ""), 22),
         dx: left(row) ? -9 : 9,
         dy: level - y(row.value),
         textAnchor: left(row) ? "end" : "start",

@@ -14,13 +14,13 @@ Collegium.sections.methods = (part, data) => {
 
   const overall = (width) => {
     const wide = width > 560;
-    const length = wide ? 34 : 20;
+    const length = width > 800 ? 50 : wide ? 34 : 20;
     const experts = data.experts.length ? ["each expert"] : [];
     const names = [...order, ...experts];
     return plot({
       width,
       height: 34 * names.length + 46,
-      marginLeft: margin(names.map((name) => short(name, length)), 240),
+      marginLeft: margin(names.map((name) => short(name, length)), width > 800 ? 320 : 240),
       marginRight: wide ? 150 : 52,
       marginBottom: 40,
       x: { ...accuracy, label: "percent right", labelAnchor: "center", labelArrow: "none" },
@@ -30,24 +30,26 @@ Collegium.sections.methods = (part, data) => {
         Plot.tickX(data.experts, { x: "value", y: () => "each expert", stroke: "var(--soft)", strokeWidth: 1.5, insetTop: 9, insetBottom: 9 }),
         tip(data.experts, { x: "value", y: () => "each expert", title: (row) => `${row.expert}\n${percent(row.value)}`, maxRadius: 12 }),
         Plot.text(data.overall, { y: "method", frameAnchor: "right", textAnchor: "start", dx: 14, text: (row) => percent(row.value), fontWeight: 600, fill: colour, fontVariant: "tabular-nums" }),
-        wide ? Plot.text(data.overall, { y: "method", frameAnchor: "right", textAnchor: "start", dx: 64, text: interval, fill: "var(--soft)", fontVariant: "tabular-nums" }) : null,
+        wide ? Plot.text(data.overall, { y: "method", frameAnchor: "right", textAnchor: "start", dx: 70, text: interval, fill: "var(--soft)", fontVariant: "tabular-nums" }) : null,
         ...marks(data.overall),
       ],
     });
   };
 
+  // Points of a cost curve are no methods of their own; in the small charts they would crowd out the methods.
+  const kept = order.filter((name) => !/^self-consistency(,| x\d)/.test(name));
   const label = (width) => (width > 280 ? 20 : 12);
   const task = (rows) => (width) =>
     plot({
       width,
-      height: 22 * order.length + 24,
-      marginLeft: margin(order.map((name) => short(name, label(width))), 140),
+      height: 22 * kept.length + 24,
+      marginLeft: margin(kept.map((name) => short(name, label(width))), 140),
       marginRight: 34,
       marginTop: 4,
       marginBottom: 20,
       style: { fontSize: "11px" },
       x: { ...accuracy, ticks: 2, label: null },
-      y: { domain: order, label: null, tickSize: 0, tickFormat: (name) => short(name, label(width)) },
+      y: { domain: kept, label: null, tickSize: 0, tickFormat: (name) => short(name, label(width)) },
       marks: [
         Plot.gridX({ ticks: 2, stroke: "var(--rule)", strokeOpacity: 1 }),
         Plot.text(rows, { y: "method", frameAnchor: "right", textAnchor: "start", dx: 8, text: (row) => percent(row.value, 0), fill: colour, fontVariant: "tabular-nums" }),
@@ -65,6 +67,6 @@ Collegium.sections.methods = (part, data) => {
     const holder = document.createElement("div");
     panel.append(title, holder);
     multiples.append(panel);
-    Collegium.chart(holder, task(data.by_task.filter((row) => row.task === name)));
+    Collegium.chart(holder, task(data.by_task.filter((row) => row.task === name && kept.includes(row.method))));
   }
 };
