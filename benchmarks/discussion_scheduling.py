@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import subprocess
@@ -26,6 +27,7 @@ from agents import transcript as transcripts
 from benchmarks.machine import conditions, write_result
 from orchestrator import Collegium
 from orchestrator.config import demo_zoo
+from orchestrator.pipelines.answer import AnswerResult
 
 PANEL = ("arithmetic", "calendar", "letters")
 TASKS = "arithmetic,dates,last_letters"
@@ -64,10 +66,9 @@ def ours(questions: int, state: Path, seconds: float | None) -> dict[str, Any] |
         talk = collegium.arun(
             methods=["reconcile"], mode="paper", rounds=ROUNDS, questions=questions, fit_questions=3, **kinds
         )
-        try:
+        result: AnswerResult | None = None
+        with contextlib.suppress(TimeoutError):
             result = asyncio.run(asyncio.wait_for(talk, seconds))
-        except TimeoutError:
-            result = None
         wall = time.perf_counter() - began
         # What is resident when a part begins counts as its first load.
         stays = collegium.pool.timeline.stays[before - 1 :]
