@@ -8,6 +8,7 @@ from __future__ import annotations
 import subprocess
 import sys
 
+VOTES = "each,best,vote,weighted-vote"
 BENCHMARKS = (
     ["start"],
     ["scheduler_simulation"],
@@ -20,6 +21,9 @@ BENCHMARKS = (
     ["merging", "--memory"],
     ["accuracy"],
     ["discussion"],
+    ["discussion", "--name", "discussion_tokens", "--seed", "1", "--kinds", "tokens", "--methods", VOTES],
+    ["discussion", "--name", "discussion_talk", "--kinds", "stated", "--questions", "80", "--samples", "18"]
+    + ["--methods", f"{VOTES},reconcile,self-consistency,panel-twice"],
     ["discussion_load"],
     ["discussion_scheduling"],
     ["clustering"],
