@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 VOTES = "each,best,vote,weighted-vote"
+TALK = ("--name", "discussion_talk", "--kinds", "stated", "--questions", "80", "--samples", "18")
 BENCHMARKS = (
     ["start"],
     ["scheduler_simulation"],
@@ -22,8 +23,7 @@ BENCHMARKS = (
     ["accuracy"],
     ["discussion"],
     ["discussion", "--name", "discussion_tokens", "--seed", "1", "--kinds", "tokens", "--methods", VOTES],
-    ["discussion", "--name", "discussion_talk", "--kinds", "stated", "--questions", "80", "--samples", "18"]
-    + ["--methods", f"{VOTES},reconcile,self-consistency,panel-twice"],
+    ["discussion", *TALK, "--methods", f"{VOTES},reconcile,self-consistency,panel-twice"],
     ["discussion_load"],
     ["discussion_scheduling"],
     ["clustering"],
