@@ -55,7 +55,8 @@ def by_interest(held: Sequence[Transcript]) -> list[Transcript]:
     so that whoever stops early has seen some of each."""
     ordered = sorted(held, key=_interest)
     met: dict[str | None, int] = {}
-    first, rest = [], []
+    first: list[Transcript] = []
+    rest: list[Transcript] = []
     for one in ordered:
         ended = fate(one)
         met[ended] = met.get(ended, 0) + 1

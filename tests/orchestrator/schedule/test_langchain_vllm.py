@@ -120,6 +120,7 @@ async def test_the_service_answers_from_a_real_engine(collegium: Collegium, tmp_
     assert followed["usage"]["prompt_tokens"] > 3 * whole["usage"]["prompt_tokens"]
 
 
+@pytest.mark.soak
 async def test_a_discussion_held_to_json_is_json_in_every_round(
     collegium: Collegium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
