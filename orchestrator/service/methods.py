@@ -177,6 +177,8 @@ class _Heard:
 def _sampling(chat: ChatRequest, context: int) -> Sampling:
     if chat.response_format and chat.response_format.structured:
         raise RequestError("response_format: several experts answer in their own form: ask one expert")
+    if chat.ignore_eos:
+        raise RequestError("ignore_eos: the answer of several experts has its own end: ask one expert")
     if chat.logprobs:
         raise RequestError("logprobs: the answer of several experts has none: ask one expert")
     return chat.sampling(context, temperature=0.0)

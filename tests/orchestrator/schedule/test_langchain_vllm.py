@@ -97,11 +97,6 @@ async def test_the_service_answers_from_a_real_engine(collegium: Collegium, tmp_
         drawn = (await ask(n=3, temperature=1.5)).json()
         held = (await ask(response_format={"type": "json_schema", "json_schema": {"schema": form}})).json()
         stopped = (await ask(stop=["Answer"])).json()
-        long = (await ask(ignore_eos=True, max_tokens=60)).json()
-        called = (await ask(tools=[SPELL], tool_choice="required", max_tokens=64)).json()["choices"][0]["message"]
-        (call,) = called["tool_calls"]
-        told = [called, {"role": "tool", "tool_call_id": call["id"], "content": "spelt"}]
-        followed = (await ask(tools=[SPELL], messages=[*asked["messages"], *told])).json()  # type: ignore[misc]
     text = whole["choices"][0]["message"]["content"]
     events = [json.loads(line[6:]) for line in streamed.split("\n\n") if line.startswith("data: {")]
     parts = [event["choices"][0]["delta"].get("content", "") for event in events if event["choices"]]
@@ -114,13 +109,47 @@ async def test_the_service_answers_from_a_real_engine(collegium: Collegium, tmp_
     assert len({choice["message"]["content"] for choice in drawn["choices"]}) == 3
     assert isinstance(json.loads(held["choices"][0]["message"]["content"])["n"], int)
     assert "Answer" not in stopped["choices"][0]["message"]["content"]
-    assert long["usage"]["completion_tokens"] == 60
-    assert call["function"]["name"] == "spell"
-    assert json.loads(call["function"]["arguments"])["letter"] in ("a", "o")
-    assert followed["usage"]["prompt_tokens"] > 3 * whole["usage"]["prompt_tokens"]
 
 
 @pytest.mark.soak
+@pytest.mark.soak
+async def test_a_real_engine_is_held_to_a_call(collegium: Collegium, tmp_path: demo.Path) -> None:
+    import httpx
+
+    from orchestrator.service.application import application
+    from orchestrator.service.house import House
+
+    app = application(House(collegium.config.model_copy(update={"state": str(tmp_path)}), collegium.pool))
+    asked = {"model": "letters", "temperature": 0, "max_tokens": 64, "tools": [SPELL]}
+    turns: list[dict[str, Any]] = [{"role": "user", "content": "What is the last letter of 'piano'?"}]
+    async with (
+        app.app.router.lifespan_context(app.app),  # type: ignore[attr-defined]
+        httpx.AsyncClient(
+            transport=httpx.ASGITransport(app=app),  # type: ignore[arg-type]
+            base_url="http://localhost",
+            timeout=120,
+        ) as client,
+    ):
+        while (await client.get("/health/ready")).status_code != 200:
+            await asyncio.sleep(0.05)
+
+        async def ask(messages: list[dict[str, Any]], **more: Any) -> Any:
+            response = await client.post("/v1/chat/completions", json=asked | {"messages": messages} | more)
+            assert response.status_code == 200, response.text
+            return response.json()
+
+        long = await ask(turns, ignore_eos=True, tool_choice="none")
+        called = await ask(turns, tool_choice="required")
+        message = called["choices"][0]["message"]
+        (call,) = message["tool_calls"]
+        told = {"role": "tool", "tool_call_id": call["id"], "content": "spelt"}
+        followed = await ask([*turns, message, told])
+    assert long["usage"]["completion_tokens"] == 64
+    assert call["function"]["name"] == "spell"
+    assert json.loads(call["function"]["arguments"])["letter"] in ("a", "o")
+    assert followed["usage"]["prompt_tokens"] > called["usage"]["prompt_tokens"] > 3 * long["usage"]["prompt_tokens"]
+
+
 async def test_a_discussion_held_to_json_is_json_in_every_round(
     collegium: Collegium, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -141,6 +141,7 @@ async def test_several_streamed_choices(client: httpx.AsyncClient) -> None:
         ({"surprise": 1}, 400, "surprise"),
         ({"response_format": {"type": "json_schema"}}, 400, "json_schema"),
         ({"tools": [{"type": "function"}]}, 400, "tools"),
+        ({"model": "vote", "ignore_eos": True}, 400, "ignore_eos"),
         ({"messages": [{"role": "user", "content": "w " * 3000}]}, 400, "too long"),
         ({"messages": [{"role": "user", "content": "fail"}]}, 400, "ValueError"),
         ({"model": "mixture"}, 409, "no profile"),
