@@ -196,5 +196,5 @@ def test_the_mixture_asks_whoever_is_cheap_where_cost_alone_counts(collegium: Co
     result = collegium.run(**asking, quality=0, costs=costs)
     assert {one.expert for answer in result.outcomes[0].answers for one in answer.used} == {"critic"}
     assert result.report.methods[0].note.endswith("quality 0.00")
-    with pytest.raises(BadInput, match="no expert costs as little as 0.05"):
+    with pytest.raises(BadInput, match=r"no expert costs as little as 0\.05"):
         collegium.run(**asking, spend=0.05, costs=costs)
