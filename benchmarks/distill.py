@@ -154,6 +154,8 @@ def _tested(expert: ExpertConfig, name: str) -> Row:
     with _zoo({name: expert}) as zoo:
         replies = asyncio.run(answer_all(zoo.pool, [zoo.experts[name]], asked, Sampling(max_tokens=REPLY), 0))
     found = [replies[question.id, name] for question in asked]
+    if failed := [one.question.id for one in found if one.completion is None]:
+        raise SystemExit(f"{name}: {len(failed)} replies failed, {failed[0]} among them: no row; run it again")
     return {
         "right": "".join(str(int(one.right)) for one in found),
         "tasks": _by_task([one.question.task for one in found], [one.right for one in found]),
