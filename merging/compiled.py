@@ -135,7 +135,8 @@ def _compile(function: Callable[..., Any], fastmath: tuple[str, ...], signature:
     outside = [each.name for each in module.functions if each.is_declaration and not each.name.startswith("llvm.")]
     if outside:
         raise TypeError(f"{function.__name__} calls {', '.join(outside)}: only what is compiled with it may be called")
-    return made.native_name.removeprefix("cfunc.").encode() + b"\n" + _target().emit_object(module)
+    code: bytes = _target().emit_object(module)
+    return str(made.native_name).removeprefix("cfunc.").encode() + b"\n" + code
 
 
 def _folders(source: Path) -> Iterator[Path]:

@@ -53,7 +53,7 @@ def decode_bf16(raw: NDArray[np.uint16], out: NDArray[np.float32]) -> bool:
     for i in range(raw.size):
         out[i] = widened(raw[i])
         highest = max(highest, np.uint16(raw[i] & np.uint16(0x7FFF)))
-    return highest >= np.uint16(0x7F80)
+    return bool(highest >= np.uint16(0x7F80))
 
 
 @compiled()
@@ -74,7 +74,7 @@ def decode_taus(raw: NDArray[np.uint16], out: NDArray[np.float32]) -> bool:
             bits, row = raw[k, start : start + count], out[k, start : start + count]
             for i in range(count):
                 row[i] = widened(bits[i]) - widened(base[i])
-    return highest >= np.uint16(0x7F80)
+    return bool(highest >= np.uint16(0x7F80))
 
 
 @compiled()
@@ -121,7 +121,7 @@ def _weighted_sum_bf16(
         target = out[start : start + count]
         for i in range(count):
             target[i] = narrowed(sums[i])
-    return highest >= np.uint16(0x7F80)
+    return bool(highest >= np.uint16(0x7F80))
 
 
 @compiled(("contract",))
@@ -201,16 +201,22 @@ def add_absolute(rows: Work, out: NDArray[np.float64]) -> None:
         out[k] += total
 
 
-def count_high(rows: Work, out: NDArray[np.uint32]) -> None:
-    """out[k, :, b] += how many magnitudes of rows[k], in float32, have the upper 15 bits b, over LANES counters."""
-    _count_high(rows.astype(np.float32, copy=False), out)
+def count_high(rows: Work, out: NDArray[np.uint32], longer: NDArray[np.uint32]) -> None:
+    """out[k, :, b] += how many magnitudes of rows[k], in float32, have the upper 15 bits b, over LANES counters.
+
+    longer[k, b] += how many of them have lower bits too.
+    """
+    _count_high(rows.astype(np.float32, copy=False), out, longer)
 
 
 @compiled()
-def _count_high(rows: NDArray[np.float32], out: NDArray[np.uint32]) -> None:
+def _count_high(rows: NDArray[np.float32], out: NDArray[np.uint32], longer: NDArray[np.uint32]) -> None:
     for k in range(rows.shape[0]):
         for i in range(rows.shape[1]):
-            out[k, i % LANES, magnitude(rows[k, i]) >> np.uint32(16)] += np.uint32(1)
+            bits = magnitude(rows[k, i])
+            out[k, i % LANES, bits >> np.uint32(16)] += np.uint32(1)
+            if bits & np.uint32(0xFFFF) != 0:
+                longer[k, bits >> np.uint32(16)] += np.uint32(1)
 
 
 def count_low(row: Work, high: int, out: NDArray[np.uint32]) -> None:
@@ -282,8 +288,8 @@ def consensus(base: Work, taus: Work, weights: NDArray[np.float64], divide: bool
     `divide`: by the sum of the weights that took part. The sign is taken in float64, for changes often cancel
     out exactly; zero counts as positive.
     """
-    totals, divisors = scratch("totals", TILE, np.float64), scratch("divisors", TILE, base.dtype)
-    _consensus(base, taus, weights, divide, scale, totals, divisors, out)
+    totals, held = scratch("totals", TILE, np.float64), scratch("held", 2 * TILE, base.dtype).reshape(2, TILE)
+    _consensus(base, taus, weights, divide, scale, totals, held[0], held[1], out)
 
 
 @compiled()
@@ -294,10 +300,11 @@ def _consensus(
     divide: bool,
     scale: Work,
     totals: NDArray[np.float64],
+    signs: Work,
     divisors: Work,
     out: Work,
 ) -> None:
-    zero = base.dtype.type(0)
+    zero, one = base.dtype.type(0), base.dtype.type(1)
     for start in range(0, out.size, TILE):
         stop = min(start + TILE, out.size)
         values = out[start:stop]
@@ -308,11 +315,13 @@ def _consensus(
             weight, tau = weights[k], taus[k, start:stop]
             for i in range(stop - start):
                 totals[i] += np.float64(tau[i]) * weight
+        for i in range(stop - start):
+            signs[i] = one if totals[i] >= 0 else -one
         for k in range(taus.shape[0]):
             share, tau = base.dtype.type(weights[k]), taus[k, start:stop]
             for i in range(stop - start):
                 part = tau[i] * share
-                agrees = (part > zero) if totals[i] >= 0 else (part < zero)
+                agrees = part * signs[i] > zero
                 values[i] += part if agrees else zero
                 divisors[i] += share if agrees else zero
         if divide:
@@ -358,7 +367,7 @@ def build() -> None:
     add_low_rank(row, 0, 4, np.ones((2, 1), np.float32), np.ones((1, 4), np.float32), one)
     add_gram(rows, np.zeros((2, 2)))
     add_absolute(rows, np.zeros(2))
-    count_high(rows, np.zeros((2, LANES, 1 << 15), np.uint32))
+    count_high(rows, np.zeros((2, LANES, 1 << 15), np.uint32), np.zeros((2, 1 << 15), np.uint32))
     count_low(row, 1, np.zeros((LANES, 1 << 16), np.uint32))
     scale_rows(rows, pair)
     keep_between(row, np.float32(0), np.float32(1))

@@ -117,7 +117,8 @@ class Merge:
             return
         for block in target.stack.blocks(method.taus, method.rows, start, stop):
             finish(block)
-            yield block.start, (encoded if self.device is None else bits_of)(block.out, target.dtype)
+            out: Any = block.out
+            yield block.start, encoded(out, target.dtype) if self.device is None else bits_of(out, target.dtype)
 
     def write(self, name: str, out: NDArray[Any]) -> None:
         """Compute one tensor into `out` (its shape; bits as stored)."""

@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from merging.checkpoint import STORAGE, Adapter, Checkpoint, CheckpointError
 
-BLOCK = 1 << 16
-"""Elements at a time: with five sources about 1.3 MB of float32, which stays in a core's second-level cache."""
+BLOCK = 1 << 18
+"""Elements at a time. Smaller ones would stay in a core's second-level cache; but each call into compiled code or the
+system lets go of the interpreter's lock, and with two threads waiting for it again costs more than the cache saves."""
 
-KEPT = 1 << 26
+KEPT = 1 << 25
 """Bytes of a tensor's sources that a thread holds for its next pass over them."""
 
 Work = NDArray[np.floating[Any]]

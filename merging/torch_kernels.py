@@ -49,17 +49,19 @@ def add_absolute(rows: Tensor, out: NDArray[np.float64]) -> None:
     out += rows.double().abs().sum(dim=1).cpu().numpy()
 
 
-def count_high(rows: Tensor, out: NDArray[np.uint32]) -> None:
-    """out[k, 0, b] += how many magnitudes of rows[k] have the upper 15 bits b."""
-    for row, counts in zip(rows, out, strict=True):
-        counts[0] += torch.bincount(_magnitudes(row) >> 16, minlength=1 << 15).cpu().numpy().astype(np.uint32)
+def count_high(rows: Tensor, out: NDArray[np.uint32], longer: NDArray[np.uint32]) -> None:
+    """out[k, 0, b] += how many magnitudes of rows[k] have the upper 15 bits b; longer[k, b]: and lower ones."""
+    for row, counts, more in zip(rows, out, longer, strict=True):
+        magnitudes = _magnitudes(row)
+        counts[0] += _counted(magnitudes >> 16, 1 << 15)
+        more += _counted(magnitudes[magnitudes & 0xFFFF != 0] >> 16, 1 << 15)
 
 
 def count_low(row: Tensor, high: int, out: NDArray[np.uint32]) -> None:
     """out[0, b] += how many magnitudes of `row` have the upper bits `high` and the lower 16 bits b."""
     magnitudes = _magnitudes(row)
     low = magnitudes[magnitudes >> 16 == high] & 0xFFFF
-    out[0] += torch.bincount(low, minlength=1 << 16).cpu().numpy().astype(np.uint32)
+    out[0] += _counted(low, 1 << 16)
 
 
 def scale_rows(rows: Tensor, factors: NDArray[Any]) -> None:
@@ -103,6 +105,11 @@ def near_swap(base: Tensor, row: Tensor, t: NDArray[Any], out: Tensor) -> None:
     """out = base + (row - base) * min(1, max(0, t / |row - base|)), the distance at least 1e-6."""
     share = (float(t[0]) / (row - base).abs_().clamp_(min=1e-6)).clamp_(0, 1)
     torch.add(share * row, (1 - share) * base, out=out)
+
+
+def _counted(bins: Tensor, count: int) -> NDArray[np.uint32]:
+    found: NDArray[np.uint32] = torch.bincount(bins, minlength=count).cpu().numpy().astype(np.uint32)
+    return found
 
 
 def _magnitudes(row: Tensor) -> Tensor:

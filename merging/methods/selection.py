@@ -1,7 +1,7 @@
 """The r-th largest magnitude of a tensor, exactly and without sorting it.
 
-Two counts: of the upper 15 bits of all magnitudes, then of the lower 16 bits of those that share the upper bits
-sought. Memory does not depend on the tensor's size.
+Two counts: of the upper 15 bits of all magnitudes, then, where these do not settle it, of the lower 16 bits of those
+that share the upper bits sought. Memory does not depend on the tensor's size.
 """
 
 from __future__ import annotations
@@ -27,31 +27,37 @@ def largest(kernels: Any, sweep: Sweep, ranks: Sequence[Sequence[int]]) -> NDArr
     Rank 0 is larger than all (infinity), a rank past the last is 0.
     """
     high = _zeros("high", len(ranks), kernels.LANES, 1 << 15)
+    longer = _zeros("longer", len(ranks), 1 << 15)
     for rows in sweep():
-        kernels.count_high(rows, high)
+        kernels.count_high(rows, high, longer)
     counts = high.sum(axis=1, dtype=np.uint32)
+    found = np.zeros((len(ranks), max((len(wanted) for wanted in ranks), default=0)), np.float32)
     places: dict[tuple[int, int], int] = {}
-    sought: dict[tuple[int, int], tuple[int, int, int]] = {}
+    sought: list[tuple[tuple[int, int], int, int, int]] = []
     for k, wanted in enumerate(ranks):
         total = int(counts[k].sum(dtype=np.int64))
-        for rank in wanted:
-            if 0 < rank <= total:
-                bin_, left = _holding(counts[k], rank)
-                sought[k, rank] = places.setdefault((k, bin_), len(places)), bin_, left
-    low = _zeros("low", len(places), kernels.LANES, 1 << 16)
-    for rows in sweep() if places else ():
-        for (k, bin_), place in places.items():
-            kernels.count_low(rows[k], bin_, low[place])
-    counts = low.sum(axis=1, dtype=np.uint32)
-    found = np.zeros((len(ranks), max((len(wanted) for wanted in ranks), default=0)), np.float32)
-    for k, wanted in enumerate(ranks):
         for column, rank in enumerate(wanted):
-            if (k, rank) in sought:
-                place, bin_, left = sought[k, rank]
-                found[k, column] = np.uint32((bin_ << 16) | _holding(counts[place], left)[0]).view(np.float32)
-            elif rank <= 0:
+            if rank <= 0:
                 found[k, column] = np.inf
+            elif rank <= total:
+                bin_, left = _holding(counts[k], rank)
+                # Most differences of bfloat16's numbers end with the upper bits: they come last in their bin.
+                found[k, column] = _number(bin_ << 16)
+                if left <= longer[k, bin_]:
+                    sought.append(((k, column), places.setdefault((k, bin_), len(places)), bin_, left))
+    if sought:
+        low = _zeros("low", len(places), kernels.LANES, 1 << 16)
+        for rows in sweep():
+            for (k, bin_), place in places.items():
+                kernels.count_low(rows[k], bin_, low[place])
+        counts = low.sum(axis=1, dtype=np.uint32)
+        for where, place, bin_, left in sought:
+            found[where] = _number(bin_ << 16 | _holding(counts[place], left)[0])
     return found
+
+
+def _number(bits: int) -> np.float32:
+    return np.uint32(bits).view(np.float32)
 
 
 def _zeros(name: str, *shape: int) -> NDArray[np.uint32]:
