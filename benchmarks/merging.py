@@ -38,7 +38,7 @@ SIZES: dict[str, dict[str, int]] = {
 }
 WANTED = {"linear": 6.0, "ties": 25.0, "dare_ties": 15.0, "slerp": 15.0, "karcher": 15.0}
 METHODS = (*WANTED, "task_arithmetic", "model_stock", "multislerp", "dare_linear", "breadcrumbs", "della", "sce")
-MATRIX = (2816, 2048)
+MATRIX = (2048, 1536)
 """Rows and columns of the one matrix of `--memory`."""
 
 
