@@ -282,6 +282,13 @@ def test_shapes_and_names_that_differ_are_refused_before_reading(family: Family,
         Merge(parse(linear([tmp_path / "nowhere"])))
 
 
+def test_weights_that_sum_to_zero_are_refused(family: Family) -> None:
+    wanted = linear(family(1))
+    wanted["models"][0]["parameters"] = {"weight": -1}
+    with pytest.raises(RecipeError, match=r"linear: the weights of tensor 'model\.embed_tokens\.weight' sum to zero"):
+        dict(Merge(parse(wanted)))
+
+
 def test_a_folder_that_is_taken_is_left_alone(family: Family, tmp_path: Path) -> None:
     folders = family(0)
     (tmp_path / "out").mkdir()
