@@ -13,7 +13,7 @@ $(READY): orchestrator/install.py orchestrator/locks/cpu.txt orchestrator/locks/
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	@$(RUN) orchestrator/install.py
 	@$(RUN) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .
-	@$(RUN) -c "import merging.similarity_kernel; from merging.kernels import build; build()"
+	@$(RUN) -c "import merging.similarity_kernel; from merging import kernels, low_rank; kernels.build(); low_rank.build()"
 	@touch $@
 
 demo: setup

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.checkpoint import STORAGE, Adapter, Checkpoint, CheckpointError
+from merging.low_rank import add_low_rank
 
 BLOCK = 1 << 18
 """Elements at a time. Smaller ones would stay in a core's second-level cache; but each call into compiled code or the
@@ -81,7 +82,7 @@ class Plain:
             )
         if self.adapter is not None and self.name in self.adapter.pairs:
             up, down, scale = _low_rank(self.adapter, self.name, out.dtype)
-            kernels.add_low_rank(out, start, info.shape[-1], up, down, scale)
+            add_low_rank(out, start, info.shape[-1], up, down, scale)
 
 
 @dataclass

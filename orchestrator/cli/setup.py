@@ -16,7 +16,8 @@ def command() -> None:
     code = main()
     if code == 0:
         import merging.similarity_kernel  # noqa: F401 - importing it compiles
-        from merging.kernels import build
+        from merging import kernels, low_rank
 
-        build()
+        kernels.build()
+        low_rank.build()
     sys.exit(code)
