@@ -37,11 +37,9 @@ TASK = "mixed"
 Rights = dict[str, bool]
 
 
-def glue_rows(state: str, count: int, select: int) -> dict[str, Any]:
+def glue_rows(state: str, count: int, select: int, full: bool) -> dict[str, Any]:
     """The three rows of the glue pipeline, and for whom the other forms' gates are made."""
-    request = GlueRequest(
-        questions=count, select_questions=select, trials=0, method="linear", sample=max(16, select // 4)
-    )
+    request = GlueRequest(questions=count, select_questions=select, trials=0, method="linear", full_merging=full)
     with Collegium({"zoo": "demo", "state": state, "workers": {"in_process": True}}) as collegium:
         result = asyncio.run(collegium.aglue(request))
     kept = list(result.zoo["experts"])
@@ -133,13 +131,17 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=96)
     parser.add_argument("--select-questions", type=int, default=96)
     parser.add_argument("--rows", default=",".join(["glue", *FORMS]))
+    parser.add_argument("--without-full", action="store_true", help="do not search for the best full merge")
     parser.add_argument("--state", default=str(Path(tempfile.gettempdir()) / "collegium-mixtures"), help="kept")
     given = parser.parse_args()
     noted = conditions()
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"rows": {}}
     for name in given.rows.split(","):
         if name == "glue":
-            kept = {**kept, **(found := glue_rows(given.state, given.questions, given.select_questions))}
+            kept = {
+                **kept,
+                **(found := glue_rows(given.state, given.questions, given.select_questions, not given.without_full)),
+            }
             kept["rows"] = {**found["rows"]}
         else:
             kept["rows"][name] = form_row(given.state, name, kept)
