@@ -55,10 +55,15 @@ def reference(expert: Expert, tokens: int, dtype: str = "bfloat16") -> Canary:
     import merging.gated_model  # noqa: F401 - so that the auto classes know our own mixtures
     from orchestrator.engines.sources import Sources
 
-    blend = Sources().blend(expert)
-    model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(expert.folder), dtype=getattr(torch, dtype))
-    model.load_state_dict(dict(blend), strict=not blend.checkpoint.tied)
-    model.tie_weights()
+    kind = getattr(torch, dtype)
+    if expert.weights and not expert.weights.adapter:
+        # Some models hold their tensors otherwise than their files do; loading them as they are sees to that.
+        model = AutoModelForCausalLM.from_pretrained(expert.folder, dtype=kind, local_files_only=True)
+    else:
+        blend = Sources().blend(expert)
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(expert.folder), dtype=kind)
+        model.load_state_dict(dict(blend), strict=not blend.checkpoint.tied)
+        model.tie_weights()
     model.eval()
     return greedy(model, prompt_ids(AutoTokenizer.from_pretrained(expert.folder)), tokens)
 

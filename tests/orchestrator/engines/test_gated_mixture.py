@@ -21,10 +21,11 @@ from orchestrator.engines.vllm_shape import Shape
 from orchestrator.errors import BadInput, ExpertError
 from orchestrator.experts.expert import Expert
 from orchestrator.experts.zoo import resolve
-from orchestrator.pipelines.mixture_checkpoint import FORMS, Form, mixture_checkpoint
+from orchestrator.pipelines.mixture_checkpoint import Form, mixture_checkpoint
 from orchestrator.schedule.request import Request, Sampling, request_key
 
-PROMPTS = ("Hi", "What is seven plus five, and why?", "Name a river.", "x" * 90)
+PROMPTS = ("Hi", "What is seven plus five, and why?", "x" * 90)
+ASKED: tuple[Form, ...] = ("F-L-T", "F-M-T", "F-L-S", "B-M-S")
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +42,7 @@ def replies(engine: TransformersEngine, expert: Expert, prompts: tuple[str, ...]
     engine.load(expert)
     keys = {}
     for prompt in prompts:
-        messages, sampling = (("user", prompt),), Sampling(max_tokens=8)
+        messages, sampling = (("user", prompt),), Sampling(max_tokens=5)
         keys[request_key(expert.fingerprint, messages, sampling)] = prompt
         engine.add(Request(list(keys)[-1], expert.name, messages, sampling), expert)
     said, left = dict.fromkeys(keys.values(), ""), set(keys)
@@ -54,7 +55,7 @@ def replies(engine: TransformersEngine, expert: Expert, prompts: tuple[str, ...]
     return said
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", ASKED)
 def test_every_form_answers_in_a_batch_as_it_does_alone(form: Form, config: Config) -> None:
     questions = [Question(id=str(n), question=f"{'Add' if n % 2 else 'Spell'} {n}") for n in range(8)]
     zoo = resolve(config)
@@ -62,11 +63,11 @@ def test_every_form_answers_in_a_batch_as_it_does_alone(form: Form, config: Conf
     owners = [n % 3 for n in range(8)]
     mixed = mixture_checkpoint(experts, questions, owners, config, form)
     assert mixed.fingerprint == mixture_checkpoint(experts, questions, owners, config, form).fingerprint
-    engine = TransformersEngine(EngineOptions(batch=3))
+    engine = TransformersEngine(EngineOptions(batch=2))
     together = replies(engine, mixed, PROMPTS)
     assert together == {prompt: replies(engine, mixed, (prompt,))[prompt] for prompt in PROMPTS}
     assert len(set(together.values())) > 1
-    assert difference(reference(mixed, 4, "float32"), engine.canary(), OTHER_ENGINE) is None
+    assert difference(reference(mixed, 2, "float32"), engine.canary(), OTHER_ENGINE) is None
     engine.close()
 
 
