@@ -138,11 +138,7 @@ def main() -> None:
     kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"rows": {}}
     for name in given.rows.split(","):
         if name == "glue":
-            kept = {
-                **kept,
-                **(found := glue_rows(given.state, given.questions, given.select_questions, not given.without_full)),
-            }
-            kept["rows"] = {**found["rows"]}
+            kept = glue_rows(given.state, given.questions, given.select_questions, not given.without_full)
         else:
             kept["rows"][name] = form_row(given.state, name, kept)
         kept["conditions"] = noted

@@ -24,6 +24,7 @@ def test_the_demo_zoo_becomes_better_and_the_careless_expert_is_dropped(tmp_path
 
 
 @pytest.mark.soak
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")  # vLLM's, in this process
 @pytest.mark.parametrize("method", ["ties", "dare_linear", "dare_ties"])
 def test_every_method_is_searched_over_weights_densities_and_layer_groups(method: str, tmp_path: Path) -> None:
     config = {"zoo": "demo", "state": str(tmp_path / "state"), "workers": {"in_process": True}}
