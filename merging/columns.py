@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.checkpoint import STORAGE, Checkpoint
-from merging.stack import widen
+from merging.stack import scratch, widen
 
 ROWS = 64
 """Rows at a time: so long are sums in fp32, and so high a strip of twelve models that the first-level cache holds."""
@@ -41,14 +41,15 @@ class Products:
 def products(terms: Sequence[Term], name: str, factors: Sequence[NDArray[np.float32] | None]) -> Products:
     """The products of tensor `name` of all terms, with each other and with `factors` ([rows, rank], or None).
 
-    Raises `SimilarityError` for a tensor that is not a float, or of another shape than its base.
+    `pairs` is a buffer of the thread: the next call overwrites it. Raises `SimilarityError` for a tensor that is not a
+    float, or of another shape than its base.
     """
     from merging.similarity_kernel import AT_ONCE, LANES, STRIPS, add_products, add_products_bf16
 
     rows, columns = matrix_shape(terms[0][0], name)
     strips, padded = -(-columns // LANES), -(-len(terms) // AT_ONCE) * AT_ONCE
-    sums = np.zeros((padded, padded, strips * LANES))
-    block = np.zeros((min(STRIPS, strips), padded, max(1, min(ROWS, rows)), LANES), np.float32)
+    sums = _zeros("sums", (padded, padded, strips * LANES), np.float64)
+    block = _zeros("strips", (min(STRIPS, strips), padded, max(1, min(ROWS, rows)), LANES), np.float32)
     cross = {
         (term, index): np.zeros((factor.shape[1], columns))
         for term in range(len(terms))
@@ -96,7 +97,7 @@ def _blocks(terms: Sequence[Term], name: str, most: int, as_bits: bool) -> Itera
         if matrix_shape(source, name) != (rows, columns):
             has = f"has shape {matrix_shape(source, name)}, in {terms[0][0].folder} {(rows, columns)}"
             raise SimilarityError(f"{source.folder}: tensor {name!r} {has}")
-    values = np.empty((len(terms), most, columns), np.uint16 if as_bits else np.float32)
+    values = _zeros("columns", (len(terms), most, columns), np.uint16 if as_bits else np.float32)
     for start in range(0, rows, most):
         count = min(most, rows - start)
         less: tuple[Checkpoint, NDArray[Any]] | None = None
@@ -110,6 +111,14 @@ def _blocks(terms: Sequence[Term], name: str, most: int, as_bits: bool) -> Itera
                     less = base, _numbers(base, name, start, count)
                 out[:count] -= less[1]
         yield start, count, values
+
+
+def _zeros(name: str, shape: tuple[int, ...], kind: Any) -> NDArray[Any]:
+    """In a buffer of the thread, since memory never touched before costs more than the sums: the next tensor's
+    products overwrite it."""
+    array = scratch(name, math.prod(shape), kind).reshape(shape)
+    array[...] = 0
+    return array
 
 
 def _numbers(checkpoint: Checkpoint, name: str, start: int, count: int) -> NDArray[Any]:
