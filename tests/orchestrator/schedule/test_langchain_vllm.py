@@ -112,7 +112,6 @@ async def test_the_service_answers_from_a_real_engine(collegium: Collegium, tmp_
 
 
 @pytest.mark.soak
-@pytest.mark.soak
 async def test_a_real_engine_is_held_to_a_call(collegium: Collegium, tmp_path: demo.Path) -> None:
     import httpx
 
