@@ -4,9 +4,8 @@
 
 Greedy, streamed, every prompt asked once, `--streams` clients at once (closed loop). Servers: Collegium under
 uvicorn, on Ray Serve, and `python -m vllm.entrypoints.openai.api_server` with the settings that Collegium gives its
-engine (eager, the same context and KV cache), but its own default for blocks of the KV cache on a CPU, 128 tokens;
-`vllm-32` is the same with Collegium's 32, which lets these prompts share what they have in common. The client is a
-small HTTP client; each server is started, warmed, measured `--rounds` times, and stopped.
+engine (eager, the same context and KV cache). The client is a small HTTP client; each server is started, warmed,
+measured `--rounds` times, and stopped.
 """
 
 from __future__ import annotations
@@ -129,12 +128,12 @@ def collegium(folder: Path, port: int, on_ray: bool) -> Server:
     return Server([*command, *(["--ray"] if on_ray else [])], port, "/health/ready", {"HF_HUB_OFFLINE": "1"})
 
 
-def vllm(port: int, block: int | None = None) -> Server:
+def vllm(port: int) -> Server:
     from orchestrator.experts.demo import FULL, locate
 
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(locate(FULL))]
     command += ["--served-model-name", MODEL, "--port", str(port), "--host", "127.0.0.1", "--max-model-len", "2048"]
-    command += ["--enforce-eager", "--dtype", "bfloat16", *(["--block-size", str(block)] if block else [])]
+    command += ["--enforce-eager", "--dtype", "bfloat16"]
     environment = {
         "HF_HUB_OFFLINE": "1",
         "VLLM_LOGGING_LEVEL": "WARNING",
@@ -158,7 +157,6 @@ def main() -> None:
             "uvicorn": lambda: collegium(folder, 8101, False),
             "ray": lambda: collegium(folder, 8102, True),
             "vllm": lambda: vllm(8103),
-            "vllm-32": lambda: vllm(8104, 32),
         }
         for label in given.servers.split(","):
             server = makers[label]()
@@ -182,7 +180,6 @@ def write(given: argparse.Namespace, result: dict[str, Any]) -> None:
     rows: list[tuple[str, str, str]] = []
     for label, title, least in (
         ("vllm", "vLLM's server", None),
-        ("vllm-32", "vLLM's server, blocks of 32", None),
         ("uvicorn", "Collegium, uvicorn", 0.9),
         ("ray", "Collegium, Ray Serve", 0.8),
     ):
