@@ -203,8 +203,6 @@ class Shape:
             "use_tqdm_on_load": False,
             "trust_remote_code": False,
             "load_format": "safetensors",
-            # Left free, a small model fills its reply with the blanks that JSON allows anywhere.
-            "structured_outputs_config": {"backend": "guidance", "disable_any_whitespace": True},
         }
         if on_gpu:
             arguments["enable_sleep_mode"] = True

@@ -149,6 +149,7 @@ async def test_a_real_engine_is_held_to_a_call(collegium: Collegium, tmp_path: d
     assert followed["usage"]["prompt_tokens"] > called["usage"]["prompt_tokens"] > 3 * long["usage"]["prompt_tokens"]
 
 
+@pytest.mark.soak
 async def test_a_discussion_held_to_json_is_json_in_every_round(
     collegium: Collegium, monkeypatch: pytest.MonkeyPatch
 ) -> None:
