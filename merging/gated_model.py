@@ -52,14 +52,18 @@ class GatedMixtureConfig(LlamaConfig):  # type: ignore[misc]
         return min(self.per_route, self.experts_of(layer))
 
 
-class GatedMixtureModel(LlamaPreTrainedModel):  # type: ignore[misc]
-    """Embeddings, layers with experts, and the last norm."""
+class Pretrained(LlamaPreTrainedModel):  # type: ignore[misc]
+    """What transformers asks of both models below."""
 
     config_class = GatedMixtureConfig
     _supports_flex_attn = False
     _can_compile_fullgraph = False
     _no_split_modules: ClassVar = ["RoutedLayer"]
     _can_record_outputs: ClassVar[dict[str, Any]] = {}
+
+
+class GatedMixtureModel(Pretrained):
+    """Embeddings, layers with experts, and the last norm."""
 
     def __init__(self, config: GatedMixtureConfig) -> None:
         super().__init__(config)
@@ -133,15 +137,10 @@ class GatedMixtureModel(LlamaPreTrainedModel):  # type: ignore[misc]
         cache.layers[self.routes].update(*for_cache)
 
 
-class GatedMixtureForCausalLM(LlamaPreTrainedModel, GenerationMixin):  # type: ignore[misc]
+class GatedMixtureForCausalLM(Pretrained, GenerationMixin):  # type: ignore[misc]
     """A mixture with its output layer."""
 
-    config_class = GatedMixtureConfig
     _tied_weights_keys: ClassVar = {"lm_head.weight": "model.embed_tokens.weight"}
-    _supports_flex_attn = False
-    _can_compile_fullgraph = False
-    _no_split_modules: ClassVar = ["RoutedLayer"]
-    _can_record_outputs: ClassVar[dict[str, Any]] = {}
 
     def __init__(self, config: GatedMixtureConfig) -> None:
         super().__init__(config)

@@ -159,21 +159,6 @@ def subtract(rows: Work, base: Work) -> None:
             rows[k, i] -= base[i]
 
 
-@compiled()
-def add_low_rank(out: Work, start: int, columns: int, up: Work, down: Work, scale: Work) -> None:
-    """out += scale[0] * (up @ down), for the elements from `start` on, counted along the rows."""
-    position = 0
-    while position < out.size:
-        row = (start + position) // columns
-        column = (start + position) % columns
-        length = min(columns - column, out.size - position)
-        for k in range(down.shape[0]):
-            factor = scale[0] * up[row, k]
-            for i in range(length):
-                out[position + i] += factor * down[k, column + i]
-        position += length
-
-
 @compiled(("reassoc", "contract"))
 def add_gram(rows: Work, out: NDArray[np.float64]) -> None:
     """out[j, k] += rows[j] . rows[k]: strips of products in the rows' type (bfloat16's are exact there), their sums in
@@ -364,7 +349,6 @@ def build() -> None:
     weighted_sum(rows, pair, one, row)
     shifted_sum(row, rows, pair, row.copy())
     subtract(rows, row)
-    add_low_rank(row, 0, 4, np.ones((2, 1), np.float32), np.ones((1, 4), np.float32), one)
     add_gram(rows, np.zeros((2, 2)))
     add_absolute(rows, np.zeros(2))
     count_high(rows, np.zeros((2, LANES, 1 << 15), np.uint32), np.zeros((2, 1 << 15), np.uint32))
