@@ -23,7 +23,7 @@ test: setup
 	@$(RUN) -m pytest
 
 soak: setup
-	@$(RUN) -m pytest -m soak
+	@$(RUN) -m pytest -m "soak or hypothesis" --hypothesis-profile=soak
 
 bench: setup
 	@$(RUN) -m benchmarks

@@ -159,7 +159,8 @@ def _is_word(match: re.Match[str], answer: str) -> bool:
 
 def _plain(text: str) -> str:
     # An answer of nothing but punctuation, such as closing brackets, keeps it.
-    return " ".join((text.strip(_EDGES) or text).casefold().split())
+    text = " ".join(text.split())  # all white space, not only ASCII's
+    return (text.strip(_EDGES) or text).casefold()
 
 
 def _fallback(tail: str, kind: Kind, choices: Choices | None) -> str | None:

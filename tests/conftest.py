@@ -9,6 +9,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
+
+# The same examples at every run: what a change broke, and nothing else, makes it fail. `make soak` looks further.
+settings.register_profile("same", derandomize=True, deadline=None)
+settings.register_profile("soak", max_examples=2000, deadline=None)
+settings.load_profile("same")
 
 SCRIPTS = Path(__file__).parent / "scripts"
 

@@ -21,7 +21,9 @@ PYTHON_TAG = "<|python_tag|>"
 MOST_CALLS = 128
 """Calls in one reply; further ones stay text."""
 
-_CALL = re.compile(rf"{OPEN}(.*?)(?:{CLOSE}|\Z)", re.DOTALL)
+_ENDS = re.compile(rf"\s*(?:{CLOSE}|(?={OPEN})|\Z)")
+"""After a call's JSON: its mark, or what shows that a model forgot it."""
+_SPACE = re.compile(r"\s*")
 _MARKS = re.compile(r"\A(?:<\|python_tag\|>|\[TOOL_CALLS\]|```(?:json)?\s)\s*|\s*```\Z")
 """Before and after a bare call, as Llama, Mistral and chatty models write them."""
 
@@ -127,19 +129,19 @@ def heard(text: str, names: Collection[str]) -> tuple[str, list[Call]]:
     nothing else (Llama's, Mistral's and ours where a call is required): an object, or a list of them, with `name` and
     `arguments` or `parameters`. Only calls of `names` are calls; everything else stays what it was: text."""
     calls: list[Call] = []
-
-    def take(match: re.Match[str]) -> str:
-        found = _calls(match.group(1), names)
-        if not found or len(calls) + len(found) > MOST_CALLS:
-            return match.group(0)
-        calls.extend(found)
-        return ""
-
-    rest = _CALL.sub(take, text)
+    rest, begin = "", 0
+    for mark in re.finditer(OPEN, text):
+        if mark.start() < begin:  # inside the call before
+            continue
+        found, end = _call(text, mark.end(), names)
+        if found and len(calls) + len(found) <= MOST_CALLS:
+            calls.extend(found)
+            rest, begin = rest + text[begin : mark.start()], end
     if calls:
-        return rest.strip(), calls
+        return (rest + text[begin:]).strip(), calls
     bare = _MARKS.sub("", text.strip())
-    if bare[:1] in ("{", "[") and (found := _calls(bare, names)) and len(found) <= MOST_CALLS:
+    found, end = _call(bare, 0, names) if bare[:1] in ("{", "[") else ([], 0)
+    if found and end == len(bare) and len(found) <= MOST_CALLS:
         return "", found
     return text, []
 
@@ -157,11 +159,17 @@ def begins(text: str, *, first: bool) -> int:
     return found if text[:found].strip() or not first else 0
 
 
-def _calls(text: str, names: Collection[str]) -> list[Call]:
+def _call(text: str, begin: int, names: Collection[str]) -> tuple[list[Call], int]:
+    """(calls, where they end) of the JSON at `begin`; no calls: it is none, or something follows it."""
     try:
-        said = json.loads(text, parse_constant=_no_number)
+        said, end = _JSON.raw_decode(text, _SPACE.match(text, begin).end())  # type: ignore[union-attr]  # always matches
     except (ValueError, RecursionError):
-        return []
+        return [], begin
+    ending = _ENDS.match(text, end)
+    return (_calls(said, names), ending.end()) if ending else ([], begin)
+
+
+def _calls(said: Any, names: Collection[str]) -> list[Call]:
     found = []
     for one in said if isinstance(said, list) else [said]:
         inner = one.get("function") if isinstance(one, dict) and isinstance(one.get("function"), dict) else one
@@ -179,9 +187,12 @@ def _no_number(text: str) -> None:
     raise ValueError(f"{text} is no JSON")
 
 
+_JSON = json.JSONDecoder(parse_constant=_no_number)
+
+
 def _object(arguments: str) -> Any:
     """Arguments as JSON has them; what is no JSON stays text."""
     try:
-        return json.loads(arguments, parse_constant=_no_number)
+        return _JSON.decode(arguments)
     except (ValueError, RecursionError):
         return arguments

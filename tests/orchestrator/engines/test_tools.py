@@ -29,6 +29,11 @@ objects = st.dictionaries(st.text(), st.recursive(st.none() | st.integers() | st
     ("text", "rest"),
     [
         ('<tool_call>\n{"name": "weather", "arguments": {"city": "Ulm"}}\n</tool_call>', ""),
+        ('<tool_call><tool_call>{"name": "weather", "arguments": {"city": "Ulm"}}</tool_call>', "<tool_call>"),
+        (
+            '<tool_call>{"name": "weather", "arguments": {"city": "Ulm"}}</tool_call>, see <tool_call>',
+            ", see <tool_call>",
+        ),
         ('I look. <tool_call>{"name": "weather", "arguments": {"city": "Ulm"}}</tool_call>', "I look."),
         ('<tool_call>{"name": "weather", "arguments": "{\\"city\\": \\"Ulm\\"}"}', ""),
         ('<tool_call>[{"name": "weather", "parameters": {"city": "Ulm"}}]</tool_call>', ""),

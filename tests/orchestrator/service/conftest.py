@@ -26,7 +26,7 @@ def _reply(messages, blind):
     if text == "history":
         return " | ".join(f"{role}:{content}" for role, content in messages)
     if text.startswith("slow"):
-        return " ".join(f"w{n}" for n in range(2000))
+        return " ".join(f"{n:x>9999}" for n in range(2000))  # more than sockets hold: it ends only when it is read
     if text == "nap":
         time.sleep(0.5)
     if text.startswith("fail"):

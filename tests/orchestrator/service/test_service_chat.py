@@ -177,13 +177,16 @@ async def test_a_client_that_leaves_ends_the_generation(url: str) -> None:
         async with client.stream("POST", "/v1/chat/completions", json=body) as response:
             async for _ in response.aiter_bytes():
                 break
+        wanted = (
+            'collegium:num_requests_running{expert="words"} 0.0',
+            'collegium:request_failure_total{model="words",status="499"} 1.0',
+        )
         for _ in range(1500):
             metrics = (await client.get("/metrics")).text
-            if 'collegium:request_failure_total{model="words",status="499"} 1.0' in metrics:
-                break
+            if all(line in metrics for line in wanted):
+                return
             await asyncio.sleep(0.02)
-        assert 'collegium:num_requests_running{expert="words"} 0.0' in metrics
-        assert 'collegium:request_failure_total{model="words",status="499"} 1.0' in metrics
+        raise AssertionError(metrics)
 
 
 def test_chats_under_way_end_before_the_service_does(settings: dict[str, Any], on_socket: Any) -> None:
