@@ -256,7 +256,7 @@ def generate(folder: Path, shape: dict[str, int], number: int) -> Path:
     """One model: the base's weights (number 0), or those with changes of about a fiftieth of their size."""
     if (folder / "config.json").exists():
         return folder
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
     tensors = {}
     for place, (name, size) in enumerate(tensor_shapes(shape).items()):
         base = np.random.default_rng(place).standard_normal(size, dtype=np.float32) * np.float32(0.02)
