@@ -22,6 +22,7 @@ import sys
 import tempfile
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +39,7 @@ SIZES: dict[str, dict[str, int]] = {
 }
 WANTED = {"linear": 6.0, "ties": 25.0, "dare_ties": 15.0, "slerp": 15.0, "karcher": 15.0}
 METHODS = (*WANTED, "task_arithmetic", "model_stock", "multislerp", "dare_linear", "breadcrumbs", "della", "sce")
-MATRIX = (2048, 1536)
+MATRIX = (4096, 3072)
 """Rows and columns of the one matrix of `--memory`."""
 
 
@@ -199,17 +200,32 @@ def floor(models: list[Path], where: Path) -> dict[str, float]:
 
 
 def memory(where: Path) -> None:
-    """One matrix in a model: the most private memory of each method, less what `linear` takes of the same model."""
+    """One matrix in a model: the most private memory of each method, less what it takes of a matrix of 8 x 8."""
+    methods = ("linear", "tsv_m", "iso_c", "regmean")
+    small, large = (_peaks(where / str(rows), rows, columns, methods) for rows, columns in ((8, 8), MATRIX))
+    matrix = MATRIX[0] * MATRIX[1] * 4
+    rows = []
+    for method in methods:
+        taken = (large[method] - small[method]) * 1e6 / matrix
+        text = f"{large[method]:.0f} MB private; less {small[method]:.0f} for a tiny matrix: {taken:.1f} matrices"
+        rows.append((method, text, "at most 6" if method != "linear" else ""))
+    title = (
+        f"Memory of merges that hold whole matrices: {MATRIX[0]} x {MATRIX[1]}, {matrix / 1e6:.0f} MB in fp32, 3 models"
+    )
+    write_result("merging_memory", title, rows, {"conditions": conditions()})
+
+
+def _peaks(where: Path, rows: int, columns: int, methods: Sequence[str]) -> dict[str, float]:
+    """Method -> the most private memory of `collegium merge`, MB; three models of one matrix."""
     from merging.writer import Writer
 
-    rows, columns = MATRIX
     rng = np.random.default_rng(0)
     name = "model.layers.0.mlp.up_proj.weight"
-    base = rng.standard_normal(MATRIX, dtype=np.float32) * np.float32(0.02)
+    base = rng.standard_normal((rows, columns), dtype=np.float32) * np.float32(0.02)
     models = [where / f"matrix-{number}" for number in range(3)]
     for model in models:
-        model.mkdir()
-        change = rng.standard_normal(MATRIX, dtype=np.float32) * np.float32(0.0004)
+        model.mkdir(parents=True)
+        change = rng.standard_normal((rows, columns), dtype=np.float32) * np.float32(0.0004)
         bits = ((base + change).view(np.uint32) >> 16).astype(np.uint16)
         save_bf16({name: bits}, model / "model.safetensors")
         (model / "config.json").write_text("{}")
@@ -218,20 +234,16 @@ def memory(where: Path) -> None:
         writer.write(name, 0, (inputs.T @ inputs).reshape(-1))
         writer.finish()
     statistics_file = {"statistics": str(where / "grams" / "model.safetensors")}
-    largest, found, least = rows * columns * 4, [], 0.0
-    for method in ("linear", "tsv_m", "iso_c", "regmean"):
+    found = {}
+    for method in methods:
         own = {"linear": {"weight": 1.0}, "regmean": statistics_file}.get(method, {})
         listed = models if method in ("linear", "regmean") else models[1:]
         raw = {"merge_method": method, "models": [{"model": str(m), "parameters": own} for m in listed]}
         config = where / f"{method}.yaml"
         config.write_text(yaml.safe_dump(raw if own else {**raw, "base_model": str(models[0])}))
         command = [str(Path(sys.executable).parent / "collegium"), "merge", str(config), str(where / "out"), "--json"]
-        peak = watched(command, where / "out")["private_mb"]
-        least = least or peak
-        text = f"{peak:.0f} MB private; less linear's {least:.0f}: {(peak - least) * 1e6 / largest:.1f} matrices"
-        found.append((method, text, "at most 6" if method != "linear" else ""))
-    title = f"Memory of merges that hold whole matrices: {rows} x {columns}, {largest / 1e6:.0f} MB in fp32, 3 models"
-    write_result("merging_memory", title, found, {"conditions": conditions()})
+        found[method] = watched(command, where / "out")["private_mb"]
+    return found
 
 
 def recipe(method: str, models: list[Path]) -> dict[str, Any]:

@@ -20,17 +20,19 @@ def tsv_m(stack: Stack, values: Values) -> Finish:
         return _mean(stack, values)
     count = len(stack.sources)
     kept = max(1, min(stack.shape) // count)
-    left = np.empty((stack.shape[0], kept * count), stack.work)
+    # A source's vectors are rows in both: what is not yet written takes no memory.
+    left = np.empty((kept * count, stack.shape[0]), stack.work)
     right = np.empty((kept * count, stack.shape[1]), stack.work)
     singular = np.empty(kept * count, stack.work)
     for source in range(count):
         part = slice(source * kept, source * kept + kept)
         u, s, v = _svd(_task_vector(stack, source))
-        left[:, part], singular[part], right[part] = u[:, :kept], s[:kept], v[:kept]
+        left[part], singular[part], right[part] = u.T[:kept], s[:kept], v[:kept]
         del u, s, v
     left = _polar(left)
-    left *= singular
-    return _added(stack, left @ _polar(right), values)
+    left *= singular[:, None]
+    right = _polar(right)
+    return _added(stack, left.T @ right, values)
 
 
 def iso_c(stack: Stack, values: Values) -> Finish:
@@ -58,9 +60,8 @@ def _task_vector(stack: Stack, source: int | None = None) -> Work:
 def _svd(matrix: Work) -> tuple[Work, Work, Work]:
     from scipy.linalg import svd
 
-    # gesvd needs less room than gesdd, and the transposed is in the order that LAPACK need not copy: the promise is six
-    # times the largest matrix.
-    v, s, u = svd(matrix.T, full_matrices=False, overwrite_a=True, check_finite=False, lapack_driver="gesvd")
+    # The transposed is in the order that LAPACK need not copy.
+    v, s, u = svd(matrix.T, full_matrices=False, overwrite_a=True, check_finite=False)
     return u.T, s, v.T
 
 
