@@ -111,6 +111,8 @@ class Checkpoint:
             raise CheckpointError(f"{info.file}: tensor {name!r}: the file has changed while it was read")
 
     def _descriptor(self, file: Path) -> int:
+        if file in self._opened:  # without the lock, for which threads wait
+            return self._opened[file]
         with self._opening:
             if file not in self._opened:
                 self._opened[file] = os.open(file, os.O_RDONLY)

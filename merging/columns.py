@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from merging.checkpoint import STORAGE, Checkpoint
 from merging.stack import scratch, widen
 
-ROWS = 64
+ROWS = 128
 """Rows at a time: so long are sums in fp32, and so high a strip of twelve models that the first-level cache holds."""
 MOST_AHEAD = 1 << 28
 """Bytes of one tensor, over all models, that the kernel is asked to read before they are wanted."""
@@ -97,7 +97,8 @@ def _blocks(terms: Sequence[Term], name: str, most: int, as_bits: bool) -> Itera
         if matrix_shape(source, name) != (rows, columns):
             has = f"has shape {matrix_shape(source, name)}, in {terms[0][0].folder} {(rows, columns)}"
             raise SimilarityError(f"{source.folder}: tensor {name!r} {has}")
-    values = _zeros("columns", (len(terms), most, columns), np.uint16 if as_bits else np.float32)
+    size = len(terms) * most * columns
+    values = scratch("columns", size, np.uint16 if as_bits else np.float32).reshape(len(terms), most, columns)
     for start in range(0, rows, most):
         count = min(most, rows - start)
         less: tuple[Checkpoint, NDArray[Any]] | None = None

@@ -1,8 +1,8 @@
 """The inner loops of `similarity` and `columns`, compiled. Imported where they are used: numba takes half a second,
 and compiles them at the first import (the result is kept beside this file).
 
-A block holds strips of eight columns, `[strips, models, rows, 8]`: the products of three models with three others are
-nine sums of eight columns, which stay in registers while the rows go by. LLVM finds that by itself in no loop that
+A block holds strips of columns, `[strips, models, rows, LANES]`: the products of three models with three others are
+nine sums of a strip, which stay in registers while the rows go by. LLVM finds that by itself in no loop that
 numba writes, so this one is given to it as vectors.
 """
 
@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 from llvmlite import ir
+from llvmlite.binding import get_host_cpu_features
 from numba import njit, types
 from numba.extending import intrinsic
 from numpy.typing import NDArray
 
-LANES = 8
-"""Columns of a strip: what one register holds in fp32 on most machines."""
+LANES = 16 if get_host_cpu_features().get("avx512f") else 8
+"""Columns of a strip: what one register holds in fp32."""
 STRIPS = 4
-"""Strips of a block: their bfloat16 bits are one line of the cache."""
+"""Strips of a block: their bfloat16 bits are two lines of the cache, which come together."""
 AT_ONCE = 3
 """Models whose products with as many others are summed together; blocks are padded to a multiple."""
 
@@ -27,7 +28,7 @@ AT_ONCE = 3
 @intrinsic  # type: ignore[untyped-decorator]
 def add_tile(typing: Any, left: Any, right: Any, models: Any, rows: Any, sums: Any, down: Any, across: Any) -> Any:
     """sums[i, j] += sum over rows of left[i] * right[j], for three models and three. All are addresses: of strips that
-    are `models` bytes apart, and of eight float64 that are `down` and `across` bytes apart."""
+    are `models` bytes apart, and of LANES float64 that are `down` and `across` bytes apart."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         first, second, apart, count, target, down, across = arguments
@@ -74,7 +75,7 @@ def add_tile(typing: Any, left: Any, right: Any, models: Any, rows: Any, sums: A
 
 @intrinsic  # type: ignore[untyped-decorator]
 def widen_strip(typing: Any, bits: Any, numbers: Any) -> Any:
-    """Eight bfloat16 at one address as fp32 to another."""
+    """LANES bfloat16 at one address as fp32 to another."""
 
     def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
         narrow, wide = (ir.VectorType(ir.IntType(size), LANES) for size in (16, 32))
@@ -90,7 +91,7 @@ def widen_strip(typing: Any, bits: Any, numbers: Any) -> Any:
 def add_block(block: NDArray[np.float32], count: int, sums: NDArray[np.float64], first: int) -> None:
     """sums[i, j, c] += sum over `count` rows of model i's column c times j's, for all i and j up to i's group of three.
 
-    block: [strips, models, rows, 8], models a multiple of three; sums: [models, models, columns], columns from `first`.
+    block: [strips, models, rows, LANES], models a multiple of three; sums: [models, models, columns], columns from `first`.
     """
     strips, models, rows, _ = block.shape
     apart = 4 * LANES * rows
@@ -142,7 +143,7 @@ def add_products(
     """sums[i, j, c] += sum over `count` rows of values[i, :, c] * values[j, :, c], for i >= j and a few more.
 
     values: [models, rows, columns]; block: as of `add_block`, zeros, as high as `values`; sums: [models, models,
-    columns], models and columns rounded up to threes and eights.
+    columns], models and columns rounded up to AT_ONCE and LANES.
     """
     models, _, columns = values.shape
     width = block.shape[0] * LANES

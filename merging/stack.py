@@ -210,15 +210,21 @@ class Stack:
         return np.array(values, dtype=self.work)
 
 
+LINE = 64
+"""Bytes of a line of the processor's cache."""
 _buffers, _kept, _adapters = threading.local(), threading.local(), threading.local()
 
 
 def scratch(name: str, size: int, dtype: Any) -> NDArray[Any]:
-    """`size` elements of the thread's buffer of that name: overwritten by whoever asks next."""
+    """`size` elements of the thread's buffer of that name: overwritten by whoever asks next. It begins with a line of
+    the cache: vectors that cross two lines take twice as long."""
     held: dict[str, NDArray[Any]] = _buffers.__dict__
     key = name + np.dtype(dtype).str
     if key not in held or held[key].size < size:
-        held[key] = np.empty(max(size, BLOCK), dtype=dtype)
+        wanted = max(size, BLOCK) * np.dtype(dtype).itemsize
+        memory = np.empty(wanted + LINE, np.uint8)
+        first = -memory.ctypes.data % LINE
+        held[key] = memory[first : first + wanted].view(dtype)
     return held[key][:size]
 
 
