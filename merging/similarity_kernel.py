@@ -91,7 +91,8 @@ def widen_strip(typing: Any, bits: Any, numbers: Any) -> Any:
 def add_block(block: NDArray[np.float32], count: int, sums: NDArray[np.float64], first: int) -> None:
     """sums[i, j, c] += sum over `count` rows of model i's column c times j's, for all i and j up to i's group of three.
 
-    block: [strips, models, rows, LANES], models a multiple of three; sums: [models, models, columns], columns from `first`.
+    block: [strips, models, rows, LANES], models a multiple of three; sums: [models, models, columns], columns from
+    `first` on.
     """
     strips, models, rows, _ = block.shape
     apart = 4 * LANES * rows
