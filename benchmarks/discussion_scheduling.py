@@ -6,6 +6,9 @@ Ours: ReConcile over all questions at once, weights swapped in place. The refere
 by agent, the very same prompts, one request at a time, with three resident engines and no swaps: what that costs is
 measured with one resident expert who plays all three, in a process of its own, on the first few questions.
 
+Convincing samples stand at the beginning of prompts and are long enough for the prefix cache's blocks: what it finds
+then is measured on fewer questions, the samples being found before.
+
 With --state and --seconds it stops after so long, and goes on when it is called again: the parts' times are added up.
 """
 
@@ -24,20 +27,23 @@ from pathlib import Path
 from typing import Any
 
 from agents import transcript as transcripts
-from benchmarks.machine import conditions, write_result
+from benchmarks.machine import RESULTS, conditions, write_result
 from orchestrator import Collegium
 from orchestrator.config import demo_zoo
 from orchestrator.pipelines.answer import AnswerResult
+from orchestrator.pipelines.convincing import ConvincingRequest, convincing, write_samples
 
 PANEL = ("arithmetic", "calendar", "letters")
 TASKS = "arithmetic,dates,last_letters"
 ROUNDS = 2
 TOKENS = 96
+SAMPLED = 60
+"""Questions discussed with convincing samples."""
+KEPT = RESULTS / "discussion_scheduling.json"
 
 
-def ours(questions: int, state: Path, seconds: float | None) -> dict[str, Any] | None:
-    """What generating took, the engine being up: wall time from the first request to the last, of all parts together.
-    None: time is up before the last reply."""
+def count_cached() -> dict[str, int]:
+    """From now on: prompt tokens of finished requests, and how many of them the prefix cache had."""
     from orchestrator.engines.vllm_shape import Shape
 
     cached = {"prompt": 0, "cached": 0}
@@ -52,6 +58,30 @@ def ours(questions: int, state: Path, seconds: float | None) -> dict[str, Any] |
         return outputs
 
     Shape.step = counting  # type: ignore[method-assign]
+    return cached
+
+
+def with_samples(questions: int, state: Path) -> float:
+    """Share of prompt tokens that the prefix cache has where the panel is shown convincing samples."""
+    cached = count_cached()
+    config = {"zoo": str(demo_zoo()), "state": str(state / "samples"), "workers": {"in_process": True}}
+    kinds: dict[str, Any] = {"task": TASKS, "experts": list(PANEL), "max_tokens": TOKENS}
+    file = state / "convincing.jsonl"
+    with Collegium(config) as collegium:
+        request = ConvincingRequest(**kinds, questions=48, keep=2)
+        experts = [collegium.experts[name] for name in PANEL]
+        write_samples(file, asyncio.run(convincing(request, pool=collegium.pool, experts=experts)))
+        collegium.profile(questions=3, **kinds)
+        cached.update(prompt=0, cached=0)
+        shown = {"rounds": ROUNDS, "convincing": str(file)}
+        collegium.run(methods=["reconcile"], mode="paper", questions=questions, fit_questions=3, **kinds, **shown)
+    return cached["cached"] / max(cached["prompt"], 1)
+
+
+def ours(questions: int, state: Path, seconds: float | None) -> dict[str, Any] | None:
+    """What generating took, the engine being up: wall time from the first request to the last, of all parts together.
+    None: time is up before the last reply."""
+    cached = count_cached()
     workers = {"in_process": True, "engine": "vllm"}
     config = {"zoo": str(demo_zoo()), "state": str(state / "state"), "workers": workers}
     noted = state / "parts.json"
@@ -124,12 +154,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=int, default=500)
     parser.add_argument("--reference-questions", type=int, default=8)
+    parser.add_argument("--samples", type=int, help="only add: questions discussed with convincing samples")
     parser.add_argument("--state", type=Path, help="folder that keeps what was generated")
     parser.add_argument("--seconds", type=float, help="of one part")
     parser.add_argument("--reference", type=Path, help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.reference:
         print("FOUND " + json.dumps(reference(given.reference, given.reference_questions)))
+        return
+    if given.samples:
+        with tempfile.TemporaryDirectory() as scratch:
+            prefix = with_samples(given.samples, Path(scratch))
+        report(json.loads(KEPT.read_text()) | {"samples": {"questions": given.samples, "prefix": prefix}})
         return
     noted = conditions()
     with tempfile.TemporaryDirectory() as scratch:
@@ -145,11 +181,18 @@ def main() -> None:
         if done.returncode:
             raise RuntimeError(f"the reference failed:\n{done.stderr[-2000:]}")
         peer = json.loads(next(row for row in done.stdout.splitlines() if row.startswith("FOUND "))[6:])
+    report({"conditions": noted, "questions": given.questions, "ours": mine, "reference": peer})
+    subprocess.run([sys.executable, "-m", "benchmarks.discussion_scheduling", "--samples", str(SAMPLED)], check=True)
+
+
+def report(kept: dict[str, Any]) -> None:
+    """Write the table of what has been measured."""
+    mine, peer = kept["ours"], kept["reference"]
     speed, slow = mine["tokens"] / mine["wall"], peer["tokens"] / peer["wall"]
     table = [
         (
             "questions, calls, tokens generated",
-            f"{given.questions}, {mine['calls']}, {mine['tokens']:,}",
+            f"{kept['questions']}, {mine['calls']}, {mine['tokens']:,}",
             "500 questions",
         ),
         (
@@ -167,12 +210,14 @@ def main() -> None:
         ("ours is faster by", f"{speed / slow:.1f} times (tokens a second)", "at least 3"),
         ("prompt tokens found in the prefix cache", f"{mine['prefix']:.1%}", ""),
     ]
-    write_result(
-        "discussion_scheduling",
-        "Discussions on one worker",
-        table,
-        {"conditions": noted, "ours": mine, "reference": peer},
+    if found := kept.get("samples"):
+        told = f"prompt tokens found in the prefix cache, convincing samples shown, {found['questions']} questions"
+        table.append((told, f"{found['prefix']:.1%}", ""))
+    note = (
+        "The cache keeps blocks of 128 tokens: prompts that begin alike for less share none. Experts never share: the "
+        "same tokens are other numbers under other weights."
     )
+    write_result("discussion_scheduling", "Discussions on one worker", table, kept, note)
 
 
 if __name__ == "__main__":

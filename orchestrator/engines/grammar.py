@@ -1,10 +1,11 @@
-"""Structured output for the transformers engine: xgrammar says which tokens may come next.
+"""Structured output: xgrammar says which tokens may come next, for the transformers engine here, for vLLM's there.
 
 https://github.com/mlc-ai/xgrammar, the library that vLLM uses by default.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,17 @@ from orchestrator.engines.schema import StructuredError, parse_structured
 
 if TYPE_CHECKING:
     import torch
+
+MOST_BLANKS = 16
+"""White space between two parts of JSON: a small model that may go on for ever does."""
+
+
+@functools.lru_cache(maxsize=256)
+def json_grammar(schema: str) -> str:
+    """The grammar of a JSON schema in EBNF. Raises `RuntimeError` for a schema that xgrammar cannot keep to."""
+    import xgrammar
+
+    return str(xgrammar.Grammar.from_json_schema(schema, max_whitespace_cnt=MOST_BLANKS))
 
 
 class Grammars:
@@ -36,7 +48,7 @@ class Grammars:
         kind, value = parse_structured(structured)
         try:
             if kind == "json":
-                compiled = self._compiler.compile_json_schema(json.dumps(value))
+                compiled = self._compiler.compile_json_schema(json.dumps(value), max_whitespace_cnt=MOST_BLANKS)
             elif kind == "regex":
                 compiled = self._compiler.compile_regex(value)
             else:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
+import json
 import logging
 import os
 import sys
@@ -12,6 +14,7 @@ from merging.checkpoint import Checkpoint
 from merging.gated_mixture import MODEL_TYPE
 from merging.stream import Blend, plain
 from orchestrator.engines.engine import EngineOptions
+from orchestrator.engines.grammar import json_grammar
 from orchestrator.engines.schema import parse_structured
 from orchestrator.engines.vllm_kernels import use_kernels
 from orchestrator.engines.vllm_weights import LiveWeights, UnknownLayout
@@ -111,8 +114,7 @@ class Shape:
         sampling = request.sampling
         structured = None
         if sampling.structured is not None:
-            kind, value = parse_structured(sampling.structured)
-            structured = StructuredOutputsParams(**{kind: value})
+            structured = StructuredOutputsParams(**_held_to(sampling.structured))
         params = SamplingParams(
             max_tokens=room,
             temperature=sampling.temperature,
@@ -257,6 +259,17 @@ class Shape:
         from vllm.lora.request import LoRARequest
 
         return LoRARequest(expert.name, self._loras[expert.fingerprint], str(expert.weights.adapter))
+
+
+def _held_to(structured: str) -> dict[str, Any]:
+    """As vLLM wants it. A JSON schema that xgrammar can keep to goes as a grammar: there white space has an end."""
+    from vllm.v1.structured_output.backend_xgrammar import has_xgrammar_unsupported_json_features
+
+    kind, value = parse_structured(structured)
+    if kind == "json" and not has_xgrammar_unsupported_json_features(value):
+        with contextlib.suppress(RuntimeError):  # vLLM knows other ways
+            return {"grammar": json_grammar(json.dumps(value))}
+    return {kind: value}
 
 
 def _longest(checkpoint: Checkpoint) -> int:
