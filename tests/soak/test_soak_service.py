@@ -27,6 +27,8 @@ import yaml
 pytestmark = pytest.mark.soak
 KILLS = 10
 """A way of serving: 20 in all."""
+BACK = 120
+"""Seconds within which a hundred chats are answered after the last kill."""
 MALFORMED = 10_000
 RETRIABLE = {429, 503}
 
@@ -132,12 +134,13 @@ async def test_kills_at_random_moments_lose_nothing(tmp_path: Path, flags: tuple
                     served.process.wait()
                     await asyncio.to_thread(served.wait)
             await asyncio.to_thread(served.wait)
-            await asyncio.sleep(2)
-            before = outcomes["answered"]
-            await asyncio.sleep(3)
+            # What was ready may have been the rest of a cluster whose head is gone: it comes back all the same.
+            end, before = time.monotonic() + BACK, outcomes["answered"]
+            while outcomes["answered"] < before + 100:
+                assert time.monotonic() < end, (outcomes, killed)
+                await asyncio.sleep(0.5)
             stopping.set()
             await asyncio.gather(*chatting)
-            assert outcomes["answered"] > before, (outcomes, killed)
             assert not [what for what in outcomes if what not in ("answered", "retriable", "broken")], outcomes
             end = time.monotonic() + 240
             while (found := (await client.get(f"/v1/jobs/{made}")).json())["status"] in ("queued", "running"):
