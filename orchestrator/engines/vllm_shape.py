@@ -8,6 +8,7 @@ import json
 import logging
 import os
 import sys
+import warnings
 from typing import Any
 
 from merging.checkpoint import Checkpoint
@@ -286,7 +287,8 @@ def _without_compiler() -> None:
 
 def _beside_numba() -> None:
     """vLLM looks through every loaded module's objects and stumbles over llvmlite's, which answers `__dict__` with a
-    function: where numba was used before (by a merge), give that object an empty one."""
+    function: where numba was used before (by a merge), give that object an empty one. Torch warns of an old name."""
+    warnings.filterwarnings("ignore", r"`torch\.distributed\.reduce_op` is deprecated", FutureWarning)
     ffi = sys.modules.get("llvmlite.binding.ffi")
     if ffi is not None and hasattr(ffi.lib, "_fntab"):
         ffi.lib._fntab.setdefault("__dict__", {})

@@ -22,6 +22,7 @@ def methods_table(methods: Sequence[MethodResult], *, by_task: bool = False) -> 
     """Methods, best first and in bold: accuracy with interval, cost; `by_task` adds each task's accuracy."""
     tasks = list(dict.fromkeys(task for result in methods for task in result.accuracies)) if by_task else []
     table = _table("Method", "Right", *tasks, "Tokens/question", "Calls", "From ledger", "Time")
+    table.columns[0].no_wrap, table.columns[1].no_wrap = False, True  # long names give way to numbers
     ranked = sorted(methods, key=lambda result: -result.overall.value)
     best = {task: max(_at(result, task) for result in methods) for task in tasks}
     for place, result in enumerate(ranked):
