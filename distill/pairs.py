@@ -6,7 +6,8 @@
     L3     right and wrong replies: adds pairs for the margin loss
     L4     all replies and who read whom: adds the graph
 
-(MAGDi, https://arxiv.org/abs/2402.01620, section 3.2.) A text that several agents, or one agent in several rounds,
+(MAGDi, https://arxiv.org/abs/2402.01620, section 3.2.) A reply without reasoning, an answer alone, is no chain of
+thought: it is left out at every level unless asked for. A text that several agents, or one agent in several rounds,
 said word for word stands in a lesson once; the nodes that said it point to it.
 """
 
@@ -29,7 +30,7 @@ Level = Literal["gold", "L1", "L2", "L3", "L4"]
 NO_GOLD = "no gold answer"
 NO_RIGHT = "no right reply with a reasoning"
 LONG_QUESTION = "a question longer than the limit"
-MERE = "a right reply without any reasoning of its own"
+MERE = "a reply without any reasoning of its own"
 LONG = "a reply longer than the limit"
 CROWDED = "a reply beyond the limit for one question"
 
@@ -45,7 +46,7 @@ class Selection(BaseModel):
     longest_question: int = Field(
         default=4_096, ge=16, le=131_072, description="Tokens of a question with all its replies; the rest is dropped."
     )
-    bare_answers: bool = Field(default=False, description="Learn from right replies that give no reasoning, too.")
+    bare_answers: bool = Field(default=False, description="Use replies that give no reasoning, too.")
 
 
 class Lesson(BaseModel):
@@ -105,20 +106,18 @@ def lesson(
     taught: dict[int, None] = {}
     said: dict[str, tuple[int, bool]] = {}
     for name, node in _chosen(graph, selection):
+        if not (node["reasoning"] or selection.bare_answers):
+            dropped(MERE)
+            continue
         text = spoken(node["reasoning"], node["answer"], node["confidence"]) or "..."
         if text not in places:
             length = tokens(text)
             if length > selection.longest_reply or length > room:
                 dropped(LONG if length > selection.longest_reply else CROWDED)
                 continue
-            teaches = node["right"] and (node["reasoning"] or selection.bare_answers)
-            if node["right"] and not teaches:
-                dropped(MERE)
-            if not teaches and selection.level in ("L1", "L2"):
-                continue
             room -= length
             places[text] = len(places)
-            if teaches:
+            if node["right"]:
                 taught[places[text]] = None
         said[name] = (places[text], bool(node["right"]))
     if not taught:

@@ -49,6 +49,16 @@ def test_each_level_adds_structure(discuss: Discuss) -> None:
     assert fourth.messages == solve(one.question)
 
 
+def test_answers_alone_are_no_chains_of_thought_unless_asked_for(discuss: Discuss) -> None:
+    one = discuss(0, [["Threes.\nAnswer: 12", "Answer: 9"], ["Answer: 12", "Sums.\nAnswer: 7"]])
+    strict = learnt(one, level="L4")
+    assert strict.texts == ("Threes.\nAnswer: 12", "Sums.\nAnswer: 7")
+    assert (strict.taught, strict.pairs, strict.labels) == ((0,), ((0, 1),), (True, False))
+    loose = learnt(one, level="L4", bare_answers=True)
+    assert set(loose.texts) == {"Threes.\nAnswer: 12", "Answer: 12", "Answer: 9", "Sums.\nAnswer: 7"}
+    assert len(loose.taught) == 2
+
+
 def test_a_single_teacher_teaches_alone(discuss: Discuss) -> None:
     assert learnt(discuss(), level="L2", teacher="agent1").texts == (LATER,)
     assert lesson(interaction_graph(discuss()), Selection(level="L1", teacher="agent1")) == (
@@ -83,7 +93,7 @@ def test_only_right_replies_have_no_pairs_and_only_wrong_ones_no_lesson(discuss:
     assert counts == {"no right reply with a reasoning": (2, ["q1", "q3"]), "no gold answer": (1, ["q2"])}
     assert {rule: found.count for rule, found in sifted.replies_dropped.items()} == {
         "an empty reply": 1,
-        "a right reply without any reasoning of its own": 1,
+        "a reply without any reasoning of its own": 1,
         "a reply longer than the limit": 1,
     }
 

@@ -142,7 +142,7 @@ def test_students_are_taught_by_arms_into_ordinary_experts(zoo: Path, tiny: Path
     taught = teach(first, Path("out"), experts=resolve(config), arm=arm, report=lambda one: steps.append(one.step))
     assert steps == [1, 2]
     assert taught.sifted.lessons == 20
-    assert taught.sifted.replies_dropped["a right reply without any reasoning of its own"].count == 20
+    assert taught.sifted.replies_dropped["a reply without any reasoning of its own"].count == 40
     again = teach(first, Path("out"), experts=resolve(config), arm=arm, report=lambda one: steps.append(one.step))
     assert steps == [1, 2]
     assert (again.metrics, again.sifted) == (taught.metrics, taught.sifted)
