@@ -215,7 +215,7 @@ def report(kept: dict[str, Any]) -> None:
         table.append((told, f"{found['prefix']:.1%}", ""))
     note = (
         "The cache keeps blocks of 128 tokens: prompts that begin alike for less share none. Experts never share: the "
-        "same tokens are other numbers under other weights."
+        "same tokens are other numbers under other weights. The row with samples is measured by `--samples` alone."
     )
     write_result("discussion_scheduling", "Discussions on one worker", table, kept, note)
 
