@@ -27,7 +27,9 @@ class TrainingSpec(BaseModel):
     step_tokens: int = Field(default=1_500, ge=1, description="Tokens of one optimiser step.")
     batch_tokens: int = Field(default=2_048, ge=1, description="Tokens, with padding, in memory at once.")
     next_token_weight: float = Field(default=1.0, ge=0, description="Weight of the next-token loss.")
-    node_weight: float = Field(default=1.0, ge=0, description="Weight of the graph's node classification loss.")
+    node_weight: float = Field(
+        default=0.1, ge=0, description="Weight of the graph's node classification loss (the paper's: 1)."
+    )
     margin_weight: float = Field(default=0.1, ge=0, description="Weight of the margin loss.")
     coupling: Literal["live", "detached"] = Field(
         default="live", description="live: the graph's loss reaches the student; detached: it does not."
