@@ -15,7 +15,7 @@ from merging.checkpoint import STORAGE, Checkpoint
 from merging.stack import scratch, widen
 
 ROWS = 128
-"""Rows at a time: so long are sums in fp32, and so high a strip of twelve models that the first-level cache holds."""
+"""Rows at a time: so long are sums in fp32, and so high a strip of twelve models that the second-level cache holds."""
 MOST_AHEAD = 1 << 28
 """Bytes of one tensor, over all models, that the kernel is asked to read before they are wanted."""
 FLOATS = ("F64", "F32", "F16", "BF16")

@@ -19,7 +19,7 @@ MOST_BLANKS = 16
 """White space between two parts of JSON: a small model that may go on for ever does."""
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=16)
 def json_grammar(schema: str) -> str:
     """The grammar of a JSON schema in EBNF. Raises `RuntimeError` for a schema that xgrammar cannot keep to."""
     import xgrammar

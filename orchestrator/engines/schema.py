@@ -7,6 +7,8 @@ import re
 from typing import Any, Literal
 
 StructuredKind = Literal["json", "choice", "regex"]
+DEEPEST = 64
+"""Levels of a JSON schema: its grammar grows with their square."""
 
 
 class StructuredError(ValueError):
@@ -28,6 +30,8 @@ def parse_structured(structured: str) -> tuple[StructuredKind, Any]:
     if kind == "json":
         if not isinstance(value, dict):
             raise StructuredError("structured output: a JSON schema is an object")
+        if _deeper(value, DEEPEST):
+            raise StructuredError(f"structured output: a JSON schema of more than {DEEPEST} levels")
         return "json", value
     if kind == "choice":
         if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
@@ -40,6 +44,14 @@ def parse_structured(structured: str) -> tuple[StructuredKind, Any]:
             raise StructuredError(f"structured output: regular expression {value!r}: {error}") from None
         return "regex", value
     raise StructuredError(f'structured output: {kind!r} is none of "json", "choice", "regex"')
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    level = [value]
+    while level and levels:
+        inner = (one.values() if isinstance(one, dict) else one for one in level)
+        level, levels = [child for part in inner for child in part if isinstance(child, (dict, list))], levels - 1
+    return bool(level)
 
 
 def smallest_instance(schema: dict[str, Any], root: dict[str, Any] | None = None) -> Any:

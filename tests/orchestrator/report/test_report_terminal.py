@@ -29,6 +29,13 @@ def test_methods_stand_best_first_with_interval_and_cost_in_eighty_columns(repor
     assert lines[1].split() == ["mixture", "71.4%", "66.9–75.5", "498", "1,260", "420", "43", "s"]
 
 
+def test_long_names_give_way_to_numbers_in_eighty_columns(report):
+    methods = [one.model_copy(update={"method": f"self-consistency, calls of {one.method}"}) for one in report.methods]
+    text = printed(methods_table(methods), width=80)
+    assert "71.4% 66.9–75.5" in text
+    assert "…" not in text
+
+
 def test_only_the_best_method_is_bold(report):
     text = printed(methods_table(report.methods), colour=True)
     assert "\x1b[1mmixture" in text
