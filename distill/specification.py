@@ -44,7 +44,7 @@ class TrainingSpec(BaseModel):
     validation_questions: int = Field(default=32, ge=1, description="Held-out questions that are looked at.")
     patience: int = Field(default=0, ge=0, description="Validations without gain before it stops; 0: never.")
     checkpoint_every: int = Field(default=10, ge=1, description="Steps between checkpoints.")
-    trackers: list[Tracker] = Field(default_factory=list, description="tensorboard, wandb, mlflow, if installed.")
+    trackers: list[Tracker] = Field(default_factory=list, description="tensorboard; wandb or mlflow where installed.")
     seed: int = Field(default=0, ge=0, description="Of order, initial factors and dropout.")
 
     @property

@@ -117,7 +117,7 @@ class _Training:
     def run(self, report: Callable[[Metrics], None]) -> Trained:
         spec, state, main = self.spec, self.state, self.accelerator.is_main_process
         if spec.trackers:
-            self.accelerator.init_trackers("collegium-distill", config={"settings": spec.model_dump_json()})
+            self._start_trackers()
         while state.step < spec.steps and not self._patience_is_out():
             metrics = self._step()
             self.metrics.append(metrics)
@@ -137,6 +137,17 @@ class _Training:
         self.network.train(False)
         epochs = state.epoch + state.place / len(self.corpus)
         return Trained(self.network, state, tuple(self.metrics), epochs, main)
+
+    def _start_trackers(self) -> None:
+        settings = {
+            name: value if isinstance(value, (str, int, float)) else json.dumps(value)
+            for name, value in self.spec.model_dump().items()
+        }
+        try:
+            self.accelerator.init_trackers("collegium-distill", config=settings)
+        except Exception as error:  # Each tracker has its own errors: a key, a server, a database that is not there.
+            told = " ".join(str(error).split())[:300]
+            raise TrainingError(f"trackers: {', '.join(self.spec.trackers)}: {told}") from error
 
     def _step(self) -> Metrics:
         import torch

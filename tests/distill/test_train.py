@@ -221,6 +221,26 @@ def test_lessons_that_are_none_are_refused(tiny: Path, tmp_path: Path) -> None:
         train(spec(tiny), empty, tmp_path / "out")
 
 
+def test_tensorboard_shows_settings_and_every_loss(tiny: Path, lessons: Path, tmp_path: Path) -> None:
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    seen: list[Metrics] = []
+    train(spec(tiny, tokens=2_000, trackers=["tensorboard"]), lessons, tmp_path, seen.append)
+    (events,) = (tmp_path / "collegium-distill").glob("events.*")
+    shown = EventAccumulator(str(events))
+    shown.Reload()
+    assert {"next_token", "node", "margin", "learning_rate"} <= set(shown.Tags()["scalars"])
+    assert [event.value for event in shown.Scalars("node")] == pytest.approx([one.node for one in seen])
+    assert [event.step for event in shown.Scalars("node")] == [1, 2, 3]
+    assert "rank: 4\n" in next((tmp_path / "collegium-distill").glob("*/hparams.yml")).read_text()
+
+
+def test_a_tracker_that_fails_is_told_in_a_line(tiny: Path, lessons: Path, tmp_path: Path) -> None:
+    (tmp_path / "collegium-distill").write_text("a file where the tracker wants a folder")
+    with pytest.raises(TrainingError, match=r"^trackers: tensorboard: .*collegium-distill"):
+        train(spec(tiny, trackers=["tensorboard"]), lessons, tmp_path)
+
+
 @pytest.mark.parametrize("merged", [False, True])
 def test_the_student_is_an_adapter_or_a_checkpoint_with_a_card(
     tiny: Path, lessons: Path, tmp_path: Path, merged: bool
