@@ -57,7 +57,7 @@ def command(questions: int, fit_questions: int) -> None:
         _loads(console, report)
         if report.matrix:
             console.print()
-            console.print(matrix_table(report.matrix))
+            console.print(matrix_table(report.matrix, width=console.width))
         _chapter(console, "3. Which way of using them pays?")
         console.print(methods_table(report.methods))
         for method in report.methods:

@@ -28,7 +28,7 @@ def profile(config: Config, request: ProfileRequest, *, as_json: bool, fresh: bo
         click.echo(json.dumps({"table": str(folder.path / "table.jsonl"), "matrix": found.matrix.model_dump()}))
         return
     console = Console()
-    console.print(matrix_table(found.matrix))
+    console.print(matrix_table(found.matrix, width=console.width))
     console.print(f"Correctness table: {folder.path / 'table.jsonl'}")
 
 
@@ -56,7 +56,7 @@ def show(console: Console, result: AnswerResult) -> None:
     """The result's tables, for a terminal."""
     report = result.report
     if report.matrix:
-        console.print(matrix_table(report.matrix))
+        console.print(matrix_table(report.matrix, width=console.width))
     if report.methods:
         console.print(methods_table(report.methods, by_task=False))
     if report.comparisons:

@@ -15,6 +15,7 @@ from orchestrator.report.data import Comparison, Interval, Matrix, MethodResult,
 from orchestrator.report.formats import DASH, count, interval, percent, plain, points, probability, seconds, value
 from orchestrator.report.matrix import best_cells, expert_totals, oracle_total
 
+ORACLE = "best of each task"
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red", "bright_cyan", "bright_yellow", "bright_green")
 
 
@@ -54,9 +55,21 @@ def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
     return table
 
 
-def matrix_table(matrix: Matrix, *, intervals: bool = False) -> Table:
-    """Percent right of each expert on each task, the best of each column in bold; `intervals` adds bounds."""
-    table = _table("Expert", *matrix.tasks, "All tasks")
+def matrix_table(matrix: Matrix, *, width: int = 200, intervals: bool = False) -> Table:
+    """Percent right of each expert on each task, the best of each column in bold; `intervals` adds bounds.
+
+    Where `width` is too little for the tasks' words, columns are numbered and named below.
+    """
+    longest = max(map(len, (*map(plain, matrix.experts), ORACLE)))
+    words = [max(map(len, plain(task.replace("_", " ")).split() or [""])) for task in (*matrix.tasks, "All tasks")]
+    narrow = longest + sum(word + 2 for word in words) > width
+    table = _table("Expert", *(map(str, range(1, len(matrix.tasks) + 1)) if narrow else matrix.tasks), "All tasks")
+    if narrow:
+        named = (f"{place}\u00a0{plain(task.replace('_', ' '))}" for place, task in enumerate(matrix.tasks, 1))
+        table.caption, table.caption_justify = Text(", ".join(named), style="dim"), "left"
+    else:
+        for column, word in zip(table.columns[1:], words, strict=True):
+            column.min_width = word
     table.title = Text(f"Percent right, {plain(matrix.split)} split, seed {matrix.seed}", style="dim")
     if not matrix.experts:
         return table
@@ -68,7 +81,7 @@ def matrix_table(matrix: Matrix, *, intervals: bool = False) -> Table:
         table.add_row(_name(expert), *cells, total)
     table.add_section()
     oracle = [_accuracy(cell, False, intervals) for cell in (*best, oracle_total(matrix))]
-    table.add_row(Text("best of each task", style="dim"), *oracle)
+    table.add_row(Text(ORACLE, style="dim"), *oracle)
     return table
 
 
@@ -79,7 +92,7 @@ def timeline(stays: Sequence[Residency], width: int = 80) -> Text:
     up all of them.
     """
     if not stays:
-        return Text("no expert was on a worker")
+        return Text("nothing was loaded: every reply was in the ledger", style="dim")
     workers = sorted({stay.worker for stay in stays})
     label = min(max(len(plain(worker)) for worker in workers), 20)
     start = min(0.0, *(stay.load_start for stay in stays))
@@ -125,7 +138,7 @@ def _table(first: str, *columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left")
     table.add_column(_name(first), no_wrap=True)
     for column in columns:
-        # Task names are long: they break at their underscores, and inside words only where the terminal is narrow.
+        # Task names are long: they break at their underscores.
         table.add_column(Text(plain(column.replace("_", " ")), overflow="fold"), justify="right", vertical="bottom")
     return table
 

@@ -89,10 +89,30 @@ def test_a_row_computes_what_separate_sequences_would(tiny: Path, discuss: Discu
                 logits = out.logits[0, len(row.prompt) - 1 : -1]
                 total += functional.cross_entropy(logits, torch.tensor(reply), reduction="sum").item()
     assert found.next_token.item() == pytest.approx(total, rel=1e-4)
-    scores = made.encoder.score(torch.stack(vectors))
     batch = batched(both)
+    apart = [part - part.mean(0) for part in torch.stack(vectors).split([len(row.replies) for row in both])]
+    scores = made.encoder.score(torch.cat(apart))
     wanted = sum(max(0.0, 1 - (scores[a] - scores[b]).item()) for a, b in batch.pairs.tolist())
     assert found.margin.item() == pytest.approx(wanted, rel=1e-4)
+
+
+def test_what_all_replies_have_in_common_does_not_silence_the_margin(tiny: Path, discuss: Discuss) -> None:
+    """States of real models are large in a few places; the score's tanh would have no gradient there."""
+    import torch
+
+    from distill.losses import losses
+    from distill.rows import batched
+
+    made = network(tiny)
+    batch = batched(rows(made, taught(discuss())))
+    width = made.encoder.score_first.in_features
+    torch.manual_seed(0)
+    hidden = torch.randn(*batch.ids.shape, width)
+    hidden[:, :, 0] += 1e4
+    found = losses(hidden, lambda states: states.new_zeros(len(states), 1_000), made.encoder, batch, "live")
+    (gradient,) = torch.autograd.grad(found.margin, [made.encoder.score_first.weight])
+    assert len(batch.pairs)
+    assert float(gradient.abs().max()) > 1e-4
 
 
 def test_losses_do_not_depend_on_padding_or_on_the_cut(tiny: Path, discuss: Discuss) -> None:

@@ -77,6 +77,15 @@ def test_the_matrix_marks_the_best_of_each_column_and_ends_with_the_oracle(repor
     assert last[:-1] == ["best", "of", "each", "task", *tops]
 
 
+def test_a_narrow_matrix_numbers_its_columns_and_names_them_below(report):
+    long = [f"{task}_of_considerable_length" for task in report.matrix.tasks]
+    matrix = report.matrix.model_copy(update={"tasks": long})
+    lines = printed(matrix_table(matrix, width=80), width=80).splitlines()
+    assert lines[1].split() == ["Expert", *(str(place + 1) for place in range(len(long))), "All", "tasks"]
+    named = " ".join(" ".join(lines[2 + len(matrix.experts) :]).split())
+    assert all(f"{place} {task.replace('_', ' ')}" in named for place, task in enumerate(long, 1))
+
+
 def test_the_matrix_shows_intervals_when_asked_and_dashes_where_nothing_was_measured(report):
     cells = [list(row) for row in report.matrix.cells]
     cells[0][0] = wilson(0, 0)
@@ -104,7 +113,7 @@ def test_every_width_keeps_its_promise(report):
 
 
 def test_no_timeline_is_said():
-    assert "no expert" in printed(timeline([]))
+    assert "nothing was loaded" in printed(timeline([]))
 
 
 def test_names_neither_style_nor_steer_the_terminal(report):
