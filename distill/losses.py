@@ -44,7 +44,7 @@ def losses(hidden: torch.Tensor, head: Any, encoder: Encoder, batch: Batch, coup
     if len(batch.nodes) or len(batch.pairs):
         features = pooled(hidden, batch.spans)
         if len(batch.pairs):
-            scores = encoder.score(features)
+            scores = encoder.score(_set_apart(features, batch.spans[:, 0]))
             lead = scores[batch.pairs[:, 0]] - scores[batch.pairs[:, 1]]
             margin, pairs_right = torch.relu(1 - lead).sum(), (lead > 0).sum().float()
         if len(batch.nodes):
@@ -53,3 +53,13 @@ def losses(hidden: torch.Tensor, head: Any, encoder: Encoder, batch: Batch, coup
             node = functional.cross_entropy(found, batch.labels, reduction="sum")
             nodes_right = (found.argmax(1) == batch.labels).sum().float()
     return Losses(next_token, node, margin, nodes_right, pairs_right)
+
+
+def _set_apart(features: torch.Tensor, question: torch.Tensor) -> torch.Tensor:
+    """What sets each reply apart from the others to its question: (C, d) less the mean over equal `question` (C,).
+
+    Only differences between such replies are ever compared. What they have in common outweighs them by far in real
+    models, whose states are large in a few places: it would drive the score's tanh to its end, where nothing is learnt.
+    """
+    total = features.new_zeros(int(question.max()) + 1, features.shape[1]).index_add(0, question, features)
+    return features - (total / torch.bincount(question).clamp(min=1)[:, None])[question]
