@@ -4,8 +4,8 @@
 
 Transcripts are made once, by ReConcile among the demo zoo's experts on generated training questions. Every arm then
 starts from SmolLM2-135M-Instruct, with the same number of tokens and steps, and answers the same test questions
-alone. Rows that benchmarks/results/distill.json has are kept: kill it at any time, the same command goes on. All
-else (transcripts, checkpoints, students, ledger) lies in runs/distill-benchmark.
+alone. Rows that benchmarks/results/distill.json has are kept, each with the revision that made it: kill it at any time,
+the same command goes on. All else (transcripts, checkpoints, students, ledger) lies in runs/distill-benchmark.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ from orchestrator.pipelines.distill import TEACHER, DistillRequest, Taught, arms
 from orchestrator.pipelines.distill_generate import TRANSCRIPTS, GenerateRequest, discuss, generate
 from orchestrator.pipelines.profile import questions_of
 from orchestrator.report.intervals import paired_difference
+from orchestrator.run_folder import revision
 from orchestrator.schedule.request import Sampling
 
 WORK = Path("runs/distill-benchmark")
@@ -157,6 +158,7 @@ def _tested(expert: ExpertConfig, name: str) -> Row:
     if failed := [one.question.id for one in found if one.completion is None]:
         raise SystemExit(f"{name}: {len(failed)} replies failed, {failed[0]} among them: no row; run it again")
     return {
+        "revision": revision(),
         "right": "".join(str(int(one.right)) for one in found),
         "tasks": _by_task([one.question.task for one in found], [one.right for one in found]),
         "generated": round(sum(one.completion.completion_tokens for one in found if one.completion) / len(found), 1),
@@ -171,6 +173,7 @@ def _panel(questions: int) -> Row:
     right = [bool(one.is_right(one.answer)) for one in found]
     tokens = sum(turn.completion_tokens for one in found for turn in one.turns)
     return {
+        "revision": revision(),
         "right": "".join(str(int(one)) for one in right),
         "tasks": _by_task([one.question.task for one in found], right),
         "generated": round(tokens / len(found), 1),
@@ -186,6 +189,11 @@ def _by_task(tasks: Sequence[str], right: Sequence[bool]) -> dict[str, str]:
 
 def _scores(row: Row) -> list[float]:
     return [float(one) for one in row["right"]]
+
+
+def _generated(rows: Sequence[Row]) -> float:
+    """Mean tokens that an answer took."""
+    return float(sum(row["generated"] for row in rows) / len(rows))
 
 
 def _points(scores: Sequence[float], baseline: Sequence[float]) -> str:
@@ -206,7 +214,7 @@ def _write(kept: dict[str, Any]) -> None:
     for arm, scores in means.items():
         more = ", ".join(f"{100 * sum(_scores(row)) / len(scores):.1f}" for row in groups[arm])
         told = (
-            f"{_points(scores, [0.0] * len(scores))} %, seeds: {more}; {groups[arm][0]['generated']} tokens a question"
+            f"{_points(scores, [0.0] * len(scores))} %, seeds: {more}; {_generated(groups[arm]):.1f} tokens a question"
         )
         shown.append((f"{arm} ({len(scores)} questions)", told, ""))
     single = max((arm for arm in means if arm.startswith(TEACHER)), key=lambda arm: sum(means[arm]), default=None)
@@ -223,26 +231,25 @@ def _write(kept: dict[str, Any]) -> None:
         if arm in means and other in means:
             shown.append((f"{arm} minus {other}, paired", _points(means[arm], means[other]), ""))
     if "panel" in groups and "L4" in groups:
-        ratio = groups["panel"][0]["generated"] / groups["L4"][0]["generated"]
+        ratio = _generated(groups["panel"]) / _generated(groups["L4"])
         shown.append(("panel's generated tokens over the student's (L4)", f"{ratio:.1f}", "at least 9"))
     tasks = list(next(iter(rows.values()))["tasks"]) if rows else []
-    lines = [
-        "| arm | " + " | ".join(tasks) + " | lessons | tokens | steps | epochs | late next-token loss | tokens/s |"
-    ]
-    lines.append("| --- |" + " --- |" * (len(tasks) + 6))
+    late = {"next_token": "next-token loss", "margin": "margin loss", "pairs_right": "pairs right"}
+    late |= {"node": "node loss", "nodes_right": "nodes right"}
+    trained = ["lessons", "tokens", "steps", "epochs"]
+    names = ["arm", *tasks, *trained, *(f"late {name}" for name in late.values()), "revision"]
+    lines = [f"| {' | '.join(names)} |", f"|{' --- |' * len(names)}"]
     for key, row in rows.items():
-        cells = [row["tasks"].get(task, "") for task in tasks]
-        trained = ["lessons", "tokens", "steps", "epochs"]
-        cells += [str(row.get(name, "")) for name in trained]
-        cells += (
-            [str(row["late"]["next_token"]), f"{row['tokens'] / row['seconds']:.0f}"] if "late" in row else ["", ""]
-        )
-        lines.append(f"| {key} | " + " | ".join(cells) + " |")
+        found = row.get("late", {})
+        numbers = [found[name] if found.get(name) is not None else "" for name in late]
+        cells = [row["tasks"].get(task, "") for task in tasks] + [row.get(name, "") for name in trained]
+        lines.append(f"| {' | '.join(map(str, [key, *cells, *numbers, row['revision']]))} |")
     note = (
         f"Student SmolLM2-135M-Instruct, LoRA rank 8; {TOKENS:,} training tokens an arm, {STEP_TOKENS:,} a step; "
         f"{kept['transcripts']['questions']} training questions discussed by {len(PANEL)} experts over two rounds. "
         "Accuracies and differences with 95% bootstrap intervals over questions. An arm's key is level/seed; "
-        "teacher:NAME is level 2 from that agent alone; dpo is TRL's, on right and wrong replies of one round. "
+        "teacher:NAME is level 2 from that agent alone, and the best of them is that of the test questions; dpo is "
+        "TRL's, on right and wrong replies of one round. Late: the mean of the last ten steps. "
         "Right replies by agent in rounds 0 and 1: "
         f"{json.dumps(kept['transcripts']['right in round 0 and 1'])}.\n\n" + "\n".join(lines)
     )
