@@ -65,7 +65,7 @@ def matrix_table(matrix: Matrix, *, width: int = 200, intervals: bool = False) -
     narrow = longest + sum(word + 2 for word in words) > width
     table = _table("Expert", *(map(str, range(1, len(matrix.tasks) + 1)) if narrow else matrix.tasks), "All tasks")
     if narrow:
-        named = (f"{place}\u00a0{plain(task.replace('_', ' '))}" for place, task in enumerate(matrix.tasks, 1))
+        named = (f"{place} {plain(task.replace('_', ' '))}" for place, task in enumerate(matrix.tasks, 1))
         table.caption, table.caption_justify = Text(", ".join(named), style="dim"), "left"
     else:
         for column, word in zip(table.columns[1:], words, strict=True):
