@@ -19,11 +19,11 @@ from orchestrator.report.data import RankedExpert
 from orchestrator.schedule.pool import Pool
 from orchestrator.schedule.request import Sampling
 from router.embedding import Embedder
+from router.routers import DEFAULT
 from router.table import Table
 
-ROUTER = "knn"
-"""Of the mixture: as good as any on recorded answers and on the demo zoo, and it names its reasons (see
-benchmarks/results/eval_router.md and demo_routing.md)."""
+ROUTER = DEFAULT
+"""Of the mixture."""
 AGGREGATORS = ("log-odds", "majority", "benchmark")
 """Of symbolic-moe; `benchmark` chooses an expert to write the answer, and an expert's name is one, too."""
 
