@@ -1,6 +1,6 @@
 """Routers and votes on recorded answers of real models: MMLU-Pro, fitted on `val`, reported on `dev`.
 
-    OMP_NUM_THREADS=1 python -m benchmarks.eval_router [--table FILE] [--out benchmarks/results/eval_router]
+    python -m benchmarks.eval_router [--table FILE] [--out benchmarks/results/eval_router]
 
 writes OUT.json (everything) and OUT.md (tables). Nothing here is tuned on `dev`: settings are the package's
 defaults, which `--select` derives from `val` alone (cross-validated, and printed only).
@@ -11,23 +11,18 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
-import platform
-import statistics
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from benchmarks.machine import conditions
 from orchestrator.pipelines.eval_router import aggregators, contestants
-from router import Embedder, Features, Row, Table
+from router import Embedder, Features, Table
 from router.evaluate import Contestant, Evaluation, Result, evaluate
-from router.routers import DEFAULT, ROUTERS, SkillsRouter, fit
+from router.routers import DEFAULT, SkillsRouter
 from router.trial import trial
 
 TABLE = Path(__file__).parents[2] / "shared/data/routing/mmlu_pro_dev.jsonl.gz"
@@ -71,51 +66,6 @@ def judge(table: Table, features: Features, split: tuple[str, str], ks: Sequence
 def result_of(report: Evaluation, router: str, k: int, aggregator: str) -> Result:
     """The one result of these."""
     return next(r for r in report.results if (r.router, r.k, r.aggregator) == (router, k, aggregator))
-
-
-def speed(table: Table, features: Features) -> dict[str, float]:
-    """Milliseconds to route one question (embedding included), questions scored a second, seconds to fit."""
-    val = [index for index, row in enumerate(table.rows) if row.split == "val"]
-    router = fit(DEFAULT, table.take(val), features.take(val))
-    embedder = Embedder()
-    embedder.embed(["warm up"])
-    once = []
-    for index, row in enumerate(table.rows[:200]):
-        start = time.perf_counter()
-        router.rank(embedder.features([f"{index}: {row.question}"], [features.tags(index)]))
-        once.append(1000 * (time.perf_counter() - start))
-    embedder.close()
-    many = features.take(np.resize(np.arange(len(features)), 20_000))
-    rates = {}
-    for name in ROUTERS:
-        fitted = fit(name, table.take(val), features.take(val))
-        start = time.perf_counter()
-        fitted.score(many)
-        rates[f"{name}: questions scored a second"] = len(many) / (time.perf_counter() - start)
-    big, big_features = _enlarged(table, features, 12_000)
-    fits = {}
-    for name in ROUTERS:
-        start = time.perf_counter()
-        fit(name, big, big_features)
-        fits[f"{name}: seconds to fit 12,000 questions"] = time.perf_counter() - start
-    return {
-        "route one question, p50 ms": statistics.median(once),
-        "route one question, p95 ms": statistics.quantiles(once, n=20)[-1],
-        **rates,
-        **fits,
-    }
-
-
-def _enlarged(table: Table, features: Features, n: int) -> tuple[Table, Features]:
-    """The table repeated with jittered embeddings: only its size matters, for timing."""
-    rng = np.random.default_rng(0)
-    index = np.resize(np.arange(len(table.rows)), n)
-    rows = tuple(
-        Row(f"{number}", f"{number} {table.rows[i].question}", table.rows[i].correct) for number, i in enumerate(index)
-    )
-    vectors = features.embeddings[index] + 0.02 * rng.standard_normal((n, features.embeddings.shape[1]))
-    vectors = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
-    return Table(rows, table.experts), Features(vectors, features.take(index).skills, features.skill_embeddings)
 
 
 def references(table: Table, embedder: Embedder, report: Evaluation) -> list[str]:
@@ -225,7 +175,6 @@ def main() -> None:
     parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/collegium/embeddings")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--select", action="store_true", help="cross-validate inside `val` and print, no more")
-    parser.add_argument("--no-speed", action="store_true")
     arguments = parser.parse_args()
     table = Table.read(arguments.table)
     embedder = Embedder(cache=arguments.cache)
@@ -238,17 +187,17 @@ def main() -> None:
             report = judge(zoo, features, ("val", "val"), ks, 1)
             print("\n".join(markdown(f"{name}, cross-validated inside val", report, ks, "log-odds fitted")))
         return
-    started = time.perf_counter()
+    noted = conditions()
     reports: dict[str, Any] = {}
     lines = [
         "# Routers on recorded answers of real models",
         "",
         "MMLU-Pro, 28 models (`routing/mmlu_pro_dev.jsonl.gz`); skills are the question's category and source.",
         "",
-        f"Command: `OMP_NUM_THREADS={os.environ.get('OMP_NUM_THREADS', '')} python -m benchmarks.eval_router "
-        f"{' '.join(sys.argv[1:])}".rstrip()
-        + f"`; machine: {os.cpu_count()} cores, {platform.machine()}, "
-        f"Python {platform.python_version()}; the cores were shared, so times are upper bounds.",
+        f"`{' '.join(['python -m benchmarks.eval_router', *sys.argv[1:]])}`; what it says: docs/routers.md; speed: "
+        "routing.md.",
+        "",
+        *(f"- {key}: {value}" for key, value in noted.items() if key not in ("foreign load", "load average", "engine")),
         "",
     ]
     for name, zoo in zoos.items():
@@ -261,14 +210,6 @@ def main() -> None:
                 lines += references(zoo, embedder, report)
             print("\n".join(lines[-40:]), flush=True)
     embedder.close()
-    if not arguments.no_speed:
-        reports["speed"] = speed(table, features)
-        lines += ["## Speed", "", "| what | measured |", "|---|---|"]
-        lines += [
-            f"| {what} | {value:,.3g} |" if value < 1000 else f"| {what} | {value:,.0f} |"
-            for what, value in reports["speed"].items()
-        ]
-    print(f"{time.perf_counter() - started:.0f} s", file=sys.stderr)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     text = json.dumps(_brief(reports), separators=(",", ":"))
     arguments.out.with_suffix(".json").write_text(text + "\n", encoding="utf-8")
