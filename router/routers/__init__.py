@@ -1,7 +1,7 @@
 """One router a file, all with the same face: `fit(table, features, ...)`, `score`, `rank`, `save`, `load`.
 
 `ROUTERS` lists them by name with their defaults, which were chosen on the validation split of recorded answers
-(see `benchmarks/results/eval_router.md`); `fit` makes one.
+(docs/routers.md); `fit` makes one.
 """
 
 from collections.abc import Mapping

@@ -10,7 +10,7 @@ from orchestrator.pipelines.costs import fit_router
 from orchestrator.pipelines.methods.method import Answer, Outcome, Setting
 from orchestrator.report.data import RankedExpert
 from router.ranking import Ranking
-from router.routers import PricedRouter
+from router.routers import DEFAULT, PricedRouter
 
 NAMES = {"neighbour": "nearest", "skill": "skills"}
 """Of the kinds of evidence, as a reader sees them."""
@@ -37,7 +37,8 @@ async def mixture(setting: Setting) -> list[Outcome]:
         right = is_right(question, verdict.answer)
         answers.append(Answer(question, verdict.answer, right, used, ranked(ranking), verdict.share))
     used_experts = len({name for names in chosen for name in names})
-    note = f"{setting.router} router, {recruit} of {len(setting.experts)} experts a question; {used_experts} were used"
+    by = "stacked routers" if setting.router == DEFAULT else f"{setting.router} router"
+    note = f"{by}, {recruit} of {len(setting.experts)} experts a question; {used_experts} were used"
     if isinstance(router, PricedRouter):
         note += f"; quality {router.quality:.2f}"
     return [Outcome("mixture", tuple(answers), note)]
