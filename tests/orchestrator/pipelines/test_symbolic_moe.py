@@ -183,11 +183,11 @@ def test_unknown_names_are_refused_before_anybody_is_asked(
 
 
 def test_the_mixture_takes_any_router(collegium: Collegium, tmp_path: Path) -> None:
-    for router in ("best", "mixture"):
+    for router, told in (("best", "best router"), ("mixture", "stacked routers")):
         result = collegium.run(
             task=str(tmp_path / "asked.jsonl"), methods=["mixture"], questions=6, fit_questions=20, router=router
         )
-        assert result.report.methods[0].note.startswith(f"{router} router, 1 of 4")
+        assert result.report.methods[0].note.startswith(f"{told}, 1 of 4")
 
 
 def test_the_mixture_asks_whoever_is_cheap_where_cost_alone_counts(collegium: Collegium, tmp_path: Path) -> None:
