@@ -1,10 +1,10 @@
 """The demo zoo behind a router: how much of the gap the mixture closes, and Symbolic-MoE without any tags.
 
-    python -m benchmarks.demo_routing [--seed 1] [--state FOLDER]
+    python -m benchmarks.demo_routing [--seed 2] [--state FOLDER]
 
-Fitted on the validation split, reported on the test split, by the product's own `run`. The questions of seed 0 had
-been looked at when kNN became the mixture's default; those of seed 1 had not. With --state a second run goes on from
-what the first one generated.
+Fitted on the validation split, reported on the test split, by the product's own `run`. The defaults were chosen on
+validation questions of seeds 0, 1 and 3, and the test questions of seeds 0 and 1 had been looked at under others; those
+of seed 2 had not. With --state a second run goes on from what the first one generated.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--questions", type=int, default=400)
     parser.add_argument("--fit-questions", type=int, default=200)
-    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--seed", type=int, default=2)
     parser.add_argument("--state", type=Path)
     given = parser.parse_args()
     noted = conditions()
@@ -85,7 +85,7 @@ def main() -> None:
             "comparisons": [one.model_dump(mode="json") for one in comparisons],
         },
         f"{given.questions} test questions of seed {given.seed}, fitted on {given.fit_questions} validation questions "
-        "of that seed. The mixture's default router, kNN, was chosen on questions of seed 0. The gap is that from "
+        "of that seed. The defaults were chosen on validation questions of other seeds. The gap is that from "
         "the expert that was best on the validation split to the oracle, who always asks an expert that is right. No "
         "question carries a tag: skills are named by an expert in five runs. Its tokens include those runs.",
     )
