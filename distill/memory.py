@@ -1,6 +1,7 @@
 """Will a batch fit? Estimated before training, so that nobody learns it from a killed process an hour later.
 
-The estimate is coarse and not calibrated on large models; it is meant to err on the large side.
+The estimate is coarse and meant to err on the large side: 1.2 to 1.9 times what a small student takes
+(benchmarks/results/distill_memory.md); nothing is known of large ones.
 """
 
 from __future__ import annotations
@@ -32,7 +33,8 @@ def needed(spec: TrainingSpec) -> int:
         weights = parameters * width + factors * 16
     kept = 2 * hidden if spec.gradient_checkpointing else 16 * hidden + 8 * inner
     if spec.method == "lora" and not spec.gradient_checkpointing:
-        kept += 2 * (6 * hidden + inner)
+        # What the factors read; with dropout also what it left of that, in float32, and its mask.
+        kept += (8 if spec.dropout else 2) * (6 * hidden + inner)
     activations = spec.batch_tokens * (layers * kept * width + 3 * 4 * vocabulary)
     return weights + activations
 
