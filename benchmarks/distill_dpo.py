@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import json
 import random
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from agents.prompts import solve
 from agents.transcript import Transcript
+from benchmarks.machine import figures_of
 from distill.graph import interaction_graph, nodes
 from distill.pairs import spoken, zipped
 from orchestrator.config import ExpertConfig
@@ -55,12 +55,7 @@ def teach_dpo(
     folder.mkdir(parents=True, exist_ok=True)
     chosen, read = _within(_pairs(read_all([str(transcripts)])), model, seed, tokens)
     (folder / "pairs.json").write_text(json.dumps(chosen), "utf-8")
-    command = [python, "-c", PROGRAM, str(model), str(folder / "pairs.json"), str(folder / "student"), str(seed)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    told = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    if not told:
-        raise SystemExit(f"{python}: {done.stderr[-2000:]}")
-    found = json.loads(told[-1].removeprefix("RESULT "))
+    found = figures_of(python, PROGRAM, str(model), str(folder / "pairs.json"), str(folder / "student"), str(seed))
     late = found["losses"][-2:]
     row = {
         "lessons": len({pair["id"] for pair in chosen}),

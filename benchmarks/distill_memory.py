@@ -8,15 +8,13 @@ process, less what it has when everything is imported and nothing is loaded.
 
 from __future__ import annotations
 
-import json
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 from benchmarks.distill import WORK
-from benchmarks.machine import conditions, write_result
+from benchmarks.machine import conditions, figures_of, write_result
 from distill.corpus import prepare
 from distill.memory import GIB, needed
 from distill.pairs import Selection
@@ -57,12 +55,8 @@ def main() -> None:
         for number, setting in enumerate(SETTINGS):
             size = setting["batch_tokens"]
             spec = TrainingSpec(student=str(locate(FULL)), step_tokens=2 * size, tokens=4 * size, **setting)
-            command = [sys.executable, "-c", PROGRAM, spec.model_dump_json(), str(lessons), f"{folder}/{number}"]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
-            told = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-            if not told:
-                raise SystemExit(done.stderr[-2000:])
-            before, peak = json.loads(told[-1].removeprefix("RESULT "))
+            given = spec.model_dump_json(), str(lessons), f"{folder}/{number}"
+            before, peak = figures_of(sys.executable, PROGRAM, *given)
             taken, estimate = peak - before, needed(spec)
             name = ", ".join(f"{key} {value}" for key, value in setting.items())
             kept.append({"setting": setting, "taken": taken, "estimate": estimate})

@@ -12,7 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.machine import conditions, write_result
+from benchmarks.machine import conditions, figures_of, write_result
 from distill.corpus import Corpus, prepare
 from distill.pairs import Selection
 from distill.specification import TrainingSpec
@@ -174,22 +173,15 @@ def _beside_trl(source: str, model: Path, folder: Path, trl: str | None) -> dict
     (folder / "examples.json").write_text(json.dumps(examples[:few]))
     spec = TrainingSpec(student=str(model), tokens=read_tokens, step_tokens=-(-read_tokens * BATCH // len(examples)))
     found = {
-        "collegium": _run(sys.executable, OURS, spec.model_dump_json(), str(folder / "few.jsonl"), str(folder / "work"))
+        "collegium": figures_of(
+            sys.executable, OURS, spec.model_dump_json(), str(folder / "few.jsonl"), str(folder / "work")
+        )
     }
     found["collegium"]["rate"] = sequence_tokens / found["collegium"]["seconds"]
     if trl:
-        found["trl"] = _run(trl, TRL, str(model), str(folder / "examples.json"), str(folder / "trl"))
+        found["trl"] = figures_of(trl, TRL, str(model), str(folder / "examples.json"), str(folder / "trl"))
         found["trl"]["rate"] = sequence_tokens * few / len(examples) / found["trl"]["seconds"]
     return found
-
-
-def _run(python: str, program: str, *arguments: str) -> dict[str, float]:
-    done = subprocess.run([python, "-c", program, *arguments], capture_output=True, text=True, check=False)
-    told = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    if not told:
-        raise SystemExit(f"{python}: {done.stderr[-2000:]}")
-    result: dict[str, float] = json.loads(told[-1].removeprefix("RESULT "))
-    return result
 
 
 if __name__ == "__main__":

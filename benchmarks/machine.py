@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import subprocess
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -29,6 +30,15 @@ def conditions() -> dict[str, str]:
         "revision": revision(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
+
+
+def figures_of(python: str, program: str, *arguments: str) -> Any:
+    """What a program, run by that interpreter, prints as JSON behind the word RESULT."""
+    done = subprocess.run([python, "-c", program, *arguments], capture_output=True, text=True, check=False)
+    told = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    if not told:
+        raise SystemExit(f"{python}: {done.stderr[-2000:]}")
+    return json.loads(told[-1].removeprefix("RESULT "))
 
 
 def write_result(

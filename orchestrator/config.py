@@ -137,7 +137,10 @@ class ServiceConfig(Strict):
     profile: str | None = Field(
         default=None, description="Correctness table that routers are fitted on; default: the last profile job's."
     )
-    router: str = Field(default="mixture", description="Router of mixture and of /v1/route: as in `collegium route`.")
+    router: str = Field(
+        default="knn",
+        description="Router of mixture and of /v1/route, as in `collegium route`; knn takes feedback in at once.",
+    )
     recruit: int = Field(default=1, ge=1, description="Experts that mixture asks, where a request does not say.")
     body_mib: float = Field(default=4.0, gt=0, description="Largest request body, MiB.")
     body_seconds: float = Field(default=20.0, gt=0, description="Longest time for a request body to arrive, seconds.")

@@ -24,7 +24,7 @@ from orchestrator.pipelines.comparisons import comparisons
 from orchestrator.pipelines.costs import CostOptions
 from orchestrator.pipelines.discussing import DiscussionOptions, own_discussion
 from orchestrator.pipelines.discussion_report import chosen_transcripts, discussion_results
-from orchestrator.pipelines.methods import AGGREGATORS, METHODS, ROUTER, Method, Outcome, Setting
+from orchestrator.pipelines.methods import AGGREGATORS, METHODS, Method, Outcome, Setting
 from orchestrator.pipelines.methods.discussion import own_method
 from orchestrator.pipelines.profile import (
     AskingRequest,
@@ -42,7 +42,7 @@ from orchestrator.run_folder import engine_version, machine, manifest
 from orchestrator.schedule.pool import Pool
 from orchestrator.schedule.timeline import Timeline
 from router.embedding import Embedder
-from router.routers import ROUTERS
+from router.routers import DEFAULT, ROUTERS
 
 SAMPLES = 24
 
@@ -62,7 +62,7 @@ class AnswerRequest(AskingRequest, DiscussionOptions, CostOptions):
     recruit: int | None = Field(
         default=None, ge=1, description="Experts asked a question; none: 1 by mixture, 3 by symbolic-moe."
     )
-    router: str = Field(default=ROUTER, description=f"Of mixture: {', '.join(ROUTERS)}.")
+    router: str = Field(default=DEFAULT, description=f"Of mixture: {', '.join(ROUTERS)}.")
     keyword_expert: str | None = Field(
         default=None, description="Of symbolic-moe: the expert that names skills; none: chosen on the fit split."
     )

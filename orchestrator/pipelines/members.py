@@ -7,10 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from orchestrator.pipelines.methods.method import ROUTER
 from router.crossfit import folds, out_of_fold
 from router.embedding import Features
-from router.routers import maker
+from router.routers import DEFAULT, maker
 from router.table import Table
 
 FOLDS = 5
@@ -29,7 +28,7 @@ class Routed:
     def of(cls, table: Table, questions: Features, seed: int) -> Routed:
         """Judged out of fold; fewer folds where there are few questions."""
         count = min(FOLDS, len(set(table.questions)))
-        scores = out_of_fold(maker(ROUTER, seed), table, questions, folds(table, count, seed))
+        scores = out_of_fold(maker(DEFAULT, seed), table, questions, folds(table, count, seed))
         return cls(table.experts, scores.values, np.nan_to_num(table.correct))
 
     def accuracy(self, names: Sequence[str]) -> float:

@@ -92,7 +92,7 @@ def timeline(stays: Sequence[Residency], width: int = 80) -> Text:
     up all of them.
     """
     if not stays:
-        return Text("nothing was loaded: every reply was in the ledger", style="dim")
+        return Text("nothing was loaded", style="dim")
     workers = sorted({stay.worker for stay in stays})
     label = min(max(len(plain(worker)) for worker in workers), 20)
     start = min(0.0, *(stay.load_start for stay in stays))

@@ -59,17 +59,19 @@ class KnnRouter(FittedRouter):
         if neighbours < 1 or bad:
             raise ValueError("kNN needs neighbours >= 1, temperature > 0 and shrinkage >= 0")
         table, questions = fitting_rows(table, questions)
+        prior = Prior.of(table.correct)
         if temperature is None or shrinkage is None:
             temperature, shrinkage = _likeliest(
                 table,
                 questions.embeddings,
+                prior.mean,
                 neighbours,
                 TEMPERATURES if temperature is None else (temperature,),
                 SHRINKAGES if shrinkage is None else (shrinkage,),
             )
         return cls(
             table.experts,
-            Prior.of(table.correct),
+            prior,
             table.ids,
             questions.embeddings,
             table.correct,
@@ -118,17 +120,23 @@ def _weights(similarity: Array, temperature: float) -> Array:
 
 
 def _likeliest(
-    table: Table, embeddings: Array, neighbours: int, temperatures: Sequence[float], shrinkages: Sequence[float]
+    table: Table,
+    embeddings: Array,
+    mean: Array,
+    neighbours: int,
+    temperatures: Sequence[float],
+    shrinkages: Sequence[float],
 ) -> tuple[float, float]:
     """(temperature, shrinkage): of least log-loss on questions that are left out one at a time."""
-    texts = np.unique(table.questions, return_inverse=True)[1]
+    numbers = {text: number for number, text in enumerate(dict.fromkeys(table.questions))}
+    texts = np.array([numbers[text] for text in table.questions])
     rows = np.sort(np.random.default_rng(0).permutation(len(texts))[:JUDGED])
     similarity = embeddings[rows] @ embeddings.T
     similarity[texts[rows, None] == texts] = -np.inf
     kept = np.isfinite(similarity).any(1)
     score, known = known_scores(table.correct)
     wanted, seen = score[rows][kept], known[rows][kept] > 0
-    nearest, mean = _nearest(similarity[kept], neighbours), Prior.of(table.correct).mean
+    nearest = _nearest(similarity[kept], neighbours)
     losses: dict[tuple[float, float], float] = {}
     for temperature in temperatures:
         weights = _weights(nearest, temperature)

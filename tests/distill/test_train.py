@@ -19,6 +19,7 @@ from agents.transcript import Transcript
 from distill import checkpoint
 from distill.corpus import Sifted, prepare
 from distill.errors import LessonError, NotFinite, TrainingError
+from distill.memory import needed
 from distill.pairs import Selection
 from distill.specification import TrainingSpec
 from distill.student import Card, write_student
@@ -293,3 +294,7 @@ def test_it_is_killed_at_random_again_and_again(tiny: Path, lessons: Path, tmp_p
     whole = subprocess.run([*command, str(tmp_path / "b")], capture_output=True, text=True, env=environment, check=True)
     assert kills > 3
     assert whole.stdout.split()[-1] == last
+
+
+def test_dropout_is_told_to_take_more_memory(tiny: Path) -> None:
+    assert needed(spec(tiny, dropout=0.1)) > needed(spec(tiny, dropout=0.0))

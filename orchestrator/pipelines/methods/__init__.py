@@ -5,11 +5,11 @@ from __future__ import annotations
 from orchestrator.pipelines.methods.best import best
 from orchestrator.pipelines.methods.discussion import discussion_methods
 from orchestrator.pipelines.methods.each import each
-from orchestrator.pipelines.methods.method import AGGREGATORS, ROUTER, Answer, Method, Outcome, Setting
+from orchestrator.pipelines.methods.method import AGGREGATORS, Answer, Method, Outcome, Setting
 from orchestrator.pipelines.methods.mixture import mixture
 from orchestrator.pipelines.methods.symbolic_moe import symbolic_moe
 
-__all__ = ["AGGREGATORS", "METHODS", "ROUTER", "Answer", "Method", "Outcome", "Setting"]
+__all__ = ["AGGREGATORS", "METHODS", "Answer", "Method", "Outcome", "Setting"]
 
 METHODS: tuple[Method, ...] = (
     Method("each", each, fitted=False),

@@ -22,8 +22,6 @@ from router.embedding import Embedder
 from router.routers import DEFAULT
 from router.table import Table
 
-ROUTER = DEFAULT
-"""Of the mixture."""
 AGGREGATORS = ("log-odds", "majority", "benchmark")
 """Of symbolic-moe; `benchmark` chooses an expert to write the answer, and an expert's name is one, too."""
 
@@ -45,7 +43,7 @@ class Setting:
     done: Callable[[], None]
     validation: Replies = field(default_factory=dict)
     """What experts said to the questions of `profile`."""
-    router: str = ROUTER
+    router: str = DEFAULT
     keyword_expert: str | None = None
     aggregator: str = AGGREGATORS[0]
     discussing: DiscussionOptions = field(default_factory=DiscussionOptions)
