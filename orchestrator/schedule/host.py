@@ -168,7 +168,9 @@ class OnRay:
 
         with contextlib.suppress(Exception):  # whatever state it is in, and Ray itself may be gone
             if self._answered:
-                await asyncio.wait_for(self._call(self._actor.stop.remote()), 15)
+                # Not `wait_for`: Python 3.11's forgets that it was cancelled if what it waits for ends just then.
+                async with asyncio.timeout(15):
+                    await self._call(self._actor.stop.remote())
         with contextlib.suppress(Exception):
             ray.kill(self._actor)
 

@@ -129,8 +129,10 @@ def test_the_key_is_sent_and_never_told(engine_for: Any, monkeypatch: pytest.Mon
     for text in (repr(engine), repr(stream), stream.told(RuntimeError(KEY)), repr(vars(engine)), str(delta)):
         assert KEY not in text
     monkeypatch.delenv("FAR_KEY")
+    keyless = RemoteEngine()
     with pytest.raises(ExpertError, match="environment variable FAR_KEY"):
-        RemoteEngine().load(EXPERT)
+        keyless.load(EXPERT)
+    keyless.close()
 
 
 def test_no_more_run_at_once_than_the_expert_allows(engine_for: Any) -> None:

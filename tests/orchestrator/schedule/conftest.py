@@ -76,6 +76,7 @@ def pools() -> Iterator[list[Pool]]:
     for pool in made:
         pool.close()
         pool.ledger.close()
+        assert not pool._thread.is_alive(), "the pool's thread does not end"
 
 
 @pytest.fixture

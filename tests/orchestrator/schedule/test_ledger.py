@@ -30,7 +30,9 @@ def test_what_was_put_is_read_back_equal(tmp_path: Path) -> None:
     assert (found.text, found.logprobs, found.seconds) == (weird.text, weird.logprobs, weird.seconds)
     ledger.close()
     ledger.close()
-    assert Ledger(tmp_path / "ledger.sqlite").get([weird.key])[weird.key] == found
+    again = Ledger(tmp_path / "ledger.sqlite")
+    assert again.get([weird.key])[weird.key] == found
+    again.close()
 
 
 def test_many_threads_put_and_everything_arrives(tmp_path: Path) -> None:

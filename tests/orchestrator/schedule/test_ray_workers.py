@@ -13,8 +13,9 @@ import psutil
 import pytest
 from replies import asked
 
-from orchestrator.engines.scripted import ScriptedOptions
+from orchestrator.engines.scripted import ScriptedEngine, ScriptedOptions
 from orchestrator.errors import ExpertFailed
+from orchestrator.schedule.host import OnRay, WorkerLost
 from orchestrator.schedule.request import Completion, Delta
 
 
@@ -63,6 +64,20 @@ async def test_closing_ends_the_workers_processes(make_ray_pool, play, tmp_path:
     assert pids
     await asyncio.to_thread(pool.close)
     await asyncio.to_thread(play.until, lambda: not any(map(psutil.pid_exists, pids)))
+
+
+async def test_closing_while_a_dead_worker_is_cleared_away_ends_the_pool(ray_cluster: object) -> None:
+    # What the actor says and the cancelling come in the same turn of the loop, as they may when a worker dies last.
+    host, said = OnRay("w", ScriptedEngine, needs={"CPU": 0.1}, files={}), asyncio.get_running_loop().create_future()
+    await host.where()
+    host._answered = True
+    host._call = lambda _: said  # type: ignore[method-assign]
+    stopping = asyncio.create_task(host.stop())
+    await asyncio.sleep(0)
+    said.set_exception(WorkerLost("killed"))
+    stopping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stopping
 
 
 async def test_a_worker_killed_in_mid_batch_loses_nothing_and_answers_nothing_twice(
