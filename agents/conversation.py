@@ -40,10 +40,8 @@ class Terms:
     calibrate: Calibrate = uncalibrated
     show_calibrated: bool = False
     """Whether later rounds show calibrated probabilities in place of stated confidences."""
-    options: float | None = None
-    """Ways to answer, for the log-odds vote; None: as many as the question has."""
-    trust: float = 1.0
-    """In the probabilities, for the log-odds vote (see `votes.log_odds`)."""
+    odds: votes.Odds | None = None
+    """Of the log-odds vote; None: as many options as the question has, and probabilities at their word."""
     same: Same | None = None
     """Groups answers to open questions; None: by their canonical spelling."""
     samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
@@ -321,12 +319,11 @@ def _paper(conversation: Conversation, places: Sequence[int]) -> votes.Verdict:
 
 
 def _log_odds(conversation: Conversation, places: Sequence[int]) -> votes.Verdict:
-    terms = conversation.terms
+    odds = conversation.terms.odds or votes.Odds(options_of(conversation.question))
     return votes.log_odds(
         [conversation.answer_of(place) for place in places],
         [conversation.probability(place) for place in places],
-        options=options_of(conversation.question) if terms.options is None else terms.options,
-        trust=terms.trust,
+        **odds._asdict(),
         confidences=[conversation.turns[place].confidence for place in places],
     )
 

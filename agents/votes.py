@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from agents.question import Question
 
@@ -88,12 +88,21 @@ def weighted(
     return _verdict(answers, weights, confidences)
 
 
+class Odds(NamedTuple):
+    """What log-odds count for in a vote (see `log_odds`); the defaults take probabilities at their word."""
+
+    options: float
+    trust: float = 1.0
+    common: float = 1.0
+
+
 def log_odds(
     answers: Sequence[str | None],
     probabilities: Sequence[float],
     *,
     options: float = OPTIONS,
     trust: float = 1.0,
+    common: float | None = None,
     confidences: Sequence[float | None] | None = None,
 ) -> Verdict:
     """The most probable answer, if each reply is right with its probability, independently of the others.
@@ -102,19 +111,29 @@ def log_odds(
     equally, so that agreement counts for more the more ways there are to be wrong, and a reply below chance
     counts against its answer (Nitzan and Paroush 1982; Li and others 2014, section 3, for several options).
     `options`: the lettered ones, 2 for yes or no; where answers are free, errors seldom agree and the default
-    says so. Experts err alike more than chance has it: `fit_log_odds` finds the `options` and the `trust` in the
-    probabilities that suit given experts.
+    says so. `common`: what the mean of the log-odds counts for instead of `trust`, which then counts what sets each
+    reply apart from it. How hard a question is moves all log-odds alike and hardly says whom to believe.
+    Experts err alike more than chance has it: `fit_log_odds` finds the `Odds` that suit given experts.
     """
-    if not options > 1 or not 0 <= trust < math.inf:
-        raise ValueError(f"log-odds needs options > 1 and trust >= 0, has {options} and {trust}")
+    common = trust if common is None else common
+    if not options > 1 or not 0 <= trust < math.inf or not 0 <= common < math.inf:
+        raise ValueError(f"log-odds needs options > 1, trust and common >= 0, has {options}, {trust} and {common}")
     different = len({answer for answer in answers if answer is not None})
-    weights = []
+    apart, mean = _apart(probabilities)
+    weights = [trust * logit + common * mean + math.log(options - 1) for logit in apart]
+    return _verdict(answers, weights, confidences, unseen=max(options - different, 0.0))
+
+
+def _apart(probabilities: Sequence[float]) -> tuple[list[float], float]:
+    """(log-odds less their mean, that mean)."""
+    logits = []
     for index, probability in enumerate(probabilities):
         if not 0 <= probability <= 1:
             raise ValueError(f"probability {index} must be from 0 to 1, is {probability}")
         p = min(max(probability, PROBABILITY_FLOOR), 1 - PROBABILITY_FLOOR)
-        weights.append(trust * math.log(p / (1 - p)) + math.log(options - 1))
-    return _verdict(answers, weights, confidences, unseen=max(options - different, 0.0))
+        logits.append(math.log(p / (1 - p)))
+    mean = math.fsum(logits) / len(logits) if logits else 0.0
+    return [logit - mean for logit in logits], mean
 
 
 def fit_log_odds(
@@ -122,12 +141,12 @@ def fit_log_odds(
     probabilities: Sequence[Sequence[float]],
     golds: Sequence[str | None],
     options: float = OPTIONS,
-) -> tuple[float, float]:
-    """(options, trust) under which `log_odds` finds the gold answers of validation questions most probable.
+) -> Odds:
+    """The odds under which `log_odds` finds the gold answers of validation questions most probable.
 
     One row a question: its replies, their probabilities from a router fitted on other questions, its gold answer
-    (rows without one are left out). `options`: how many answers the questions really allow. Two numbers, by
-    maximum likelihood with a weak pull towards the arguments' meaning (options as given, trust 1).
+    (rows without one are left out). `options`: how many answers the questions really allow. Three numbers, by
+    maximum likelihood with a weak pull towards the arguments' meaning (options as given, trust and common 1).
     Raises ValueError without any usable row.
     """
     import numpy as np
@@ -141,28 +160,28 @@ def fit_log_odds(
     if not rows:
         raise ValueError("no question has both a reply and a gold answer: the vote cannot be fitted")
     slots = max(len(replies) for replies, _, _ in rows) + 1
-    votes = np.zeros((len(rows), slots, 2))
+    votes = np.zeros((len(rows), slots, 3))
     empty = np.zeros((len(rows), slots))
     gold_slot = np.zeros(len(rows), np.intp)
     for row, (replies, ps, gold) in enumerate(rows):
         place = {gold: 0}
-        for reply, probability in zip(replies, ps, strict=True):
+        apart, mean = _apart(ps)
+        for reply, logit in zip(replies, apart, strict=True):
             if reply is not None:
-                p = min(max(probability, PROBABILITY_FLOOR), 1 - PROBABILITY_FLOOR)
-                votes[row, place.setdefault(reply, len(place))] += (1.0, math.log(p / (1 - p)))
+                votes[row, place.setdefault(reply, len(place))] += (1.0, logit, mean)
         empty[row, len(place) :] = -np.inf
         if len(place) < slots and options > len(place):
             # All options that nobody chose, as one slot.
             empty[row, len(place)] = math.log(options - len(place))
-    start = np.array([math.log(options - 1), 1.0])
+    start = np.array([math.log(options - 1), 1.0, 1.0])
 
     def loss(x: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
         logits = votes @ x + empty
         likelihood = logits[np.arange(len(rows)), gold_slot] - np.logaddexp.reduce(logits, axis=1)
         return float(-likelihood.sum() + 0.5 * ((x - start) ** 2).sum())
 
-    found = minimize(loss, start, method="L-BFGS-B", bounds=[(-3.0, 6.0), (0.0, 6.0)])
-    return 1 + math.exp(float(found.x[0])), float(found.x[1])
+    found = minimize(loss, start, method="L-BFGS-B", bounds=[(-3.0, 6.0), (0.0, 6.0), (0.0, 6.0)])
+    return Odds(1 + math.exp(float(found.x[0])), float(found.x[1]), float(found.x[2]))
 
 
 def _verdict(

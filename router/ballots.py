@@ -8,6 +8,8 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from router.ranking import Scores
+from router.recruiting import How, recruit
 from router.row import Row
 from router.table import Table
 
@@ -39,6 +41,21 @@ class Ballots:
             shares = aggregate(answers, [float(probabilities[row, column]) for column in columns])
             values[row] = sum(share * worth[answer] for answer, share in shares.items())
         return values
+
+
+def cast_votes(
+    table: Table, held_out: Scores, k: int, how: How, canonical: Canonical
+) -> tuple[list[list[str | None]], list[list[float]], list[str | None]]:
+    """What a vote is fitted on: for each question of `table` the recorded answers of the k experts recruited, their
+    probabilities, and the gold answer. `held_out`: scores by routers that were not fitted on the question."""
+    answers, probabilities, golds = [], [], []
+    seats = recruit(held_out, k, how)
+    for row, columns, chances in zip(table.rows, seats, held_out.probabilities, strict=True):
+        given = answers_of(row, table.experts, canonical)
+        answers.append([given[column] for column in columns])
+        probabilities.append([float(chances[column]) for column in columns])
+        golds.append(gold_of(row, given, table.experts, canonical))
+    return answers, probabilities, golds
 
 
 def answers_of(row: Row, experts: Sequence[str], canonical: Canonical) -> list[str | None]:

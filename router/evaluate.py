@@ -13,7 +13,7 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from router.ballots import Aggregate, Ballots, Canonical, Replies, answers_of, gold_of
+from router.ballots import Aggregate, Ballots, Canonical, Replies, cast_votes
 from router.calibration import expected_calibration_error
 from router.cost import area_under_cost_curve, cost_curve
 from router.crossfit import Fit
@@ -122,11 +122,12 @@ def evaluate(
     outcomes: dict[tuple[str, int, str], _Outcome] = {}
     qualities = []
     voters = aggregators if ballots.recorded else {}
+    fitted = test if what.fit is None else what.fit
     for contestant in contestants:
         told(contestant.name)
         runs = [what.scores(contestant.make(seed), seed) for seed in range(seeds)]
         qualities.append(_quality(contestant.name, runs, test.correct, costs))
-        held_out = what.held_out(contestant.make(0), runs[0]) if voters else None
+        held_out = what.held_out(contestant.make(0), runs[0]) if voters else runs[0]
         for k in sorted({1, *ks}):
             seats = [recruit(run, k, contestant.how, seed=seed) for seed, run in enumerate(runs)]
             if k == 1:
@@ -135,7 +136,7 @@ def evaluate(
             if not voters:
                 outcomes[contestant.name, k, "any right"] = _Outcome.of(seats, ballots, prices)
             for name, fit_aggregate in voters.items():
-                vote = _fitted_vote(what, fit_aggregate, held_out, k, contestant.how, canonical)
+                vote = fit_aggregate(*cast_votes(fitted, held_out, k, contestant.how, canonical))
                 values = [ballots.vote(seat, run.probabilities, vote) for seat, run in zip(seats, runs, strict=True)]
                 outcomes[contestant.name, k, name] = _Outcome.of(seats, ballots, prices, values)
     results = []
@@ -149,7 +150,7 @@ def evaluate(
     return Evaluation(
         what.fitted_on,
         what.tested_on,
-        len(test.rows if what.fit is None else what.fit.rows),
+        len(fitted.rows),
         len(test.rows),
         test.experts,
         seeds,
@@ -206,22 +207,6 @@ class _Outcome:
             self.unique,
             self.cost,
         )
-
-
-def _fitted_vote(
-    what: Trial, fit: FitAggregate, held_out: Scores | None, k: int, how: How, canonical: Canonical
-) -> Aggregate:
-    table = what.test if what.fit is None else what.fit
-    if held_out is None:
-        raise ValueError("votes need held-out scores")
-    seats = recruit(held_out, k, how)
-    answers, probabilities, golds = [], [], []
-    for row, columns, chances in zip(table.rows, seats, held_out.probabilities, strict=True):
-        given = answers_of(row, table.experts, canonical)
-        answers.append([given[column] for column in columns])
-        probabilities.append([float(chances[column]) for column in columns])
-        golds.append(gold_of(row, given, table.experts, canonical))
-    return fit(answers, probabilities, golds)
 
 
 def _quality(

@@ -24,7 +24,7 @@ from agents.discussions.parts import topology
 from agents.prompts import Limits
 from agents.question import Kind, Question
 from agents.transcript import Transcript
-from agents.votes import fit_log_odds
+from agents.votes import Odds, fit_log_odds
 from agents.window import run_window
 from orchestrator.config import Strict
 from orchestrator.errors import BadInput, SetupError, StorageError
@@ -159,12 +159,12 @@ def fitted(answered: Sequence[Answered], kind: ConfidenceKind) -> Calibrate:
     return _remembered(probability)
 
 
-def fitted_vote(
+def fitted_odds(
     answered: Sequence[Answered], panel: Sequence[str], calibrate: Calibrate, kind: ConfidenceKind
-) -> tuple[float | None, float]:
-    """(options, trust) under which the log-odds vote of these experts makes the validation questions' gold answers most
-    probable (`votes.fit_log_odds`): experts of one origin err alike more than independent ones would. (None, 1.0),
-    as many options as a question has and full trust, where nothing can be fitted."""
+) -> Odds | None:
+    """The odds under which the log-odds vote of these experts makes the validation questions' gold answers most
+    probable (`votes.fit_log_odds`): experts of one origin err alike more than independent ones would. None where
+    nothing can be fitted."""
     questions = {one.question.id: one.question for one in answered}
     replies = {(one.question.id, one.expert): one for one in answered}
     votes, probabilities, golds = [], [], []
@@ -178,7 +178,7 @@ def fitted_vote(
     try:
         return fit_log_odds(votes, probabilities, golds)
     except ValueError:
-        return None, 1.0
+        return None
 
 
 def _remembered(probability: Calibrate) -> Calibrate:

@@ -6,22 +6,19 @@ import statistics
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import get_args
 
 from pydantic import Field, model_validator
 
-from agents.answers import canonical
-from agents.question import Kind
-from agents.votes import OPTIONS, fit_log_odds, log_odds, majority, weighted
+from agents.votes import OPTIONS, log_odds, majority, weighted
 from orchestrator.config import Strict
 from orchestrator.errors import BadInput
 from orchestrator.pipelines.costs import costs_of
 from orchestrator.pipelines.route import read_table
+from orchestrator.pipelines.voting import fit_vote, recorded_answer
 from router.ballots import Aggregate, Replies
 from router.embedding import Embedder
 from router.evaluate import Contestant, Evaluation, FitAggregate, evaluate
 from router.routers import DEFAULT, ROUTERS, SkillsRouter, maker
-from router.row import Row
 from router.table import Table
 from router.trial import trial
 
@@ -134,23 +131,10 @@ def aggregators(options: float = OPTIONS) -> Mapping[str, FitAggregate]:
         return lambda replies, p: log_odds(replies, p, options=options).shares
 
     def fitted(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Replies) -> Aggregate:
-        if not any(gold is not None and any(row) for row, gold in zip(answers, golds, strict=True)):
-            return odds(answers, chances, golds)
-        found, trust = fit_log_odds(answers, chances, golds, options)
-        return lambda replies, p: log_odds(replies, p, options=found, trust=trust).shares
+        vote = fit_vote(answers, chances, golds, options)
+        return odds(answers, chances, golds) if vote is None else lambda replies, p: vote(replies, p).shares
 
     return {"majority": count, "weighted": weigh, "log-odds": odds, "log-odds fitted": fitted}
-
-
-def recorded_answer(row: Row, answer: str) -> str | None:
-    """A recorded answer in canonical form, where the row says of what kind it is; else as it stands."""
-    choices = row.extra.get("choices")
-    if isinstance(choices, dict) and choices and all(isinstance(text, str) for text in choices.values()):
-        return canonical(answer, "choice", choices)
-    kind = row.extra.get("kind")
-    if isinstance(kind, str) and kind in get_args(Kind) and kind != "choice":
-        return canonical(answer, kind)  # type: ignore[arg-type]
-    return answer.strip() or None
 
 
 def _chosen(table: Table, request: EvalRouterRequest) -> Table:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import operator
 import random
 from itertools import product
 
@@ -10,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.votes import fit_log_odds, log_odds, majority, weighted
+from agents.votes import Odds, fit_log_odds, log_odds, majority, weighted
 
 answers = st.lists(st.sampled_from(["A", "B", "C", None]), max_size=7)
 
@@ -109,7 +110,7 @@ def test_certainty_is_bounded() -> None:
         (lambda: log_odds(["A"], [1.1]), "probability 0 must be from 0 to 1"),
         (lambda: log_odds(["A"], [math.nan]), "probability 0"),
         (lambda: log_odds(["A"], [0.5], options=1), "options > 1"),
-        (lambda: log_odds(["A"], [0.5], trust=-1), "trust >= 0"),
+        (lambda: log_odds(["A"], [0.5], trust=-1), "trust and common >= 0"),
         (lambda: fit_log_odds([[None]], [[0.5]], ["A"]), "no question has both"),
     ],
 )
@@ -134,9 +135,9 @@ def simulated(n: int, options: int, chances: list[float], copies: int, seed: int
 
 
 def test_fitting_independent_experts_finds_the_truth() -> None:
-    options, trust = fit_log_odds(*simulated(3000, 6, [0.7, 0.5, 0.4], 0), options=6)
-    assert options == pytest.approx(6, rel=0.15)
-    assert trust == pytest.approx(1, abs=0.15)
+    odds = fit_log_odds(*simulated(3000, 6, [0.7, 0.5, 0.4], 0), options=6)
+    assert odds.options == pytest.approx(6, rel=0.15)
+    assert odds.trust == pytest.approx(1, abs=0.15)
 
 
 def test_fitting_experts_that_err_together_weighs_agreement_less() -> None:
@@ -146,6 +147,23 @@ def test_fitting_experts_that_err_together_weighs_agreement_less() -> None:
     def accuracy(**settings: float) -> float:
         return sum(log_odds(r, q, **settings).answer == g for r, q, g in zip(rows, p, golds, strict=True)) / len(rows)
 
-    options, trust = fit_log_odds(rows, p, golds, options=4)
-    assert accuracy(options=options, trust=trust) > accuracy(options=4) + 0.1
-    assert accuracy(options=options, trust=trust) > 0.68
+    odds = fit_log_odds(rows, p, golds, options=4)
+    assert accuracy(**odds._asdict()) > accuracy(options=4) + 0.1
+    assert accuracy(**odds._asdict()) > 0.68
+
+
+def test_what_a_router_makes_of_all_experts_alike_is_set_aside_if_it_says_nothing() -> None:
+    """It takes questions for easy or hard at random, and knows all the same who is better than whom."""
+    rows, p, golds = simulated(2000, 4, [0.7, 0.5, 0.45, 0.3], 0, seed=2)
+    rng = random.Random(3)
+    for number, chances in enumerate(p):
+        moved = rng.gauss(0, 2)
+        p[number] = [1 / (1 + math.exp(-moved) * (1 - chance) / chance) for chance in chances]
+
+    def accuracy(odds: Odds) -> float:
+        told = [log_odds(r, q, **odds._asdict()).answer for r, q in zip(rows, p, strict=True)]
+        return sum(map(operator.eq, told, golds)) / len(golds)
+
+    odds = fit_log_odds(rows, p, golds, options=4)
+    assert odds.common < 0.2 < 0.7 < odds.trust
+    assert accuracy(odds) > accuracy(Odds(4)) + 0.02

@@ -29,8 +29,8 @@ def counting(answers: Sequence[Replies], chances: Sequence[Sequence[float]], gol
 def fitted_odds(
     answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Sequence[str | None]
 ) -> Aggregate:
-    options, trust = fit_log_odds(answers, chances, golds, 4)
-    return lambda replies, p: log_odds(replies, p, options=options, trust=trust).shares
+    odds = fit_log_odds(answers, chances, golds, 4)
+    return lambda replies, p: log_odds(replies, p, **odds._asdict()).shares
 
 
 VOTES = {"majority": counting, "log-odds": fitted_odds}

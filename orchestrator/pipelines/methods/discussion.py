@@ -21,7 +21,7 @@ from orchestrator.pipelines.discussing import (
     agent_of,
     by_meaning,
     fitted,
-    fitted_vote,
+    fitted_odds,
     hold,
     scheme,
 )
@@ -92,13 +92,11 @@ async def confer(setting: Setting, name: str, made: Callable[[Setting, Agent], D
     improved = options.improved and setting.profile is not None
     validation = list(setting.validation.values()) if improved else []
     calibrate = fitted(validation, options.confidence) if improved else uncalibrated
-    ways, trust = fitted_vote(validation, panel, calibrate, options.confidence)
     terms = Terms(
         kind=options.confidence,
         calibrate=calibrate,
         show_calibrated=improved,
-        options=ways,
-        trust=trust,
+        odds=fitted_odds(validation, panel, calibrate, options.confidence),
         same=by_meaning(setting.embedder),
         samples=read_samples(options.convincing, panel) if options.convincing else {},
         limits=options.limits,
