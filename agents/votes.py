@@ -21,6 +21,9 @@ PROBABILITY_FLOOR = 0.01
 """Probabilities are kept this far from 0 and 1: no single expert decides alone, and no vote is infinite."""
 OPTIONS = 10.0
 """Ways to answer a question of which nothing else is known."""
+PULL = 4.0
+"""How strongly `fit_log_odds` holds on to what is given: of the likelihoods of left-out questions within a thousandth
+of the best, the strongest pull's (docs/routers.md)."""
 DIGITS = 9
 """Weights are summed and compared to so many decimals: 0.1 + 0.2 ties with 0.3, whoever votes first."""
 
@@ -178,7 +181,7 @@ def fit_log_odds(
     def loss(x: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
         logits = votes @ x + empty
         likelihood = logits[np.arange(len(rows)), gold_slot] - np.logaddexp.reduce(logits, axis=1)
-        return float(-likelihood.sum() + 0.5 * ((x - start) ** 2).sum())
+        return float(-likelihood.sum() + PULL / 2 * ((x - start) ** 2).sum())
 
     found = minimize(loss, start, method="L-BFGS-B", bounds=[(-3.0, 6.0), (0.0, 6.0), (0.0, 6.0)])
     return Odds(1 + math.exp(float(found.x[0])), float(found.x[1]), float(found.x[2]))

@@ -9,12 +9,12 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from agents.votes import OPTIONS, log_odds, majority, weighted
+from agents.votes import OPTIONS, fit_log_odds, log_odds, majority, weighted
 from orchestrator.config import Strict
 from orchestrator.errors import BadInput
 from orchestrator.pipelines.costs import costs_of
 from orchestrator.pipelines.route import read_table
-from orchestrator.pipelines.voting import fit_vote, recorded_answer
+from orchestrator.pipelines.voting import recorded_answer
 from router.ballots import Aggregate, Replies
 from router.embedding import Embedder
 from router.evaluate import Contestant, Evaluation, FitAggregate, evaluate
@@ -131,8 +131,11 @@ def aggregators(options: float = OPTIONS) -> Mapping[str, FitAggregate]:
         return lambda replies, p: log_odds(replies, p, options=options).shares
 
     def fitted(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Replies) -> Aggregate:
-        vote = fit_vote(answers, chances, golds, options)
-        return odds(answers, chances, golds) if vote is None else lambda replies, p: vote(replies, p).shares
+        try:
+            found = fit_log_odds(answers, chances, golds, options)
+        except ValueError:
+            return odds(answers, chances, golds)
+        return lambda replies, p: log_odds(replies, p, **found._asdict()).shares
 
     return {"majority": count, "weighted": weigh, "log-odds": odds, "log-odds fitted": fitted}
 

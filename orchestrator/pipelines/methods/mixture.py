@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import asyncio
 
-from agents.votes import OPTIONS, log_odds, options_of
 from orchestrator.pipelines.answering import is_right
 from orchestrator.pipelines.costs import fit_router
 from orchestrator.pipelines.methods.method import Answer, Outcome, Setting
-from orchestrator.pipelines.voting import Vote, fit_vote, recorded_answer
+from orchestrator.pipelines.voting import by_log_odds, held_out_odds
 from orchestrator.report.data import RankedExpert
-from router.ballots import cast_votes
-from router.crossfit import folds, out_of_fold
 from router.embedding import Features
-from router.ranking import Ranking, Router
-from router.routers import DEFAULT, PricedRouter
+from router.ranking import Ranking
+from router.routers import DEFAULT, FittedRouter, PricedRouter
 from router.table import Table
-from router.trial import FOLDS
 
 NAMES = {"neighbour": "nearest", "skill": "skills"}
 """Of the kinds of evidence, as a reader sees them."""
@@ -29,10 +25,14 @@ async def mixture(setting: Setting) -> list[Outcome]:
     table = setting.fitted_on
     embed = setting.embedder.features
     fitted, asked = await asyncio.to_thread(embed, table.questions), [q.question for q in setting.questions]
-    router = await asyncio.to_thread(fit_router, setting.router, table, fitted, setting.cost, setting.seed)
+
+    def fit(part: Table, questions: Features) -> FittedRouter:
+        return fit_router(setting.router, part, questions, setting.cost, setting.seed)
+
+    router = await asyncio.to_thread(fit, table, fitted)
     rankings = router.rank(await asyncio.to_thread(embed, asked))
     recruit = setting.recruit or 1
-    vote = await asyncio.to_thread(_fitted, setting, fitted, recruit) if recruit > 1 else None
+    odds = await asyncio.to_thread(held_out_odds, table, fitted, fit, recruit, setting.seed) if recruit > 1 else None
     chosen = [ranking.top(recruit) for ranking in rankings]
     pairs = [(q, setting.experts[name]) for q, names in zip(setting.questions, chosen, strict=True) for name in names]
     replies = await setting.ask(pairs)
@@ -40,8 +40,7 @@ async def mixture(setting: Setting) -> list[Outcome]:
     for question, ranking, names in zip(setting.questions, rankings, chosen, strict=True):
         used = tuple(replies[question.id, name] for name in names)
         chances = [ranking.probability(name) for name in names]
-        given = [one.reply.answer for one in used]
-        verdict = vote(given, chances) if vote else log_odds(given, chances, options=options_of(question))
+        verdict = by_log_odds(question, [one.reply.answer for one in used], chances, odds)
         right = is_right(question, verdict.answer)
         answers.append(Answer(question, verdict.answer, right, used, ranked(ranking), verdict.share))
     used_experts = len({name for names in chosen for name in names})
@@ -50,19 +49,6 @@ async def mixture(setting: Setting) -> list[Outcome]:
     if isinstance(router, PricedRouter):
         note += f"; quality {router.quality:.2f}"
     return [Outcome("mixture", tuple(answers), note)]
-
-
-def _fitted(setting: Setting, features: Features, recruit: int) -> Vote | None:
-    """The vote that suits experts recruited by routers fitted on other validation questions."""
-    table = setting.fitted_on
-
-    def fit(part: Table, questions: Features) -> Router:
-        return fit_router(setting.router, part, questions, setting.cost, setting.seed)
-
-    if (parts := min(FOLDS, len(set(table.questions)))) < 2:
-        return None
-    held_out = out_of_fold(fit, table, features, folds(table, parts, setting.seed))
-    return fit_vote(*cast_votes(table, held_out, recruit, "topk", recorded_answer), OPTIONS)
 
 
 def ranked(ranking: Ranking) -> tuple[RankedExpert, ...]:

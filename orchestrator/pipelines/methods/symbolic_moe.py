@@ -9,15 +9,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from agents.votes import Verdict, log_odds, majority, options_of
+from agents.votes import Odds, Verdict, majority
 from orchestrator.experts.expert import Expert
 from orchestrator.pipelines.answering import Answered, is_right
 from orchestrator.pipelines.methods.keywords import Named, asked_of, keyword_expert, skills_of
 from orchestrator.pipelines.methods.method import Answer, Outcome, Setting
 from orchestrator.pipelines.methods.mixture import ranked
 from orchestrator.pipelines.methods.synthesis import Choice, choose, written
+from orchestrator.pipelines.voting import by_log_odds, held_out_odds
+from router.embedding import Features
 from router.ranking import Ranking
 from router.routers import BestRouter, FittedRouter, SkillsRouter
+from router.table import Table
 
 RECRUITED = 3
 
@@ -27,7 +30,8 @@ async def symbolic_moe(setting: Setting) -> list[Outcome]:
     validation = asked_of(setting.fitted_on)
     names = await keyword_expert(setting, validation)
     every = await asyncio.gather(skills_of(setting, names, validation), skills_of(setting, names, setting.questions))
-    router = await asyncio.to_thread(_fit, setting, [every[0][q.id] for q in validation])
+    features = await asyncio.to_thread(_features, setting, [every[0][q.id] for q in validation])
+    router = await asyncio.to_thread(_fit, setting.fitted_on, features)
     named = [every[1][question.id] for question in setting.questions]
     rankings = await asyncio.to_thread(_rank, setting, router, named)
     recruit = min(setting.recruit or RECRUITED, len(setting.experts))
@@ -35,9 +39,12 @@ async def symbolic_moe(setting: Setting) -> list[Outcome]:
     pairs = [(q, setting.experts[name]) for q, own in zip(setting.questions, chosen, strict=True) for name in own]
     replies = await setting.ask(pairs)
     aggregator = await _aggregator(setting) if recruit > 1 else None
+    odds = None
+    if recruit > 1 and setting.aggregator != "majority":
+        odds = await asyncio.to_thread(held_out_odds, setting.fitted_on, features, _fit, recruit, setting.seed)
     answers = await asyncio.gather(
         *(
-            _answer(setting, [replies[question.id, name] for name in own], ranking, skills, aggregator)
+            _answer(setting, [replies[question.id, name] for name in own], ranking, skills, aggregator, odds)
             for question, own, ranking, skills in zip(setting.questions, chosen, rankings, named, strict=True)
         )
     )
@@ -49,10 +56,12 @@ async def symbolic_moe(setting: Setting) -> list[Outcome]:
     return [Outcome("symbolic-moe", tuple(answers), note)]
 
 
-def _fit(setting: Setting, named: Sequence[Named]) -> FittedRouter:
+def _features(setting: Setting, named: Sequence[Named]) -> Features:
+    return setting.embedder.features(setting.fitted_on.questions, [one.skills for one in named])
+
+
+def _fit(table: Table, features: Features) -> FittedRouter:
     """The skills router; where no two runs agree on any keyword, the best experts."""
-    table = setting.fitted_on
-    features = setting.embedder.features(table.questions, [one.skills for one in named])
     return SkillsRouter.fit(table, features) if any(features.skills) else BestRouter.fit(table, features)
 
 
@@ -69,10 +78,15 @@ async def _aggregator(setting: Setting) -> Choice | None:
 
 
 async def _answer(
-    setting: Setting, used: Sequence[Answered], ranking: Ranking, named: Named, aggregator: Choice | None
+    setting: Setting,
+    used: Sequence[Answered],
+    ranking: Ranking,
+    named: Named,
+    aggregator: Choice | None,
+    odds: Odds | None,
 ) -> Answer:
     question = used[0].question
-    vote = _vote(setting, used, ranking)
+    vote = _vote(setting, used, ranking, odds)
     answer, beside = vote.answer, named.replies
     if aggregator is not None:
         expert: Expert = setting.experts[aggregator.of(question.task)]
@@ -82,12 +96,12 @@ async def _answer(
     return Answer(question, answer, right, tuple(used), ranked(ranking), vote.share, beside)
 
 
-def _vote(setting: Setting, used: Sequence[Answered], ranking: Ranking) -> Verdict:
+def _vote(setting: Setting, used: Sequence[Answered], ranking: Ranking, odds: Odds | None) -> Verdict:
     given = [one.reply.answer for one in used]
     if setting.aggregator == "majority":
         return majority(given, [one.reply.confidence for one in used])
     chances = [ranking.probability(one.expert) for one in used]
-    return log_odds(given, chances, options=options_of(used[0].question))
+    return by_log_odds(used[0].question, given, chances, odds)
 
 
 def _matched(rankings: Sequence[Ranking]) -> int:
