@@ -40,8 +40,8 @@ class Terms:
     calibrate: Calibrate = uncalibrated
     show_calibrated: bool = False
     """Whether later rounds show calibrated probabilities in place of stated confidences."""
-    odds: votes.Odds | None = None
-    """Of the log-odds vote; None: as many options as the question has, and probabilities at their word."""
+    odds: votes.Odds = votes.AT_THEIR_WORD
+    """Of the log-odds vote."""
     same: Same | None = None
     """Groups answers to open questions; None: by their canonical spelling."""
     samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
@@ -319,20 +319,13 @@ def _paper(conversation: Conversation, places: Sequence[int]) -> votes.Verdict:
 
 
 def _log_odds(conversation: Conversation, places: Sequence[int]) -> votes.Verdict:
-    odds = conversation.terms.odds or votes.Odds(options_of(conversation.question))
     return votes.log_odds(
         [conversation.answer_of(place) for place in places],
         [conversation.probability(place) for place in places],
-        **odds._asdict(),
+        conversation.terms.odds,
+        options=votes.options_of(conversation.question),
         confidences=[conversation.turns[place].confidence for place in places],
     )
-
-
-def options_of(question: Question) -> float:
-    """How many different answers a question allows, as the log-odds vote wants to know."""
-    if question.choices:
-        return max(2.0, len(question.choices))
-    return 2.0 if question.kind == "yesno" else votes.OPTIONS
 
 
 Rule = Callable[[Conversation, Sequence[int]], votes.Verdict]

@@ -22,8 +22,8 @@ PROBABILITY_FLOOR = 0.01
 OPTIONS = 10.0
 """Ways to answer a question of which nothing else is known."""
 PULL = 4.0
-"""How strongly `fit_log_odds` holds on to what is given: of the likelihoods of left-out questions within a thousandth
-of the best, the strongest pull's (docs/routers.md)."""
+"""How strongly `fit_log_odds` holds on to probabilities at their word: of 1, 4 and 16 the strongest that makes left-out
+questions hardly less probable (docs/routers.md)."""
 DIGITS = 9
 """Weights are summed and compared to so many decimals: 0.1 + 0.2 ties with 0.3, whoever votes first."""
 
@@ -92,38 +92,43 @@ def weighted(
 
 
 class Odds(NamedTuple):
-    """What log-odds count for in a vote (see `log_odds`); the defaults take probabilities at their word."""
+    """What counts for how much in a log-odds vote (see `log_odds`); the defaults take probabilities at their word."""
 
-    options: float
     trust: float = 1.0
+    """What sets a reply's log-odds apart from the mean of all replies to the question,"""
     common: float = 1.0
+    """that mean,"""
+    agreement: float = 1.0
+    """and that there are many ways to be wrong."""
+
+
+AT_THEIR_WORD = Odds()
 
 
 def log_odds(
     answers: Sequence[str | None],
     probabilities: Sequence[float],
+    odds: Odds = AT_THEIR_WORD,
     *,
     options: float = OPTIONS,
-    trust: float = 1.0,
-    common: float | None = None,
     confidences: Sequence[float | None] | None = None,
 ) -> Verdict:
     """The most probable answer, if each reply is right with its probability, independently of the others.
 
-    A reply weighs trust * log p/(1-p) + log(options - 1): with n options a wrong reply falls on each other one
-    equally, so that agreement counts for more the more ways there are to be wrong, and a reply below chance
-    counts against its answer (Nitzan and Paroush 1982; Li and others 2014, section 3, for several options).
-    `options`: the lettered ones, 2 for yes or no; where answers are free, errors seldom agree and the default
-    says so. `common`: what the mean of the log-odds counts for instead of `trust`, which then counts what sets each
-    reply apart from it. How hard a question is moves all log-odds alike and hardly says whom to believe.
-    Experts err alike more than chance has it: `fit_log_odds` finds the `Odds` that suit given experts.
+    A reply weighs log p/(1-p) + log(options - 1): with n options a wrong reply falls on each other one equally, so
+    that agreement counts for more the more ways there are to be wrong, and a reply below chance counts against its
+    answer (Nitzan and Paroush 1982; Li and others 2014, section 3, for several options). `options`: the lettered ones,
+    2 for yes or no; where answers are free, errors seldom agree and the default says so.
+
+    Experts err alike more than chance has it, and how hard a question is moves all log-odds alike and hardly says whom
+    to believe: `fit_log_odds` finds the `odds` that suit given experts.
     """
-    common = trust if common is None else common
-    if not options > 1 or not 0 <= trust < math.inf or not 0 <= common < math.inf:
-        raise ValueError(f"log-odds needs options > 1, trust and common >= 0, has {options}, {trust} and {common}")
+    if not options > 1 or not all(math.isfinite(one) and one >= 0 for one in odds):
+        raise ValueError(f"log-odds needs options > 1 and odds of at least 0, has {options} and {odds}")
     different = len({answer for answer in answers if answer is not None})
     apart, mean = _apart(probabilities)
-    weights = [trust * logit + common * mean + math.log(options - 1) for logit in apart]
+    shared = odds.common * mean + odds.agreement * math.log(options - 1)
+    weights = [odds.trust * logit + shared for logit in apart]
     return _verdict(answers, weights, confidences, unseen=max(options - different, 0.0))
 
 
@@ -143,48 +148,48 @@ def fit_log_odds(
     answers: Sequence[Sequence[str | None]],
     probabilities: Sequence[Sequence[float]],
     golds: Sequence[str | None],
-    options: float = OPTIONS,
+    options: float | Sequence[float] = OPTIONS,
+    *,
+    pull: float = PULL,
 ) -> Odds:
     """The odds under which `log_odds` finds the gold answers of validation questions most probable.
 
     One row a question: its replies, their probabilities from a router fitted on other questions, its gold answer
-    (rows without one are left out). `options`: how many answers the questions really allow. Three numbers, by
-    maximum likelihood with a weak pull towards the arguments' meaning (options as given, trust and common 1).
-    Raises ValueError without any usable row.
+    (rows without one are left out); `options`: of all questions, or of each. By maximum likelihood with a weak `pull`
+    towards taking probabilities at their word. Raises ValueError without any usable row.
     """
     import numpy as np
     from scipy.optimize import minimize
 
+    ways = [options] * len(answers) if isinstance(options, int | float) else options
     rows = [
-        (replies, ps, gold)
-        for replies, ps, gold in zip(answers, probabilities, golds, strict=True)
+        (replies, ps, gold, count)
+        for replies, ps, gold, count in zip(answers, probabilities, golds, ways, strict=True)
         if gold is not None and any(reply is not None for reply in replies)
     ]
     if not rows:
         raise ValueError("no question has both a reply and a gold answer: the vote cannot be fitted")
-    slots = max(len(replies) for replies, _, _ in rows) + 1
-    votes = np.zeros((len(rows), slots, 3))
+    slots = max(len(replies) for replies, *_ in rows) + 1
+    votes = np.zeros((len(rows), slots, len(AT_THEIR_WORD)))  # the gold answer's slot is the first
     empty = np.zeros((len(rows), slots))
-    gold_slot = np.zeros(len(rows), np.intp)
-    for row, (replies, ps, gold) in enumerate(rows):
+    for row, (replies, ps, gold, count) in enumerate(rows):
         place = {gold: 0}
         apart, mean = _apart(ps)
         for reply, logit in zip(replies, apart, strict=True):
             if reply is not None:
-                votes[row, place.setdefault(reply, len(place))] += (1.0, logit, mean)
+                votes[row, place.setdefault(reply, len(place))] += (logit, mean, math.log(count - 1))
         empty[row, len(place) :] = -np.inf
-        if len(place) < slots and options > len(place):
+        if len(place) < slots and count > len(place):
             # All options that nobody chose, as one slot.
-            empty[row, len(place)] = math.log(options - len(place))
-    start = np.array([math.log(options - 1), 1.0, 1.0])
+            empty[row, len(place)] = math.log(count - len(place))
 
     def loss(x: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
         logits = votes @ x + empty
-        likelihood = logits[np.arange(len(rows)), gold_slot] - np.logaddexp.reduce(logits, axis=1)
-        return float(-likelihood.sum() + PULL / 2 * ((x - start) ** 2).sum())
+        likelihood = logits[:, 0] - np.logaddexp.reduce(logits, axis=1)
+        return float(-likelihood.sum() + pull / 2 * ((x - AT_THEIR_WORD) ** 2).sum())
 
-    found = minimize(loss, start, method="L-BFGS-B", bounds=[(-3.0, 6.0), (0.0, 6.0), (0.0, 6.0)])
-    return Odds(1 + math.exp(float(found.x[0])), float(found.x[1]), float(found.x[2]))
+    found = minimize(loss, AT_THEIR_WORD, method="L-BFGS-B", bounds=[(0.0, 6.0)] * len(AT_THEIR_WORD))
+    return Odds(*map(float, found.x))
 
 
 def _verdict(

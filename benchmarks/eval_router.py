@@ -18,11 +18,16 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from agents.votes import AT_THEIR_WORD, fit_log_odds, log_odds
 from benchmarks.machine import conditions
 from orchestrator.pipelines.eval_router import aggregators, contestants
+from orchestrator.pipelines.voting import recorded_answer
 from router import Embedder, Features, Table
+from router.ballots import cast_votes
 from router.evaluate import Contestant, Evaluation, Result, evaluate
-from router.routers import DEFAULT, SkillsRouter
+from router.routers import DEFAULT, SkillsRouter, maker
 from router.trial import trial
 
 TABLE = Path(__file__).parents[2] / "shared/data/routing/mmlu_pro_dev.jsonl.gz"
@@ -103,6 +108,37 @@ def references(table: Table, embedder: Embedder, report: Evaluation) -> list[str
     ]
     lines = ["## Reference points, 17 small models", "", "| what | reference | here |", "|---|---|---|"]
     return [*lines, *(f"| {what} | {known:.3f} | {found:.3f} |" for what, known, found in rows), ""]
+
+
+def votes_left_out(table: Table, features: Features, ks: Sequence[int]) -> list[str]:
+    """How probable votes find the gold answers of questions of `val` that neither they nor the router were fitted on:
+    mean log of the probability, by how strongly the fit is held to taking probabilities at their word."""
+    inside = [index for index, row in enumerate(table.rows) if row.split == "val"]
+    what = trial(table.take(inside), features.take(inside))
+    held_out = what.scores(maker(DEFAULT, 0), 0)
+    pulls = (1.0, 4.0, 16.0, math.inf)
+    lines = ["| asked | " + " | ".join(f"pull {pull:g}" for pull in pulls) + " |", "|---" * (1 + len(pulls)) + "|"]
+    for k in ks:
+        votes = list(zip(*cast_votes(what.test, held_out, k, "topk", recorded_answer), strict=True))
+        found = [_likelihood(votes, pull) for pull in pulls]
+        lines.append(f"| {k} | " + " | ".join(f"{value:.4f}" for value in found) + " |")
+    return lines
+
+
+def _likelihood(votes: Sequence[tuple[list[str | None], list[float], str | None]], pull: float) -> float:
+    said = []
+    for seed in range(4):
+        part = np.random.default_rng(seed).permutation(len(votes)) % 5
+        for number in range(5):
+            fitted = [vote for vote, one in zip(votes, part, strict=True) if one != number]
+            odds = fit_log_odds(*zip(*fitted, strict=True), OPTIONS, pull=pull) if pull < math.inf else AT_THEIR_WORD
+            for replies, chances, gold in (votes[row] for row in np.flatnonzero(part == number)):
+                verdict = log_odds(replies, chances, odds, options=OPTIONS)
+                weights = {group.answer: group.weight for group in verdict.groups}
+                others = [0.0] * int(OPTIONS - len(weights))
+                if gold is not None:
+                    said.append(weights.get(gold, 0.0) - float(np.logaddexp.reduce([*weights.values(), *others])))
+    return float(np.mean(said))
 
 
 def _points(value: float) -> str:
@@ -186,6 +222,7 @@ def main() -> None:
         for name, zoo in zoos.items():
             report = judge(zoo, features, ("val", "val"), ks, 1)
             print("\n".join(markdown(f"{name}, cross-validated inside val", report, ks, "log-odds fitted")))
+            print("\n".join(votes_left_out(zoo, features, (*ks, len(zoo.experts)))))
         return
     noted = conditions()
     reports: dict[str, Any] = {}

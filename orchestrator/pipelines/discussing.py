@@ -24,7 +24,7 @@ from agents.discussions.parts import topology
 from agents.prompts import Limits
 from agents.question import Kind, Question
 from agents.transcript import Transcript
-from agents.votes import Odds, fit_log_odds
+from agents.votes import AT_THEIR_WORD, Odds, fit_log_odds, options_of
 from agents.window import run_window
 from orchestrator.config import Strict
 from orchestrator.errors import BadInput, SetupError, StorageError
@@ -159,12 +159,10 @@ def fitted(answered: Sequence[Answered], kind: ConfidenceKind) -> Calibrate:
     return _remembered(probability)
 
 
-def fitted_odds(
-    answered: Sequence[Answered], panel: Sequence[str], calibrate: Calibrate, kind: ConfidenceKind
-) -> Odds | None:
+def fitted_odds(answered: Sequence[Answered], panel: Sequence[str], calibrate: Calibrate, kind: ConfidenceKind) -> Odds:
     """The odds under which the log-odds vote of these experts makes the validation questions' gold answers most
-    probable (`votes.fit_log_odds`): experts of one origin err alike more than independent ones would. None where
-    nothing can be fitted."""
+    probable (`votes.fit_log_odds`): experts of one origin err alike more than independent ones would. At
+    their word where nothing can be fitted."""
     questions = {one.question.id: one.question for one in answered}
     replies = {(one.question.id, one.expert): one for one in answered}
     votes, probabilities, golds = [], [], []
@@ -176,9 +174,9 @@ def fitted_odds(
         gold = None if question.answer is None else canonical(question.answer, answer_kind, question.choices)
         golds.append(gold)
     try:
-        return fit_log_odds(votes, probabilities, golds)
+        return fit_log_odds(votes, probabilities, golds, [options_of(one) for one in questions.values()])
     except ValueError:
-        return None
+        return AT_THEIR_WORD
 
 
 def _remembered(probability: Calibrate) -> Calibrate:

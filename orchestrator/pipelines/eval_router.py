@@ -135,7 +135,7 @@ def aggregators(options: float = OPTIONS) -> Mapping[str, FitAggregate]:
             found = fit_log_odds(answers, chances, golds, options)
         except ValueError:
             return odds(answers, chances, golds)
-        return lambda replies, p: log_odds(replies, p, **found._asdict()).shares
+        return lambda replies, p: log_odds(replies, p, found, options=options).shares
 
     return {"majority": count, "weighted": weigh, "log-odds": odds, "log-odds fitted": fitted}
 

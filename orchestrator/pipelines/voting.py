@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import get_args
 
 from agents.answers import canonical
-from agents.question import Kind, Question
-from agents.votes import Odds, Verdict, fit_log_odds, log_odds, options_of
-from router.ballots import Replies, cast_votes
+from agents.question import Kind
+from agents.votes import AT_THEIR_WORD, OPTIONS, Odds, fit_log_odds
+from router.ballots import cast_votes
 from router.crossfit import Fit, folds, out_of_fold
 from router.embedding import Features
 from router.row import Row
@@ -16,21 +15,17 @@ from router.table import Table
 from router.trial import FOLDS
 
 
-def held_out_odds(table: Table, features: Features, fit: Fit, recruit: int, seed: int = 0) -> Odds | None:
+def held_out_odds(table: Table, features: Features, fit: Fit, recruit: int, seed: int = 0) -> Odds:
     """The odds that suit the votes of `recruit` experts, each question's recruited by a router fitted on other ones.
-    None, which takes probabilities at their word, where the table has too little to fit on."""
+    Probabilities at their word where the table has too little to fit on."""
     if (parts := min(FOLDS, len(set(table.questions)))) < 2:
-        return None
+        return AT_THEIR_WORD
     held_out = out_of_fold(fit, table, features, folds(table, parts, seed))
+    votes = cast_votes(table, held_out, recruit, "topk", recorded_answer)
     try:
-        return fit_log_odds(*cast_votes(table, held_out, recruit, "topk", recorded_answer))
+        return fit_log_odds(*votes, [_options(row) for row in table.rows])
     except ValueError:
-        return None
-
-
-def by_log_odds(question: Question, replies: Replies, chances: Sequence[float], odds: Odds | None) -> Verdict:
-    """The vote of replies with these probabilities; without `odds` by as many options as the question has."""
-    return log_odds(replies, chances, **(odds or Odds(options_of(question)))._asdict())
+        return AT_THEIR_WORD
 
 
 def recorded_answer(row: Row, answer: str) -> str | None:
@@ -42,3 +37,11 @@ def recorded_answer(row: Row, answer: str) -> str | None:
     if isinstance(kind, str) and kind in get_args(Kind) and kind != "choice":
         return canonical(answer, kind)  # type: ignore[arg-type]
     return answer.strip() or None
+
+
+def _options(row: Row) -> float:
+    """How many answers its question allows, as `votes.options_of` has it."""
+    choices = row.extra.get("choices")
+    if isinstance(choices, dict | list) and choices:
+        return float(max(2, len(choices)))
+    return 2.0 if row.extra.get("kind") == "yesno" else OPTIONS

@@ -30,7 +30,7 @@ def fitted_odds(
     answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Sequence[str | None]
 ) -> Aggregate:
     odds = fit_log_odds(answers, chances, golds, 4)
-    return lambda replies, p: log_odds(replies, p, **odds._asdict()).shares
+    return lambda replies, p: log_odds(replies, p, odds, options=4).shares
 
 
 VOTES = {"majority": counting, "log-odds": fitted_odds}

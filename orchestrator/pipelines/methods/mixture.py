@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 
+from agents.votes import AT_THEIR_WORD, log_odds, options_of
 from orchestrator.pipelines.answering import is_right
 from orchestrator.pipelines.costs import fit_router
 from orchestrator.pipelines.methods.method import Answer, Outcome, Setting
-from orchestrator.pipelines.voting import by_log_odds, held_out_odds
+from orchestrator.pipelines.voting import held_out_odds
 from orchestrator.report.data import RankedExpert
 from router.embedding import Features
 from router.ranking import Ranking
@@ -32,7 +33,9 @@ async def mixture(setting: Setting) -> list[Outcome]:
     router = await asyncio.to_thread(fit, table, fitted)
     rankings = router.rank(await asyncio.to_thread(embed, asked))
     recruit = setting.recruit or 1
-    odds = await asyncio.to_thread(held_out_odds, table, fitted, fit, recruit, setting.seed) if recruit > 1 else None
+    odds = AT_THEIR_WORD
+    if recruit > 1:
+        odds = await asyncio.to_thread(held_out_odds, table, fitted, fit, recruit, setting.seed)
     chosen = [ranking.top(recruit) for ranking in rankings]
     pairs = [(q, setting.experts[name]) for q, names in zip(setting.questions, chosen, strict=True) for name in names]
     replies = await setting.ask(pairs)
@@ -40,7 +43,7 @@ async def mixture(setting: Setting) -> list[Outcome]:
     for question, ranking, names in zip(setting.questions, rankings, chosen, strict=True):
         used = tuple(replies[question.id, name] for name in names)
         chances = [ranking.probability(name) for name in names]
-        verdict = by_log_odds(question, [one.reply.answer for one in used], chances, odds)
+        verdict = log_odds([one.reply.answer for one in used], chances, odds, options=options_of(question))
         right = is_right(question, verdict.answer)
         answers.append(Answer(question, verdict.answer, right, used, ranked(ranking), verdict.share))
     used_experts = len({name for names in chosen for name in names})

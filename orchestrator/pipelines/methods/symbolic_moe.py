@@ -9,14 +9,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 
-from agents.votes import Odds, Verdict, majority
+from agents.votes import AT_THEIR_WORD, Odds, Verdict, log_odds, majority, options_of
 from orchestrator.experts.expert import Expert
 from orchestrator.pipelines.answering import Answered, is_right
 from orchestrator.pipelines.methods.keywords import Named, asked_of, keyword_expert, skills_of
 from orchestrator.pipelines.methods.method import Answer, Outcome, Setting
 from orchestrator.pipelines.methods.mixture import ranked
 from orchestrator.pipelines.methods.synthesis import Choice, choose, written
-from orchestrator.pipelines.voting import by_log_odds, held_out_odds
+from orchestrator.pipelines.voting import held_out_odds
 from router.embedding import Features
 from router.ranking import Ranking
 from router.routers import BestRouter, FittedRouter, SkillsRouter
@@ -39,7 +39,7 @@ async def symbolic_moe(setting: Setting) -> list[Outcome]:
     pairs = [(q, setting.experts[name]) for q, own in zip(setting.questions, chosen, strict=True) for name in own]
     replies = await setting.ask(pairs)
     aggregator = await _aggregator(setting) if recruit > 1 else None
-    odds = None
+    odds = AT_THEIR_WORD
     if recruit > 1 and setting.aggregator != "majority":
         odds = await asyncio.to_thread(held_out_odds, setting.fitted_on, features, _fit, recruit, setting.seed)
     answers = await asyncio.gather(
@@ -83,7 +83,7 @@ async def _answer(
     ranking: Ranking,
     named: Named,
     aggregator: Choice | None,
-    odds: Odds | None,
+    odds: Odds,
 ) -> Answer:
     question = used[0].question
     vote = _vote(setting, used, ranking, odds)
@@ -96,12 +96,12 @@ async def _answer(
     return Answer(question, answer, right, tuple(used), ranked(ranking), vote.share, beside)
 
 
-def _vote(setting: Setting, used: Sequence[Answered], ranking: Ranking, odds: Odds | None) -> Verdict:
+def _vote(setting: Setting, used: Sequence[Answered], ranking: Ranking, odds: Odds) -> Verdict:
     given = [one.reply.answer for one in used]
     if setting.aggregator == "majority":
         return majority(given, [one.reply.confidence for one in used])
     chances = [ranking.probability(one.expert) for one in used]
-    return by_log_odds(used[0].question, given, chances, odds)
+    return log_odds(given, chances, odds, options=options_of(used[0].question))
 
 
 def _matched(rankings: Sequence[Ranking]) -> int:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 
 import numpy as np
 
-from agents.question import Question
-from orchestrator.pipelines.voting import by_log_odds, held_out_odds
+from agents.votes import AT_THEIR_WORD, log_odds
+from orchestrator.pipelines.voting import held_out_odds
 from router.embedding import Features
 from router.routers import BestRouter
 from router.row import Row
@@ -32,15 +33,19 @@ def world(count: int, recorded: bool = True) -> tuple[Table, Features]:
 
 def test_experts_that_always_agree_do_not_outvote_a_better_one_once_the_vote_is_fitted() -> None:
     odds = held_out_odds(*world(400), BestRouter.fit, 4)
-    assert odds is not None
-    question = Question(id="new", question="What is it?", kind="text")
     replies, chances = ["a", "b", "b", "b"], [0.75, 0.6, 0.6, 0.6]
-    assert by_log_odds(question, replies, chances, None).answer == "b"
-    assert by_log_odds(question, replies, chances, odds).answer == "a"
+    assert log_odds(replies, chances).answer == "b"
+    assert log_odds(replies, chances, odds).answer == "a"
 
 
 def test_where_nothing_can_be_fitted_probabilities_are_taken_at_their_word() -> None:
-    assert held_out_odds(*world(1), BestRouter.fit, 3) is None
-    assert held_out_odds(*world(50, recorded=False), BestRouter.fit, 3) is None
-    yesno = Question(id="new", question="Is it?", kind="yesno")
-    assert by_log_odds(yesno, ["yes", "no", "no"], [0.95, 0.6, 0.6], None).answer == "yes"
+    assert held_out_odds(*world(1), BestRouter.fit, 3) == AT_THEIR_WORD
+    assert held_out_odds(*world(50, recorded=False), BestRouter.fit, 3) == AT_THEIR_WORD
+
+
+def test_each_question_is_fitted_with_as_many_options_as_it_has() -> None:
+    """Of two improbable experts that agree on yes or no the answer is the other one, whatever they do elsewhere."""
+    free, features = world(200)
+    rows = [dataclasses.replace(row, extra={"kind": "yesno" if n % 2 else "text"}) for n, row in enumerate(free.rows)]
+    odds = held_out_odds(Table.from_rows(rows, EXPERTS), features, BestRouter.fit, 4)
+    assert log_odds(["yes", "no", "no"], [0.5, 0.3, 0.3], odds, options=2).answer == "yes"
