@@ -18,7 +18,9 @@ from router.trial import FOLDS
 def held_out_odds(table: Table, features: Features, fit: Fit, recruit: int, seed: int = 0) -> Odds:
     """The odds that suit the votes of `recruit` experts, each question's recruited by a router fitted on other ones.
     Probabilities at their word where the table has too little to fit on."""
-    if (parts := min(FOLDS, len(set(table.questions)))) < 2:
+    if (
+        parts := min(FOLDS, len(set(table.questions)))
+    ) < 3:  # each time two questions are left, which every router needs
         return AT_THEIR_WORD
     held_out = out_of_fold(fit, table, features, folds(table, parts, seed))
     votes = cast_votes(table, held_out, recruit, "topk", recorded_answer)

@@ -10,7 +10,7 @@ import numpy as np
 from agents.votes import AT_THEIR_WORD, log_odds
 from orchestrator.pipelines.voting import held_out_odds
 from router.embedding import Features
-from router.routers import BestRouter
+from router.routers import BestRouter, maker
 from router.row import Row
 from router.table import Table
 
@@ -39,7 +39,9 @@ def test_experts_that_always_agree_do_not_outvote_a_better_one_once_the_vote_is_
 
 
 def test_where_nothing_can_be_fitted_probabilities_are_taken_at_their_word() -> None:
-    assert held_out_odds(*world(1), BestRouter.fit, 3) == AT_THEIR_WORD
+    for few in (1, 2):
+        assert held_out_odds(*world(few), maker("mixture"), 3) == AT_THEIR_WORD
+    assert held_out_odds(*world(3), maker("mixture"), 3) != AT_THEIR_WORD
     assert held_out_odds(*world(50, recorded=False), BestRouter.fit, 3) == AT_THEIR_WORD
 
 
