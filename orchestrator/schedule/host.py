@@ -119,9 +119,14 @@ class OnRay:
     def __init__(
         self, name: str, make_engine: MakeEngine, *, needs: Mapping[str, float], files: Mapping[str, Sequence[str]]
     ) -> None:
-        """`needs`: Ray resources, "CPU" among them. `files`: expert -> paths that its node must have."""
+        """`needs`: Ray resources, "CPU" among them. `files`: expert -> paths that its node must have.
+
+        Raises `WorkerLost` if this process has left the Ray cluster: Ray would start one of its own.
+        """
         import ray
 
+        if not ray.is_initialized():
+            raise WorkerLost("Ray was shut down")
         self.name = name
         self._needs = dict(needs)
         self._answered = False
@@ -143,10 +148,10 @@ class OnRay:
         )
 
     async def send(self, orders: list[Order]) -> None:
-        await self._call(self._actor.send.remote(orders))
+        await self._call("send", orders)
 
     async def events(self) -> list[Event]:
-        waiting = asyncio.ensure_future(self._call(self._actor.events.remote()))
+        waiting = asyncio.ensure_future(self._call("events"))
         tries = 0
         try:
             while not self._answered and not (await asyncio.wait({waiting}, timeout=LOOK))[0]:
@@ -160,7 +165,7 @@ class OnRay:
             waiting.cancel()
 
     async def where(self) -> tuple[str, int]:
-        place: tuple[str, int] = await self._call(self._actor.where.remote())
+        place: tuple[str, int] = await self._call("where")
         return place
 
     async def stop(self) -> None:
@@ -170,20 +175,21 @@ class OnRay:
             if self._answered:
                 # Not `wait_for`: Python 3.11's forgets that it was cancelled if what it waits for ends just then.
                 async with asyncio.timeout(15):
-                    await self._call(self._actor.stop.remote())
+                    await self._call("stop")
         with contextlib.suppress(Exception):
-            ray.kill(self._actor)
+            if ray.is_initialized():
+                ray.kill(self._actor)
 
     def _has_a_place(self) -> bool:
         import ray
 
         return any(node["Alive"] and fitting(self._needs, node["Resources"]) for node in ray.nodes())
 
-    async def _call(self, reference: Any) -> Any:
+    async def _call(self, method: str, *arguments: object) -> Any:
         import ray
 
         try:
-            return await reference
+            return await getattr(self._actor, method).remote(*arguments)
         except ray.exceptions.RayError as error:
             raise WorkerLost(_first_words(error)) from error
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 from kills import Victim
@@ -19,3 +21,19 @@ def test_a_run_killed_twice_is_resumed_and_regenerates_nothing_that_was_stored(r
     assert victim.regenerated() == set()
     assert len(victim.stored()) == 180
     assert {call.prompt for call in asked(victim.log)} == victim.stored()
+
+
+def test_a_program_that_closes_nothing_ends_without_another_ray(ray_cluster, tmp_path: Path) -> None:
+    """When Python ends it leaves Ray first, and the pool then finds its workers gone."""
+    program = f"""
+from orchestrator import Collegium
+
+collegium = Collegium({{
+    "experts": {{"a": {{"script": "orchestrator.engines.scripted:echo"}}}},
+    "workers": {{"engine": "scripted", "cpus": 0.1, "address": {ray_cluster.address!r}}},
+    "state": {str(tmp_path)!r},
+}})
+print(collegium.chat("a").invoke("hello").content)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hello\n", "")

@@ -71,7 +71,7 @@ async def test_closing_while_a_dead_worker_is_cleared_away_ends_the_pool(ray_clu
     host, said = OnRay("w", ScriptedEngine, needs={"CPU": 0.1}, files={}), asyncio.get_running_loop().create_future()
     await host.where()
     host._answered = True
-    host._call = lambda _: said  # type: ignore[method-assign]
+    host._call = lambda *_: said  # type: ignore[method-assign]
     stopping = asyncio.create_task(host.stop())
     await asyncio.sleep(0)
     said.set_exception(WorkerLost("killed"))
