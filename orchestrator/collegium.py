@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import functools
 import threading
 from collections.abc import Callable, Coroutine, Mapping
@@ -100,6 +101,7 @@ class Collegium:
             ledger = Ledger(self.state / "ledger.sqlite")
             borne = losses(self.config.workers)
             self._pool = Pool(made, ledger, kind_of=kinds, queue_of=queues, policy=policy, losses=borne)
+            atexit.register(self.close)  # the last comes first: before Ray, which has been imported, leaves
         return self._pool
 
     @property
@@ -224,11 +226,13 @@ class Collegium:
         return eval_router(request or EvalRouterRequest(**options), embedder=lambda: self.embedder)
 
     def close(self) -> None:
-        """Stop the workers. Idempotent; what was generated stays in the ledger."""
+        """Stop the workers. Idempotent; what was generated stays in the ledger. A program that ends without it is
+        taken to have called it."""
         if self._pool is not None and self._own_pool:
             self._pool.close()
             self._pool.ledger.close()
             self._pool = None
+            atexit.unregister(self.close)
 
     def __enter__(self) -> Self:
         return self

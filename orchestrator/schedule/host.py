@@ -121,12 +121,11 @@ class OnRay:
     ) -> None:
         """`needs`: Ray resources, "CPU" among them. `files`: expert -> paths that its node must have.
 
-        Raises `WorkerLost` if this process has left the Ray cluster: Ray would start one of its own.
+        Raises `WorkerLost` if this process has left the Ray cluster.
         """
         import ray
 
-        if not ray.is_initialized():
-            raise WorkerLost("Ray was shut down")
+        _still_in_ray()
         self.name = name
         self._needs = dict(needs)
         self._answered = False
@@ -177,8 +176,8 @@ class OnRay:
                 async with asyncio.timeout(15):
                     await self._call("stop")
         with contextlib.suppress(Exception):
-            if ray.is_initialized():
-                ray.kill(self._actor)
+            _still_in_ray()
+            ray.kill(self._actor)
 
     def _has_a_place(self) -> bool:
         import ray
@@ -188,10 +187,19 @@ class OnRay:
     async def _call(self, method: str, *arguments: object) -> Any:
         import ray
 
+        _still_in_ray()
         try:
             return await getattr(self._actor, method).remote(*arguments)
         except ray.exceptions.RayError as error:
             raise WorkerLost(_first_words(error)) from error
+
+
+def _still_in_ray() -> None:
+    """Asked for anything after it was shut down, Ray would start again."""
+    import ray
+
+    if not ray.is_initialized():
+        raise WorkerLost("Ray was shut down")
 
 
 def _first_words(error: Exception) -> str:

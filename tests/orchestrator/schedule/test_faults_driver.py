@@ -24,7 +24,7 @@ def test_a_run_killed_twice_is_resumed_and_regenerates_nothing_that_was_stored(r
 
 
 def test_a_program_that_closes_nothing_ends_without_another_ray(ray_cluster, tmp_path: Path) -> None:
-    """When Python ends it leaves Ray first, and the pool then finds its workers gone."""
+    """Ray leaves its cluster when Python ends, and joins or starts one whenever it is asked for something."""
     program = f"""
 from orchestrator import Collegium
 
