@@ -135,8 +135,10 @@ def evaluate(
                 continue
             if not voters:
                 outcomes[contestant.name, k, "any right"] = _Outcome.of(seats, ballots, prices)
+                continue
+            cast = cast_votes(fitted, held_out, k, contestant.how, canonical)
             for name, fit_aggregate in voters.items():
-                vote = fit_aggregate(*cast_votes(fitted, held_out, k, contestant.how, canonical))
+                vote = fit_aggregate(*cast)
                 values = [ballots.vote(seat, run.probabilities, vote) for seat, run in zip(seats, runs, strict=True)]
                 outcomes[contestant.name, k, name] = _Outcome.of(seats, ballots, prices, values)
     results = []

@@ -14,7 +14,7 @@ from orchestrator.config import Strict
 from orchestrator.errors import BadInput
 from orchestrator.pipelines.costs import costs_of
 from orchestrator.pipelines.route import read_table
-from orchestrator.pipelines.voting import recorded_answer
+from orchestrator.pipelines.voting import options_in, recorded_answer
 from router.ballots import Aggregate, Replies
 from router.embedding import Embedder
 from router.evaluate import Contestant, Evaluation, FitAggregate, evaluate
@@ -92,7 +92,7 @@ def eval_router(
         return evaluate(
             what,
             wanted,
-            aggregators(_options(table)),
+            aggregators(statistics.median(map(options_in, table.rows))),
             default=DEFAULT if DEFAULT in [one.name for one in wanted] else wanted[0].name,
             ks=sorted({min(k, len(table.experts)) for k in request.k}),
             seeds=request.seeds,
@@ -161,9 +161,3 @@ def _check_skills(request: EvalRouterRequest, skills: Sequence[Sequence[str]]) -
             raise BadInput(f"{request.table}: skills_from: no row has text under {', '.join(request.skills_from)}")
         if wanted:
             raise BadInput(f"{request.table}: router {wanted[0]} needs skills: name keys of the table (--skills-from)")
-
-
-def _options(table: Table) -> float:
-    """How many answers a question allows: the median where rows list their choices."""
-    counts = [len(row.extra["choices"]) for row in table.rows if isinstance(row.extra.get("choices"), dict | list)]
-    return max(2.0, statistics.median(counts)) if counts else OPTIONS

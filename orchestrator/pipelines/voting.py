@@ -18,14 +18,13 @@ from router.trial import FOLDS
 def held_out_odds(table: Table, features: Features, fit: Fit, recruit: int, seed: int = 0) -> Odds:
     """The odds that suit the votes of `recruit` experts, each question's recruited by a router fitted on other ones.
     Probabilities at their word where the table has too little to fit on."""
-    if (
-        parts := min(FOLDS, len(set(table.questions)))
-    ) < 3:  # each time two questions are left, which every router needs
+    parts = min(FOLDS, len(set(table.questions)))
+    if parts < 3:  # a router needs two questions to fit on
         return AT_THEIR_WORD
     held_out = out_of_fold(fit, table, features, folds(table, parts, seed))
     votes = cast_votes(table, held_out, recruit, "topk", recorded_answer)
     try:
-        return fit_log_odds(*votes, [_options(row) for row in table.rows])
+        return fit_log_odds(*votes, [options_in(row) for row in table.rows])
     except ValueError:
         return AT_THEIR_WORD
 
@@ -41,7 +40,7 @@ def recorded_answer(row: Row, answer: str) -> str | None:
     return answer.strip() or None
 
 
-def _options(row: Row) -> float:
+def options_in(row: Row) -> float:
     """How many answers its question allows, as `votes.options_of` has it."""
     choices = row.extra.get("choices")
     if isinstance(choices, dict | list) and choices:

@@ -182,6 +182,7 @@ class OnRay:
     def _has_a_place(self) -> bool:
         import ray
 
+        _still_in_ray()
         return any(node["Alive"] and fitting(self._needs, node["Resources"]) for node in ray.nodes())
 
     async def _call(self, method: str, *arguments: object) -> Any:
