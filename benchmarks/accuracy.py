@@ -13,8 +13,8 @@ import tempfile
 
 from benchmarks.machine import conditions, write_result
 from orchestrator import Collegium
-from orchestrator.report.data import Interval
-from orchestrator.report.matrix import expert_totals
+from orchestrator.evaluation.report.data import Interval
+from orchestrator.evaluation.report.matrix import expert_totals
 
 
 def shown(interval: Interval) -> str:

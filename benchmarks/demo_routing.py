@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.machine import conditions, write_result
 from orchestrator import Collegium
-from orchestrator.report.data import Interval, MethodResult
+from orchestrator.evaluation.report.data import Interval, MethodResult
 
 VARIANTS: tuple[tuple[str, dict[str, object]], ...] = (
     ("symbolic-moe", {}),

@@ -24,11 +24,11 @@ from agents.conversation import Conversation
 from agents.figures import RoundFigures, fate, round_figures, sure_and_right
 from benchmarks.machine import conditions, write_result
 from orchestrator import Collegium
-from orchestrator.pipelines.answer import AnswerResult
-from orchestrator.pipelines.discussing import SAMPLING_TEMPERATURE, fitted
-from orchestrator.report.data import Interval
-from orchestrator.report.formats import probability
-from orchestrator.report.intervals import mcnemar, paired_difference
+from orchestrator.evaluation.answer import AnswerResult
+from orchestrator.evaluation.discussing import SAMPLING_TEMPERATURE, fitted
+from orchestrator.evaluation.report.data import Interval
+from orchestrator.evaluation.report.formats import probability
+from orchestrator.evaluation.report.intervals import mcnemar, paired_difference
 from router.calibration import expected_calibration_error
 
 METHODS = ["each", "best", "vote", "weighted-vote", "mixture", "escalate", "reconcile", "self-consistency"]

@@ -30,8 +30,8 @@ from agents import transcript as transcripts
 from benchmarks.machine import RESULTS, conditions, write_result
 from orchestrator import Collegium
 from orchestrator.config import demo_zoo
-from orchestrator.pipelines.answer import AnswerResult
-from orchestrator.pipelines.convincing import ConvincingRequest, convincing, write_samples
+from orchestrator.evaluation.answer import AnswerResult
+from orchestrator.evaluation.convincing import ConvincingRequest, convincing, write_samples
 
 PANEL = ("arithmetic", "calendar", "letters")
 TASKS = "arithmetic,dates,last_letters"
@@ -44,7 +44,7 @@ KEPT = RESULTS / "discussion_scheduling.json"
 
 def count_cached() -> dict[str, int]:
     """From now on: prompt tokens of finished requests, and how many of them the prefix cache had."""
-    from orchestrator.engines.vllm_shape import Shape
+    from orchestrator.inference.engines.vllm_shape import Shape
 
     cached = {"prompt": 0, "cached": 0}
     step = Shape.step
@@ -123,8 +123,8 @@ def reference(path: Path, questions: int) -> dict[str, Any]:
     """One request at a time, one resident expert."""
     from orchestrator.config import validate
     from orchestrator.experts.zoo import resolve
-    from orchestrator.schedule.request import Request, Sampling, request_key
-    from orchestrator.schedule.staff import local_engine, options
+    from orchestrator.inference.request import Request, Sampling, request_key
+    from orchestrator.inference.schedule.staff import local_engine, options
 
     config = validate({"zoo": str(demo_zoo()), "state": str(path.parent / "reference")}, path)
     expert = resolve(config)[PANEL[0]]

@@ -24,13 +24,13 @@ from distill.graph import interaction_graph
 from distill.pairs import Lesson, Selection, lesson
 from orchestrator import Collegium
 from orchestrator.config import ExpertConfig
-from orchestrator.pipelines.answering import answer_all
+from orchestrator.evaluation.answering import answer_all
+from orchestrator.evaluation.profile import questions_of
+from orchestrator.evaluation.report.intervals import paired_difference
+from orchestrator.inference.request import Sampling
 from orchestrator.pipelines.distill import TEACHER, DistillRequest, Taught, arms, inspect, read_all, teach
 from orchestrator.pipelines.distill_generate import TRANSCRIPTS, GenerateRequest, discuss, generate
-from orchestrator.pipelines.profile import questions_of
-from orchestrator.report.intervals import paired_difference
 from orchestrator.run_folder import revision
-from orchestrator.schedule.request import Sampling
 
 WORK = Path("runs/distill-benchmark")
 KEPT = RESULTS / "distill.json"

@@ -24,10 +24,10 @@ from benchmarks.machine import conditions, write_result
 from distill.graph import interaction_graph
 from distill.pairs import Lesson, Selection, lesson
 from distill.rows import tokenised
+from orchestrator.evaluation.report.intervals import paired_difference
 from orchestrator.experts.demo import FULL, locate
 from orchestrator.pipelines.distill import read_all
 from orchestrator.pipelines.distill_generate import TRANSCRIPTS
-from orchestrator.report.intervals import paired_difference
 
 LAYERS = (0, 5, 10, 15, 20, 25, 28, 30)
 FOLDS, COMPONENTS = 5, 64

@@ -24,12 +24,12 @@ import torch
 from safetensors.torch import save_file
 
 from merging.checkpoint import Checkpoint
-from orchestrator.engines import vllm_weights
-from orchestrator.engines.engine import EngineOptions
-from orchestrator.engines.vllm import VLLMEngine
 from orchestrator.experts.demo import FULL, locate
-from orchestrator.experts.expert import Expert, Weights
-from orchestrator.schedule.request import Request, Sampling, request_key
+from orchestrator.inference.engines import vllm_weights
+from orchestrator.inference.engines.engine import EngineOptions
+from orchestrator.inference.engines.vllm import VLLMEngine
+from orchestrator.inference.expert import Expert, Weights
+from orchestrator.inference.request import Request, Sampling, request_key
 
 
 def main() -> None:

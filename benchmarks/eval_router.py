@@ -22,8 +22,8 @@ import numpy as np
 
 from agents.votes import AT_THEIR_WORD, fit_log_odds, log_odds
 from benchmarks.machine import conditions
-from orchestrator.pipelines.eval_router import aggregators, contestants
-from orchestrator.pipelines.voting import recorded_answer
+from orchestrator.evaluation.eval_router import aggregators, contestants
+from orchestrator.evaluation.voting import recorded_answer
 from router import Embedder, Features, Table
 from router.ballots import cast_votes
 from router.evaluate import Contestant, Evaluation, Result, evaluate

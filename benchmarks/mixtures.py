@@ -23,12 +23,12 @@ from typing import Any
 from benchmarks.accuracy import shown
 from benchmarks.machine import RESULTS, conditions, write_result
 from orchestrator import Collegium
-from orchestrator.pipelines.answering import answer_all
+from orchestrator.evaluation.answering import answer_all
+from orchestrator.evaluation.profile import questions_of
+from orchestrator.evaluation.report.intervals import paired_difference, wilson
 from orchestrator.pipelines.glue import GlueRequest
 from orchestrator.pipelines.glue_report import BEST, FULL, GLUE
 from orchestrator.pipelines.mixture_checkpoint import FORMS, mixture_checkpoint
-from orchestrator.pipelines.profile import questions_of
-from orchestrator.report.intervals import paired_difference, wilson
 
 KEPT = RESULTS / "mixtures.json"
 NAMES = {BEST: BEST, FULL: FULL, GLUE: "Model-GLUE (M-L-S)"}

@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.machine import conditions, write_result
-from orchestrator.tasks import load
+from orchestrator.evaluation.tasks import load
 from router import Embedder, Features, Ranking, Router, Row, Table
 from router.routers import ROUTERS, fit
 

@@ -23,8 +23,8 @@ from typing import Any
 
 from scheduler_world import SAMPLING, Conversation, Dispatcher, InOrder, World
 
-from orchestrator.schedule.request import Request
-from orchestrator.schedule.scheduler import Assignment, Policy, Scheduler
+from orchestrator.inference.request import Request
+from orchestrator.inference.schedule.scheduler import Assignment, Policy, Scheduler
 
 SWAP, SLOTS, CAPACITY, MEAN = 0.5, 32, 64, 1.6
 TURN = 15.0

@@ -12,8 +12,8 @@ from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from orchestrator.schedule.request import Request, Sampling
-from orchestrator.schedule.scheduler import Assignment, Scheduler
+from orchestrator.inference.request import Request, Sampling
+from orchestrator.inference.schedule.scheduler import Assignment, Scheduler
 
 SAMPLING = Sampling(max_tokens=64)
 

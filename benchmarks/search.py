@@ -32,12 +32,12 @@ from merging.merge import merge
 from merging.recipe import parse
 from merging.search import Candidate
 from orchestrator.config import Config, ExpertConfig, demo_zoo, read
-from orchestrator.engines.vllm import VLLMEngine
-from orchestrator.experts.expert import Expert
+from orchestrator.evaluation.tasks import load
 from orchestrator.experts.zoo import resolve
+from orchestrator.inference.engines.vllm import VLLMEngine
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Request, Sampling, request_key
 from orchestrator.pipelines.merges import Merges
-from orchestrator.schedule.request import Request, Sampling, request_key
-from orchestrator.tasks import load
 
 SOURCES = ("arithmetic", "letters", "calendar", "tracker", "logic")
 SAMPLING = Sampling(max_tokens=48, logprobs=1)

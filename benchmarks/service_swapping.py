@@ -106,12 +106,12 @@ def side(clients: int, requests: int, with_gate: bool) -> dict[str, Any]:
     import uvicorn
 
     from orchestrator.config import validate
-    from orchestrator.engines.scripted import ScriptedEngine, ScriptedOptions
-    from orchestrator.schedule.crew import Post
-    from orchestrator.schedule.host import InProcess
-    from orchestrator.schedule.ledger import Ledger
-    from orchestrator.schedule.pool import Pool
-    from orchestrator.schedule.scheduler import Policy
+    from orchestrator.inference.engines.scripted import ScriptedEngine, ScriptedOptions
+    from orchestrator.inference.schedule.crew import Post
+    from orchestrator.inference.schedule.host import InProcess
+    from orchestrator.inference.schedule.ledger import Ledger
+    from orchestrator.inference.schedule.pool import Pool
+    from orchestrator.inference.schedule.scheduler import Policy
     from orchestrator.service.application import application
     from orchestrator.service.house import House
 

@@ -18,8 +18,8 @@ sys.path.insert(0, str(Path(__file__).parent))
 from scheduler_simulation import names_of, scheduler
 from scheduler_world import Conversation, InOrder, Outcome, World
 
-from orchestrator.schedule.request import Request
-from orchestrator.schedule.scheduler import Policy
+from orchestrator.inference.request import Request
+from orchestrator.inference.schedule.scheduler import Policy
 
 CLIENTS, REQUESTS, EXPERTS, SLOTS, TURN = 200, 2000, 6, 32, 5.0
 LOADS = ((0.16, 0.2), (1.6, 0.4), (6.0, 1.0))

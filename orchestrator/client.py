@@ -18,12 +18,12 @@ if TYPE_CHECKING:
     import httpx
     from langchain_core.language_models import BaseChatModel
 
-    from orchestrator.pipelines.answer import AnswerRequest, AnswerResult
+    from orchestrator.evaluation.answer import AnswerRequest, AnswerResult
+    from orchestrator.evaluation.profile import Profile, ProfileRequest
     from orchestrator.pipelines.distill import DistillRequest
     from orchestrator.pipelines.distill_compare import DistillResult
     from orchestrator.pipelines.distill_generate import Generated, GenerateRequest
     from orchestrator.pipelines.glue import GlueRequest, GlueResult
-    from orchestrator.pipelines.profile import Profile, ProfileRequest
     from router.ranking import Ranking
 
 MOST_BYTES = 2**30
@@ -71,8 +71,8 @@ class RemoteCollegium:
         self, request: ProfileRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
     ) -> Profile:
         """As `Collegium.aprofile`; the experts' replies stay at the service."""
-        from orchestrator.pipelines.profile import Profile
-        from orchestrator.report.data import Matrix
+        from orchestrator.evaluation.profile import Profile
+        from orchestrator.evaluation.report.data import Matrix
         from router.table import Table
 
         job = await self.ajob("profile", request, done=done, **options)
@@ -86,8 +86,8 @@ class RemoteCollegium:
         self, request: AnswerRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
     ) -> AnswerResult:
         """As `Collegium.arun`; single replies stay at the service (`afetch` has them as Parquet)."""
-        from orchestrator.pipelines.answer import AnswerResult
-        from orchestrator.report.data import RunReport
+        from orchestrator.evaluation.answer import AnswerResult
+        from orchestrator.evaluation.report.data import RunReport
 
         job = await self.ajob("answer", request, done=done, **options)
         report = RunReport.model_validate(await self._json("GET", f"/v1/jobs/{job}/result"))
@@ -99,9 +99,9 @@ class RemoteCollegium:
         """As `Collegium.aglue`; checkpoints that it wrote, and replies, stay at the service."""
         import yaml
 
+        from orchestrator.evaluation.profile import Profile
+        from orchestrator.evaluation.report.data import Matrix, RunReport
         from orchestrator.pipelines.glue import GlueResult
-        from orchestrator.pipelines.profile import Profile
-        from orchestrator.report.data import Matrix, RunReport
         from router.table import Table
 
         job = await self.ajob("glue", request, done=done, **options)
@@ -131,8 +131,8 @@ class RemoteCollegium:
         self, request: DistillRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
     ) -> DistillResult:
         """As `Collegium.adistil`; students stay at the service."""
+        from orchestrator.evaluation.report.data import RunReport
         from orchestrator.pipelines.distill_compare import DistillResult
-        from orchestrator.report.data import RunReport
 
         job = await self.ajob("distill", request, done=done, **options)
         report = RunReport.model_validate(await self._json("GET", f"/v1/jobs/{job}/result"))

@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from orchestrator.config import Config, read, validate
 from orchestrator.errors import BadInput, ConfigError, RequestError
-from orchestrator.experts.expert import Expert
+from orchestrator.evaluation.answer import AnswerRequest, AnswerResult
+from orchestrator.evaluation.profile import Profile, ProfileRequest
 from orchestrator.experts.zoo import resolve
-from orchestrator.pipelines.answer import AnswerRequest, AnswerResult
-from orchestrator.pipelines.profile import Profile, ProfileRequest
+from orchestrator.inference.chat import ExpertChat
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.schedule.ledger import Ledger
+from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.scheduler import Policy
+from orchestrator.inference.schedule.staff import engine_name, kind_of, losses, posts, queue_of
+from orchestrator.inference.schedule.timeline import Progress
 from orchestrator.run_folder import RunFolder
-from orchestrator.schedule.chat import ExpertChat
-from orchestrator.schedule.ledger import Ledger
-from orchestrator.schedule.pool import Pool
-from orchestrator.schedule.scheduler import Policy
-from orchestrator.schedule.staff import engine_name, kind_of, losses, posts, queue_of
-from orchestrator.schedule.timeline import Progress
 from router.embedding import DEFAULT_MODEL, Embedder
 
 if TYPE_CHECKING:
-    from orchestrator.pipelines.eval_router import EvalRouterRequest
-    from orchestrator.pipelines.route import RouteRequest, Routes
+    from orchestrator.evaluation.eval_router import EvalRouterRequest
+    from orchestrator.evaluation.route import RouteRequest, Routes
     from router.evaluate import Evaluation
 
 if TYPE_CHECKING:
@@ -119,7 +119,7 @@ class Collegium:
         self, request: ProfileRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
     ) -> Profile:
         """Let experts answer a validation split; options as in `ProfileRequest`."""
-        from orchestrator.pipelines.profile import profile
+        from orchestrator.evaluation.profile import profile
 
         request = request or ProfileRequest(**options)
         seed = self.config.seed if request.seed is None else request.seed
@@ -132,8 +132,8 @@ class Collegium:
         self, request: AnswerRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
     ) -> AnswerResult:
         """Answer a task with one or more methods and compare them; options as in `AnswerRequest`."""
-        from orchestrator.pipelines.answer import answer
-        from orchestrator.pipelines.compare import compare
+        from orchestrator.evaluation.answer import answer
+        from orchestrator.evaluation.compare import compare
 
         request = request or AnswerRequest(**options)
         return await (compare if request.compare else answer)(
@@ -179,9 +179,9 @@ class Collegium:
         self, request: DistillRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
     ) -> DistillResult:
         """Teach students from transcripts and compare them, in a run folder; options as in `DistillRequest`."""
+        from orchestrator.evaluation.report import write
         from orchestrator.pipelines.distill import DistillRequest
         from orchestrator.pipelines.distill_compare import distil
-        from orchestrator.report import write
 
         request = request or DistillRequest(**options)
         folder = RunFolder.open(self.config, "distill", request)
@@ -215,13 +215,13 @@ class Collegium:
 
     def route(self, request: RouteRequest | None = None, **options: Any) -> Routes:
         """Rank experts for questions, with reasons; options as in `RouteRequest`. Starts no worker."""
-        from orchestrator.pipelines.route import RouteRequest, route
+        from orchestrator.evaluation.route import RouteRequest, route
 
         return route(request or RouteRequest(**options), config=self.config, embedder=self.embedder)
 
     def eval_router(self, request: EvalRouterRequest | None = None, **options: Any) -> Evaluation:
         """Judge routers on a correctness table; options as in `EvalRouterRequest`. Starts no worker."""
-        from orchestrator.pipelines.eval_router import EvalRouterRequest, eval_router
+        from orchestrator.evaluation.eval_router import EvalRouterRequest, eval_router
 
         return eval_router(request or EvalRouterRequest(**options), embedder=lambda: self.embedder)
 

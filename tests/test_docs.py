@@ -23,7 +23,7 @@ from orchestrator.cli import group
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
 CONFIG = {
-    "experts": {name: {"script": "orchestrator.engines.scripted:echo"} for name in ("letters", "arithmetic")},
+    "experts": {name: {"script": "orchestrator.inference.engines.scripted:echo"} for name in ("letters", "arithmetic")},
     "workers": {"engine": "scripted", "in_process": True},
     "state": "state",
     "service": {"log": "none"},

@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 def test_the_panel_example_needs_five_loads_for_two_rounds_of_three_experts(tmp_path: Path) -> None:
     config = tmp_path / "collegium.yaml"
     names = ("arithmetic", "calendar", "tracker")
-    experts = "".join(f"  {name}: {{script: 'orchestrator.engines.scripted:echo'}}\n" for name in names)
+    experts = "".join(f"  {name}: {{script: 'orchestrator.inference.engines.scripted:echo'}}\n" for name in names)
     workers = "workers: {engine: scripted, in_process: true}"
     config.write_text(f"experts:\n{experts}{workers}\nstate: {tmp_path / 'state'}\n")
     command = [sys.executable, str(ROOT / "examples" / "panel.py"), str(config)]

@@ -51,7 +51,7 @@ def test_the_wheel_carries_all_data_and_no_tests(tmp_path: Path) -> None:
     carried = set(zipfile.ZipFile(wheel).namelist())
     data = [
         path.relative_to(ROOT).as_posix()
-        for folder in ("experts/demo_zoo", "report", "locks")
+        for folder in ("experts/demo_zoo", "evaluation/report", "locks")
         for path in (ROOT / "orchestrator" / folder).rglob("*")
         if path.is_file() and "__pycache__" not in path.parts
     ]

@@ -12,12 +12,12 @@ from rich.text import Text
 
 from orchestrator.cli.options import request_command
 from orchestrator.config import Config
+from orchestrator.evaluation.report import RunReport, write
+from orchestrator.evaluation.report.clusters import dendrogram, similarity_table
+from orchestrator.evaluation.report.data import Clustering
+from orchestrator.evaluation.report.formats import plain
 from orchestrator.experts.zoo import resolve
 from orchestrator.pipelines.cluster import ClusterRequest, cluster_experts
-from orchestrator.report import RunReport, write
-from orchestrator.report.clusters import dendrogram, similarity_table
-from orchestrator.report.data import Clustering
-from orchestrator.report.formats import plain
 from orchestrator.run_folder import RunFolder, machine, manifest
 
 
@@ -36,7 +36,7 @@ def cluster(config: Config, request: ClusterRequest, *, as_json: bool) -> None:
         methods=[],
         machine=machine(),
         clustering=found,
-        manifest=manifest({name: experts[name] for name in found.experts}, {}),
+        manifest=manifest({name: experts[name].fingerprint for name in found.experts}, {}),
     )
     path = folder.path / "report.html"
     write(report, path)

@@ -17,13 +17,13 @@ from orchestrator.cli.glue import chapter as glue
 from orchestrator.cli.options import configuration
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
+from orchestrator.evaluation.answer import AnswerRequest, AnswerResult
+from orchestrator.evaluation.report.data import RunReport, Sample
+from orchestrator.evaluation.report.headline import headline
+from orchestrator.evaluation.report.terminal import matrix_table, methods_table, timeline
 from orchestrator.experts.demo import ready
-from orchestrator.experts.expert import Expert
-from orchestrator.pipelines.answer import AnswerRequest, AnswerResult
+from orchestrator.inference.expert import Expert
 from orchestrator.pipelines.results import store
-from orchestrator.report.data import RunReport, Sample
-from orchestrator.report.headline import headline
-from orchestrator.report.terminal import matrix_table, methods_table, timeline
 from orchestrator.run_folder import RunFolder
 
 QUESTIONS = 96

@@ -9,9 +9,9 @@ from rich.text import Text
 from agents.figures import changes, fate
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
-from orchestrator.pipelines.answer import AnswerRequest
-from orchestrator.report.formats import percent
-from orchestrator.report.transcript_terminal import transcript_table
+from orchestrator.evaluation.answer import AnswerRequest
+from orchestrator.evaluation.report.formats import percent
+from orchestrator.evaluation.report.transcript_terminal import transcript_table
 
 QUESTIONS = 8
 

@@ -16,11 +16,11 @@ from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
-from orchestrator.pipelines.convincing import ConvincingRequest, convincing, write_samples
-from orchestrator.pipelines.profile import chosen
-from orchestrator.report import RunReport, write
-from orchestrator.report.data import Cost, MethodResult
-from orchestrator.report.intervals import wilson
+from orchestrator.evaluation.convincing import ConvincingRequest, convincing, write_samples
+from orchestrator.evaluation.profile import chosen
+from orchestrator.evaluation.report import RunReport, write
+from orchestrator.evaluation.report.data import Cost, MethodResult
+from orchestrator.evaluation.report.intervals import wilson
 
 
 def find(config: Config, request: ConvincingRequest, *, as_json: bool) -> None:

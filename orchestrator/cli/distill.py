@@ -21,6 +21,8 @@ from orchestrator.cli.options import request_command
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
+from orchestrator.evaluation.report.formats import count, percent, plain
+from orchestrator.evaluation.report.terminal import methods_table
 from orchestrator.experts.zoo import resolve
 from orchestrator.pipelines.distill import (
     LEVELS,
@@ -34,8 +36,6 @@ from orchestrator.pipelines.distill import (
     teach,
 )
 from orchestrator.pipelines.distill_generate import GenerateRequest
-from orchestrator.report.formats import count, percent, plain
-from orchestrator.report.terminal import methods_table
 from orchestrator.run_folder import RunFolder
 
 

@@ -13,13 +13,13 @@ from orchestrator.cli.distill import teach_shown
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
 from orchestrator.config import demo_zoo
+from orchestrator.evaluation.answer import AnswerResult
+from orchestrator.evaluation.answering import answer_all
+from orchestrator.evaluation.report.formats import percent
 from orchestrator.experts.zoo import resolve
-from orchestrator.pipelines.answer import AnswerResult
-from orchestrator.pipelines.answering import answer_all
+from orchestrator.inference.request import Sampling
 from orchestrator.pipelines.distill import TeachRequest, read_all, with_students
-from orchestrator.report.formats import percent
 from orchestrator.run_folder import RunFolder
-from orchestrator.schedule.request import Sampling
 
 NAME, TOKENS, STEP_TOKENS = "student", 10_000, 500
 

@@ -15,13 +15,13 @@ from rich.table import Table
 
 from orchestrator.cli.options import DEFAULT_CONFIG, configuration, configured
 from orchestrator.config import Config, demo_zoo, read_yaml, validate
-from orchestrator.engines.engine import Engine
 from orchestrator.errors import BadInput, CollegiumError, ConfigError, ExpertError
-from orchestrator.experts.expert import Expert
+from orchestrator.evaluation.profile import chosen
 from orchestrator.experts.zoo import resolve
-from orchestrator.pipelines.profile import chosen
-from orchestrator.schedule.request import Request, Sampling, request_key
-from orchestrator.schedule.staff import engine_name, local_engine, options
+from orchestrator.inference.engines.engine import Engine
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Request, Sampling, request_key
+from orchestrator.inference.schedule.staff import engine_name, local_engine, options
 
 
 @click.group("experts")
@@ -111,7 +111,7 @@ def train_expert(name: str, spec: Path | None, out: Path | None) -> None:
     """Train a LoRA expert on generated tasks, as the demo zoo's were. Takes some minutes on two cores."""
     from rich.progress import Progress as Bar
 
-    from orchestrator.experts.adapter_training import SPECIFICATION, Progress, TrainingSpec, train
+    from orchestrator.pipelines.adapter_training import SPECIFICATION, Progress, TrainingSpec, train
 
     path = spec or demo_zoo().parent / name / SPECIFICATION
     if not path.exists():
@@ -185,8 +185,8 @@ def _checked(engine: Engine, expert: Expert, reference: bool) -> dict[str, Any]:
 
 
 def _against_transformers(engine: Engine, expert: Expert) -> str | None:
-    from orchestrator.engines.canary import OTHER_ENGINE, difference
-    from orchestrator.engines.canary import reference as computed
+    from orchestrator.inference.engines.canary import OTHER_ENGINE, difference
+    from orchestrator.inference.engines.canary import reference as computed
 
     recorded = getattr(engine, "canaries", {}).get(expert.fingerprint)
     if recorded is None:

@@ -18,12 +18,12 @@ from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.errors import StorageError
+from orchestrator.evaluation.report.data import Glue
+from orchestrator.evaluation.report.formats import percent, plain
+from orchestrator.evaluation.report.headline import headline
+from orchestrator.evaluation.report.terminal import methods_table
 from orchestrator.pipelines.glue import GlueRequest, GlueResult
 from orchestrator.pipelines.results import store_glue
-from orchestrator.report.data import Glue
-from orchestrator.report.formats import percent, plain
-from orchestrator.report.headline import headline
-from orchestrator.report.terminal import methods_table
 from orchestrator.run_folder import RunFolder
 
 HEAD = "# Made by `collegium glue`: {title}.\n# Why each expert is here, or is not: {report}\n"

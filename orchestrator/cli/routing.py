@@ -17,9 +17,9 @@ from rich.text import Text
 
 from orchestrator.cli.options import request_command
 from orchestrator.config import Config
-from orchestrator.pipelines.eval_router import EvalRouterRequest, eval_router
-from orchestrator.pipelines.route import Asked, RouteRequest, Routes, route
-from orchestrator.report.formats import clipped, plain
+from orchestrator.evaluation.eval_router import EvalRouterRequest, eval_router
+from orchestrator.evaluation.report.formats import clipped, plain
+from orchestrator.evaluation.route import Asked, RouteRequest, Routes, route
 from router.embedding import DEFAULT_MODEL, Embedder
 from router.ranking import Evidence, Ranking
 
@@ -50,7 +50,7 @@ def run_route(config: Config, request: RouteRequest, *, as_json: bool) -> None:
 
 
 def run_eval(config: Config, request: EvalRouterRequest, *, as_json: bool) -> None:
-    from orchestrator.report.routers import routers_table, write_routers
+    from orchestrator.evaluation.report.routers import routers_table, write_routers
 
     with Console(stderr=True, quiet=as_json).status("reading ...") as status:
         found = eval_router(

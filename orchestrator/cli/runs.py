@@ -11,11 +11,11 @@ from orchestrator.cli.options import request_command
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
-from orchestrator.pipelines.answer import AnswerRequest, AnswerResult, methods_named
-from orchestrator.pipelines.compare import estimate
-from orchestrator.pipelines.profile import ProfileRequest
+from orchestrator.evaluation.answer import AnswerRequest, AnswerResult, methods_named
+from orchestrator.evaluation.compare import estimate
+from orchestrator.evaluation.profile import ProfileRequest
+from orchestrator.evaluation.report.terminal import comparisons_table, matrix_table, methods_table, timeline
 from orchestrator.pipelines.results import store, store_profile
-from orchestrator.report.terminal import comparisons_table, matrix_table, methods_table, timeline
 from orchestrator.run_folder import RunFolder
 
 

@@ -19,7 +19,7 @@ from merging.stream import compare
 from orchestrator.config import Config, ExpertConfig, RecipeConfig
 from orchestrator.errors import ExpertError
 from orchestrator.experts.demo import locate
-from orchestrator.experts.expert import Expert, Recipe, Remote, Weights
+from orchestrator.inference.expert import Expert, Recipe, Remote, Weights
 
 CONTEXT = 2048
 """Longest prompt plus reply, tokens, where the configuration does not say; capped by what the model was made for."""

@@ -16,10 +16,10 @@ from merging.similarity import Similarity, families, similarity
 from merging.stream import Model
 from orchestrator.config import Strict
 from orchestrator.errors import BadInput
+from orchestrator.evaluation.profile import chosen
+from orchestrator.evaluation.report.data import Clustering, Fork
 from orchestrator.experts.demo import locate
-from orchestrator.experts.expert import Expert
-from orchestrator.pipelines.profile import chosen
-from orchestrator.report.data import Clustering, Fork
+from orchestrator.inference.expert import Expert
 
 By = Literal["auto", "weights", "task_vectors"]
 

@@ -26,7 +26,7 @@ from distill.train import METRICS, Metrics, read_metrics
 from orchestrator.config import Config, ExpertConfig
 from orchestrator.errors import BadInput, StorageError
 from orchestrator.experts.demo import locate
-from orchestrator.experts.expert import Expert
+from orchestrator.inference.expert import Expert
 
 LEVELS = ("gold", "L1", "L2", "L3", "L4", "L4-detached")
 TEACHER, TEACHERS = "teacher:", "teachers"

@@ -18,18 +18,26 @@ from distill.graph import interaction_graph
 from distill.statistics import Statistics
 from distill.train import Metrics
 from orchestrator.config import Config, ExpertConfig
-from orchestrator.experts.expert import Expert
+from orchestrator.evaluation.answering import answer_all, is_right
+from orchestrator.evaluation.profile import Replies, questions_of
+from orchestrator.evaluation.report.data import (
+    ArmResult,
+    Comparison,
+    Cost,
+    Distillation,
+    Interval,
+    MethodResult,
+    RunReport,
+)
+from orchestrator.evaluation.report.intervals import paired_difference
 from orchestrator.experts.zoo import resolve
-from orchestrator.pipelines.answering import answer_all, is_right
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Sampling
+from orchestrator.inference.schedule.pool import Pool
 from orchestrator.pipelines.distill import DistillRequest, Taught, arms, inspect, read_all, teach, with_students
 from orchestrator.pipelines.distill_generate import GenerateRequest, discuss
-from orchestrator.pipelines.profile import Replies, questions_of
-from orchestrator.report.data import ArmResult, Comparison, Cost, Distillation, Interval, MethodResult, RunReport
-from orchestrator.report.distillation import curve, gallery, left_out, panel_rounds, persuasion
-from orchestrator.report.intervals import paired_difference
+from orchestrator.pipelines.distill_report import curve, gallery, left_out, panel_rounds, persuasion
 from orchestrator.run_folder import engine_version, machine, manifest
-from orchestrator.schedule.pool import Pool
-from orchestrator.schedule.request import Sampling
 
 if TYPE_CHECKING:
     import networkx
@@ -264,5 +272,8 @@ def report(
         ),
         engine=engine_version(engine),
         machine=machine(),
-        manifest=manifest(experts, {"seed": str(request.seed), "embedding": config.embedding}),
+        manifest=manifest(
+            {name: one.fingerprint for name, one in experts.items()},
+            {"seed": str(request.seed), "embedding": config.embedding},
+        ),
     )

@@ -19,11 +19,11 @@ from agents.discussions import DISCUSSIONS, Scheme, build
 from agents.question import Question
 from agents.transcript import Transcript
 from orchestrator.errors import BadInput, StorageError
-from orchestrator.experts.expert import Expert
-from orchestrator.pipelines.discussing import agent_of, hold
-from orchestrator.pipelines.profile import AskingRequest, chosen, questions_of
+from orchestrator.evaluation.discussing import agent_of, hold
+from orchestrator.evaluation.profile import AskingRequest, chosen, questions_of
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.schedule.pool import Pool
 from orchestrator.run_folder import revision
-from orchestrator.schedule.pool import Pool
 
 TRANSCRIPTS = "transcripts.jsonl.gz"
 PROVENANCE = "provenance.json"

@@ -21,14 +21,8 @@ from merging.cluster import THRESHOLD, Way
 from merging.search import Candidate, Heuristic, Space, evolve, heuristic, sizes_of
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
-from orchestrator.experts.expert import Expert
-from orchestrator.pipelines.answer import AnswerRequest, AnswerResult, answer
-from orchestrator.pipelines.cluster import By, ClusterRequest, cluster_experts
-from orchestrator.pipelines.glue_report import BEST, FULL, GLUE, MIXTURE, glue_report
-from orchestrator.pipelines.members import Routed
-from orchestrator.pipelines.merges import WITH_DENSITY, WITHOUT_BASE, Merges
-from orchestrator.pipelines.mixture_checkpoint import ANY_ENGINE, Form, mixture_checkpoint, sole_owners
-from orchestrator.pipelines.profile import (
+from orchestrator.evaluation.answer import AnswerRequest, AnswerResult, answer
+from orchestrator.evaluation.profile import (
     AskingRequest,
     Profile,
     ProfileRequest,
@@ -37,8 +31,14 @@ from orchestrator.pipelines.profile import (
     profile,
     questions_of,
 )
-from orchestrator.report.data import Clustering, Fate, Glue, RunReport, Search, Trial
-from orchestrator.schedule.pool import Pool
+from orchestrator.evaluation.report.data import Clustering, Fate, Glue, RunReport, Search, Trial
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.schedule.pool import Pool
+from orchestrator.pipelines.cluster import By, ClusterRequest, cluster_experts
+from orchestrator.pipelines.glue_report import BEST, FULL, GLUE, MIXTURE, glue_report
+from orchestrator.pipelines.members import Routed
+from orchestrator.pipelines.merges import WITH_DENSITY, WITHOUT_BASE, Merges
+from orchestrator.pipelines.mixture_checkpoint import ANY_ENGINE, Form, mixture_checkpoint, sole_owners
 from router.embedding import Embedder
 
 MOST_TRIALS = 100_000

@@ -6,9 +6,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from orchestrator.pipelines.answer import AnswerResult
-from orchestrator.report.data import Clustering, Comparison, Glue, Interval, RunReport
-from orchestrator.report.intervals import paired_difference
+from orchestrator.evaluation.answer import AnswerResult
+from orchestrator.evaluation.report.data import Clustering, Comparison, Glue, Interval, RunReport
+from orchestrator.evaluation.report.intervals import paired_difference
 
 BEST, FULL, GLUE = "best single expert", "full merging", "Model-GLUE"
 MIXTURE = " mixture"

@@ -13,11 +13,11 @@ from typing import Any
 from agents.question import Question
 from merging.search import Candidate, group_of
 from orchestrator.config import Config, ExpertConfig
-from orchestrator.experts.expert import Expert
+from orchestrator.evaluation.answering import Answered, answer_all
 from orchestrator.experts.zoo import resolve
-from orchestrator.pipelines.answering import Answered, answer_all
-from orchestrator.schedule.pool import Pool
-from orchestrator.schedule.request import Sampling
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Sampling
+from orchestrator.inference.schedule.pool import Pool
 
 METHODS = ("linear", "task_arithmetic", "ties", "dare_linear", "dare_ties")
 """Methods that are searched: one weight a source, and for the last three a density."""

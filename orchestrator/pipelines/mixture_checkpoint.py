@@ -24,8 +24,8 @@ from merging.mixture import Mixture
 from merging.stream import Model, linear, plain
 from orchestrator.config import Config, ExpertConfig
 from orchestrator.errors import BadInput
-from orchestrator.experts.expert import Expert
 from orchestrator.experts.zoo import resolve
+from orchestrator.inference.expert import Expert
 
 Form = Literal["F-L-T", "F-L-S", "F-M-T", "F-M-S", "B-L-S", "B-M-S"]
 FORMS: tuple[Form, ...] = ("F-L-T", "F-L-S", "F-M-T", "F-M-S", "B-L-S", "B-M-S")

@@ -9,10 +9,10 @@ from pathlib import Path
 import yaml
 
 from agents.transcript import line
-from orchestrator.pipelines.answer import AnswerResult
+from orchestrator.evaluation.answer import AnswerResult
+from orchestrator.evaluation.profile import Profile
+from orchestrator.evaluation.report import write
 from orchestrator.pipelines.glue import GlueResult
-from orchestrator.pipelines.profile import Profile
-from orchestrator.report import write
 from orchestrator.run_folder import RunFolder
 
 

@@ -6,12 +6,12 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from typing import Any
 
-from orchestrator.experts.expert import Expert
-from orchestrator.schedule.conversation import Conversation
-from orchestrator.schedule.pool import Pool
-from orchestrator.schedule.request import Completion, Delta, Message, Request, Sampling
-from orchestrator.schedule.tickets import Outcome
-from orchestrator.schedule.timeline import Timeline
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Completion, Delta, Message, Request, Sampling
+from orchestrator.inference.schedule.conversation import Conversation
+from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.tickets import Outcome
+from orchestrator.inference.schedule.timeline import Timeline
 
 
 class ChatPool(Pool):

@@ -6,10 +6,10 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 
-from orchestrator.experts.expert import Expert
-from orchestrator.schedule.conversation import Conversation, entered
-from orchestrator.schedule.pool import Pool
-from orchestrator.schedule.request import Completion, Delta, Message, Request, Sampling
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Completion, Delta, Message, Request, Sampling
+from orchestrator.inference.schedule.conversation import Conversation, entered
+from orchestrator.inference.schedule.pool import Pool
 from orchestrator.service.parts import Account, End, Parts, Piece
 
 

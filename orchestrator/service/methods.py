@@ -16,11 +16,11 @@ from agents.votes import log_odds, options_of
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.errors import NotReady, RequestError
-from orchestrator.pipelines.answering import Answered, answer
-from orchestrator.pipelines.discussing import own_discussion
-from orchestrator.pipelines.methods import METHODS, Method, Outcome, Setting
-from orchestrator.pipelines.methods.discussion import own_method
-from orchestrator.schedule.request import Completion, Message, Sampling
+from orchestrator.evaluation.answering import Answered, answer
+from orchestrator.evaluation.discussing import own_discussion
+from orchestrator.evaluation.methods import METHODS, Method, Outcome, Setting
+from orchestrator.evaluation.methods.discussion import own_method
+from orchestrator.inference.request import Completion, Message, Sampling
 from orchestrator.service.chat_pool import ChatPool
 from orchestrator.service.experts import ask_expert
 from orchestrator.service.parts import Account, End, Note, Parts, Piece

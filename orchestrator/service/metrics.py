@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from orchestrator.schedule.timeline import WAITS, Load
+from orchestrator.inference.schedule.timeline import WAITS, Load
 
 ROUTES = ("/v1/chat/completions", "/v1/models", "/v1/route", "/v1/feedback", "/v1/jobs", "/v1/pipelines", "/health")
 """Paths are grouped by these, so that no client can make up metrics without end."""

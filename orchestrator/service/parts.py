@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from orchestrator.engines.tools import Call
-from orchestrator.schedule.request import FinishReason, TokenLogprob
+from orchestrator.inference.engines.tools import Call
+from orchestrator.inference.request import FinishReason, TokenLogprob
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,8 +14,8 @@ from pydantic import BaseModel, ValidationError
 from orchestrator.collegium import Collegium
 from orchestrator.config import explain
 from orchestrator.errors import BadInput
+from orchestrator.evaluation.tasks.load import names as task_names
 from orchestrator.run_folder import RunFolder
-from orchestrator.tasks.load import names as task_names
 
 Done = Callable[[], None]
 LONGEST_TEXT = 10_000
@@ -74,8 +74,10 @@ async def _distill(collegium: Collegium, request: Any, folder: RunFolder, done: 
 PIPELINES: Mapping[str, Pipeline] = {
     pipeline.name: pipeline
     for pipeline in (
-        Pipeline("profile", "orchestrator.pipelines.profile:ProfileRequest", _profile, paths=("out",)),
-        Pipeline("answer", "orchestrator.pipelines.answer:AnswerRequest", _answer, folder="run", paths=("convincing",)),
+        Pipeline("profile", "orchestrator.evaluation.profile:ProfileRequest", _profile, paths=("out",)),
+        Pipeline(
+            "answer", "orchestrator.evaluation.answer:AnswerRequest", _answer, folder="run", paths=("convincing",)
+        ),
         Pipeline("glue", "orchestrator.pipelines.glue:GlueRequest", _glue, paths=("out",)),
         Pipeline("distill-generate", "orchestrator.pipelines.distill_generate:GenerateRequest", _generate),
         Pipeline("distill", "orchestrator.pipelines.distill:DistillRequest", _distill, paths=("transcripts",)),

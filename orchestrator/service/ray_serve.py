@@ -48,7 +48,7 @@ class SchedulerActor:
         """Start workers and jobs. Idempotent."""
         async with self._opening:
             if self._calls is None:
-                from orchestrator.schedule.remote_pool import SchedulerCalls
+                from orchestrator.inference.schedule.remote_pool import SchedulerCalls
 
                 pool = await asyncio.to_thread(lambda: self._house.collegium.pool)
                 self._house.open()
@@ -187,7 +187,7 @@ def deployment(config: Config) -> Any:
 def serve(config: Config) -> None:
     """Deploy, and stay until SIGTERM or Ctrl-C; then take it down. Raises what bad input raises."""
     from orchestrator.collegium import Collegium
-    from orchestrator.schedule.ray_cluster import join_cluster
+    from orchestrator.inference.schedule.ray_cluster import join_cluster
     from orchestrator.service.house import key_file
 
     log_to_stderr()

@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
-from orchestrator.schedule.remote_pool import RemotePool
+from orchestrator.inference.schedule.remote_pool import RemotePool
 from orchestrator.service.house import House, key_file
 from orchestrator.service.keys import Keys
 from orchestrator.service.ray_serve import RemoteJobs

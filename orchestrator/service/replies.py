@@ -9,8 +9,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.schedule.chat import logprobs_content
-from orchestrator.schedule.request import TokenLogprob
+from orchestrator.inference.chat import logprobs_content
+from orchestrator.inference.request import TokenLogprob
 from orchestrator.service.parts import Account, Calls, End, Note, Parts, Piece
 
 DONE = b"data: [DONE]\n\n"

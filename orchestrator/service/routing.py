@@ -13,9 +13,9 @@ from agents.question import Question
 from agents.reply import Reply
 from orchestrator.collegium import Collegium
 from orchestrator.errors import BadInput, NotReady
-from orchestrator.pipelines.answering import Answered
-from orchestrator.pipelines.profile import Replies
-from orchestrator.pipelines.route import FittingRequest, fitted, last_table, read_table
+from orchestrator.evaluation.answering import Answered
+from orchestrator.evaluation.profile import Replies
+from orchestrator.evaluation.route import FittingRequest, fitted, last_table, read_table
 from router.feedback import FeedbackLog
 from router.ranking import Ranking, Router
 from router.table import Table

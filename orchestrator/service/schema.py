@@ -12,7 +12,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from agents.question import Kind
-from orchestrator.schedule.request import Message, Sampling
+from orchestrator.inference.request import Message, Sampling
 
 MOST_MESSAGES = 2048
 MOST_CHOICES = 16

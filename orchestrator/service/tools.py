@@ -7,9 +7,9 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
-from orchestrator.engines.tools import Tools, begins, heard
 from orchestrator.errors import RequestError
-from orchestrator.schedule.request import Sampling
+from orchestrator.inference.engines.tools import Tools, begins, heard
+from orchestrator.inference.request import Sampling
 from orchestrator.service.parts import Calls, End, Parts, Piece
 from orchestrator.service.schema import ChatRequest, NamedTool
 

@@ -99,11 +99,11 @@ def test_what_cannot_be_mixed_is_refused_by_name(models: list[Blend], tmp_path: 
 @pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
 def test_vllm_answers_with_it(tmp_path: Path) -> None:
     from orchestrator.config import validate
-    from orchestrator.engines.engine import EngineOptions
-    from orchestrator.engines.vllm import VLLMEngine
     from orchestrator.experts.demo import FULL, locate
     from orchestrator.experts.zoo import resolve
-    from orchestrator.schedule.request import Request, Sampling
+    from orchestrator.inference.engines.engine import EngineOptions
+    from orchestrator.inference.engines.vllm import VLLMEngine
+    from orchestrator.inference.request import Request, Sampling
 
     dense = model(tmp_path / "tiny", 0, vocab_size=49152, torch_dtype="bfloat16")
     copy_files(locate(FULL), tmp_path / "tiny")

@@ -98,7 +98,7 @@ def test_the_readmes_commands_about_questions_run(tmp_path: Path, monkeypatch: p
 def test_the_readmes_commands_about_models_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tiny_llama import write
 
-    experts = {"first": {"script": "orchestrator.engines.scripted:echo"}}
+    experts = {"first": {"script": "orchestrator.inference.engines.scripted:echo"}}
     place(tmp_path, monkeypatch, experts=experts, workers={"engine": "transformers", "in_process": True})
     write(Path("my-llama"))
     write(Path("other"), seed=1)

@@ -45,7 +45,7 @@ class Served:
     def __init__(self, folder: Path, *flags: str, in_process: bool = False) -> None:
         config = {
             "experts": {
-                "echo": {"script": "orchestrator.engines.scripted:echo"},
+                "echo": {"script": "orchestrator.inference.engines.scripted:echo"},
                 "slow": {"script": "replies:lingering"},
             },
             "workers": {"engine": "scripted", "in_process": in_process} | ({} if in_process else {"cpus": 0.2}),

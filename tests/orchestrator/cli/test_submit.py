@@ -166,7 +166,7 @@ def test_on_a_ray_cluster_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyP
     port, dashboard, agent, clients = 26379, 28265, 28266, 28267
     monkeypatch.chdir(tmp_path)
     config = {
-        "experts": {"a": {"script": "orchestrator.engines.scripted:echo"}},
+        "experts": {"a": {"script": "orchestrator.inference.engines.scripted:echo"}},
         "workers": {"engine": "scripted", "cpus": 0.5},
         "state": str(tmp_path / "state"),
     }

@@ -13,8 +13,8 @@ from safetensors.numpy import save_file
 
 from orchestrator.config import validate
 from orchestrator.errors import CollegiumError, ExpertError
-from orchestrator.experts.expert import Expert
 from orchestrator.experts.zoo import resolve
+from orchestrator.inference.expert import Expert
 
 PROJECTION = "model.layers.0.self_attn.q_proj"
 

@@ -11,11 +11,11 @@ from click.testing import CliRunner
 from orchestrator.cli.cluster import command
 from orchestrator.config import demo_zoo, read
 from orchestrator.errors import BadInput
-from orchestrator.experts.expert import Expert
+from orchestrator.evaluation.report.clusters import dendrogram, similarity_table
+from orchestrator.evaluation.report.data import Clustering
 from orchestrator.experts.zoo import resolve
+from orchestrator.inference.expert import Expert
 from orchestrator.pipelines.cluster import ClusterRequest, cluster_experts
-from orchestrator.report.clusters import dendrogram, similarity_table
-from orchestrator.report.data import Clustering
 
 
 @pytest.fixture(scope="module")

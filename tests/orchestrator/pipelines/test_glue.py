@@ -18,20 +18,20 @@ from safetensors.numpy import save_file
 
 from orchestrator.cli.glue import show, write_zoo
 from orchestrator.config import Config, read, validate
-from orchestrator.engines.engine import Load
-from orchestrator.engines.scripted import ScriptedEngine
 from orchestrator.errors import BadInput
-from orchestrator.experts.expert import Expert
+from orchestrator.evaluation.report import render
 from orchestrator.experts.zoo import resolve
+from orchestrator.inference.engines.engine import Load
+from orchestrator.inference.engines.scripted import ScriptedEngine
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Message, Sampling
+from orchestrator.inference.schedule.crew import Post
+from orchestrator.inference.schedule.host import InProcess
+from orchestrator.inference.schedule.ledger import Ledger
+from orchestrator.inference.schedule.pool import Pool
 from orchestrator.pipelines.glue import GlueRequest, GlueResult, glue
 from orchestrator.pipelines.merges import Merges
 from orchestrator.pipelines.results import store_glue
-from orchestrator.report import render
-from orchestrator.schedule.crew import Post
-from orchestrator.schedule.host import InProcess
-from orchestrator.schedule.ledger import Ledger
-from orchestrator.schedule.pool import Pool
-from orchestrator.schedule.request import Message, Sampling
 from router.embedding import Features
 
 TOPICS = ("colours", "rivers", "metals")

@@ -40,7 +40,7 @@ def on_ray(ray_cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     config = validate(
         {
             "experts": {
-                "a": {"script": "orchestrator.engines.scripted:echo"},
+                "a": {"script": "orchestrator.inference.engines.scripted:echo"},
                 "b": {"script": "replies:long", "context": 1_000_000},
             },
             "workers": {"engine": "scripted", "cpus": 0.1},

@@ -1,0 +1,325 @@
+"""The answer pipeline: any methods on any task, compared on the same questions -> report.
+
+Where a method needs fitting, experts first answer the validation split; what is reported is always another split.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, model_validator
+
+from agents.question import Question
+from orchestrator.config import Config
+from orchestrator.errors import BadInput
+from orchestrator.evaluation.answering import Answered
+from orchestrator.evaluation.comparisons import comparisons
+from orchestrator.evaluation.costs import CostOptions
+from orchestrator.evaluation.discussing import DiscussionOptions, own_discussion
+from orchestrator.evaluation.discussion_report import chosen_transcripts, discussion_results
+from orchestrator.evaluation.methods import AGGREGATORS, METHODS, Method, Outcome, Setting
+from orchestrator.evaluation.methods.discussion import own_method
+from orchestrator.evaluation.profile import (
+    AskingRequest,
+    Profile,
+    ProfileRequest,
+    Replies,
+    accuracy,
+    chosen,
+    profile,
+    questions_of,
+    rate,
+)
+from orchestrator.evaluation.report.data import Cost, MethodResult, Residency, RunReport, Sample, SampleAnswer
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.timeline import Timeline
+from orchestrator.run_folder import engine_version, machine, manifest
+from router.embedding import Embedder
+from router.routers import DEFAULT, ROUTERS
+
+SAMPLES = 24
+
+
+class AnswerRequest(AskingRequest, DiscussionOptions, CostOptions):
+    """Answer a split with one or more methods, and compare them."""
+
+    methods: list[str] = Field(
+        default_factory=lambda: ["each", "best", "vote", "mixture"],
+        min_length=1,
+        description=f"{', '.join(method.name for method in METHODS)}, your own; several with commas.",
+    )
+    split: str = Field(default="test", description="The split to report on.")
+    questions: int = Field(default=200, ge=1, le=1_000_000, description="How many questions of it.")
+    fit_split: str = Field(default="validation", description="The split on which methods are fitted.")
+    fit_questions: int = Field(default=200, ge=1, le=1_000_000, description="How many questions of that.")
+    recruit: int | None = Field(
+        default=None, ge=1, description="Experts asked a question; none: 1 by mixture, 3 by symbolic-moe."
+    )
+    router: str = Field(default=DEFAULT, description=f"Of mixture: {', '.join(ROUTERS)}.")
+    keyword_expert: str | None = Field(
+        default=None, description="Of symbolic-moe: the expert that names skills; none: chosen on the fit split."
+    )
+    aggregator: str = Field(
+        default=AGGREGATORS[0], description=f"Of symbolic-moe: {', '.join(AGGREGATORS)}, or the expert that writes."
+    )
+
+    compare: bool = Field(
+        default=False, description="Add every baseline that a discussion must beat, with three seeds."
+    )
+    budget: int | None = Field(default=None, ge=1, description="With compare: the most tokens it may take.")
+
+    @model_validator(mode="after")
+    def _honest(self) -> AnswerRequest:
+        if self.split == self.fit_split:
+            raise ValueError(f"fit_split: cannot fit and report on the same split ({self.split})")
+        if self.router not in ROUTERS or self.router == "skills":
+            raise ValueError(f"router: no router {self.router!r} for questions without tags; {', '.join(ROUTERS)}")
+        return self
+
+    @property
+    def discussing(self) -> DiscussionOptions:
+        return DiscussionOptions(**self.model_dump(include=set(DiscussionOptions.model_fields)))
+
+    @property
+    def cost(self) -> CostOptions:
+        return CostOptions(**self.model_dump(include=set(CostOptions.model_fields)))
+
+
+@dataclass(frozen=True)
+class AnswerResult:
+    """The report, and behind it every answer of every method and every reply of every expert."""
+
+    report: RunReport
+    outcomes: tuple[Outcome, ...]
+    replies: Replies
+    profile: Profile | None
+
+    def _repr_html_(self) -> str:
+        return self.report._repr_html_()
+
+
+async def answer(
+    request: AnswerRequest,
+    *,
+    pool: Pool,
+    experts: Mapping[str, Expert],
+    embedder: Embedder,
+    config: Config,
+    engine: str,
+    done: Callable[[], None] = lambda: None,
+) -> AnswerResult:
+    """Run the methods side by side: whatever they ask reaches the scheduler together."""
+    seed = config.seed if request.seed is None else request.seed
+    asked = {expert.name: expert for expert in chosen(experts, request.experts)}
+    if request.recruit and request.recruit > len(asked):
+        raise BadInput(f"recruit: cannot pick {request.recruit} of {len(asked)} experts")
+    if request.keyword_expert not in (None, *asked):
+        raise BadInput(f"keyword_expert: no expert {request.keyword_expert!r}; there are {', '.join(asked)}")
+    if request.aggregator not in (*AGGREGATORS, *asked):
+        have = ", ".join([*AGGREGATORS, *asked])
+        raise BadInput(f"aggregator: there is no {request.aggregator!r}; there are {have}")
+    methods = methods_named(request.methods, config)
+    if request.confidence == "tokens":
+        request = request.model_copy(update={"logprobs": True})
+    questions = questions_of(request.task, request.split, request.questions, seed)
+
+    async def fit() -> Profile | None:
+        if not any(method.fitted for method in methods):
+            return None
+        keys = set(AskingRequest.model_fields)
+        asking = ProfileRequest(
+            **request.model_dump(include=keys), split=request.fit_split, questions=request.fit_questions
+        )
+        return await profile(asking, pool=pool, experts=asked, seed=seed, done=done)
+
+    def setting(found: Profile | None) -> Setting:
+        table = found.table if found else None
+        return Setting(
+            pool,
+            asked,
+            questions,
+            table,
+            embedder,
+            request.sampling,
+            seed,
+            request.recruit,
+            done,
+            found.replies if found else {},
+            request.router,
+            request.keyword_expert,
+            request.aggregator,
+            request.discussing,
+            request.cost,
+        )
+
+    async def run(method: Method) -> list[Outcome]:
+        return await method.run(setting(await fitting if method.fitted else None))
+
+    fitting = asyncio.ensure_future(fit())
+    try:
+        nested = await asyncio.gather(*(run(method) for method in methods))
+        found = await fitting
+    finally:
+        fitting.cancel()
+    outcomes = tuple(outcome for part in nested for outcome in part)
+    replies = {(one.question.id, one.expert): one for o in outcomes for a in o.answers for one in a.used}
+    report = report_of(request, config, seed, questions, outcomes, replies, asked, pool.timeline, engine, found)
+    return AnswerResult(report, outcomes, replies, found)
+
+
+def methods_named(names: Sequence[str], config: Config) -> list[Method]:
+    """The named methods, a user's own among them, in the order of `METHODS`. Raises `BadInput`."""
+    own = [name for name in names if name in config.discussions]
+    known = [*METHODS, *(own_method(name, own_discussion(config.discussions[name], Path.cwd())) for name in own)]
+    for name in names:
+        if name not in {method.name for method in known}:
+            every = ", ".join([*(method.name for method in METHODS), *config.discussions])
+            raise BadInput(f"--methods: no method {name!r}; there are {every}")
+    return [method for method in known if method.name in names]
+
+
+def report_of(
+    request: AnswerRequest,
+    config: Config,
+    seed: int,
+    questions: Sequence[Question],
+    outcomes: Sequence[Outcome],
+    replies: Replies,
+    experts: Mapping[str, Expert],
+    timeline: Timeline,
+    engine: str,
+    found: Profile | None,
+) -> RunReport:
+    """The report of these outcomes; `questions` and `replies` are all that were answered."""
+    everyone = all((question.id, name) in replies for question in questions for name in experts)
+    rate_of = _seconds_a_token(timeline)
+    failures = sorted({f"{one.expert}: {one.error}" for one in replies.values() if one.error})
+    return RunReport(
+        title=f"{request.task}: {', '.join(request.methods)}",
+        command=" ".join(["collegium", *sys.argv[1:]]),
+        created=datetime.now(UTC),
+        split=request.split,
+        fitted_on=request.fit_split if found else "",
+        seed=seed,
+        methods=[_result(outcome, rate_of) for outcome in outcomes if outcome.name not in experts],
+        matrix=accuracy(questions, list(experts), replies, request.split, seed) if everyone else None,
+        comparisons=comparisons(outcomes, seed),
+        timeline=residencies(timeline),
+        samples=_samples(questions, outcomes, replies),
+        discussions=discussion_results(outcomes, list(found.replies.values()) if found else [], request.discussing),
+        transcripts=chosen_transcripts(outcomes),
+        engine=engine_version(engine),
+        machine=machine(),
+        manifest=manifest(
+            {name: expert.fingerprint for name, expert in experts.items()},
+            {
+                "seed": str(seed),
+                "questions": f"{len(questions)} of split {request.split}",
+                "fitted on": f"{len(found.table.rows)} of split {request.fit_split}" if found else "nothing",
+                "sampling": f"temperature {request.temperature}, at most {request.max_tokens} tokens",
+                "embedding": config.embedding,
+            },
+        ),
+        warnings=failures[:20],
+    )
+
+
+def _result(outcome: Outcome, seconds_a_token: Mapping[str, float]) -> MethodResult:
+    tasks: dict[str, list[bool]] = {}
+    for one in outcome.answers:
+        tasks.setdefault(one.question.task, []).append(one.right)
+    used = [reply for one in outcome.answers for reply in (*one.used, *one.beside)]
+    return MethodResult(
+        method=outcome.name,
+        accuracies={task: rate(rights) for task, rights in tasks.items()},
+        overall=rate(one.right for one in outcome.answers),
+        cost=_cost(used, seconds_a_token),
+        note=outcome.note,
+    )
+
+
+def _cost(used: Iterable[Answered], seconds_a_token: Mapping[str, float]) -> Cost:
+    """What the replies cost, or would have cost if the ledger had not had them: seconds are the engine's, at each
+    expert's measured speed in this run."""
+    replies = [(one.expert, one.completion) for one in used if one.completion]
+    return Cost(
+        calls=len(replies),
+        cached_calls=sum(completion.cached for _, completion in replies),
+        prompt_tokens=sum(completion.prompt_tokens for _, completion in replies),
+        completion_tokens=sum(completion.completion_tokens for _, completion in replies),
+        seconds=sum(completion.completion_tokens * seconds_a_token.get(name, 0.0) for name, completion in replies),
+    )
+
+
+def _seconds_a_token(timeline: Timeline) -> dict[str, float]:
+    busy: dict[str, list[float]] = {}
+    for stay in timeline.stays:
+        sums = busy.setdefault(stay.expert, [0.0, 0.0])
+        sums[0] += stay.busy
+        sums[1] += stay.tokens
+    return {expert: seconds / tokens for expert, (seconds, tokens) in busy.items() if tokens}
+
+
+def residencies(timeline: Timeline) -> list[Residency]:
+    """The timeline as the report shows it; stays that were cut short while loading are left out."""
+    return [
+        Residency(
+            worker=stay.worker,
+            expert=stay.expert,
+            way=stay.way,  # type: ignore[arg-type]
+            load_start=stay.load_start,
+            load_end=stay.load_end,
+            end=stay.end or stay.load_end,
+            requests=stay.requests,
+            tokens=stay.tokens,
+        )
+        for stay in timeline.stays
+        if stay.load_end is not None
+    ]
+
+
+def _samples(questions: Sequence[Question], outcomes: Sequence[Outcome], replies: Replies) -> list[Sample]:
+    """A spread of questions over tasks, each with what every expert and method answered."""
+    by_task: dict[str, list[int]] = {}
+    for index, question in enumerate(questions):
+        by_task.setdefault(question.task, []).append(index)
+    ordered = sorted((place, index) for indices in by_task.values() for place, index in enumerate(indices))
+    return [_sample(index, questions[index], outcomes, replies) for _, index in ordered[:SAMPLES]]
+
+
+def _sample(index: int, question: Question, outcomes: Sequence[Outcome], replies: Replies) -> Sample:
+    answers: dict[str, SampleAnswer] = {}
+    ranking: Sequence[Any] = ()
+    for outcome in outcomes:
+        one = outcome.answers[index]
+        ranking = one.ranking or ranking
+        if outcome.name == "oracle":
+            continue
+        text = one.used[0].reply.text if len(one.used) == 1 else ""
+        answers[outcome.name] = SampleAnswer(
+            text=text[:4000], answer=one.answer, right=one.right, confidence=one.confidence
+        )
+    for (id, name), reply in replies.items():
+        if id == question.id and name not in answers:
+            answers[name] = SampleAnswer(
+                text=reply.reply.text[:4000],
+                answer=reply.reply.answer,
+                right=reply.right,
+                confidence=reply.reply.confidence,
+            )
+    return Sample(
+        id=question.id,
+        task=question.task,
+        question=question.question,
+        gold=question.answer,
+        answers=answers,
+        choices=question.choices,
+        ranking=ranking,
+    )

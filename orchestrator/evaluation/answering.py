@@ -1,0 +1,86 @@
+"""Asking experts questions: one coroutine a question and expert, all at once; the scheduler makes batches of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from agents.answers import equal
+from agents.prompts import Messages, solve
+from agents.question import Question
+from agents.reply import Reply, parse_reply
+from orchestrator.errors import CollegiumError, RequestError
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Completion, Sampling
+from orchestrator.inference.schedule.pool import Pool
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """What one expert made of one question. A request that failed is an abstention with its `error`."""
+
+    question: Question
+    expert: str
+    reply: Reply
+    right: bool
+    completion: Completion | None
+    error: str | None = None
+
+
+def is_right(question: Question, answer: str | None) -> bool:
+    """Whether an answer equals the question's gold answer; an abstention never does."""
+    if answer is None or question.answer is None:
+        return False
+    return equal(answer, question.answer, question.kind, question.choices)
+
+
+async def answer_all(
+    pool: Pool,
+    experts: Sequence[Expert],
+    questions: Sequence[Question],
+    sampling: Sampling,
+    seed: int,
+    done: Callable[[], None] = lambda: None,
+) -> dict[tuple[str, str], Answered]:
+    """Every expert on every question: (question id, expert name) -> what it answered."""
+    pairs = [(question, expert) for expert in experts for question in questions]
+    return await answer_pairs(pool, pairs, sampling, seed, done)
+
+
+async def answer_pairs(
+    pool: Pool,
+    pairs: Sequence[tuple[Question, Expert]],
+    sampling: Sampling,
+    seed: int,
+    done: Callable[[], None] = lambda: None,
+) -> dict[tuple[str, str], Answered]:
+    """The given (question, expert) pairs. A failed request is recorded; a failed expert or store is raised."""
+
+    async def one(question: Question, expert: Expert) -> Answered:
+        answered = await answer(pool, expert, question, sampling, seed)
+        done()
+        return answered
+
+    results = await asyncio.gather(*(one(question, expert) for question, expert in pairs))
+    return {(result.question.id, result.expert): result for result in results}
+
+
+async def answer(pool: Pool, expert: Expert, question: Question, sampling: Sampling, seed: int) -> Answered:
+    """One question to one expert."""
+    with pool.conversation(question.id, seed):
+        return await prompted(pool, expert, question, solve(question), sampling)
+
+
+async def prompted(pool: Pool, expert: Expert, question: Question, messages: Messages, sampling: Sampling) -> Answered:
+    """One reply about a question to any prompt; to be called within a conversation, which counts the draws."""
+    request = pool.request(expert, [(message["role"], message["content"]) for message in messages], sampling)
+    (outcome,) = await pool.ask([(request, expert)])
+    if isinstance(outcome, RequestError):
+        nothing = parse_reply("", question)
+        return Answered(question, expert.name, nothing, False, None, str(outcome))
+    if isinstance(outcome, CollegiumError):
+        raise outcome
+    assert isinstance(outcome, Completion), outcome
+    reply = parse_reply(outcome.text, question)
+    return Answered(question, expert.name, reply, is_right(question, reply.answer), outcome)

@@ -1,0 +1,219 @@
+"""Does talking pay? Discussions beside every baseline that they must beat, on the same questions, at the same cost.
+
+What makes such a comparison credible (see docs/discussions.md): each model alone, the votes of the same first replies,
+self-consistency of the best model at as many calls and at as many tokens, self-refine, a team of one model, accuracy by
+round, several seeds, paired intervals. The cost is estimated, and kept below a budget, before anything is asked.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from agents.prompts import solve
+from agents.question import Question
+from agents.transcript import Transcript
+from agents.votes import majority
+from orchestrator.config import Config
+from orchestrator.errors import BadInput
+from orchestrator.evaluation.answer import AnswerRequest, AnswerResult, answer, report_of
+from orchestrator.evaluation.answering import is_right
+from orchestrator.evaluation.methods import Answer, Outcome
+from orchestrator.evaluation.profile import chosen, questions_of
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.schedule.pool import Pool
+from router.embedding import Embedder
+
+BASELINES = ("each", "best", "vote", "weighted-vote", "self-refine", "reconcile-same-model")
+SEEDS = 3
+MOST_SAMPLES = 64
+FEWEST_QUESTIONS = 8
+CHARACTERS_A_TOKEN = 4.0
+REPLY_SHARE = 0.5
+"""Of the longest reply allowed, that a reply is taken to have in an estimate."""
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a comparison is expected to cost at most, all seeds together, nothing taken from the ledger."""
+
+    questions: int
+    """A seed; fewer than asked for where the budget does not allow more."""
+    seeds: int
+    calls: int
+    tokens: int
+
+    def __str__(self) -> str:
+        return (
+            f"about {self.tokens:,} tokens in {self.calls:,} calls at most: {self.seeds} seeds, "
+            f"{self.questions:,} test questions each; less where agents agree early or the ledger knows the reply"
+        )
+
+
+def estimate(request: AnswerRequest, config: Config, experts: Mapping[str, Expert]) -> Estimate:
+    """Before any model is loaded. With a budget, for as many questions as it allows.
+
+    Raises:
+        BadInput: the budget does not suffice for `FEWEST_QUESTIONS`; unknown experts or tasks.
+    """
+    asked = chosen(experts, request.experts)
+    seed = config.seed if request.seed is None else request.seed
+    sample = questions_of(request.task, request.split, min(request.questions, 50), seed)
+    panel = len(request.panel or asked)
+    calls, tokens = _of_one(request, sample, len(asked), panel)
+    fit = request.fit_questions * len(asked)
+    fit_tokens = fit * (_prompt(sample) + request.max_tokens * REPLY_SHARE)
+    questions = request.questions
+    if request.budget is not None:
+        questions = min(questions, int((request.budget / SEEDS - fit_tokens) / tokens))
+        if questions < min(FEWEST_QUESTIONS, request.questions):
+            least = SEEDS * (fit_tokens + FEWEST_QUESTIONS * tokens)
+            raise BadInput(
+                f"--budget: {request.budget:,} tokens do not suffice: {FEWEST_QUESTIONS} test questions with "
+                f"{SEEDS} seeds take about {least:,.0f}; ask for fewer --fit-questions, --rounds, a smaller --panel"
+            )
+    return Estimate(
+        questions, SEEDS, SEEDS * (fit + questions * calls), math.ceil(SEEDS * (fit_tokens + questions * tokens))
+    )
+
+
+async def compare(
+    request: AnswerRequest,
+    *,
+    pool: Pool,
+    experts: Mapping[str, Expert],
+    embedder: Embedder,
+    config: Config,
+    engine: str,
+    done: Callable[[], None] = lambda: None,
+) -> AnswerResult:
+    """Run the request's discussions and all baselines with three seeds, and report them together."""
+    first = config.seed if request.seed is None else request.seed
+    questions = estimate(request, config, experts).questions
+    talking = [name for name in request.methods if name not in ("each", "best", "vote", "mixture", "symbolic-moe")]
+    methods = [*BASELINES, *(talking or ["reconcile"])]
+    methods = list(dict.fromkeys([*methods, *(name for name in request.methods if name not in methods)]))
+    methods = [name for name in methods if name != "self-consistency"]
+    results, samples = [], 0
+    for seed in range(first, first + SEEDS):
+        asking = request.model_copy(update={"methods": methods, "questions": questions, "seed": seed})
+        shared = {"pool": pool, "experts": experts, "embedder": embedder, "config": config, "engine": engine}
+        result = await answer(asking, done=done, **shared)  # type: ignore[arg-type]
+        # As many samples as cost what the dearest discussion costs; the first seed decides for all.
+        samples = samples or _samples(result)
+        sampled = asking.model_copy(update={"methods": ["self-consistency"], "samples": samples})
+        more = await answer(sampled, done=done, **shared)  # type: ignore[arg-type]
+        results.append(dataclasses.replace(result, outcomes=(*result.outcomes, *_curve(result, more.outcomes[0]))))
+    return _together(
+        request, config, first, results, {one.name: one for one in chosen(experts, request.experts)}, pool, engine
+    )
+
+
+def _samples(result: AnswerResult) -> int:
+    """How many single replies the dearest discussion's calls, and its tokens, would have bought."""
+    held = [one for outcome in result.outcomes for one in outcome.transcripts]
+    if not held:
+        return 1
+    by_method: dict[str, list[tuple[int, int]]] = {}
+    for one in held:
+        by_method.setdefault(one.discussion, []).append((one.calls, one.tokens))
+    calls = max(sum(c for c, _ in rows) / len(rows) for rows in by_method.values())
+    tokens = max(sum(t for _, t in rows) / len(rows) for rows in by_method.values())
+    single = [turn.prompt_tokens + turn.completion_tokens for one in held for _, turn in one.in_round(0)]
+    alone = max(sum(single) / max(len(single), 1), 1.0)
+    return min(MOST_SAMPLES, max(1, math.ceil(calls), math.ceil(tokens / alone)))
+
+
+def _curve(result: AnswerResult, sampled: Outcome) -> list[Outcome]:
+    """Self-consistency with 1, 2, 4 ... samples, and with as many as each discussion made calls and spent tokens."""
+    most = len(sampled.transcripts[0].turns)
+    found = [_first(sampled, 1 << power, f"self-consistency x{1 << power}") for power in range(most.bit_length())]
+    for outcome in result.outcomes:
+        if not any(one.rounds > 1 for one in outcome.transcripts):
+            continue
+        of = len(outcome.transcripts)
+        calls = max(1, min(most, round(sum(one.calls for one in outcome.transcripts) / of)))
+        budget = sum(one.tokens for one in outcome.transcripts) / of
+        within = [count for count in range(1, most + 1) if _tokens(sampled, count) <= budget]
+        found.append(_first(sampled, calls, f"self-consistency, calls of {outcome.name}"))
+        found.append(_first(sampled, max(within, default=1), f"self-consistency, tokens of {outcome.name}"))
+    return found
+
+
+def _tokens(sampled: Outcome, count: int) -> float:
+    turns = [turn for one in sampled.transcripts for turn in one.turns[:count]]
+    return sum(turn.prompt_tokens + turn.completion_tokens for turn in turns) / len(sampled.transcripts)
+
+
+def _first(sampled: Outcome, count: int, name: str) -> Outcome:
+    """Self-consistency's answers had it made `count` samples only."""
+    answers = []
+    for whole, one in zip(sampled.answers, sampled.transcripts, strict=True):
+        used = (*whole.used, *whole.beside)[:count]
+        verdict = majority([turn.answer for turn in one.turns[:count]], [turn.confidence for turn in one.turns[:count]])
+        right = is_right(whole.question, verdict.answer)
+        answers.append(Answer(whole.question, verdict.answer, right, (), confidence=verdict.share, beside=used))
+    return Outcome(name, tuple(answers), f"{sampled.transcripts[0].seats[0].model}, {count} samples")
+
+
+def _together(
+    request: AnswerRequest,
+    config: Config,
+    first: int,
+    results: Sequence[AnswerResult],
+    experts: Mapping[str, Expert],
+    pool: Pool,
+    engine: str,
+) -> AnswerResult:
+    """All seeds as one result. A question that two seeds drew counts once."""
+    names = [outcome.name for outcome in results[0].outcomes]
+    names = [name for name in names if all(any(o.name == name for o in result.outcomes) for result in results)]
+    outcomes, questions = [], dict[str, Question]()
+    for name in names:
+        parts = [next(outcome for outcome in result.outcomes if outcome.name == name) for result in results]
+        taken: set[str] = set()
+        answers: list[Answer] = []
+        held: list[Transcript] = []
+        for part in parts:
+            for place, one in enumerate(part.answers):
+                if one.question.id in taken:
+                    continue
+                taken.add(one.question.id)
+                questions.setdefault(one.question.id, one.question)
+                answers.append(one)
+                held += part.transcripts[place : place + 1]
+        rates = ", ".join(f"{100 * sum(a.right for a in part.answers) / len(part.answers):.1f}" for part in parts)
+        note = parts[0].note if parts[0].note == "alone" else f"{parts[0].note}; by seed {rates}"
+        outcomes.append(Outcome(name, tuple(answers), note, tuple(held)))
+    replies = {key: one for result in results for key, one in result.replies.items()}
+    found = results[0].profile
+    if found is not None:
+        validation = {key: one for r in results if r.profile for key, one in r.profile.replies.items()}
+        found = dataclasses.replace(found, replies=validation)
+    seeds = f"{first} to {first + len(results) - 1}"
+    report = report_of(
+        request, config, first, list(questions.values()), outcomes, replies, experts, pool.timeline, engine, found
+    )
+    manifest = {**report.manifest, "seeds": seeds}
+    return AnswerResult(report.model_copy(update={"manifest": manifest}), tuple(outcomes), replies, found)
+
+
+def _prompt(questions: Sequence[Question]) -> float:
+    """Tokens of a first prompt, on average."""
+    characters = [len(message["content"]) for question in questions for message in solve(question)]
+    return sum(characters) / len(characters) / CHARACTERS_A_TOKEN + 10
+
+
+def _of_one(request: AnswerRequest, questions: Sequence[Question], experts: int, panel: int) -> tuple[int, float]:
+    """(calls, tokens) at most for one test question: first replies once, all rounds of all discussions, samples."""
+    prompt, reply = _prompt(questions), request.max_tokens * REPLY_SHARE
+    limits = request.discussing.limits
+    later = prompt + min(panel, limits.groups * limits.per_group) * (limits.explanation / CHARACTERS_A_TOKEN + 15)
+    talking = 2 + sum(name not in ("each", "best", "vote", "mixture", "symbolic-moe") for name in request.methods)
+    rounds = talking * panel * request.rounds
+    samples = min(MOST_SAMPLES, panel * (1 + request.rounds) * 2)
+    refine = 2 * request.rounds
+    calls = experts + rounds + samples + refine
+    return calls, experts * (prompt + reply) + (rounds + refine) * (later + reply) + samples * (prompt + reply)

@@ -1,0 +1,42 @@
+"""Which methods a report compares in pairs, on the same questions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.evaluation.methods import Outcome
+from orchestrator.evaluation.report.data import Comparison
+from orchestrator.evaluation.report.intervals import mcnemar, paired_difference
+
+HEADLINES = ("mixture", "symbolic-moe", "reconcile", "weighted-vote", "vote")
+"""The first of them that was run makes the report's headline."""
+SAMPLED = "self-consistency"
+SELF = frozenset({"self-refine"})
+"""Rounds of one expert with itself: there is no panel whose votes it should beat."""
+
+
+def comparisons(outcomes: Sequence[Outcome], seed: int) -> list[Comparison]:
+    """Each method against the best expert; then, what talking adds: each discussion against the votes of the same first
+    replies and against self-consistency at its own cost. Points of a cost curve (`self-consistency x4`) are compared
+    with nothing."""
+    by_name = {outcome.name: [float(one.right) for one in outcome.answers] for outcome in outcomes}
+    talked = [outcome.name for outcome in outcomes if any(one.rounds > 1 for one in outcome.transcripts)]
+    ordered = sorted((o.name for o in outcomes), key=lambda name: HEADLINES.index(name) if name in HEADLINES else 99)
+    alone = {one.used[0].expert for o in outcomes if o.note == "alone" for one in o.answers[:1]}
+    # What stands for another method's cost, or for a point of the curve, is no method of its own.
+    plain = [name for name in ordered if name == SAMPLED or not name.startswith(SAMPLED)]
+    pairs = [(name, "best") for name in plain if name not in {"best", "oracle", "single", *alone}]
+    for name in talked:
+        votes = [] if name in SELF else ["vote", "weighted-vote", "reconcile-same-model"]
+        equal = [f"{SAMPLED}, {cost} of {name}" for cost in ("calls", "tokens")]
+        pairs += [(name, other) for other in [*votes, SAMPLED, *equal] if other != name]
+    return [
+        Comparison(
+            method=method,
+            baseline=other,
+            difference=paired_difference(by_name[method], by_name[other], seed=seed),
+            p=mcnemar(by_name[method], by_name[other]),
+        )
+        for method, other in pairs
+        if method in by_name and other in by_name
+    ]

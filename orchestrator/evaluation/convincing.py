@@ -1,0 +1,145 @@
+"""Convincing samples: explanations that turned an expert's wrong answer into a right one (ReConcile, section 3.1).
+
+For every training question that an expert gets wrong, it is asked again with a worked explanation in the prompt. The
+best by utility (confidence after + confidence before - 1: sure of the wrong answer, then sure of the right one) are
+kept, and shown to the *other* experts of a panel.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import Field, ValidationError
+
+from agents.prompts import Sample, explain
+from agents.question import Question
+from agents.reply import parse_reply
+from orchestrator.config import Strict
+from orchestrator.config import explain as told
+from orchestrator.errors import BadInput, RequestError
+from orchestrator.evaluation.answering import Answered, answer_all, is_right
+from orchestrator.evaluation.tasks.registry import GENERATED
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Completion, Sampling
+from orchestrator.inference.schedule.pool import Pool
+
+MOST_BYTES = 16 * 2**20
+
+
+class ConvincingRequest(Strict):
+    """Find explanations that change experts' minds, on training questions of generated tasks."""
+
+    task: str = Field(default="mixed", description="A generated task, or several with commas.")
+    experts: list[str] = Field(default_factory=list, description="Names of the experts; none: the whole zoo.")
+    questions: int = Field(default=64, ge=1, le=100_000, description="Training questions to look at.")
+    keep: int = Field(default=4, ge=1, le=100, description="Samples kept for each expert and task.")
+    max_tokens: int = Field(default=160, ge=1, le=32_768, description="Longest reply, in tokens.")
+    seed: int = Field(default=0, ge=0, description="Of the questions.")
+    out: str = Field(default="convincing.jsonl", description="File to write.")
+
+
+class Convinced(Strict):
+    """One line of the file."""
+
+    expert: str
+    task: str
+    question: str = Field(max_length=100_000)
+    explanation: str = Field(max_length=100_000)
+    answer: str
+    before: str | None
+    utility: float
+
+
+async def convincing(
+    request: ConvincingRequest, *, pool: Pool, experts: Sequence[Expert], done: Callable[[], None] = lambda: None
+) -> list[Convinced]:
+    """The samples, best first within each expert and task. Raises `BadInput` for a task without explanations."""
+    explained = _explained(request)
+    questions = [question for question, _ in explained]
+    sampling = Sampling(max_tokens=request.max_tokens)
+    first = await answer_all(pool, experts, questions, sampling, request.seed, done)
+    wrong = [
+        (expert, question, explanation)
+        for expert in experts
+        for question, explanation in explained
+        if not first[question.id, expert.name].right
+    ]
+
+    async def again(expert: Expert, question: Question, explanation: str) -> Convinced | None:
+        messages = [(message["role"], message["content"]) for message in explain(question, explanation)]
+        with pool.conversation(f"{question.id}/convincing", request.seed):
+            (outcome,) = await pool.ask([(pool.request(expert, messages, sampling), expert)])
+        if isinstance(outcome, RequestError):
+            return None
+        if not isinstance(outcome, Completion):
+            raise outcome
+        return _convinced(first[question.id, expert.name], question, explanation, outcome.text)
+
+    found = [one for one in await asyncio.gather(*(again(*row) for row in wrong)) if one]
+    found.sort(key=lambda one: (one.expert, one.task, -one.utility))
+    counted: dict[tuple[str, str], int] = {}
+    kept = []
+    for one in found:
+        place = counted[one.expert, one.task] = counted.get((one.expert, one.task), 0) + 1
+        kept += [one] if place <= request.keep else []
+    return kept
+
+
+def write_samples(path: Path, samples: Sequence[Convinced]) -> None:
+    path.write_text("".join(sample.model_dump_json() + "\n" for sample in samples), "utf-8")
+
+
+def read_samples(path: str, panel: Sequence[str]) -> Mapping[str, list[Sample]]:
+    """Expert -> what convinced it, for the panel's experts. Raises `BadInput` naming file and line."""
+    found: dict[str, list[Sample]] = {}
+    try:
+        if Path(path).stat().st_size > MOST_BYTES:
+            raise BadInput(f"{path}: larger than {MOST_BYTES} bytes")
+        lines = Path(path).read_text("utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: {getattr(error, 'strerror', None) or error}") from error
+    for number, line in enumerate(lines, start=1):
+        try:
+            one = Convinced.model_validate(json.loads(line))
+        except ValidationError as error:
+            raise BadInput(f"{path}:{number}: {told(error, Convinced)}") from error
+        except (ValueError, RecursionError) as error:
+            raise BadInput(f"{path}:{number}: not JSON") from error
+        if one.expert in panel:
+            found.setdefault(one.expert, []).append(Sample(one.question, one.explanation, one.answer, one.task))
+    return found
+
+
+def _explained(request: ConvincingRequest) -> list[tuple[Question, str]]:
+    """Training questions in equal shares, each with its worked solution."""
+    names = [part.strip() for part in request.task.split(",") if part.strip()]
+    tasks = [task for task in GENERATED if "mixed" in names or task.name in names]
+    unknown = [name for name in names if name != "mixed" and name not in {task.name for task in GENERATED}]
+    if unknown or not tasks:
+        raise BadInput(f"task {request.task!r}: only generated tasks have explanations: mixed, {_names()}")
+    share = -(-request.questions // len(tasks))
+    columns = [task.problems("train", share, request.seed) for task in tasks]
+    rows = [(problem.question, problem.solution) for row in zip(*columns, strict=True) for problem in row]
+    return rows[: request.questions]
+
+
+def _names() -> str:
+    return ", ".join(task.name for task in GENERATED)
+
+
+def _convinced(first: Answered, question: Question, explanation: str, text: str) -> Convinced | None:
+    after = parse_reply(text, question)
+    if not is_right(question, after.answer) or after.confidence is None or first.reply.confidence is None:
+        return None
+    return Convinced(
+        expert=first.expert,
+        task=question.task,
+        question=question.question,
+        explanation=explanation,
+        answer=str(question.answer),
+        before=first.reply.answer,
+        utility=round(after.confidence + first.reply.confidence - 1, 4),
+    )

@@ -1,0 +1,244 @@
+"""Experts of the zoo confer: one conversation a question, thousands at once, each a plain coroutine.
+
+The scheduler turns them into batches; first replies that two methods ask alike are generated once.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from agents import discussions
+from agents.agent import Agent
+from agents.answers import canonical
+from agents.confidence import Calibrate, ConfidenceKind, from_tokens
+from agents.conversation import Discussion, Same, Terms, converse
+from agents.discussions.parts import topology
+from agents.prompts import Limits
+from agents.question import Kind, Question
+from agents.transcript import Transcript
+from agents.votes import AT_THEIR_WORD, Odds, fit_log_odds, options_of
+from agents.window import run_window
+from orchestrator.config import Strict
+from orchestrator.errors import BadInput, SetupError, StorageError
+from orchestrator.evaluation.answering import Answered
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Sampling
+from orchestrator.inference.schedule.pool import Pool
+from router.calibration import Calibration, calibrate
+from router.embedding import Embedder
+
+SAMPLING_TEMPERATURE = 0.7
+"""Of several samples of one expert, where the run's own temperature is 0 and they would all be the same."""
+SAME_MEANING = 0.8
+"""Cosine similarity from which two answers to an open question count as one."""
+
+
+class DiscussionOptions(Strict):
+    """How experts confer, for the methods in which they do."""
+
+    panel: list[str] = Field(default_factory=list, description="Experts that confer; none: all that are asked.")
+    lead: str | None = Field(
+        default=None, description="Expert that answers alone, judges, aggregates; none: the best on the fit split."
+    )
+    rounds: int = Field(default=2, ge=0, le=20, description="Rounds of discussion after the first replies.")
+    samples: int = Field(default=5, ge=1, le=1000, description="Of self-consistency.")
+    mode: Literal["improved", "paper"] = Field(
+        default="improved", description="Of reconcile: calibrated log-odds vote, or the paper's table of weights."
+    )
+    confidence: ConfidenceKind = Field(default="stated", description="What an expert's vote is weighed by.")
+    topology: str = Field(default="ring", description="Of sparse-debate: ring, star, all, or edges as 0>1,1>2.")
+    threshold: float = Field(default=0.8, gt=0, le=1, description="Confidence with which escalate is content.")
+    shown: int = Field(default=400, ge=20, le=10_000, description="Characters of one explanation that others read.")
+    structured: bool = Field(default=False, description="Hold replies to JSON: reasoning, answer, confidence.")
+    convincing: str | None = Field(default=None, description="Convincing samples to show: see collegium convincing.")
+
+    @field_validator("topology")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        topology(name)
+        return name
+
+    @property
+    def improved(self) -> bool:
+        return self.mode == "improved"
+
+    @property
+    def limits(self) -> Limits:
+        return Limits(explanation=self.shown)
+
+
+def agent_of(
+    pool: Pool, expert: Expert, sampling: Sampling, static: float | None = None, *, structured: bool = False
+) -> Agent:
+    """An expert of the zoo as an agent. Only a full disk or a missing package ends the conversation."""
+    from orchestrator.inference.chat import ExpertChat
+
+    chat = ExpertChat(
+        pool=pool,
+        expert=expert,
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        top_k=sampling.top_k,
+        logprobs=sampling.logprobs,
+    )
+    return Agent(expert.name, chat, structured=structured, confidence=static, fatal=(StorageError, SetupError))
+
+
+async def hold(
+    pool: Pool,
+    questions: Sequence[Question],
+    agents: Sequence[Agent],
+    discussion: Discussion,
+    *,
+    name: str,
+    terms: Terms,
+    settings: Mapping[str, object] | None = None,
+    done: Callable[[Transcript], None] = lambda _: None,
+) -> list[Transcript]:
+    """Discuss all questions, side by side in a window; transcripts in the order of the questions."""
+
+    async def one(question: Question) -> Transcript:
+        # The draws depend on what is asked and on the seed, not on this name: methods share their first replies.
+        with pool.conversation(f"{question.id}/{name}", terms.seed):
+            transcript = await converse(question, agents, discussion, name=name, terms=terms, settings=settings)
+        done(transcript)
+        return transcript
+
+    return await run_window([functools.partial(one, question) for question in questions])
+
+
+def confidence_of(answered: Answered, kind: ConfidenceKind) -> float | None:
+    """The confidence of a first reply that was had outside any discussion, of a kind that one reply can show."""
+    if answered.reply.answer is None:
+        return None
+    if kind == "tokens" and answered.completion:
+        tokens = [(token.token, token.logprob) for token in answered.completion.logprobs]
+        return from_tokens(tokens, answered.completion.text)
+    return answered.reply.confidence
+
+
+def fitted(answered: Sequence[Answered], kind: ConfidenceKind) -> Calibrate:
+    """Confidence -> probability of being right, for each expert apart, from its replies to validation questions.
+
+    Platt's curve over the logit of the confidence; where there is no confidence, or nothing but right or wrong replies,
+    the share of right ones (with one right and one wrong reply added). An expert without any reply is taken to be
+    right as often as all of them are. Static and consistency confidences are fitted on no single reply: they are
+    taken as they are.
+    """
+    if kind in ("static", "consistency"):
+        return lambda _, confidence: 0.5 if confidence is None else confidence
+    given: dict[str, list[tuple[float | None, bool]]] = {}
+    for one in answered:
+        if one.reply.answer is not None:
+            given.setdefault(one.expert, []).append((confidence_of(one, kind), one.right))
+    overall = _rate([right for rows in given.values() for _, right in rows])
+    curves: dict[str, Calibration] = {}
+    rates: dict[str, float] = {}
+    for expert, rows in given.items():
+        rates[expert] = _rate([right for _, right in rows])
+        sure = [(confidence, right) for confidence, right in rows if confidence is not None]
+        if len({right for _, right in sure}) == 2:
+            scores = np.array([_logit(confidence) for confidence, _ in sure], np.float32)
+            outcomes = np.array([right for _, right in sure], np.float32)
+            curves[expert] = calibrate(scores, outcomes)
+
+    def probability(expert: str, confidence: float | None) -> float:
+        if confidence is None or expert not in curves:
+            return rates.get(expert, overall)
+        return float(curves[expert](np.array([_logit(confidence)], np.float32))[0])
+
+    return _remembered(probability)
+
+
+def fitted_odds(answered: Sequence[Answered], panel: Sequence[str], calibrate: Calibrate, kind: ConfidenceKind) -> Odds:
+    """The odds under which the log-odds vote of these experts makes the validation questions' gold answers most
+    probable (`votes.fit_log_odds`): experts of one origin err alike more than independent ones would. At
+    their word where nothing can be fitted."""
+    questions = {one.question.id: one.question for one in answered}
+    replies = {(one.question.id, one.expert): one for one in answered}
+    votes, probabilities, golds = [], [], []
+    for id, question in questions.items():
+        row = [replies[id, expert] for expert in panel if (id, expert) in replies]
+        votes.append([one.reply.answer for one in row])
+        probabilities.append([calibrate(one.expert, confidence_of(one, kind)) for one in row])
+        answer_kind: Kind = "choice" if question.choices else question.kind
+        gold = None if question.answer is None else canonical(question.answer, answer_kind, question.choices)
+        golds.append(gold)
+    try:
+        return fit_log_odds(votes, probabilities, golds, [options_of(one) for one in questions.values()])
+    except ValueError:
+        return AT_THEIR_WORD
+
+
+def _remembered(probability: Calibrate) -> Calibrate:
+    """Stated confidences are few and asked for often."""
+    known: dict[tuple[str, float | None], float] = {}
+
+    def looked_up(expert: str, confidence: float | None) -> float:
+        key = (expert, confidence)
+        if key not in known:
+            known[key] = probability(expert, confidence)
+        return known[key]
+
+    return looked_up
+
+
+def by_meaning(embedder: Embedder) -> Same:
+    """Groups answers to open questions: one that is similar enough to an earlier one joins its group."""
+
+    def same(answers: Sequence[str]) -> list[int]:
+        if not answers:
+            return []
+        vectors = embedder.embed(list(answers))
+        groups: list[int] = []
+        for place, vector in enumerate(vectors):
+            near = [(float(vector @ vectors[other]), -other) for other in range(place)]
+            best, other = max(near, default=(0.0, 0))
+            groups.append(groups[-other] if best >= SAME_MEANING else place)
+        return groups
+
+    return same
+
+
+def own_discussion(path: str, folder: Path) -> Discussion:
+    """A user's discussion, `module:function`; the module may lie beside the configuration. Raises `BadInput`."""
+    module, colon, name = path.partition(":")
+    if str(folder) not in sys.path:
+        sys.path.append(str(folder))
+    try:
+        found = getattr(importlib.import_module(module), name) if colon else None
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadInput(f"discussion {path!r}: {error}") from error
+    if not callable(found):
+        raise BadInput(f"discussion {path!r} is not of the form module:function")
+    discussion: Discussion = found
+    return discussion
+
+
+def scheme(options: DiscussionOptions, leader: Agent | None) -> discussions.Scheme:
+    return discussions.Scheme(
+        rounds=options.rounds,
+        samples=options.samples,
+        improved=options.improved,
+        topology=options.topology,
+        threshold=options.threshold,
+        leader=leader,
+    )
+
+
+def _logit(confidence: float) -> float:
+    kept = min(max(confidence, 0.005), 0.995)
+    return float(np.log(kept / (1 - kept)))
+
+
+def _rate(rights: Sequence[bool]) -> float:
+    return (sum(rights) + 1) / (len(rights) + 2)

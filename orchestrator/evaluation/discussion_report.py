@@ -1,0 +1,75 @@
+"""What the report shows of methods in which experts confer: figures by round, calibration, a choice of transcripts."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+
+from agents.figures import RoundFigures, fate, round_figures, sure_and_right
+from agents.transcript import Transcript
+from orchestrator.evaluation.answering import Answered
+from orchestrator.evaluation.discussing import DiscussionOptions, fitted
+from orchestrator.evaluation.methods import Outcome
+from orchestrator.evaluation.report.data import DiscussedRound, DiscussionResult, Interval
+from orchestrator.evaluation.report.intervals import wilson
+from orchestrator.evaluation.report.transcripts import by_interest
+from router.calibration import expected_calibration_error
+
+SHOWN = 40
+"""Transcripts of one method that the page may show, those first in which something happened."""
+
+
+def discussion_results(
+    outcomes: Sequence[Outcome], validation: Sequence[Answered], options: DiscussionOptions
+) -> list[DiscussionResult]:
+    """One a method that conferred; `validation`: the replies that confidences are calibrated on, may be none."""
+    probability = fitted(validation, options.confidence) if validation else None
+    results = []
+    for outcome in outcomes:
+        held = outcome.transcripts
+        if not held:
+            continue
+        rows = sure_and_right(held)
+        stated = calibrated = None
+        if rows:
+            right = np.array([right for _, _, right in rows], np.float32)
+            sure = np.array([confidence for _, confidence, _ in rows], np.float32)
+            stated = expected_calibration_error(sure, right)
+            if probability is not None:
+                fit = np.array([probability(name, confidence) for name, confidence, _ in rows], np.float32)
+                calibrated = expected_calibration_error(fit, right)
+        results.append(
+            DiscussionResult(
+                method=outcome.name,
+                rounds=[_round(figures, len(held)) for figures in round_figures(held)],
+                fates=dict(Counter(found for one in held if (found := fate(one)) is not None)),
+                stated_error=stated,
+                calibrated_error=calibrated,
+            )
+        )
+    return results
+
+
+def chosen_transcripts(outcomes: Sequence[Outcome]) -> list[Transcript]:
+    """A bounded choice: some of each outcome, above all what was rescued or corrupted."""
+    return [one for outcome in outcomes for one in by_interest(outcome.transcripts)[:SHOWN]]
+
+
+def _round(figures: RoundFigures, questions: int) -> DiscussedRound:
+    def interval(share: float) -> Interval:
+        return wilson(round(share * questions), questions)
+
+    return DiscussedRound(
+        round=figures.round,
+        discussed=figures.discussed,
+        majority=interval(figures.majority),
+        deciding=interval(figures.deciding),
+        anyone=interval(figures.anyone),
+        consensus=figures.consensus,
+        to_right=figures.to_right,
+        to_wrong=figures.to_wrong,
+        abstentions=figures.abstentions,
+        tokens=figures.tokens,
+    )

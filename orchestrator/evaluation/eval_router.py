@@ -1,0 +1,163 @@
+"""The eval-router pipeline: every router and aggregator on recorded answers. No engine, no worker."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from agents.votes import OPTIONS, fit_log_odds, log_odds, majority, weighted
+from orchestrator.config import Strict
+from orchestrator.errors import BadInput
+from orchestrator.evaluation.costs import costs_of
+from orchestrator.evaluation.route import read_table
+from orchestrator.evaluation.voting import options_in, recorded_answer
+from router.ballots import Aggregate, Replies
+from router.embedding import Embedder
+from router.evaluate import Contestant, Evaluation, FitAggregate, evaluate
+from router.routers import DEFAULT, ROUTERS, SkillsRouter, maker
+from router.table import Table
+from router.trial import trial
+
+SYMBOLIC = ("symbolic-moe (code)", "symbolic-moe (code), distinct", "symbolic-moe (paper)")
+MOST_SEEDS, MOST_RECRUITED = 100, 1_000
+
+
+class EvalRouterRequest(Strict):
+    """Judge routers on a correctness table: who is right how often, alone and voting, against the best expert and
+    against whoever knows the answer. Needs no engine."""
+
+    table: str = Field(description="Correctness table (JSON Lines, .gz too).")
+    fit: str | None = Field(default=None, description="Fit on this table instead.")
+    train_split: str | None = Field(default=None, description="Fit on this split; none: `train` if there is one.")
+    test_split: str | None = Field(default=None, description="Judge on this split; none: `test` if there is one.")
+    routers: list[str] = Field(default_factory=lambda: ["all"], min_length=1, description=f"{', '.join(ROUTERS)}, all.")
+    experts: list[str] = Field(default_factory=list, description="Only these experts of the table; none: all.")
+    skills_from: list[str] = Field(
+        default_factory=list, description="Keys of the table that serve as skills (category,src); none: `skills`."
+    )
+    k: list[int] = Field(default_factory=lambda: [3, 5], description="How many experts are recruited.")
+    seeds: int = Field(default=5, ge=1, le=MOST_SEEDS, description="Repetitions of whatever is random.")
+    costs: str | None = Field(
+        default=None, description='Costs: a=1,b=0.2 or a JSON file {expert: cost}; none: the table\'s key "cost".'
+    )
+    html: str | None = Field(default=None, description="Write plots and tables to this file.")
+
+    @model_validator(mode="after")
+    def _known(self) -> EvalRouterRequest:
+        for name in self.routers:
+            if name not in (*ROUTERS, *SYMBOLIC, "all"):
+                raise ValueError(f"routers: no router {name!r}; there are {', '.join(ROUTERS)}, all")
+        for k in self.k:
+            if not 1 <= k <= MOST_RECRUITED:
+                raise ValueError(f"k: must be from 1 to {MOST_RECRUITED}, is {k}")
+        if self.fit is None and self.train_split is not None and self.train_split == self.test_split:
+            raise ValueError(f"test_split: cannot fit and judge on the same split ({self.test_split})")
+        return self
+
+
+def eval_router(
+    request: EvalRouterRequest, *, embedder: Callable[[], Embedder], told: Callable[[str], None] = lambda what: None
+) -> Evaluation:
+    """Fit and judge. The tables are read and checked before `embedder` is called; `told` hears what goes on.
+
+    Raises `BadInput` naming table, row and key.
+    """
+    told("reading")
+    table = _chosen(read_table(Path(request.table).expanduser()), request)
+    other = read_table(Path(request.fit).expanduser()) if request.fit else None
+    try:
+        if other is not None:
+            other = other.select_experts(table.experts)
+        _check_splits(table, other, request)
+    except ValueError as error:
+        raise BadInput(f"{request.fit or request.table}: {error}") from error
+    skills = table.skills(request.skills_from)
+    _check_skills(request, skills)
+    costs = costs_of(request.costs, table)
+    told("embedding questions")
+    try:
+        features = embedder().features(table.questions, skills)
+        fit = None
+        if other is not None:
+            fit = other, embedder().features(other.questions, other.skills(request.skills_from))
+        what = trial(table, features, train_split=request.train_split, test_split=request.test_split, fit=fit)
+        seen = features if what.fit_features is None else what.fit_features
+        wanted = contestants(any(seen.skills))
+        if "all" not in request.routers:
+            wanted = [one for one in wanted if one.name in request.routers]
+        return evaluate(
+            what,
+            wanted,
+            aggregators(statistics.median(map(options_in, table.rows))),
+            default=DEFAULT if DEFAULT in [one.name for one in wanted] else wanted[0].name,
+            ks=sorted({min(k, len(table.experts)) for k in request.k}),
+            seeds=request.seeds,
+            costs=costs,
+            canonical=recorded_answer,
+            told=lambda name: told(f"router {name}"),
+        )
+    except ValueError as error:
+        raise BadInput(f"{request.table}: {error}") from error
+
+
+def contestants(skills: bool) -> list[Contestant]:
+    """Every router by its defaults; where questions have skills, Symbolic-MoE as published and as programmed too."""
+    found = [Contestant(name, partial(maker, name)) for name in ROUTERS if skills or name != "skills"]
+    if skills:
+        code = partial(SkillsRouter.fit, suitability="code", threshold=0.0, merge=2.0)
+        paper = partial(SkillsRouter.fit, suitability="paper", threshold=0.0, merge=2.0)
+        found += [
+            Contestant(SYMBOLIC[0], lambda seed: code, "code"),
+            Contestant(SYMBOLIC[1], lambda seed: code),
+            Contestant(SYMBOLIC[2], lambda seed: paper, "paper"),
+        ]
+    return found
+
+
+def aggregators(options: float = OPTIONS) -> Mapping[str, FitAggregate]:
+    """The votes that can be taken over recorded answers; `options`: how many answers a question allows."""
+
+    def count(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Replies) -> Aggregate:
+        return lambda replies, p: majority(replies).shares
+
+    def weigh(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Replies) -> Aggregate:
+        return lambda replies, p: weighted(replies, p).shares
+
+    def odds(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Replies) -> Aggregate:
+        return lambda replies, p: log_odds(replies, p, options=options).shares
+
+    def fitted(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Replies) -> Aggregate:
+        try:
+            found = fit_log_odds(answers, chances, golds, options)
+        except ValueError:
+            return odds(answers, chances, golds)
+        return lambda replies, p: log_odds(replies, p, found, options=options).shares
+
+    return {"majority": count, "weighted": weigh, "log-odds": odds, "log-odds fitted": fitted}
+
+
+def _chosen(table: Table, request: EvalRouterRequest) -> Table:
+    try:
+        return table.select_experts(request.experts) if request.experts else table
+    except ValueError as error:
+        raise BadInput(f"{request.table}: experts: {error}") from error
+
+
+def _check_splits(table: Table, other: Table | None, request: EvalRouterRequest) -> None:
+    if request.test_split is not None:
+        table.split(request.test_split)
+    if request.train_split is not None:
+        (other or table).split(request.train_split)
+
+
+def _check_skills(request: EvalRouterRequest, skills: Sequence[Sequence[str]]) -> None:
+    wanted = [name for name in request.routers if name == "skills" or name in SYMBOLIC]
+    if not any(skills):
+        if request.skills_from:
+            raise BadInput(f"{request.table}: skills_from: no row has text under {', '.join(request.skills_from)}")
+        if wanted:
+            raise BadInput(f"{request.table}: router {wanted[0]} needs skills: name keys of the table (--skills-from)")

@@ -1,0 +1,20 @@
+"""Ways to answer, one file a method or a family, in an explicit list: to add one, write its file and add a line."""
+
+from __future__ import annotations
+
+from orchestrator.evaluation.methods.best import best
+from orchestrator.evaluation.methods.discussion import discussion_methods
+from orchestrator.evaluation.methods.each import each
+from orchestrator.evaluation.methods.method import AGGREGATORS, Answer, Method, Outcome, Setting
+from orchestrator.evaluation.methods.mixture import mixture
+from orchestrator.evaluation.methods.symbolic_moe import symbolic_moe
+
+__all__ = ["AGGREGATORS", "METHODS", "Answer", "Method", "Outcome", "Setting"]
+
+METHODS: tuple[Method, ...] = (
+    Method("each", each, fitted=False),
+    Method("best", best, fitted=True),
+    Method("mixture", mixture, fitted=True),
+    Method("symbolic-moe", symbolic_moe, fitted=True),
+    *discussion_methods(),
+)

@@ -1,0 +1,169 @@
+"""Methods in which experts confer: one for every discussion that `agents.discussions` knows, and for a user's own."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from agents.agent import Agent
+from agents.confidence import uncalibrated
+from agents.conversation import Discussion, Terms
+from agents.discussions import DISCUSSIONS, build
+from agents.question import Question
+from agents.reply import Reply
+from agents.transcript import Transcript, Turn
+from orchestrator.errors import BadInput
+from orchestrator.evaluation.answering import Answered, is_right
+from orchestrator.evaluation.convincing import read_samples
+from orchestrator.evaluation.discussing import (
+    SAMPLING_TEMPERATURE,
+    agent_of,
+    by_meaning,
+    fitted,
+    fitted_odds,
+    hold,
+    scheme,
+)
+from orchestrator.evaluation.methods.method import Answer, Method, Outcome, Setting
+from orchestrator.inference.request import Completion
+
+ALONE = frozenset({"single", "self-consistency", "self-refine"})
+"""The lead expert talks to nobody but itself."""
+
+
+SAME_MODEL = "reconcile-same-model"
+"""ReConcile with the lead expert in as many seats as the panel has: what different models are worth."""
+
+
+STOPS = {"rounds": "their number"}
+
+
+def discussion_methods() -> tuple[Method, ...]:
+    same = _method(SAME_MODEL, lambda setting, lead: build("reconcile", scheme(setting.discussing, lead)))
+    return (*(_known(name) for name in DISCUSSIONS), same)
+
+
+def own_method(name: str, discussion: Discussion) -> Method:
+    """A method that is a user's own discussion."""
+    return _method(name, lambda setting, lead: discussion)
+
+
+def _known(name: str) -> Method:
+    return _method(name, lambda setting, lead: build(name, scheme(setting.discussing, lead)))
+
+
+def _method(name: str, made: Callable[[Setting, Agent], Discussion]) -> Method:
+    async def run(setting: Setting) -> list[Outcome]:
+        return [await confer(setting, name, made)]
+
+    return Method(name, run, fitted=name != "vote")
+
+
+async def confer(setting: Setting, name: str, made: Callable[[Setting, Agent], Discussion]) -> Outcome:
+    """Hold one discussion on all questions of the setting."""
+    options = setting.discussing
+    for expert in [*options.panel, *([options.lead] if options.lead else [])]:
+        if expert not in setting.experts:
+            raise BadInput(f"panel: no expert {expert!r} among those asked: {', '.join(setting.experts)}")
+    members = options.panel or [*setting.experts]
+    if twice := next((expert for expert in members if members.count(expert) > 1), None):
+        raise BadInput(f"panel: {twice!r} is named twice; for one expert in every seat there is {SAME_MODEL}")
+    static = {expert: _rate(setting, expert) for expert in setting.experts} if setting.profile else {}
+    lead = options.lead or max(members, key=lambda expert: static.get(expert, 0.0))
+    panel = [lead] if name in ALONE else members
+    if name == "escalate":
+        panel = [lead, *(expert for expert in panel if expert != lead)]
+    sampling = setting.sampling
+    if (name in ("self-consistency", SAME_MODEL) or options.confidence == "consistency") and sampling.temperature == 0:
+        sampling = dataclasses.replace(sampling, temperature=SAMPLING_TEMPERATURE)
+    agents = {
+        expert: agent_of(
+            setting.pool, setting.experts[expert], sampling, static.get(expert), structured=options.structured
+        )
+        for expert in {lead, *panel}
+    }
+    team = [agents[expert] for expert in panel]
+    if name == SAME_MODEL:
+        more = [
+            dataclasses.replace(agents[lead], name=f"{lead} {seat}", model=lead) for seat in range(2, len(panel) + 1)
+        ]
+        team = [agents[lead], *more]
+    improved = options.improved and setting.profile is not None
+    validation = list(setting.validation.values()) if improved else []
+    calibrate = fitted(validation, options.confidence) if improved else uncalibrated
+    terms = Terms(
+        kind=options.confidence,
+        calibrate=calibrate,
+        show_calibrated=improved,
+        odds=fitted_odds(validation, panel, calibrate, options.confidence),
+        same=by_meaning(setting.embedder),
+        samples=read_samples(options.convincing, panel) if options.convincing else {},
+        limits=options.limits,
+        seed=setting.seed,
+    )
+    discussion = made(setting, agents[lead])
+    kept = options.model_dump(exclude={"panel"}) | {"lead": lead}
+    held = await hold(
+        setting.pool,
+        setting.questions,
+        team,
+        discussion,
+        name=name,
+        terms=terms,
+        settings=kept,
+        done=lambda _: setting.done(),
+    )
+    plain = sampling == setting.sampling and not options.structured
+    answers = tuple(_answer(question, one, plain) for question, one in zip(setting.questions, held, strict=True))
+    note = "; ".join([_note(panel, held), *_told(setting, name, panel)])
+    return Outcome(name, answers, note, tuple(held))
+
+
+def _told(setting: Setting, name: str, panel: Sequence[str]) -> list[str]:
+    """What a reader should know of a panel that has little to confer about."""
+    if name in ALONE or name == SAME_MODEL:
+        return []
+    told = ["a panel of one confers with nobody"] if len(panel) == 1 else []
+    seats: dict[str, list[str]] = {}
+    for expert in panel:
+        seats.setdefault(setting.experts[expert].fingerprint, []).append(expert)
+    same = [names for names in seats.values() if len(names) > 1]
+    return told + [f"{' and '.join(names)} are the same model and give the same replies" for names in same]
+
+
+def _rate(setting: Setting, expert: str) -> float:
+    """Share of the fit split that the expert has right."""
+    rows = setting.fitted_on.rows
+    return sum(row.correct[expert] for row in rows) / len(rows)
+
+
+def _answer(question: Question, transcript: Transcript, plain: bool) -> Answer:
+    """`plain`: first replies are what the run asks of every expert, and count among them."""
+    turns = [(turn, _answered(question, transcript, turn)) for turn in transcript.turns]
+    first = tuple(one for turn, one in turns if plain and turn.round == 0 and turn.calls == 1)
+    rest = tuple(one for turn, one in turns if not (plain and turn.round == 0 and turn.calls == 1))
+    right = is_right(question, transcript.answer)
+    return Answer(question, transcript.answer, right, first, confidence=transcript.confidence, beside=rest)
+
+
+def _answered(question: Question, transcript: Transcript, turn: Turn) -> Answered:
+    expert = transcript.seats[turn.seat].model
+    reply = Reply(turn.text, turn.reasoning, turn.answer, turn.stated)
+    if turn.error is not None:
+        return Answered(question, expert, reply, False, None, turn.error)
+    tokens = (turn.prompt_tokens, turn.completion_tokens)
+    completion = Completion(turn.key or "", turn.text, "stop", *tokens, (), turn.seconds, turn.cached)
+    return Answered(question, expert, reply, is_right(question, turn.answer), completion)
+
+
+def _note(panel: Sequence[str], held: Sequence[Transcript]) -> str:
+    rounds = sum(one.rounds for one in held) / len(held)
+    parts = [panel[0] if len(panel) == 1 else f"{len(panel)} experts"]
+    if rounds > 1:
+        stops = Counter(STOPS.get(one.stopped, one.stopped) for one in held if one.stopped)
+        parts.append(f"{rounds:.1f} rounds")
+        parts += [f"{count / len(held):.0%} ended by {name}" for name, count in stops.most_common(3)]
+    abstained, failed = sum(one.abstentions for one in held), sum(one.failures for one in held)
+    parts += [f"{abstained} abstentions"] * bool(abstained) + [f"{failed} failures"] * bool(failed)
+    return ", ".join(parts)

@@ -1,0 +1,21 @@
+"""Every expert alone, and what choosing among them could reach at most."""
+
+from __future__ import annotations
+
+from orchestrator.evaluation.methods.method import Answer, Outcome, Setting, alone
+
+
+async def each(setting: Setting) -> list[Outcome]:
+    """Every expert alone, and the oracle: the share of questions that any expert gets right."""
+    replies = await setting.ask([(q, expert) for expert in setting.experts.values() for q in setting.questions])
+    outcomes = [
+        Outcome(name, tuple(alone(replies[question.id, name]) for question in setting.questions), "alone")
+        for name in setting.experts
+    ]
+    oracle = []
+    for question in setting.questions:
+        used = tuple(replies[question.id, name] for name in setting.experts)
+        winner = next((one for one in used if one.right), used[0])
+        oracle.append(Answer(question, winner.reply.answer, winner.right, used))
+    note = "right if any expert is: no router can do better"
+    return [*outcomes, Outcome("oracle", tuple(oracle), note)]

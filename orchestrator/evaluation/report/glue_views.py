@@ -1,0 +1,68 @@
+"""What the sections on clusters and searches show; see views.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orchestrator.evaluation.report.clusters import dendrogram_order
+from orchestrator.evaluation.report.data import Clustering, RunReport, Search
+from orchestrator.evaluation.report.views import View
+
+MOST_EXPERTS = 40
+"""Rows and columns of the matrix on the page; results.json has all."""
+MOST_TRIALS = 2_000
+
+
+def clusters(report: RunReport) -> View | None:
+    found = report.clustering
+    if found is None:
+        return None
+    order = list(dendrogram_order(found))
+    place = {name: index for index, name in enumerate(found.experts)}
+    shown = order[:MOST_EXPERTS]
+    rows = [(name, [found.values[place[name]][place[other]] for other in shown]) for name in shown]
+    return {
+        "clustering": found,
+        "compared": sorted(set(found.compared)),
+        "names": shown,
+        "rows": rows,
+        "left_out": len(order) - len(shown),
+        "chart": {"order": order, "threshold": found.threshold, "links": _links(found, order)},
+    }
+
+
+def _links(found: Clustering, order: list[str]) -> list[dict[str, Any]]:
+    """The dendrogram's brackets: two arms, from each group's own fork to where they join."""
+    row = {name: float(index) for index, name in enumerate(order)}
+    middle: dict[tuple[str, ...], tuple[float, float]] = {(name,): (row[name], 1.0) for name in order}
+    links = []
+    for fork in found.forks:
+        (top, top_at), (bottom, bottom_at) = middle[tuple(fork.left)], middle[tuple(fork.right)]
+        at = min(fork.similarity, top_at, bottom_at)
+        links.append({"y1": top, "x1": top_at, "y2": bottom, "x2": bottom_at, "at": at})
+        middle[tuple(sorted((*fork.left, *fork.right)))] = ((top + bottom) / 2, at)
+    return links
+
+
+def glue(report: RunReport) -> View | None:
+    found = report.glue
+    if found is None:
+        return None
+    searches = [
+        {
+            "search": search,
+            "weights": sorted(search.weights.items(), key=lambda item: -item[1]),
+            "dropped": [name for name in search.sources if name not in search.weights],
+        }
+        for search in found.searches
+    ]
+    return {"glue": found, "searches": searches, "chart": [_curve(search) for search in found.searches]}
+
+
+def _curve(search: Search) -> dict[str, Any]:
+    trials = [
+        {"number": number, "score": trial.score, "questions": trial.questions, "stage": trial.stage, "best": trial.best}
+        | {"merge": ", ".join(f"{name} {weight:g}" for name, weight in list(trial.weights.items())[:12])}
+        for number, trial in enumerate(search.trials[:MOST_TRIALS], 1)
+    ]
+    return {"name": search.name, "trials": trials, "full": search.questions}

@@ -1,0 +1,212 @@
+"""What `collegium eval-router` shows: one page with plots, and tables for the terminal."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.evaluation.report.formats import DASH, percent, plain, points
+from orchestrator.evaluation.report.page import document, save
+from router.estimate import Difference, Estimate
+from router.evaluate import Evaluation, Result
+from router.routers import DEFAULT
+
+SURE = 0.05
+VOTES = ("log-odds fitted", "any right", "majority")
+"""Whose numbers the charts and the terminal show, the first that there is."""
+
+
+def vote_shown(found: Evaluation) -> str:
+    """The aggregator whose numbers stand for a router."""
+    have = {result.aggregator for result in found.results}
+    return next((vote for vote in VOTES if vote in have), "first")
+
+
+def reference(found: Evaluation) -> str:
+    """The router that the others were compared with."""
+    names = [quality.router for quality in found.qualities]
+    return DEFAULT if DEFAULT in names else names[0]
+
+
+def claim(found: Evaluation) -> str:
+    """The result in one sentence, saying plainly where nothing was gained."""
+    mine = [result for result in found.results if result.router == reference(found)]
+    told = [_told(result) for result in mine if result.aggregator in (vote_shown(found), "first")]
+    return f"{reference(found)} against the best expert: {'; '.join(told)}."
+
+
+def write_routers(found: Evaluation, path: Path, *, title: str, command: str) -> None:
+    """Write the page. Raises StorageError where it cannot be written."""
+    page = document(
+        "routers.html",
+        ["routers.js"],
+        title=title,
+        claim=claim(found),
+        command=command,
+        found=found,
+        aggregator=vote_shown(found),
+        reference=reference(found),
+        rows=[_row(result, found) for result in found.results],
+        curves=any(quality.curve for quality in found.qualities),
+        charts={"routers": _charts(found)},
+    )
+    save(page, path)
+
+
+def routers_table(found: Evaluation) -> Group:
+    """The evaluation for a terminal: every router at every k, then the reference router by aggregator."""
+    ks = sorted({result.k for result in found.results})
+    vote = vote_shown(found)
+    by_k: dict[tuple[str, int], Result] = {
+        (r.router, r.k): r for r in found.results if r.aggregator == (vote if r.k > 1 else "first")
+    }
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    heads = ["Router", *(f"k={k}" if k > 1 else "one expert" for k in ks), "over the best", "ECE", "Experts asked"]
+    costs = any(result.cost is not None for result in found.results)
+    for number, head in enumerate([*heads, *(["Cost", "Cost area"] if costs else [])]):
+        table.add_column(head, justify="right" if number else "left", no_wrap=True)
+    best = {k: max(by_k[quality.router, k].accuracy.value for quality in found.qualities) for k in ks}
+    for quality in found.qualities:
+        last = by_k[quality.router, ks[-1]]
+        cells = [_accuracy(by_k[quality.router, k].accuracy, best[k]) for k in ks]
+        priced = [_number(last.cost), _number(quality.cost_area)] if costs else []
+        table.add_row(
+            Text(plain(quality.router), style="bold" if quality.router == reference(found) else ""),
+            *cells,
+            _difference(last.over_best),
+            f"{quality.calibration_error:.3f}",
+            f"{last.unique_experts:.2f}",
+            *priced,
+        )
+    return Group(*_head(found, vote), table, Text(), _by_aggregator(found), *_tail(found))
+
+
+def _by_aggregator(found: Evaluation) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.title = Text(f"{reference(found)} by aggregator", style="dim")
+    table.title_justify = "left"
+    heads = (
+        "k",
+        "Aggregator",
+        "Right",
+        "over the best",
+        "gap closed",
+        "lost: nobody right",
+        "not recruited",
+        "outvoted",
+    )
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="left" if number == 1 else "right")
+    for result in found.results:
+        if result.router == reference(found):
+            table.add_row(
+                str(result.k),
+                result.aggregator,
+                _accuracy(result.accuracy, -1.0),
+                _difference(result.over_best),
+                _share(result.gap_closed),
+                *(percent(share) for share in result.lost.values()),
+            )
+    return table
+
+
+def _head(found: Evaluation, vote: str) -> list[Text]:
+    best = Text("Best expert on the fitted questions: ")
+    best.append(plain(found.best_expert), style="bold").append(f", {_interval(found.best)}; ")
+    best.append(f"best in hindsight {_interval(found.hindsight)}; some expert is right: {percent(found.oracle)}")
+    asked = f"{found.questions} questions ({found.tested_on}), fitted on {found.fitted_questions} ({found.fitted_on}), "
+    asked += f"{len(found.experts)} experts, {found.seeds} seeds; aggregator where several answer: {vote}"
+    return [Text(plain(asked), style="dim"), best, Text()]
+
+
+def _tail(found: Evaluation) -> list[Text]:
+    return [
+        Text(),
+        Text(claim(found), style="bold"),
+        *(Text(f"Note: {plain(note)}", style="dim") for note in found.notes),
+    ]
+
+
+def _told(result: Result) -> str:
+    where = "one expert a question" if result.k == 1 else f"k={result.k}"
+    gap = result.over_best
+    sure = "significant" if gap.p < SURE else "not significant"
+    return f"{where} {points(gap.value)} points ({sure}, p={gap.p:.2g})"
+
+
+def _row(result: Result, found: Evaluation) -> Mapping[str, Any]:
+    lead = found.comparisons.get(f"{result.router}/{result.k}/{result.aggregator}")
+    return {
+        "result": result,
+        "over": _bounds(result.over_best),
+        "p": f"{result.over_best.p:.2g}",
+        "gap": _share(result.gap_closed),
+        "cost": _number(result.cost),
+        "lead": DASH if lead is None else f"{points(lead.value)} (p={lead.p:.2g})",
+    }
+
+
+def _charts(found: Evaluation) -> Mapping[str, Any]:
+    vote = vote_shown(found)
+    shown = [r for r in found.results if r.aggregator == (vote if r.k > 1 else "first")]
+    ks = sorted({result.k for result in shown})
+    lost = [
+        {"router": result.router, "what": what, "share": share}
+        for result in shown
+        if result.k == ks[-1]
+        for what, share in {"right": result.accuracy.value, **result.lost}.items()
+    ]
+    return {
+        "routers": [quality.router for quality in found.qualities],
+        "ks": ks,
+        "best": found.best.value,
+        "accuracy": [
+            {
+                "router": r.router,
+                "k": r.k,
+                "value": r.accuracy.value,
+                "low": r.accuracy.low,
+                "high": r.accuracy.high,
+            }
+            for r in shown
+        ],
+        "lost_k": ks[-1],
+        "lost": lost,
+        "curves": [
+            {"router": quality.router, "cost": cost, "value": value}
+            for quality in found.qualities
+            for _, cost, value in quality.curve
+        ],
+    }
+
+
+def _interval(estimate: Estimate) -> str:
+    return f"{percent(estimate.value)} ({100 * estimate.low:.1f}{DASH}{100 * estimate.high:.1f})"
+
+
+def _bounds(gap: Difference) -> str:
+    return f"{points(gap.value)} ({points(gap.low)} to {points(gap.high)})"
+
+
+def _accuracy(estimate: Estimate, best: float) -> Text:
+    text = Text(percent(estimate.value), style="bold green" if estimate.value == best else "")
+    return text.append(f" {100 * estimate.low:.1f}{DASH}{100 * estimate.high:.1f}", style="dim not bold")
+
+
+def _difference(gap: Difference) -> Text:
+    style = "" if gap.p >= SURE else "green" if gap.value > 0 else "red"
+    return Text(points(gap.value), style=style).append(f" p={gap.p:.2g}", style="dim")
+
+
+def _share(value: float) -> str:
+    return DASH if math.isnan(value) else f"{100 * value:.0f}%"
+
+
+def _number(value: float | None) -> str:
+    return DASH if value is None else f"{value:.3g}"

@@ -1,0 +1,168 @@
+"""The report's terminal face: the same records as tables and a timeline for rich.
+
+Names and notes become Text, never markup, and lose control characters, so that a hostile name can neither
+style nor steer the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from rich.table import Table
+from rich.text import Text
+
+from orchestrator.evaluation.report.data import Comparison, Interval, Matrix, MethodResult, Residency
+from orchestrator.evaluation.report.formats import (
+    DASH,
+    count,
+    interval,
+    percent,
+    plain,
+    points,
+    probability,
+    seconds,
+    value,
+)
+from orchestrator.evaluation.report.matrix import best_cells, expert_totals, oracle_total
+
+ORACLE = "best of each task"
+COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red", "bright_cyan", "bright_yellow", "bright_green")
+
+
+def methods_table(methods: Sequence[MethodResult], *, by_task: bool = False) -> Table:
+    """Methods, best first and in bold: accuracy with interval, cost; `by_task` adds each task's accuracy."""
+    tasks = list(dict.fromkeys(task for result in methods for task in result.accuracies)) if by_task else []
+    table = _table("Method", "Right", *tasks, "Tokens/question", "Calls", "From ledger", "Time")
+    table.columns[0].no_wrap, table.columns[1].no_wrap = False, True  # long names give way to numbers
+    ranked = sorted(methods, key=lambda result: -result.overall.value)
+    best = {task: max(_at(result, task) for result in methods) for task in tasks}
+    for place, result in enumerate(ranked):
+        overall = Text(value(result.overall), style="bold" if place == 0 else "")
+        overall.append(f" {interval(result.overall)}", style="dim not bold")
+        overall.no_wrap = True
+        per_question = result.cost.tokens / result.overall.n if result.overall.n else None
+        table.add_row(
+            _name(result.method, bold=place == 0),
+            overall,
+            *(_accuracy(result.accuracies.get(task), _at(result, task) == best[task]) for task in tasks),
+            DASH if per_question is None else count(per_question),
+            count(result.cost.calls),
+            count(result.cost.cached_calls),
+            seconds(result.cost.seconds),
+        )
+    return table
+
+
+def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
+    """One method minus another on the same questions, in points, in bold where the interval leaves zero out."""
+    table = _table("Method", "minus", "Points", "95% interval", "p (McNemar)")
+    table.columns[1].justify = "left"
+    for one in comparisons:
+        gap = one.difference
+        told = Text(points(gap.value), style="" if gap.low <= 0 <= gap.high else "bold")
+        bounds = Text(f"{points(gap.low)} to {points(gap.high)}", style="dim", no_wrap=True)
+        table.add_row(_name(one.method), _name(one.baseline), told, bounds, probability(one.p))
+    return table
+
+
+def matrix_table(matrix: Matrix, *, width: int = 200, intervals: bool = False) -> Table:
+    """Percent right of each expert on each task, the best of each column in bold; `intervals` adds bounds.
+
+    Where `width` is too little for the tasks' words, columns are numbered and named below.
+    """
+    longest = max(map(len, (*map(plain, matrix.experts), ORACLE)))
+    words = [max(map(len, plain(task.replace("_", " ")).split() or [""])) for task in (*matrix.tasks, "All tasks")]
+    narrow = longest + sum(word + 2 for word in words) > width
+    table = _table("Expert", *(map(str, range(1, len(matrix.tasks) + 1)) if narrow else matrix.tasks), "All tasks")
+    if narrow:
+        named = (f"{place} {plain(task.replace('_', ' '))}" for place, task in enumerate(matrix.tasks, 1))
+        table.caption, table.caption_justify = Text(", ".join(named), style="dim"), "left"
+    else:
+        for column, word in zip(table.columns[1:], words, strict=True):
+            column.min_width = word
+    table.title = Text(f"Percent right, {plain(matrix.split)} split, seed {matrix.seed}", style="dim")
+    if not matrix.experts:
+        return table
+    best, totals = best_cells(matrix), expert_totals(matrix)
+    highest = max(total.value for total in totals.values())
+    for expert, row in zip(matrix.experts, matrix.cells, strict=True):
+        cells = [_accuracy(cell, cell.value == top.value, intervals) for cell, top in zip(row, best, strict=True)]
+        total = _accuracy(totals[expert], totals[expert].value == highest, intervals)
+        table.add_row(_name(expert), *cells, total)
+    table.add_section()
+    oracle = [_accuracy(cell, False, intervals) for cell in (*best, oracle_total(matrix))]
+    table.add_row(Text(ORACLE, style="dim"), *oracle)
+    return table
+
+
+def timeline(stays: Sequence[Residency], width: int = 80) -> Text:
+    """One line a worker, `width` columns in all: ░ loading, the expert's name and █ generating, blank idle.
+
+    A column shows what happened at its middle, so loads shorter than a column may not show; the last line sums
+    up all of them.
+    """
+    if not stays:
+        return Text("nothing was loaded", style="dim")
+    workers = sorted({stay.worker for stay in stays})
+    label = min(max(len(plain(worker)) for worker in workers), 20)
+    start = min(0.0, *(stay.load_start for stay in stays))
+    wall = max(stay.end for stay in stays) - start
+    columns = max(width - label - 2, 10)
+    experts = list(dict.fromkeys(stay.expert for stay in sorted(stays, key=lambda stay: stay.load_start)))
+    colours = {expert: COLOURS[i % len(COLOURS)] for i, expert in enumerate(experts)}
+    text = Text(no_wrap=True)
+    for worker in workers:
+        text.append(f"{plain(worker)[:label]:<{label}}  ", style="dim")
+        text.append_text(_line([stay for stay in stays if stay.worker == worker], start, wall, columns, colours))
+        text.append("\n")
+    return text.append_text(_sum(stays, wall, wall * len(workers)))
+
+
+def _line(stays: list[Residency], start: float, wall: float, columns: int, colours: dict[str, str]) -> Text:
+    line = Text()
+    middles = [start + (column + 0.5) * wall / columns for column in range(columns)]
+    for stay in sorted(stays, key=lambda stay: stay.load_start):
+        before = sum(middle < stay.load_start for middle in middles)
+        loading = sum(stay.load_start <= middle < stay.load_end for middle in middles)
+        generating = sum(stay.load_end <= middle < stay.end for middle in middles)
+        line.append(" " * (before - len(line)))
+        line.append("░" * loading, style="dim")
+        name = plain(stay.expert)[: max(generating - 1, 0)]
+        line.append(name, style=f"bold {colours[stay.expert]}")
+        line.append("█" * (generating - len(name)), style=colours[stay.expert])
+    return line
+
+
+def _sum(stays: Sequence[Residency], wall: float, available: float) -> Text:
+    generating = sum(stay.end - stay.load_end for stay in stays)
+    loading = sum(stay.load_end - stay.load_start for stay in stays)
+    loads = sum(stay.way not in ("resident", "beside") for stay in stays)
+    parts = [seconds(wall), f"{count(loads)} loads"]
+    if available:
+        parts += [f"generating {percent(generating / available)}", f"loading {percent(loading / available)}"]
+        parts.append(f"{count(sum(stay.tokens for stay in stays) / wall)} tokens/s")
+    return Text(" · ".join(parts), style="dim")
+
+
+def _table(first: str, *columns: str) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left")
+    table.add_column(_name(first), no_wrap=True)
+    for column in columns:
+        # Task names are long: they break at their underscores.
+        table.add_column(Text(plain(column.replace("_", " ")), overflow="fold"), justify="right", vertical="bottom")
+    return table
+
+
+def _name(text: str, bold: bool = False) -> Text:
+    return Text(plain(text), style="bold" if bold else "", overflow="ellipsis")
+
+
+def _accuracy(estimate: Interval | None, best: bool, bounds: bool = False) -> Text:
+    if estimate is None or not estimate.n:
+        return Text(DASH, style="dim")
+    text = Text(f"{100 * estimate.value:.0f}", style="bold" if best else "")
+    return text.append(f" {interval(estimate)}", style="dim not bold") if bounds else text
+
+
+def _at(result: MethodResult, task: str) -> float:
+    return result.accuracies[task].value if task in result.accuracies else -1.0

@@ -1,0 +1,213 @@
+"""What each section of the page shows: the report's records turned into rows for a template and a chart.
+
+A view takes the report and returns the names its template sees, or None when the run has nothing for it. The
+key `chart` is what its JavaScript function sees, as JSON; all else stays on this side.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from typing import Any
+
+from markupsafe import escape
+
+from orchestrator.evaluation.report.data import MethodResult, Residency, RunReport, Sample
+from orchestrator.evaluation.report.formats import clipped
+from orchestrator.evaluation.report.matrix import best_cells, expert_totals, oracle_total
+
+View = dict[str, Any]
+
+LONGEST_REPLY = 4_000
+SAMPLE_BUDGET = 500_000
+"""Bytes of sample questions and replies in one page, so that it stays under 2 MB."""
+MOST_STAYS = 6_000
+"""Residencies that the timeline draws; the totals beside it count all of them."""
+
+
+def ranked_methods(report: RunReport) -> list[MethodResult]:
+    """Best first."""
+    return sorted(report.methods, key=lambda result: -result.overall.value)
+
+
+def method_tasks(report: RunReport) -> list[str]:
+    """Every task that some method answered, in order of first appearance."""
+    return list(dict.fromkeys(task for result in report.methods for task in result.accuracies))
+
+
+def methods(report: RunReport) -> View | None:
+    if not report.methods:
+        return None
+    ranked, tasks = ranked_methods(report), method_tasks(report)
+    same_split = report.matrix is not None and report.matrix.split == report.split
+    experts = expert_totals(report.matrix) if report.matrix is not None and same_split else {}
+    overall = [{"method": result.method, **result.overall.model_dump()} for result in ranked]
+    by_task = [
+        {"method": result.method, "task": task, **accuracy.model_dump()}
+        for result in ranked
+        for task, accuracy in result.accuracies.items()
+        if accuracy.n
+    ]
+    chart = {
+        "overall": overall,
+        "by_task": by_task,
+        "tasks": tasks,
+        "experts": [{"expert": expert, "value": total.value} for expert, total in experts.items()],
+    }
+    return {"methods": ranked, "tasks": tasks, "experts": experts, "chart": chart}
+
+
+def comparisons(report: RunReport) -> View | None:
+    """Differences of methods on the same questions, as they were asked for."""
+    return {"comparisons": report.comparisons} if report.comparisons else None
+
+
+def experts(report: RunReport) -> View | None:
+    matrix = report.matrix
+    if matrix is None or not matrix.experts or not matrix.tasks:
+        return None
+    best = best_cells(matrix)
+    totals = expert_totals(matrix)
+    highest = max(total.value for total in totals.values())
+    rows = [
+        {
+            "expert": expert,
+            "cells": [(cell, cell.n > 0 and cell.value == top.value) for cell, top in zip(row, best, strict=True)],
+            "total": (totals[expert], totals[expert].value == highest),
+        }
+        for expert, row in zip(matrix.experts, matrix.cells, strict=True)
+    ]
+    return {"matrix": matrix, "rows": rows, "oracle": [*best, oracle_total(matrix)]}
+
+
+def expert_colours(report: RunReport) -> dict[str, int]:
+    """Expert -> its place in the palette: by the matrix's order, then by first appearance on a worker."""
+    names = list(report.matrix.experts) if report.matrix is not None else []
+    return {name: i for i, name in enumerate(dict.fromkeys([*names, *(stay.expert for stay in report.timeline)]))}
+
+
+def timeline(report: RunReport) -> View | None:
+    if not report.timeline:
+        return None
+    colours = expert_colours(report)
+    stays: defaultdict[str, list[Residency]] = defaultdict(list)
+    in_order = sorted(report.timeline, key=lambda stay: stay.load_start)
+    for stay in in_order:
+        stays[stay.expert].append(stay)
+    order = {name: i for i, name in enumerate(stays)}
+    workers = sorted({stay.worker for stay in report.timeline})
+    start = min(0.0, *(stay.load_start for stay in report.timeline))
+    wall = max(stay.end for stay in report.timeline) - start
+    loading = sum(stay.load_end - stay.load_start for stay in report.timeline)
+    generating = sum(stay.end - stay.load_end for stay in report.timeline)
+    return {
+        "workers": workers,
+        "wall": wall,
+        "left_out": max(0, len(report.timeline) - MOST_STAYS),
+        "loads": sum(stay.way not in ("resident", "beside") for stay in report.timeline),
+        "loading": loading,
+        "generating": generating,
+        "available": wall * len(workers),
+        "tokens": sum(stay.tokens for stay in report.timeline),
+        "rows": [_expert_row(name, colours[name], of_expert) for name, of_expert in stays.items()],
+        "chart": {
+            "start": start,
+            "end": start + wall,
+            "workers": workers,
+            "experts": [[name, colours[name]] for name in stays],
+            "stays": [_stay(stay, workers, order) for stay in in_order[:MOST_STAYS]],
+        },
+    }
+
+
+def _stay(stay: Residency, workers: list[str], experts: dict[str, int]) -> list[Any]:
+    """A residency as a short row, since there may be thousands; times to the millisecond."""
+    times = (round(time, 3) for time in (stay.load_start, stay.load_end, stay.end))
+    return [workers.index(stay.worker), experts[stay.expert], stay.way, *times, stay.requests, stay.tokens]
+
+
+def _expert_row(name: str, colour: int, stays: list[Residency]) -> View:
+    generating = sum(stay.end - stay.load_end for stay in stays)
+    tokens = sum(stay.tokens for stay in stays)
+    return {
+        "expert": name,
+        "colour": colour,
+        "ways": sorted({stay.way.replace("_", " ") for stay in stays}),
+        "loads": sum(stay.way not in ("resident", "beside") for stay in stays),
+        "loading": sum(stay.load_end - stay.load_start for stay in stays),
+        "generating": generating,
+        "requests": sum(stay.requests for stay in stays),
+        "tokens": tokens,
+        "rate": tokens / generating if generating else None,
+    }
+
+
+def cost(report: RunReport) -> View | None:
+    if not report.methods:
+        return None
+    rows = [
+        (result, result.cost.tokens / result.overall.n if result.overall.n else None)
+        for result in ranked_methods(report)
+    ]
+    chart = [
+        {"method": result.method, "tokens": tokens, **result.overall.model_dump()} for result, tokens in rows if tokens
+    ]
+    return {"rows": rows, "dearest": max(tokens or 0.0 for _, tokens in rows), "chart": chart}
+
+
+def samples(report: RunReport) -> View | None:
+    if not report.samples:
+        return None
+    shown: list[View] = []
+    room = SAMPLE_BUDGET
+    for card in (_card(report, sample) for sample in report.samples):
+        room -= _page_bytes(card)
+        if room < 0:
+            break
+        shown.append(card)
+    return {
+        "cards": shown,
+        "left_out": len(report.samples) - len(shown),
+        "tasks": list(dict.fromkeys(card["sample"].task for card in shown)),
+        "who": list(dict.fromkeys(name for card in shown for name in card["sample"].answers)),
+    }
+
+
+def _card(report: RunReport, sample: Sample) -> View:
+    names = {result.method for result in report.methods}
+    replies: list[View] = [
+        {"by": by, "method": by in names, "reply": reply, "text": clipped(reply.text, LONGEST_REPLY)}
+        for by, reply in sample.answers.items()
+    ]
+    highest = max((abs(line.score) for line in sample.ranking), default=0) or 1.0
+    question = clipped(sample.question, LONGEST_REPLY)
+    return {
+        "sample": sample,
+        "question": question,
+        "replies": replies,
+        "summary": [reply for reply in replies if reply["method"]] or replies[:4],
+        "ranking": [(line, max(0.0, line.score) / highest) for line in sample.ranking],
+        "verdicts": {by: reply.right for by, reply in sample.answers.items()},
+    }
+
+
+def _page_bytes(card: View) -> int:
+    """About what a card takes in the page: its texts as HTML, and the tags around them."""
+    sample: Sample = card["sample"]
+    texts = [card["question"], card["question"][:160], sample.task, sample.id, sample.gold or ""]
+    texts += [text for choice in (sample.choices or {}).items() for text in choice]
+    texts += [text for item in card["replies"] for text in (*[item["by"]] * 3, item["text"], item["reply"].answer)]
+    texts += [text for line in sample.ranking for text in (line.expert, line.reason)]
+    return sum(len(escape(text or "").encode()) + 100 for text in texts)
+
+
+def manifest(report: RunReport) -> View | None:
+    facts = {
+        "Command": report.command,
+        "Created": report.created.isoformat(sep=" ", timespec="seconds"),
+        "Answered split": report.split,
+        "Fitted on": report.fitted_on or "nothing was fitted",
+        "Seed": str(report.seed),
+        "Engine": report.engine,
+        "Machine": report.machine,
+    }
+    return {"facts": {key: text for key, text in facts.items() if text} | report.manifest}

@@ -1,0 +1,205 @@
+"""The route pipeline: questions in, rankings of experts with reasons out. No engine, no worker."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import Field, model_validator
+
+from orchestrator.config import Config
+from orchestrator.errors import BadInput
+from orchestrator.evaluation.costs import CostOptions, fit_router
+from orchestrator.evaluation.tasks.json_lines import lines
+from router.embedding import Embedder, Features
+from router.ranking import Ranking
+from router.routers import DEFAULT, ROUTERS, FittedRouter
+from router.row import TableError
+from router.table import Table
+
+MOST_QUESTIONS = 100_000
+LONGEST = 100_000
+"""Characters of a question."""
+
+
+class FittingRequest(CostOptions):
+    """What a router is fitted on."""
+
+    router: str = Field(default=DEFAULT, description=f"The router: {', '.join(ROUTERS)}.")
+    experts: list[str] = Field(default_factory=list, description="Rank these experts only; new ones by their prior.")
+    skills_from: list[str] = Field(
+        default_factory=list, description="Keys of the table that serve as skills (category,src); none: `skills`."
+    )
+    seed: int = Field(default=0, ge=0, description="Of the router's folds and starting points.")
+
+    @model_validator(mode="after")
+    def _known_router(self) -> FittingRequest:
+        if self.router not in ROUTERS:
+            raise ValueError(f"router: no router {self.router!r}; there are {', '.join(ROUTERS)}")
+        return self
+
+
+class RouteRequest(FittingRequest):
+    """Which experts should answer a question, and why? Needs no engine: a correctness table says who is good at
+    what."""
+
+    question: str | None = Field(default=None, description="One question.")
+    questions: str | None = Field(default=None, description='JSON Lines file: {"question", "id"?, "skills"?} a row.')
+    skills: list[str] = Field(default_factory=list, description="Skills that the one question needs, if known.")
+    table: str | None = Field(default=None, description="Correctness table; none: that of the last profile or run.")
+    save: str | None = Field(default=None, description="Keep the fitted router in this folder.")
+    saved: str | None = Field(default=None, description="Rank with the router in this folder; nothing is fitted.")
+
+    @model_validator(mode="after")
+    def _something_to_ask(self) -> RouteRequest:
+        if (self.question is None) == (self.questions is None):
+            raise ValueError("question: give one question (-q TEXT) or a file (--questions FILE)")
+        if self.question is not None:
+            check_question(self.question, "question")
+        fitting = {"router", "table", "save", "seed", "skills_from", "experts", "quality", "spend", "costs"}
+        if self.saved is not None and (both := fitting & self.model_fields_set):
+            raise ValueError(f"saved: a saved router is not fitted again; leave out {', '.join(sorted(both))}")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A question to be routed."""
+
+    id: str
+    question: str
+    skills: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Routes:
+    """A ranking a question, and what it rests on."""
+
+    asked: tuple[Asked, ...]
+    rankings: tuple[Ranking, ...]
+    router: str
+    source: str
+    """What it rests on: a correctness table, or the folder of a saved router."""
+
+
+def route(request: RouteRequest, *, config: Config, embedder: Embedder) -> Routes:
+    """Rank experts for every question, by a router fitted on the table or by a saved one. Raises `BadInput` for what
+    cannot be used."""
+    asked = _asked(request)
+    if request.saved is not None:
+        return _ranked(asked, _read(request.saved), embedder, Path(request.saved).name, request.saved)
+    path = Path(request.table).expanduser() if request.table else last_table(config)
+    table = read_table(path)
+    names = request.experts or [*table.experts, *_new_experts(table, config)]
+    router, _ = fitted(table, names, request, embedder)
+    if request.save is not None:
+        try:
+            router.save(Path(request.save).expanduser())
+        except OSError as error:
+            raise BadInput(f"save: {error}") from error
+    return _ranked(asked, router, embedder, request.router, f"{len(table.rows)} questions of {path}")
+
+
+def _ranked(asked: tuple[Asked, ...], router: FittedRouter, embedder: Embedder, name: str, source: str) -> Routes:
+    features = _embedded(embedder, [one.question for one in asked], [one.skills for one in asked])
+    try:
+        return Routes(asked, tuple(router.rank(features)), name, source)
+    except (ValueError, KeyError) as error:
+        raise BadInput(f"{source}: this router cannot rank these questions: {error}") from error
+
+
+def _read(folder: str) -> FittedRouter:
+    try:
+        return FittedRouter.load(Path(folder).expanduser())
+    except ValueError as error:
+        raise BadInput(f"saved: {error}") from error
+
+
+def fitted(
+    table: Table, experts: Sequence[str], request: FittingRequest, embedder: Embedder
+) -> tuple[FittedRouter, Features]:
+    """The router on this table, for these experts: those that the table does not know are ranked by their prior."""
+    known = [name for name in experts if name in table.experts]
+    if not known:
+        raise BadInput(f"experts: the table knows none of {', '.join(experts)}; it has {', '.join(table.experts)}")
+    table = table.select_experts(known).add_experts(experts)
+    features = _embedded(embedder, table.questions, table.skills(request.skills_from))
+    return fit_router(request.router, table, features, request, request.seed), features
+
+
+def read_table(path: Path) -> Table:
+    """A correctness table. Raises `BadInput` naming file, row and key."""
+    try:
+        return Table.read(path)
+    except TableError as error:
+        raise BadInput(str(error)) from error
+
+
+def last_table(config: Config) -> Path:
+    """The correctness table of the newest finished profile or run. Raises `BadInput` if there is none."""
+    folder = Path(config.runs).expanduser()
+    tables = [path for path in folder.glob("*/table.jsonl") if (path.parent / "finished").exists()]
+    if not tables:
+        raise BadInput(f"{folder}: no profile yet: run `collegium profile`, or name a correctness table with --table")
+    return max(tables, key=lambda path: (path.stat().st_mtime, path))
+
+
+def check_question(text: str, where: str) -> None:
+    """Raises ValueError for a question that nobody can route."""
+    if not text.strip():
+        raise ValueError(f"{where}: the question is empty")
+    if len(text) > LONGEST:
+        raise ValueError(f"{where}: the question has {len(text):,} characters; at most {LONGEST:,} are read")
+
+
+def _new_experts(table: Table, config: Config) -> list[str]:
+    """Experts of the zoo that joined after the table was made; none if the table is of another zoo."""
+    here = set(table.experts) & set(config.experts)
+    return [name for name in config.experts if name not in table.experts] if here else []
+
+
+def _embedded(embedder: Embedder, questions: Sequence[str], skills: Sequence[tuple[str, ...]]) -> Features:
+    try:
+        return embedder.features(questions, skills)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+
+
+def _asked(request: RouteRequest) -> tuple[Asked, ...]:
+    if request.question is not None:
+        return (Asked("1", request.question, tuple(request.skills)),)
+    path = Path(str(request.questions)).expanduser()
+    asked: dict[str, Asked] = {}
+    for number, line in enumerate(lines(path), 1):
+        if not line.strip():
+            continue
+        one = _question(line, f"{path}: row {number}", number)
+        if one.id in asked:
+            raise BadInput(f"{path}: row {number}: id: {one.id!r} occurs twice")
+        if len(asked) == MOST_QUESTIONS:
+            raise BadInput(f"{path}: more than {MOST_QUESTIONS:,} questions")
+        asked[one.id] = one
+    if not asked:
+        raise BadInput(f"{path}: no questions in it")
+    return tuple(asked.values())
+
+
+def _question(line: bytes, where: str, number: int) -> Asked:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError) as error:
+        raise BadInput(f"{where}: not JSON: {error}") from error
+    if not isinstance(row, dict):
+        raise BadInput(f'{where}: must be an object with the key "question"')
+    text, skills = row.get("question"), row.get("skills") or []
+    if not isinstance(text, str):
+        raise BadInput(f"{where}: question: must be text")
+    if not isinstance(skills, list) or not all(isinstance(skill, str) and skill.strip() for skill in skills):
+        raise BadInput(f"{where}: skills: must be a list of texts")
+    try:
+        check_question(text, f"{where}: question")
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    return Asked(str(row.get("id", number)), text, tuple(skills))

@@ -1,0 +1,88 @@
+"""The canary: what an expert says to a fixed prompt, kept from its first load and compared after every other.
+
+It notices weights that are not the expert's (a tensor missed, a stale copy, a torn write). It does not notice
+that the file itself is bad: for that, `experts check` compares it with what transformers says (`reference`).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from orchestrator.inference.expert import Expert
+
+PROMPT = "The capital of France is Paris. Seven plus five is twelve. The opposite of hot is"
+TOP = 8
+"""Likeliest tokens kept for each position."""
+SAME_ENGINE = 0.05
+"""Largest difference of log-probabilities between loads of equal weights in one engine."""
+OTHER_ENGINE = 0.5
+"""The same between engines, which round bfloat16 in different places."""
+
+Canary = list[list[tuple[int, float]]]
+"""For each greedy token the likeliest tokens and their log-probabilities, likeliest first. Plain JSON."""
+Canaries = dict[str, Canary]
+"""By engine, its version and the expert's fingerprint: another engine, or another release, rounds otherwise."""
+
+
+def difference(recorded: Canary, found: Canary, tolerance: float = SAME_ENGINE) -> str | None:
+    """Why the two are not the same expert, or None if they are.
+
+    A token is compared only as long as all tokens before it agree: after a tie that fell the other way the
+    continuations differ for no bad reason.
+    """
+    for position, (wanted, have) in enumerate(zip(recorded, found, strict=False)):
+        chances = dict(have)
+        if not wanted or not have or not all(math.isfinite(chance) for chance in chances.values()):
+            return f"no finite log-probabilities for token {position}"
+        shared = [(chance, chances[token]) for token, chance in wanted if token in chances]
+        if wanted[0][0] not in chances or len(shared) * 2 < min(len(wanted), len(have)):
+            return f"token {position}: other tokens are likely"
+        gap = max(abs(before - now) for before, now in shared)
+        if gap > tolerance:
+            return f"token {position}: log-probabilities differ by {gap:.3f}, more than {tolerance}"
+        if wanted[0][0] != have[0][0]:
+            break
+    return None
+
+
+def reference(expert: Expert, tokens: int, dtype: str = "bfloat16") -> Canary:
+    """The canary as transformers computes it from the same sources, for `experts check`."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    import merging.gated_model  # noqa: F401 - so that the auto classes know our own mixtures
+    from orchestrator.inference.engines.sources import Sources
+
+    kind = getattr(torch, dtype)
+    if expert.weights and not expert.weights.adapter:
+        # Some models hold their tensors otherwise than their files do; loading them as they are sees to that.
+        model = AutoModelForCausalLM.from_pretrained(expert.folder, dtype=kind, local_files_only=True)
+    else:
+        blend = Sources().blend(expert)
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(expert.folder), dtype=kind)
+        model.load_state_dict(dict(blend), strict=not blend.checkpoint.tied)
+        model.tie_weights()
+    model.eval()
+    return greedy(model, prompt_ids(AutoTokenizer.from_pretrained(expert.folder)), tokens)
+
+
+def prompt_ids(tokenizer: Any) -> list[int]:
+    """The canary's prompt as token ids."""
+    return list(tokenizer(PROMPT, add_special_tokens=False)["input_ids"])
+
+
+def greedy(model: Any, ids: Sequence[int], tokens: int) -> Canary:
+    """The canary of a transformers model."""
+    import torch
+
+    canary: Canary = []
+    running = list(ids)
+    for _ in range(tokens):
+        with torch.inference_mode():
+            logits = model(input_ids=torch.tensor([running], device=model.device)).logits[0, -1]
+        top = torch.log_softmax(logits.float(), -1).topk(TOP)
+        canary.append(list(zip(top.indices.tolist(), top.values.tolist(), strict=True)))
+        running.append(canary[-1][0][0])
+    return canary

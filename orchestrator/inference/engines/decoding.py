@@ -1,0 +1,189 @@
+"""Batched decoding over any transformers model: rows join and leave between steps.
+
+One left-padded batch with one key-value cache. New prompts are computed as a batch of their own, then both are
+padded to one length and put together; rows that are done are cut out. Padding costs time, never correctness: a
+row's positions and mask count its own tokens only.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from orchestrator.inference.engines.text_stream import TextStream
+from orchestrator.inference.request import Delta, FinishReason, Request, TokenLogprob
+
+if TYPE_CHECKING:
+    import torch
+
+    from orchestrator.inference.engines.grammar import Constraint
+
+
+@dataclass(slots=True)
+class Row:
+    """One request being decoded."""
+
+    request: Request
+    ids: list[int]
+    """The prompt's tokens."""
+    room: int
+    """Tokens it may still produce."""
+    text: TextStream
+    constraint: Constraint | None = None
+    generator: torch.Generator | None = None
+    token: int = -1
+    """The last token, not yet in the cache."""
+    produced: int = field(default=0)
+
+
+class Batch:
+    """The rows that are decoded together. All methods return the deltas they caused."""
+
+    def __init__(self, model: Any, stop_ids: frozenset[int], decode: Callable[[int], str]) -> None:
+        self._model = model
+        self._stop_ids = stop_ids
+        self._decode = decode
+        self.rows: list[Row] = []
+        self._lengths: list[int] = []
+        self._cache: list[tuple[torch.Tensor, torch.Tensor]] = []
+
+    def join(self, rows: list[Row]) -> list[Delta]:
+        """Compute the prompts of new rows and their first tokens."""
+        import torch
+
+        longest = max(len(row.ids) for row in rows)
+        ids = torch.tensor([[0] * (longest - len(row.ids)) + row.ids for row in rows])
+        lengths = [len(row.ids) for row in rows]
+        logits, cache = self._forward(ids, lengths, [])
+        self._cache = cache if not self.rows else _together(self._cache, cache)
+        self.rows, self._lengths = self.rows + rows, self._lengths + lengths
+        return self._advance(rows, logits)
+
+    def step(self) -> list[Delta]:
+        """One more token for every row."""
+        import torch
+
+        ids = torch.tensor([[row.token] for row in self.rows])
+        self._lengths = [length + 1 for length in self._lengths]
+        logits, self._cache = self._forward(ids, self._lengths, self._cache)
+        return self._advance(self.rows, logits)
+
+    def remove(self, key: str) -> None:
+        self._keep([row for row in self.rows if row.request.key != key])
+
+    def _forward(
+        self, ids: torch.Tensor, lengths: list[int], cache: list[tuple[torch.Tensor, torch.Tensor]]
+    ) -> tuple[torch.Tensor, list[tuple[torch.Tensor, torch.Tensor]]]:
+        """Logits (rows, vocabulary) after the last token, and the cache with `ids` (rows, new) in it."""
+        import torch
+        from transformers import DynamicCache
+
+        device = self._model.device
+        total = ids.shape[1] + (cache[0][0].shape[-2] if cache else 0)
+        have = torch.tensor(lengths).unsqueeze(1)
+        columns = torch.arange(total).unsqueeze(0)
+        mask = columns >= total - have
+        positions = (columns - (total - have)).clamp(min=0)[:, -ids.shape[1] :]
+        # Every layer keeps all of the past, also those that look at a window of it: the mask sees to that.
+        past = DynamicCache(cache) if cache else DynamicCache()
+        with torch.inference_mode():
+            output = self._model(
+                input_ids=ids.to(device),
+                attention_mask=mask.long().to(device),
+                position_ids=positions.to(device),
+                past_key_values=past,
+                use_cache=True,
+                logits_to_keep=1,
+            )
+        return output.logits[:, -1].float(), [(layer.keys, layer.values) for layer in past.layers]
+
+    def _advance(self, rows: list[Row], logits: torch.Tensor) -> list[Delta]:
+        deltas = [self._next(row, logits[index : index + 1]) for index, row in enumerate(rows)]
+        done = {delta.key for delta in deltas if delta.last}
+        if done:
+            self._keep([row for row in self.rows if row.request.key not in done])
+        return deltas
+
+    def _next(self, row: Row, logits: torch.Tensor) -> Delta:
+        """Choose the row's next token from logits (1, vocabulary)."""
+        sampling = row.request.sampling
+        logprobs = None
+        if sampling.logprobs is not None:
+            logprobs = logits.log_softmax(-1)[0]
+        if row.constraint is not None:
+            row.constraint.mask(logits)
+        token = _choose(logits[0], row)
+        row.token, row.produced, row.room = token, row.produced + 1, row.room - 1
+        ended = token in self._stop_ids and not row.request.sampling.ignore_eos
+        if row.constraint is not None and not ended:
+            row.constraint.accept(token)
+        text = "" if ended else row.text.push(token)
+        finish: FinishReason | None = "stop" if ended or row.text.stopped else "length" if row.room < 1 else None
+        if finish:
+            text += row.text.flush()
+            finish = "stop" if row.text.stopped else finish
+        return Delta(
+            key=row.request.key,
+            text=text,
+            tokens=1,
+            logprobs=() if logprobs is None else (self._told(token, logprobs, sampling.logprobs or 0),),
+            prompt_tokens=len(row.ids) if finish else 0,
+            finish_reason=finish,
+        )
+
+    def _told(self, token: int, logprobs: torch.Tensor, count: int) -> TokenLogprob:
+        top = logprobs.topk(count)
+        likely = zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        return TokenLogprob(
+            self._decode(token),
+            float(logprobs[token]),
+            tuple((self._decode(other), chance) for other, chance in likely),
+        )
+
+    def _keep(self, rows: list[Row]) -> None:
+        if not rows:
+            self.rows, self._lengths, self._cache = [], [], []
+            return
+        index = [self.rows.index(row) for row in rows]
+        self._lengths = [self._lengths[i] for i in index]
+        self.rows = rows
+        # Rows are at least as long as the cache says; what only padding needed goes with the row that was longest.
+        columns = max(self._lengths)
+        self._cache = [(keys[index, :, -columns:], values[index, :, -columns:]) for keys, values in self._cache]
+
+
+def _together(
+    old: list[tuple[torch.Tensor, torch.Tensor]], new: list[tuple[torch.Tensor, torch.Tensor]]
+) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    """Two caches (rows, heads, columns, size) as one, padded on the left."""
+    import torch
+
+    columns = max(old[0][0].shape[-2], new[0][0].shape[-2])
+
+    def padded(tensor: torch.Tensor) -> torch.Tensor:
+        return torch.nn.functional.pad(tensor, (0, 0, columns - tensor.shape[-2], 0))
+
+    return [
+        (torch.cat((padded(keys), padded(more_keys))), torch.cat((padded(values), padded(more_values))))
+        for (keys, values), (more_keys, more_values) in zip(old, new, strict=True)
+    ]
+
+
+def _choose(logits: torch.Tensor, row: Row) -> int:
+    import torch
+
+    sampling = row.request.sampling
+    if sampling.temperature <= 0:
+        return int(logits.argmax())
+    if row.generator is None:
+        row.generator = torch.Generator().manual_seed(row.request.seed)
+    scaled = logits.cpu() / sampling.temperature
+    if sampling.top_k > 0:
+        scaled[scaled < scaled.topk(min(sampling.top_k, scaled.numel())).values[-1]] = -math.inf
+    if sampling.top_p < 1:
+        ranked = scaled.sort(descending=True)
+        before = ranked.values.softmax(-1).cumsum(-1) - ranked.values.softmax(-1)
+        scaled[ranked.indices[before >= sampling.top_p]] = -math.inf
+    return int(torch.multinomial(scaled.softmax(-1), 1, generator=row.generator))

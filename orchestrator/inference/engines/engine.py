@@ -1,0 +1,98 @@
+"""The protocol that every engine keeps, and that one conformance suite tests.
+
+An engine is single-threaded: one thread calls it. It holds one expert's weights at a time, except where the
+machine can hold adapters side by side (`beside`). It streams from the first day: a caller that wants only
+whole completions joins the deltas.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Delta, Request
+
+Way = Literal["resident", "beside", "in_place", "wake", "start"]
+"""How an expert was reached, cheapest first."""
+
+
+PROMPT_TOO_LONG = "prompt too long"
+"""How the `error` of a Delta begins when the prompt does not fit the expert's context."""
+
+
+@dataclass(frozen=True, slots=True)
+class EngineOptions:
+    """What an engine may take. The defaults suit a small machine without a GPU; None: the engine chooses."""
+
+    batch: int = 64
+    """Requests generated at once; the engine holds twice as many."""
+    kv_gib: float | None = None
+    """Memory for the KV cache of one shape, GiB. On a CPU 1; on a GPU a share of what is free."""
+    context: int | None = None
+    """Longest prompt plus completion, tokens. None: what the first expert of a shape asks for."""
+    memory_gib: float | None = None
+    """Memory within which engines of further shapes are kept beside the resident one; None: half of the machine."""
+    kept_gib: float = 1.0
+    """Memory for the ready-made weights of experts that were resident before (CPU)."""
+    tensor_parallel: int = 1
+    side_by_side: bool | None = None
+    """Adapters in one batch beside their base. None: on a GPU yes, on a CPU (where it is slow) no."""
+    compile: bool = False
+    """Compile the model at start: about a minute more to start, about a quarter more tokens a second (CPU)."""
+    canary_tokens: int = 2
+    """Length of the greedy continuation that is compared after every load."""
+
+
+class FreshProcess(Exception):
+    """Raised by `load` when this engine cannot reach the expert soundly: replace its process and load there.
+
+    A signal to the pool, not an error: nothing was changed.
+    """
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """What reaching an expert took."""
+
+    expert: str
+    way: Way
+    seconds: float
+
+
+class Engine(Protocol):
+    capacity: int
+    """Requests worth holding at once: running ones plus a queue that keeps the batch full."""
+
+    def beside(self, expert: Expert) -> bool:
+        """True if `expert` can run in the same batch as the resident one, without a swap."""
+        ...
+
+    def load(self, expert: Expert) -> Load:
+        """Make `expert` answer from now on. Nothing may be running, unless it is `beside`.
+
+        Checks names, shapes and dtypes before touching live weights, and a canary after. Raises `ExpertError`
+        or `FreshProcess` (nothing was changed) or `ExpertFailed` (the engine must be closed).
+        """
+        ...
+
+    def add(self, request: Request, expert: Expert) -> None:
+        """Admit a request for a loaded expert. A bad request (prompt too long, malformed schema) becomes a
+        Delta with `error` at the next step; it never raises and never disturbs the others."""
+        ...
+
+    def step(self) -> list[Delta]:
+        """Run one step; what it added. Returns at once with [] when nothing is unfinished."""
+        ...
+
+    def abort(self, key: str) -> None:
+        """Forget a request. Unknown and finished keys are ignored; no further delta comes for it."""
+        ...
+
+    def read_ahead(self, expert: Expert) -> None:
+        """Hint that `expert` comes next: bring its files into memory, off the engine's thread."""
+        ...
+
+    def close(self) -> None:
+        """Give everything back. Idempotent."""
+        ...

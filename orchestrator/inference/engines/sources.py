@@ -1,0 +1,138 @@
+"""From experts to tensors: opens checkpoints and adapters once, and reads files ahead."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any
+
+from merging.checkpoint import Adapter, Checkpoint, CheckpointError
+from merging.live import LiveMerge
+from merging.plan import Merge
+from merging.recipe import ModelRef, parse
+from merging.settings import RecipeError
+from merging.stream import Blend, Model, plain
+from orchestrator.errors import ExpertError
+from orchestrator.inference.expert import Expert, Recipe, Weights
+
+MAX_OPEN = 256
+"""Folders kept open. A mapped file costs addresses, not memory."""
+
+VOLATILE = ("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache", "_attn_implementation")
+"""Keys of config.json that decide nothing about how tensors are used."""
+
+Stamp = tuple[tuple[str, int, int], ...]
+"""Name, size and time of each file of a folder: another stamp, another content."""
+
+
+class Sources:
+    """Opened folders, shared by all experts that use them. One thread calls it, except `read_ahead`'s own."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[tuple[Any, ...], Checkpoint | Adapter] = OrderedDict()
+        self._hashes: dict[tuple[Path, Stamp], str] = {}
+        self._merges: OrderedDict[tuple[Any, ...], LiveMerge] = OrderedDict()
+
+    def blend(self, expert: Expert) -> Blend:
+        """The expert's weights, computed when they are asked for. Raises `ExpertError` naming file and tensor."""
+        try:
+            if expert.weights:
+                return plain(self._model(expert.weights))
+            if not expert.recipe:
+                raise ExpertError(f"expert {expert.name!r} has no weights that a local engine could load")
+            return self._merge(expert.recipe)
+        except (CheckpointError, RecipeError) as error:
+            raise ExpertError(f"expert {expert.name!r}: {error}") from error
+
+    def tokenizer_hash(self, folder: Path) -> str:
+        """SHA-256 over the folder's tokenizer files; equal hashes, equal token ids."""
+        names = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json")
+        files = [folder / name for name in names if (folder / name).exists()]
+        key = (folder, _stamp(files))
+        if key not in self._hashes:
+            digest = hashlib.sha256()
+            for file in files:
+                digest.update(file.name.encode())
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+            self._hashes[key] = digest.hexdigest()
+        return self._hashes[key]
+
+    def read_ahead(self, expert: Expert) -> threading.Thread:
+        """Bring the expert's weight files into the page cache, on a thread of low priority."""
+        files = [file for folder in expert.files for file in sorted(folder.glob("*.safetensors"))]
+        thread = threading.Thread(target=_read_ahead, args=(files,), name="read-ahead", daemon=True)
+        thread.start()
+        return thread
+
+    def _merge(self, recipe: Recipe) -> LiveMerge:
+        """The recipe over opened files. The same files give the same object: what was kept of it is found again."""
+        wanted = parse(recipe.raw()).seeded(recipe.seed)
+        weights = (*((recipe.base,) if recipe.base else ()), *recipe.sources)
+        models = {ModelRef(str(each.model), str(each.adapter) if each.adapter else None): each for each in weights}
+        opened = {ref: self._model(each) for ref, each in models.items()}
+        key = (repr(wanted), *((id(checkpoint), id(adapter)) for checkpoint, adapter in opened.values()))
+        if key not in self._merges:
+            self._merges[key] = LiveMerge.of(Merge(wanted, opened))
+            while len(self._merges) > MAX_OPEN:
+                self._merges.popitem(last=False)
+        self._merges.move_to_end(key)
+        return self._merges[key]
+
+    def _model(self, source: Weights) -> Model:
+        folder = Path(source.model)
+        base = self._opened(("checkpoint", folder, _stamp_of(folder)), lambda: Checkpoint(folder))
+        assert isinstance(base, Checkpoint)
+        if source.adapter is None:
+            return base, None
+        adapter_folder = Path(source.adapter)
+        key = ("adapter", adapter_folder, _stamp_of(adapter_folder), id(base))
+        adapter = self._opened(key, lambda: Adapter(adapter_folder, base))
+        assert isinstance(adapter, Adapter)
+        return base, adapter
+
+    def _opened(self, key: tuple[Any, ...], make: Any) -> Checkpoint | Adapter:
+        found = self._open.get(key)
+        if found is None:
+            found = self._open[key] = make()
+            while len(self._open) > MAX_OPEN:
+                self._open.popitem(last=False)
+        self._open.move_to_end(key)
+        return found
+
+
+def same_architecture(wanted: Checkpoint, found: Checkpoint) -> None:
+    """Raises `CheckpointError` naming the first key of config.json that differs and matters."""
+    for key in sorted({*wanted.config, *found.config} - set(VOLATILE)):
+        mine, theirs = wanted.config.get(key), found.config.get(key)
+        if mine != theirs:
+            raise CheckpointError(
+                f"{found.folder / 'config.json'}: {key} is {json.dumps(theirs)[:80]}, in {wanted.folder} "
+                f"{json.dumps(mine)[:80]}"
+            )
+
+
+def _stamp_of(folder: Path) -> Stamp:
+    return _stamp(sorted((*folder.glob("*.safetensors"), *folder.glob("*.json"))))
+
+
+def _stamp(files: list[Path]) -> Stamp:
+    stats = [(file.name, file.stat()) for file in files]
+    return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
+
+
+def _read_ahead(files: list[Path]) -> None:
+    with contextlib.suppress(OSError, AttributeError):
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
+    for file in files:
+        # The load itself will say what is wrong with the file.
+        with contextlib.suppress(OSError), file.open("rb") as stream:
+            if hasattr(os, "posix_fadvise"):
+                os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_WILLNEED)
+            else:
+                while stream.read(1 << 20):
+                    pass

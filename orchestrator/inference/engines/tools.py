@@ -1,0 +1,198 @@
+"""Conversations with tools: what they have besides texts, and tool calls as text and back.
+
+A reply is stored as text whatever wrote it, so a call of a tool is text too, in Hermes' form, which Qwen and many
+others write by themselves: `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`
+(https://github.com/NousResearch/Hermes-Function-Calling). What other models write is understood where it is clear:
+see `heard`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from orchestrator.inference.request import Message
+
+OPEN, CLOSE = "<tool_call>", "</tool_call>"
+PYTHON_TAG = "<|python_tag|>"
+MOST_CALLS = 128
+"""Calls in one reply; further ones stay text."""
+
+_ENDS = re.compile(rf"\s*(?:{CLOSE}|(?={OPEN})|\Z)")
+"""After a call's JSON: its mark, or what shows that a model forgot it."""
+_SPACE = re.compile(r"\s*")
+_MARKS = re.compile(r"\A(?:<\|python_tag\|>|\[TOOL_CALLS\]|```(?:json)?\s)\s*|\s*```\Z")
+"""Before and after a bare call, as Llama, Mistral and chatty models write them."""
+
+_PROMPT = """You may call functions to help with the user's request. Their signatures are between <tools></tools>:
+<tools>
+{tools}
+</tools>
+For each call return a JSON object with the function's name and arguments between <tool_call></tool_call>:
+<tool_call>
+{{"name": <function-name>, "arguments": <arguments-object>}}
+</tool_call>"""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call of a tool. `arguments` is a JSON object as text, as OpenAI has it."""
+
+    name: str
+    arguments: str
+
+
+@dataclass(frozen=True, slots=True)
+class Tools:
+    """What a conversation with tools has besides its texts."""
+
+    definitions: Sequence[Mapping[str, Any]] = ()
+    """In OpenAI's form: {"type": "function", "function": {"name", "description", "parameters"}}."""
+    choice: str | Mapping[str, Any] | None = None
+    """OpenAI's tool_choice, for servers that know it; local engines are held to `Sampling.structured`."""
+    parallel: bool | None = None
+    turns: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
+    """Number of a message -> its further fields: tool_calls, tool_call_id, name."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(definition["function"]["name"] for definition in self.definitions)
+
+    def text(self) -> str:
+        """As `Sampling.tools`: canonical JSON."""
+        turns = {str(number): fields for number, fields in self.turns.items()}
+        body = {"tools": self.definitions, "choice": self.choice, "parallel": self.parallel, "turns": turns}
+        return json.dumps(body, sort_keys=True, ensure_ascii=False)
+
+    @classmethod
+    def read(cls, text: str | None) -> Tools:
+        """From `Sampling.tools`; empty for None."""
+        if text is None:
+            return cls()
+        body = json.loads(text)
+        turns = {int(number): fields for number, fields in body["turns"].items()}
+        return cls(body["tools"], body["choice"], body["parallel"], turns)
+
+    def messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        """In OpenAI's form, for servers."""
+        return [
+            {"role": role, "content": content, **self.turns.get(number, {})}
+            for number, (role, content) in enumerate(messages)
+        ]
+
+    def template_messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        """For chat templates that know tools: as `messages`, but the arguments of calls are objects."""
+        turns = self.messages(messages)
+        for turn in turns:
+            if "tool_calls" in turn:
+                turn["tool_calls"] = [
+                    {**call, "function": {**call["function"], "arguments": _object(call["function"]["arguments"])}}
+                    for call in turn["tool_calls"]
+                ]
+        return turns
+
+    def plain(self, messages: Sequence[Message]) -> list[Message]:
+        """For models that know nothing of tools: all of it as texts, in Hermes' form."""
+        told: list[Message] = []
+        for number, (role, content) in enumerate(messages):
+            calls = self.turns.get(number, {}).get("tool_calls", ())
+            if calls:
+                said = [Call(call["function"]["name"], call["function"]["arguments"]) for call in calls]
+                content = "\n".join(filter(None, (content, spoken(said))))
+            elif role == "tool":
+                role, content = "user", f"<tool_response>\n{content}\n</tool_response>"
+                if told and told[-1][0] == "user" and told[-1][1].startswith("<tool_response>"):
+                    content = f"{told.pop()[1]}\n{content}"
+            told.append((role, content))
+        if self.definitions:
+            prompt = _PROMPT.format(tools="\n".join(json.dumps(one, ensure_ascii=False) for one in self.definitions))
+            if told and told[0][0] == "system":
+                told[0] = ("system", f"{told[0][1]}\n\n{prompt}")
+            else:
+                told.insert(0, ("system", prompt))
+        return told
+
+
+def spoken(calls: Sequence[Call]) -> str:
+    """Calls as text."""
+    return "\n".join(
+        f"{OPEN}\n{json.dumps({'name': call.name, 'arguments': _object(call.arguments)}, ensure_ascii=False)}\n{CLOSE}"
+        for call in calls
+    )
+
+
+def heard(text: str, names: Collection[str]) -> tuple[str, list[Call]]:
+    """(what is left as text, calls). A call is `<tool_call>JSON</tool_call>` anywhere, or a reply that is JSON and
+    nothing else (Llama's, Mistral's and ours where a call is required): an object, or a list of them, with `name` and
+    `arguments` or `parameters`. Only calls of `names` are calls; everything else stays what it was: text."""
+    calls: list[Call] = []
+    rest, begin = "", 0
+    for mark in re.finditer(OPEN, text):
+        if mark.start() < begin:  # inside the call before
+            continue
+        found, end = _call(text, mark.end(), names)
+        if found and len(calls) + len(found) <= MOST_CALLS:
+            calls.extend(found)
+            rest, begin = rest + text[begin : mark.start()], end
+    if calls:
+        return (rest + text[begin:]).strip(), calls
+    bare = _MARKS.sub("", text.strip())
+    found, end = _call(bare, 0, names) if bare[:1] in ("{", "[") else ([], 0)
+    if found and end == len(bare) and len(found) <= MOST_CALLS:
+        return "", found
+    return text, []
+
+
+def begins(text: str, *, first: bool) -> int:
+    """Where a call may begin in a reply that goes on: what is before it will stay text. Its whole length: nowhere.
+    `first`: nothing of the reply was before this text."""
+    start = text.lstrip()
+    if first and (start[:1] in ("", "{", "[", "`") or PYTHON_TAG.startswith(start[: len(PYTHON_TAG)])):
+        return 0
+    found = text.find(OPEN)
+    if found < 0:
+        partial = (length for length in range(len(OPEN) - 1, 0, -1) if text.endswith(OPEN[:length]))
+        found = len(text) - next(partial, 0)
+    return found if text[:found].strip() or not first else 0
+
+
+def _call(text: str, begin: int, names: Collection[str]) -> tuple[list[Call], int]:
+    """(calls, where they end) of the JSON at `begin`; no calls: it is none, or something follows it."""
+    try:
+        said, end = _JSON.raw_decode(text, _SPACE.match(text, begin).end())  # type: ignore[union-attr]  # always matches
+    except (ValueError, RecursionError):
+        return [], begin
+    ending = _ENDS.match(text, end)
+    return (_calls(said, names), ending.end()) if ending else ([], begin)
+
+
+def _calls(said: Any, names: Collection[str]) -> list[Call]:
+    found = []
+    for one in said if isinstance(said, list) else [said]:
+        inner = one.get("function") if isinstance(one, dict) and isinstance(one.get("function"), dict) else one
+        if not isinstance(inner, dict) or not isinstance(inner.get("name"), str) or inner["name"] not in names:
+            return []
+        arguments = inner.get("arguments", inner.get("parameters", {}))
+        arguments = _object(arguments) if isinstance(arguments, str) else arguments
+        if not isinstance(arguments, dict):
+            return []
+        found.append(Call(inner["name"], json.dumps(arguments)))
+    return found
+
+
+def _no_number(text: str) -> None:
+    raise ValueError(f"{text} is no JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_no_number)
+
+
+def _object(arguments: str) -> Any:
+    """Arguments as JSON has them; what is no JSON stays text."""
+    try:
+        return _JSON.decode(arguments)
+    except (ValueError, RecursionError):
+        return arguments

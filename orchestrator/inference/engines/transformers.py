@@ -1,0 +1,213 @@
+"""The engine for machines without vLLM: transformers on a CPU or a GPU, batched, weights replaced in place.
+
+Slower than vLLM (no paged cache, no packed matrices, padding), and one shape at a time; in all else the same.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from typing import Any
+
+from merging.checkpoint import CheckpointError
+from merging.stream import Blend, compare, plain
+from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed
+from orchestrator.inference.engines.canary import Canaries, Canary, difference, greedy, prompt_ids
+from orchestrator.inference.engines.decoding import Batch, Row
+from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, EngineOptions, Load, Way
+from orchestrator.inference.engines.grammar import Constraint, Grammars
+from orchestrator.inference.engines.prompts import Prompts
+from orchestrator.inference.engines.sources import Sources, same_architecture
+from orchestrator.inference.engines.text_stream import TextStream
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Delta, Request
+
+JOIN_TOKENS = 4096
+"""Prompt tokens, padding included, that join in one step."""
+
+
+class TransformersEngine:
+    """`canaries` maps to what was recorded at experts' first loads; new ones are added to it."""
+
+    def __init__(self, options: EngineOptions | None = None, canaries: Canaries | None = None) -> None:
+        self.options = options or EngineOptions()
+        self.capacity = 2 * self.options.batch
+        self.canaries: Canaries = {} if canaries is None else canaries
+        self.sources = Sources()
+        self.prompts = Prompts(self.sources)
+        self._model: Any = None
+        self._live: Blend | None = None
+        self._resident: Expert | None = None
+        self._batch: Batch | None = None
+        self._grammars: Grammars | None = None
+        self._waiting: deque[Row] = deque()
+        self._failures: list[Delta] = []
+        self._closed = False
+
+    def beside(self, expert: Expert) -> bool:
+        return False
+
+    def load(self, expert: Expert) -> Load:
+        if self._closed:
+            raise RuntimeError("the engine is closed")
+        began = time.perf_counter()
+        if self._resident and self._resident.fingerprint == expert.fingerprint:
+            return Load(expert.name, "resident", time.perf_counter() - began)
+        if self._waiting or (self._batch and self._batch.rows):
+            raise RuntimeError(f"cannot load {expert.name!r} while requests are running")
+        blend = self.sources.blend(expert)
+        self.prompts.check(expert)
+        way = self._check(expert, blend)
+        try:
+            self._reach(expert, blend, way)
+        except CollegiumError:
+            self._resident = None
+            raise
+        except Exception as error:
+            self._resident = None
+            raise ExpertFailed(f"expert {expert.name!r}: loading failed: {type(error).__name__}: {error}") from error
+        tokenizer = self.prompts.tokenizer(expert)
+        self._resident = expert
+        self._grammars = None
+        self._batch = Batch(
+            self._model,
+            frozenset(self.prompts.stop_ids(expert)),
+            lambda token: str(tokenizer.decode([token], clean_up_tokenization_spaces=False)),
+        )
+        return Load(expert.name, way, time.perf_counter() - began)
+
+    def add(self, request: Request, expert: Expert) -> None:
+        if self._resident is None or self._resident.fingerprint != expert.fingerprint:
+            raise RuntimeError(f"expert {expert.name!r} is not loaded")
+        try:
+            ids = self.prompts.ids(expert, request.messages, request.sampling.tools)
+            context = min(expert.context, self.options.context or expert.context, _longest(self._model.config))
+            room = context - len(ids)
+            if room < 1:
+                message = f"{PROMPT_TOO_LONG}: {len(ids)} tokens, {expert.name!r} holds {context}"
+                self._failures.append(Delta(request.key, error=message))
+                return
+            if request.sampling.max_tokens < 1:
+                raise ValueError(f"max_tokens must be at least 1, not {request.sampling.max_tokens}")
+            text = TextStream(self.prompts.tokenizer(expert), request.sampling.stop)
+            room = min(room, request.sampling.max_tokens)
+            self._waiting.append(Row(request, ids, room, text, self._constraint(request, expert)))
+        except Exception as error:  # what a template or a grammar refuses is this request's fault alone
+            self._failures.append(Delta(request.key, error=f"{type(error).__name__}: {error}"))
+
+    def step(self) -> list[Delta]:
+        deltas, self._failures = self._failures, []
+        if self._batch is None:
+            return deltas
+        if self._batch.rows:
+            deltas.extend(self._batch.step())
+        if joining := self._joining(self._batch):
+            deltas.extend(self._batch.join(joining))
+        return deltas
+
+    def abort(self, key: str) -> None:
+        self._failures = [delta for delta in self._failures if delta.key != key]
+        self._waiting = deque(row for row in self._waiting if row.request.key != key)
+        if self._batch and any(row.request.key == key for row in self._batch.rows):
+            self._batch.remove(key)
+
+    def read_ahead(self, expert: Expert) -> None:
+        self.sources.read_ahead(expert)
+
+    def canary(self) -> Canary:
+        """What the resident model says now to the canary's prompt. Nothing may be running."""
+        if self._resident is None:
+            raise RuntimeError("no expert is loaded")
+        return self._canary(self._resident)
+
+    def close(self) -> None:
+        self._closed = True
+        self._model = self._live = self._resident = self._batch = self._grammars = None
+        self._waiting.clear()
+        self._failures.clear()
+
+    def _check(self, expert: Expert, blend: Blend) -> Way:
+        """Raises `ExpertError` if the weights are not what the expert's shape promises."""
+        if self._live is None or self._resident is None or self._resident.shape != expert.shape:
+            return "start"
+        live = self._live.checkpoint
+        try:
+            compare(live, blend.checkpoint)
+            same_architecture(live, blend.checkpoint)
+        except CheckpointError as error:
+            raise ExpertError(f"expert {expert.name!r}: {error}") from error
+        if self.sources.tokenizer_hash(expert.folder) != self.sources.tokenizer_hash(live.folder):
+            raise ExpertError(f"expert {expert.name!r}: {expert.folder} has another tokenizer than its shape")
+        return "in_place"
+
+    def _reach(self, expert: Expert, blend: Blend, way: Way) -> None:
+        import torch
+
+        if way == "start":
+            self._model = self._live = None  # freed before its successor is allocated
+            self._live = plain((blend.checkpoint, None))
+            self._model = _start(blend)
+        assert self._live is not None
+        parameters = self._model.state_dict(keep_vars=True)
+        names = self._live.differing(blend)
+        if strange := sorted(names - parameters.keys()):
+            raise ExpertFailed(f"expert {expert.name!r}: transformers has no tensor {strange[0]!r} to write to")
+        with torch.no_grad():
+            for name in names:
+                blend.write(name, parameters[name])
+        self._live = blend
+        found = self._canary(expert)
+        recorded = self.canaries.setdefault(self._canary_key(expert), found)
+        if why := difference(recorded, found):
+            raise ExpertFailed(f"expert {expert.name!r}: the live weights are not its own: {why}")
+
+    def _canary(self, expert: Expert) -> Canary:
+        return greedy(self._model, prompt_ids(self.prompts.tokenizer(expert)), self.options.canary_tokens)
+
+    def _canary_key(self, expert: Expert) -> str:
+        import torch
+        import transformers
+
+        versions = f"transformers {transformers.__version__} torch {torch.__version__} {self._model.device}"
+        return f"{versions} {expert.fingerprint}"
+
+    def _constraint(self, request: Request, expert: Expert) -> Constraint | None:
+        if request.sampling.structured is None:
+            return None
+        if self._grammars is None:
+            stop_ids = self.prompts.stop_ids(expert)
+            vocabulary = self._model.get_output_embeddings().weight.shape[0]
+            self._grammars = Grammars(self.prompts.tokenizer(expert), vocabulary, stop_ids)
+        return self._grammars.constraint(request.sampling.structured)
+
+    def _joining(self, batch: Batch) -> list[Row]:
+        """The next rows that there is room for: all that fit side by side without much padding."""
+        joining: list[Row] = []
+        longest = 0
+        while self._waiting and len(batch.rows) + len(joining) < self.options.batch:
+            longest = max(longest, len(self._waiting[0].ids))
+            if joining and longest * (len(joining) + 1) > JOIN_TOKENS:
+                break
+            joining.append(self._waiting.popleft())
+        return joining
+
+
+def _start(blend: Blend) -> Any:
+    import torch
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    import merging.gated_model  # noqa: F401 - so that the auto classes know our own mixtures
+
+    logging.disable_progress_bar()
+    folder = blend.checkpoint.folder
+    try:
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", local_files_only=True)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise ExpertFailed(f"{folder}: transformers cannot run it: {error}") from error
+    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+
+
+def _longest(config: Any) -> int:
+    limit = getattr(config, "max_position_embeddings", None)
+    return limit if isinstance(limit, int) and limit > 0 else 1 << 20

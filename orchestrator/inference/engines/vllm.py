@@ -1,0 +1,234 @@
+"""The default engine: vLLM inside this process, one model a shape, weights replaced in place.
+
+Prompts are token ids made here, so that experts with one tokenizer and different chat templates share a model.
+Every prompt carries its expert's fingerprint as cache salt: what one expert computed is never another's prefix, and
+an expert that comes back finds its own. Nothing here starts a process on a CPU; with `tensor_parallel` vLLM does.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections import OrderedDict
+from typing import Any
+
+from merging.checkpoint import CheckpointError
+from merging.stream import Blend, compare
+from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed
+from orchestrator.inference.engines.canary import TOP, Canaries, Canary, difference, prompt_ids
+from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, EngineOptions, Load, Way
+from orchestrator.inference.engines.prompts import Prompts
+from orchestrator.inference.engines.sources import Sources, same_architecture
+from orchestrator.inference.engines.vllm_shape import Shape
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Delta, FinishReason, Request, TokenLogprob
+
+FINISHES: dict[str, FinishReason] = {"stop": "stop", "length": "length", "abort": "abort"}
+
+
+class VLLMEngine:
+    """One model live, others of other shapes waiting in memory as far as it goes.
+
+    `canaries` holds what was recorded at experts' first loads; new ones are added to it, so that a pool may keep
+    it longer than a process lives (on the same machine: another processor rounds otherwise).
+    """
+
+    def __init__(self, options: EngineOptions | None = None, canaries: Canaries | None = None) -> None:
+        self.options = options or EngineOptions()
+        self.capacity = 2 * self.options.batch
+        self.canaries: Canaries = {} if canaries is None else canaries
+        self.sources = Sources()
+        self.prompts = Prompts(self.sources)
+        self._shapes: OrderedDict[str, Shape] = OrderedDict()
+        self._resident: Expert | None = None
+        self._running: dict[str, Expert] = {}
+        self._failures: list[Delta] = []
+        self._count = itertools.count()
+        self._closed = False
+
+    def beside(self, expert: Expert) -> bool:
+        shape = self._shape()
+        return bool(shape and self._resident and self._resident.shape == expert.shape and shape.holds_beside(expert))
+
+    def load(self, expert: Expert) -> Load:
+        if self._closed:
+            raise RuntimeError("the engine is closed")
+        began = time.perf_counter()
+        if self._resident and self._resident.fingerprint == expert.fingerprint:
+            return Load(expert.name, "resident", time.perf_counter() - began)
+        if self.beside(expert):
+            blend = self.sources.blend(expert)
+            self.prompts.check(expert)
+            self._shapes[expert.shape].hold(expert, blend)
+            return Load(expert.name, "beside", time.perf_counter() - began)
+        if self._running:
+            raise RuntimeError(f"cannot load {expert.name!r} while requests are running")
+        blend = self.sources.blend(expert)
+        self.prompts.check(expert)
+        way = self._check(expert, blend)
+        try:
+            self._reach(expert, blend, way)
+        except CollegiumError:
+            self._resident = None
+            raise
+        except Exception as error:
+            self._resident = None
+            raise ExpertFailed(f"expert {expert.name!r}: loading failed: {type(error).__name__}: {error}") from error
+        self._resident = expert
+        return Load(expert.name, way, time.perf_counter() - began)
+
+    def add(self, request: Request, expert: Expert) -> None:
+        shape = self._shape()
+        if shape is None or not self._loaded(expert):
+            raise RuntimeError(f"expert {expert.name!r} is not loaded")
+        try:
+            ids = self.prompts.ids(expert, request.messages, request.sampling.tools)
+            room = min(expert.context, shape.context) - len(ids)
+            if room < 1:
+                message = f"{PROMPT_TOO_LONG}: {len(ids)} tokens, {expert.name!r} holds {expert.context}"
+                self._failures.append(Delta(request.key, error=message))
+                return
+            shape.add(request, expert, ids, min(room, request.sampling.max_tokens), self.prompts.stop_ids(expert))
+        except Exception as error:  # what vLLM or a template refuses is this request's fault alone
+            self._failures.append(Delta(request.key, error=f"{type(error).__name__}: {error}"))
+            return
+        self._running[request.key] = expert
+
+    def step(self) -> list[Delta]:
+        deltas, self._failures = self._failures, []
+        shape = self._shape()
+        if shape is None or not self._running:
+            return deltas
+        for output in shape.step():
+            if output.request_id in self._running:
+                delta = _delta(output)
+                if delta.last:
+                    del self._running[delta.key]
+                deltas.append(delta)
+        return deltas
+
+    def abort(self, key: str) -> None:
+        self._failures = [delta for delta in self._failures if delta.key != key]
+        shape = self._shape()
+        if self._running.pop(key, None) is not None and shape is not None:
+            shape.abort(key)
+
+    def read_ahead(self, expert: Expert) -> None:
+        self.sources.read_ahead(expert)
+
+    def canary(self) -> Canary:
+        """What the resident model says now to the canary's prompt, computed anew. Nothing may be running."""
+        shape, expert = self._shape(), self._resident
+        if shape is None or expert is None:
+            raise RuntimeError("no expert is loaded")
+        return self._canary(shape, expert)
+
+    def close(self) -> None:
+        self._closed = True
+        self._resident = None
+        self._running.clear()
+        self._failures.clear()
+        while self._shapes:
+            self._shapes.popitem()[1].close()
+
+    def _shape(self) -> Shape | None:
+        return self._shapes.get(self._resident.shape) if self._resident else None
+
+    def _loaded(self, expert: Expert) -> bool:
+        resident = self._resident
+        return bool(resident and resident.fingerprint == expert.fingerprint) or self.beside(expert)
+
+    def _check(self, expert: Expert, blend: Blend) -> Way:
+        """How the expert will be reached. Raises `ExpertError` if its weights are not what its shape promises."""
+        shape = self._shapes.get(expert.shape)
+        if shape is None or not shape.long_enough(expert):
+            return "start"
+        try:
+            compare(shape.checkpoint, blend.checkpoint)
+            same_architecture(shape.checkpoint, blend.checkpoint)
+        except CheckpointError as error:
+            raise ExpertError(f"expert {expert.name!r}: {error}") from error
+        if self.sources.tokenizer_hash(expert.folder) != self.sources.tokenizer_hash(shape.checkpoint.folder):
+            raise ExpertError(f"expert {expert.name!r}: {expert.folder} has another tokenizer than its shape")
+        return "in_place" if self._shape() is shape or self._resident is None else "wake"
+
+    def _reach(self, expert: Expert, blend: Blend, way: Way) -> None:
+        leaving = self._shape()
+        if leaving is not None and way != "in_place":
+            leaving.sleep()
+        if way == "start":
+            if old := self._shapes.pop(expert.shape, None):
+                old.close()
+            self._make_room(blend.checkpoint.bytes)
+            self._shapes[expert.shape] = Shape(expert, blend.checkpoint, self.options)
+        shape = self._shapes[expert.shape]
+        shape.wake()
+        self._shapes.move_to_end(expert.shape)
+        shape.become(expert, blend)
+        found = self._canary(shape, expert)
+        recorded = self.canaries.setdefault(_canary_key(expert, shape.side_by_side), found)
+        if why := difference(recorded, found):
+            shape.distrust()
+            raise ExpertFailed(f"expert {expert.name!r}: the live weights are not its own: {why}")
+
+    def _make_room(self, checkpoint_bytes: int) -> None:
+        """Close the shapes longest unused until one more fits."""
+        import psutil
+
+        gib = self.options.memory_gib
+        budget = psutil.virtual_memory().total / 2 if gib is None else gib * 2**30
+        wanted = Shape.estimate(checkpoint_bytes, self.options)
+        while self._shapes and sum(shape.bytes for shape in self._shapes.values()) + wanted > budget:
+            self._shapes.popitem(last=False)[1].close()
+
+    def _canary(self, shape: Shape, expert: Expert) -> Canary:
+        ids = prompt_ids(self.prompts.tokenizer(expert))
+        # A salt of its own: a cached prefix would hide that the weights are wrong.
+        name = f"canary-{next(self._count)}"
+        shape.add_canary(name, ids, self.options.canary_tokens, TOP, expert)
+        canary: Canary = []
+        while len(canary) < self.options.canary_tokens:
+            for output in shape.step():
+                for step in output.outputs[0].logprobs or ():
+                    ranked = sorted(
+                        ((token, found.logprob) for token, found in step.items()), key=lambda pair: -pair[1]
+                    )
+                    canary.append(ranked)
+        return canary
+
+
+def _canary_key(expert: Expert, side_by_side: bool) -> str:
+    import torch
+    import vllm
+
+    way = "side by side" if side_by_side else "in place"
+    versions = f"vllm {vllm.__version__} torch {torch.__version__} threads {torch.get_num_threads()}"
+    return f"{versions} {way} {expert.fingerprint}"
+
+
+def _delta(output: Any) -> Delta:
+    """vLLM's RequestOutput (of kind DELTA) as ours."""
+    part = output.outputs[0]
+    finish = part.finish_reason
+    if finish is not None and finish not in FINISHES:
+        return Delta(output.request_id, error=f"vLLM ended the request: {finish}")
+    return Delta(
+        key=output.request_id,
+        text=part.text,
+        tokens=len(part.token_ids),
+        logprobs=_logprobs(part),
+        prompt_tokens=len(output.prompt_token_ids or ()) if finish else 0,
+        finish_reason=FINISHES[finish] if finish else None,
+    )
+
+
+def _logprobs(part: Any) -> tuple[TokenLogprob, ...]:
+    tokens = []
+    for token, choices in zip(part.token_ids, part.logprobs or (), strict=False):
+        ranked = sorted(choices.values(), key=lambda choice: choice.rank)
+        chosen = choices[token]
+        # vLLM lists the chosen token too where it is not among the likeliest.
+        wanted = len(ranked) - (chosen.rank >= len(ranked) and len(ranked) > 0)
+        top = tuple((str(choice.decoded_token), float(choice.logprob)) for choice in ranked[: max(wanted, 0)])
+        tokens.append(TokenLogprob(str(chosen.decoded_token), float(chosen.logprob), top))
+    return tuple(tokens)

@@ -1,0 +1,385 @@
+"""What happens on the pool's own thread: requests are answered from the ledger, joined, or queued; assignments are
+carried out; completions are stored, then handed on.
+
+Everything here runs on one event loop; nothing is locked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterable, Sequence
+
+from orchestrator.errors import (
+    Cancelled,
+    CollegiumError,
+    ExpertError,
+    ExpertFailed,
+    Overloaded,
+    PromptTooLong,
+    RequestError,
+    StorageError,
+)
+from orchestrator.inference.engines.engine import PROMPT_TOO_LONG
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Completion, Request
+from orchestrator.inference.schedule.callers import Callers
+from orchestrator.inference.schedule.crew import Crew, Losses, Post, Seat
+from orchestrator.inference.schedule.ledger import Ledger
+from orchestrator.inference.schedule.messages import (
+    Abort,
+    Add,
+    Event,
+    Failed,
+    Loaded,
+    LoadFailed,
+    Order,
+    ReadAhead,
+    Ready,
+    Stepped,
+    Switch,
+)
+from orchestrator.inference.schedule.scheduler import Assignment, Policy, Scheduler
+from orchestrator.inference.schedule.tickets import Outcome, Ticket, UnderWay, hand_over, pass_on
+from orchestrator.inference.schedule.timeline import Load, Timeline
+
+LATE = 0.002
+"""Seconds by which a timer or ping may be late before somebody counts as busy."""
+
+
+class Dispatch:
+    """The pool's inside. Lives on `loop`."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        posts: Sequence[Post],
+        ledger: Ledger,
+        kind_of: Callable[[Expert], str],
+        queue_of: Callable[[Expert], str],
+        policy: Policy | None,
+        losses: Losses | None,
+    ) -> None:
+        self.scheduler = Scheduler(policy)
+        self.timeline = Timeline()
+        self._loop = loop
+        self._ledger = ledger
+        self._kind_of = kind_of
+        self._queue_of = queue_of
+        self._losses = losses = losses or Losses()
+        self._crew = Crew(posts, self._on_event, self._on_left, self._on_stuck, losses)
+        self._callers = Callers(loop, self._quiet_confirmed)
+        self._under_way: dict[str, UnderWay] = {}
+        self._declared: dict[str, Expert] = {}
+        """Queue -> the first expert that was asked for in it."""
+        self._deaths: dict[str, tuple[int, float]] = {}
+        """Queue -> how often in a row its expert ended a worker, and when last."""
+        self._failed: dict[str, tuple[CollegiumError, float]] = {}
+        """Kind, queue or fingerprint -> why it cannot be had, and until when."""
+        self._stopped: CollegiumError | None = None
+        self._storing = 0
+        self._wakeup: asyncio.TimerHandle | None = None
+
+    def start(self) -> None:
+        self._loop.set_exception_handler(
+            lambda _, context: self._broken(context.get("exception") or context["message"])
+        )
+
+    def man(self) -> None:
+        self._crew.start()
+
+    def opened(self, conversation: str) -> None:
+        self.scheduler.open(conversation)
+
+    def closed(self, conversation: str) -> None:
+        self.scheduler.close(conversation)
+
+    def tell(self, asked: concurrent.futures.Future[Load]) -> None:
+        """Workers that are ready with the expert each holds, and requests per expert."""
+        queued = self.scheduler.queued()
+        counts = {expert.name: queued[queue] for queue, expert in self._declared.items()}
+        ready = {name: seat for name, seat in self._crew.seats.items() if seat.ready and not seat.why_left}
+        held = {name: seat.expert.name if seat.expert else None for name, seat in ready.items()}
+        kinds = frozenset(seat.post.kind for seat in ready.values())
+        batches = {name: one.copy() for name, one in self.timeline.batches.items()}
+        waits = {name: one.copy() for name, one in self.timeline.waits.items()}
+        asked.set_result(Load(held, kinds, counts, self.timeline.totals(), batches, waits))
+
+    async def end(self) -> None:
+        self.stop(Cancelled("the pool was closed"))
+        await self._crew.stop()
+
+    def stop(self, error: CollegiumError) -> None:
+        """Nothing can go on: everyone hears why, now and later."""
+        self._stopped = self._stopped or error
+        entries = list(self._under_way.values())
+        self._resolve([(entry.request.key, self._stopped) for entry in entries])
+        self._recall([entry.request.key for entry in entries])
+
+    def take_in(self, items: Sequence[Ticket | Callable[[], None]]) -> None:
+        """Tickets, and things to do between them, in the order in which they were posted."""
+        tickets: list[Ticket] = []
+        try:
+            for item in items:
+                if isinstance(item, Ticket):
+                    tickets.append(item)
+                else:
+                    self._admit(tickets)
+                    tickets = []
+                    item()
+            self._admit(tickets)
+            self._tick()
+        except Exception as error:
+            stopped = self._broken(error)
+            hand_over([(item, stopped) for item in items if isinstance(item, Ticket)])
+
+    def withdraw(self, tickets: Iterable[Ticket]) -> None:
+        """Their callers have gone. What is being stored already stays: somebody may ask for it again."""
+        deserted: list[str] = []
+        for ticket in tickets:
+            entry = self._under_way.get(ticket.request.key)
+            if entry is None or ticket not in entry.tickets:
+                continue
+            entry.tickets.remove(ticket)
+            if not entry.tickets and not entry.storing:
+                del self._under_way[ticket.request.key]
+                deserted.append(ticket.request.key)
+        self._recall(deserted)
+
+    # At the door --------------------------------------------------------------------------------------------
+
+    def _admit(self, tickets: list[Ticket]) -> None:
+        if not tickets:
+            return
+        now = time.monotonic()
+        outcomes: list[tuple[Ticket, Outcome]] = []
+        by_queue: dict[str, list[Request]] = {}
+        new = [ticket.request.key for ticket in tickets if ticket.request.key not in self._under_way]
+        known = self._known(new)
+        for ticket in tickets:
+            self._callers.seen(ticket.loop)
+            key = ticket.request.key
+            if entry := self._under_way.get(key):
+                entry.join(ticket)
+            elif completion := known.get(key):
+                self.timeline.cached += 1
+                outcomes.append((ticket, completion))
+            elif refusal := self._refusal(ticket, now):
+                outcomes.append((ticket, refusal))
+            else:
+                queue = self._queue_of(ticket.expert)
+                self._under_way[key] = UnderWay(queue, ticket, now)
+                by_queue.setdefault(queue, []).append(ticket.request)
+        if by_queue:
+            self._crew.start()  # what the ledger answers needs no worker
+        for queue, requests in by_queue.items():
+            self.scheduler.submit(queue, requests, now)
+        self.timeline.submitted += sum(map(len, by_queue.values()))
+        if outcomes:
+            self.scheduler.activity(now)
+            hand_over(outcomes)
+
+    def _known(self, keys: Sequence[str]) -> dict[str, Completion]:
+        try:
+            return self._ledger.get(keys)
+        except StorageError as error:
+            self.stop(error)
+            return {}
+
+    def _refusal(self, ticket: Ticket, now: float) -> CollegiumError | None:
+        if self._stopped:
+            return self._stopped
+        expert, queue, kind = ticket.expert, self._queue_of(ticket.expert), self._kind_of(ticket.expert)
+        for name in (expert.fingerprint, queue, kind):
+            error, until = self._failed.get(name, (None, 0.0))
+            if now < until:
+                return error
+        if queue not in self._declared:
+            if not self._crew.serves(kind):
+                return ExpertError(f"expert {expert.name!r} needs a worker of kind {kind!r}, and there is none")
+            self._declared[queue] = expert
+            self.scheduler.declare(queue, kind=kind, shape=expert.shape)
+        limit = ticket.request.max_wait
+        if limit is not None and (wait := self.scheduler.wait_estimate(queue, now)) > limit:
+            return Overloaded(f"expert {expert.name!r}: about {wait:.0f} s to wait, over {limit:.0f} s", wait)
+        return None
+
+    # Deciding -----------------------------------------------------------------------------------------------
+
+    def _tick(self, planned: float | None = None) -> None:
+        """Let the scheduler decide, and wake up again when it wants. `planned`: when a timer meant to do this."""
+        now = time.monotonic()
+        late = planned is not None and now - planned > LATE
+        if self._storing or late or self._callers.outstanding:
+            self.scheduler.activity(now)
+        for assignment in self.scheduler.tick(now):
+            self._carry_out(assignment)
+        if self._wakeup:
+            self._wakeup.cancel()
+            self._wakeup = None
+        if (at := self.scheduler.next_tick(now)) is not None:
+            self._wakeup = self._loop.call_at(at, self._quiet_passed, at)
+
+    def _quiet_passed(self, planned: float) -> None:
+        """Quiet has lasted long enough on our clock. Callers may still be at work on what they were handed: ask
+        their loops, and decide when they have answered, or did not in time (then they are busy)."""
+        if self._callers.outstanding or not self._callers.ping():
+            self._tick(planned)
+        else:
+            self._wakeup = self._loop.call_later(LATE, self._tick)
+
+    def _quiet_confirmed(self) -> None:
+        if self._wakeup is not None:
+            self._tick()
+
+    def _carry_out(self, assignment: Assignment) -> None:
+        seat = self._crew.seats[assignment.worker]
+        now = time.monotonic()
+        entries = [self._under_way[request.key] for request in assignment.requests]
+        pairs = tuple((entry.request, entry.expert) for entry in entries)
+        for entry in entries:
+            self.timeline.waited(entry.expert.name, now - entry.since)
+        orders: list[Order] = []
+        if assignment.load:
+            seat.queue, seat.expert, seat.since = assignment.queue, pairs[0][1], now
+            orders.append(Switch(seat.expert))
+            self.timeline.load_starts(assignment.worker, seat.expert.name)
+        orders.append(Add(pairs))
+        self._crew.send(assignment.worker, orders)
+
+    # Workers ------------------------------------------------------------------------------------------------
+
+    def _on_event(self, seat: Seat, event: Event) -> None:
+        now = time.monotonic()
+        worker = seat.post.name
+        match event:
+            case Ready(capacity):
+                self.scheduler.join(worker, kind=seat.post.kind, capacity=capacity, now=now)
+            case Loaded(load) if seat.expert and load.expert == seat.expert.name:
+                self.scheduler.loaded(worker, load.seconds, now)
+                self.timeline.load_ends(worker, load)
+                if following := self.scheduler.following(worker):
+                    self._crew.send(worker, [ReadAhead(self._declared[following])])
+            # Late news of a load that was given up meanwhile says nothing about the next one.
+            case LoadFailed(name, message, bad_input=True) if seat.queue and seat.expert and name == seat.expert.name:
+                self._give_up(seat.queue, ExpertError(message), seat.expert.fingerprint)
+                seat.queue = None
+            case Stepped():
+                self._stepped(seat, event, now)
+        self._tick()
+
+    def _stepped(self, seat: Seat, event: Stepped, now: float) -> None:
+        self.timeline.stepped(seat.post.name, event)
+        said = [(entry, delta) for delta in event.deltas if (entry := self._under_way.get(delta.key))]
+        pass_on([pair for entry, delta in said for pair in entry.hear(delta)])
+        finished = [reply.key for reply in event.completions] + [failure.key for failure in event.failures]
+        if wanted := [key for key in finished if key in self._under_way]:
+            self.scheduler.delivered(seat.post.name, wanted, now)
+            self._recall(wanted)  # withdrawn, asked again and queued anew while this was on its way
+            if seat.queue and event.completions:
+                self._deaths.pop(seat.queue, None)
+        self._resolve([(failure.key, _failure(failure)) for failure in event.failures])
+        if event.completions:
+            self._store(event.completions)
+
+    def _on_left(self, seat: Seat) -> None:
+        """A worker is gone: its requests go back. Its expert is to blame if it was at work."""
+        returned = self.scheduler.lost(seat.post.name, time.monotonic())
+        self.timeline.lost(seat.post.name, "" if seat.fresh else seat.why_left)
+        for request in returned:
+            self._under_way[request.key].starts_again()
+        blamed = seat.expert if returned and not seat.fresh else None
+        if blamed and seat.queue and (deaths := self._one_more_death(seat.queue, seat.since)) >= self._losses.deaths:
+            why = f"expert {blamed.name!r} ended its worker {deaths} times in a row: {seat.why_left}"
+            self._give_up(seat.queue, ExpertFailed(why))
+        self._tick()
+
+    def _one_more_death(self, queue: str, since: float) -> int:
+        """How often in a row this queue's expert has ended a worker. Workers that are lost together (with their node)
+        are one death: only one that was loaded after the last death is another."""
+        deaths, last = self._deaths.get(queue, (0, -math.inf))
+        if since > last:
+            self._deaths[queue] = deaths + 1, time.monotonic()
+        return self._deaths[queue][0]
+
+    def _on_stuck(self, post: Post, error: ExpertFailed, last: bool) -> None:
+        """No worker can be made there. If it was the last of its kind, whoever needs one hears so."""
+        self.timeline.lost(post.name, str(error))
+        if last:
+            self._fail(post.kind, error)
+            for queue, expert in self._declared.items():
+                if self._kind_of(expert) == post.kind:
+                    self._give_up(queue, error)
+        self._tick()
+
+    def _broken(self, what: object) -> CollegiumError:
+        """Something here raised that should not: better everyone hears of it than that someone waits for ever."""
+        error = CollegiumError(f"the scheduler's thread failed, please report this: {what!r}")
+        self.stop(error)
+        return error
+
+    # Answers ------------------------------------------------------------------------------------------------
+
+    def _store(self, completions: Sequence[Completion]) -> None:
+        entries = [(entry, reply) for reply in completions if (entry := self._under_way.get(reply.key))]
+        for entry, _ in entries:
+            entry.storing = True
+        done = self._ledger.put([(entry.expert.fingerprint, reply) for entry, reply in entries])
+        self._storing += 1
+
+        def stored() -> None:
+            self._storing -= 1
+            if error := done.exception():
+                self.stop(error if isinstance(error, CollegiumError) else StorageError(str(error)))
+            else:
+                self._resolve([(reply.key, reply) for _, reply in entries])
+            self._tick()
+
+        def on_disk(_: object) -> None:
+            with contextlib.suppress(RuntimeError):  # closed meanwhile, and everyone has been told
+                self._loop.call_soon_threadsafe(stored)
+
+        done.add_done_callback(on_disk)
+
+    def _resolve(self, outcomes: Iterable[tuple[str, Outcome]]) -> None:
+        pairs = [
+            (ticket, outcome)
+            for key, outcome in outcomes
+            if (entry := self._under_way.pop(key, None))
+            for ticket in entry.tickets
+        ]
+        if pairs:
+            self.scheduler.activity(time.monotonic())
+            hand_over(pairs)
+
+    def _recall(self, keys: Iterable[str]) -> None:
+        """Take requests back from the scheduler, and from the workers that have them."""
+        now = time.monotonic()
+        for key in keys:
+            if worker := self.scheduler.withdraw(key, now):
+                self._crew.send(worker, [Abort((key,))])
+                self.scheduler.delivered(worker, [key], now)
+
+    def _give_up(self, queue: str, error: CollegiumError, fingerprint: str | None = None) -> None:
+        """This queue, or only one expert of those that share it, cannot be had: everyone who waits hears so, now
+        and later."""
+        self._fail(fingerprint or queue, error)
+        entries = [entry for entry in self._under_way.values() if entry.queue == queue and not entry.storing]
+        self._recall([entry.request.key for entry in entries])
+        self.scheduler.drop(queue)
+        others = [entry for entry in entries if fingerprint not in (None, entry.expert.fingerprint)]
+        self.scheduler.submit(queue, [entry.request for entry in others], time.monotonic())
+        gone = {entry.request.key for entry in entries} - {entry.request.key for entry in others}
+        self._resolve([(key, error) for key in gone])
+
+    def _fail(self, name: str, error: CollegiumError) -> None:
+        again = self._losses.again
+        self._failed[name] = error, math.inf if again is None else time.monotonic() + again
+
+
+def _failure(failure: Failed) -> RequestError:
+    kind = PromptTooLong if failure.message.startswith(PROMPT_TOO_LONG) else RequestError
+    return kind(f"request {failure.key[:12]}: {failure.message}")

@@ -1,0 +1,187 @@
+"""The ledger: every completion, durable before it is handed on (SQLite, WAL, group commit).
+
+One file per state folder. Completions are never changed or removed: a key that is present answers for ever, so
+kill anything at any time, run the same command again, and nothing is generated twice. It does not protect
+against the file being edited from outside; `check` runs SQLite's own integrity check.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import queue
+import sqlite3
+import threading
+import time
+from collections.abc import Iterable, Sequence
+from concurrent.futures import Future
+from pathlib import Path
+from typing import Any, cast
+
+from orchestrator.errors import StorageError
+from orchestrator.inference.request import Completion, FinishReason, TokenLogprob
+
+VERSION = 1
+GROUP = 512
+"""Most rows in one transaction."""
+
+_SCHEMA = """
+CREATE TABLE IF NOT EXISTS completions (
+    key BLOB PRIMARY KEY, fingerprint TEXT NOT NULL, text TEXT NOT NULL, finish_reason TEXT NOT NULL,
+    prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, logprobs TEXT, seconds REAL NOT NULL,
+    created REAL NOT NULL
+)"""
+_COLUMNS = "key, text, finish_reason, prompt_tokens, completion_tokens, logprobs, seconds"
+
+Entry = tuple[str, Completion]
+"""(expert fingerprint, completion)."""
+
+
+class Ledger:
+    """Reads from any thread; writes go through one thread that commits in groups."""
+
+    def __init__(self, path: Path) -> None:
+        """Open or create the file. Raises `StorageError` if it cannot be used, or is from a newer version."""
+        self.path = path
+        self._lock = threading.Lock()
+        self._closed = False
+        self._waiting: queue.SimpleQueue[tuple[list[Entry], Future[None]] | None] = queue.SimpleQueue()
+        with contextlib.ExitStack() as opened:
+            try:
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._reader = opened.enter_context(contextlib.closing(self._connect()))
+                self._writer = opened.enter_context(contextlib.closing(self._connect()))
+            except (sqlite3.Error, OSError) as error:
+                raise StorageError(f"{path}: cannot open the ledger: {error}") from error
+            opened.pop_all()
+        self._thread = threading.Thread(target=self._write_loop, name="ledger", daemon=True)
+        self._thread.start()
+
+    def get(self, keys: Sequence[str]) -> dict[str, Completion]:
+        """The completions that are known among `keys` (hex), each marked `cached`. Raises `StorageError`."""
+        found: dict[str, Completion] = {}
+        for start in range(0, len(keys), GROUP):
+            part = [bytes.fromhex(key) for key in keys[start : start + GROUP]]
+            marks = ",".join("?" * len(part))
+            rows = self._read(f"SELECT {_COLUMNS} FROM completions WHERE key IN ({marks})", part)
+            found.update((row[0].hex(), _completion(row)) for row in rows)
+        return found
+
+    def put(self, entries: Iterable[Entry]) -> Future[None]:
+        """Queue completions; the future is done once they are on disk, or failed with `StorageError`."""
+        done: Future[None] = Future()
+        with self._lock:
+            if not self._closed:
+                self._waiting.put((list(entries), done))
+                return done
+        done.set_exception(StorageError(f"{self.path}: the ledger is closed"))
+        return done
+
+    def count(self) -> int:
+        return int(self._read("SELECT count(*) FROM completions")[0][0])
+
+    def check(self) -> None:
+        """Raise `StorageError` if SQLite finds the file damaged."""
+        answer = self._read("PRAGMA integrity_check")[0][0]
+        if answer != "ok":
+            raise StorageError(f"{self.path}: the ledger is damaged: {answer}")
+
+    def close(self) -> None:
+        """Write what is queued, then close. Idempotent."""
+        with self._lock:
+            if not self._closed:
+                self._closed = True
+                self._waiting.put(None)
+        self._thread.join()
+        with self._lock:
+            self._reader.close()
+            self._writer.close()
+
+    def _read(self, query: str, values: Sequence[object] = ()) -> list[Any]:
+        try:
+            with self._lock:
+                return self._reader.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise StorageError(f"{self.path}: cannot read the ledger: {error}") from error
+
+    def _connect(self) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, timeout=30, check_same_thread=False, isolation_level=None)
+        with contextlib.ExitStack() as opened:
+            opened.enter_context(contextlib.closing(connection))
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            version = connection.execute("PRAGMA user_version").fetchone()[0]
+            if version > VERSION:
+                raise StorageError(f"{self.path}: written by a newer Collegium (ledger version {version})")
+            connection.execute(_SCHEMA)
+            if version < VERSION:
+                connection.execute(f"PRAGMA user_version={VERSION}")
+            opened.pop_all()
+        return connection
+
+    def _write_loop(self) -> None:
+        while (first := self._waiting.get()) is not None:
+            group, rows, closing = [first], len(first[0]), False
+            while rows < GROUP and not self._waiting.empty():
+                item = self._waiting.get()
+                if item is None:
+                    closing = True
+                    break
+                group.append(item)
+                rows += len(item[0])
+            self._commit(group)
+            if closing:
+                return
+
+    def _commit(self, group: list[tuple[list[Entry], Future[None]]]) -> None:
+        error: StorageError | None = None
+        try:
+            self._writer.execute("BEGIN IMMEDIATE")
+            self._writer.executemany(
+                "INSERT OR IGNORE INTO completions VALUES (?,?,?,?,?,?,?,?,?)",
+                (_row(fingerprint, reply) for entries, _ in group for fingerprint, reply in entries),
+            )
+            self._writer.execute("COMMIT")
+        except Exception as problem:  # whatever it is, the waiting callers must hear of it
+            why = f"cannot write the ledger ({problem}); nothing that was stored is lost"
+            error = StorageError(f"{self.path}: {why}")
+            with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back itself
+                self._writer.execute("ROLLBACK")
+        for _, done in group:
+            if error:
+                done.set_exception(error)
+            else:
+                done.set_result(None)
+
+
+def _row(fingerprint: str, reply: Completion) -> tuple[object, ...]:
+    logprobs = json.dumps([[t.token, t.logprob, t.top] for t in reply.logprobs]) if reply.logprobs else None
+    return (
+        bytes.fromhex(reply.key),
+        fingerprint,
+        reply.text,
+        reply.finish_reason,
+        reply.prompt_tokens,
+        reply.completion_tokens,
+        logprobs,
+        reply.seconds,
+        time.time(),
+    )
+
+
+def _completion(row: tuple[bytes, str, str, int, int, str | None, float]) -> Completion:
+    key, text, finish_reason, prompt_tokens, completion_tokens, logprobs, seconds = row
+    tokens = tuple(
+        TokenLogprob(token, logprob, tuple((other, value) for other, value in top))
+        for token, logprob, top in json.loads(logprobs or "[]")
+    )
+    return Completion(
+        key.hex(),
+        text,
+        cast("FinishReason", finish_reason),
+        prompt_tokens,
+        completion_tokens,
+        tokens,
+        seconds,
+        cached=True,
+    )

@@ -1,0 +1,253 @@
+"""What the scheduler knows of each request, queue, worker and kind of worker. State only; decisions are elsewhere."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from orchestrator.inference.request import Request
+from orchestrator.inference.schedule.measures import Rate, Way
+
+_GUESSED_SECONDS = 0.1
+"""Of a worker, for one request, until the first has been measured."""
+
+
+class Entry:
+    """A pending request and where it is: in a queue, on a worker, or nowhere any more (withdrawn)."""
+
+    __slots__ = ("place", "request", "since")
+
+    def __init__(self, request: Request, since: float, place: Queue) -> None:
+        self.request = request
+        self.since = since
+        self.place: Queue | Worker | None = place
+
+
+class Kind:
+    """Workers that can serve the same queues."""
+
+    __slots__ = ("idle", "look", "rate", "ripens", "running", "shapes", "waiting", "wanted", "wanting", "workers")
+
+    def __init__(self) -> None:
+        self.workers: dict[Worker, None] = {}
+        self.idle: dict[Worker, None] = {}
+        """Workers with nothing to do for their resident queue, longest idle first."""
+        self.wanting: dict[Queue, None] = {}
+        """Queues with waiting requests."""
+        self.shapes: dict[str, int] = {}
+        """How many workers hold each shape, or are on the way to it."""
+        self.rate = Rate()
+        self.waiting = 0
+        self.running = 0
+        self.look = False
+        """Some queue is wanting, and a move may be worth making,"""
+        self.wanted = 0.0
+        """since then,"""
+        self.ripens = 0.0
+        """but not before then."""
+
+    def may_move(self) -> bool:
+        return self.look and bool(self.idle)
+
+
+class Queue:
+    """Requests waiting for one residency, oldest first, and the workers that serve it."""
+
+    __slots__ = (
+        "capacity",
+        "count",
+        "enough",
+        "entries",
+        "hungry",
+        "kind",
+        "name",
+        "promised",
+        "rate",
+        "reader",
+        "shape",
+        "workers",
+    )
+
+    def __init__(self, name: str, kind: Kind, shape: str) -> None:
+        self.name = name
+        self.kind = kind
+        self.shape = shape
+        self.entries: deque[Entry] = deque()
+        """Withdrawn ones stay until they are reached, or outnumber the rest."""
+        self.count = 0
+        """Entries that have not been withdrawn."""
+        self.workers: dict[Worker, None] = {}
+        """Workers whose resident it is, or is becoming."""
+        self.hungry: dict[Worker, None] = {}
+        """Those of them that have arrived and have room."""
+        self.capacity = 0
+        """Of all its workers."""
+        self.enough = 0.0
+        """Waiting requests from which on one more worker would pay."""
+        self.promised = 0
+        """Workers that have just been told to come and have not been given requests yet."""
+        self.rate = Rate()
+        self.reader: Worker | None = None
+        """The worker that reads its expert's files ahead."""
+
+    def put(self, entries: list[Entry]) -> None:
+        self.entries.extend(entries)
+        self._change(len(entries))
+
+    def put_back(self, entries: list[Entry]) -> None:
+        """To the head, in the order given."""
+        for entry in entries:
+            entry.place = self
+        self.entries.extendleft(reversed(entries))
+        self._change(len(entries))
+
+    def take(self, count: int, place: Worker | None) -> list[Entry]:
+        """The `count` oldest; they are at `place` from now on."""
+        taken: list[Entry] = []
+        popleft = self.entries.popleft
+        while len(taken) < count:
+            entry = popleft()
+            if entry.place is not None:
+                entry.place = place
+                taken.append(entry)
+        self._change(-count)
+        return taken
+
+    def withdraw(self, entry: Entry) -> None:
+        entry.place = None
+        self._change(-1)
+        if len(self.entries) > 2 * self.count + 64:
+            self.entries = deque(entry for entry in self.entries if entry.place is not None)
+
+    def _change(self, count: int) -> None:
+        self.count += count
+        self.kind.waiting += count
+        if not self.count:
+            self.entries.clear()
+            self.kind.wanting.pop(self, None)
+            self.kind.look = self.kind.look and bool(self.kind.wanting)
+        elif count > 0:
+            self.kind.wanting[self] = None
+
+    def load(self) -> tuple[int, int]:
+        """Requests that wait, and that are running."""
+        return self.count, sum(len(worker.running) for worker in self.workers)
+
+    def oldest(self) -> float:
+        """When its first request was submitted (a hint: that one may have been withdrawn)."""
+        return self.entries[0].since
+
+    def seconds(self) -> float:
+        """Of a worker, for one of its requests."""
+        return self.rate.value(self.kind.rate.value(_GUESSED_SECONDS))
+
+    def work(self) -> float:
+        """Seconds that one worker would need for what is waiting."""
+        return self.count * self.seconds()
+
+
+class Worker:
+    """One worker: what is resident, what is running, what it has held."""
+
+    __slots__ = (
+        "aborting", "arrives", "capacity", "counted", "held", "idle_since", "kind", "leaving", "loading", "name",
+        "next", "origin", "queue", "running", "shape", "stranded", "turn_ends", "way",
+    )  # fmt: skip
+
+    def __init__(self, name: str, kind: Kind, capacity: int, now: float) -> None:
+        self.name = name
+        self.kind = kind
+        self.capacity = capacity
+        self.queue: Queue | None = None
+        self.running: dict[str, Entry] = {}
+        self.aborting: set[str] = set()
+        """Running keys whose callers gave up."""
+        self.stranded: Queue | None = None
+        """Whose requests it still has, though that queue was dropped before it got there."""
+        self.shape: str | None = None
+        self.held: frozenset[str] = frozenset()
+        """Shapes it has held."""
+        self.origin: str | None = None
+        """The shape it came from, which it still holds if the load fails."""
+        self.loading = False
+        self.way: Way = "start"
+        """How it goes, or last went, to its queue."""
+        self.arrives = 0.0
+        """When the load under way should end."""
+        self.counted = now
+        """Until when its busy time has been charged to a queue."""
+        self.idle_since = now
+        self.turn_ends = 0.0
+        self.leaving = False
+        """Its turn is over: it finishes what is running and goes, though its queue has work."""
+        self.next: Queue | None = None
+        """The queue whose files it reads ahead."""
+
+    def way_to(self, queue: Queue) -> Way:
+        if queue.shape == self.shape:
+            return "swap"
+        return "wake" if queue.shape in self.held else "start"
+
+    def depart(self) -> None:
+        """Leave the resident queue; nothing is held any more."""
+        queue, self.queue, self.leaving = self.queue, None, False
+        if queue is not None:
+            del queue.workers[self]
+            queue.hungry.pop(self, None)
+            queue.capacity -= self.capacity
+        self.hold(None)
+
+    def hold(self, shape: str | None) -> None:
+        shapes = self.kind.shapes
+        if self.shape is not None:
+            shapes[self.shape] -= 1
+        self.shape = shape
+        if shape is not None:
+            shapes[shape] = shapes.get(shape, 0) + 1
+
+    def go(self, queue: Queue, now: float, cost: float) -> None:
+        """Set out for another queue."""
+        way, origin = self.way_to(queue), self.shape
+        self.depart()
+        self.hold(queue.shape)
+        self.way, self.origin = way, origin
+        self.held |= {queue.shape}
+        self.queue, self.stranded = queue, None
+        self.loading = True
+        self.arrives = now + cost
+        self.read_ahead(None)
+        if queue.reader is not None:
+            queue.reader.read_ahead(None)
+        queue.workers[self] = None
+        queue.capacity += self.capacity
+        queue.promised += 1
+
+    def room(self) -> int:
+        return self.capacity - len(self.running)
+
+    def share(self, now: float) -> int:
+        """How many more requests it should take from its queue: what it has room for, unless so little is left
+        that the queue's workers would not finish together. A worker on its way counts as holding what the
+        others could do until it arrives."""
+        queue = self.queue
+        if queue is None:
+            return 0
+        most = min(self.room(), queue.count - queue.promised)
+        if len(queue.workers) == 1 or (queue.count >= queue.capacity and not self.loading):
+            return most
+        total, own, seconds = float(queue.count), 0.0, queue.seconds()
+        for worker in queue.workers:
+            holds = float(len(worker.running))
+            if worker.loading and seconds:
+                holds += max(0.0, worker.arrives - now) / seconds
+            total += holds
+            if worker is self:
+                own = holds
+        fair = -(-total * self.capacity // queue.capacity) - own
+        return min(most, max(int(self.loading), int(fair)))
+
+    def read_ahead(self, queue: Queue | None) -> None:
+        if self.next is not None:
+            self.next.reader = None
+        self.next = queue
+        if queue is not None:
+            queue.reader = self

@@ -1,0 +1,399 @@
+"""Which worker serves which queue next: a plain state machine without Ray, threads or a clock of its own.
+
+The policy. A worker stays with its resident queue while that has work. When it has none, another queue has, and
+there has been quiet, the worker goes where (waiting work + age of the oldest request) / cost of getting there is
+greatest; of several idle workers the one that has been idle longest goes. A queue that is served already gets one
+more worker when its waiting work, divided by those serving it, outweighs the load.
+
+What it promises. While a queue waits that nobody serves and a worker of its kind is idle, a worker is assigned
+within one swap's cost (or `Policy.patience` or `Policy.quiet`, if greater), however busy the callers are; only where
+busy workers hold the queue's shape and the idle ones do not, within the dearer way's cost. A waiting queue is
+overtaken only by one whose waiting work plus age is greater (at equal costs). Its own age only grows, so a queue
+that is fed more slowly than a worker works overtakes it at most once each time that age doubles.
+What it does not promise: a queue that is never empty keeps its worker for ever, unless `Policy.turn` is set.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import inf
+
+from orchestrator.inference.request import Request
+from orchestrator.inference.schedule.choice import choose, next_for, wait
+from orchestrator.inference.schedule.measures import Costs, Patience
+from orchestrator.inference.schedule.queues import Entry, Kind, Queue, Worker
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Seconds throughout. The costs are first guesses; measured ones replace them."""
+
+    quiet: float = 0.005
+    swap_cost: float = 0.5
+    start_cost: float = 20.0
+    patience: float = 0.05
+    """Callers that are still busy are waited for at most one swap's cost, or this where swaps cost less."""
+    turn: float | None = None
+    """For services whose streams never end: a worker that has been with its queue for longer takes no more of it
+    while an older request waits where nobody serves. None: a queue with work keeps its worker."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Orders for one worker: load the queue's expert first if `load`, then add the requests (at least one)."""
+
+    worker: str
+    queue: str
+    requests: list[Request]
+    load: bool
+
+
+class Scheduler:
+    """A queue is what one residency serves: one expert, or a base with all adapters that run beside it.
+
+    Times are seconds of any monotonic clock, given by the caller with every event. Call `tick` after every event
+    and at `next_tick`. Waiting queues are scanned only when a worker may move, so that the cost of a request does
+    not grow with the number of queues. A broken contract (unknown queue, a key that is pending already, a worker
+    that joins twice) raises ValueError and changes nothing; late news from a lost worker is ignored.
+    """
+
+    def __init__(self, policy: Policy | None = None) -> None:
+        self.policy = policy or Policy()
+        self.costs = Costs(swap=self.policy.swap_cost, start=self.policy.start_cost)
+        self._queues: dict[str, Queue] = {}
+        self._workers: dict[str, Worker] = {}
+        self._kinds: dict[str, Kind] = {}
+        self._pending: dict[str, Entry] = {}
+        self._feed: dict[Queue, None] = {}
+        """Queues that may have work for a worker that is there already."""
+        self._looking: dict[Kind, None] = {}
+        """Kinds whose workers may have a move to make (each remote expert is a kind: there may be hundreds)."""
+        self._outstanding: dict[str, int] = {}
+        """Pending requests of each open conversation."""
+        self._pausing = 0
+        """Open conversations without any."""
+        self._stirred = -inf
+        """When a caller was last seen doing something."""
+        self._bustle = Patience()
+        self._pause = Patience()
+        """With callers that do not come to rest, and with conversations that wait for something else."""
+
+    @property
+    def pending(self) -> int:
+        """Requests waiting or running."""
+        return len(self._pending)
+
+    def queued(self) -> dict[str, tuple[int, int]]:
+        """Queue -> (requests waiting, running)."""
+        return {queue.name: queue.load() for queue in self._queues.values()}
+
+    # Who and what there is.
+    def declare(self, queue: str, *, kind: str, shape: str) -> None:
+        """Announce a queue, before anything is submitted to it. Workers of the same `kind` serve it; between
+        queues of one `shape` a worker swaps (cheap), between shapes it starts anew (dear). Idempotent."""
+        if queue not in self._queues:
+            self._queues[queue] = Queue(queue, self._kinds.setdefault(kind, Kind()), shape)
+
+    def join(self, worker: str, *, kind: str, capacity: int, now: float) -> None:
+        """A worker is ready; it holds at most `capacity` requests at once."""
+        if worker in self._workers:
+            raise ValueError(f"worker {worker!r} has joined already")
+        if capacity < 1:
+            raise ValueError(f"worker {worker!r}: capacity must be at least 1, not {capacity}")
+        joined = Worker(worker, self._kinds.setdefault(kind, Kind()), capacity, now)
+        self._workers[worker] = joined
+        joined.kind.workers[joined] = None
+        self._rest(joined, now)
+
+    def lost(self, worker: str, now: float) -> list[Request]:
+        """A worker is gone: its requests go back to the heads of their queues, in order; they are returned. Requests
+        whose callers had given up are forgotten instead."""
+        gone = self._workers.pop(worker, None)
+        if gone is None:
+            return []
+        queue = gone.queue or gone.stranded
+        back = [entry for key, entry in gone.running.items() if key not in gone.aborting]
+        for key in gone.aborting:
+            self._forget(gone.running[key])
+        gone.kind.running -= len(gone.running)
+        del gone.kind.workers[gone]
+        gone.kind.idle.pop(gone, None)
+        gone.read_ahead(None)
+        gone.depart()
+        if queue is not None:
+            queue.put_back(back)
+            self._attend(queue, now)
+        return [entry.request for entry in back]
+
+    def drop(self, queue: str) -> list[Request]:
+        """Give up on a queue (its expert failed): its waiting requests are removed and returned. Those on a worker
+        stay until they are delivered. A worker on its way has not arrived: it will load again before it serves."""
+        dropped = self._known(queue)
+        entries = dropped.take(dropped.count, None)
+        for entry in entries:
+            self._forget(entry)
+        for worker in [worker for worker in dropped.workers if worker.loading]:
+            worker.loading = False
+            worker.depart()
+            worker.stranded = dropped
+            worker.hold(worker.origin)
+            if not worker.running:
+                self._rest(worker, worker.counted)
+        return [entry.request for entry in entries]
+
+    # What happened.
+    def submit(self, queue: str, requests: Iterable[Request], now: float) -> None:
+        """Requests of callers, to be served in this order. None of their keys may be pending."""
+        target = self._known(queue)
+        entries = [Entry(request, now, target) for request in requests]
+        keyed = {entry.request.key: entry for entry in entries}
+        if len(keyed) < len(entries) or not self._pending.keys().isdisjoint(keyed):
+            raise ValueError(f"queue {queue!r}: a request was submitted whose key is pending already")
+        if not entries:
+            return
+        if target.kind.look:
+            self._reward(target, now)
+        self._pending.update(keyed)
+        if self._outstanding:
+            for entry in entries:
+                self._count(entry, 1)
+        target.put(entries)
+        self._attend(target, now)
+        self._stirred = max(self._stirred, now)
+
+    def loaded(self, worker: str, seconds: float, now: float) -> None:
+        """The worker reached its queue's expert; `seconds` teaches the cost of that way."""
+        arrived = self._workers.get(worker)
+        if arrived is not None and arrived.loading and arrived.queue is not None:
+            self.costs.learn(arrived.way, arrived.queue.shape, seconds)
+            self._arrive(arrived, arrived.queue, now)
+
+    def delivered(self, worker: str, keys: Iterable[str], now: float) -> None:
+        """These requests have left the worker (finished, failed or aborted). Keys not on it are ignored."""
+        if not (source := self._workers.get(worker)):
+            return
+        running, queue = source.running, source.queue
+        held, finished = len(running), 0
+        for key in keys:
+            entry = running.pop(key, None)
+            if entry is not None:
+                self._forget(entry)
+                finished += key not in source.aborting
+        gone = held - len(running)
+        if not gone:
+            return
+        source.kind.running -= gone
+        if source.aborting:
+            source.aborting.intersection_update(running)
+        self._stirred = max(self._stirred, now)
+        if source.loading:
+            return
+        if queue is not None:
+            if finished:
+                # Charged by the share it filled: a worker that is half empty must not look slow.
+                seconds = max(0.0, now - source.counted) * held / source.capacity
+                queue.rate.learn(seconds, finished)
+                source.kind.rate.learn(seconds, finished)
+                source.counted = now
+            if not source.leaving:
+                queue.hungry[source] = None
+                if queue.count:
+                    self._feed[queue] = None
+                    return
+        if not running:
+            self._rest(source, now)
+
+    def withdraw(self, key: str, now: float) -> str | None:
+        """The caller gave up: a waiting request is forgotten (None); a running one's worker is named, to abort
+        it there; it counts as running until it is delivered. Unknown keys are ignored (None)."""
+        entry = self._pending.get(key)
+        if entry is None:
+            return None
+        if isinstance(entry.place, Worker):
+            entry.place.aborting.add(key)
+            return entry.place.name
+        if entry.place is not None:
+            entry.place.withdraw(entry)
+        self._forget(entry)
+        self._stirred = max(self._stirred, now)
+        return None
+
+    def activity(self, now: float) -> None:
+        """A caller is busy (has just been handed something, is late): quiet starts anew."""
+        self._stirred = max(self._stirred, now)
+
+    def open(self, conversation: str) -> None:
+        """A conversation begins. While it has nothing pending it may be about to ask: workers are patient."""
+        if conversation not in self._outstanding:
+            self._outstanding[conversation] = 0
+            self._pausing += 1
+
+    def close(self, conversation: str) -> None:
+        """A conversation has ended. Its requests, if any, stay pending."""
+        if self._outstanding.pop(conversation, 1) == 0:
+            self._pausing -= 1
+
+    # What to do.
+    def tick(self, now: float) -> list[Assignment]:
+        """Orders that are due now: first more work for workers that are where it is, then moves."""
+        orders: list[Assignment] = []
+        if self._feed:
+            feed, self._feed = self._feed, {}
+            for queue in feed:
+                self._top_up(queue, now, orders)
+        for kind in list(self._looking):
+            if kind.may_move() and self._due(next(iter(kind.idle))) <= now:
+                self._move(kind, now, orders)
+            if not kind.look:
+                del self._looking[kind]
+        return orders
+
+    def next_tick(self, now: float) -> float | None:
+        """When `tick` must be called again if nothing happens before; None: only after an event."""
+        if self._feed:
+            return now
+        due = [self._due(next(iter(kind.idle))) for kind in self._looking if kind.may_move()]
+        return max(now, min(due)) if due else None
+
+    def following(self, worker: str) -> str | None:
+        """The queue this worker would go to next, for read-ahead: the best that nobody serves and no other worker
+        reads ahead. Scans the waiting queues: ask once a move, not once a request."""
+        reader = self._workers.get(worker)
+        found = next_for(reader, self.costs, self._stirred) if reader else None
+        if reader:
+            reader.read_ahead(found)
+        return found.name if found else None
+
+    def wait_estimate(self, queue: str, now: float) -> float:
+        """Seconds until a request submitted now would reach a worker, as far as measured costs tell. Infinite while
+        its kind has no worker. If nobody serves the queue and all are busy: as if all that is pending went first."""
+        return wait(self._known(queue), self.costs, self.policy.quiet, now)
+
+    def _known(self, queue: str) -> Queue:
+        if queue not in self._queues:
+            raise ValueError(f"queue {queue!r} has not been declared")
+        return self._queues[queue]
+
+    def _count(self, entry: Entry, change: int) -> None:
+        conversation = entry.request.conversation
+        before = self._outstanding.get(conversation) if conversation is not None else None
+        if conversation is not None and before is not None and before + change >= 0:
+            self._outstanding[conversation] = before + change
+            self._pausing += (before + change == 0) - (before == 0)
+
+    def _forget(self, entry: Entry) -> None:
+        del self._pending[entry.request.key]
+        if self._outstanding:
+            self._count(entry, -1)
+
+    def _attend(self, queue: Queue, now: float) -> None:
+        """If a queue has work, feed its workers, or look for one."""
+        if queue.count and queue.workers:
+            self._feed[queue] = None
+        elif queue.count:
+            self._look(queue.kind, now)
+
+    def _look(self, kind: Kind, now: float) -> None:
+        kind.ripens = 0.0
+        if kind.wanting and not kind.look:
+            kind.look = True
+            kind.wanted = now
+            self._looking[kind] = None
+
+    def _rest(self, worker: Worker, now: float) -> None:
+        worker.idle_since = now
+        worker.kind.idle[worker] = None
+        self._look(worker.kind, now)
+
+    def _arrive(self, worker: Worker, queue: Queue, now: float) -> None:
+        worker.loading = False
+        worker.counted = now
+        if self.policy.turn is not None:
+            worker.turn_ends = now + self.policy.turn
+        if worker.room():
+            queue.hungry[worker] = None
+        self._feed[queue] = None
+        if not worker.running and not queue.count:
+            self._rest(worker, now)
+
+    def _top_up(self, queue: Queue, now: float, orders: list[Assignment]) -> None:
+        idle = queue.kind.idle
+        for worker in list(queue.hungry):
+            if queue.count and not self._turn_over(worker, queue, now) and (count := worker.share(now)):
+                if not worker.running:
+                    worker.counted = now
+                    idle.pop(worker, None)
+                orders.append(Assignment(worker.name, queue.name, self._hand(worker, queue, count), False))
+            elif not worker.running and worker not in idle:
+                self._rest(worker, now)
+        if idle and queue.count and queue.count >= queue.enough:
+            self._look(queue.kind, now)
+
+    def _turn_over(self, worker: Worker, queue: Queue, now: float) -> bool:
+        if self.policy.turn is None or now <= worker.turn_ends:
+            return False
+        oldest = queue.oldest()
+        worker.leaving = any(not other.workers and other.oldest() < oldest for other in queue.kind.wanting)
+        if worker.leaving:
+            del queue.hungry[worker]
+        else:
+            # Looking costs a scan: not at every request.
+            worker.turn_ends = now + self.policy.quiet
+        return worker.leaving
+
+    def _due(self, worker: Worker) -> float:
+        """When an idle worker may leave its queue."""
+        kind, quiet = worker.kind, self.policy.quiet
+        begun = max(worker.idle_since, kind.wanted)
+        cost = max(self.policy.patience, self.costs.of("swap", worker.shape or ""))
+        due = min(self._stirred + quiet, begun + max(quiet, self._bustle.share * cost))
+        if self._pausing:
+            due = max(due, begun + max(quiet, self._pause.share * cost))
+        return max(due, kind.ripens)
+
+    def _reward(self, queue: Queue, now: float) -> None:
+        """A queue gets work: was its worker held back for that?"""
+        kind, quiet = queue.kind, self.policy.quiet
+        if kind.wanting and any(
+            worker in kind.idle and now > max(worker.idle_since, kind.wanted) + quiet for worker in queue.workers
+        ):
+            (self._bustle if now < self._stirred + quiet else self._pause).rewarded()
+
+    def _move(self, kind: Kind, now: float, orders: list[Assignment]) -> None:
+        free = [worker for worker in kind.idle if self._due(worker) <= now]
+        moved: list[tuple[Worker, Queue]] = []
+        left = False
+        while free and (move := choose(kind, free, self.costs, now)):
+            worker, queue = move
+            free.remove(worker)
+            del kind.idle[worker]
+            before = worker.queue
+            worker.go(queue, now, self.costs.of(worker.way_to(queue), queue.shape))
+            if before is not None:
+                left = True
+                self._attend(before, now)
+            moved.append(move)
+        if left and now < self._stirred + self.policy.quiet:
+            self._bustle.in_vain()
+        elif left and self._pausing:
+            self._pause.in_vain()
+        # Shares are known only now that all have chosen.
+        for worker, queue in moved:
+            queue.promised -= 1
+            requests = self._hand(worker, queue, worker.share(now))
+            orders.append(Assignment(worker.name, queue.name, requests, True))
+        # A queue that nobody serves is always worth a move: what is left for the others can wait for news.
+        kind.look = bool(kind.wanting) and (not free or kind.ripens > now)
+        for worker in free:
+            if worker.leaving and worker.queue is not None:
+                worker.leaving = False
+                self._arrive(worker, worker.queue, now)
+
+    def _hand(self, worker: Worker, queue: Queue, count: int) -> list[Request]:
+        taken = queue.take(count, worker)
+        worker.running.update([(entry.request.key, entry) for entry in taken])
+        worker.kind.running += count
+        if len(worker.running) >= worker.capacity:
+            queue.hungry.pop(worker, None)
+        return [entry.request for entry in taken]

@@ -1,0 +1,121 @@
+"""Who works where: from the configuration to posts for the pool, on a local or an existing Ray cluster."""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+from collections.abc import Collection, Iterable, Sequence
+
+from orchestrator.config import WorkersConfig
+from orchestrator.errors import ConfigError, SetupError
+from orchestrator.inference.engines.engine import Engine, EngineOptions
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.schedule.crew import Losses, Post
+from orchestrator.inference.schedule.host import Host, InProcess, OnRay
+from orchestrator.inference.schedule.ray_cluster import join_cluster
+from orchestrator.inference.schedule.worker import MakeEngine
+
+
+def engine_name(workers: WorkersConfig) -> str:
+    """The engine that local experts run in. Raises `SetupError` if the one asked for is not installed."""
+    if workers.engine == "auto":
+        return "vllm" if importlib.util.find_spec("vllm") else "transformers"
+    if workers.engine != "scripted" and not importlib.util.find_spec(workers.engine):
+        raise SetupError(f"workers.engine: {workers.engine} is not installed; run `collegium setup`")
+    return workers.engine
+
+
+def kind_of(expert: Expert, pinned: Collection[str] = ()) -> str:
+    """Local experts share the workers, but for pinned ones; every remote one has a worker of its own, which only
+    waits."""
+    if expert.remote:
+        return f"remote:{expert.name}"
+    return f"pinned:{expert.name}" if expert.name in pinned else "local"
+
+
+def queue_of(expert: Expert, *, side_by_side: bool, pinned: Collection[str] = ()) -> str:
+    """Experts that run side by side on one base wait in one queue."""
+    if side_by_side and expert.weights and expert.weights.adapter and expert.name not in pinned:
+        return f"beside {expert.shape} {expert.weights.model}"
+    return expert.fingerprint
+
+
+def posts(workers: WorkersConfig, experts: Iterable[Expert]) -> list[Post]:
+    """A post for each worker and each remote expert. Joins or starts Ray if a local expert needs it."""
+    experts = list(experts)
+    remote = [
+        Post(kind_of(expert), kind_of(expert), functools.partial(_in_process, kind_of(expert), remote_engine))
+        for expert in experts
+        if expert.remote
+    ]
+    local = [expert for expert in experts if not expert.remote]
+    if not local:
+        return remote
+    make_engine = functools.partial(local_engine, engine_name(workers), options(workers))
+    names = [f"worker-{number}" for number in range(workers.count)]
+    kinds = _kinds(workers, local)
+    if workers.in_process:
+        make = functools.partial(_in_process, make_engine=make_engine)
+        return remote + [
+            Post(name, kind, functools.partial(make, name)) for name, kind in zip(names, kinds, strict=True)
+        ]
+    files = {expert.name: tuple(str(path) for path in expert.files) for expert in local}
+    on_ray = functools.partial(OnRay, make_engine=make_engine, needs=join_cluster(workers, files), files=files)
+    return remote + [Post(name, kind, functools.partial(on_ray, name)) for name, kind in zip(names, kinds, strict=True)]
+
+
+def _kinds(workers: WorkersConfig, local: Sequence[Expert]) -> list[str]:
+    """Each worker's kind: first those of the pinned experts, then those that the others share."""
+    names = {expert.name for expert in local}
+    for name in workers.pin:
+        if name not in names:
+            raise ConfigError(f"workers.pin: {name!r} is no expert of the zoo that runs on a worker")
+    pinned = list(dict.fromkeys(workers.pin))
+    if workers.count < len(pinned) + (len(pinned) < len(names)):
+        raise ConfigError(
+            f"workers.pin: {len(pinned)} pinned experts leave no worker of {workers.count} for the others"
+        )
+    return [f"pinned:{name}" for name in pinned] + ["local"] * (workers.count - len(pinned))
+
+
+def options(workers: WorkersConfig) -> EngineOptions:
+    """The engine's options that the configuration sets; the engine knows the rest."""
+    batch = workers.batch or EngineOptions().batch
+    return EngineOptions(
+        batch=batch,
+        kv_gib=workers.kv_gib,
+        tensor_parallel=workers.tensor_parallel,
+        compile=workers.compile,
+    )
+
+
+def losses(workers: WorkersConfig) -> Losses:
+    """What the pool bears before it gives something up."""
+    default = Losses()
+    deaths = workers.deaths or default.deaths
+    return Losses(max(default.starts, deaths), deaths, workers.again)
+
+
+def local_engine(name: str, options: EngineOptions) -> Engine:
+    """Make the engine, in the process that calls."""
+    if name == "vllm":
+        from orchestrator.inference.engines.vllm import VLLMEngine
+
+        return VLLMEngine(options)
+    if name == "transformers":
+        from orchestrator.inference.engines.transformers import TransformersEngine
+
+        return TransformersEngine(options)
+    from orchestrator.inference.engines.scripted import ScriptedEngine
+
+    return ScriptedEngine()
+
+
+def remote_engine() -> Engine:
+    from orchestrator.inference.engines.remote import RemoteEngine
+
+    return RemoteEngine()
+
+
+def _in_process(name: str, make_engine: MakeEngine) -> Host:
+    return InProcess(name, make_engine)

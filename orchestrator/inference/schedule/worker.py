@@ -1,0 +1,198 @@
+"""A worker: one engine on a thread of its own. Orders go in, events come out, a message an engine step.
+
+Plain Python: `host` runs it in this process or inside a Ray actor. It knows no queue, conversation or ledger.
+"""
+
+from __future__ import annotations
+
+import os
+import queue
+import threading
+import time
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from orchestrator.errors import CollegiumError, ExpertError
+from orchestrator.inference.engines.engine import Engine, FreshProcess
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Completion, Delta, Request, TokenLogprob
+from orchestrator.inference.schedule.messages import (
+    Abort,
+    Add,
+    Broken,
+    Event,
+    Failed,
+    Loaded,
+    LoadFailed,
+    Order,
+    ReadAhead,
+    Ready,
+    Stepped,
+    Stop,
+    Switch,
+)
+
+MakeEngine = Callable[[], Engine]
+
+
+@dataclass(slots=True)
+class _Running:
+    request: Request
+    started: float
+    text: list[str] = field(default_factory=list)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+    tokens: int = 0
+    prompt_tokens: int = 0
+
+
+class Worker:
+    """Drives an engine. `emit` is called from the worker's thread with each message of events."""
+
+    def __init__(self, make_engine: MakeEngine, emit: Callable[[list[Event]], None]) -> None:
+        self._make_engine = make_engine
+        self._emit = emit
+        self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
+        self._running: dict[str, _Running] = {}
+        self._loaded: set[str] = set()
+        self._busy = 0.0
+        self._tokens = 0
+        self._batches: Counter[int] = Counter()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    def order(self, orders: list[Order]) -> None:
+        for order in orders:
+            self._orders.put(order)
+
+    def join(self, timeout: float | None = None) -> None:
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        try:
+            engine = self._make_engine()
+        except BaseException as error:  # SystemExit, too: the pool would wait for ever
+            self._emit([Broken(_told(error))])
+            return
+        try:
+            self._emit([Ready(engine.capacity)])
+            self._loop(engine)
+        except BaseException as error:
+            self._emit([Broken(_told(error))])
+        finally:
+            engine.close()
+
+    def _loop(self, engine: Engine) -> None:
+        while True:
+            while not self._running or not self._orders.empty():
+                order = self._orders.get()
+                if isinstance(order, Stop) or not self._obey(engine, order):
+                    return
+            started = time.perf_counter()
+            deltas = engine.step()
+            self._report(deltas, time.perf_counter() - started)
+
+    def _obey(self, engine: Engine, order: Order) -> bool:
+        match order:
+            case Add(requests):
+                for request, expert in requests:
+                    self._add(engine, request, expert)
+            case Abort(keys):
+                for key in keys:
+                    if self._running.pop(key, None):
+                        engine.abort(key)
+            case ReadAhead(expert):
+                engine.read_ahead(expert)
+            case Switch(expert):
+                return self._switch(engine, expert)
+        return True
+
+    def _add(self, engine: Engine, request: Request, expert: Expert) -> None:
+        if expert.fingerprint not in self._loaded:
+            try:
+                if not engine.beside(expert):
+                    return  # its load failed, and the pool has heard so
+                engine.load(expert)
+            except ExpertError as error:
+                self._emit([Stepped((), (), (Failed(request.key, str(error)),), 0.0, 0)])
+                return
+            self._loaded.add(expert.fingerprint)
+        self._running[request.key] = _Running(request, time.perf_counter())
+        engine.add(request, expert)
+
+    def _switch(self, engine: Engine, expert: Expert) -> bool:
+        try:
+            load = engine.load(expert)
+            self._loaded = {expert.fingerprint}
+            self._emit([Loaded(load)])
+        except FreshProcess as wish:
+            self._emit([LoadFailed(expert.name, str(wish), fresh=True)])
+            return False
+        except ExpertError as error:
+            self._emit([LoadFailed(expert.name, str(error), bad_input=True)])
+        except Exception as error:
+            self._emit([LoadFailed(expert.name, _told(error), broken=True)])
+            return False
+        return True
+
+    def _report(self, deltas: list[Delta], busy: float) -> None:
+        streamed: list[Delta] = []
+        completions: list[Completion] = []
+        failures: list[Failed] = []
+        for delta in deltas:
+            running = self._running.get(delta.key)
+            if running is None:
+                continue
+            running.text.append(delta.text)
+            running.logprobs.extend(delta.logprobs)
+            running.tokens += delta.tokens
+            running.prompt_tokens = delta.prompt_tokens or running.prompt_tokens
+            if running.request.stream:
+                streamed.append(delta)
+            if not delta.last:
+                continue
+            del self._running[delta.key]
+            if delta.error is not None or delta.finish_reason is None:
+                failures.append(Failed(delta.key, delta.error or "no reason given"))
+                continue
+            completions.append(
+                Completion(
+                    delta.key,
+                    _storable("".join(running.text)),
+                    delta.finish_reason,
+                    running.prompt_tokens,
+                    running.tokens,
+                    tuple(running.logprobs),
+                    time.perf_counter() - running.started,
+                )
+            )
+        self._busy += busy
+        self._tokens += sum(delta.tokens for delta in deltas)
+        if deltas:
+            self._batches[len(deltas)] += 1
+        if streamed or completions or failures:
+            event = Stepped(
+                tuple(streamed),
+                tuple(completions),
+                tuple(failures),
+                self._busy,
+                self._tokens,
+                tuple(self._batches.items()),
+            )
+            self._busy, self._tokens = 0.0, 0
+            self._batches.clear()
+            self._emit([event])
+
+
+def _storable(text: str) -> str:
+    """Half of a surrogate pair, as JSON from a remote model may hold, is no Unicode text and cannot be stored."""
+    return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def _told(error: BaseException) -> str:
+    if isinstance(error, CollegiumError):
+        return str(error)
+    where = traceback.extract_tb(error.__traceback__)[-1] if error.__traceback__ else None
+    place = f" ({os.path.basename(where.filename)}:{where.lineno})" if where else ""
+    return f"{type(error).__name__}: {error}{place}"

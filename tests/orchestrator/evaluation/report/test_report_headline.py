@@ -1,0 +1,84 @@
+from __future__ import annotations
+
+from orchestrator.evaluation.report.data import Comparison, Cost, Interval, MethodResult
+from orchestrator.evaluation.report.headline import headline
+from orchestrator.evaluation.report.intervals import wilson
+
+
+def method(name: str, right: int, n: int = 400, tokens: int = 1000) -> MethodResult:
+    cost = Cost(calls=n, prompt_tokens=tokens * n)
+    return MethodResult(method=name, accuracies={}, overall=wilson(right, n), cost=cost)
+
+
+def with_methods(report, *methods, **changes):
+    return report.model_copy(update={"methods": methods, "comparisons": (), "matrix": None} | changes)
+
+
+def test_says_what_beat_what_by_how_much_how_surely_and_at_which_cost(report):
+    assert str(headline(report)) == (
+        "mixture answers 71.4% right, 28.3 points more than best (43.1%). Difference +28.3 points, 95% interval "
+        "+22.1 to +34.5, paired over 420 test questions. It costs 3.7 times the tokens: 498 a question against 135."
+    )
+
+
+def test_without_a_comparison_the_best_method_meets_best(report):
+    text = str(headline(with_methods(report, method("best", 160), method("vote", 250), method("mixture", 300))))
+    assert text.startswith("mixture answers 75.0% right, 35.0 points more than best (40.0%).")
+    assert "from the two intervals, over 400 test questions" in text
+
+
+def test_when_best_leads_it_meets_the_runner_up(report):
+    text = str(headline(with_methods(report, method("vote", 100), method("best", 300))))
+    assert text.startswith("best answers 75.0% right, 50.0 points more than vote (25.0%).")
+
+
+def test_a_difference_that_may_be_zero_is_not_called_a_win(report):
+    text = str(headline(with_methods(report, method("best", 200), method("mixture", 206))))
+    assert text.startswith("mixture (51.5%) and best (50.0%) cannot be told apart.")
+
+
+def test_a_loss_is_told_as_one(report):
+    lost = Comparison(method="mixture", baseline="best", difference=Interval(value=-0.5, low=-0.6, high=-0.4, n=400))
+    methods = (method("best", 300), method("mixture", 100))
+    text = str(headline(with_methods(report, *methods, comparisons=[lost])))
+    assert text.startswith("mixture answers 25.0% right, 50.0 points fewer than best (75.0%).")
+    assert "−50.0 points, 95% interval −60.0 to −40.0, paired" in text
+
+
+def test_a_comparison_of_absent_methods_is_passed_over(report):
+    absent = Comparison(method="debate", baseline="best", difference=Interval(value=0.5, low=0.4, high=0.6, n=400))
+    text = str(headline(with_methods(report, method("best", 160), method("vote", 250), comparisons=[absent])))
+    assert text.startswith("vote answers")
+
+
+def test_one_method_alone_stands_beside_the_best_expert(report):
+    text = str(headline(with_methods(report, method("mixture", 300), matrix=report.matrix)))
+    assert text.startswith("mixture answers 75.0% right. 95% interval")
+    assert "The best single expert, last-letters, reaches" in text
+
+
+def test_a_matrix_from_another_split_is_no_yardstick(report):
+    elsewhere = report.matrix.model_copy(update={"split": "validation"})
+    text = str(headline(with_methods(report, method("mixture", 300), matrix=elsewhere)))
+    assert "best single expert" not in text
+
+
+def test_a_profile_names_the_best_expert_and_what_choosing_would_gain(report):
+    text = str(headline(with_methods(report, matrix=report.matrix)))
+    assert text.startswith("last-letters is the best single expert, with")
+    assert "Choosing the best expert of each task would reach" in text
+
+
+def test_an_empty_run_says_so(report):
+    assert "No method and no expert was measured" in str(headline(with_methods(report)))
+
+
+def test_the_price_is_told_in_plain_figures(report):
+    for tokens, said in ((1010, "as many tokens"), (420, "0.42 times"), (217_000, "217 times")):
+        methods = (method("best", 160), method("vote", 250, tokens=tokens))
+        assert f"It costs {said}" in str(headline(with_methods(report, *methods)))
+
+
+def test_no_price_without_tokens(report):
+    text = str(headline(with_methods(report, method("best", 160, tokens=0), method("vote", 250))))
+    assert "costs" not in text

@@ -1,0 +1,195 @@
+"""What every engine promises (orchestrator/inference/engines/engine.py), on all four."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from orchestrator.inference.engines.engine import PROMPT_TOO_LONG
+
+# vLLM's call of xgrammar.
+pytestmark = pytest.mark.filterwarnings("ignore:max_rollback_tokens:DeprecationWarning")
+
+QUESTION = "Tell me about rivers."
+LONG = "Here are notes to read first. " + " ".join(
+    f"Item {number} is on shelf {number * 7 % 40}." for number in range(30)
+)
+
+
+def joined(deltas: list[Any]) -> str:
+    assert deltas[-1].error is None, deltas[-1].error
+    return "".join(delta.text for delta in deltas)
+
+
+def test_deltas_join_to_the_reply_and_the_last_says_why_it_ended(subject: Any) -> None:
+    request = subject.request(QUESTION)
+    deltas = subject.run(request)[request.key]
+    assert len(deltas) > 4
+    assert [delta.last for delta in deltas] == [False] * (len(deltas) - 1) + [True]
+    assert joined(deltas).strip()
+    assert sum(delta.tokens for delta in deltas) == 12
+    assert deltas[-1].prompt_tokens > 0
+    assert subject.ask(QUESTION) == joined(deltas)
+
+
+def test_more_requests_than_fit_at_once_are_all_answered(subject: Any) -> None:
+    requests = [subject.request(f"Count from {number}.", max_tokens=3 + number % 5) for number in range(20)]
+    deltas = subject.run(*requests)
+    for request in requests:
+        joined(deltas[request.key])
+        assert sum(delta.tokens for delta in deltas[request.key]) <= request.sampling.max_tokens
+
+
+def test_a_late_request_joins_those_that_run(subject: Any) -> None:
+    early, late = subject.request(QUESTION, max_tokens=24), subject.request("Name a colour.", max_tokens=3)
+    subject.engine.add(early, subject.first)
+    seen: list[Any] = []
+    while len(seen) < 3:
+        seen += subject.engine.step()
+    subject.engine.add(late, subject.first)
+    order = []
+    deltas = {early.key: seen, late.key: []}
+    while len(order) < 2:
+        for delta in subject.engine.step():
+            deltas[delta.key].append(delta)
+            order += [delta.key] if delta.last else []
+    assert order == [late.key, early.key]
+    assert joined(deltas[late.key]) == subject.ask("Name a colour.", max_tokens=3)
+
+
+def test_an_aborted_request_is_silent_and_the_others_go_on(subject: Any) -> None:
+    doomed, other = subject.request(QUESTION, max_tokens=30), subject.request("Name a colour.", max_tokens=6)
+    subject.engine.add(doomed, subject.first)
+    subject.engine.add(other, subject.first)
+    while not subject.engine.step():
+        pass
+    subject.engine.abort(doomed.key)
+    deltas = subject.drain({other.key})
+    assert doomed.key not in deltas
+    assert joined(deltas[other.key])
+    subject.engine.abort(doomed.key)
+    subject.engine.abort("never heard of")
+    assert subject.engine.step() == []
+
+
+@pytest.mark.parametrize("count", [1, 7])
+def test_max_tokens_is_the_length_of_a_cut_reply(subject: Any, count: int) -> None:
+    request = subject.request(QUESTION, max_tokens=count)
+    deltas = subject.run(request)[request.key]
+    assert sum(delta.tokens for delta in deltas) == count
+    assert deltas[-1].finish_reason == "length"
+
+
+def test_a_stop_string_ends_the_reply_and_is_not_shown(subject: Any) -> None:
+    whole = subject.ask(QUESTION, max_tokens=24)
+    middle = len(whole) // 2
+    stop = whole[middle : middle + 4]
+    request = subject.request(QUESTION, max_tokens=24, stop=("never said", stop))
+    deltas = subject.run(request)[request.key]
+    assert joined(deltas).rstrip() == whole[: whole.index(stop)].rstrip()
+    assert deltas[-1].finish_reason == "stop"
+
+
+def test_a_repeated_key_draws_the_same_tokens_and_other_draws_others(subject: Any) -> None:
+    warm = {"temperature": 1.0, "max_tokens": 10}
+    requests = [subject.request(QUESTION, draw=draw, **warm) for draw in range(4)]
+    texts = [joined(subject.run(request)[request.key]) for request in requests]
+    assert len(set(texts)) > 1
+    assert joined(subject.run(requests[2])[requests[2].key]) == texts[2]
+
+
+def test_top_k_of_one_is_greedy_at_any_temperature(subject: Any) -> None:
+    if subject.name in ("scripted", "remote"):
+        pytest.skip("nothing is sampled here")
+    assert subject.ask(QUESTION, temperature=2.0, top_k=1) == subject.ask(QUESTION)
+    assert subject.ask(QUESTION, temperature=2.0, top_p=1e-6) == subject.ask(QUESTION)
+
+
+def test_log_probabilities_come_with_each_token(subject: Any) -> None:
+    request = subject.request(QUESTION, logprobs=3, max_tokens=6)
+    deltas = subject.run(request)[request.key]
+    tokens = [token for delta in deltas for token in delta.logprobs]
+    assert len(tokens) == sum(delta.tokens for delta in deltas) == 6
+    for token in tokens:
+        assert token.logprob <= 0
+        chances = [chance for _, chance in token.top]
+        assert len(chances) == 3
+        assert chances == sorted(chances, reverse=True)
+        assert token.top[0] == (token.token, pytest.approx(token.logprob))
+    assert "".join(token.token for token in tokens).strip() == joined(deltas).strip()
+    none = subject.request(QUESTION, logprobs=0, max_tokens=2)
+    bare = [token for delta in subject.run(none)[none.key] for token in delta.logprobs]
+    assert [token.top for token in bare] == [(), ()]
+
+
+def test_a_structured_choice_is_one_of_the_choices(subject: Any) -> None:
+    choices = ["ginger", "saffron", "cardamom"]
+    assert subject.ask("Which spice?", structured=json.dumps({"choice": choices})) in choices
+
+
+def test_structured_json_keeps_to_its_schema(subject: Any) -> None:
+    schema = {
+        "type": "object",
+        "properties": {"size": {"enum": ["small", "large"]}, "count": {"type": "integer", "minimum": 0, "maximum": 99}},
+        "required": ["size", "count"],
+        "additionalProperties": False,
+    }
+    reply = json.loads(subject.ask("Describe a box.", structured=json.dumps({"json": schema}), max_tokens=60))
+    assert set(reply) == {"size", "count"}
+    assert reply["size"] in ("small", "large")
+    assert isinstance(reply["count"], int)
+
+
+def test_a_bad_request_fails_alone(subject: Any) -> None:
+    good = subject.request(QUESTION)
+    bad = [
+        subject.request("word " * 700),
+        subject.request(QUESTION, structured="{"),
+        subject.request(QUESTION, structured='{"choice": []}'),
+        subject.request(QUESTION, structured='{"regex": "("}'),
+    ]
+    deltas = subject.run(good, *bad)
+    assert joined(deltas[good.key])
+    for request in bad:
+        (delta,) = deltas[request.key]
+        assert delta.error
+    assert deltas[bad[0].key][0].error.startswith(PROMPT_TOO_LONG)
+    assert "structured output" in deltas[bad[1].key][0].error
+
+
+def test_another_expert_answers_after_load_and_the_first_again_after_the_next(subject: Any) -> None:
+    # A long shared beginning: an engine that kept the other expert's prefix would give itself away.
+    before = [subject.ask(LONG + question) for question in (QUESTION, "Which shelf is item 3 on?")]
+    assert subject.engine.load(subject.second).expert == subject.second.name
+    between = [subject.ask(LONG + question, subject.second) for question in (QUESTION, "Which shelf is item 3 on?")]
+    assert subject.engine.load(subject.first).way in ("in_place", "start")
+    after = [subject.ask(LONG + question) for question in (QUESTION, "Which shelf is item 3 on?")]
+    assert between[0] != before[0]
+    assert after == before
+
+
+def test_loading_the_resident_expert_does_nothing(subject: Any) -> None:
+    load = subject.engine.load(subject.first)
+    assert (load.expert, load.way) == (subject.first.name, "resident")
+    assert load.seconds < 0.05
+
+
+def test_nothing_is_loaded_under_a_running_request(subject: Any) -> None:
+    request = subject.request(QUESTION)
+    subject.engine.add(request, subject.first)
+    with pytest.raises(RuntimeError, match="running"):
+        subject.engine.load(subject.second)
+    assert joined(subject.drain({request.key})[request.key])
+
+
+def test_a_request_for_an_expert_that_is_not_loaded_is_a_mistake(subject: Any) -> None:
+    with pytest.raises(RuntimeError, match="not loaded"):
+        subject.engine.add(subject.request(QUESTION, subject.second), subject.second)
+
+
+def test_an_idle_engine_has_nothing_to_tell(subject: Any) -> None:
+    assert subject.engine.step() == []
+    assert subject.engine.capacity >= 2
+    subject.engine.read_ahead(subject.second)

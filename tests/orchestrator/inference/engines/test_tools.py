@@ -1,0 +1,129 @@
+"""Calls of tools as text and back, and how conversations with tools are told to models and servers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orchestrator.experts.demo import FULL, locate
+from orchestrator.inference.engines.prompts import Prompts
+from orchestrator.inference.engines.sources import Sources
+from orchestrator.inference.engines.tools import Call, Tools, begins, heard, spoken
+from orchestrator.inference.expert import Expert, Weights
+from orchestrator.inference.request import Message, Sampling, request_key
+
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+CALLED = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Ulm"}'}}
+TOOLS = Tools([WEATHER], turns={1: {"tool_calls": [CALLED]}, 2: {"tool_call_id": "c1"}})
+TURNS: list[Message] = [("user", "Rain?"), ("assistant", ""), ("tool", "no")]
+ULM = [Call("weather", '{"city": "Ulm"}')]
+
+objects = st.dictionaries(st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=5))
+
+
+@pytest.mark.parametrize(
+    ("text", "rest"),
+    [
+        ('<tool_call>\n{"name": "weather", "arguments": {"city": "Ulm"}}\n</tool_call>', ""),
+        ('<tool_call><tool_call>{"name": "weather", "arguments": {"city": "Ulm"}}</tool_call>', "<tool_call>"),
+        (
+            '<tool_call>{"name": "weather", "arguments": {"city": "Ulm"}}</tool_call>, see <tool_call>',
+            ", see <tool_call>",
+        ),
+        ('I look. <tool_call>{"name": "weather", "arguments": {"city": "Ulm"}}</tool_call>', "I look."),
+        ('<tool_call>{"name": "weather", "arguments": "{\\"city\\": \\"Ulm\\"}"}', ""),
+        ('<tool_call>[{"name": "weather", "parameters": {"city": "Ulm"}}]</tool_call>', ""),
+        ('{"name": "weather", "parameters": {"city": "Ulm"}}', ""),
+        ('<|python_tag|>{"name": "weather", "parameters": {"city": "Ulm"}}', ""),
+        ('[TOOL_CALLS] [{"name": "weather", "arguments": {"city": "Ulm"}}]', ""),
+        ('```json\n{"name": "weather", "arguments": {"city": "Ulm"}}\n```', ""),
+        ('{"type": "function", "function": {"name": "weather", "arguments": {"city": "Ulm"}}}', ""),
+    ],
+)
+def test_calls_are_heard_in_the_forms_that_models_use(text: str, rest: str) -> None:
+    assert heard(text, {"weather"}) == (rest, ULM)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '<tool_call>{"name": "launch", "arguments": {}}</tool_call>',  # not offered
+        '<tool_call>{"name": ["weather"], "arguments": {}}</tool_call>',
+        '<tool_call>{"name": "weather", "arguments": [1]}</tool_call>',
+        '<tool_call>{"name": "weather", "arguments": {"x": NaN}}</tool_call>',
+        '<tool_call>{"name": "weather", "argum',
+        'It would be {"name": "weather", "arguments": {}}.',
+        "[" * 100_000,
+        '{"temperature": 3}',
+        "",
+    ],
+)
+def test_everything_else_stays_text(text: str) -> None:
+    assert heard(text, {"weather"}) == (text, [])
+
+
+@given(st.lists(st.tuples(st.sampled_from(["a", "b"]), objects), min_size=1, max_size=4), st.text())
+def test_what_is_spoken_is_heard(said: list[tuple[str, Any]], before: str) -> None:
+    calls = [Call(name, json.dumps(arguments)) for name, arguments in said]
+    if "<" in before:
+        before = ""
+    assert heard(f"{before}\n{spoken(calls)}", {"a", "b"}) == (before.strip(), calls)
+
+
+@given(st.text(alphabet="<tool_cal>{x \n"), st.integers(1, 7))
+def test_what_goes_on_at_once_is_no_part_of_a_call(text: str, width: int) -> None:
+    """Streamed in pieces of any width: text that has gone on stays a beginning of what is heard at the end."""
+    text += '<tool_call>{"name": "weather", "arguments": {"city": "Ulm"}}</tool_call>'
+    sent, held = "", ""
+    for start in range(0, len(text), width):
+        held += text[start : start + width]
+        free = begins(held, first=not sent)
+        sent, held = sent + held[:free], held[free:]
+    assert heard(text, {"weather"})[0].strip().startswith(sent.strip())
+    assert heard(held, {"weather"})[1] == heard(text, {"weather"})[1] == ULM
+
+
+def test_a_model_that_knows_no_tools_is_told_in_words() -> None:
+    system, *turns = TOOLS.plain(TURNS)
+    assert '"name": "weather"' in system[1]
+    assert turns == [
+        ("user", "Rain?"),
+        ("assistant", spoken(ULM)),
+        ("user", "<tool_response>\nno\n</tool_response>"),
+    ]
+    (merged, _) = TOOLS.plain([("system", "Be brief."), ("user", "Rain?")])
+    assert merged[1].startswith("Be brief.\n\nYou may call functions")
+    twice = Tools(turns={0: {"tool_call_id": "a"}, 1: {"tool_call_id": "b"}}).plain([("tool", "x"), ("tool", "y")])
+    assert len(twice) == 1
+
+
+def test_tools_travel_as_text_and_leave_older_keys_alone() -> None:
+    assert Tools.read(TOOLS.text()) == TOOLS
+    key = request_key("f", (("user", "x"),), Sampling())
+    assert key == "95c9b0439655df46733666661a228cfea85b2e4e2ab744f6b91104125c1443b8"
+    assert request_key("f", (("user", "x"),), Sampling(tools=TOOLS.text())) != key
+
+
+TEMPLATE = """{% for tool in tools or [] %}<tool>{{ tool.function.name }}</tool>{% endfor %}
+{%- for message in messages %}[{{ message.role }}]{{ message.content }}
+{%- for call in message.tool_calls or [] %}<call {{ call.function.name }} {{ call.function.arguments.city }}>
+{%- endfor %}
+{%- endfor %}"""
+
+
+def test_a_template_that_knows_tools_is_given_them_as_they_are() -> None:
+    folder = locate(FULL)
+    prompts = Prompts(Sources())
+
+    def prompt(template: str | None, tools: str | None) -> str:
+        expert = Expert("e", str(template), "s", weights=Weights(folder), chat_template=template)
+        return str(prompts.tokenizer(expert).decode(prompts.ids(expert, TURNS, tools)))
+
+    assert prompt(TEMPLATE, TOOLS.text()) == "<tool>weather</tool>[user]Rain?[assistant]<call weather Ulm>[tool]no"
+    assert prompt(TEMPLATE, None) == "[user]Rain?[assistant][tool]no"
+    own = prompt(None, TOOLS.text())
+    assert own.index("You may call functions") < own.index('"city": "Ulm"') < own.index("<tool_response>")

@@ -1,0 +1,124 @@
+"""Pools with scripted workers, in this process and on Ray."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import sqlite3
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.inference.engines.scripted import Script, ScriptedEngine, ScriptedOptions, echo
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Completion, Request, Sampling
+from orchestrator.inference.schedule.crew import Post
+from orchestrator.inference.schedule.host import Host, InProcess, OnRay
+from orchestrator.inference.schedule.ledger import Ledger
+from orchestrator.inference.schedule.pool import Pool
+
+MakePool = Callable[..., Pool]
+Calls = list[tuple[Request, Expert]]
+
+
+class Play:
+    """Short words for what the tests do with a pool."""
+
+    @staticmethod
+    def expert(name: str, script: str | None = None, shape: str = "s") -> Expert:
+        return Expert(name, f"fingerprint of {name}", shape, script=script)
+
+    @staticmethod
+    def call(pool: Pool, who: Expert, prompt: str, log: Path | None = None, **options: Any) -> tuple[Request, Expert]:
+        messages = [("system", str(log))] if log else []
+        sampling = options.pop("sampling", None) or Sampling()
+        return pool.request(who, [*messages, ("user", prompt)], sampling, **options), who
+
+    @classmethod
+    def calls(cls, pool: Pool, who: Expert, count: int, log: Path | None = None, **options: Any) -> Calls:
+        """`count` calls with the prompts "NAME 0", "NAME 1", ..."""
+        return [cls.call(pool, who, f"{who.name} {number}", log, **options) for number in range(count)]
+
+    @staticmethod
+    def texts(outcomes: Sequence[Completion | Exception]) -> list[str]:
+        failed = [outcome for outcome in outcomes if not isinstance(outcome, Completion)]
+        assert not failed, failed[:3]
+        return [outcome.text for outcome in outcomes if isinstance(outcome, Completion)]
+
+    @staticmethod
+    def stored(pool: Pool) -> list[str]:
+        """The texts in the pool's ledger, read by a connection of our own."""
+        with contextlib.closing(sqlite3.connect(pool.ledger.path)) as ledger:
+            return [text for (text,) in ledger.execute("SELECT text FROM completions")]
+
+    @staticmethod
+    def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+        """Wait, on a thread that may block."""
+        end = time.monotonic() + seconds
+        while not true():
+            assert time.monotonic() < end, "waited in vain"
+            time.sleep(0.01)
+
+
+@pytest.fixture(scope="session")
+def play() -> type[Play]:
+    return Play
+
+
+@pytest.fixture
+def pools() -> Iterator[list[Pool]]:
+    """Pools to close at the end of the test, with their ledgers."""
+    made: list[Pool] = []
+    yield made
+    for pool in made:
+        pool.close()
+        pool.ledger.close()
+        assert not pool._thread.is_alive(), "the pool's thread does not end"
+
+
+@pytest.fixture
+def make_pool(tmp_path: Path, pools: list[Pool]) -> MakePool:
+    """A pool with scripted workers on threads of this process."""
+
+    def make(
+        script: Script = echo,
+        options: ScriptedOptions | None = None,
+        workers: int = 1,
+        ledger: str = "ledger",
+        make_engine: Callable[[], ScriptedEngine] | None = None,
+        make_host: Callable[[str], Host] | None = None,
+        **more: Any,
+    ) -> Pool:
+        engine = make_engine or (lambda: ScriptedEngine(options, script))
+        host = make_host or functools.partial(InProcess, make_engine=engine)
+        posts = [Post(f"w{i}", "local", functools.partial(host, f"w{i}")) for i in range(workers)]
+        more.setdefault("kind_of", lambda _: "local")
+        pools.append(Pool(posts, Ledger(tmp_path / f"{ledger}.sqlite"), **more))
+        return pools[-1]
+
+    return make
+
+
+@pytest.fixture
+def make_ray_pool(ray_cluster: object, tmp_path: Path, pools: list[Pool]) -> MakePool:
+    """A pool with scripted workers in Ray actors."""
+
+    def make(
+        options: ScriptedOptions | None = None,
+        workers: int = 1,
+        needs: Mapping[str, float] | None = None,
+        files: Mapping[str, Sequence[str]] | None = None,
+    ) -> Pool:
+        share = {"needs": needs or {"CPU": 0.1}, "files": files or {}}
+        engine = functools.partial(ScriptedEngine, options)
+        posts = [
+            Post(f"w{i}", "local", functools.partial(OnRay, f"w{i}", engine, **share))  # type: ignore[arg-type]
+            for i in range(workers)
+        ]
+        pools.append(Pool(posts, Ledger(tmp_path / "ledger.sqlite"), kind_of=lambda _: "local"))
+        return pools[-1]
+
+    return make

@@ -1,0 +1,114 @@
+"""The ledger: durable before handed on, never twice, never lost."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import StorageError
+from orchestrator.inference.request import Completion, Sampling, TokenLogprob, request_key
+from orchestrator.inference.schedule.ledger import Ledger
+
+
+def reply(number: int, text: str = "hello") -> Completion:
+    key = request_key("fp", (("user", str(number)),), Sampling(), 0)
+    return Completion(key, text, "stop", 5, 2, (TokenLogprob("a", -0.5, (("b", -1.25),)),), 0.25)
+
+
+def test_what_was_put_is_read_back_equal(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    weird = reply(1, "naïve 🦊 \x00 \u2028 end")
+    ledger.put([("fp", weird)]).result()
+    (found,) = ledger.get([weird.key, "00" * 32]).values()
+    assert found.cached
+    assert (found.text, found.logprobs, found.seconds) == (weird.text, weird.logprobs, weird.seconds)
+    ledger.close()
+    ledger.close()
+    again = Ledger(tmp_path / "ledger.sqlite")
+    assert again.get([weird.key])[weird.key] == found
+    again.close()
+
+
+def test_many_threads_put_and_everything_arrives(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+
+    def put(start: int) -> None:
+        for number in range(start, start + 100):
+            ledger.put([("fp", reply(number))]).result()
+
+    threads = [threading.Thread(target=put, args=(start,)) for start in range(0, 800, 100)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert ledger.count() == 800
+    assert len(ledger.get([reply(number).key for number in range(2000)])) == 800
+    ledger.check()
+    ledger.close()
+
+
+def test_the_first_completion_of_a_key_stays(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger.put([("fp", reply(1, "first"))]).result()
+    ledger.put([("fp", reply(1, "second"))]).result()
+    assert ledger.get([reply(1).key])[reply(1).key].text == "first"
+    ledger.close()
+
+
+def test_kill_loses_nothing_that_was_acknowledged(tmp_path: Path) -> None:
+    program = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from pathlib import Path
+from test_ledger import Ledger, reply
+ledger = Ledger(Path({str(tmp_path)!r}) / "ledger.sqlite")
+for number in range(10_000):
+    ledger.put([("fp", reply(number))]).result()
+    print(number, flush=True)
+"""
+    child = subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True)
+    assert child.stdout is not None
+    acknowledged = -1
+    for line in child.stdout:
+        acknowledged = int(line)
+        if acknowledged >= 50:
+            os.kill(child.pid, signal.SIGKILL)
+            break
+    rest = [int(line) for line in child.stdout.read().split()]
+    child.stdout.close()
+    child.wait()
+    acknowledged = max([acknowledged, *rest[:-1]])
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger.check()
+    assert len(ledger.get([reply(number).key for number in range(acknowledged + 1)])) == acknowledged + 1
+    ledger.close()
+
+
+def test_full_disk_is_a_clear_error_and_what_was_stored_stays(tmp_path: Path) -> None:
+    ledger = Ledger(tmp_path / "ledger.sqlite")
+    ledger.put([("fp", reply(0))]).result()
+    pages = ledger._writer.execute("PRAGMA page_count").fetchone()[0]
+    ledger._writer.execute(f"PRAGMA max_page_count={pages + 2}")
+    with pytest.raises(StorageError, match=r"full.*nothing that was stored is lost"):
+        ledger.put([("fp", reply(number, "x" * 4000)) for number in range(1, 200)]).result()
+    ledger.check()
+    assert list(ledger.get([reply(number).key for number in range(200)])) == [reply(0).key]
+    ledger.close()
+
+
+def test_a_file_from_the_future_and_a_file_that_is_no_ledger_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "ledger.sqlite"
+    ledger = Ledger(path)
+    ledger._writer.execute("PRAGMA user_version=99")
+    ledger.close()
+    with pytest.raises(StorageError, match="newer"):
+        Ledger(path)
+    (tmp_path / "text").write_text("this is no database, and long enough to have a header" * 100)
+    with pytest.raises(StorageError, match="text"):
+        Ledger(tmp_path / "text")

@@ -1,0 +1,84 @@
+"""What a service bears: experts and workers that were given up are tried again, and what is broken may be mended."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from orchestrator.errors import ExpertFailed
+from orchestrator.inference.engines.engine import Load
+from orchestrator.inference.engines.scripted import ScriptedEngine
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Completion, Sampling
+from orchestrator.inference.schedule.crew import Losses
+from orchestrator.inference.schedule.pool import Pool
+
+EXPERT = Expert("a", "a", "s")
+
+
+class Breaking:
+    """Engines that break: while they start, or whenever they load, so many times."""
+
+    def __init__(self, starts: int = 0, loads: int = 0) -> None:
+        self.starts, self.loads = starts, loads
+
+    def __call__(self) -> ScriptedEngine:
+        if self.starts:
+            self.starts -= 1
+            raise RuntimeError("no such device")
+        outer = self
+
+        class Engine(ScriptedEngine):
+            def load(self, expert: Expert) -> Load:
+                if outer.loads:
+                    outer.loads -= 1
+                    raise RuntimeError("out of memory")
+                return super().load(expert)
+
+        return Engine()
+
+
+async def ask(pool: Pool, text: str) -> Any:
+    request = pool.request(EXPERT, [("user", text)], Sampling())
+    (outcome,) = await asyncio.wait_for(pool.ask([(request, EXPERT)]), 20)
+    return outcome
+
+
+async def test_an_expert_may_end_as_many_workers_as_is_said(make_pool: Any) -> None:
+    pool = make_pool(make_engine=Breaking(loads=4), losses=Losses(deaths=5))
+    assert isinstance(await ask(pool, "x"), Completion)
+    assert len(pool.timeline.losses) == 4
+
+
+async def test_an_expert_that_was_given_up_is_tried_again(make_pool: Any) -> None:
+    breaking = Breaking(loads=3)
+    pool = make_pool(make_engine=breaking, losses=Losses(again=0.5))
+    assert isinstance(await ask(pool, "x"), ExpertFailed)
+    assert isinstance(await ask(pool, "x"), ExpertFailed)
+    assert breaking.loads == 1  # the second was refused at once
+    await asyncio.sleep(0.5)
+    assert isinstance(await ask(pool, "x"), ExpertFailed)  # still broken: once is enough now
+    await asyncio.sleep(0.5)
+    assert isinstance(await ask(pool, "x"), Completion)
+
+
+async def test_a_post_that_was_given_up_is_manned_again(make_pool: Any) -> None:
+    pool = make_pool(make_engine=Breaking(starts=2), losses=Losses(again=0.2))
+    outcome = await ask(pool, "x")
+    assert isinstance(outcome, ExpertFailed)
+    assert "no such device" in str(outcome)
+    for _ in range(100):
+        await asyncio.sleep(0.05)
+        if isinstance(outcome := await ask(pool, "x"), Completion):
+            break
+    assert isinstance(outcome, Completion)
+    assert len((await pool.load()).held) == 1
+
+
+async def test_waits_and_batches_are_counted(make_pool: Any) -> None:
+    pool = make_pool()
+    await asyncio.gather(*(ask(pool, f"one two three {n}") for n in range(8)))
+    load = await pool.load()
+    assert sum(load.waits["a"].counts) == 8
+    assert load.waits["a"].total > 0
+    assert load.batches["a"].total == 8 * 4  # four words each, a word a step

@@ -1,0 +1,75 @@
+"""Workers against the nodes of a Ray cluster, by the numbers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orchestrator.config import WorkersConfig
+from orchestrator.errors import ConfigError
+from orchestrator.inference.schedule.ray_cluster import place
+
+LAPTOP = {"CPU": 2.0, "memory": 1e9}
+GPU_NODE = {"CPU": 16.0, "GPU": 4.0}
+
+
+def placed(nodes: list[dict[str, float]], **workers: Any) -> dict[str, float]:
+    return place(WorkersConfig(**workers), nodes)
+
+
+def test_without_gpus_workers_share_the_cpus_of_a_node() -> None:
+    assert placed([LAPTOP]) == {"CPU": 2, "GPU": 0}
+    assert placed([LAPTOP], count=2) == {"CPU": 1, "GPU": 0}
+
+
+def test_no_worker_takes_more_cpus_than_one_node_has() -> None:
+    assert placed([{"CPU": 8.0}] * 3, count=2)["CPU"] == 8
+    assert placed([{"CPU": 8.0}] * 3, count=6)["CPU"] == 4
+    assert placed([{"CPU": 8.0}] * 3, count=7)["CPU"] == 2  # three a node need 2 each; 3 would do for 6
+
+
+def test_with_gpus_each_worker_takes_one_and_its_share_of_the_cpus_beside_them() -> None:
+    assert placed([LAPTOP, GPU_NODE], count=4) == {"CPU": 4, "GPU": 1}
+
+
+def test_fractions_of_a_gpu_pack() -> None:
+    assert placed([GPU_NODE], count=8, gpus=0.5, cpus=1)["GPU"] == 0.5
+    assert placed([{"CPU": 4.0, "GPU": 1.0}], count=3, gpus=1 / 3, cpus=1)["GPU"] == 1 / 3
+    with pytest.raises(ConfigError, match="room for 8"):
+        placed([GPU_NODE], count=9, gpus=0.5, cpus=1)
+
+
+def test_a_split_model_takes_that_many_gpus_of_one_node() -> None:
+    assert placed([GPU_NODE], count=2, tensor_parallel=2)["GPU"] == 2
+    with pytest.raises(ConfigError, match="room for 1"):
+        placed([GPU_NODE], count=2, tensor_parallel=4, cpus=1)
+    with pytest.raises(ConfigError, match="room for 0"):  # two nodes with one each are not a node with two
+        placed([{"CPU": 4.0, "GPU": 1.0}] * 2, tensor_parallel=2)
+
+
+def test_a_split_model_without_enough_gpus_is_refused_by_name() -> None:
+    with pytest.raises(ConfigError, match=r"tensor_parallel: 2 .* 0 on a node"):
+        placed([LAPTOP], tensor_parallel=2)
+    with pytest.raises(ConfigError, match=r"tensor_parallel: 2 .* workers.gpus is 1"):
+        placed([GPU_NODE], tensor_parallel=2, gpus=1)
+
+
+def test_more_than_one_gpu_is_a_whole_number() -> None:
+    with pytest.raises(ConfigError, match="whole GPUs only"):
+        placed([GPU_NODE], gpus=1.5)
+
+
+def test_too_many_workers_are_refused_with_the_numbers() -> None:
+    with pytest.raises(ConfigError) as refused:
+        placed([LAPTOP], count=3)
+    assert str(refused.value) == (
+        "workers.count: 3 workers with 1 CPU each; the Ray cluster has room for 2: a node with 2 CPU"
+    )
+
+
+def test_further_resources_choose_the_nodes() -> None:
+    big = {"CPU": 8.0, "big": 1.0}
+    assert placed([LAPTOP, big], resources={"big": 1}) == {"CPU": 8, "GPU": 0, "big": 1}
+    with pytest.raises(ConfigError, match="0 big"):
+        placed([LAPTOP], resources={"big": 1})
