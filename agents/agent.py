@@ -69,7 +69,7 @@ class Agent:
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
+class AgentReply:
     """One reply as it came; with `error` set there was none."""
 
     text: str = ""
@@ -84,7 +84,7 @@ class Said:
     error: str | None = None
 
 
-async def ask(agent: Agent, messages: Messages) -> Said:
+async def ask(agent: Agent, messages: Messages) -> AgentReply:
     """One reply to a prompt. Only the agent's `fatal` errors are raised; all others become `Said.error`.
 
     While a server is busy (HTTP 429 and the like) the agent is asked again, after as long as the server says, else
@@ -101,7 +101,7 @@ async def ask(agent: Agent, messages: Messages) -> Said:
             raise
         late = agent.timeout is not None and isinstance(error, TimeoutError)
         told = f"no reply within {agent.timeout or 0:g} s" if late else _told(error, agent.chat)
-        return Said(error=told, seconds=time.perf_counter() - began)
+        return AgentReply(error=told, seconds=time.perf_counter() - began)
 
 
 async def _attempts(agent: Agent, messages: Messages) -> Any:
@@ -132,14 +132,14 @@ def _pause(error: Exception, attempt: int) -> float | None:
     return min(max(asked, 0.0), LONGEST_PAUSE)
 
 
-def _said(agent: Agent, message: Any, began: float) -> Said:
+def _said(agent: Agent, message: Any, began: float) -> AgentReply:
     """A message, with its usage and log-probabilities in OpenAI's layout."""
     text = _text(message)
     usage = getattr(message, "usage_metadata", None) or {}
     metadata = getattr(message, "response_metadata", None) or {}
     prompt, completion = int(usage.get("input_tokens", 0)), int(usage.get("output_tokens", 0))
     content = (metadata.get("logprobs") or {}).get("content") or ()
-    return Said(
+    return AgentReply(
         text=text,
         prompt_tokens=prompt,
         completion_tokens=completion,

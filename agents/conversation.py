@@ -20,12 +20,12 @@ from itertools import zip_longest
 
 from agents import confidence as confidences
 from agents import votes
-from agents.agent import Agent, Said, ask
+from agents.agent import Agent, AgentReply, ask
 from agents.confidence import Calibrate, ConfidenceKind, paper_weight, uncalibrated
-from agents.prompts import Limits, Messages, Sample, solve
+from agents.prompts import ConvincingExample, Messages, PromptLimits, solve
 from agents.question import Question
 from agents.reply import Reply, parse_reply
-from agents.transcript import TEXT_LIMIT, Message, Seat, Tally, Transcript, Turn, Vote, settings_of
+from agents.transcript import TEXT_LIMIT, Seat, Tally, Transcript, TranscriptMessage, Turn, Vote, settings_of
 
 Discussion = Callable[["Conversation"], Awaitable[None]]
 Same = Callable[[Sequence[str]], Sequence[int]]
@@ -33,7 +33,7 @@ Same = Callable[[Sequence[str]], Sequence[int]]
 
 
 @dataclass(frozen=True)
-class Terms:
+class DiscussionTerms:
     """On what terms agents confer: everything that is not the discussion's own scheme."""
 
     kind: ConfidenceKind = "stated"
@@ -44,16 +44,16 @@ class Terms:
     """Of the log-odds vote."""
     same: Same | None = None
     """Groups answers to open questions; None: by their canonical spelling."""
-    samples: Mapping[str, Sequence[Sample]] = field(default_factory=dict)
+    samples: Mapping[str, Sequence[ConvincingExample]] = field(default_factory=dict)
     """Agent -> what convinced it. An agent is shown what convinced the others."""
     consistency_samples: int = 5
     """Replies that each agent gives at once, where the kind is consistency."""
-    limits: Limits = field(default_factory=Limits)
+    limits: PromptLimits = field(default_factory=PromptLimits)
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class AgentCall:
     """One prompt to one seat, with the places of the turns that it shows."""
 
     seat: int
@@ -64,7 +64,7 @@ class Ask:
 class Conversation:
     """See the module. `agents` are the panel; a discussion may seat more (samples, a judge)."""
 
-    def __init__(self, question: Question, agents: Sequence[Agent], terms: Terms) -> None:
+    def __init__(self, question: Question, agents: Sequence[Agent], terms: DiscussionTerms) -> None:
         """Raises ValueError for a panel of none and for two agents of one name."""
         if not agents:
             raise ValueError(f"question {question.id!r}: a panel needs at least one agent")
@@ -75,7 +75,7 @@ class Conversation:
         self.stopped = ""
         self._agents: list[Agent] = []
         self._seats: list[Seat] = []
-        self._prompts: dict[tuple[Message, ...], int] = {}
+        self._prompts: dict[tuple[TranscriptMessage, ...], int] = {}
         self._decided: int | None = None
         self._same: dict[str, str] = {}
         for agent in agents:
@@ -116,7 +116,7 @@ class Conversation:
         self._seats.append(Seat(name=name, model=agent.model or agent.name, role=role))
         return len(self._seats) - 1
 
-    def samples(self, seat: int) -> list[Sample]:
+    def samples(self, seat: int) -> list[ConvincingExample]:
         """What convinced the others on questions of this task, one of each in turn, within the limits."""
         own, task = self._agents[seat].name, self.question.task
         others = [found for name, found in self.terms.samples.items() if name != own]
@@ -127,9 +127,9 @@ class Conversation:
     async def open(self, seats: Sequence[int] | None = None) -> list[int]:
         """Round 0: each seat answers alone. Places of the new turns."""
         asked = self.panel if seats is None else seats
-        return await self.ask([Ask(seat, solve(self.question, self.samples(seat))) for seat in asked], round=0)
+        return await self.ask([AgentCall(seat, solve(self.question, self.samples(seat))) for seat in asked], round=0)
 
-    async def ask(self, asks: Sequence[Ask], round: int | None = None) -> list[int]:
+    async def ask(self, asks: Sequence[AgentCall], round: int | None = None) -> list[int]:
         """Put prompts to seats, all at once, as one round (None: the next one). Places of the new turns."""
         number = self.round + 1 if round is None else round
         turns = await asyncio.gather(*(self._turn(one, number) for one in asks))
@@ -226,7 +226,7 @@ class Conversation:
         own = turn.answer if turn.answer is not None else vote.answer
         return own, f"{turn.reasoning}\nAnswer: {own}".lstrip(), vote.share
 
-    async def _turn(self, one: Ask, number: int) -> Turn:
+    async def _turn(self, one: AgentCall, number: int) -> Turn:
         agent = self._agents[one.seat]
         many = self.terms.consistency_samples if self.terms.kind == "consistency" else 1
         if many == 1:
@@ -251,7 +251,7 @@ class Conversation:
             self._sure(agent, said[place], replies[place], share),
         )
 
-    def _sure(self, agent: Agent, said: Said, reply: Reply, share: float | None) -> float | None:
+    def _sure(self, agent: Agent, said: AgentReply, reply: Reply, share: float | None) -> float | None:
         if reply.answer is None:
             return None
         if self.terms.kind == "tokens":
@@ -261,7 +261,7 @@ class Conversation:
         return share if self.terms.kind == "consistency" else reply.confidence
 
     def _prompt(self, messages: Messages) -> int:
-        frozen = tuple(Message(role=one["role"], content=_clean(one["content"])) for one in messages)
+        frozen = tuple(TranscriptMessage(role=one["role"], content=_clean(one["content"])) for one in messages)
         return self._prompts.setdefault(frozen, len(self._prompts))
 
     async def _group_open(self) -> None:
@@ -277,7 +277,13 @@ NOTHING = Reply("", "", None, None)
 
 
 def _turn_of(
-    one: Ask, number: int, prompt: int, said: Sequence[Said], place: int, reply: Reply, confidence: float | None
+    one: AgentCall,
+    number: int,
+    prompt: int,
+    said: Sequence[AgentReply],
+    place: int,
+    reply: Reply,
+    confidence: float | None,
 ) -> Turn:
     kept = said[place]
     return Turn(
@@ -339,10 +345,10 @@ async def converse(
     discussion: Discussion,
     *,
     name: str,
-    terms: Terms | None = None,
+    terms: DiscussionTerms | None = None,
     settings: Mapping[str, object] | None = None,
 ) -> Transcript:
     """Let agents confer on one question. Raises what an agent calls fatal, and ValueError for a bad panel."""
-    conversation = Conversation(question, agents, terms or Terms())
+    conversation = Conversation(question, agents, terms or DiscussionTerms())
     await discussion(conversation)
     return conversation.transcript(name, settings)

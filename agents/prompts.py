@@ -38,7 +38,7 @@ class Voice:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class AnswerGroup:
     """All agents that gave one answer in the previous round."""
 
     answer: str
@@ -46,7 +46,7 @@ class Group:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class PromptLimits:
     """How much of what others said a prompt shows: what bounds the prompts of later rounds."""
 
     explanation: int = EXPLANATION_LIMIT
@@ -62,7 +62,7 @@ class Limits:
 
 
 @dataclass(frozen=True, slots=True)
-class Sample:
+class ConvincingExample:
     """A question that somebody first got wrong, with the explanation that made the answer right."""
 
     question: str
@@ -72,13 +72,16 @@ class Sample:
     """Shown for questions of this task; empty: for all."""
 
 
-def solve(question: Question, samples: Sequence[Sample] = ()) -> Messages:
+def solve(question: Question, samples: Sequence[ConvincingExample] = ()) -> Messages:
     """Ask for short reasoning, then the lines `Answer: ...` and `Confidence: ...`."""
     return _user(f"{_convincing(samples)}{stated(question)}\n\nThink briefly. {_form(question)}")
 
 
 def discuss(
-    question: Question, groups: Sequence[Group], samples: Sequence[Sample] = (), limits: Limits = Limits()
+    question: Question,
+    groups: Sequence[AnswerGroup],
+    samples: Sequence[ConvincingExample] = (),
+    limits: PromptLimits = PromptLimits(),
 ) -> Messages:
     """Ask again, showing every answer of the previous round (ReConcile, https://arxiv.org/abs/2309.13007, section 3).
 
@@ -93,7 +96,9 @@ def discuss(
     )
 
 
-def debate(question: Question, own: str | None, others: Sequence[str], limits: Limits = Limits()) -> Messages:
+def debate(
+    question: Question, own: str | None, others: Sequence[str], limits: PromptLimits = PromptLimits()
+) -> Messages:
     """Ask again, showing the replies of others one by one (Du and others, https://arxiv.org/abs/2305.14325).
 
     `own`: what this agent said before, as its own turn in the chat; None: nothing.
@@ -110,7 +115,7 @@ def debate(question: Question, own: str | None, others: Sequence[str], limits: L
     ]
 
 
-def combine(question: Question, replies: Sequence[str], limits: Limits = Limits()) -> Messages:
+def combine(question: Question, replies: Sequence[str], limits: PromptLimits = PromptLimits()) -> Messages:
     """Ask for one better answer made from several (Mixture-of-Agents, https://arxiv.org/abs/2406.04692, table 1)."""
     return _user(
         f"{stated(question)}\n\nSeveral agents replied:\n{_listed(replies, limits)}\n\n"
@@ -118,7 +123,7 @@ def combine(question: Question, replies: Sequence[str], limits: Limits = Limits(
     )
 
 
-def judge(question: Question, replies: Sequence[str], limits: Limits = Limits()) -> Messages:
+def judge(question: Question, replies: Sequence[str], limits: PromptLimits = PromptLimits()) -> Messages:
     """Ask for a verdict on a debate (Liang and others, https://arxiv.org/abs/2305.19118)."""
     return _user(
         f"{stated(question)}\n\nYou are the judge of a debate. The last words were:\n{_listed(replies, limits)}\n\n"
@@ -126,7 +131,7 @@ def judge(question: Question, replies: Sequence[str], limits: Limits = Limits())
     )
 
 
-def criticise(question: Question, reply: str, limits: Limits = Limits()) -> Messages:
+def criticise(question: Question, reply: str, limits: PromptLimits = PromptLimits()) -> Messages:
     """Ask for feedback on a reply (Self-Refine, https://arxiv.org/abs/2303.17651)."""
     shown = _quoted(reply, 2 * limits.explanation)
     return _user(
@@ -135,7 +140,7 @@ def criticise(question: Question, reply: str, limits: Limits = Limits()) -> Mess
     )
 
 
-def revise(question: Question, reply: str, feedback: str, limits: Limits = Limits()) -> Messages:
+def revise(question: Question, reply: str, feedback: str, limits: PromptLimits = PromptLimits()) -> Messages:
     """Ask for a better answer after feedback (Self-Refine, https://arxiv.org/abs/2303.17651)."""
     shown, told = _quoted(reply, 2 * limits.explanation), _quoted(feedback, 2 * limits.explanation)
     return _user(
@@ -144,7 +149,7 @@ def revise(question: Question, reply: str, feedback: str, limits: Limits = Limit
     )
 
 
-def explain(question: Question, explanation: str, limits: Limits = Limits()) -> Messages:
+def explain(question: Question, explanation: str, limits: PromptLimits = PromptLimits()) -> Messages:
     """Ask with an explanation in hand: does it convince? (ReConcile, section 3.1, convincing samples.)"""
     shown = _quoted(explanation, 2 * limits.explanation)
     return _user(f"{stated(question)}\n\nSomebody explained:\n{shown}\n\nThink briefly. {_form(question)}")
@@ -171,7 +176,7 @@ def _form(question: Question) -> str:
     return f"End with two lines:\nAnswer: <{_ANSWER_FORMS[kind]}>\nConfidence: <0.0 to 1.0>"
 
 
-def _convincing(samples: Sequence[Sample]) -> str:
+def _convincing(samples: Sequence[ConvincingExample]) -> str:
     """Questions on which others were convinced, as a beginning that all prompts to one agent share."""
     if not samples:
         return ""
@@ -182,11 +187,11 @@ def _convincing(samples: Sequence[Sample]) -> str:
     return f"Explanations that convinced other agents:\n{shown}\n\nNow this question:\n"
 
 
-def _listed(replies: Sequence[str], limits: Limits) -> str:
+def _listed(replies: Sequence[str], limits: PromptLimits) -> str:
     return "\n".join(f"- {_quoted(reply, limits.explanation)}" for reply in replies[: limits.replies])
 
 
-def _group(group: Group, limits: Limits) -> str:
+def _group(group: AnswerGroup, limits: PromptLimits) -> str:
     agents = "1 agent" if len(group.voices) == 1 else f"{len(group.voices)} agents"
     surest = sorted(group.voices, key=lambda voice: -(voice.confidence or 0.0))[: limits.per_group]
     lines = [f"- {_quoted(group.answer, 100)} ({agents})"]

@@ -34,7 +34,7 @@ class TranscriptError(ValueError):
     """A file of transcripts that cannot be read: names file, line and key."""
 
 
-class Record(BaseModel):
+class TranscriptRecord(BaseModel):
     """Frozen, without unknown keys, without NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
@@ -49,7 +49,7 @@ def _fields(record: type[BaseModel]) -> set[str]:
     return set(record.model_fields)
 
 
-class Seat(Record):
+class Seat(TranscriptRecord):
     """One agent of the panel. A model that sits there twice has two seats of different names."""
 
     name: str = Field(min_length=1, max_length=200, description="Unique in the panel.")
@@ -59,14 +59,14 @@ class Seat(Record):
     )
 
 
-class Message(Record):
+class TranscriptMessage(TranscriptRecord):
     """One message of a prompt."""
 
     role: str
     content: str
 
 
-class Turn(Record):
+class Turn(TranscriptRecord):
     """One reply of one agent. It abstains where it has no answer; with `error` set it never replied."""
 
     round: int = Field(ge=0, description="0: before anybody has read anything.")
@@ -93,7 +93,7 @@ class Turn(Record):
         return self.answer is None
 
 
-class Tally(Record):
+class Tally(TranscriptRecord):
     """All who gave one answer, in one vote."""
 
     answer: str
@@ -102,7 +102,7 @@ class Tally(Record):
     confidence: float | None = Field(default=None, description="The best that was stated for it.")
 
 
-class Vote(Record):
+class Vote(TranscriptRecord):
     """What a rule makes of the newest reply of every agent, after a round."""
 
     round: int = Field(ge=0)
@@ -114,7 +114,7 @@ class Vote(Record):
     decided_by: Step | None = Field(default=None, description="What set the winner apart; null: one answer or none.")
 
 
-class Transcript(Record):
+class Transcript(TranscriptRecord):
     """One conversation: a discussion on one question, from the first reply to the team's answer."""
 
     version: Literal[1] = 1
@@ -123,7 +123,7 @@ class Transcript(Record):
     settings: dict[str, str | int | float | bool | None] = Field(default_factory=dict, description="Of the discussion.")
     seed: int = Field(default=0, ge=0)
     seats: tuple[Seat, ...] = Field(min_length=1)
-    prompts: tuple[tuple[Message, ...], ...] = ()
+    prompts: tuple[tuple[TranscriptMessage, ...], ...] = ()
     turns: tuple[Turn, ...] = Field(default=(), max_length=MOST_TURNS)
     votes: tuple[Vote, ...] = ()
     answer: str | None = Field(default=None, description="The team's answer, canonical; null: all abstained.")

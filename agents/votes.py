@@ -29,7 +29,7 @@ DIGITS = 9
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class VoteGroup:
     """All who gave one answer."""
 
     answer: str
@@ -50,7 +50,7 @@ class Verdict:
 
     answer: str | None
     """None if all abstained."""
-    groups: tuple[Group, ...]
+    groups: tuple[VoteGroup, ...]
     """Best first."""
     abstentions: tuple[int, ...]
     decided_by: Step | None
@@ -216,29 +216,31 @@ def _verdict(
     return Verdict(groups[0].answer, tuple(groups), abstentions, step, share)
 
 
-def _group(answer: str, voters: Sequence[int], weights: Sequence[float], confidences: Sequence[float | None]) -> Group:
+def _group(
+    answer: str, voters: Sequence[int], weights: Sequence[float], confidences: Sequence[float | None]
+) -> VoteGroup:
     stated = [confidence for index in voters if (confidence := confidences[index]) is not None]
     weight = round(math.fsum(weights[index] for index in voters), DIGITS)
-    return Group(answer, tuple(voters), weight, max(stated, default=None))
+    return VoteGroup(answer, tuple(voters), weight, max(stated, default=None))
 
 
-def _rank(group: Group) -> tuple[float, int, float, int]:
+def _rank(group: VoteGroup) -> tuple[float, int, float, int]:
     """Sort key, best first: weight, count, best stated confidence (none stated is least), first agent."""
     confidence = -math.inf if group.confidence is None else group.confidence
     return -group.weight, -group.count, -confidence, group.voters[0]
 
 
-def _decided_by(winner: Group, second: Group) -> Step:
+def _decided_by(winner: VoteGroup, second: VoteGroup) -> Step:
     steps: tuple[Step, ...] = ("weight", "count", "confidence", "order")
     return next(step for step, a, b in zip(steps, _rank(winner), _rank(second), strict=True) if a != b)
 
 
-def _share(groups: Sequence[Group]) -> float:
+def _share(groups: Sequence[VoteGroup]) -> float:
     total = math.fsum(group.weight for group in groups)
     return groups[0].weight / total if total > 0 else 1 / len(groups)
 
 
-def _posterior(groups: Sequence[Group], unseen: float) -> float:
+def _posterior(groups: Sequence[VoteGroup], unseen: float) -> float:
     """Probability of the first group's answer over all options; an option that nobody chose has weight 0."""
     top = max(groups[0].weight, 0.0)
     total = math.fsum(math.exp(group.weight - top) for group in groups) + unseen * math.exp(-top)

@@ -18,11 +18,11 @@ from typing import Any
 
 from agents.agent import Agent
 from agents.answers import canonical
-from agents.conversation import RULES, Conversation, Terms
+from agents.conversation import RULES, Conversation, DiscussionTerms
 from agents.figures import changes, round_figures
 from agents.question import Question
 from agents.reply import parse_reply
-from agents.transcript import Message, Seat, Transcript, Turn, line, parse
+from agents.transcript import Seat, Transcript, TranscriptMessage, Turn, line, parse
 from agents.votes import majority
 from benchmarks.machine import conditions, write_result
 
@@ -57,7 +57,7 @@ def question_of(row: dict[str, Any]) -> Question:
 def counted(row: dict[str, Any]) -> tuple[Conversation, dict[str, Any]]:
     """The recorded round in a conversation of ours, and both its votes."""
     question = question_of(row)
-    conversation = Conversation(question, [Agent(one["name"], _Silent()) for one in row["agents"]], Terms())
+    conversation = Conversation(question, [Agent(one["name"], _Silent()) for one in row["agents"]], DiscussionTerms())
     for seat, one in enumerate(row["agents"]):
         answer = canonical(str(one["answer"]), question.kind, question.choices)
         turn = Turn(
@@ -132,7 +132,7 @@ def dylan(path: Path) -> tuple[list[Transcript], dict[str, Any]]:
             question=question,
             discussion="dylan",
             seats=tuple(Seat(name=f"agent {seat + 1}", model="gpt-3.5-turbo") for seat in range(size)),
-            prompts=((Message(role="user", content="not recorded"),),),
+            prompts=((TranscriptMessage(role="user", content="not recorded"),),),
             turns=tuple(turns),
         )
         assert parse(line(one)) == one

@@ -124,7 +124,7 @@ def reference(path: Path, questions: int) -> dict[str, Any]:
     from orchestrator.config import validate
     from orchestrator.experts.zoo import resolve
     from orchestrator.inference.request import Request, Sampling, request_key
-    from orchestrator.inference.schedule.staff import local_engine, options
+    from orchestrator.inference.schedule.placement import local_engine, options
 
     config = validate({"zoo": str(demo_zoo()), "state": str(path.parent / "reference")}, path)
     expert = resolve(config)[PANEL[0]]

@@ -106,7 +106,7 @@ def _steps(source: str, model: Path, folder: Path) -> dict[str, Any]:
     import torch
 
     from distill.network import Network
-    from distill.rows import Row, batched, cut, tokenised
+    from distill.rows import TokenRow, batched, cut, tokenised
 
     network = Network(TrainingSpec(student=str(model)))
     network.train()
@@ -115,7 +115,7 @@ def _steps(source: str, model: Path, folder: Path) -> dict[str, Any]:
     corpus = _corpus(source, "L4", model, folder)
     rows = [tokenised(corpus[index], network.tokenizer) for index in range(8)]
     plain = [
-        Row(
+        TokenRow(
             row.lesson.model_copy(
                 update={"taught": tuple(range(len(row.replies))), "pairs": (), "nodes": (), "edges": ()}
             ),
@@ -126,7 +126,7 @@ def _steps(source: str, model: Path, folder: Path) -> dict[str, Any]:
     ]
     corpus.close()
 
-    def step(part: list[Row]) -> None:
+    def step(part: list[TokenRow]) -> None:
         optimiser.zero_grad()
         for batch in cut(part, BATCH_TOKENS):
             found = network.losses(batched(batch))

@@ -1,6 +1,6 @@
 """The scheduler on a virtual clock: its own cost, and how it compares with serving requests in order.
 
-    python benchmarks/scheduler_simulation.py [--requests N] [--out FOLDER] [--json]
+    python -m benchmarks.scheduler_simulation [--requests N] [--out FOLDER] [--json]
 
 Writes scheduler_simulation.md and .json. Everything is seeded: counts and virtual seconds are the same on every
 machine; only the microseconds and bytes are measured.
@@ -21,8 +21,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
-from scheduler_world import SAMPLING, Conversation, Dispatcher, InOrder, World
-
+from benchmarks.scheduler_world import SAMPLING, Conversation, Dispatcher, InOrder, World
 from orchestrator.inference.request import Request
 from orchestrator.inference.schedule.scheduler import Assignment, Policy, Scheduler
 
@@ -334,7 +333,7 @@ def main() -> None:
     arguments = parser.parse_args()
     found = measure(arguments.requests)
     page = report(
-        found, arguments.requests, f"python benchmarks/scheduler_simulation.py --requests {arguments.requests}"
+        found, arguments.requests, f"python -m benchmarks.scheduler_simulation --requests {arguments.requests}"
     )
     arguments.out.mkdir(parents=True, exist_ok=True)
     (arguments.out / "scheduler_simulation.md").write_text(page)

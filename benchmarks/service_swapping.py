@@ -107,13 +107,13 @@ def side(clients: int, requests: int, with_gate: bool) -> dict[str, Any]:
 
     from orchestrator.config import validate
     from orchestrator.inference.engines.scripted import ScriptedEngine, ScriptedOptions
-    from orchestrator.inference.schedule.crew import Post
     from orchestrator.inference.schedule.host import InProcess
     from orchestrator.inference.schedule.ledger import Ledger
     from orchestrator.inference.schedule.pool import Pool
     from orchestrator.inference.schedule.scheduler import Policy
+    from orchestrator.inference.schedule.supervisor import WorkerSpec
     from orchestrator.service.application import application
-    from orchestrator.service.house import House
+    from orchestrator.service.runtime import ServiceRuntime
 
     with tempfile.TemporaryDirectory() as folder:
         experts = {f"expert-{n}": {"script": f"benchmarks.service_swapping:script_{n}"} for n in range(EXPERTS)}
@@ -125,8 +125,8 @@ def side(clients: int, requests: int, with_gate: bool) -> dict[str, Any]:
         host = functools.partial(InProcess, "worker", functools.partial(ScriptedEngine, options))
         ledger = Ledger(Path(folder) / "ledger.sqlite")
         policy = Policy(turn=config.service.turn)
-        with Pool([Post("worker", "local", host)], ledger, kind_of=lambda _: "local", policy=policy) as pool:
-            house = House(config, pool)
+        with Pool([WorkerSpec("worker", "local", host)], ledger, kind_of=lambda _: "local", policy=policy) as pool:
+            house = ServiceRuntime(config, pool)
             server = uvicorn.Server(uvicorn.Config(application(house), port=0, log_config=None))
             thread = threading.Thread(target=server.run)
             thread.start()

@@ -9,15 +9,10 @@ promise (docs/operations.md): nobody waits longer than a turn, the longest reply
 from __future__ import annotations
 
 import random
-import sys
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).parent))
-
-from scheduler_simulation import names_of, scheduler
-from scheduler_world import Conversation, InOrder, Outcome, World
-
+from benchmarks.scheduler_simulation import names_of, scheduler
+from benchmarks.scheduler_world import Conversation, InOrder, Outcome, World
 from orchestrator.inference.request import Request
 from orchestrator.inference.schedule.scheduler import Policy
 

@@ -13,7 +13,7 @@ import torch
 from torch.nn import functional
 
 from distill.encoder import Encoder, pooled
-from distill.rows import Batch
+from distill.rows import TokenBatch
 
 Coupling = Literal["live", "detached"]
 
@@ -29,7 +29,7 @@ class Losses:
     pairs_right: torch.Tensor
 
 
-def losses(hidden: torch.Tensor, head: Any, encoder: Encoder, batch: Batch, coupling: Coupling) -> Losses:
+def losses(hidden: torch.Tensor, head: Any, encoder: Encoder, batch: TokenBatch, coupling: Coupling) -> Losses:
     """All losses of a batch from the student's last hidden states (B, T, d).
 
     `head`: hidden states (N, d) -> logits (N, vocabulary). `coupling`: live lets the graph's loss reach the student

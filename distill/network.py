@@ -18,7 +18,7 @@ from distill.encoder import Encoder
 from distill.errors import TrainingError
 from distill.losses import Losses, losses
 from distill.merged_lora import MergedLora
-from distill.rows import Batch
+from distill.rows import TokenBatch
 from distill.specification import TrainingSpec
 
 
@@ -69,7 +69,7 @@ class Network:
         self.model.train(mode)
         self.encoder.train(mode)
 
-    def losses(self, batch: Batch) -> Losses:
+    def losses(self, batch: TokenBatch) -> Losses:
         """All losses of a batch, as sums."""
         with torch.autocast(batch.ids.device.type, self.dtype, enabled=self._mixed):
             hidden = self._hidden(batch)
@@ -80,7 +80,7 @@ class Network:
         """Whole-model training keeps float32 weights and computes in bfloat16."""
         return self.spec.method == "full" and self.spec.precision == "bf16"
 
-    def _hidden(self, batch: Batch) -> torch.Tensor:
+    def _hidden(self, batch: TokenBatch) -> torch.Tensor:
         blocked = torch.finfo(self.dtype).min
         mask = torch.zeros_like(batch.mask, dtype=self.dtype).masked_fill_(~batch.mask, blocked)
         found = self._decoder(

@@ -20,7 +20,7 @@ from distill.pairs import Lesson
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TokenRow:
     """One lesson in tokens. Each reply ends with the end-of-turn token."""
 
     lesson: Lesson
@@ -39,7 +39,7 @@ class Row:
 
 
 @dataclass(frozen=True, slots=True)
-class Batch:
+class TokenBatch:
     """Rows as tensors; B rows of T tokens, N targets, C replies in all, V nodes."""
 
     ids: torch.Tensor
@@ -63,20 +63,20 @@ class Batch:
     edges: torch.Tensor
     """(2, E) among V."""
 
-    def to(self, device: Any) -> Batch:
-        return Batch(*(getattr(self, name).to(device) for name in self.__slots__))
+    def to(self, device: Any) -> TokenBatch:
+        return TokenBatch(*(getattr(self, name).to(device) for name in self.__slots__))
 
 
-def tokenised(lesson: Lesson, tokenizer: Any) -> Row:
+def tokenised(lesson: Lesson, tokenizer: Any) -> TokenRow:
     """The row of a lesson. Raises `TrainingError` where the tokenizer has no chat template or end token."""
     if tokenizer.eos_token_id is None or not tokenizer.chat_template:
         raise TrainingError("the student's tokenizer needs a chat template and an end-of-text token")
     prompt = tokenizer.apply_chat_template(lesson.messages, add_generation_prompt=True, return_dict=False)
     replies = tokenizer(list(lesson.texts), add_special_tokens=False)["input_ids"]
-    return Row(lesson, list(prompt), [[*reply, tokenizer.eos_token_id] for reply in replies])
+    return TokenRow(lesson, list(prompt), [[*reply, tokenizer.eos_token_id] for reply in replies])
 
 
-def batched(rows: Sequence[Row], prompts_too: bool = False) -> Batch:
+def batched(rows: Sequence[TokenRow], prompts_too: bool = False) -> TokenBatch:
     """Rows side by side. `prompts_too`: prompt tokens carry loss as well (as in the method's reference code)."""
     count, length = len(rows), max(row.tokens for row in rows)
     ids = torch.zeros(count, length, dtype=torch.long)
@@ -113,7 +113,7 @@ def batched(rows: Sequence[Row], prompts_too: bool = False) -> Batch:
         labels += row.lesson.labels
     same = segment[:, :, None] == segment[:, None, :]
     mask = (same | (segment == 0)[:, None, :]) & torch.ones(length, length, dtype=torch.bool).tril()
-    return Batch(
+    return TokenBatch(
         ids=ids,
         positions=positions,
         mask=mask[:, None],
@@ -127,9 +127,9 @@ def batched(rows: Sequence[Row], prompts_too: bool = False) -> Batch:
     )
 
 
-def cut(rows: Sequence[Row], most: int) -> list[list[Row]]:
+def cut(rows: Sequence[TokenRow], most: int) -> list[list[TokenRow]]:
     """Batches of rows of like length, each of at most `most` tokens with padding, or of one longer row."""
-    batches: list[list[Row]] = []
+    batches: list[list[TokenRow]] = []
     for row in sorted(rows, key=lambda row: (row.tokens, row.lesson.id)):
         if batches and (len(batches[-1]) + 1) * row.tokens <= most:
             batches[-1].append(row)

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import networkx
 
 
-class Tally(BaseModel):
+class ReplyTally(BaseModel):
     """Replies of one agent in one round."""
 
     model_config = ConfigDict(extra="forbid")
@@ -44,13 +44,13 @@ class Convinced(BaseModel):
         self.wrongly += not right
 
 
-class Statistics(BaseModel):
+class CorpusStatistics(BaseModel):
     """Counts over many graphs; bounded by the number of agents and rounds."""
 
     model_config = ConfigDict(extra="forbid")
 
     questions: int = 0
-    replies: dict[str, dict[int, Tally]] = Field(default_factory=dict, description="Agent -> round -> tally.")
+    replies: dict[str, dict[int, ReplyTally]] = Field(default_factory=dict, description="Agent -> round -> tally.")
     convinced: dict[str, dict[str, Convinced]] = Field(default_factory=dict, description="Who -> whom -> how often.")
 
     def add(self, graph: networkx.DiGraph) -> None:
@@ -59,7 +59,7 @@ class Statistics(BaseModel):
         last: dict[str, str | None] = {}
         for name, node in nodes(graph):
             agent, answer = node["agent"], node["answer"]
-            tally = self.replies.setdefault(agent, {}).setdefault(node["round"], Tally())
+            tally = self.replies.setdefault(agent, {}).setdefault(node["round"], ReplyTally())
             if answer is None:
                 tally.silent += 1
             elif node["right"]:
@@ -79,13 +79,13 @@ class Statistics(BaseModel):
 
     def accuracy(self, agent: str, round: int) -> tuple[int, int]:
         """(right, replies) of an agent in a round."""
-        tally = self.replies.get(agent, {}).get(round, Tally())
+        tally = self.replies.get(agent, {}).get(round, ReplyTally())
         return tally.right, tally.total
 
 
-def statistics(graphs: Iterable[networkx.DiGraph]) -> Statistics:
+def statistics(graphs: Iterable[networkx.DiGraph]) -> CorpusStatistics:
     """Count them one after the other."""
-    found = Statistics()
+    found = CorpusStatistics()
     for graph in graphs:
         found.add(graph)
     return found

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import torch
 
     from distill.network import Network
-    from distill.rows import Row
+    from distill.rows import TokenRow
 
 METRICS = "metrics.jsonl"
 CHECKPOINTS = "checkpoints"
@@ -202,10 +202,10 @@ class _Training:
             validation=validation,
         )
 
-    def _drawn(self) -> list[Row]:
+    def _drawn(self) -> list[TokenRow]:
         """Lessons until the tokens that are due after this step have been read."""
         state, due = self.state, min((self.state.step + 1) * self.spec.step_tokens, self.spec.tokens)
-        rows: list[Row] = []
+        rows: list[TokenRow] = []
         tokens = state.tokens
         while tokens < due or not rows:
             if state.place == len(self.corpus):
@@ -216,7 +216,7 @@ class _Training:
             tokens += rows[-1].tokens
         return rows
 
-    def _row(self, lesson: Lesson) -> Row:
+    def _row(self, lesson: Lesson) -> TokenRow:
         from distill.rows import tokenised
 
         return tokenised(lesson, self.network.tokenizer)
@@ -277,7 +277,7 @@ class _Training:
                 tensor.copy_(best[name])
         self.network.changed()
 
-    def _stop(self, rows: list[Row], what: str) -> None:
+    def _stop(self, rows: list[TokenRow], what: str) -> None:
         names = ", ".join(row.lesson.id for row in rows[:4]) + (", ..." if len(rows) > 4 else "")
         kept = checkpoint.found(self.folder / CHECKPOINTS)
         raise NotFinite(
@@ -294,7 +294,7 @@ class _Counts:
     pairs: int
 
     @classmethod
-    def of(cls, rows: list[Row], prompts_too: bool) -> _Counts:
+    def of(cls, rows: list[TokenRow], prompts_too: bool) -> _Counts:
         return cls(
             sum(row.tokens for row in rows),
             sum(row.targets(prompts_too) for row in rows),

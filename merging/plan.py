@@ -24,10 +24,10 @@ from merging.device import bits_of
 from merging.layers import LayerName, layer_count, outer_order
 from merging.methods import METHODS
 from merging.methods.linear import WeightedSum
-from merging.methods.method import REQUIRED, Finish, Method, Values
+from merging.methods.method import REQUIRED, Finish, MergeMethod, Values
 from merging.recipe import ModelRef, Recipe, Slice, Source
 from merging.settings import RecipeError, Settings, value
-from merging.sources import Statistics, open_model, slab_of
+from merging.sources import ActivationStatistics, open_model, slab_of
 from merging.stack import BLOCK, Plain, Slab, Stack, scratch
 from merging.stream import Model
 from merging.vocabulary import Aligned, Vocabulary
@@ -82,7 +82,7 @@ class Merge:
             vocabulary = Vocabulary.build(recipe, {ref: model[0] for ref, model in self.models.items()})
         self.vocabulary = vocabulary
         self.notes = list(recipe.notes)
-        self._statistics = Statistics()
+        self._statistics = ActivationStatistics()
         self.targets: Mapping[str, Target] = dict(self._targets())
 
     @property
@@ -287,7 +287,7 @@ BUFFERS = ("rotary_emb.inv_freq", "attn.bias", "attn.masked_bias")
 """Constants that old checkpoints carry and no loader wants."""
 
 
-def begin(method: Method, target: Target) -> Finish:
+def begin(method: MergeMethod, target: Target) -> Finish:
     return method.begin(target.stack, target.values)
 
 
@@ -337,7 +337,7 @@ def _base_source(base: ModelRef, part: Slice) -> Source:
 
 
 def _values(
-    method: Method, recipe: Recipe, part: Slice, sources: list[Source], name: str, inputs: list[str], depth: float
+    method: MergeMethod, recipe: Recipe, part: Slice, sources: list[Source], name: str, inputs: list[str], depth: float
 ) -> Values:
     shared: dict[str, Any] = {}
     each: dict[str, tuple[Any, ...]] = {}
@@ -364,7 +364,7 @@ def _lookup(scopes: tuple[Settings, ...], parameter: str, name: str, depth: floa
     return None
 
 
-def _checked(method: Method, parameter: Any, given: Any, model: ModelRef | None, name: str) -> Any:
+def _checked(method: MergeMethod, parameter: Any, given: Any, model: ModelRef | None, name: str) -> Any:
     where = f"{method.name}: tensor {name!r}" + (f" of {model}" if model else "")
     if given is not None:
         return parameter.checked(given, where)

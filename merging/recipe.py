@@ -23,7 +23,7 @@ from typing import Any
 import yaml
 
 from merging.methods import METHODS
-from merging.methods.method import Method
+from merging.methods.method import MergeMethod
 from merging.settings import RecipeError, Settings, setting
 
 MOST_BYTES = 2**20
@@ -102,7 +102,7 @@ class Recipe:
     text: str | None = None
 
     @property
-    def rule(self) -> Method:
+    def rule(self) -> MergeMethod:
         return next(method for method in METHODS if method.name == self.method)
 
     @property
@@ -195,7 +195,7 @@ def _sources(raw: Any, where: str, settings: Any, sliced: bool) -> Iterator[Sour
         yield Source(model, settings(data.get("parameters"), f"{here}.parameters"), layers)
 
 
-def _settings(raw: Any, where: str, method: Method, notes: list[str]) -> Settings:
+def _settings(raw: Any, where: str, method: MergeMethod, notes: list[str]) -> Settings:
     known = {parameter.name for parameter in method.parameters}
     elsewhere = {parameter.name for other in METHODS for parameter in other.parameters}
     found = {}
@@ -223,7 +223,7 @@ def _check_sources(recipe: Recipe, part: Slice, where: str) -> None:
         raise RecipeError(f"{where}: {method.name} merges {wanted} models{beside}, not {count}")
 
 
-def _method(name: Any, where: str) -> Method:
+def _method(name: Any, where: str) -> MergeMethod:
     for method in METHODS:
         if method.name == name:
             return method

@@ -121,7 +121,7 @@ def eight_bit_values(dtype: str) -> NDArray[np.float32]:
     return np.where(code >> 7, -value, value).astype(np.float32)
 
 
-class Statistics:
+class ActivationStatistics:
     """Safetensors files with a tensor for each weight of that name, opened once."""
 
     def __init__(self) -> None:

@@ -175,12 +175,12 @@ class RemoteCollegium:
 
     async def aroute(self, questions: list[str]) -> list[Ranking]:
         """Experts for each question, best first, with reasons."""
-        from router.ranking import Entry, Evidence, Ranking
+        from router.ranking import Evidence, Ranking, RankingEntry
 
         found = (await self._json("POST", "/v1/route", {"questions": questions}))["data"]
         return [
             Ranking(
-                tuple(Entry(**entry) for entry in one["ranking"]),
+                tuple(RankingEntry(**entry) for entry in one["ranking"]),
                 tuple(Evidence(**reason) for reason in one["evidence"]),
             )
             for one in found

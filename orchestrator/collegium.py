@@ -18,9 +18,9 @@ from orchestrator.experts.zoo import resolve
 from orchestrator.inference.chat import ExpertChat
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.schedule.ledger import Ledger
+from orchestrator.inference.schedule.placement import engine_name, kind_of, losses, posts, queue_of
 from orchestrator.inference.schedule.pool import Pool
 from orchestrator.inference.schedule.scheduler import Policy
-from orchestrator.inference.schedule.staff import engine_name, kind_of, losses, posts, queue_of
 from orchestrator.inference.schedule.timeline import Progress
 from orchestrator.run_folder import RunFolder
 from router.embedding import DEFAULT_MODEL, Embedder

@@ -5,17 +5,17 @@
 """
 
 from router.embedding import Embedder, EmbeddingError, Features
-from router.ranking import Entry, Evidence, Ranking, Router, Scores
+from router.ranking import Evidence, Ranking, RankingEntry, Router, Scores
 from router.row import Row, TableError
 from router.table import Table
 
 __all__ = [
     "Embedder",
     "EmbeddingError",
-    "Entry",
     "Evidence",
     "Features",
     "Ranking",
+    "RankingEntry",
     "Router",
     "Row",
     "Scores",

@@ -20,7 +20,7 @@ from router.crossfit import Fit
 from router.estimate import Difference, Estimate, difference, estimate
 from router.ranking import Scores
 from router.recruiting import How, recruit
-from router.trial import Trial
+from router.trial import RoutingTrial
 
 FitAggregate: TypeAlias = Callable[[Sequence[Replies], Sequence[Sequence[float]], Sequence[str | None]], Aggregate]
 """(answers, probabilities, gold answers) of validation questions -> an aggregate; may ignore them."""
@@ -95,7 +95,7 @@ class Evaluation:
 
 
 def evaluate(
-    what: Trial,
+    what: RoutingTrial,
     contestants: Sequence[Contestant],
     aggregators: Mapping[str, FitAggregate],
     *,

@@ -21,7 +21,7 @@ from router.table import Table
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class FeedbackVerdict:
     """Somebody judged one expert's answer to one question."""
 
     version: int
@@ -56,16 +56,16 @@ class FeedbackLog:
         """The latest version; 0 for an empty log."""
         return len(self._entries())
 
-    def verdicts(self, version: int | None = None) -> tuple[Verdict, ...]:
+    def verdicts(self, version: int | None = None) -> tuple[FeedbackVerdict, ...]:
         """Verdicts that stood at `version` (None: now), oldest first."""
-        standing: dict[int, Verdict] = {}
+        standing: dict[int, FeedbackVerdict] = {}
         for number, entry in enumerate(self._entries()[:version], 1):
             if "undo" in entry:
                 standing.pop(entry["undo"], None)
                 continue
             try:
                 skills = tuple(str(skill) for skill in entry["skills"])
-                standing[number] = Verdict(
+                standing[number] = FeedbackVerdict(
                     number, str(entry["question"]), str(entry["expert"]), float(entry["score"]), skills
                 )
             except (KeyError, TypeError, ValueError) as error:

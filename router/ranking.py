@@ -14,7 +14,7 @@ from router.embedding import Features
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RankingEntry:
     """One expert's place in a ranking. `score` orders; `probability` estimates that its answer is right."""
 
     expert: str
@@ -42,7 +42,7 @@ class Evidence:
 class Ranking:
     """All experts for one question, best first."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[RankingEntry, ...]
     evidence: tuple[Evidence, ...] = ()
 
     @property
@@ -118,7 +118,7 @@ def rankings(scores: Scores, notes: Mapping[str, str], evidence: Sequence[tuple[
     return [
         Ranking(
             tuple(
-                Entry(
+                RankingEntry(
                     scores.experts[column],
                     float(scores.values[row, column]),
                     float(scores.probabilities[row, column]),

@@ -16,7 +16,7 @@ FOLDS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class RoutingTrial:
     """What is fitted and what is tested. Without `fit`, `test` is cross-validated."""
 
     test: Table
@@ -64,7 +64,7 @@ def trial(
     train_split: str | None = None,
     test_split: str | None = None,
     fit: tuple[Table, Features] | None = None,
-) -> Trial:
+) -> RoutingTrial:
     """Choose the parts: the splits named; else `train` and `test` if the table has both; else another table to
     fit on; else cross-validation. Questions that are also tested are never fitted.
 
@@ -89,11 +89,11 @@ def trial(
         fitted = fitted if train_split is not None else sorted(set(range(len(table.rows))) - set(tested))
         origin = f"split {train_split}" if train_split is not None else f"all but split {test_split}"
     else:
-        return Trial(test, test_features)
+        return RoutingTrial(test, test_features)
     asked = set(test.questions)
     kept = [i for i in fitted if source.rows[i].question not in asked and not source.rows[i].repeat]
     notes = [f"{len(fitted) - len(kept)} rows of {origin} were not fitted: repeated, or tested too"]
-    return Trial(
+    return RoutingTrial(
         test,
         test_features,
         source.take(kept),

@@ -106,9 +106,9 @@ def service(zoo: dict[str, Any]) -> Iterator[str]:
 
     from orchestrator.config import read
     from orchestrator.service.application import application
-    from orchestrator.service.house import House
+    from orchestrator.service.runtime import ServiceRuntime
 
-    house = House(read(Path("collegium.yaml").absolute()))
+    house = ServiceRuntime(read(Path("collegium.yaml").absolute()))
     server = uvicorn.Server(uvicorn.Config(application(house), port=0, log_config=None))
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()

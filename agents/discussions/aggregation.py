@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from agents import prompts
 from agents.agent import Agent
-from agents.conversation import Ask, Conversation
+from agents.conversation import AgentCall, Conversation
 
 
 async def aggregate(conversation: Conversation, aggregator: Agent | None = None) -> None:
     """One more reply, by an aggregator who has read all standing ones; it is the team's unless it abstains."""
     seat = conversation.seat(aggregator or conversation.agent(conversation.panel[0]), role="aggregator")
     heard, asked = shown(conversation)
-    (last,) = await conversation.ask([Ask(seat, asked, heard)])
+    (last,) = await conversation.ask([AgentCall(seat, asked, heard)])
     conversation.decide(last)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agents import prompts
 from agents.agent import Agent
-from agents.conversation import Ask, Conversation, Discussion
+from agents.conversation import AgentCall, Conversation, Discussion
 
 
 @dataclass(frozen=True)
@@ -23,5 +23,5 @@ class Judged:
         heard = tuple(place for place in conversation.standing() if conversation.turns[place].error is None)
         replies = [conversation.turns[place].text for place in heard]
         asked = prompts.judge(conversation.question, replies, conversation.terms.limits)
-        (verdict,) = await conversation.ask([Ask(seat, asked, heard)])
+        (verdict,) = await conversation.ask([AgentCall(seat, asked, heard)])
         conversation.decide(verdict)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agents.agent import Agent
-from agents.conversation import Ask, Conversation
+from agents.conversation import AgentCall, Conversation
 from agents.discussions.aggregation import aggregate, shown
 
 
@@ -23,6 +23,6 @@ class MixtureOfAgents:
         conversation.vote("majority")
         for _ in range(self.layers - 1):
             heard, asked = shown(conversation)
-            await conversation.ask([Ask(seat, asked, heard) for seat in conversation.panel])
+            await conversation.ask([AgentCall(seat, asked, heard) for seat in conversation.panel])
             conversation.vote("majority")
         await aggregate(conversation, self.aggregator)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from agents import prompts
-from agents.conversation import Ask, Conversation
-from agents.prompts import Group, Messages, Voice
+from agents.conversation import AgentCall, Conversation
+from agents.prompts import AnswerGroup, Messages, Voice
 
 Sees = Callable[[int, int], Sequence[int]]
 """(seat, seats) -> the seats whose last replies it reads; 0 <= seat < seats."""
@@ -69,7 +69,7 @@ def grouped(conversation: Conversation, seat: int, places: Sequence[int]) -> Mes
         if answer is not None:
             told = Voice(conversation.turns[place].reasoning, conversation.shown_confidence(place))
             voices.setdefault(answer, []).append(told)
-    groups = [Group(answer, tuple(said)) for answer, said in voices.items()]
+    groups = [AnswerGroup(answer, tuple(said)) for answer, said in voices.items()]
     return prompts.discuss(conversation.question, groups, conversation.samples(seat), conversation.terms.limits)
 
 
@@ -120,5 +120,5 @@ async def next_round(conversation: Conversation, sees: Sees, shows: Shows) -> li
         messages = made.get(heard) if alike else None
         if messages is None:
             messages = made[heard] = shows(conversation, seat, heard)
-        asks.append(Ask(seat, messages, heard))
+        asks.append(AgentCall(seat, messages, heard))
     return await conversation.ask(asks)

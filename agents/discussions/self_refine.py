@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from agents import prompts
-from agents.conversation import Ask, Conversation
+from agents.conversation import AgentCall, Conversation
 
 
 @dataclass(frozen=True)
@@ -23,12 +23,12 @@ class SelfRefine:
         for _ in range(self.times):
             reply = conversation.turns[latest].text
             asked = prompts.criticise(question, reply, limits)
-            (feedback,) = await conversation.ask([Ask(critic, asked, (latest,))])
+            (feedback,) = await conversation.ask([AgentCall(critic, asked, (latest,))])
             said = conversation.turns[feedback]
             if said.error is not None:
                 conversation.stopped = "no feedback"
                 return
             asked = prompts.revise(question, reply, said.text, limits)
-            (latest,) = await conversation.ask([Ask(author, asked, (latest, feedback))])
+            (latest,) = await conversation.ask([AgentCall(author, asked, (latest, feedback))])
             conversation.vote("majority")
         conversation.stopped = "rounds"

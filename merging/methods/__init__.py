@@ -6,9 +6,9 @@ Nothing here imports numba or torch until a tensor is merged.
 from __future__ import annotations
 
 from merging.methods import data_driven, fusion, linear, sparse, spectral, spherical, task_vectors
-from merging.methods.method import Method
+from merging.methods.method import MergeMethod
 
-METHODS: tuple[Method, ...] = (
+METHODS: tuple[MergeMethod, ...] = (
     *linear.METHODS,
     *spherical.METHODS,
     *task_vectors.METHODS,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from merging.methods.linear import weighted
-from merging.methods.method import Finish, Method, Parameter, Values
+from merging.methods.method import Finish, MergeMethod, Parameter, Values
 from merging.settings import RecipeError
 from merging.stack import Block, Stack, Work, scratch
 
@@ -82,13 +82,13 @@ def _solved(weighed: Work, total: Work, name: str) -> Work:
 
 
 METHODS = (
-    Method(
+    MergeMethod(
         "fisher",
         "https://arxiv.org/abs/2111.09832",
         fisher,
         (WEIGHT_ONE, STATISTICS, Parameter("floor", 1e-10, least=1e-30)),
     ),
-    Method(
+    MergeMethod(
         "regmean",
         "https://arxiv.org/abs/2212.09849",
         regmean,

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from merging.methods.method import Finish, Method, Parameter, Values
+from merging.methods.method import Finish, MergeMethod, Parameter, Values
 from merging.methods.selection import largest
 from merging.stack import Block, Stack
 
@@ -61,7 +61,7 @@ def _softmax(rows: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 METHODS = (
-    Method(
+    MergeMethod(
         "nearswap",
         "https://huggingface.co/alchemonaut/QuartetAnemoi-70B-t0.0001",
         nearswap,
@@ -71,5 +71,5 @@ METHODS = (
         device=True,
         elementwise=True,
     ),
-    Method("arcee_fusion", "https://arcee.ai", arcee_fusion, (), "required", most=1, rows=True),
+    MergeMethod("arcee_fusion", "https://arcee.ai", arcee_fusion, (), "required", most=1, rows=True),
 )

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Any
 
-from merging.methods.method import Finish, Method, Parameter, Values
+from merging.methods.method import Finish, MergeMethod, Parameter, Values
 from merging.settings import RecipeError
 from merging.stack import Block, Stack, Work
 
@@ -61,7 +61,7 @@ def passthrough(stack: Stack, values: Values) -> Finish:
 
 
 METHODS = (
-    Method(
+    MergeMethod(
         "linear",
         "https://arxiv.org/abs/2203.05482",
         linear,
@@ -69,7 +69,7 @@ METHODS = (
         device=True,
         elementwise=True,
     ),
-    Method(
+    MergeMethod(
         "lm_cocktail",
         "https://arxiv.org/abs/2311.13534",
         lm_cocktail,
@@ -78,7 +78,7 @@ METHODS = (
         device=True,
         elementwise=True,
     ),
-    Method(
+    MergeMethod(
         "passthrough",
         "https://github.com/arcee-ai/mergekit",
         passthrough,

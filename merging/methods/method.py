@@ -71,7 +71,7 @@ Finish = Callable[["Block"], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Method:
+class MergeMethod:
     """`begin(stack, values)` looks at as much of one tensor as it needs and returns how to finish each block."""
 
     name: str

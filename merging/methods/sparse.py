@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.methods.linear import WEIGHT
-from merging.methods.method import Finish, Method, Parameter, Values
+from merging.methods.method import Finish, MergeMethod, Parameter, Values
 from merging.methods.selection import largest
 from merging.methods.task_vectors import SCALE, scaled
 from merging.settings import RecipeError
@@ -204,9 +204,9 @@ _COMMON = (WEIGHT, DENSITY, SCALE, Parameter("int8_mask", False, "switch"))
 
 def _method(
     name: str, paper: str, thin: Callable[[Stack, Values], Thin], vote: bool, normalize: bool, *more: Parameter
-) -> Method:
+) -> MergeMethod:
     combine = elected if vote else summed
-    return Method(
+    return MergeMethod(
         name,
         paper,
         lambda stack, values: combine(stack, values, thin(stack, values)),
@@ -236,7 +236,7 @@ METHODS = (
     _method("della_linear", _DELLA, by_rank, False, False, *_rescale(True), _EPSILON),
     _method("breadcrumbs", _CRUMBS, without_outliers, False, False, _MAGNITUDE, _GAMMA),
     _method("breadcrumbs_ties", _CRUMBS, without_outliers, True, False, _MAGNITUDE, _GAMMA),
-    Method(
+    MergeMethod(
         "sce",
         "https://arxiv.org/abs/2408.07990",
         sce,

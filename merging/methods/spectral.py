@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from merging.methods.method import Finish, Method, Parameter, Values
+from merging.methods.method import Finish, MergeMethod, Parameter, Values
 from merging.methods.task_vectors import shifted
 from merging.stack import Block, Stack, Work
 
@@ -82,6 +82,6 @@ def _added(stack: Stack, change: Work, values: Values) -> Finish:
 
 
 METHODS = (
-    Method("tsv_m", "https://arxiv.org/abs/2412.00081", tsv_m, (SCALE,), "required", taus=True, whole=True),
-    Method("iso_c", "https://arxiv.org/abs/2502.04959", iso_c, (SCALE,), "required", taus=True, whole=True),
+    MergeMethod("tsv_m", "https://arxiv.org/abs/2412.00081", tsv_m, (SCALE,), "required", taus=True, whole=True),
+    MergeMethod("iso_c", "https://arxiv.org/abs/2502.04959", iso_c, (SCALE,), "required", taus=True, whole=True),
 )

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.methods.linear import WEIGHT, weighted
-from merging.methods.method import Finish, Method, Parameter, Values
+from merging.methods.method import Finish, MergeMethod, Parameter, Values
 from merging.methods.task_vectors import shifted
 from merging.settings import RecipeError
 from merging.stack import Block, Stack, Work
@@ -166,8 +166,10 @@ def _karcher(dots: Gram, most: int, tol: float) -> tuple[float, ...]:
 
 _BLOG = "https://goddard.blog/posts/multislerp-wow-what-a-cool-idea"
 METHODS = (
-    Method("slerp", "https://doi.org/10.1145/325165.325242", slerp, (Parameter("t"),), "required", most=1, device=True),
-    Method(
+    MergeMethod(
+        "slerp", "https://doi.org/10.1145/325165.325242", slerp, (Parameter("t"),), "required", most=1, device=True
+    ),
+    MergeMethod(
         "nuslerp",
         "https://doi.org/10.1145/325165.325242",
         nuslerp,
@@ -178,7 +180,7 @@ METHODS = (
         taus=True,
         rows=True,
     ),
-    Method(
+    MergeMethod(
         "multislerp",
         _BLOG,
         multislerp,
@@ -187,7 +189,7 @@ METHODS = (
         taus=True,
         device=True,
     ),
-    Method(
+    MergeMethod(
         "karcher",
         "https://arxiv.org/abs/2603.04972",
         karcher,

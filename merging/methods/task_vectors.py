@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.methods.linear import WEIGHT
-from merging.methods.method import Finish, Method, Parameter, Values
+from merging.methods.method import Finish, MergeMethod, Parameter, Values
 from merging.stack import Block, Stack
 
 SCALE = Parameter("lambda", 1.0)
@@ -91,7 +91,7 @@ def nan(stack: Stack, values: Values) -> Finish:
 
 
 METHODS = (
-    Method(
+    MergeMethod(
         "task_arithmetic",
         "https://arxiv.org/abs/2212.04089",
         task_arithmetic,
@@ -101,7 +101,7 @@ METHODS = (
         device=True,
         elementwise=True,
     ),
-    Method(
+    MergeMethod(
         "model_stock",
         "https://arxiv.org/abs/2403.19522",
         model_stock,
@@ -111,5 +111,5 @@ METHODS = (
         taus=True,
         rows=True,
     ),
-    Method("nan", "https://arxiv.org/abs/2505.16148", nan, (SCALE,), "required", taus=True, device=True),
+    MergeMethod("nan", "https://arxiv.org/abs/2505.16148", nan, (SCALE,), "required", taus=True, device=True),
 )

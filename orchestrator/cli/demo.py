@@ -18,7 +18,7 @@ from orchestrator.cli.options import configuration
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
 from orchestrator.evaluation.answer import AnswerRequest, AnswerResult
-from orchestrator.evaluation.report.data import RunReport, Sample
+from orchestrator.evaluation.report.data import RunReport, SampleQuestion
 from orchestrator.evaluation.report.headline import headline
 from orchestrator.evaluation.report.terminal import matrix_table, methods_table, timeline
 from orchestrator.experts.demo import ready
@@ -134,6 +134,6 @@ def _question(console: Console, result: AnswerResult) -> None:
         console.print(Text(f"  gold answer: {sample.gold}", style="dim"))
 
 
-def _rescued(sample: Sample) -> bool:
+def _rescued(sample: SampleQuestion) -> bool:
     mixture, best = sample.answers.get("mixture"), sample.answers.get("best")
     return bool(mixture and best and mixture.right and not best.right)

@@ -21,7 +21,7 @@ from orchestrator.experts.zoo import resolve
 from orchestrator.inference.engines.engine import Engine
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Request, Sampling, request_key
-from orchestrator.inference.schedule.staff import engine_name, local_engine, options
+from orchestrator.inference.schedule.placement import engine_name, local_engine, options
 
 
 @click.group("experts")

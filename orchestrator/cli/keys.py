@@ -30,8 +30,8 @@ def create(
     concurrent: int | None,
 ) -> None:
     """Make a key for NAME, and show it this once."""
-    from orchestrator.service.house import key_file
     from orchestrator.service.keys import SCOPES
+    from orchestrator.service.runtime import key_file
 
     file = key_file(configuration(config, overrides))
     wanted = [part.strip() for part in scopes.split(",") if part.strip()] if scopes else SCOPES
@@ -49,7 +49,7 @@ def list_keys(config: str | None, overrides: tuple[str, ...], as_json: bool) -> 
     """Show who has a key."""
     from dataclasses import asdict
 
-    from orchestrator.service.house import key_file
+    from orchestrator.service.runtime import key_file
 
     keys = key_file(configuration(config, overrides)).read().values()
     rows = [{name: value for name, value in asdict(key).items() if name != "hash"} for key in keys]
@@ -71,7 +71,7 @@ def list_keys(config: str | None, overrides: tuple[str, ...], as_json: bool) -> 
 @configured
 def revoke(config: str | None, overrides: tuple[str, ...], as_json: bool, id: str) -> None:
     """Make the key ID worthless, within a second for a running service."""
-    from orchestrator.service.house import key_file
+    from orchestrator.service.runtime import key_file
 
     key = key_file(configuration(config, overrides)).revoke(id)
     click.echo(json.dumps({"revoked": key.id}) if as_json else f"revoked {key.id} of {key.name}")

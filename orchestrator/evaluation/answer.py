@@ -23,7 +23,7 @@ from orchestrator.evaluation.comparisons import comparisons
 from orchestrator.evaluation.costs import CostOptions
 from orchestrator.evaluation.discussing import DiscussionOptions, own_discussion
 from orchestrator.evaluation.discussion_report import chosen_transcripts, discussion_results
-from orchestrator.evaluation.methods import AGGREGATORS, METHODS, Method, Outcome, Setting
+from orchestrator.evaluation.methods import AGGREGATORS, METHODS, Method, MethodOutcome, Setting
 from orchestrator.evaluation.methods.discussion import own_method
 from orchestrator.evaluation.profile import (
     AskingRequest,
@@ -36,7 +36,14 @@ from orchestrator.evaluation.profile import (
     questions_of,
     rate,
 )
-from orchestrator.evaluation.report.data import Cost, MethodResult, Residency, RunReport, Sample, SampleAnswer
+from orchestrator.evaluation.report.data import (
+    Cost,
+    MethodResult,
+    ReportResidency,
+    RunReport,
+    SampleAnswer,
+    SampleQuestion,
+)
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.schedule.pool import Pool
 from orchestrator.inference.schedule.timeline import Timeline
@@ -97,7 +104,7 @@ class AnswerResult:
     """The report, and behind it every answer of every method and every reply of every expert."""
 
     report: RunReport
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[MethodOutcome, ...]
     replies: Replies
     profile: Profile | None
 
@@ -159,7 +166,7 @@ async def answer(
             request.cost,
         )
 
-    async def run(method: Method) -> list[Outcome]:
+    async def run(method: Method) -> list[MethodOutcome]:
         return await method.run(setting(await fitting if method.fitted else None))
 
     fitting = asyncio.ensure_future(fit())
@@ -190,7 +197,7 @@ def report_of(
     config: Config,
     seed: int,
     questions: Sequence[Question],
-    outcomes: Sequence[Outcome],
+    outcomes: Sequence[MethodOutcome],
     replies: Replies,
     experts: Mapping[str, Expert],
     timeline: Timeline,
@@ -231,7 +238,7 @@ def report_of(
     )
 
 
-def _result(outcome: Outcome, seconds_a_token: Mapping[str, float]) -> MethodResult:
+def _result(outcome: MethodOutcome, seconds_a_token: Mapping[str, float]) -> MethodResult:
     tasks: dict[str, list[bool]] = {}
     for one in outcome.answers:
         tasks.setdefault(one.question.task, []).append(one.right)
@@ -267,10 +274,10 @@ def _seconds_a_token(timeline: Timeline) -> dict[str, float]:
     return {expert: seconds / tokens for expert, (seconds, tokens) in busy.items() if tokens}
 
 
-def residencies(timeline: Timeline) -> list[Residency]:
+def residencies(timeline: Timeline) -> list[ReportResidency]:
     """The timeline as the report shows it; stays that were cut short while loading are left out."""
     return [
-        Residency(
+        ReportResidency(
             worker=stay.worker,
             expert=stay.expert,
             way=stay.way,  # type: ignore[arg-type]
@@ -285,7 +292,9 @@ def residencies(timeline: Timeline) -> list[Residency]:
     ]
 
 
-def _samples(questions: Sequence[Question], outcomes: Sequence[Outcome], replies: Replies) -> list[Sample]:
+def _samples(
+    questions: Sequence[Question], outcomes: Sequence[MethodOutcome], replies: Replies
+) -> list[SampleQuestion]:
     """A spread of questions over tasks, each with what every expert and method answered."""
     by_task: dict[str, list[int]] = {}
     for index, question in enumerate(questions):
@@ -294,7 +303,7 @@ def _samples(questions: Sequence[Question], outcomes: Sequence[Outcome], replies
     return [_sample(index, questions[index], outcomes, replies) for _, index in ordered[:SAMPLES]]
 
 
-def _sample(index: int, question: Question, outcomes: Sequence[Outcome], replies: Replies) -> Sample:
+def _sample(index: int, question: Question, outcomes: Sequence[MethodOutcome], replies: Replies) -> SampleQuestion:
     answers: dict[str, SampleAnswer] = {}
     ranking: Sequence[Any] = ()
     for outcome in outcomes:
@@ -314,7 +323,7 @@ def _sample(index: int, question: Question, outcomes: Sequence[Outcome], replies
                 right=reply.right,
                 confidence=reply.reply.confidence,
             )
-    return Sample(
+    return SampleQuestion(
         id=question.id,
         task=question.task,
         question=question.question,

@@ -20,7 +20,7 @@ from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.answer import AnswerRequest, AnswerResult, answer, report_of
 from orchestrator.evaluation.answering import is_right
-from orchestrator.evaluation.methods import Answer, Outcome
+from orchestrator.evaluation.methods import Answer, MethodOutcome
 from orchestrator.evaluation.profile import chosen, questions_of
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.schedule.pool import Pool
@@ -36,7 +36,7 @@ REPLY_SHARE = 0.5
 
 
 @dataclass(frozen=True)
-class Estimate:
+class TokenEstimate:
     """What a comparison is expected to cost at most, all seeds together, nothing taken from the ledger."""
 
     questions: int
@@ -52,7 +52,7 @@ class Estimate:
         )
 
 
-def estimate(request: AnswerRequest, config: Config, experts: Mapping[str, Expert]) -> Estimate:
+def estimate(request: AnswerRequest, config: Config, experts: Mapping[str, Expert]) -> TokenEstimate:
     """Before any model is loaded. With a budget, for as many questions as it allows.
 
     Raises:
@@ -74,7 +74,7 @@ def estimate(request: AnswerRequest, config: Config, experts: Mapping[str, Exper
                 f"--budget: {request.budget:,} tokens do not suffice: {FEWEST_QUESTIONS} test questions with "
                 f"{SEEDS} seeds take about {least:,.0f}; ask for fewer --fit-questions, --rounds, a smaller --panel"
             )
-    return Estimate(
+    return TokenEstimate(
         questions, SEEDS, SEEDS * (fit + questions * calls), math.ceil(SEEDS * (fit_tokens + questions * tokens))
     )
 
@@ -126,7 +126,7 @@ def _samples(result: AnswerResult) -> int:
     return min(MOST_SAMPLES, max(1, math.ceil(calls), math.ceil(tokens / alone)))
 
 
-def _curve(result: AnswerResult, sampled: Outcome) -> list[Outcome]:
+def _curve(result: AnswerResult, sampled: MethodOutcome) -> list[MethodOutcome]:
     """Self-consistency with 1, 2, 4 ... samples, and with as many as each discussion made calls and spent tokens."""
     most = len(sampled.transcripts[0].turns)
     found = [_first(sampled, 1 << power, f"self-consistency x{1 << power}") for power in range(most.bit_length())]
@@ -142,12 +142,12 @@ def _curve(result: AnswerResult, sampled: Outcome) -> list[Outcome]:
     return found
 
 
-def _tokens(sampled: Outcome, count: int) -> float:
+def _tokens(sampled: MethodOutcome, count: int) -> float:
     turns = [turn for one in sampled.transcripts for turn in one.turns[:count]]
     return sum(turn.prompt_tokens + turn.completion_tokens for turn in turns) / len(sampled.transcripts)
 
 
-def _first(sampled: Outcome, count: int, name: str) -> Outcome:
+def _first(sampled: MethodOutcome, count: int, name: str) -> MethodOutcome:
     """Self-consistency's answers had it made `count` samples only."""
     answers = []
     for whole, one in zip(sampled.answers, sampled.transcripts, strict=True):
@@ -155,7 +155,7 @@ def _first(sampled: Outcome, count: int, name: str) -> Outcome:
         verdict = majority([turn.answer for turn in one.turns[:count]], [turn.confidence for turn in one.turns[:count]])
         right = is_right(whole.question, verdict.answer)
         answers.append(Answer(whole.question, verdict.answer, right, (), confidence=verdict.share, beside=used))
-    return Outcome(name, tuple(answers), f"{sampled.transcripts[0].seats[0].model}, {count} samples")
+    return MethodOutcome(name, tuple(answers), f"{sampled.transcripts[0].seats[0].model}, {count} samples")
 
 
 def _together(
@@ -186,7 +186,7 @@ def _together(
                 held += part.transcripts[place : place + 1]
         rates = ", ".join(f"{100 * sum(a.right for a in part.answers) / len(part.answers):.1f}" for part in parts)
         note = parts[0].note if parts[0].note == "alone" else f"{parts[0].note}; by seed {rates}"
-        outcomes.append(Outcome(name, tuple(answers), note, tuple(held)))
+        outcomes.append(MethodOutcome(name, tuple(answers), note, tuple(held)))
     replies = {key: one for result in results for key, one in result.replies.items()}
     found = results[0].profile
     if found is not None:

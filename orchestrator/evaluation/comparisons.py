@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.evaluation.methods import Outcome
+from orchestrator.evaluation.methods import MethodOutcome
 from orchestrator.evaluation.report.data import Comparison
 from orchestrator.evaluation.report.intervals import mcnemar, paired_difference
 
@@ -15,7 +15,7 @@ SELF = frozenset({"self-refine"})
 """Rounds of one expert with itself: there is no panel whose votes it should beat."""
 
 
-def comparisons(outcomes: Sequence[Outcome], seed: int) -> list[Comparison]:
+def comparisons(outcomes: Sequence[MethodOutcome], seed: int) -> list[Comparison]:
     """Each method against the best expert; then, what talking adds: each discussion against the votes of the same first
     replies and against self-consistency at its own cost. Points of a cost curve (`self-consistency x4`) are compared
     with nothing."""

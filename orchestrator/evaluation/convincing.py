@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import Field, ValidationError
 
-from agents.prompts import Sample, explain
+from agents.prompts import ConvincingExample, explain
 from agents.question import Question
 from agents.reply import parse_reply
 from orchestrator.config import Strict
@@ -41,7 +41,7 @@ class ConvincingRequest(Strict):
     out: str = Field(default="convincing.jsonl", description="File to write.")
 
 
-class Convinced(Strict):
+class ConvincingRow(Strict):
     """One line of the file."""
 
     expert: str
@@ -55,7 +55,7 @@ class Convinced(Strict):
 
 async def convincing(
     request: ConvincingRequest, *, pool: Pool, experts: Sequence[Expert], done: Callable[[], None] = lambda: None
-) -> list[Convinced]:
+) -> list[ConvincingRow]:
     """The samples, best first within each expert and task. Raises `BadInput` for a task without explanations."""
     explained = _explained(request)
     questions = [question for question, _ in explained]
@@ -68,7 +68,7 @@ async def convincing(
         if not first[question.id, expert.name].right
     ]
 
-    async def again(expert: Expert, question: Question, explanation: str) -> Convinced | None:
+    async def again(expert: Expert, question: Question, explanation: str) -> ConvincingRow | None:
         messages = [(message["role"], message["content"]) for message in explain(question, explanation)]
         with pool.conversation(f"{question.id}/convincing", request.seed):
             (outcome,) = await pool.ask([(pool.request(expert, messages, sampling), expert)])
@@ -88,13 +88,13 @@ async def convincing(
     return kept
 
 
-def write_samples(path: Path, samples: Sequence[Convinced]) -> None:
+def write_samples(path: Path, samples: Sequence[ConvincingRow]) -> None:
     path.write_text("".join(sample.model_dump_json() + "\n" for sample in samples), "utf-8")
 
 
-def read_samples(path: str, panel: Sequence[str]) -> Mapping[str, list[Sample]]:
+def read_samples(path: str, panel: Sequence[str]) -> Mapping[str, list[ConvincingExample]]:
     """Expert -> what convinced it, for the panel's experts. Raises `BadInput` naming file and line."""
-    found: dict[str, list[Sample]] = {}
+    found: dict[str, list[ConvincingExample]] = {}
     try:
         if Path(path).stat().st_size > MOST_BYTES:
             raise BadInput(f"{path}: larger than {MOST_BYTES} bytes")
@@ -103,13 +103,15 @@ def read_samples(path: str, panel: Sequence[str]) -> Mapping[str, list[Sample]]:
         raise BadInput(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     for number, line in enumerate(lines, start=1):
         try:
-            one = Convinced.model_validate(json.loads(line))
+            one = ConvincingRow.model_validate(json.loads(line))
         except ValidationError as error:
-            raise BadInput(f"{path}:{number}: {told(error, Convinced)}") from error
+            raise BadInput(f"{path}:{number}: {told(error, ConvincingRow)}") from error
         except (ValueError, RecursionError) as error:
             raise BadInput(f"{path}:{number}: not JSON") from error
         if one.expert in panel:
-            found.setdefault(one.expert, []).append(Sample(one.question, one.explanation, one.answer, one.task))
+            found.setdefault(one.expert, []).append(
+                ConvincingExample(one.question, one.explanation, one.answer, one.task)
+            )
     return found
 
 
@@ -130,11 +132,11 @@ def _names() -> str:
     return ", ".join(task.name for task in GENERATED)
 
 
-def _convinced(first: Answered, question: Question, explanation: str, text: str) -> Convinced | None:
+def _convinced(first: Answered, question: Question, explanation: str, text: str) -> ConvincingRow | None:
     after = parse_reply(text, question)
     if not is_right(question, after.answer) or after.confidence is None or first.reply.confidence is None:
         return None
-    return Convinced(
+    return ConvincingRow(
         expert=first.expert,
         task=question.task,
         question=question.question,

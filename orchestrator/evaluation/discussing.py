@@ -19,9 +19,9 @@ from agents import discussions
 from agents.agent import Agent
 from agents.answers import canonical
 from agents.confidence import Calibrate, ConfidenceKind, from_tokens
-from agents.conversation import Discussion, Same, Terms, converse
+from agents.conversation import Discussion, DiscussionTerms, Same, converse
 from agents.discussions.parts import topology
-from agents.prompts import Limits
+from agents.prompts import PromptLimits
 from agents.question import Kind, Question
 from agents.transcript import Transcript
 from agents.votes import AT_THEIR_WORD, Odds, fit_log_odds, options_of
@@ -71,8 +71,8 @@ class DiscussionOptions(Strict):
         return self.mode == "improved"
 
     @property
-    def limits(self) -> Limits:
-        return Limits(explanation=self.shown)
+    def limits(self) -> PromptLimits:
+        return PromptLimits(explanation=self.shown)
 
 
 def agent_of(
@@ -100,7 +100,7 @@ async def hold(
     discussion: Discussion,
     *,
     name: str,
-    terms: Terms,
+    terms: DiscussionTerms,
     settings: Mapping[str, object] | None = None,
     done: Callable[[Transcript], None] = lambda _: None,
 ) -> list[Transcript]:

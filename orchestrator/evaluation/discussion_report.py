@@ -11,7 +11,7 @@ from agents.figures import RoundFigures, fate, round_figures, sure_and_right
 from agents.transcript import Transcript
 from orchestrator.evaluation.answering import Answered
 from orchestrator.evaluation.discussing import DiscussionOptions, fitted
-from orchestrator.evaluation.methods import Outcome
+from orchestrator.evaluation.methods import MethodOutcome
 from orchestrator.evaluation.report.data import DiscussedRound, DiscussionResult, Interval
 from orchestrator.evaluation.report.intervals import wilson
 from orchestrator.evaluation.report.transcripts import by_interest
@@ -22,7 +22,7 @@ SHOWN = 40
 
 
 def discussion_results(
-    outcomes: Sequence[Outcome], validation: Sequence[Answered], options: DiscussionOptions
+    outcomes: Sequence[MethodOutcome], validation: Sequence[Answered], options: DiscussionOptions
 ) -> list[DiscussionResult]:
     """One a method that conferred; `validation`: the replies that confidences are calibrated on, may be none."""
     probability = fitted(validation, options.confidence) if validation else None
@@ -52,7 +52,7 @@ def discussion_results(
     return results
 
 
-def chosen_transcripts(outcomes: Sequence[Outcome]) -> list[Transcript]:
+def chosen_transcripts(outcomes: Sequence[MethodOutcome]) -> list[Transcript]:
     """A bounded choice: some of each outcome, above all what was rescued or corrupted."""
     return [one for outcome in outcomes for one in by_interest(outcome.transcripts)[:SHOWN]]
 

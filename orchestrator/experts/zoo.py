@@ -19,7 +19,7 @@ from merging.stream import compare
 from orchestrator.config import Config, ExpertConfig, RecipeConfig
 from orchestrator.errors import ExpertError
 from orchestrator.experts.demo import locate
-from orchestrator.inference.expert import Expert, Recipe, Remote, Weights
+from orchestrator.inference.expert import Expert, ExpertRecipe, RemoteModel, Weights
 
 CONTEXT = 2048
 """Longest prompt plus reply, tokens, where the configuration does not say; capped by what the model was made for."""
@@ -45,7 +45,7 @@ def resolve(config: Config) -> dict[str, Expert]:
 
 def _resolve(name: str, config: ExpertConfig, opened: dict[Path, Checkpoint], hashes: FileHashes) -> Expert:
     if config.url:
-        remote = Remote(config.url, config.model or "", config.api_key_env, config.concurrency)
+        remote = RemoteModel(config.url, config.model or "", config.api_key_env, config.concurrency)
         if remote.api_key_env and not os.environ.get(remote.api_key_env):
             raise ExpertError(f"the environment variable {remote.api_key_env} is not set")
         return Expert(name, _digest(asdict(remote)), "remote", remote=remote, context=config.context or 2**20)
@@ -90,14 +90,14 @@ def _weights(model: str, adapter: str | None, opened: dict[Path, Checkpoint]) ->
     return Weights(folder, Path(adapter) if adapter is not None else None)
 
 
-def _recipe(config: RecipeConfig, opened: dict[Path, Checkpoint]) -> Recipe:
+def _recipe(config: RecipeConfig, opened: dict[Path, Checkpoint]) -> ExpertRecipe:
     sources = tuple(_weights(source.model, source.adapter, opened) for source in config.sources)
     base = _weights(config.base, None, opened) if config.base else None
     first = (base or sources[0]).model
     for source in sources:
         if source.model != first:
             compare(opened[first], opened[source.model])
-    return Recipe(
+    return ExpertRecipe(
         config.method,
         sources,
         tuple(source.weight for source in config.sources),

@@ -27,8 +27,8 @@ from pydantic import ConfigDict, Field
 from orchestrator.errors import RequestError
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Delta, Message, Request, Sampling, TokenLogprob
+from orchestrator.inference.schedule.pending import Outcome
 from orchestrator.inference.schedule.pool import Pool
-from orchestrator.inference.schedule.tickets import Outcome
 
 _ROLES = {"human": "user", "ai": "assistant", "system": "system", "chat": "user"}
 

@@ -17,7 +17,7 @@ class Weights:
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class ExpertRecipe:
     """A merge by any method of `merging.methods`, e.g. `linear`: sum of w_i * theta_i / sum w.
 
     Parameters are mergekit's, as its YAML writes them (numbers, lists, filters): `{"lambda": 0.8}` of the merge,
@@ -50,7 +50,7 @@ def _reference(source: Weights) -> dict[str, Any]:
 
 
 @dataclass(frozen=True, slots=True)
-class Remote:
+class RemoteModel:
     """An OpenAI-compatible chat model at a URL. The key is read from the environment variable, never stored."""
 
     url: str
@@ -72,8 +72,8 @@ class Expert:
     fingerprint: str
     shape: str
     weights: Weights | None = None
-    recipe: Recipe | None = None
-    remote: Remote | None = None
+    recipe: ExpertRecipe | None = None
+    remote: RemoteModel | None = None
     script: str | None = None
     """Scripted engine only: the module path `package.module:function` that answers (for tests)."""
     chat_template: str | None = None

@@ -21,7 +21,7 @@ from distill.errors import DistillError
 from distill.graph import interaction_graph
 from distill.pairs import Selection
 from distill.specification import TrainingSpec
-from distill.statistics import Statistics
+from distill.statistics import CorpusStatistics
 from distill.train import METRICS, Metrics, read_metrics
 from orchestrator.config import Config, ExpertConfig
 from orchestrator.errors import BadInput, StorageError
@@ -237,9 +237,9 @@ def read_all(files: Iterable[str], sifted: Sifted | None = None) -> Iterator[Tra
             raise BadInput(f"transcripts: {error}") from error
 
 
-def inspect(files: Iterable[str], sifted: Sifted | None = None) -> tuple[Statistics, list[str]]:
+def inspect(files: Iterable[str], sifted: Sifted | None = None) -> tuple[CorpusStatistics, list[str]]:
     """Statistics of all transcripts, and their agents in order of appearance."""
-    found, names = Statistics(), {}
+    found, names = CorpusStatistics(), {}
     for transcript in read_all(files, sifted):
         names.update(dict.fromkeys(seat.name for seat in transcript.seats))
         found.add(interaction_graph(transcript))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from agents.question import Question
 from distill.corpus import Sifted
 from distill.graph import interaction_graph
-from distill.statistics import Statistics
+from distill.statistics import CorpusStatistics
 from distill.train import Metrics
 from orchestrator.config import Config, ExpertConfig
 from orchestrator.evaluation.answering import answer_all, is_right
@@ -48,7 +48,7 @@ PICTURED = 200
 
 
 @dataclass(frozen=True)
-class Row:
+class StudentRow:
     """How one student, teacher or panel did: right or wrong a question, tokens generated."""
 
     name: str
@@ -76,7 +76,7 @@ class DistillResult:
 
     report: RunReport
     taught: tuple[Taught, ...]
-    rows: tuple[Row, ...]
+    rows: tuple[StudentRow, ...]
 
 
 async def distil(
@@ -118,7 +118,7 @@ async def compare(
     experts: Mapping[str, Expert],
     seed: int,
     done: Callable[[], None] = lambda: None,
-) -> list[Row]:
+) -> list[StudentRow]:
     """Ask all the same test questions: the untaught student first, then every arm, teachers, the panel."""
     asked = _questions(request, seed)
     names = {one.request.name for one in taught}
@@ -126,7 +126,7 @@ async def compare(
     base = next((expert.name for expert in teachers if _is(expert, taught[0])), None)
     sampling = Sampling(max_tokens=request.max_tokens)
 
-    async def panel() -> list[Row]:
+    async def panel() -> list[StudentRow]:
         if request.panel is None:
             return []
         return [await _panel(request, asked, pool=pool, experts=teachers, seed=seed, done=done)]
@@ -155,11 +155,11 @@ def _is(expert: Expert, taught: Taught) -> bool:
     return expert.weights is not None and expert.weights.adapter is None and expert.weights.model == taught.base
 
 
-def _row(name: str, who: Sequence[str], asked: Sequence[Question], replies: Replies, note: str) -> Row:
+def _row(name: str, who: Sequence[str], asked: Sequence[Question], replies: Replies, note: str) -> StudentRow:
     found = [[replies[question.id, one] for one in who] for question in asked]
     completions = [reply.completion for part in found for reply in part if reply.completion]
     generated = sum(completion.completion_tokens for completion in completions)
-    return Row(
+    return StudentRow(
         name=name,
         scores=tuple(sum(reply.right for reply in part) / len(part) for part in found),
         generated=generated / max(1, len(asked) * len(who)),
@@ -183,7 +183,7 @@ async def _panel(
     experts: Sequence[Expert],
     seed: int,
     done: Callable[[], None],
-) -> Row:
+) -> StudentRow:
     wanted = GenerateRequest(
         discussion=request.panel or "",
         rounds=request.panel_rounds,
@@ -193,7 +193,7 @@ async def _panel(
     found = await discuss(wanted, asked, pool=pool, experts={one.name: one for one in experts}, seed=seed, done=done)
     turns = [turn for one in found for turn in one.turns]
     generated = sum(turn.completion_tokens for turn in turns)
-    return Row(
+    return StudentRow(
         name=f"panel, {request.panel}",
         scores=tuple(float(is_right(one.question, one.answer)) for one in found),
         generated=generated / max(1, len(asked)),
@@ -212,8 +212,8 @@ async def _panel(
 def report(
     request: DistillRequest,
     taught: Sequence[Taught],
-    rows: Sequence[Row],
-    statistics: Statistics,
+    rows: Sequence[StudentRow],
+    statistics: CorpusStatistics,
     *,
     experts: Mapping[str, Expert],
     config: Config,

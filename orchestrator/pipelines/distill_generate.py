@@ -14,7 +14,7 @@ from pathlib import Path
 from pydantic import Field
 
 from agents import transcript as transcripts
-from agents.conversation import Terms
+from agents.conversation import DiscussionTerms
 from agents.discussions import DISCUSSIONS, Scheme, build
 from agents.question import Question
 from agents.transcript import Transcript
@@ -69,7 +69,7 @@ async def discuss(
         raise BadInput(f"discussion: {error}") from error
     agents = [agent_of(pool, expert, request.sampling) for expert in chosen(experts, request.experts)]
     settings = {"rounds": request.rounds, "max_tokens": request.max_tokens, "temperature": request.temperature}
-    terms = Terms(seed=seed)
+    terms = DiscussionTerms(seed=seed)
 
     def counted(_: Transcript) -> None:
         done()

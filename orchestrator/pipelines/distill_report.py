@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from distill.corpus import Sifted
 from distill.graph import nodes
-from distill.statistics import Statistics
+from distill.statistics import CorpusStatistics
 from distill.train import Metrics
 from orchestrator.evaluation.report.data import CurvePoint, GraphNode, GraphPicture, Persuasion, RoundResult
 
@@ -34,7 +34,7 @@ def curve(metrics: Sequence[Metrics]) -> list[CurvePoint]:
     return points
 
 
-def panel_rounds(statistics: Statistics) -> list[RoundResult]:
+def panel_rounds(statistics: CorpusStatistics) -> list[RoundResult]:
     """Right, wrong and silent replies by agent and round."""
     return [
         RoundResult(agent=agent, round=number, right=tally.right, wrong=tally.wrong, silent=tally.silent)
@@ -43,7 +43,7 @@ def panel_rounds(statistics: Statistics) -> list[RoundResult]:
     ]
 
 
-def persuasion(statistics: Statistics) -> list[Persuasion]:
+def persuasion(statistics: CorpusStatistics) -> list[Persuasion]:
     """Who convinced whom, most often first."""
     found = [
         Persuasion(who=who, whom=whom, rightly=count.rightly, wrongly=count.wrongly)

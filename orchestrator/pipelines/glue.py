@@ -31,7 +31,7 @@ from orchestrator.evaluation.profile import (
     profile,
     questions_of,
 )
-from orchestrator.evaluation.report.data import Clustering, Fate, Glue, RunReport, Search, Trial
+from orchestrator.evaluation.report.data import Clustering, Fate, Glue, RunReport, Search, SearchTrial
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.schedule.pool import Pool
 from orchestrator.pipelines.cluster import By, ClusterRequest, cluster_experts
@@ -266,7 +266,7 @@ def _search_record(merges: Merges, trials: Sequence[search.Trial], best: search.
         method=merges.method,
         sources=merges.sources,
         trials=[
-            Trial(
+            SearchTrial(
                 stage=trial.stage,
                 weights=merges.weights(trial.candidate),
                 score=trial.score,

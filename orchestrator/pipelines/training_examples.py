@@ -100,7 +100,7 @@ def _keywords(problem: Problem) -> Example:
     return Example(messages=prompts.keywords(problem.question), reply=((line, True),))
 
 
-def _groups(problem: Problem, rng: random.Random, rightly: float) -> list[prompts.Group]:
+def _groups(problem: Problem, rng: random.Random, rightly: float) -> list[prompts.AnswerGroup]:
     """The previous round as it may have been: one agent was sure (`rightly`: how often), the others were not."""
     right, wrong = str(problem.question.answer), problem.wrong
     if rng.random() < rightly:
@@ -113,6 +113,6 @@ def _groups(problem: Problem, rng: random.Random, rightly: float) -> list[prompt
     voices: dict[str, list[prompts.Voice]] = {}
     for answer, voice in answers:
         voices.setdefault(answer, []).append(voice)
-    groups = [prompts.Group(answer, tuple(said)) for answer, said in voices.items()]
+    groups = [prompts.AnswerGroup(answer, tuple(said)) for answer, said in voices.items()]
     rng.shuffle(groups)
     return groups

@@ -19,12 +19,12 @@ from starlette.exceptions import HTTPException
 from orchestrator import __version__
 from orchestrator.errors import CollegiumError
 from orchestrator.service import chat, job_routes, refusals
-from orchestrator.service.door import Door
-from orchestrator.service.house import House
 from orchestrator.service.metrics import Metrics
-from orchestrator.service.offers import Offers
+from orchestrator.service.middleware import Middleware
+from orchestrator.service.model_list import ModelList
 from orchestrator.service.refusals import Refused
 from orchestrator.service.routing import told
+from orchestrator.service.runtime import ServiceRuntime
 from orchestrator.service.schema import ChatRequest, FeedbackRequest, RouteRequest
 from orchestrator.service.tracing import Tracing
 
@@ -44,10 +44,10 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def application(house: House) -> Door:
+def application(house: ServiceRuntime) -> Middleware:
     """An ASGI application. It opens the house with its lifespan, and closes it."""
     metrics, tracing = Metrics(), Tracing(house.config.service.tracing)
-    offers = Offers(house)
+    offers = ModelList(house)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -120,7 +120,7 @@ def application(house: House) -> Door:
         )
 
     job_routes.add(api, house)
-    return Door(api, house.config.service, house.keys, metrics)
+    return Middleware(api, house.config.service, house.keys, metrics)
 
 
 def _model(name: str, what: str) -> dict[str, Any]:

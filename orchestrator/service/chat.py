@@ -14,11 +14,11 @@ from fastapi.responses import JSONResponse, Response
 
 from orchestrator.errors import Cancelled, CollegiumError, Overloaded
 from orchestrator.service import refusals
-from orchestrator.service.house import House
+from orchestrator.service.chat_events import ChatEvent, ChatEvents, TextEvent, UsageEvent
 from orchestrator.service.metrics import Metrics
-from orchestrator.service.offers import Offers
-from orchestrator.service.parts import Account, Part, Parts, Piece
+from orchestrator.service.model_list import ModelList
 from orchestrator.service.replies import Form, events, failure, whole
+from orchestrator.service.runtime import ServiceRuntime
 from orchestrator.service.schema import ChatRequest
 from orchestrator.service.tracing import Tracing
 
@@ -32,7 +32,7 @@ _log = logging.getLogger("collegium")
 class Chats:
     """The chats under way: at most `service.queue`."""
 
-    def __init__(self, house: House, offers: Offers, metrics: Metrics, tracing: Tracing) -> None:
+    def __init__(self, house: ServiceRuntime, offers: ModelList, metrics: Metrics, tracing: Tracing) -> None:
         self._house = house
         self._offers = offers
         self._metrics = metrics
@@ -56,20 +56,20 @@ class Chats:
             return EventStream(events(parts, form))
         return JSONResponse(await until_gone(request.receive, whole(parts, form)))
 
-    async def _watched(self, parts: Parts, model: str, told: dict[str, Any]) -> AsyncIterator[Part]:
+    async def _watched(self, parts: ChatEvents, model: str, told: dict[str, Any]) -> AsyncIterator[ChatEvent]:
         """Measures the parts as they pass."""
         metrics, began, first, status = self._metrics, time.perf_counter(), None, "200"
-        account: Account | None = None
+        account: UsageEvent | None = None
         self._running += 1
         metrics.chats.set(self._running)
         span = self._tracing.chat(model)
         try:
             async for part in parts:
-                if first is None and isinstance(part, Piece):
+                if first is None and isinstance(part, TextEvent):
                     first = time.perf_counter() - began
                     metrics.first.labels(model).observe(first)
                     told["first_token_seconds"] = round(first, 4)
-                if isinstance(part, Account):
+                if isinstance(part, UsageEvent):
                     account = part
                 yield part
         except CollegiumError as error:
@@ -91,7 +91,7 @@ class Chats:
             span.end(account, status)
             await parts.aclose()  # type: ignore[attr-defined]  # every source of parts is a generator
 
-    def _count(self, model: str, account: Account | None, status: str, seconds: float) -> None:
+    def _count(self, model: str, account: UsageEvent | None, status: str, seconds: float) -> None:
         metrics = self._metrics
         if status != "200" or account is None:
             metrics.failed.labels(model, status).inc()

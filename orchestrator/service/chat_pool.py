@@ -8,9 +8,9 @@ from typing import Any
 
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Delta, Message, Request, Sampling
-from orchestrator.inference.schedule.conversation import Conversation
+from orchestrator.inference.schedule.conversation_scope import ConversationScope
+from orchestrator.inference.schedule.pending import Outcome
 from orchestrator.inference.schedule.pool import Pool
-from orchestrator.inference.schedule.tickets import Outcome
 from orchestrator.inference.schedule.timeline import Timeline
 
 
@@ -74,7 +74,7 @@ class ChatPool(Pool):
     def refuse_own_thread(self) -> None:
         self._pool.refuse_own_thread()
 
-    def conversation(self, question: str, seed: int = 0) -> contextlib.AbstractContextManager[Conversation]:  # type: ignore[override]
+    def conversation(self, question: str, seed: int = 0) -> contextlib.AbstractContextManager[ConversationScope]:  # type: ignore[override]
         return self._pool.conversation(question, seed)
 
     def close(self) -> None:

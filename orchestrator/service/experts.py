@@ -8,9 +8,9 @@ from collections.abc import AsyncIterator, Sequence
 
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Delta, Message, Request, Sampling
-from orchestrator.inference.schedule.conversation import Conversation, entered
+from orchestrator.inference.schedule.conversation_scope import ConversationScope, entered
 from orchestrator.inference.schedule.pool import Pool
-from orchestrator.service.parts import Account, End, Parts, Piece
+from orchestrator.service.chat_events import ChatEvents, FinishEvent, TextEvent, UsageEvent
 
 
 async def ask_expert(
@@ -23,29 +23,29 @@ async def ask_expert(
     seed: int | None = None,
     stream: bool = False,
     max_wait: float | None = None,
-) -> Parts:
+) -> ChatEvents:
     """`n` choices. Without `seed` each call draws anew; with one it repeats itself. Raises what the pool raises."""
-    with entered(Conversation("", secrets.randbits(62) if seed is None else seed)):
+    with entered(ConversationScope("", secrets.randbits(62) if seed is None else seed)):
         requests = [pool.request(expert, messages, sampling, stream=stream, max_wait=max_wait) for _ in range(n)]
     if not stream:
         completions = [_sure(outcome) for outcome in await pool.ask([(request, expert) for request in requests])]
         for index, completion in enumerate(completions):
-            yield Piece(completion.text, completion.logprobs, index)
-            yield End(completion.finish_reason, index)
+            yield TextEvent(completion.text, completion.logprobs, index)
+            yield FinishEvent(completion.finish_reason, index)
     else:
         completions = []
         async for index, part in _merged(pool, requests, expert):
             if isinstance(part, Completion):
                 completions.append(part)
-                yield End(part.finish_reason, index)
+                yield FinishEvent(part.finish_reason, index)
             else:
-                yield Piece(part.text, part.logprobs, index)
+                yield TextEvent(part.text, part.logprobs, index)
     yield account(completions, expert.name)
 
 
-def account(completions: Sequence[Completion], expert: str) -> Account:
+def account(completions: Sequence[Completion], expert: str) -> UsageEvent:
     """The choices of one prompt: it counts once."""
-    return Account(
+    return UsageEvent(
         max((completion.prompt_tokens for completion in completions), default=0),
         sum(completion.completion_tokens for completion in completions),
         {"experts": [expert], "calls": len(completions), "cached_calls": sum(one.cached for one in completions)},

@@ -158,7 +158,7 @@ def _from_environment() -> tuple[Key, ...]:
     return tuple(Key(f"environment-{place}", "environment", hashed(text)) for place, text in enumerate(given, 1))
 
 
-class Limits:
+class KeyLimits:
     """Per-key limits, held in this process: requests in a minute (a bucket that fills evenly) and at once."""
 
     def __init__(self) -> None:

@@ -18,12 +18,12 @@ from orchestrator.config import Config
 from orchestrator.errors import NotReady, RequestError
 from orchestrator.evaluation.answering import Answered, answer
 from orchestrator.evaluation.discussing import own_discussion
-from orchestrator.evaluation.methods import METHODS, Method, Outcome, Setting
+from orchestrator.evaluation.methods import METHODS, Method, MethodOutcome, Setting
 from orchestrator.evaluation.methods.discussion import own_method
 from orchestrator.inference.request import Completion, Message, Sampling
+from orchestrator.service.chat_events import ChatEvents, FinishEvent, ProgressEvent, TextEvent, UsageEvent
 from orchestrator.service.chat_pool import ChatPool
 from orchestrator.service.experts import ask_expert
-from orchestrator.service.parts import Account, End, Note, Parts, Piece
 from orchestrator.service.routing import Profiled, Routing, told
 from orchestrator.service.schema import ChatRequest
 
@@ -38,7 +38,7 @@ def offered(config: Config) -> Mapping[str, Method]:
     return {method.name: method for method in (*METHODS, *own) if method.name != "each"}
 
 
-async def ask_mixture(collegium: Collegium, routing: Routing, chat: ChatRequest, max_wait: float) -> Parts:
+async def ask_mixture(collegium: Collegium, routing: Routing, chat: ChatRequest, max_wait: float) -> ChatEvents:
     """The experts that suit the last user turn answer. One of them alone sees the chat as it is; several answer the
     question in their form (`solve`), and their answers are counted by the log-odds of being right."""
     question, history = as_question(chat)
@@ -48,7 +48,7 @@ async def ask_mixture(collegium: Collegium, routing: Routing, chat: ChatRequest,
     names = ranking.top(recruit)
     explanation: dict[str, Any] = {"method": MIXTURE, "experts": list(names), **told(ranking)}
     if chat.stream:
-        yield Note({"routed": list(names)})
+        yield ProgressEvent({"routed": list(names)})
     if question.kind == "open":
         expert = collegium.experts[names[0]]
         wanted = chat.sampling(expert.context, temperature=0.0)
@@ -63,7 +63,7 @@ async def ask_mixture(collegium: Collegium, routing: Routing, chat: ChatRequest,
             max_wait=max_wait,
         )
         async for part in parts:
-            if isinstance(part, Account):
+            if isinstance(part, UsageEvent):
                 part = replace(part, explanation=explanation | (part.explanation or {}))
             yield part
         return
@@ -76,14 +76,14 @@ async def ask_mixture(collegium: Collegium, routing: Routing, chat: ChatRequest,
     probabilities = [ranking.probability(name) for name in names]
     verdict = log_odds([one.reply.answer for one in replies], probabilities, options=options_of(question))
     explanation["votes"] = [{"answer": group.answer, "weight": group.weight} for group in verdict.groups]
-    yield Piece(_spoken(verdict.answer, replies))
-    yield End("stop")
+    yield TextEvent(_spoken(verdict.answer, replies))
+    yield FinishEvent("stop")
     yield heard.account(explanation | {"answer": verdict.answer, "confidence": verdict.share})
 
 
 async def ask_method(
     collegium: Collegium, routing: Routing, method: Method, chat: ChatRequest, max_wait: float
-) -> Parts:
+) -> ChatEvents:
     """Run a method on the last user turn, within the conversation; a stream hears of every reply as it comes."""
     question, history = as_question(chat)
     sampling = _sampling(chat, min(expert.context for expert in collegium.experts.values()))
@@ -106,14 +106,14 @@ async def ask_method(
     try:
         while (event := await heard.events.get()) is not None:
             if chat.stream:
-                yield Note(event)
+                yield ProgressEvent(event)
         (outcome, *_) = await working
     finally:
         working.cancel()
     found = outcome.answers[0]
     transcript = outcome.transcripts[0] if outcome.transcripts else None
-    yield Piece((transcript.reply if transcript else "") or _spoken(found.answer, found.used))
-    yield End("stop")
+    yield TextEvent((transcript.reply if transcript else "") or _spoken(found.answer, found.used))
+    yield FinishEvent("stop")
     yield heard.account(_explained(method.name, outcome, transcript, chat.collegium.explain))
 
 
@@ -164,10 +164,10 @@ class _Heard:
         number = self._calls[expert] = self._calls.get(expert, 0) + 1
         self.events.put_nowait({"expert": expert, "reply": number, "text": completion.text})
 
-    def account(self, explanation: dict[str, Any]) -> Account:
+    def account(self, explanation: dict[str, Any]) -> UsageEvent:
         said = self._said
         counts = {"calls": len(said), "cached_calls": sum(one.cached for one in said)}
-        return Account(
+        return UsageEvent(
             sum(one.prompt_tokens for one in said),
             sum(one.completion_tokens for one in said),
             explanation | {"experts": list(self._calls), **counts},
@@ -196,7 +196,7 @@ def _spoken(found: str | None, used: Sequence[Answered]) -> str:
     return (speaker.reply.text if speaker else "") or found or ""
 
 
-def _explained(name: str, outcome: Outcome, transcript: Transcript | None, fully: bool) -> dict[str, Any]:
+def _explained(name: str, outcome: MethodOutcome, transcript: Transcript | None, fully: bool) -> dict[str, Any]:
     found = outcome.answers[0]
     explanation: dict[str, Any] = {
         "method": name,

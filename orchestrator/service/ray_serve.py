@@ -18,9 +18,9 @@ from typing import Any
 from orchestrator.config import Config, read
 from orchestrator.errors import ConfigError
 from orchestrator.service.application import application
-from orchestrator.service.house import House, check_address, for_service
 from orchestrator.service.job_store import Job
 from orchestrator.service.keys import Keys
+from orchestrator.service.runtime import ServiceRuntime, check_address, for_service
 from orchestrator.service.serve import log_to_stderr
 
 NAMESPACE = "collegium"
@@ -40,7 +40,7 @@ class SchedulerActor:
 
     def __init__(self, config: str) -> None:
         # The one before it may have been killed with its whole Ray cluster, and not be gone yet.
-        self._house = House(Config.model_validate_json(config), patience=PATIENCE)
+        self._house = ServiceRuntime(Config.model_validate_json(config), patience=PATIENCE)
         self._calls: Any = None
         self._opening = asyncio.Lock()
 
@@ -167,11 +167,11 @@ def deployment(config: Config) -> Any:
     text = config.model_dump_json()
 
     def make() -> Any:
-        from orchestrator.service.replica import RemoteHouse
+        from orchestrator.service.replica import ReplicaRuntime
 
         log_to_stderr()
         loaded = Config.model_validate_json(text)
-        return application(RemoteHouse(loaded, scheduler_actor(loaded), f"{os.getpid()}-{secrets.token_hex(8)}"))
+        return application(ReplicaRuntime(loaded, scheduler_actor(loaded), f"{os.getpid()}-{secrets.token_hex(8)}"))
 
     replica = serve.deployment(
         name="application",
@@ -188,7 +188,7 @@ def serve(config: Config) -> None:
     """Deploy, and stay until SIGTERM or Ctrl-C; then take it down. Raises what bad input raises."""
     from orchestrator.collegium import Collegium
     from orchestrator.inference.schedule.ray_cluster import join_cluster
-    from orchestrator.service.house import key_file
+    from orchestrator.service.runtime import key_file
 
     log_to_stderr()
     for name, value in ONE_LOOP.items():

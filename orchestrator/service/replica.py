@@ -9,16 +9,16 @@ from typing import Any
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.inference.schedule.remote_pool import RemotePool
-from orchestrator.service.house import House, key_file
 from orchestrator.service.keys import Keys
 from orchestrator.service.ray_serve import RemoteJobs
 from orchestrator.service.routing import Routing
+from orchestrator.service.runtime import ServiceRuntime, key_file
 
 LOOK = 0.5
 """Seconds between looks whether the scheduler is ready."""
 
 
-class RemoteHouse(House):
+class ReplicaRuntime(ServiceRuntime):
     """`actor` is the named scheduler's handle, `caller` this replica's own name."""
 
     def __init__(self, config: Config, actor: Any, caller: str) -> None:

@@ -11,7 +11,14 @@ from typing import Any
 
 from orchestrator.inference.chat import logprobs_content
 from orchestrator.inference.request import TokenLogprob
-from orchestrator.service.parts import Account, Calls, End, Note, Parts, Piece
+from orchestrator.service.chat_events import (
+    ChatEvents,
+    FinishEvent,
+    ProgressEvent,
+    TextEvent,
+    ToolCallEvent,
+    UsageEvent,
+)
 
 DONE = b"data: [DONE]\n\n"
 
@@ -27,25 +34,25 @@ class Form:
     created: int = field(default_factory=lambda: int(time.time()))
 
 
-async def whole(parts: Parts, form: Form) -> dict[str, Any]:
+async def whole(parts: ChatEvents, form: Form) -> dict[str, Any]:
     """The body of a reply that is not streamed."""
     texts: dict[int, list[str]] = {}
     tokens: dict[int, list[TokenLogprob]] = {}
-    calls: dict[int, Calls] = {}
+    calls: dict[int, ToolCallEvent] = {}
     reasons: dict[int, str] = {}
-    account = Account(0, 0)
+    account = UsageEvent(0, 0)
     async for part in parts:
         match part:
-            case Piece(text, logprobs, index):
+            case TextEvent(text, logprobs, index):
                 texts.setdefault(index, []).append(text)
                 tokens.setdefault(index, []).extend(logprobs)
-            case Calls(index=index):
+            case ToolCallEvent(index=index):
                 calls[index] = part
-            case End(reason, index):
+            case FinishEvent(reason, index):
                 reasons[index] = reason
-            case Account():
+            case UsageEvent():
                 account = part
-            case Note():
+            case ProgressEvent():
                 pass  # the explanation has it
     body: dict[str, Any] = {
         "id": form.id,
@@ -68,7 +75,7 @@ async def whole(parts: Parts, form: Form) -> dict[str, Any]:
     return body
 
 
-async def events(parts: Parts, form: Form) -> AsyncIterator[bytes]:
+async def events(parts: ChatEvents, form: Form) -> AsyncIterator[bytes]:
     """Server-sent events: role, content, finish, explanation, usage if asked for, [DONE]."""
     head = json.dumps(
         {"id": form.id, "object": "chat.completion.chunk", "created": form.created, "model": form.model}
@@ -88,17 +95,17 @@ async def events(parts: Parts, form: Form) -> AsyncIterator[bytes]:
 
     async for part in parts:
         match part:
-            case Piece(text, tokens, index):
+            case TextEvent(text, tokens, index):
                 logprobs = json.dumps(_logprobs(tokens)) if form.logprobs else "null"
                 yield begin(index) + chunk(index, f'{{"content": {json.dumps(text)}}}', logprobs)
-            case Calls(index=index):
+            case ToolCallEvent(index=index):
                 delta = json.dumps({"tool_calls": [{"index": n, **call} for n, call in enumerate(_calls(part))]})
                 yield begin(index) + chunk(index, delta)
-            case End(reason, index):
+            case FinishEvent(reason, index):
                 yield begin(index) + chunk(index, "{}", reason=f'"{reason}"')
-            case Note(event):
+            case ProgressEvent(event):
                 yield begin(0) + chunk(0, "{}", more=f', "collegium": {json.dumps({"event": event})}')
-            case Account(explanation=explanation):
+            case UsageEvent(explanation=explanation):
                 if explanation is not None:
                     told = f', "collegium": {json.dumps(explanation)}'
                     yield f'data: {head}, "choices": []{usage}{told}}}\n\n'.encode()
@@ -112,13 +119,13 @@ def failure(error: dict[str, Any]) -> bytes:
     return f"data: {json.dumps(error)}\n\n".encode() + DONE
 
 
-def _message(text: str, calls: Calls | None) -> dict[str, Any]:
+def _message(text: str, calls: ToolCallEvent | None) -> dict[str, Any]:
     if calls is None:
         return {"role": "assistant", "content": text, "refusal": None}
     return {"role": "assistant", "content": text or None, "refusal": None, "tool_calls": _calls(calls)}
 
 
-def _calls(calls: Calls) -> list[dict[str, Any]]:
+def _calls(calls: ToolCallEvent) -> list[dict[str, Any]]:
     return [
         {
             "id": f"call_{secrets.token_hex(12)}",
@@ -129,7 +136,7 @@ def _calls(calls: Calls) -> list[dict[str, Any]]:
     ]
 
 
-def _usage(account: Account) -> dict[str, int]:
+def _usage(account: UsageEvent) -> dict[str, int]:
     prompt, completion = account.prompt_tokens, account.completion_tokens
     return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
 

@@ -26,7 +26,7 @@ class Body(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-class Request(Body):
+class RequestBody(Body):
     """A whole request body."""
 
     @model_validator(mode="before")
@@ -170,7 +170,7 @@ class Extension(Body):
     explain: bool = Field(default=False, description="Tell experts and cost with a plain expert's reply too.")
 
 
-class ChatRequest(Request):
+class ChatRequest(RequestBody):
     """A chat with an expert, with `mixture`, or with any other method, as `model`."""
 
     model: Short
@@ -263,13 +263,13 @@ class ChatRequest(Request):
         )
 
 
-class RouteRequest(Request):
+class RouteRequest(RequestBody):
     """Which experts suit these questions?"""
 
     questions: list[Annotated[str, Field(min_length=1, max_length=100_000)]] = Field(min_length=1, max_length=256)
 
 
-class FeedbackRequest(Request):
+class FeedbackRequest(RequestBody):
     """How good one expert's answer to one question was: routers learn from it."""
 
     question: str = Field(min_length=1, max_length=100_000)
@@ -278,7 +278,7 @@ class FeedbackRequest(Request):
     skills: list[Short] = Field(default_factory=list, max_length=32)
 
 
-class JobRequest(Request):
+class JobRequest(RequestBody):
     """A pipeline to run: `request` has the fields of its command, with underscores (see /v1/pipelines)."""
 
     pipeline: Short

@@ -10,7 +10,7 @@ from orchestrator.errors import BadInput
 from orchestrator.service import tracing
 from orchestrator.service.application import application
 from orchestrator.service.connections import MOST_HEAD, bounded_protocol
-from orchestrator.service.house import House, check_address
+from orchestrator.service.runtime import ServiceRuntime, check_address
 
 
 def serve(config: Config) -> None:
@@ -22,7 +22,7 @@ def serve(config: Config) -> None:
     log_to_stderr()
     if service.tracing:
         tracing.export()
-    house = House(config)
+    house = ServiceRuntime(config)
     check_address(service.host, house.keys)
     server = uvicorn.Server(
         uvicorn.Config(

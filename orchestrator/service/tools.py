@@ -10,7 +10,7 @@ from typing import Any
 from orchestrator.errors import RequestError
 from orchestrator.inference.engines.tools import Tools, begins, heard
 from orchestrator.inference.request import Sampling
-from orchestrator.service.parts import Calls, End, Parts, Piece
+from orchestrator.service.chat_events import ChatEvents, FinishEvent, TextEvent, ToolCallEvent
 from orchestrator.service.schema import ChatRequest, NamedTool
 
 
@@ -49,27 +49,27 @@ def _schema_of_a_call(functions: list[dict[str, Any]]) -> dict[str, Any]:
     return {**schema, "$defs": shared} if shared else schema
 
 
-async def with_calls(parts: Parts, chat: ChatRequest) -> Parts:
+async def with_calls(parts: ChatEvents, chat: ChatRequest) -> ChatEvents:
     """The parts, with calls where the text has some. Text goes on at once as far as no call can have begun."""
     names = frozenset(tool.function.name for tool in chat.offered_tools)
     held: dict[int, str] = defaultdict(str)
     begun: set[int] = set()
     async for part in parts:
         match part:
-            case Piece(text, logprobs, index) if names:
+            case TextEvent(text, logprobs, index) if names:
                 text = held[index] + text
                 free = begins(text, first=index not in begun)
                 held[index] = text[free:]
                 if free:
                     begun.add(index)
                 if free or logprobs:
-                    yield Piece(text[:free], logprobs, index)
-            case End(reason, index) if held.get(index):
+                    yield TextEvent(text[:free], logprobs, index)
+            case FinishEvent(reason, index) if held.get(index):
                 rest, calls = heard(held.pop(index), names)
                 if rest:
-                    yield Piece(rest, (), index)
+                    yield TextEvent(rest, (), index)
                 if calls:
-                    yield Calls(tuple(calls[:1] if chat.parallel_tool_calls is False else calls), index)
-                yield End("tool_calls" if calls and reason == "stop" else reason, index)
+                    yield ToolCallEvent(tuple(calls[:1] if chat.parallel_tool_calls is False else calls), index)
+                yield FinishEvent("tool_calls" if calls and reason == "stop" else reason, index)
             case _:
                 yield part

@@ -10,7 +10,7 @@ import importlib.util
 from typing import Any
 
 from orchestrator.errors import SetupError
-from orchestrator.service.parts import Account
+from orchestrator.service.chat_events import UsageEvent
 
 
 class Span:
@@ -19,7 +19,7 @@ class Span:
     def __init__(self, span: Any = None) -> None:
         self._span = span
 
-    def end(self, account: Account | None, status: str) -> None:
+    def end(self, account: UsageEvent | None, status: str) -> None:
         if self._span is None:
             return
         if account is not None:

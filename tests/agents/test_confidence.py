@@ -9,7 +9,7 @@ import pytest
 
 from agents.agent import Agent
 from agents.confidence import consistency, from_tokens, paper_weight, uncalibrated
-from agents.conversation import Terms, converse
+from agents.conversation import DiscussionTerms, converse
 from agents.discussions import build
 
 Stage = Any
@@ -59,7 +59,7 @@ def test_a_confidence_is_taken_at_its_word_unless_calibrated() -> None:
 
 async def test_agents_of_the_consistent_kind_answer_several_times(stage: Stage) -> None:
     agents = stage.agents([stage.said(2, 0.1), stage.said(3, 0.1), stage.said(2, 0.1), OSError("gone")])
-    terms = Terms(kind="consistency", consistency_samples=4)
+    terms = DiscussionTerms(kind="consistency", consistency_samples=4)
     one = await converse(stage.question(), agents, build("vote"), name="vote", terms=terms)
     (turn,) = one.turns
     assert (turn.answer, turn.confidence, turn.stated, turn.calls, turn.completion_tokens) == ("2", 0.5, 0.1, 4, 9)
@@ -71,5 +71,7 @@ async def test_static_confidence_is_the_agents_own(stage: Stage) -> None:
         Agent("a", stage.Actor(stage.said(2, 1.0)), confidence=0.4),
         Agent("b", stage.Actor(stage.said(3, 0.1)), confidence=0.6),
     ]
-    one = await converse(stage.question(), agents, build("weighted-vote"), name="vote", terms=Terms(kind="static"))
+    one = await converse(
+        stage.question(), agents, build("weighted-vote"), name="vote", terms=DiscussionTerms(kind="static")
+    )
     assert (one.answer, [turn.confidence for turn in one.turns]) == ("3", [0.4, 0.6])

@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 
 from agents import transcript as transcripts
 from agents.question import Question
-from agents.transcript import Message, Seat, Tally, Transcript, TranscriptError, Turn, Vote
+from agents.transcript import Seat, Tally, Transcript, TranscriptError, TranscriptMessage, Turn, Vote
 
 ROOT = Path(__file__).parent.parent.parent
 QUESTION = Question(id="q", question="1 + 1?", kind="number", answer="2")
-PROMPT = (Message(role="user", content="1 + 1?"),)
+PROMPT = (TranscriptMessage(role="user", content="1 + 1?"),)
 TURNS = (
     Turn(round=0, seat=0, prompt=0, text="Answer: 2", characters=9, answer="2", stated=0.9, prompt_tokens=4),
     Turn(round=0, seat=1, prompt=0, error="no reply within 3 s"),
@@ -99,7 +99,7 @@ turns = st.builds(
 def test_a_line_is_read_back_as_it_was(
     turn: Turn, content: str, answer: str | None, settings: dict[str, object]
 ) -> None:
-    prompt = (Message(role="user", content=content),)
+    prompt = (TranscriptMessage(role="user", content=content),)
     one = made(turns=(turn,), votes=(), prompts=(prompt,), answer=answer, settings=settings)
     line = transcripts.line(one)
     assert line.count(b"\n") == 1

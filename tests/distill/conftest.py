@@ -11,7 +11,7 @@ import tiny_llama
 
 from agents.question import Question
 from agents.reply import parse_reply
-from agents.transcript import Message, Seat, Transcript, Turn
+from agents.transcript import Seat, Transcript, TranscriptMessage, Turn
 
 
 def discussed(
@@ -55,7 +55,7 @@ def discussed(
             )
         before = tuple(said)
     seats = tuple(Seat(name=f"agent{seat}", model=f"model{seat}") for seat in range(max(map(len, rounds), default=1)))
-    prompts = ((Message(role="user", content=asked.question),),)
+    prompts = ((TranscriptMessage(role="user", content=asked.question),),)
     return Transcript(question=asked, discussion="debate", seats=seats, prompts=prompts, turns=tuple(turns))
 
 

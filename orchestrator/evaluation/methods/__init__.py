@@ -5,11 +5,11 @@ from __future__ import annotations
 from orchestrator.evaluation.methods.best import best
 from orchestrator.evaluation.methods.discussion import discussion_methods
 from orchestrator.evaluation.methods.each import each
-from orchestrator.evaluation.methods.method import AGGREGATORS, Answer, Method, Outcome, Setting
+from orchestrator.evaluation.methods.method import AGGREGATORS, Answer, Method, MethodOutcome, Setting
 from orchestrator.evaluation.methods.mixture import mixture
 from orchestrator.evaluation.methods.symbolic_moe import symbolic_moe
 
-__all__ = ["AGGREGATORS", "METHODS", "Answer", "Method", "Outcome", "Setting"]
+__all__ = ["AGGREGATORS", "METHODS", "Answer", "Method", "MethodOutcome", "Setting"]
 
 METHODS: tuple[Method, ...] = (
     Method("each", each, fitted=False),

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from agents.agent import Agent
 from agents.confidence import uncalibrated
-from agents.conversation import Discussion, Terms
+from agents.conversation import Discussion, DiscussionTerms
 from agents.discussions import DISCUSSIONS, build
 from agents.question import Question
 from agents.reply import Reply
@@ -25,7 +25,7 @@ from orchestrator.evaluation.discussing import (
     hold,
     scheme,
 )
-from orchestrator.evaluation.methods.method import Answer, Method, Outcome, Setting
+from orchestrator.evaluation.methods.method import Answer, Method, MethodOutcome, Setting
 from orchestrator.inference.request import Completion
 
 ALONE = frozenset({"single", "self-consistency", "self-refine"})
@@ -54,13 +54,13 @@ def _known(name: str) -> Method:
 
 
 def _method(name: str, made: Callable[[Setting, Agent], Discussion]) -> Method:
-    async def run(setting: Setting) -> list[Outcome]:
+    async def run(setting: Setting) -> list[MethodOutcome]:
         return [await confer(setting, name, made)]
 
     return Method(name, run, fitted=name != "vote")
 
 
-async def confer(setting: Setting, name: str, made: Callable[[Setting, Agent], Discussion]) -> Outcome:
+async def confer(setting: Setting, name: str, made: Callable[[Setting, Agent], Discussion]) -> MethodOutcome:
     """Hold one discussion on all questions of the setting."""
     options = setting.discussing
     for expert in [*options.panel, *([options.lead] if options.lead else [])]:
@@ -92,7 +92,7 @@ async def confer(setting: Setting, name: str, made: Callable[[Setting, Agent], D
     improved = options.improved and setting.profile is not None
     validation = list(setting.validation.values()) if improved else []
     calibrate = fitted(validation, options.confidence) if improved else uncalibrated
-    terms = Terms(
+    terms = DiscussionTerms(
         kind=options.confidence,
         calibrate=calibrate,
         show_calibrated=improved,
@@ -117,7 +117,7 @@ async def confer(setting: Setting, name: str, made: Callable[[Setting, Agent], D
     plain = sampling == setting.sampling and not options.structured
     answers = tuple(_answer(question, one, plain) for question, one in zip(setting.questions, held, strict=True))
     note = "; ".join([_note(panel, held), *_told(setting, name, panel)])
-    return Outcome(name, answers, note, tuple(held))
+    return MethodOutcome(name, answers, note, tuple(held))
 
 
 def _told(setting: Setting, name: str, panel: Sequence[str]) -> list[str]:

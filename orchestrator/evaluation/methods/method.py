@@ -75,7 +75,7 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Outcome:
+class MethodOutcome:
     """What one method yields: an answer a question, in order, and a line for the reader."""
 
     name: str
@@ -88,7 +88,7 @@ class Outcome:
 @dataclass(frozen=True)
 class Method:
     name: str
-    run: Callable[[Setting], Awaitable[list[Outcome]]]
+    run: Callable[[Setting], Awaitable[list[MethodOutcome]]]
     fitted: bool
     """Whether it needs the profile."""
 

@@ -7,7 +7,7 @@ import asyncio
 from agents.votes import AT_THEIR_WORD, log_odds, options_of
 from orchestrator.evaluation.answering import is_right
 from orchestrator.evaluation.costs import fit_router
-from orchestrator.evaluation.methods.method import Answer, Outcome, Setting
+from orchestrator.evaluation.methods.method import Answer, MethodOutcome, Setting
 from orchestrator.evaluation.report.data import RankedExpert
 from orchestrator.evaluation.voting import held_out_odds
 from router.embedding import Features
@@ -20,7 +20,7 @@ NAMES = {"neighbour": "nearest", "skill": "skills"}
 SHOWN = 3
 
 
-async def mixture(setting: Setting) -> list[Outcome]:
+async def mixture(setting: Setting) -> list[MethodOutcome]:
     """The router picks `recruit` experts a question (one unless told otherwise); several vote by the log-odds of
     being right, fitted on the validation questions."""
     table = setting.fitted_on
@@ -51,7 +51,7 @@ async def mixture(setting: Setting) -> list[Outcome]:
     note = f"{by}, {recruit} of {len(setting.experts)} experts a question; {used_experts} were used"
     if isinstance(router, PricedRouter):
         note += f"; quality {router.quality:.2f}"
-    return [Outcome("mixture", tuple(answers), note)]
+    return [MethodOutcome("mixture", tuple(answers), note)]
 
 
 def ranked(ranking: Ranking) -> tuple[RankedExpert, ...]:

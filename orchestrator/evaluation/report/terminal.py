@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.evaluation.report.data import Comparison, Interval, Matrix, MethodResult, Residency
+from orchestrator.evaluation.report.data import Comparison, Interval, Matrix, MethodResult, ReportResidency
 from orchestrator.evaluation.report.formats import (
     DASH,
     count,
@@ -95,7 +95,7 @@ def matrix_table(matrix: Matrix, *, width: int = 200, intervals: bool = False) -
     return table
 
 
-def timeline(stays: Sequence[Residency], width: int = 80) -> Text:
+def timeline(stays: Sequence[ReportResidency], width: int = 80) -> Text:
     """One line a worker, `width` columns in all: ░ loading, the expert's name and █ generating, blank idle.
 
     A column shows what happened at its middle, so loads shorter than a column may not show; the last line sums
@@ -118,7 +118,7 @@ def timeline(stays: Sequence[Residency], width: int = 80) -> Text:
     return text.append_text(_sum(stays, wall, wall * len(workers)))
 
 
-def _line(stays: list[Residency], start: float, wall: float, columns: int, colours: dict[str, str]) -> Text:
+def _line(stays: list[ReportResidency], start: float, wall: float, columns: int, colours: dict[str, str]) -> Text:
     line = Text()
     middles = [start + (column + 0.5) * wall / columns for column in range(columns)]
     for stay in sorted(stays, key=lambda stay: stay.load_start):
@@ -133,7 +133,7 @@ def _line(stays: list[Residency], start: float, wall: float, columns: int, colou
     return line
 
 
-def _sum(stays: Sequence[Residency], wall: float, available: float) -> Text:
+def _sum(stays: Sequence[ReportResidency], wall: float, available: float) -> Text:
     generating = sum(stay.end - stay.load_end for stay in stays)
     loading = sum(stay.load_end - stay.load_start for stay in stays)
     loads = sum(stay.way not in ("resident", "beside") for stay in stays)

@@ -11,7 +11,7 @@ from typing import Any
 
 from markupsafe import escape
 
-from orchestrator.evaluation.report.data import MethodResult, Residency, RunReport, Sample
+from orchestrator.evaluation.report.data import MethodResult, ReportResidency, RunReport, SampleQuestion
 from orchestrator.evaluation.report.formats import clipped
 from orchestrator.evaluation.report.matrix import best_cells, expert_totals, oracle_total
 
@@ -89,7 +89,7 @@ def timeline(report: RunReport) -> View | None:
     if not report.timeline:
         return None
     colours = expert_colours(report)
-    stays: defaultdict[str, list[Residency]] = defaultdict(list)
+    stays: defaultdict[str, list[ReportResidency]] = defaultdict(list)
     in_order = sorted(report.timeline, key=lambda stay: stay.load_start)
     for stay in in_order:
         stays[stay.expert].append(stay)
@@ -119,13 +119,13 @@ def timeline(report: RunReport) -> View | None:
     }
 
 
-def _stay(stay: Residency, workers: list[str], experts: dict[str, int]) -> list[Any]:
+def _stay(stay: ReportResidency, workers: list[str], experts: dict[str, int]) -> list[Any]:
     """A residency as a short row, since there may be thousands; times to the millisecond."""
     times = (round(time, 3) for time in (stay.load_start, stay.load_end, stay.end))
     return [workers.index(stay.worker), experts[stay.expert], stay.way, *times, stay.requests, stay.tokens]
 
 
-def _expert_row(name: str, colour: int, stays: list[Residency]) -> View:
+def _expert_row(name: str, colour: int, stays: list[ReportResidency]) -> View:
     generating = sum(stay.end - stay.load_end for stay in stays)
     tokens = sum(stay.tokens for stay in stays)
     return {
@@ -172,7 +172,7 @@ def samples(report: RunReport) -> View | None:
     }
 
 
-def _card(report: RunReport, sample: Sample) -> View:
+def _card(report: RunReport, sample: SampleQuestion) -> View:
     names = {result.method for result in report.methods}
     replies: list[View] = [
         {"by": by, "method": by in names, "reply": reply, "text": clipped(reply.text, LONGEST_REPLY)}
@@ -192,7 +192,7 @@ def _card(report: RunReport, sample: Sample) -> View:
 
 def _page_bytes(card: View) -> int:
     """About what a card takes in the page: its texts as HTML, and the tags around them."""
-    sample: Sample = card["sample"]
+    sample: SampleQuestion = card["sample"]
     texts = [card["question"], card["question"][:160], sample.task, sample.id, sample.gold or ""]
     texts += [text for choice in (sample.choices or {}).items() for text in choice]
     texts += [text for item in card["replies"] for text in (*[item["by"]] * 3, item["text"], item["reply"].answer)]

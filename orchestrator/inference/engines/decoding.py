@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(slots=True)
-class Row:
+class SequenceState:
     """One request being decoded."""
 
     request: Request
@@ -38,18 +38,18 @@ class Row:
     produced: int = field(default=0)
 
 
-class Batch:
+class DecodingBatch:
     """The rows that are decoded together. All methods return the deltas they caused."""
 
     def __init__(self, model: Any, stop_ids: frozenset[int], decode: Callable[[int], str]) -> None:
         self._model = model
         self._stop_ids = stop_ids
         self._decode = decode
-        self.rows: list[Row] = []
+        self.rows: list[SequenceState] = []
         self._lengths: list[int] = []
         self._cache: list[tuple[torch.Tensor, torch.Tensor]] = []
 
-    def join(self, rows: list[Row]) -> list[Delta]:
+    def join(self, rows: list[SequenceState]) -> list[Delta]:
         """Compute the prompts of new rows and their first tokens."""
         import torch
 
@@ -99,14 +99,14 @@ class Batch:
             )
         return output.logits[:, -1].float(), [(layer.keys, layer.values) for layer in past.layers]
 
-    def _advance(self, rows: list[Row], logits: torch.Tensor) -> list[Delta]:
+    def _advance(self, rows: list[SequenceState], logits: torch.Tensor) -> list[Delta]:
         deltas = [self._next(row, logits[index : index + 1]) for index, row in enumerate(rows)]
         done = {delta.key for delta in deltas if delta.last}
         if done:
             self._keep([row for row in self.rows if row.request.key not in done])
         return deltas
 
-    def _next(self, row: Row, logits: torch.Tensor) -> Delta:
+    def _next(self, row: SequenceState, logits: torch.Tensor) -> Delta:
         """Choose the row's next token from logits (1, vocabulary)."""
         sampling = row.request.sampling
         logprobs = None
@@ -142,7 +142,7 @@ class Batch:
             tuple((self._decode(other), chance) for other, chance in likely),
         )
 
-    def _keep(self, rows: list[Row]) -> None:
+    def _keep(self, rows: list[SequenceState]) -> None:
         if not rows:
             self.rows, self._lengths, self._cache = [], [], []
             return
@@ -171,7 +171,7 @@ def _together(
     ]
 
 
-def _choose(logits: torch.Tensor, row: Row) -> int:
+def _choose(logits: torch.Tensor, row: SequenceState) -> int:
     import torch
 
     sampling = row.request.sampling

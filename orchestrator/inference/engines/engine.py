@@ -52,7 +52,7 @@ class FreshProcess(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class LoadReport:
     """What reaching an expert took."""
 
     expert: str
@@ -68,7 +68,7 @@ class Engine(Protocol):
         """True if `expert` can run in the same batch as the resident one, without a swap."""
         ...
 
-    def load(self, expert: Expert) -> Load:
+    def load(self, expert: Expert) -> LoadReport:
         """Make `expert` answer from now on. Nothing may be running, unless it is `beside`.
 
         Checks names, shapes and dtypes before touching live weights, and a canary after. Raises `ExpertError`

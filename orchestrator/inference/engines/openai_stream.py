@@ -15,8 +15,8 @@ import httpx
 
 from orchestrator.inference.engines.engine import PROMPT_TOO_LONG
 from orchestrator.inference.engines.schema import parse_structured
-from orchestrator.inference.engines.tools import MOST_CALLS, Call, Tools, spoken
-from orchestrator.inference.expert import Remote
+from orchestrator.inference.engines.tools import MOST_CALLS, ParsedCall, Tools, spoken
+from orchestrator.inference.expert import RemoteModel
 from orchestrator.inference.request import Delta, FinishReason, Request, Sampling, TokenLogprob
 
 FINISHES: dict[str, FinishReason] = {"stop": "stop", "length": "length", "tool_calls": "stop"}
@@ -52,7 +52,7 @@ class RemoteOptions:
 class OpenAIStream:
     """A source of deltas. Its repr and its errors never contain the key."""
 
-    def __init__(self, remote: Remote, key: str, options: RemoteOptions) -> None:
+    def __init__(self, remote: RemoteModel, key: str, options: RemoteOptions) -> None:
         self._model = remote.model
         self._url = f"{remote.url.rstrip('/')}/chat/completions"
         self._key = key
@@ -194,7 +194,9 @@ class _Reply:
         if self._choices is not None:
             text, tokens = _chosen(self._text, self._choices), self._tokens + missing
         elif self._calls:
-            calls = [Call("".join(name), "".join(arguments)) for _, (name, arguments) in sorted(self._calls.items())]
+            calls = [
+                ParsedCall("".join(name), "".join(arguments)) for _, (name, arguments) in sorted(self._calls.items())
+            ]
             text = ("\n" if self._tokens else "") + spoken(calls)
         prompt_tokens = self._usage.get("prompt_tokens")
         return Delta(

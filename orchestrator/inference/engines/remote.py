@@ -20,11 +20,11 @@ from concurrent.futures import Future
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import ExpertError
-from orchestrator.inference.engines.engine import Load
+from orchestrator.inference.engines.engine import LoadReport
 from orchestrator.inference.engines.openai_stream import OpenAIStream, RemoteOptions
 from orchestrator.inference.engines.schema import parse_structured
-from orchestrator.inference.engines.tools import Call, Tools, spoken
-from orchestrator.inference.expert import Expert, Remote
+from orchestrator.inference.engines.tools import ParsedCall, Tools, spoken
+from orchestrator.inference.expert import Expert, RemoteModel
 from orchestrator.inference.request import Delta, Request
 
 if TYPE_CHECKING:
@@ -59,13 +59,13 @@ class RemoteEngine:
     def beside(self, expert: Expert) -> bool:
         return False
 
-    def load(self, expert: Expert) -> Load:
+    def load(self, expert: Expert) -> LoadReport:
         """Raises `ExpertError` if the key is not in the environment or the chat model cannot be made."""
         if self._loop.is_closed():
             raise RuntimeError("the engine is closed")
         began = time.perf_counter()
         if self._expert and self._expert.fingerprint == expert.fingerprint:
-            return Load(expert.name, "resident", time.perf_counter() - began)
+            return LoadReport(expert.name, "resident", time.perf_counter() - began)
         if self._running:
             raise RuntimeError(f"cannot load {expert.name!r} while requests are running")
         if expert.remote is None:
@@ -74,7 +74,7 @@ class RemoteEngine:
         self._drop()
         self._source, self._expert = source, expert
         self._gate = asyncio.Semaphore(max(1, expert.remote.concurrency))
-        return Load(expert.name, "start", time.perf_counter() - began)
+        return LoadReport(expert.name, "start", time.perf_counter() - began)
 
     def add(self, request: Request, expert: Expert) -> None:
         if self._expert is None or self._expert.fingerprint != expert.fingerprint:
@@ -116,7 +116,7 @@ class RemoteEngine:
         if source is not None:
             asyncio.run_coroutine_threadsafe(source.close(), self._loop).result(timeout=10)
 
-    def _make(self, name: str, remote: Remote) -> OpenAIStream | _LangChainStream:
+    def _make(self, name: str, remote: RemoteModel) -> OpenAIStream | _LangChainStream:
         if remote.model in self._chat_models:
             return _LangChainStream(self._chat_models[remote.model])
         if remote.url.startswith(LANGCHAIN):
@@ -186,7 +186,7 @@ class _LangChainStream:
         if allowed is not None and text.strip() not in allowed:
             raise ValueError(f"the reply {text[:80]!r} is none of the choices")
         rest = text.strip() if allowed is not None else ""
-        if calls := [Call(call["name"], json.dumps(call["args"])) for call in getattr(whole, "tool_calls", ())]:
+        if calls := [ParsedCall(call["name"], json.dumps(call["args"])) for call in getattr(whole, "tool_calls", ())]:
             rest = ("\n" if text else "") + spoken(calls)
         more = max(0, counted - tokens) if allowed is None else max(counted, tokens)
         yield Delta(request.key, text=rest, tokens=more, prompt_tokens=prompt_tokens, finish_reason="stop")

@@ -21,7 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import ExpertError
-from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, FreshProcess, Load, Way
+from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, FreshProcess, LoadReport, Way
 from orchestrator.inference.engines.schema import StructuredError, parse_structured, smallest_instance
 from orchestrator.inference.engines.tools import Tools
 from orchestrator.inference.expert import Expert
@@ -74,7 +74,7 @@ class ScriptedEngine:
         resident = self._resident
         return bool(resident and self.options.side_by_side and resident.shape == expert.shape)
 
-    def load(self, expert: Expert) -> Load:
+    def load(self, expert: Expert) -> LoadReport:
         """Raises `ExpertError` if `Expert.script` names no function."""
         if self._closed:
             raise RuntimeError("the engine is closed")
@@ -93,7 +93,7 @@ class ScriptedEngine:
             self._scripts.clear()
             self._resident = expert
         self._scripts[expert.fingerprint] = script
-        return Load(expert.name, way, time.perf_counter() - began)
+        return LoadReport(expert.name, way, time.perf_counter() - began)
 
     def add(self, request: Request, expert: Expert) -> None:
         if expert.fingerprint not in self._scripts:

@@ -18,7 +18,7 @@ from merging.recipe import ModelRef, parse
 from merging.settings import RecipeError
 from merging.stream import Blend, Model, plain
 from orchestrator.errors import ExpertError
-from orchestrator.inference.expert import Expert, Recipe, Weights
+from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
 
 MAX_OPEN = 256
 """Folders kept open. A mapped file costs addresses, not memory."""
@@ -69,7 +69,7 @@ class Sources:
         thread.start()
         return thread
 
-    def _merge(self, recipe: Recipe) -> LiveMerge:
+    def _merge(self, recipe: ExpertRecipe) -> LiveMerge:
         """The recipe over opened files. The same files give the same object: what was kept of it is found again."""
         wanted = parse(recipe.raw()).seeded(recipe.seed)
         weights = (*((recipe.base,) if recipe.base else ()), *recipe.sources)

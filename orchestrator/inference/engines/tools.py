@@ -38,7 +38,7 @@ For each call return a JSON object with the function's name and arguments betwee
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ParsedCall:
     """One call of a tool. `arguments` is a JSON object as text, as OpenAI has it."""
 
     name: str
@@ -100,7 +100,7 @@ class Tools:
         for number, (role, content) in enumerate(messages):
             calls = self.turns.get(number, {}).get("tool_calls", ())
             if calls:
-                said = [Call(call["function"]["name"], call["function"]["arguments"]) for call in calls]
+                said = [ParsedCall(call["function"]["name"], call["function"]["arguments"]) for call in calls]
                 content = "\n".join(filter(None, (content, spoken(said))))
             elif role == "tool":
                 role, content = "user", f"<tool_response>\n{content}\n</tool_response>"
@@ -116,7 +116,7 @@ class Tools:
         return told
 
 
-def spoken(calls: Sequence[Call]) -> str:
+def spoken(calls: Sequence[ParsedCall]) -> str:
     """Calls as text."""
     return "\n".join(
         f"{OPEN}\n{json.dumps({'name': call.name, 'arguments': _object(call.arguments)}, ensure_ascii=False)}\n{CLOSE}"
@@ -124,11 +124,11 @@ def spoken(calls: Sequence[Call]) -> str:
     )
 
 
-def heard(text: str, names: Collection[str]) -> tuple[str, list[Call]]:
+def heard(text: str, names: Collection[str]) -> tuple[str, list[ParsedCall]]:
     """(what is left as text, calls). A call is `<tool_call>JSON</tool_call>` anywhere, or a reply that is JSON and
     nothing else (Llama's, Mistral's and ours where a call is required): an object, or a list of them, with `name` and
     `arguments` or `parameters`. Only calls of `names` are calls; everything else stays what it was: text."""
-    calls: list[Call] = []
+    calls: list[ParsedCall] = []
     rest, begin = "", 0
     for mark in re.finditer(OPEN, text):
         if mark.start() < begin:  # inside the call before
@@ -159,7 +159,7 @@ def begins(text: str, *, first: bool) -> int:
     return found if text[:found].strip() or not first else 0
 
 
-def _call(text: str, begin: int, names: Collection[str]) -> tuple[list[Call], int]:
+def _call(text: str, begin: int, names: Collection[str]) -> tuple[list[ParsedCall], int]:
     """(calls, where they end) of the JSON at `begin`; no calls: it is none, or something follows it."""
     try:
         said, end = _JSON.raw_decode(text, _SPACE.match(text, begin).end())  # type: ignore[union-attr]  # always matches
@@ -169,7 +169,7 @@ def _call(text: str, begin: int, names: Collection[str]) -> tuple[list[Call], in
     return (_calls(said, names), ending.end()) if ending else ([], begin)
 
 
-def _calls(said: Any, names: Collection[str]) -> list[Call]:
+def _calls(said: Any, names: Collection[str]) -> list[ParsedCall]:
     found = []
     for one in said if isinstance(said, list) else [said]:
         inner = one.get("function") if isinstance(one, dict) and isinstance(one.get("function"), dict) else one
@@ -179,7 +179,7 @@ def _calls(said: Any, names: Collection[str]) -> list[Call]:
         arguments = _object(arguments) if isinstance(arguments, str) else arguments
         if not isinstance(arguments, dict):
             return []
-        found.append(Call(inner["name"], json.dumps(arguments)))
+        found.append(ParsedCall(inner["name"], json.dumps(arguments)))
     return found
 
 

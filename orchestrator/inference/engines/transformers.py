@@ -13,8 +13,8 @@ from merging.checkpoint import CheckpointError
 from merging.stream import Blend, compare, plain
 from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed
 from orchestrator.inference.engines.canary import Canaries, Canary, difference, greedy, prompt_ids
-from orchestrator.inference.engines.decoding import Batch, Row
-from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, EngineOptions, Load, Way
+from orchestrator.inference.engines.decoding import DecodingBatch, SequenceState
+from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, EngineOptions, LoadReport, Way
 from orchestrator.inference.engines.grammar import Constraint, Grammars
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources, same_architecture
@@ -38,21 +38,21 @@ class TransformersEngine:
         self._model: Any = None
         self._live: Blend | None = None
         self._resident: Expert | None = None
-        self._batch: Batch | None = None
+        self._batch: DecodingBatch | None = None
         self._grammars: Grammars | None = None
-        self._waiting: deque[Row] = deque()
+        self._waiting: deque[SequenceState] = deque()
         self._failures: list[Delta] = []
         self._closed = False
 
     def beside(self, expert: Expert) -> bool:
         return False
 
-    def load(self, expert: Expert) -> Load:
+    def load(self, expert: Expert) -> LoadReport:
         if self._closed:
             raise RuntimeError("the engine is closed")
         began = time.perf_counter()
         if self._resident and self._resident.fingerprint == expert.fingerprint:
-            return Load(expert.name, "resident", time.perf_counter() - began)
+            return LoadReport(expert.name, "resident", time.perf_counter() - began)
         if self._waiting or (self._batch and self._batch.rows):
             raise RuntimeError(f"cannot load {expert.name!r} while requests are running")
         blend = self.sources.blend(expert)
@@ -69,12 +69,12 @@ class TransformersEngine:
         tokenizer = self.prompts.tokenizer(expert)
         self._resident = expert
         self._grammars = None
-        self._batch = Batch(
+        self._batch = DecodingBatch(
             self._model,
             frozenset(self.prompts.stop_ids(expert)),
             lambda token: str(tokenizer.decode([token], clean_up_tokenization_spaces=False)),
         )
-        return Load(expert.name, way, time.perf_counter() - began)
+        return LoadReport(expert.name, way, time.perf_counter() - began)
 
     def add(self, request: Request, expert: Expert) -> None:
         if self._resident is None or self._resident.fingerprint != expert.fingerprint:
@@ -91,7 +91,7 @@ class TransformersEngine:
                 raise ValueError(f"max_tokens must be at least 1, not {request.sampling.max_tokens}")
             text = TextStream(self.prompts.tokenizer(expert), request.sampling.stop)
             room = min(room, request.sampling.max_tokens)
-            self._waiting.append(Row(request, ids, room, text, self._constraint(request, expert)))
+            self._waiting.append(SequenceState(request, ids, room, text, self._constraint(request, expert)))
         except Exception as error:  # what a template or a grammar refuses is this request's fault alone
             self._failures.append(Delta(request.key, error=f"{type(error).__name__}: {error}"))
 
@@ -180,9 +180,9 @@ class TransformersEngine:
             self._grammars = Grammars(self.prompts.tokenizer(expert), vocabulary, stop_ids)
         return self._grammars.constraint(request.sampling.structured)
 
-    def _joining(self, batch: Batch) -> list[Row]:
+    def _joining(self, batch: DecodingBatch) -> list[SequenceState]:
         """The next rows that there is room for: all that fit side by side without much padding."""
-        joining: list[Row] = []
+        joining: list[SequenceState] = []
         longest = 0
         while self._waiting and len(batch.rows) + len(joining) < self.options.batch:
             longest = max(longest, len(self._waiting[0].ids))

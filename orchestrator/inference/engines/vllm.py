@@ -16,7 +16,7 @@ from merging.checkpoint import CheckpointError
 from merging.stream import Blend, compare
 from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed
 from orchestrator.inference.engines.canary import TOP, Canaries, Canary, difference, prompt_ids
-from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, EngineOptions, Load, Way
+from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, EngineOptions, LoadReport, Way
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources, same_architecture
 from orchestrator.inference.engines.vllm_shape import Shape
@@ -50,17 +50,17 @@ class VLLMEngine:
         shape = self._shape()
         return bool(shape and self._resident and self._resident.shape == expert.shape and shape.holds_beside(expert))
 
-    def load(self, expert: Expert) -> Load:
+    def load(self, expert: Expert) -> LoadReport:
         if self._closed:
             raise RuntimeError("the engine is closed")
         began = time.perf_counter()
         if self._resident and self._resident.fingerprint == expert.fingerprint:
-            return Load(expert.name, "resident", time.perf_counter() - began)
+            return LoadReport(expert.name, "resident", time.perf_counter() - began)
         if self.beside(expert):
             blend = self.sources.blend(expert)
             self.prompts.check(expert)
             self._shapes[expert.shape].hold(expert, blend)
-            return Load(expert.name, "beside", time.perf_counter() - began)
+            return LoadReport(expert.name, "beside", time.perf_counter() - began)
         if self._running:
             raise RuntimeError(f"cannot load {expert.name!r} while requests are running")
         blend = self.sources.blend(expert)
@@ -75,7 +75,7 @@ class VLLMEngine:
             self._resident = None
             raise ExpertFailed(f"expert {expert.name!r}: loading failed: {type(error).__name__}: {error}") from error
         self._resident = expert
-        return Load(expert.name, way, time.perf_counter() - began)
+        return LoadReport(expert.name, way, time.perf_counter() - began)
 
     def add(self, request: Request, expert: Expert) -> None:
         shape = self._shape()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from math import inf
 
-from orchestrator.inference.schedule.measures import Costs
-from orchestrator.inference.schedule.queues import Kind, Queue, Worker
+from orchestrator.inference.schedule.measures import SwitchCosts
+from orchestrator.inference.schedule.queues import ExpertQueue, WorkerKind, WorkerState
 
 _LEAST_COST = 1e-3
 """Seconds; keeps the choice finite where loads cost nothing (scripted engines, remote models)."""
 
 
-def choose(kind: Kind, free: list[Worker], costs: Costs, now: float) -> tuple[Worker, Queue] | None:
+def choose(
+    kind: WorkerKind, free: list[WorkerState], costs: SwitchCosts, now: float
+) -> tuple[WorkerState, ExpertQueue] | None:
     """The best move of the `free` idle workers: the greatest (work + age) / cost, in seconds.
 
     A queue served already counts by the part of its work that the newcomer would get, and only if its work divided
@@ -20,7 +22,7 @@ def choose(kind: Kind, free: list[Worker], costs: Costs, now: float) -> tuple[Wo
     """
     kind.ripens = 0.0
     ripens, best, found = inf, -inf, None
-    equal: dict[object, Worker] = {}
+    equal: dict[object, WorkerState] = {}
     for worker in free:
         equal.setdefault((worker.shape, worker.held, worker.queue if worker.leaving else None), worker)
     for queue in kind.wanting:
@@ -51,7 +53,7 @@ def choose(kind: Kind, free: list[Worker], costs: Costs, now: float) -> tuple[Wo
     return found
 
 
-def next_for(worker: Worker, costs: Costs, now: float) -> Queue | None:
+def next_for(worker: WorkerState, costs: SwitchCosts, now: float) -> ExpertQueue | None:
     """The queue it would go to next: the best that nobody serves and no other worker reads ahead."""
     best, found = -inf, None
     for queue in worker.kind.wanting:
@@ -63,7 +65,7 @@ def next_for(worker: Worker, costs: Costs, now: float) -> Queue | None:
     return found
 
 
-def wait(queue: Queue, costs: Costs, quiet: float, now: float) -> float:
+def wait(queue: ExpertQueue, costs: SwitchCosts, quiet: float, now: float) -> float:
     """Seconds until a request submitted now would reach a worker: see `Scheduler.wait_estimate`."""
     kind = queue.kind
     if queue.workers:

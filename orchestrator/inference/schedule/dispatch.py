@@ -26,8 +26,7 @@ from orchestrator.errors import (
 from orchestrator.inference.engines.engine import PROMPT_TOO_LONG
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Request
-from orchestrator.inference.schedule.callers import Callers
-from orchestrator.inference.schedule.crew import Crew, Losses, Post, Seat
+from orchestrator.inference.schedule.caller_loops import CallerLoops
 from orchestrator.inference.schedule.ledger import Ledger
 from orchestrator.inference.schedule.messages import (
     Abort,
@@ -42,9 +41,10 @@ from orchestrator.inference.schedule.messages import (
     Stepped,
     Switch,
 )
+from orchestrator.inference.schedule.pending import Outcome, PendingRequest, Waiter, hand_over, pass_on
 from orchestrator.inference.schedule.scheduler import Assignment, Policy, Scheduler
-from orchestrator.inference.schedule.tickets import Outcome, Ticket, UnderWay, hand_over, pass_on
-from orchestrator.inference.schedule.timeline import Load, Timeline
+from orchestrator.inference.schedule.supervisor import RetryLimits, Supervisor, WorkerHandle, WorkerSpec
+from orchestrator.inference.schedule.timeline import LoadRecord, Timeline
 
 LATE = 0.002
 """Seconds by which a timer or ping may be late before somebody counts as busy."""
@@ -56,12 +56,12 @@ class Dispatch:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        posts: Sequence[Post],
+        posts: Sequence[WorkerSpec],
         ledger: Ledger,
         kind_of: Callable[[Expert], str],
         queue_of: Callable[[Expert], str],
         policy: Policy | None,
-        losses: Losses | None,
+        losses: RetryLimits | None,
     ) -> None:
         self.scheduler = Scheduler(policy)
         self.timeline = Timeline()
@@ -69,10 +69,10 @@ class Dispatch:
         self._ledger = ledger
         self._kind_of = kind_of
         self._queue_of = queue_of
-        self._losses = losses = losses or Losses()
-        self._crew = Crew(posts, self._on_event, self._on_left, self._on_stuck, losses)
-        self._callers = Callers(loop, self._quiet_confirmed)
-        self._under_way: dict[str, UnderWay] = {}
+        self._losses = losses = losses or RetryLimits()
+        self._crew = Supervisor(posts, self._on_event, self._on_left, self._on_stuck, losses)
+        self._callers = CallerLoops(loop, self._quiet_confirmed)
+        self._under_way: dict[str, PendingRequest] = {}
         self._declared: dict[str, Expert] = {}
         """Queue -> the first expert that was asked for in it."""
         self._deaths: dict[str, tuple[int, float]] = {}
@@ -97,7 +97,7 @@ class Dispatch:
     def closed(self, conversation: str) -> None:
         self.scheduler.close(conversation)
 
-    def tell(self, asked: concurrent.futures.Future[Load]) -> None:
+    def tell(self, asked: concurrent.futures.Future[LoadRecord]) -> None:
         """Workers that are ready with the expert each holds, and requests per expert."""
         queued = self.scheduler.queued()
         counts = {expert.name: queued[queue] for queue, expert in self._declared.items()}
@@ -106,7 +106,7 @@ class Dispatch:
         kinds = frozenset(seat.post.kind for seat in ready.values())
         batches = {name: one.copy() for name, one in self.timeline.batches.items()}
         waits = {name: one.copy() for name, one in self.timeline.waits.items()}
-        asked.set_result(Load(held, kinds, counts, self.timeline.totals(), batches, waits))
+        asked.set_result(LoadRecord(held, kinds, counts, self.timeline.totals(), batches, waits))
 
     async def end(self) -> None:
         self.stop(Cancelled("the pool was closed"))
@@ -119,12 +119,12 @@ class Dispatch:
         self._resolve([(entry.request.key, self._stopped) for entry in entries])
         self._recall([entry.request.key for entry in entries])
 
-    def take_in(self, items: Sequence[Ticket | Callable[[], None]]) -> None:
+    def take_in(self, items: Sequence[Waiter | Callable[[], None]]) -> None:
         """Tickets, and things to do between them, in the order in which they were posted."""
-        tickets: list[Ticket] = []
+        tickets: list[Waiter] = []
         try:
             for item in items:
-                if isinstance(item, Ticket):
+                if isinstance(item, Waiter):
                     tickets.append(item)
                 else:
                     self._admit(tickets)
@@ -134,9 +134,9 @@ class Dispatch:
             self._tick()
         except Exception as error:
             stopped = self._broken(error)
-            hand_over([(item, stopped) for item in items if isinstance(item, Ticket)])
+            hand_over([(item, stopped) for item in items if isinstance(item, Waiter)])
 
-    def withdraw(self, tickets: Iterable[Ticket]) -> None:
+    def withdraw(self, tickets: Iterable[Waiter]) -> None:
         """Their callers have gone. What is being stored already stays: somebody may ask for it again."""
         deserted: list[str] = []
         for ticket in tickets:
@@ -151,11 +151,11 @@ class Dispatch:
 
     # At the door --------------------------------------------------------------------------------------------
 
-    def _admit(self, tickets: list[Ticket]) -> None:
+    def _admit(self, tickets: list[Waiter]) -> None:
         if not tickets:
             return
         now = time.monotonic()
-        outcomes: list[tuple[Ticket, Outcome]] = []
+        outcomes: list[tuple[Waiter, Outcome]] = []
         by_queue: dict[str, list[Request]] = {}
         new = [ticket.request.key for ticket in tickets if ticket.request.key not in self._under_way]
         known = self._known(new)
@@ -171,7 +171,7 @@ class Dispatch:
                 outcomes.append((ticket, refusal))
             else:
                 queue = self._queue_of(ticket.expert)
-                self._under_way[key] = UnderWay(queue, ticket, now)
+                self._under_way[key] = PendingRequest(queue, ticket, now)
                 by_queue.setdefault(queue, []).append(ticket.request)
         if by_queue:
             self._crew.start()  # what the ledger answers needs no worker
@@ -189,7 +189,7 @@ class Dispatch:
             self.stop(error)
             return {}
 
-    def _refusal(self, ticket: Ticket, now: float) -> CollegiumError | None:
+    def _refusal(self, ticket: Waiter, now: float) -> CollegiumError | None:
         if self._stopped:
             return self._stopped
         expert, queue, kind = ticket.expert, self._queue_of(ticket.expert), self._kind_of(ticket.expert)
@@ -252,7 +252,7 @@ class Dispatch:
 
     # Workers ------------------------------------------------------------------------------------------------
 
-    def _on_event(self, seat: Seat, event: Event) -> None:
+    def _on_event(self, seat: WorkerHandle, event: Event) -> None:
         now = time.monotonic()
         worker = seat.post.name
         match event:
@@ -271,7 +271,7 @@ class Dispatch:
                 self._stepped(seat, event, now)
         self._tick()
 
-    def _stepped(self, seat: Seat, event: Stepped, now: float) -> None:
+    def _stepped(self, seat: WorkerHandle, event: Stepped, now: float) -> None:
         self.timeline.stepped(seat.post.name, event)
         said = [(entry, delta) for delta in event.deltas if (entry := self._under_way.get(delta.key))]
         pass_on([pair for entry, delta in said for pair in entry.hear(delta)])
@@ -285,7 +285,7 @@ class Dispatch:
         if event.completions:
             self._store(event.completions)
 
-    def _on_left(self, seat: Seat) -> None:
+    def _on_left(self, seat: WorkerHandle) -> None:
         """A worker is gone: its requests go back. Its expert is to blame if it was at work."""
         returned = self.scheduler.lost(seat.post.name, time.monotonic())
         self.timeline.lost(seat.post.name, "" if seat.fresh else seat.why_left)
@@ -305,7 +305,7 @@ class Dispatch:
             self._deaths[queue] = deaths + 1, time.monotonic()
         return self._deaths[queue][0]
 
-    def _on_stuck(self, post: Post, error: ExpertFailed, last: bool) -> None:
+    def _on_stuck(self, post: WorkerSpec, error: ExpertFailed, last: bool) -> None:
         """No worker can be made there. If it was the last of its kind, whoever needs one hears so."""
         self.timeline.lost(post.name, str(error))
         if last:

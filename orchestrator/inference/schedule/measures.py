@@ -10,7 +10,7 @@ Way = Literal["swap", "wake", "start"]
 """From the worker's shape to the same; to one it has held before; to one it has never held."""
 
 
-class Costs:
+class SwitchCosts:
     """Seconds that each way to an expert takes: the median of its last seven measurements.
 
     A way that is not yet measured for a shape is guessed from other shapes, then from the defaults.

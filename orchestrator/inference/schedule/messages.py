@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.inference.engines.engine import Load
+from orchestrator.inference.engines.engine import LoadReport
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Delta, Request
 
@@ -46,7 +46,7 @@ class Ready:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    load: Load
+    load: LoadReport
 
 
 @dataclass(frozen=True, slots=True)

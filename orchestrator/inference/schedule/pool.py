@@ -19,13 +19,13 @@ from typing import Protocol
 from orchestrator.errors import Cancelled, RequestError, StreamBroken
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Delta, Message, Request, Sampling, request_key
-from orchestrator.inference.schedule.conversation import Conversation, current, entered
-from orchestrator.inference.schedule.crew import Losses, Post
+from orchestrator.inference.schedule.conversation_scope import ConversationScope, current, entered
 from orchestrator.inference.schedule.dispatch import Dispatch
 from orchestrator.inference.schedule.ledger import Ledger
+from orchestrator.inference.schedule.pending import Outcome, Waiter, hand_over
 from orchestrator.inference.schedule.scheduler import Policy
-from orchestrator.inference.schedule.tickets import Outcome, Ticket, hand_over
-from orchestrator.inference.schedule.timeline import Load, Timeline
+from orchestrator.inference.schedule.supervisor import RetryLimits, WorkerSpec
+from orchestrator.inference.schedule.timeline import LoadRecord, Timeline
 
 
 class Inside(Protocol):
@@ -39,15 +39,15 @@ class Inside(Protocol):
 
     def man(self) -> None: ...
 
-    def take_in(self, items: Sequence[Ticket | Callable[[], None]]) -> None: ...
+    def take_in(self, items: Sequence[Waiter | Callable[[], None]]) -> None: ...
 
-    def withdraw(self, tickets: Iterable[Ticket]) -> None: ...
+    def withdraw(self, tickets: Iterable[Waiter]) -> None: ...
 
     def opened(self, conversation: str) -> None: ...
 
     def closed(self, conversation: str) -> None: ...
 
-    def tell(self, asked: concurrent.futures.Future[Load]) -> None: ...
+    def tell(self, asked: concurrent.futures.Future[LoadRecord]) -> None: ...
 
     async def end(self) -> None: ...
 
@@ -62,13 +62,13 @@ class Pool:
 
     def __init__(
         self,
-        posts: Sequence[Post],
+        posts: Sequence[WorkerSpec],
         ledger: Ledger,
         *,
         kind_of: Callable[[Expert], str],
         queue_of: Callable[[Expert], str] = lambda expert: expert.fingerprint,
         policy: Policy | None = None,
-        losses: Losses | None = None,
+        losses: RetryLimits | None = None,
     ) -> None:
         """`kind_of` names the kind of worker an expert needs; `queue_of` the queue it waits in (one for all
         experts that run side by side)."""
@@ -76,8 +76,8 @@ class Pool:
         self._open(lambda loop: Dispatch(loop, posts, ledger, kind_of, queue_of, policy, losses))
 
     def _open(self, make_inside: Callable[[asyncio.AbstractEventLoop], Inside]) -> None:
-        self._outside = Conversation("")
-        self._inbox: list[Ticket | Callable[[], None]] = []
+        self._outside = ConversationScope("")
+        self._inbox: list[Waiter | Callable[[], None]] = []
         # Reentrant: a stream that is forgotten withdraws its request whenever the garbage collector runs.
         self._inbox_lock = threading.RLock()
         self._closing = False
@@ -94,9 +94,9 @@ class Pool:
         """Man the workers' posts now instead of at the first request. Idempotent."""
         self._post([self._dispatch.man])
 
-    async def load(self) -> Load:
+    async def load(self) -> LoadRecord:
         """What the workers hold and what waits for them, now."""
-        asked = concurrent.futures.Future[Load]()
+        asked = concurrent.futures.Future[LoadRecord]()
         self._post([lambda: self._dispatch.tell(asked)])
         return await asyncio.wrap_future(asked)
 
@@ -121,7 +121,7 @@ class Pool:
 
     async def ask(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
         """Completions in the order of `calls`; a call that failed yields its error. Cancelling withdraws them."""
-        tickets = [Ticket(request, expert) for request, expert in calls]
+        tickets = [Waiter(request, expert) for request, expert in calls]
         self._post(tickets)
         try:
             return list(await asyncio.gather(*(ticket.future for ticket in tickets), return_exceptions=True))
@@ -132,7 +132,7 @@ class Pool:
     def ask_blocking(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
         """As `ask`, from a thread. Raises `RequestError` on the pool's own thread, where it would wait for ever."""
         self.refuse_own_thread()
-        tickets = [Ticket(request, expert, on_thread=True) for request, expert in calls]
+        tickets = [Waiter(request, expert, on_thread=True) for request, expert in calls]
         self._post(tickets)
         try:
             return [ticket.future.exception() or ticket.future.result() for ticket in tickets]
@@ -145,7 +145,7 @@ class Pool:
         ledger: the completion alone. If the worker is lost midway the rest comes as one delta; `StreamBroken` if the
         new reply begins in another way than what was heard."""
         arrived: asyncio.Queue[Delta | None] = asyncio.Queue()
-        ticket = Ticket(request, expert, arrived.put_nowait)
+        ticket = Waiter(request, expert, arrived.put_nowait)
         ticket.future.add_done_callback(lambda _: arrived.put_nowait(None))
         self._post([ticket])
         heard = _Heard()
@@ -163,7 +163,7 @@ class Pool:
         """As `stream`, from a thread."""
         self.refuse_own_thread()
         arrived: queue.SimpleQueue[Delta | None] = queue.SimpleQueue()
-        ticket = Ticket(request, expert, arrived.put, on_thread=True)
+        ticket = Waiter(request, expert, arrived.put, on_thread=True)
         ticket.future.add_done_callback(lambda _: arrived.put(None))
         self._post([ticket])
         heard = _Heard()
@@ -181,11 +181,11 @@ class Pool:
             raise RequestError("a blocking call on the scheduler's own thread would never return: use the async one")
 
     @contextlib.contextmanager
-    def conversation(self, question: str, seed: int = 0) -> Iterator[Conversation]:
+    def conversation(self, question: str, seed: int = 0) -> Iterator[ConversationScope]:
         """Calls made inside belong to one conversation: it has its own draws, and the scheduler knows that more
         may come from it while it has nothing outstanding. `question` names it (with the method, where several
         run at once)."""
-        conversation = Conversation(question, seed)
+        conversation = ConversationScope(question, seed)
         id = conversation.id
         self._post([lambda: self._dispatch.opened(id)])
         try:
@@ -228,10 +228,10 @@ class Pool:
 
         self._leaving = self._loop.create_task(leave())
 
-    def _withdraw(self, tickets: Sequence[Ticket]) -> None:
+    def _withdraw(self, tickets: Sequence[Waiter]) -> None:
         self._post([lambda: self._dispatch.withdraw(tickets)])
 
-    def _post(self, items: Iterable[Ticket | Callable[[], None]]) -> None:
+    def _post(self, items: Iterable[Waiter | Callable[[], None]]) -> None:
         with self._inbox_lock:
             first = not self._inbox
             self._inbox.extend(items)
@@ -250,7 +250,7 @@ class Pool:
         with self._inbox_lock:
             items, self._inbox = self._inbox, []
         closed = Cancelled("the pool is closed")
-        hand_over([(item, closed) for item in items if isinstance(item, Ticket)])
+        hand_over([(item, closed) for item in items if isinstance(item, Waiter)])
 
 
 class _Heard:

@@ -11,27 +11,27 @@ _GUESSED_SECONDS = 0.1
 """Of a worker, for one request, until the first has been measured."""
 
 
-class Entry:
+class QueuedRequest:
     """A pending request and where it is: in a queue, on a worker, or nowhere any more (withdrawn)."""
 
     __slots__ = ("place", "request", "since")
 
-    def __init__(self, request: Request, since: float, place: Queue) -> None:
+    def __init__(self, request: Request, since: float, place: ExpertQueue) -> None:
         self.request = request
         self.since = since
-        self.place: Queue | Worker | None = place
+        self.place: ExpertQueue | WorkerState | None = place
 
 
-class Kind:
+class WorkerKind:
     """Workers that can serve the same queues."""
 
     __slots__ = ("idle", "look", "rate", "ripens", "running", "shapes", "waiting", "wanted", "wanting", "workers")
 
     def __init__(self) -> None:
-        self.workers: dict[Worker, None] = {}
-        self.idle: dict[Worker, None] = {}
+        self.workers: dict[WorkerState, None] = {}
+        self.idle: dict[WorkerState, None] = {}
         """Workers with nothing to do for their resident queue, longest idle first."""
-        self.wanting: dict[Queue, None] = {}
+        self.wanting: dict[ExpertQueue, None] = {}
         """Queues with waiting requests."""
         self.shapes: dict[str, int] = {}
         """How many workers hold each shape, or are on the way to it."""
@@ -49,7 +49,7 @@ class Kind:
         return self.look and bool(self.idle)
 
 
-class Queue:
+class ExpertQueue:
     """Requests waiting for one residency, oldest first, and the workers that serve it."""
 
     __slots__ = (
@@ -67,17 +67,17 @@ class Queue:
         "workers",
     )
 
-    def __init__(self, name: str, kind: Kind, shape: str) -> None:
+    def __init__(self, name: str, kind: WorkerKind, shape: str) -> None:
         self.name = name
         self.kind = kind
         self.shape = shape
-        self.entries: deque[Entry] = deque()
+        self.entries: deque[QueuedRequest] = deque()
         """Withdrawn ones stay until they are reached, or outnumber the rest."""
         self.count = 0
         """Entries that have not been withdrawn."""
-        self.workers: dict[Worker, None] = {}
+        self.workers: dict[WorkerState, None] = {}
         """Workers whose resident it is, or is becoming."""
-        self.hungry: dict[Worker, None] = {}
+        self.hungry: dict[WorkerState, None] = {}
         """Those of them that have arrived and have room."""
         self.capacity = 0
         """Of all its workers."""
@@ -86,23 +86,23 @@ class Queue:
         self.promised = 0
         """Workers that have just been told to come and have not been given requests yet."""
         self.rate = Rate()
-        self.reader: Worker | None = None
+        self.reader: WorkerState | None = None
         """The worker that reads its expert's files ahead."""
 
-    def put(self, entries: list[Entry]) -> None:
+    def put(self, entries: list[QueuedRequest]) -> None:
         self.entries.extend(entries)
         self._change(len(entries))
 
-    def put_back(self, entries: list[Entry]) -> None:
+    def put_back(self, entries: list[QueuedRequest]) -> None:
         """To the head, in the order given."""
         for entry in entries:
             entry.place = self
         self.entries.extendleft(reversed(entries))
         self._change(len(entries))
 
-    def take(self, count: int, place: Worker | None) -> list[Entry]:
+    def take(self, count: int, place: WorkerState | None) -> list[QueuedRequest]:
         """The `count` oldest; they are at `place` from now on."""
-        taken: list[Entry] = []
+        taken: list[QueuedRequest] = []
         popleft = self.entries.popleft
         while len(taken) < count:
             entry = popleft()
@@ -112,7 +112,7 @@ class Queue:
         self._change(-count)
         return taken
 
-    def withdraw(self, entry: Entry) -> None:
+    def withdraw(self, entry: QueuedRequest) -> None:
         entry.place = None
         self._change(-1)
         if len(self.entries) > 2 * self.count + 64:
@@ -145,7 +145,7 @@ class Queue:
         return self.count * self.seconds()
 
 
-class Worker:
+class WorkerState:
     """One worker: what is resident, what is running, what it has held."""
 
     __slots__ = (
@@ -153,15 +153,15 @@ class Worker:
         "next", "origin", "queue", "running", "shape", "stranded", "turn_ends", "way",
     )  # fmt: skip
 
-    def __init__(self, name: str, kind: Kind, capacity: int, now: float) -> None:
+    def __init__(self, name: str, kind: WorkerKind, capacity: int, now: float) -> None:
         self.name = name
         self.kind = kind
         self.capacity = capacity
-        self.queue: Queue | None = None
-        self.running: dict[str, Entry] = {}
+        self.queue: ExpertQueue | None = None
+        self.running: dict[str, QueuedRequest] = {}
         self.aborting: set[str] = set()
         """Running keys whose callers gave up."""
-        self.stranded: Queue | None = None
+        self.stranded: ExpertQueue | None = None
         """Whose requests it still has, though that queue was dropped before it got there."""
         self.shape: str | None = None
         self.held: frozenset[str] = frozenset()
@@ -179,10 +179,10 @@ class Worker:
         self.turn_ends = 0.0
         self.leaving = False
         """Its turn is over: it finishes what is running and goes, though its queue has work."""
-        self.next: Queue | None = None
+        self.next: ExpertQueue | None = None
         """The queue whose files it reads ahead."""
 
-    def way_to(self, queue: Queue) -> Way:
+    def way_to(self, queue: ExpertQueue) -> Way:
         if queue.shape == self.shape:
             return "swap"
         return "wake" if queue.shape in self.held else "start"
@@ -204,7 +204,7 @@ class Worker:
         if shape is not None:
             shapes[shape] = shapes.get(shape, 0) + 1
 
-    def go(self, queue: Queue, now: float, cost: float) -> None:
+    def go(self, queue: ExpertQueue, now: float, cost: float) -> None:
         """Set out for another queue."""
         way, origin = self.way_to(queue), self.shape
         self.depart()
@@ -245,7 +245,7 @@ class Worker:
         fair = -(-total * self.capacity // queue.capacity) - own
         return min(most, max(int(self.loading), int(fair)))
 
-    def read_ahead(self, queue: Queue | None) -> None:
+    def read_ahead(self, queue: ExpertQueue | None) -> None:
         if self.next is not None:
             self.next.reader = None
         self.next = queue

@@ -18,9 +18,9 @@ from typing import Any
 from orchestrator.errors import Cancelled, CollegiumError, ExpertFailed
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Delta, Request
+from orchestrator.inference.schedule.pending import Waiter, hand_over, pass_on
 from orchestrator.inference.schedule.pool import Pool
-from orchestrator.inference.schedule.tickets import Ticket, hand_over, pass_on
-from orchestrator.inference.schedule.timeline import Load, Timeline
+from orchestrator.inference.schedule.timeline import LoadRecord, Timeline
 
 Call = tuple[int, Request, str]
 """(the caller's number for it, request, expert's name)."""
@@ -60,7 +60,7 @@ class SchedulerCalls:
     def conversation(self, opened: Sequence[str], closed: Sequence[str]) -> None:
         self._pool.note_conversations(opened, closed)
 
-    async def load(self) -> Load:
+    async def load(self) -> LoadRecord:
         return await self._pool.load()
 
     def _caller(self, name: str) -> _Caller:
@@ -128,7 +128,7 @@ class RemotePool(Pool):
     async def stream(self, request: Request, expert: Expert) -> AsyncIterator[Delta | Completion]:
         """As `Pool.stream`; the actor has seen to it already that nothing is said twice."""
         arrived: asyncio.Queue[Delta | None] = asyncio.Queue()
-        ticket = Ticket(request, expert, arrived.put_nowait)
+        ticket = Waiter(request, expert, arrived.put_nowait)
         ticket.future.add_done_callback(lambda _: arrived.put_nowait(None))
         self._post([ticket])
         try:
@@ -150,7 +150,7 @@ class _Outpost:
         self._actor = actor
         self._caller = caller
         self._numbers = itertools.count()
-        self._tickets: dict[int, Ticket] = {}
+        self._tickets: dict[int, Waiter] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._opened: list[str] = []
         self._closed: list[str] = []
@@ -161,10 +161,10 @@ class _Outpost:
     def man(self) -> None:
         """The actor has done so."""
 
-    def take_in(self, items: Sequence[Ticket | Callable[[], None]]) -> None:
+    def take_in(self, items: Sequence[Waiter | Callable[[], None]]) -> None:
         calls: list[Call] = []
         for item in items:
-            if isinstance(item, Ticket):
+            if isinstance(item, Waiter):
                 number = next(self._numbers)
                 self._tickets[number] = item
                 calls.append((number, item.request, item.expert.name))
@@ -176,7 +176,7 @@ class _Outpost:
         if calls:
             self._begin(self._submit(calls))
 
-    def withdraw(self, tickets: Iterable[Ticket]) -> None:
+    def withdraw(self, tickets: Iterable[Waiter]) -> None:
         gone = set(map(id, tickets))
         numbers = [number for number, ticket in self._tickets.items() if id(ticket) in gone]
         for number in numbers:
@@ -189,7 +189,7 @@ class _Outpost:
     def closed(self, conversation: str) -> None:
         self._closed.append(conversation)
 
-    def tell(self, asked: concurrent.futures.Future[Load]) -> None:
+    def tell(self, asked: concurrent.futures.Future[LoadRecord]) -> None:
         async def ask() -> None:
             try:
                 asked.set_result(await self._actor.load.remote())

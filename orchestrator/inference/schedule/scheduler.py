@@ -21,8 +21,8 @@ from math import inf
 
 from orchestrator.inference.request import Request
 from orchestrator.inference.schedule.choice import choose, next_for, wait
-from orchestrator.inference.schedule.measures import Costs, Patience
-from orchestrator.inference.schedule.queues import Entry, Kind, Queue, Worker
+from orchestrator.inference.schedule.measures import Patience, SwitchCosts
+from orchestrator.inference.schedule.queues import ExpertQueue, QueuedRequest, WorkerKind, WorkerState
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +60,14 @@ class Scheduler:
 
     def __init__(self, policy: Policy | None = None) -> None:
         self.policy = policy or Policy()
-        self.costs = Costs(swap=self.policy.swap_cost, start=self.policy.start_cost)
-        self._queues: dict[str, Queue] = {}
-        self._workers: dict[str, Worker] = {}
-        self._kinds: dict[str, Kind] = {}
-        self._pending: dict[str, Entry] = {}
-        self._feed: dict[Queue, None] = {}
+        self.costs = SwitchCosts(swap=self.policy.swap_cost, start=self.policy.start_cost)
+        self._queues: dict[str, ExpertQueue] = {}
+        self._workers: dict[str, WorkerState] = {}
+        self._kinds: dict[str, WorkerKind] = {}
+        self._pending: dict[str, QueuedRequest] = {}
+        self._feed: dict[ExpertQueue, None] = {}
         """Queues that may have work for a worker that is there already."""
-        self._looking: dict[Kind, None] = {}
+        self._looking: dict[WorkerKind, None] = {}
         """Kinds whose workers may have a move to make (each remote expert is a kind: there may be hundreds)."""
         self._outstanding: dict[str, int] = {}
         """Pending requests of each open conversation."""
@@ -93,7 +93,7 @@ class Scheduler:
         """Announce a queue, before anything is submitted to it. Workers of the same `kind` serve it; between
         queues of one `shape` a worker swaps (cheap), between shapes it starts anew (dear). Idempotent."""
         if queue not in self._queues:
-            self._queues[queue] = Queue(queue, self._kinds.setdefault(kind, Kind()), shape)
+            self._queues[queue] = ExpertQueue(queue, self._kinds.setdefault(kind, WorkerKind()), shape)
 
     def join(self, worker: str, *, kind: str, capacity: int, now: float) -> None:
         """A worker is ready; it holds at most `capacity` requests at once."""
@@ -101,7 +101,7 @@ class Scheduler:
             raise ValueError(f"worker {worker!r} has joined already")
         if capacity < 1:
             raise ValueError(f"worker {worker!r}: capacity must be at least 1, not {capacity}")
-        joined = Worker(worker, self._kinds.setdefault(kind, Kind()), capacity, now)
+        joined = WorkerState(worker, self._kinds.setdefault(kind, WorkerKind()), capacity, now)
         self._workers[worker] = joined
         joined.kind.workers[joined] = None
         self._rest(joined, now)
@@ -146,7 +146,7 @@ class Scheduler:
     def submit(self, queue: str, requests: Iterable[Request], now: float) -> None:
         """Requests of callers, to be served in this order. None of their keys may be pending."""
         target = self._known(queue)
-        entries = [Entry(request, now, target) for request in requests]
+        entries = [QueuedRequest(request, now, target) for request in requests]
         keyed = {entry.request.key: entry for entry in entries}
         if len(keyed) < len(entries) or not self._pending.keys().isdisjoint(keyed):
             raise ValueError(f"queue {queue!r}: a request was submitted whose key is pending already")
@@ -210,7 +210,7 @@ class Scheduler:
         entry = self._pending.get(key)
         if entry is None:
             return None
-        if isinstance(entry.place, Worker):
+        if isinstance(entry.place, WorkerState):
             entry.place.aborting.add(key)
             return entry.place.name
         if entry.place is not None:
@@ -270,43 +270,43 @@ class Scheduler:
         its kind has no worker. If nobody serves the queue and all are busy: as if all that is pending went first."""
         return wait(self._known(queue), self.costs, self.policy.quiet, now)
 
-    def _known(self, queue: str) -> Queue:
+    def _known(self, queue: str) -> ExpertQueue:
         if queue not in self._queues:
             raise ValueError(f"queue {queue!r} has not been declared")
         return self._queues[queue]
 
-    def _count(self, entry: Entry, change: int) -> None:
+    def _count(self, entry: QueuedRequest, change: int) -> None:
         conversation = entry.request.conversation
         before = self._outstanding.get(conversation) if conversation is not None else None
         if conversation is not None and before is not None and before + change >= 0:
             self._outstanding[conversation] = before + change
             self._pausing += (before + change == 0) - (before == 0)
 
-    def _forget(self, entry: Entry) -> None:
+    def _forget(self, entry: QueuedRequest) -> None:
         del self._pending[entry.request.key]
         if self._outstanding:
             self._count(entry, -1)
 
-    def _attend(self, queue: Queue, now: float) -> None:
+    def _attend(self, queue: ExpertQueue, now: float) -> None:
         """If a queue has work, feed its workers, or look for one."""
         if queue.count and queue.workers:
             self._feed[queue] = None
         elif queue.count:
             self._look(queue.kind, now)
 
-    def _look(self, kind: Kind, now: float) -> None:
+    def _look(self, kind: WorkerKind, now: float) -> None:
         kind.ripens = 0.0
         if kind.wanting and not kind.look:
             kind.look = True
             kind.wanted = now
             self._looking[kind] = None
 
-    def _rest(self, worker: Worker, now: float) -> None:
+    def _rest(self, worker: WorkerState, now: float) -> None:
         worker.idle_since = now
         worker.kind.idle[worker] = None
         self._look(worker.kind, now)
 
-    def _arrive(self, worker: Worker, queue: Queue, now: float) -> None:
+    def _arrive(self, worker: WorkerState, queue: ExpertQueue, now: float) -> None:
         worker.loading = False
         worker.counted = now
         if self.policy.turn is not None:
@@ -317,7 +317,7 @@ class Scheduler:
         if not worker.running and not queue.count:
             self._rest(worker, now)
 
-    def _top_up(self, queue: Queue, now: float, orders: list[Assignment]) -> None:
+    def _top_up(self, queue: ExpertQueue, now: float, orders: list[Assignment]) -> None:
         idle = queue.kind.idle
         for worker in list(queue.hungry):
             if queue.count and not self._turn_over(worker, queue, now) and (count := worker.share(now)):
@@ -330,7 +330,7 @@ class Scheduler:
         if idle and queue.count and queue.count >= queue.enough:
             self._look(queue.kind, now)
 
-    def _turn_over(self, worker: Worker, queue: Queue, now: float) -> bool:
+    def _turn_over(self, worker: WorkerState, queue: ExpertQueue, now: float) -> bool:
         if self.policy.turn is None or now <= worker.turn_ends:
             return False
         oldest = queue.oldest()
@@ -342,7 +342,7 @@ class Scheduler:
             worker.turn_ends = now + self.policy.quiet
         return worker.leaving
 
-    def _due(self, worker: Worker) -> float:
+    def _due(self, worker: WorkerState) -> float:
         """When an idle worker may leave its queue."""
         kind, quiet = worker.kind, self.policy.quiet
         begun = max(worker.idle_since, kind.wanted)
@@ -352,7 +352,7 @@ class Scheduler:
             due = max(due, begun + max(quiet, self._pause.share * cost))
         return max(due, kind.ripens)
 
-    def _reward(self, queue: Queue, now: float) -> None:
+    def _reward(self, queue: ExpertQueue, now: float) -> None:
         """A queue gets work: was its worker held back for that?"""
         kind, quiet = queue.kind, self.policy.quiet
         if kind.wanting and any(
@@ -360,9 +360,9 @@ class Scheduler:
         ):
             (self._bustle if now < self._stirred + quiet else self._pause).rewarded()
 
-    def _move(self, kind: Kind, now: float, orders: list[Assignment]) -> None:
+    def _move(self, kind: WorkerKind, now: float, orders: list[Assignment]) -> None:
         free = [worker for worker in kind.idle if self._due(worker) <= now]
-        moved: list[tuple[Worker, Queue]] = []
+        moved: list[tuple[WorkerState, ExpertQueue]] = []
         left = False
         while free and (move := choose(kind, free, self.costs, now)):
             worker, queue = move
@@ -390,7 +390,7 @@ class Scheduler:
                 worker.leaving = False
                 self._arrive(worker, worker.queue, now)
 
-    def _hand(self, worker: Worker, queue: Queue, count: int) -> list[Request]:
+    def _hand(self, worker: WorkerState, queue: ExpertQueue, count: int) -> list[Request]:
         taken = queue.take(count, worker)
         worker.running.update([(entry.request.key, entry) for entry in taken])
         worker.kind.running += count

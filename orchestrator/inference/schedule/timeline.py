@@ -79,7 +79,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class Load:
+class LoadRecord:
     """What the workers are doing at one moment."""
 
     held: dict[str, str | None]
@@ -118,7 +118,7 @@ class Timeline:
         if len(self.stays) > MOST_STAYS:  # a service runs for months
             del self.stays[: MOST_STAYS // 2]
 
-    def load_ends(self, worker: str, load: engine.Load) -> None:
+    def load_ends(self, worker: str, load: engine.LoadReport) -> None:
         stay = self._now[worker]
         stay.load_end = stay.end = time.monotonic() - self.started
         stay.way, stay.load_seconds = load.way, load.seconds

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agents.agent import Agent
-from agents.conversation import Conversation, Terms, converse
+from agents.conversation import Conversation, DiscussionTerms, converse
 from agents.discussions import Scheme, build
 from agents.discussions.parts import everybody, graph, grouped, next_round, ring, star, topology
 from agents.transcript import Transcript
@@ -16,7 +16,7 @@ Stage = Any
 
 
 async def run(
-    stage: Stage, name: str, agents: Any, question: Any = None, terms: Terms | None = None, **scheme: Any
+    stage: Stage, name: str, agents: Any, question: Any = None, terms: DiscussionTerms | None = None, **scheme: Any
 ) -> Transcript:
     return await converse(question or stage.question(), agents, build(name, Scheme(**scheme)), name=name, terms=terms)
 
@@ -112,7 +112,7 @@ async def test_answers_to_an_open_question_are_grouped_by_meaning_else_an_aggreg
     question = stage.question("open", None)
     meaning = {"a dog": 0, "a hound": 0, "a cat": 1}
     agents = stage.agents(["Answer: a cat"], ["Barks.\nAnswer: A dog.\nConfidence: 0.9"], ["Answer: a hound"])
-    terms = Terms(same=lambda answers: [meaning.get(answer, 2) for answer in answers])
+    terms = DiscussionTerms(same=lambda answers: [meaning.get(answer, 2) for answer in answers])
     one = await run(stage, "vote", agents, question, terms)
     assert (one.answer, one.reply) == ("a dog", "Barks.\nAnswer: a dog")
     scattered = stage.agents(["Answer: a cat", "All of them.\nAnswer: pets"], ["Answer: a dog"])

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from agents.conversation import Terms, converse
+from agents.conversation import DiscussionTerms, converse
 from agents.discussions import DISCUSSIONS, Scheme, build
-from agents.prompts import Limits, Sample
+from agents.prompts import ConvincingExample, PromptLimits
 from agents.transcript import Transcript
 
 Stage = Any
@@ -19,7 +19,7 @@ async def reconcile(
 ) -> Transcript:
     scheme = Scheme(rounds=rounds, improved=improved)
     asked = question or stage.question()
-    return await converse(asked, agents, build("reconcile", scheme), name="reconcile", terms=Terms(**terms))
+    return await converse(asked, agents, build("reconcile", scheme), name="reconcile", terms=DiscussionTerms(**terms))
 
 
 async def test_agents_are_asked_again_only_while_their_answers_differ(stage: Stage) -> None:
@@ -129,7 +129,10 @@ async def test_ties_are_broken_in_the_open(stage: Stage) -> None:
 
 async def test_an_agent_reads_what_convinced_the_others(stage: Stage) -> None:
     agents = stage.agents([stage.said(2)], [stage.said(3)])
-    samples = {"a": [Sample("2 + 2?", "Two pairs.", "4")], "b": [Sample("3 + 3?", "Two threes.", "6")]}
+    samples = {
+        "a": [ConvincingExample("2 + 2?", "Two pairs.", "4")],
+        "b": [ConvincingExample("3 + 3?", "Two threes.", "6")],
+    }
     await reconcile(stage, agents, rounds=1, samples=samples)
     for prompt in stage.prompts(agents[0]):
         assert "Two threes." in prompt
@@ -151,22 +154,22 @@ async def test_improved_it_counts_calibrated_probabilities_and_shows_them(stage:
 
 
 async def test_later_prompts_grow_linearly_with_the_panel_up_to_a_bound(stage: Stage) -> None:
-    async def longest(size: int, limits: Limits) -> int:
+    async def longest(size: int, limits: PromptLimits) -> int:
         agents = stage.agents(*[[stage.said(number, reason="x" * 10_000)] for number in range(size)])
         await reconcile(stage, agents, rounds=1, limits=limits)
         return len(stage.prompts(agents[0])[1])
 
-    limits = Limits(explanation=200, per_group=2, groups=8)
+    limits = PromptLimits(explanation=200, per_group=2, groups=8)
     two, four, eight, twenty = [await longest(size, limits) for size in (2, 4, 8, 20)]
     assert (eight - four) <= 2 * (four - two) + 20
     assert twenty == pytest.approx(eight, abs=10)
-    assert await longest(20, Limits(explanation=100, per_group=1, groups=2)) < two + 20
+    assert await longest(20, PromptLimits(explanation=100, per_group=1, groups=2)) < two + 20
 
 
 @pytest.mark.parametrize("name", DISCUSSIONS)
 async def test_every_discussion_withstands_agents_that_fail_and_talk_nonsense(stage: Stage, name: str) -> None:
     agents = stage.agents([OSError("gone")], ["<html>502</html>"], [stage.said(2)], ["7" * 10_000, ""])
     for panel in (agents, agents[:1], agents[1:2], agents[2:3]):
-        one = await converse(stage.question(), panel, build(name), name=name, terms=Terms())
+        one = await converse(stage.question(), panel, build(name), name=name, terms=DiscussionTerms())
         assert one.rounds >= 1
         assert all(turn.error or turn.characters >= 0 for turn in one.turns)

@@ -18,7 +18,7 @@ from orchestrator.cli.discussion_chapter import chapter
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.answer import AnswerRequest
 from orchestrator.evaluation.compare import estimate
-from orchestrator.evaluation.convincing import Convinced, ConvincingRequest, convincing, read_samples, write_samples
+from orchestrator.evaluation.convincing import ConvincingRequest, ConvincingRow, convincing, read_samples, write_samples
 from orchestrator.evaluation.discussing import fitted
 from orchestrator.evaluation.report import render
 from orchestrator.pipelines.results import store
@@ -210,7 +210,7 @@ async def test_convincing_samples_are_explanations_that_changed_a_mind(zoo: Coll
 
 
 def test_a_bad_file_of_convincing_samples_is_named(tmp_path: Path) -> None:
-    good = Convinced(expert="a", task="t", question="?", explanation="!", answer="1", before=None, utility=0.5)
+    good = ConvincingRow(expert="a", task="t", question="?", explanation="!", answer="1", before=None, utility=0.5)
     (tmp_path / "c.jsonl").write_text(good.model_dump_json() + "\n{\n")
     with pytest.raises(BadInput, match=r"c\.jsonl:2: not JSON"):
         read_samples(str(tmp_path / "c.jsonl"), ["a"])

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import networkx
 
 from distill.corpus import Sifted
-from distill.statistics import Convinced, Statistics, Tally
+from distill.statistics import Convinced, CorpusStatistics, ReplyTally
 from distill.train import Metrics
 from orchestrator.evaluation.report.data import ArmResult, Distillation, RunReport
 from orchestrator.evaluation.report.page import render
@@ -70,8 +70,8 @@ def test_the_gallery_is_bounded() -> None:
 def test_the_page_shows_arms_rounds_graphs_and_what_was_left_out_as_text() -> None:
     sifted = Sifted()
     sifted.reply_dropped("an empty reply", HOSTILE)
-    statistics = Statistics(
-        replies={HOSTILE: {0: Tally(right=3, wrong=1), 1: Tally(silent=2)}},
+    statistics = CorpusStatistics(
+        replies={HOSTILE: {0: ReplyTally(right=3, wrong=1), 1: ReplyTally(silent=2)}},
         convinced={HOSTILE: {"b": Convinced(rightly=2, wrongly=1)}},
     )
     arm = ArmResult(

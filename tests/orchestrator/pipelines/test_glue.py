@@ -21,14 +21,14 @@ from orchestrator.config import Config, read, validate
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.report import render
 from orchestrator.experts.zoo import resolve
-from orchestrator.inference.engines.engine import Load
+from orchestrator.inference.engines.engine import LoadReport
 from orchestrator.inference.engines.scripted import ScriptedEngine
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Message, Sampling
-from orchestrator.inference.schedule.crew import Post
 from orchestrator.inference.schedule.host import InProcess
 from orchestrator.inference.schedule.ledger import Ledger
 from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.supervisor import WorkerSpec
 from orchestrator.pipelines.glue import GlueRequest, GlueResult, glue
 from orchestrator.pipelines.merges import Merges
 from orchestrator.pipelines.results import store_glue
@@ -44,7 +44,7 @@ PER_TOPIC = 16
 class Talented(ScriptedEngine):
     """Right on a topic if its merge has at least 0.4 of who knows it, and less than a quarter of the liar."""
 
-    def load(self, expert: Expert) -> Load:
+    def load(self, expert: Expert) -> LoadReport:
         load = super().load(expert)
         self._scripts[expert.fingerprint] = functools.partial(reply, expert)
         return load
@@ -105,7 +105,7 @@ def config(tmp_path: Path) -> Config:
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Iterator[Pool]:
-    post = Post("w", "local", lambda: InProcess("w", Talented))
+    post = WorkerSpec("w", "local", lambda: InProcess("w", Talented))
     ledger = Ledger(tmp_path / "ledger.sqlite")
     with Pool([post], ledger, kind_of=lambda _: "local") as made:
         yield made

@@ -15,7 +15,7 @@ import uvicorn
 
 from orchestrator.config import Config, validate
 from orchestrator.service.application import application
-from orchestrator.service.house import House
+from orchestrator.service.runtime import ServiceRuntime
 
 SCRIPTS = '''
 """Experts that know one thing each. The whole prompt decides."""
@@ -69,7 +69,7 @@ def configured(settings: dict[str, Any]) -> Config:
 @contextlib.asynccontextmanager
 async def served(settings: dict[str, Any], **options: Any) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the application, without a socket; the service is ready."""
-    house = House(configured(settings))
+    house = ServiceRuntime(configured(settings))
     app = application(house)
     api = app.app
     transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
@@ -101,7 +101,7 @@ async def client(settings: dict[str, Any]) -> AsyncIterator[httpx.AsyncClient]:
 @contextlib.contextmanager
 def listening(settings: dict[str, Any]) -> Iterator[str]:
     """The service on a socket, on a thread of this process; its base URL."""
-    house = House(configured(settings))
+    house = ServiceRuntime(configured(settings))
     config = uvicorn.Config(application(house), port=0, log_config=None, timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)

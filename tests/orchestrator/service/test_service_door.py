@@ -16,8 +16,8 @@ from click.testing import CliRunner
 
 from orchestrator.cli import group
 from orchestrator.errors import BadInput, ConfigError
-from orchestrator.service.house import check_address
-from orchestrator.service.keys import Key, KeyFile, Keys, Limits
+from orchestrator.service.keys import Key, KeyFile, KeyLimits, Keys
+from orchestrator.service.runtime import check_address
 
 CHAT = {"model": "words", "messages": [{"role": "user", "content": "Which word?"}]}
 
@@ -63,7 +63,7 @@ async def test_keys_come_from_the_environment_too(
 
 
 def test_a_limit_at_once_is_given_back() -> None:
-    limits, key = Limits(), Key("k", "k", "", concurrent=1)
+    limits, key = KeyLimits(), Key("k", "k", "", concurrent=1)
     assert limits.enter(key, 0.0) is None
     assert limits.enter(key, 0.0) == 1.0
     limits.leave(key)
@@ -71,7 +71,7 @@ def test_a_limit_at_once_is_given_back() -> None:
 
 
 def test_a_limit_a_minute_fills_evenly() -> None:
-    limits, key = Limits(), Key("k", "k", "", requests_per_minute=60)
+    limits, key = KeyLimits(), Key("k", "k", "", requests_per_minute=60)
     assert [limits.enter(key, 0.0) for _ in range(60)] == [None] * 60
     assert limits.enter(key, 0.0) == pytest.approx(1.0)
     assert limits.enter(key, 1.0) is None
@@ -225,14 +225,14 @@ def test_spans_follow_the_conventions(settings: dict[str, Any]) -> None:
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-    from orchestrator.service.parts import Account
+    from orchestrator.service.parts import UsageEvent
     from orchestrator.service.tracing import Tracing
 
     provider, told = TracerProvider(), InMemorySpanExporter()
     provider.add_span_processor(SimpleSpanProcessor(told))
     tracing = Tracing(True)
     tracing._tracer = trace.get_tracer("test", tracer_provider=provider)
-    tracing.chat("words").end(Account(3, 5), "200")
+    tracing.chat("words").end(UsageEvent(3, 5), "200")
     (span,) = told.get_finished_spans()
     assert span.name == "chat words"
     assert span.attributes

@@ -14,9 +14,9 @@ import pytest
 
 from orchestrator.config import validate
 from orchestrator.service.application import application
-from orchestrator.service.house import for_service
 from orchestrator.service.ray_serve import SchedulerActor
-from orchestrator.service.replica import RemoteHouse
+from orchestrator.service.replica import ReplicaRuntime
+from orchestrator.service.runtime import for_service
 
 USER = [{"role": "user", "content": "Which word?"}]
 EASY = "Easy.\nAnswer: a\nConfidence: 0.9"
@@ -80,7 +80,7 @@ async def ready(client: httpx.AsyncClient) -> None:
 
 
 async def test_a_replica_answers_through_the_scheduler(handle: Handle) -> None:
-    replicas = [application(RemoteHouse(handle.body.config, handle, f"replica-{number}")) for number in range(2)]
+    replicas = [application(ReplicaRuntime(handle.body.config, handle, f"replica-{number}")) for number in range(2)]
     clients = [
         httpx.AsyncClient(
             transport=httpx.ASGITransport(app=one),  # type: ignore[arg-type]
@@ -107,7 +107,7 @@ async def test_a_replica_answers_through_the_scheduler(handle: Handle) -> None:
 
 
 async def test_a_client_that_leaves_frees_the_engine_of_the_scheduler(handle: Handle) -> None:
-    app = application(RemoteHouse(handle.body.config, handle, "replica"))
+    app = application(ReplicaRuntime(handle.body.config, handle, "replica"))
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
     async with (
         app.app.router.lifespan_context(app.app),  # type: ignore[attr-defined]
@@ -129,7 +129,7 @@ async def test_a_client_that_leaves_frees_the_engine_of_the_scheduler(handle: Ha
 
 async def test_who_waits_when_the_scheduler_is_lost_hears_so(handle: Handle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("orchestrator.inference.schedule.remote_pool.SILENCE", 0.3)
-    app = application(RemoteHouse(handle.body.config, handle, "replica"))
+    app = application(ReplicaRuntime(handle.body.config, handle, "replica"))
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
     async with (
         app.app.router.lifespan_context(app.app),  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ import pytest
 
 from orchestrator.config import validate
 from orchestrator.errors import BadInput, ConfigError
-from orchestrator.service.house import House
+from orchestrator.service.runtime import ServiceRuntime
 
 CHAT = {"messages": [{"role": "user", "content": "Which word?"}]}
 
@@ -54,10 +54,10 @@ async def test_pins_that_cannot_be(settings: dict[str, Any], workers: dict[str, 
 def test_what_cannot_be_served_is_refused_before_anything_starts(settings: dict[str, Any], tmp_path: Any) -> None:
     settings["service"]["preload"] = ["nobody"]
     with pytest.raises(ConfigError, match=r"service\.preload"):
-        House(validate(settings, tmp_path / "c.yaml"))
+        ServiceRuntime(validate(settings, tmp_path / "c.yaml"))
 
 
 async def test_two_services_do_not_share_a_state_folder(settings: dict[str, Any], serving: Any, tmp_path: Any) -> None:
     async with serving(settings):
         with pytest.raises(BadInput, match="another service"):
-            House(validate(settings, tmp_path / "c.yaml"))
+            ServiceRuntime(validate(settings, tmp_path / "c.yaml"))

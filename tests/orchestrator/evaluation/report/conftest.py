@@ -13,10 +13,10 @@ from orchestrator.evaluation.report.data import (
     Matrix,
     MethodResult,
     RankedExpert,
-    Residency,
+    ReportResidency,
     RunReport,
-    Sample,
     SampleAnswer,
+    SampleQuestion,
 )
 from orchestrator.evaluation.report.intervals import paired_difference, wilson
 
@@ -110,7 +110,7 @@ def example_report(seed: int = 0, questions: int = 60, workers: int = 2, rounds:
     )
 
 
-def _timeline(rng: random.Random, workers: int, rounds: int) -> list[Residency]:
+def _timeline(rng: random.Random, workers: int, rounds: int) -> list[ReportResidency]:
     stays = []
     for worker in range(workers):
         now = rng.uniform(0.2, 1.5)
@@ -121,7 +121,7 @@ def _timeline(rng: random.Random, workers: int, rounds: int) -> list[Residency]:
                 load = {"start": rng.uniform(4.5, 6.5), "in_place": rng.uniform(0.25, 0.6), "resident": 0.0}[way]
                 seconds = rng.uniform(6, 16)
                 stays.append(
-                    Residency(
+                    ReportResidency(
                         worker=f"worker-{worker}",
                         expert=expert,
                         way=way,
@@ -136,7 +136,7 @@ def _timeline(rng: random.Random, workers: int, rounds: int) -> list[Residency]:
     return stays
 
 
-def _sample(rng: random.Random, number: int, task: str) -> Sample:
+def _sample(rng: random.Random, number: int, task: str) -> SampleQuestion:
     a, b, c = rng.randint(3, 19), rng.randint(11, 40), rng.randint(2, 30)
     words = {"a": f"{a:02d}", "b": b, "c": c, "d": a * b - c}
     question, gold = (text.format(**words) for text in TASKS[task])
@@ -153,7 +153,7 @@ def _sample(rng: random.Random, number: int, task: str) -> Sample:
     answers = {method: reply(0.75 if method == "mixture" else 0.45) for method in METHODS}
     answers |= {expert: reply(0.4) for expert in EXPERTS[:6]}
     reasons = ("11 of the 16 nearest validation questions right", "9 of 16 nearest right", "4 of 16 nearest right")
-    return Sample(
+    return SampleQuestion(
         id=f"{task.replace(' ', '-')}-{number:04d}",
         task=task,
         question=question,

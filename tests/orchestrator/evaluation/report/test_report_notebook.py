@@ -6,10 +6,10 @@ import html
 import re
 
 from agents.question import Question
-from agents.transcript import Message, Seat, Transcript, Turn
+from agents.transcript import Seat, Transcript, TranscriptMessage, Turn
 from orchestrator.evaluation.report.data import RunReport
 from orchestrator.evaluation.report.page import render
-from router.ranking import Entry, Evidence, Ranking
+from router.ranking import Evidence, Ranking, RankingEntry
 
 
 def test_a_report_shows_itself_in_a_notebook(report: RunReport) -> None:
@@ -20,8 +20,8 @@ def test_a_report_shows_itself_in_a_notebook(report: RunReport) -> None:
 
 def test_a_ranking_shows_itself_with_its_reasons() -> None:
     entries = (
-        Entry("<b>solver</b>", 0.9, 0.75, {"similarity": 0.5}),
-        Entry("writer", 0.1, 0.25, {"similarity": 0.1}, "no profile"),
+        RankingEntry("<b>solver</b>", 0.9, 0.75, {"similarity": 0.5}),
+        RankingEntry("writer", 0.1, 0.25, {"similarity": 0.1}, "no profile"),
     )
     shown = Ranking(entries, (Evidence("neighbour", "Is 7 < 9?", 0.83),))._repr_html_()
     assert "&lt;b&gt;solver&lt;/b&gt;" in shown
@@ -43,7 +43,7 @@ def test_a_transcript_shows_rounds_replies_and_who_read_whom() -> None:
         question=Question(id="q", question="2 + 2?", kind="number", answer="4"),
         discussion="reconcile",
         seats=(Seat(name="a", model="m"), Seat(name="b", model="m")),
-        prompts=((Message(role="user", content="2 + 2?"),),),
+        prompts=((TranscriptMessage(role="user", content="2 + 2?"),),),
         turns=turns,
         answer="4",
         confidence=0.9,

@@ -5,7 +5,7 @@ import re
 
 from rich.console import Console
 
-from orchestrator.evaluation.report.data import Comparison, Residency
+from orchestrator.evaluation.report.data import Comparison, ReportResidency
 from orchestrator.evaluation.report.intervals import mcnemar, paired_difference, wilson
 from orchestrator.evaluation.report.terminal import comparisons_table, matrix_table, methods_table, timeline
 
@@ -17,9 +17,11 @@ def printed(item: object, width: int = 100, colour: bool = False) -> str:
     return console.file.getvalue()
 
 
-def stay(worker: str, expert: str, load_start: float, load_end: float, end: float, way: str = "in_place") -> Residency:
+def stay(
+    worker: str, expert: str, load_start: float, load_end: float, end: float, way: str = "in_place"
+) -> ReportResidency:
     times = {"load_start": load_start, "load_end": load_end, "end": end}
-    return Residency(worker=worker, expert=expert, way=way, **times, requests=4, tokens=100)
+    return ReportResidency(worker=worker, expert=expert, way=way, **times, requests=4, tokens=100)
 
 
 def test_methods_stand_best_first_with_interval_and_cost_in_eighty_columns(report):

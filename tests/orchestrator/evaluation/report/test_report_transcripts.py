@@ -13,7 +13,7 @@ from rich.console import Console
 
 from agents import transcript as transcripts
 from agents.question import Question
-from agents.transcript import Message, Seat, Tally, Transcript, Turn, Vote
+from agents.transcript import Seat, Tally, Transcript, TranscriptMessage, Turn, Vote
 from orchestrator.cli import group
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.report import RunReport, render
@@ -41,7 +41,10 @@ def conferred(number: int = 0, gold: str | None = "2", said: str = "Two ones.") 
         question=Question(id=f"q{number}", question="1 + 1?", kind="number", answer=gold),
         discussion="reconcile",
         seats=tuple(Seat(name=name, model=name) for name in ("a", "b", "c")),
-        prompts=((Message(role="user", content="1 + 1?"),), (Message(role="user", content="Again?"),)),
+        prompts=(
+            (TranscriptMessage(role="user", content="1 + 1?"),),
+            (TranscriptMessage(role="user", content="Again?"),),
+        ),
         turns=turns,
         votes=votes,
         answer="2",

@@ -22,7 +22,7 @@ import httpx
 import pytest
 
 from orchestrator.inference.engines.engine import Engine, EngineOptions
-from orchestrator.inference.expert import Expert, Remote, Weights
+from orchestrator.inference.expert import Expert, RemoteModel, Weights
 from orchestrator.inference.request import Delta, Message, Request, Sampling, request_key
 
 CONTEXT = 512
@@ -142,8 +142,8 @@ def remote_subject() -> Subject:
     from orchestrator.inference.engines.remote import RemoteEngine
 
     options = RemoteOptions(transport=httpx.MockTransport(serve), first_wait=0.001)
-    first = Expert("first", "print-1", "remote", remote=Remote("http://server/v1", "one"), context=CONTEXT)
-    second = Expert("second", "print-2", "remote", remote=Remote("http://server/v1", "two"), context=CONTEXT)
+    first = Expert("first", "print-1", "remote", remote=RemoteModel("http://server/v1", "one"), context=CONTEXT)
+    second = Expert("second", "print-2", "remote", remote=RemoteModel("http://server/v1", "two"), context=CONTEXT)
     return Subject("remote", RemoteEngine(options), first, second)
 
 

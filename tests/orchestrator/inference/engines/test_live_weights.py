@@ -15,7 +15,7 @@ from merging.stream import Blend
 from orchestrator.errors import ExpertError, ExpertFailed
 from orchestrator.inference.engines.canary import OTHER_ENGINE, difference, reference
 from orchestrator.inference.engines.sources import Sources
-from orchestrator.inference.expert import Expert, Recipe, Weights
+from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
 
 # What vLLM says while an engine starts.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -111,7 +111,9 @@ def test_a_model_without_chat_template_is_refused_unless_the_expert_brings_one(
 
 
 def test_a_recipe_answers_as_its_tensors_written_by_transformers(real: Any, tmp_path: Path) -> None:
-    recipe = Recipe("task_arithmetic", (real.second.weights, real.more["two"].weights), (0.6, 0.5), real.first.weights)
+    recipe = ExpertRecipe(
+        "task_arithmetic", (real.second.weights, real.more["two"].weights), (0.6, 0.5), real.first.weights
+    )
     merged = Expert("merged", "merged", real.first.shape, recipe=recipe, context=real.first.context)
     assert real.engine.load(merged).way == "in_place"
     assert real.ask(QUESTION, merged)
@@ -127,7 +129,7 @@ def test_a_recipe_answers_as_the_same_merge_written_to_disk(real: Any, tmp_path:
 
     sources = real.second.weights, real.more["two"].weights
     each = ({"density": 0.6}, {"density": [0.2, 0.9]})
-    recipe = Recipe(method, sources, (0.6, 0.5), real.first.weights, {"normalize": False}, each, seed=5)
+    recipe = ExpertRecipe(method, sources, (0.6, 0.5), real.first.weights, {"normalize": False}, each, seed=5)
     swapped = Expert(method, method, real.first.shape, recipe=recipe, context=real.first.context)
     assert real.engine.load(swapped).way == "in_place"
     said, live = real.ask(QUESTION, swapped), real.engine.canary()
@@ -143,7 +145,7 @@ def test_a_recipe_answers_as_the_same_merge_written_to_disk(real: Any, tmp_path:
 
 
 def test_an_unknown_method_is_refused(real: Any) -> None:
-    recipe = Recipe("tulip", (real.first.weights,), (1.0,))
+    recipe = ExpertRecipe("tulip", (real.first.weights,), (1.0,))
     with pytest.raises(ExpertError, match=r"'tulip' is none of linear, .*task_arithmetic"):
         real.engine.load(Expert("t", "t", real.first.shape, recipe=recipe))
 

@@ -16,12 +16,12 @@ from orchestrator.errors import ExpertError
 from orchestrator.inference.engines.engine import PROMPT_TOO_LONG
 from orchestrator.inference.engines.openai_stream import OpenAIStream, RemoteOptions
 from orchestrator.inference.engines.remote import RemoteEngine
-from orchestrator.inference.engines.tools import Call, Tools, heard
-from orchestrator.inference.expert import Expert, Remote
+from orchestrator.inference.engines.tools import ParsedCall, Tools, heard
+from orchestrator.inference.expert import Expert, RemoteModel
 from orchestrator.inference.request import Delta, Request, Sampling, request_key
 
 KEY = "sk-very-secret-0123456789"
-EXPERT = Expert("far", "far", "far", remote=Remote("http://server/v1/", "model", "FAR_KEY", concurrency=2))
+EXPERT = Expert("far", "far", "far", remote=RemoteModel("http://server/v1/", "model", "FAR_KEY", concurrency=2))
 
 Serve = Callable[[httpx.Request], httpx.Response]
 
@@ -125,7 +125,7 @@ def test_the_key_is_sent_and_never_told(engine_for: Any, monkeypatch: pytest.Mon
     assert sent == [f"Bearer {KEY}"]
     assert delta.error is not None
     assert "bad key ***" in delta.error
-    stream = OpenAIStream(Remote("http://server", "model"), KEY, RemoteOptions())
+    stream = OpenAIStream(RemoteModel("http://server", "model"), KEY, RemoteOptions())
     for text in (repr(engine), repr(stream), stream.told(RuntimeError(KEY)), repr(vars(engine)), str(delta)):
         assert KEY not in text
     monkeypatch.delenv("FAR_KEY")
@@ -235,8 +235,8 @@ def fake_model() -> Any:
 
 
 def test_a_langchain_chat_model_answers_too() -> None:
-    by_path = Expert("near", "far", "near", remote=Remote(f"langchain:{__name__}:fake_model", "fake"))
-    by_object = Expert("near", "far", "near", remote=Remote("", "fake"))
+    by_path = Expert("near", "far", "near", remote=RemoteModel(f"langchain:{__name__}:fake_model", "fake"))
+    by_object = Expert("near", "far", "near", remote=RemoteModel("", "fake"))
     for engine, expert in ((RemoteEngine(), by_path), (RemoteEngine(chat_models={"fake": fake_model()}), by_object)):
         engine.load(expert)
         deltas = only(engine, request())
@@ -250,7 +250,7 @@ def test_a_langchain_chat_model_answers_too() -> None:
 def test_a_url_that_leads_nowhere_is_refused_by_name(url: str) -> None:
     engine = RemoteEngine()
     with pytest.raises(ExpertError, match="expert 'lost'"):
-        engine.load(Expert("lost", "lost", "lost", remote=Remote(url, "model")))
+        engine.load(Expert("lost", "lost", "lost", remote=RemoteModel(url, "model")))
     engine.close()
 
 
@@ -275,7 +275,7 @@ def test_tools_are_passed_on_and_calls_come_back_as_text(engine_for: Callable[..
     asked = request(tools=tools.text())
     (deltas,) = finish(engine_for(serve), asked).values()
     text = "".join(delta.text for delta in deltas)
-    assert heard(text, {"weather"}) == ("I look.", [Call("weather", '{"city": "Ulm"}')])
+    assert heard(text, {"weather"}) == ("I look.", [ParsedCall("weather", '{"city": "Ulm"}')])
     assert deltas[-1].finish_reason == "stop"
     (body,) = bodies
     assert (body["tools"], body["tool_choice"], body["parallel_tool_calls"]) == ([definition], "required", False)
@@ -306,4 +306,4 @@ def test_a_langchain_model_is_given_tools() -> None:
     finally:
         engine.close()
     assert bound == [definition]
-    assert heard("".join(delta.text for delta in deltas), {"weather"})[1] == [Call("weather", '{"city": "Ulm"}')]
+    assert heard("".join(delta.text for delta in deltas), {"weather"})[1] == [ParsedCall("weather", '{"city": "Ulm"}')]

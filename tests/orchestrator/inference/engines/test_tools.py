@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.experts.demo import FULL, locate
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources
-from orchestrator.inference.engines.tools import Call, Tools, begins, heard, spoken
+from orchestrator.inference.engines.tools import ParsedCall, Tools, begins, heard, spoken
 from orchestrator.inference.expert import Expert, Weights
 from orchestrator.inference.request import Message, Sampling, request_key
 
@@ -20,7 +20,7 @@ WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"t
 CALLED = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Ulm"}'}}
 TOOLS = Tools([WEATHER], turns={1: {"tool_calls": [CALLED]}, 2: {"tool_call_id": "c1"}})
 TURNS: list[Message] = [("user", "Rain?"), ("assistant", ""), ("tool", "no")]
-ULM = [Call("weather", '{"city": "Ulm"}')]
+ULM = [ParsedCall("weather", '{"city": "Ulm"}')]
 
 objects = st.dictionaries(st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=5))
 
@@ -68,7 +68,7 @@ def test_everything_else_stays_text(text: str) -> None:
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), objects), min_size=1, max_size=4), st.text())
 def test_what_is_spoken_is_heard(said: list[tuple[str, Any]], before: str) -> None:
-    calls = [Call(name, json.dumps(arguments)) for name, arguments in said]
+    calls = [ParsedCall(name, json.dumps(arguments)) for name, arguments in said]
     if "<" in before:
         before = ""
     assert heard(f"{before}\n{spoken(calls)}", {"a", "b"}) == (before.strip(), calls)

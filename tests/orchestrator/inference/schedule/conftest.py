@@ -15,10 +15,10 @@ import pytest
 from orchestrator.inference.engines.scripted import Script, ScriptedEngine, ScriptedOptions, echo
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Request, Sampling
-from orchestrator.inference.schedule.crew import Post
 from orchestrator.inference.schedule.host import Host, InProcess, OnRay
 from orchestrator.inference.schedule.ledger import Ledger
 from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.supervisor import WorkerSpec
 
 MakePool = Callable[..., Pool]
 Calls = list[tuple[Request, Expert]]
@@ -94,7 +94,7 @@ def make_pool(tmp_path: Path, pools: list[Pool]) -> MakePool:
     ) -> Pool:
         engine = make_engine or (lambda: ScriptedEngine(options, script))
         host = make_host or functools.partial(InProcess, make_engine=engine)
-        posts = [Post(f"w{i}", "local", functools.partial(host, f"w{i}")) for i in range(workers)]
+        posts = [WorkerSpec(f"w{i}", "local", functools.partial(host, f"w{i}")) for i in range(workers)]
         more.setdefault("kind_of", lambda _: "local")
         pools.append(Pool(posts, Ledger(tmp_path / f"{ledger}.sqlite"), **more))
         return pools[-1]
@@ -115,7 +115,7 @@ def make_ray_pool(ray_cluster: object, tmp_path: Path, pools: list[Pool]) -> Mak
         share = {"needs": needs or {"CPU": 0.1}, "files": files or {}}
         engine = functools.partial(ScriptedEngine, options)
         posts = [
-            Post(f"w{i}", "local", functools.partial(OnRay, f"w{i}", engine, **share))  # type: ignore[arg-type]
+            WorkerSpec(f"w{i}", "local", functools.partial(OnRay, f"w{i}", engine, **share))  # type: ignore[arg-type]
             for i in range(workers)
         ]
         pools.append(Pool(posts, Ledger(tmp_path / "ledger.sqlite"), kind_of=lambda _: "local"))

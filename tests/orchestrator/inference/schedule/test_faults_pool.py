@@ -12,16 +12,16 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import Cancelled, CollegiumError, ExpertError, ExpertFailed, RequestError, StorageError
-from orchestrator.inference.engines.engine import FreshProcess, Load
+from orchestrator.inference.engines.engine import FreshProcess, LoadReport
 from orchestrator.inference.engines.scripted import ScriptedEngine, ScriptedOptions
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Delta, Sampling
-from orchestrator.inference.schedule.crew import Crew, Post, Seat
 from orchestrator.inference.schedule.host import InProcess
 from orchestrator.inference.schedule.ledger import Entry, Ledger
 from orchestrator.inference.schedule.messages import Abort, Broken, Order, Switch
 from orchestrator.inference.schedule.pool import Pool
 from orchestrator.inference.schedule.scheduler import Policy
+from orchestrator.inference.schedule.supervisor import Supervisor, WorkerHandle, WorkerSpec
 
 
 class Gate:
@@ -183,7 +183,7 @@ async def test_a_worker_lost_while_its_replies_are_stored_does_not_repeat_them(m
         def __init__(self) -> None:
             super().__init__(None, gate)
 
-        def load(self, expert: Expert) -> Load:
+        def load(self, expert: Expert) -> LoadReport:
             if expert.name == "b" and not broken.is_set():
                 broken.set()
                 raise RuntimeError("out of memory")
@@ -242,7 +242,7 @@ async def test_workers_that_are_lost_together_count_as_one_loss(make_pool, play)
 
 async def test_an_expert_that_wants_a_fresh_process_even_in_a_fresh_one_fails(make_pool, play) -> None:
     class Choosy(ScriptedEngine):
-        def load(self, expert: Expert) -> Load:
+        def load(self, expert: Expert) -> LoadReport:
             if expert.name == "bad":
                 raise FreshProcess("never content")
             return super().load(expert)
@@ -270,8 +270,8 @@ async def test_a_kind_of_worker_that_cannot_start_does_not_stop_the_others(tmp_p
         raise SystemExit("no such device")
 
     posts = [
-        Post("w0", "a", lambda: InProcess("w0", broken)),
-        Post("w1", "b", lambda: InProcess("w1", ScriptedEngine)),
+        WorkerSpec("w0", "a", lambda: InProcess("w0", broken)),
+        WorkerSpec("w1", "b", lambda: InProcess("w1", ScriptedEngine)),
     ]
     pools.append(Pool(posts, Ledger(tmp_path / "l.sqlite"), kind_of=lambda expert: expert.name))
     calls = play.calls(pools[0], play.expert("a"), 3) + play.calls(pools[0], play.expert("b"), 3)
@@ -295,9 +295,9 @@ async def test_orders_reach_a_slow_worker_one_message_at_a_time_and_in_order(pla
 
         async def stop(self) -> None: ...
 
-    post = Post("w", "local", lambda: pytest.fail("not needed"))
-    crew = Crew([], lambda *_: None, lambda *_: None, lambda *_: None)
-    crew.seats["w"] = Seat(post, Slow())  # type: ignore[arg-type]
+    post = WorkerSpec("w", "local", lambda: pytest.fail("not needed"))
+    crew = Supervisor([], lambda *_: None, lambda *_: None, lambda *_: None)
+    crew.seats["w"] = WorkerHandle(post, Slow())  # type: ignore[arg-type]
     orders: list[Order] = [Switch(play.expert("a")), *(Abort((str(number),)) for number in range(5))]
     for order in orders:
         crew.send("w", [order])

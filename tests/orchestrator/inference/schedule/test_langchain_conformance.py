@@ -12,10 +12,10 @@ from langchain_tests.unit_tests import ChatModelUnitTests
 from orchestrator.inference.chat import ExpertChat
 from orchestrator.inference.engines.scripted import ScriptedEngine
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.schedule.crew import Post
 from orchestrator.inference.schedule.host import InProcess
 from orchestrator.inference.schedule.ledger import Ledger
 from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.supervisor import WorkerSpec
 
 
 class Offered:
@@ -48,7 +48,9 @@ class Offered:
 @pytest.fixture(scope="class", autouse=True)
 def _pool(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     ledger = Ledger(tmp_path_factory.mktemp("state") / "ledger.sqlite")
-    with Pool([Post("w", "local", lambda: InProcess("w", ScriptedEngine))], ledger, kind_of=lambda _: "local") as pool:
+    with Pool(
+        [WorkerSpec("w", "local", lambda: InProcess("w", ScriptedEngine))], ledger, kind_of=lambda _: "local"
+    ) as pool:
         request.cls.pool = pool
         yield
     ledger.close()

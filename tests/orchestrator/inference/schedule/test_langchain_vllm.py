@@ -72,9 +72,9 @@ async def test_the_service_answers_from_a_real_engine(collegium: Collegium, tmp_
     import httpx
 
     from orchestrator.service.application import application
-    from orchestrator.service.house import House
+    from orchestrator.service.runtime import ServiceRuntime
 
-    house = House(collegium.config.model_copy(update={"state": str(tmp_path)}), collegium.pool)
+    house = ServiceRuntime(collegium.config.model_copy(update={"state": str(tmp_path)}), collegium.pool)
     app = application(house)
     asked = {"model": "letters", "messages": [{"role": "user", "content": "What is the last letter of 'piano'?"}]}
     asked |= {"temperature": 0, "max_tokens": 24}  # type: ignore[dict-item]
@@ -116,9 +116,9 @@ async def test_a_real_engine_is_held_to_a_call(collegium: Collegium, tmp_path: d
     import httpx
 
     from orchestrator.service.application import application
-    from orchestrator.service.house import House
+    from orchestrator.service.runtime import ServiceRuntime
 
-    app = application(House(collegium.config.model_copy(update={"state": str(tmp_path)}), collegium.pool))
+    app = application(ServiceRuntime(collegium.config.model_copy(update={"state": str(tmp_path)}), collegium.pool))
     asked = {"model": "letters", "temperature": 0, "max_tokens": 64, "tools": [SPELL]}
     turns: list[dict[str, Any]] = [{"role": "user", "content": "What is the last letter of 'piano'?"}]
     async with (

@@ -14,10 +14,10 @@ from orchestrator.errors import Cancelled, ExpertError, ExpertFailed, Overloaded
 from orchestrator.inference.engines.scripted import Script, ScriptedEngine, ScriptedOptions, echo
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Delta, Request, Sampling
-from orchestrator.inference.schedule.crew import Post
 from orchestrator.inference.schedule.host import InProcess
 from orchestrator.inference.schedule.ledger import Ledger
 from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.supervisor import WorkerSpec
 
 MakePool = Callable[..., Pool]
 
@@ -36,7 +36,7 @@ def make_pool(tmp_path: Path) -> Iterator[MakePool]:
         def host(name: str) -> InProcess:
             return InProcess(name, lambda: ScriptedEngine(options, script))
 
-        posts = [Post(f"w{i}", "local", lambda i=i: host(f"w{i}")) for i in range(workers)]  # type: ignore[misc]
+        posts = [WorkerSpec(f"w{i}", "local", lambda i=i: host(f"w{i}")) for i in range(workers)]  # type: ignore[misc]
         pool = Pool(posts, Ledger(tmp_path / f"{ledger}.sqlite"), kind_of=lambda _: "local")
         pools.append(pool)
         return pool
@@ -208,7 +208,7 @@ async def test_an_expert_that_breaks_its_engine_twice_fails_and_the_others_go_on
             return super().load(who)
 
     ledger = Ledger(tmp_path / "l.sqlite")
-    post = Post("w", "local", lambda: InProcess("w", Fragile))
+    post = WorkerSpec("w", "local", lambda: InProcess("w", Fragile))
     with Pool([post], ledger, kind_of=lambda _: "local") as fragile:
         outcomes = await asyncio.wait_for(
             fragile.ask(calls(fragile, expert("bad"), 5) + calls(fragile, expert("good"), 5)), 20
@@ -230,7 +230,7 @@ async def test_an_engine_that_cannot_start_is_told_to_everyone(tmp_path: Path) -
         raise RuntimeError("no such device")
 
     ledger = Ledger(tmp_path / "l.sqlite")
-    with Pool([Post("w", "local", lambda: InProcess("w", broken))], ledger, kind_of=lambda _: "local") as pool:
+    with Pool([WorkerSpec("w", "local", lambda: InProcess("w", broken))], ledger, kind_of=lambda _: "local") as pool:
         (outcome,) = await asyncio.wait_for(pool.ask(calls(pool, expert("a"), 1)), 10)
         assert isinstance(outcome, ExpertFailed)
         assert "no such device" in str(outcome)

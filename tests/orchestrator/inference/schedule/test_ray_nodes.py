@@ -16,8 +16,8 @@ from orchestrator.errors import ConfigError, ExpertError, ExpertFailed
 from orchestrator.inference.expert import Expert, Weights
 from orchestrator.inference.schedule import host
 from orchestrator.inference.schedule.ledger import Ledger
+from orchestrator.inference.schedule.placement import kind_of, posts
 from orchestrator.inference.schedule.pool import Pool
-from orchestrator.inference.schedule.staff import kind_of, posts
 
 
 @pytest.fixture

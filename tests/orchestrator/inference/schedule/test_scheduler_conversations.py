@@ -2,32 +2,16 @@
 
 from __future__ import annotations
 
-import importlib.util
 import math
-import sys
 from collections.abc import Callable, Iterator
 from itertools import pairwise
-from pathlib import Path
 from typing import Any
 
 import pytest
 
+from benchmarks import scheduler_simulation as simulation
 from orchestrator.inference.schedule.scheduler import Policy
 
-
-def _simulation() -> Any:
-    path = Path(__file__).parents[4] / "benchmarks" / "scheduler_simulation.py"
-    spec = importlib.util.spec_from_file_location("scheduler_simulation", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    sys.path.insert(0, str(path.parent))
-    spec.loader.exec_module(module)
-    return module
-
-
-simulation = _simulation()
 Start = Callable[[Any], None]
 
 

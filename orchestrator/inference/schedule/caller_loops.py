@@ -10,7 +10,7 @@ import contextlib
 from collections.abc import Callable
 
 
-class Callers:
+class CallerLoops:
     """Knows the loops that callers live on. A loop that is closed, or not running, has nobody to wait for."""
 
     def __init__(self, home: asyncio.AbstractEventLoop, answered: Callable[[], None]) -> None:

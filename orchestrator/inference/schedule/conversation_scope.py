@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextvars import ContextVar
 
 
-class Conversation:
+class ConversationScope:
     """One run of a discussion on one question. Question id and seed are the same in a repeated run, so its draws
     are found in the ledger; another seed draws anew. It remembers every request it drew, about 200 bytes each."""
 
@@ -28,15 +28,15 @@ class Conversation:
         return draw
 
 
-_current: ContextVar[Conversation | None] = ContextVar("conversation", default=None)
+_current: ContextVar[ConversationScope | None] = ContextVar("conversation", default=None)
 
 
-def current() -> Conversation | None:
+def current() -> ConversationScope | None:
     return _current.get()
 
 
 @contextlib.contextmanager
-def entered(conversation: Conversation) -> Iterator[Conversation]:
+def entered(conversation: ConversationScope) -> Iterator[ConversationScope]:
     token = _current.set(conversation)
     try:
         yield conversation

@@ -6,12 +6,12 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from orchestrator.inference.engines.tools import Call
+from orchestrator.inference.engines.tools import ParsedCall
 from orchestrator.inference.request import FinishReason, TokenLogprob
 
 
 @dataclass(frozen=True, slots=True)
-class Piece:
+class TextEvent:
     """More text of one choice."""
 
     text: str
@@ -20,15 +20,15 @@ class Piece:
 
 
 @dataclass(frozen=True, slots=True)
-class Calls:
+class ToolCallEvent:
     """One choice calls tools."""
 
-    calls: tuple[Call, ...]
+    calls: tuple[ParsedCall, ...]
     index: int = 0
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class FinishEvent:
     """One choice is complete."""
 
     reason: FinishReason | Literal["tool_calls"]
@@ -36,14 +36,14 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Note:
+class ProgressEvent:
     """Something happened while several experts were at work: told to a stream as it happens."""
 
     event: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Account:
+class UsageEvent:
     """Last: what it cost, and how the answer came about."""
 
     prompt_tokens: int
@@ -51,5 +51,5 @@ class Account:
     explanation: dict[str, Any] | None = None
 
 
-Part = Piece | Calls | End | Note | Account
-Parts = AsyncIterator[Part]
+ChatEvent = TextEvent | ToolCallEvent | FinishEvent | ProgressEvent | UsageEvent
+ChatEvents = AsyncIterator[ChatEvent]

@@ -15,7 +15,7 @@ from orchestrator.inference.schedule.messages import Broken, Event, Loaded, Load
 
 
 @dataclass(frozen=True, slots=True)
-class Losses:
+class RetryLimits:
     """What is borne before something is given up. The defaults suit a run, which had better end than wait."""
 
     starts: int = 3
@@ -27,7 +27,7 @@ class Losses:
 
 
 @dataclass(frozen=True)
-class Post:
+class WorkerSpec:
     """A place for one worker: what it can run, and how to make it (again, after a loss)."""
 
     name: str
@@ -36,10 +36,10 @@ class Post:
 
 
 @dataclass(slots=True)
-class Seat:
+class WorkerHandle:
     """A post's worker as it is now."""
 
-    post: Post
+    post: WorkerSpec
     host: Host
     queue: str | None = None
     expert: Expert | None = None
@@ -57,19 +57,19 @@ class Seat:
     sending: bool = False
 
 
-class Crew:
+class Supervisor:
     """Lives on one event loop. Every event goes to `on_event`, every worker that was ready and is gone to `on_left`;
     `on_stuck` hears when a post is given up, and whether it was the last of its kind."""
 
     def __init__(
         self,
-        posts: Sequence[Post],
-        on_event: Callable[[Seat, Event], None],
-        on_left: Callable[[Seat], None],
-        on_stuck: Callable[[Post, ExpertFailed, bool], None],
-        losses: Losses | None = None,
+        posts: Sequence[WorkerSpec],
+        on_event: Callable[[WorkerHandle, Event], None],
+        on_left: Callable[[WorkerHandle], None],
+        on_stuck: Callable[[WorkerSpec, ExpertFailed, bool], None],
+        losses: RetryLimits | None = None,
     ) -> None:
-        self.seats: dict[str, Seat] = {}
+        self.seats: dict[str, WorkerHandle] = {}
         self._posts = posts
         self._kinds = {post.kind for post in posts}
         self._manned = {post.name: post.kind for post in posts}
@@ -77,7 +77,7 @@ class Crew:
         self._on_event = on_event
         self._on_left = on_left
         self._on_stuck = on_stuck
-        self._losses = losses or Losses()
+        self._losses = losses or RetryLimits()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
@@ -115,14 +115,14 @@ class Crew:
         self._tasks.add(task)
         task.add_done_callback(ended)
 
-    async def _send(self, seat: Seat) -> None:
+    async def _send(self, seat: WorkerHandle) -> None:
         with contextlib.suppress(WorkerLost):
             while seat.orders:
                 orders, seat.orders = seat.orders, []
                 await seat.host.send(orders)
             seat.sending = False
 
-    async def _man(self, post: Post) -> None:
+    async def _man(self, post: WorkerSpec) -> None:
         again = self._losses.again
         while True:
             why = await self._keep_manned(post)
@@ -134,12 +134,12 @@ class Crew:
             await asyncio.sleep(again)
             self._manned[post.name] = post.kind
 
-    async def _keep_manned(self, post: Post) -> str:
+    async def _keep_manned(self, post: WorkerSpec) -> str:
         """Until that is hopeless: why."""
         why, losses = "", 0
         while losses < self._losses.starts:
             try:
-                seat = self.seats[post.name] = Seat(post, post.make_host())
+                seat = self.seats[post.name] = WorkerHandle(post, post.make_host())
             except Exception as error:
                 why = f"{type(error).__name__}: {error}"
                 break
@@ -152,7 +152,7 @@ class Crew:
                 break
         return why
 
-    async def _attend(self, seat: Seat) -> bool:
+    async def _attend(self, seat: WorkerHandle) -> bool:
         """Pass on what it says until it leaves. Whether it said so itself."""
         try:
             while not seat.why_left:
@@ -164,7 +164,7 @@ class Crew:
             return False
         return True
 
-    def _note(self, seat: Seat, event: Event) -> None:
+    def _note(self, seat: WorkerHandle, event: Event) -> None:
         match event:
             case Ready():
                 seat.ready = True

@@ -10,9 +10,9 @@ from orchestrator.config import WorkersConfig
 from orchestrator.errors import ConfigError, SetupError
 from orchestrator.inference.engines.engine import Engine, EngineOptions
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.schedule.crew import Losses, Post
 from orchestrator.inference.schedule.host import Host, InProcess, OnRay
 from orchestrator.inference.schedule.ray_cluster import join_cluster
+from orchestrator.inference.schedule.supervisor import RetryLimits, WorkerSpec
 from orchestrator.inference.schedule.worker import MakeEngine
 
 
@@ -40,11 +40,11 @@ def queue_of(expert: Expert, *, side_by_side: bool, pinned: Collection[str] = ()
     return expert.fingerprint
 
 
-def posts(workers: WorkersConfig, experts: Iterable[Expert]) -> list[Post]:
+def posts(workers: WorkersConfig, experts: Iterable[Expert]) -> list[WorkerSpec]:
     """A post for each worker and each remote expert. Joins or starts Ray if a local expert needs it."""
     experts = list(experts)
     remote = [
-        Post(kind_of(expert), kind_of(expert), functools.partial(_in_process, kind_of(expert), remote_engine))
+        WorkerSpec(kind_of(expert), kind_of(expert), functools.partial(_in_process, kind_of(expert), remote_engine))
         for expert in experts
         if expert.remote
     ]
@@ -57,11 +57,13 @@ def posts(workers: WorkersConfig, experts: Iterable[Expert]) -> list[Post]:
     if workers.in_process:
         make = functools.partial(_in_process, make_engine=make_engine)
         return remote + [
-            Post(name, kind, functools.partial(make, name)) for name, kind in zip(names, kinds, strict=True)
+            WorkerSpec(name, kind, functools.partial(make, name)) for name, kind in zip(names, kinds, strict=True)
         ]
     files = {expert.name: tuple(str(path) for path in expert.files) for expert in local}
     on_ray = functools.partial(OnRay, make_engine=make_engine, needs=join_cluster(workers, files), files=files)
-    return remote + [Post(name, kind, functools.partial(on_ray, name)) for name, kind in zip(names, kinds, strict=True)]
+    return remote + [
+        WorkerSpec(name, kind, functools.partial(on_ray, name)) for name, kind in zip(names, kinds, strict=True)
+    ]
 
 
 def _kinds(workers: WorkersConfig, local: Sequence[Expert]) -> list[str]:
@@ -89,11 +91,11 @@ def options(workers: WorkersConfig) -> EngineOptions:
     )
 
 
-def losses(workers: WorkersConfig) -> Losses:
+def losses(workers: WorkersConfig) -> RetryLimits:
     """What the pool bears before it gives something up."""
-    default = Losses()
+    default = RetryLimits()
     deaths = workers.deaths or default.deaths
-    return Losses(max(default.starts, deaths), deaths, workers.again)
+    return RetryLimits(max(default.starts, deaths), deaths, workers.again)
 
 
 def local_engine(name: str, options: EngineOptions) -> Engine:

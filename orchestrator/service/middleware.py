@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 
 from orchestrator.config import ServiceConfig
 from orchestrator.service import refusals
-from orchestrator.service.keys import Key, Keys, Limits
+from orchestrator.service.keys import Key, KeyLimits, Keys
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.refusals import Refused
 
@@ -36,7 +36,7 @@ _ID = re.compile(r"[\x21-\x7e]{1,128}")
 _log = logging.getLogger("collegium.requests")
 
 
-class Door:
+class Middleware:
     """Wraps an application. Whatever goes wrong inside, the client gets an error in OpenAI's form."""
 
     def __init__(self, app: App, config: ServiceConfig, keys: Keys, metrics: Metrics) -> None:
@@ -44,7 +44,7 @@ class Door:
         self._config = config
         self._keys = keys
         self._metrics = metrics
-        self._limits = Limits()
+        self._limits = KeyLimits()
         self._most = int(config.body_mib * 2**20)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

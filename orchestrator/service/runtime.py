@@ -17,8 +17,8 @@ from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.errors import BadInput, CollegiumError, ConfigError
 from orchestrator.inference.request import Sampling
+from orchestrator.inference.schedule.placement import kind_of
 from orchestrator.inference.schedule.pool import Pool
-from orchestrator.inference.schedule.staff import kind_of
 from orchestrator.service.experts import ask_expert
 from orchestrator.service.job_store import JobStore
 from orchestrator.service.jobs import Jobs
@@ -33,7 +33,7 @@ RETRY = 5.0
 """Seconds between tries to start Ray, or to join it."""
 
 
-class House:
+class ServiceRuntime:
     """One a state folder: a lock file sees to that, for two would run the same jobs."""
 
     def __init__(self, config: Config, pool: Pool | None = None, *, patience: float = 0.0) -> None:

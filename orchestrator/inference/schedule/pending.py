@@ -16,7 +16,7 @@ from orchestrator.inference.request import Completion, Delta, Request
 Outcome = Completion | Exception
 
 
-class Ticket:
+class Waiter:
     """One caller's claim on one request's completion. The caller is a coroutine on some event loop, or a thread."""
 
     __slots__ = ("expert", "future", "loop", "on_delta", "request")
@@ -37,12 +37,12 @@ class Ticket:
         self.future: Any = self.loop.create_future() if self.loop else concurrent.futures.Future()
 
 
-class UnderWay:
+class PendingRequest:
     """A request that is queued, generated or being stored, and everyone who waits for it."""
 
     __slots__ = ("expert", "queue", "request", "said", "since", "storing", "tickets")
 
-    def __init__(self, queue: str, ticket: Ticket, since: float) -> None:
+    def __init__(self, queue: str, ticket: Waiter, since: float) -> None:
         self.queue = queue
         self.since = since
         self.request = ticket.request
@@ -52,11 +52,11 @@ class UnderWay:
         """What was streamed so far: told again to a caller who joins late."""
         self.storing = False
 
-    def join(self, ticket: Ticket) -> None:
+    def join(self, ticket: Waiter) -> None:
         self.tickets.append(ticket)
         pass_on([(ticket, delta) for delta in self.said])
 
-    def hear(self, delta: Delta) -> list[tuple[Ticket, Delta]]:
+    def hear(self, delta: Delta) -> list[tuple[Waiter, Delta]]:
         """Remember it; whom to pass it on to."""
         self.said.append(delta)
         return [(ticket, delta) for ticket in self.tickets]
@@ -69,7 +69,7 @@ class UnderWay:
                 ticket.on_delta = None
 
 
-def pass_on(deltas: Iterable[tuple[Ticket, Delta]]) -> None:
+def pass_on(deltas: Iterable[tuple[Waiter, Delta]]) -> None:
     """Tell tickets what was said, each on its own loop; one wake-up for all tickets of a loop."""
     by_loop: dict[asyncio.AbstractEventLoop | None, list[tuple[Callable[[Delta], None], Delta]]] = defaultdict(list)
     for ticket, delta in deltas:
@@ -82,9 +82,9 @@ def pass_on(deltas: Iterable[tuple[Ticket, Delta]]) -> None:
             _call(loop, _tell, part)
 
 
-def hand_over(outcomes: Iterable[tuple[Ticket, Outcome]]) -> None:
+def hand_over(outcomes: Iterable[tuple[Waiter, Outcome]]) -> None:
     """Resolve tickets, each on its own loop; one wake-up for all tickets of a loop."""
-    by_loop: dict[asyncio.AbstractEventLoop | None, list[tuple[Ticket, Outcome]]] = defaultdict(list)
+    by_loop: dict[asyncio.AbstractEventLoop | None, list[tuple[Waiter, Outcome]]] = defaultdict(list)
     for ticket, outcome in outcomes:
         by_loop[ticket.loop].append((ticket, outcome))
     for loop, part in by_loop.items():
@@ -104,7 +104,7 @@ def _tell(deltas: list[tuple[Callable[[Delta], None], Delta]]) -> None:
         on_delta(delta)
 
 
-def _settle(outcomes: list[tuple[Ticket, Outcome]]) -> None:
+def _settle(outcomes: list[tuple[Waiter, Outcome]]) -> None:
     for ticket, outcome in outcomes:
         if ticket.future.done():  # cancelled meanwhile
             continue

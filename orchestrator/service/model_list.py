@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from orchestrator.service import methods
+from orchestrator.service.chat_events import ChatEvents, UsageEvent
 from orchestrator.service.experts import ask_expert
-from orchestrator.service.house import House
-from orchestrator.service.parts import Account, Parts
 from orchestrator.service.refusals import Refused
+from orchestrator.service.runtime import ServiceRuntime
 from orchestrator.service.schema import ChatRequest
 from orchestrator.service.tools import with_calls, with_tools
 
@@ -14,10 +14,10 @@ UNSAID = 1.0
 """Temperature with an expert where the client does not say: OpenAI's."""
 
 
-class Offers:
+class ModelList:
     """Finds who answers. An expert goes before a method of the same name."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: ServiceRuntime) -> None:
         self._house = house
         self._methods = methods.offered(house.config)
 
@@ -34,7 +34,7 @@ class Offers:
             raise Refused(404, message, code="model_not_found", param="model")
         return found
 
-    def parts(self, chat: ChatRequest) -> Parts:
+    def parts(self, chat: ChatRequest) -> ChatEvents:
         """What comes of the chat. Raises `Refused` (404) for an unknown model."""
         house, wait = self._house, self._house.config.service.max_wait
         if self.what(chat.model) == "expert":
@@ -43,7 +43,7 @@ class Offers:
             return methods.ask_mixture(house.collegium, house.routing, chat, wait)
         return methods.ask_method(house.collegium, house.routing, self._methods[chat.model], chat, wait)
 
-    async def _expert(self, chat: ChatRequest) -> Parts:
+    async def _expert(self, chat: ChatRequest) -> ChatEvents:
         expert = self._house.collegium.experts[chat.model]
         parts = ask_expert(
             self._house.collegium.pool,
@@ -56,6 +56,6 @@ class Offers:
             max_wait=self._house.config.service.max_wait,
         )
         async for part in with_calls(parts, chat) if chat.tools else parts:
-            if isinstance(part, Account) and not chat.collegium.explain:
-                part = Account(part.prompt_tokens, part.completion_tokens)
+            if isinstance(part, UsageEvent) and not chat.collegium.explain:
+                part = UsageEvent(part.prompt_tokens, part.completion_tokens)
             yield part
