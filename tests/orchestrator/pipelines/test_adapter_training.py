@@ -11,7 +11,7 @@ import tiny_llama
 from agents.answers import equal
 from agents.reply import parse_keywords, parse_reply
 from orchestrator.errors import ConfigError
-from orchestrator.experts import adapter_training, llama_lora, training_examples
+from orchestrator.pipelines import adapter_training, llama_lora, training_examples
 from orchestrator.pipelines.adapter_training import TrainingSpec, train
 from orchestrator.pipelines.llama_lora import LlamaLora
 from orchestrator.pipelines.training_examples import Portions, examples
