@@ -109,7 +109,7 @@ def side(clients: int, requests: int, with_gate: bool) -> dict[str, Any]:
     from orchestrator.inference.engines.scripted import ScriptedEngine, ScriptedOptions
     from orchestrator.inference.schedule.host import InProcess
     from orchestrator.inference.schedule.ledger import Ledger
-    from orchestrator.inference.schedule.pool import Pool
+    from orchestrator.inference.schedule.pool import LocalPool
     from orchestrator.inference.schedule.scheduler import Policy
     from orchestrator.inference.schedule.supervisor import WorkerSpec
     from orchestrator.service.application import application
@@ -125,7 +125,7 @@ def side(clients: int, requests: int, with_gate: bool) -> dict[str, Any]:
         host = functools.partial(InProcess, "worker", functools.partial(ScriptedEngine, options))
         ledger = Ledger(Path(folder) / "ledger.sqlite")
         policy = Policy(turn=config.service.turn)
-        with Pool([WorkerSpec("worker", "local", host)], ledger, kind_of=lambda _: "local", policy=policy) as pool:
+        with LocalPool([WorkerSpec("worker", "local", host)], ledger, kind_of=lambda _: "local", policy=policy) as pool:
             house = ServiceRuntime(config, pool)
             server = uvicorn.Server(uvicorn.Config(application(house), port=0, log_config=None))
             thread = threading.Thread(target=server.run)

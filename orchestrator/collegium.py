@@ -17,9 +17,10 @@ from orchestrator.evaluation.profile import Profile, ProfileRequest
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.chat import ExpertChat
 from orchestrator.inference.expert import Expert
+from orchestrator.inference.pool import Pool
 from orchestrator.inference.schedule.ledger import Ledger
 from orchestrator.inference.schedule.placement import engine_name, kind_of, losses, posts, queue_of
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.scheduler import Policy
 from orchestrator.inference.schedule.timeline import Progress
 from orchestrator.run_folder import RunFolder
@@ -57,8 +58,8 @@ class Collegium:
         there already (of a Ray cluster's scheduler), closed by whoever made it."""
         self.config = _configuration(config)
         self.experts: dict[str, Expert] = resolve(self.config)
-        self._pool = pool
-        self._own_pool = pool is None
+        self._given = pool
+        self._own: LocalPool | None = None
         self._pool_lock = threading.Lock()
 
     @staticmethod
@@ -88,10 +89,10 @@ class Collegium:
     def pool(self) -> Pool:
         """The workers and the scheduler, made on first use. Thread-safe."""
         with self._pool_lock:
-            return self._made_pool()
+            return self._given or self._made_pool()
 
-    def _made_pool(self) -> Pool:
-        if self._pool is None:
+    def _made_pool(self) -> LocalPool:
+        if self._own is None:
             made = posts(self.config.workers, self.experts.values())
             side_by_side = self.engine == "vllm" and _cuda()
             pinned = self.config.workers.pin
@@ -100,14 +101,15 @@ class Collegium:
             policy = Policy(turn=self.config.workers.turn)
             ledger = Ledger(self.state / "ledger.sqlite")
             borne = losses(self.config.workers)
-            self._pool = Pool(made, ledger, kind_of=kinds, queue_of=queues, policy=policy, losses=borne)
+            self._own = LocalPool(made, ledger, kind_of=kinds, queue_of=queues, policy=policy, losses=borne)
             atexit.register(self.close)  # the last comes first: before Ray, which has been imported, leaves
-        return self._pool
+        return self._own
 
     @property
     def progress(self) -> Progress | None:
         """What the workers are doing; None before the first question."""
-        return self._pool.timeline.progress() if self._pool else None
+        pool = self._given or self._own
+        return pool.timeline.progress() if pool else None
 
     def chat(self, expert: str, **settings: Any) -> ExpertChat:
         """An expert as a LangChain chat model; `settings` as in `ExpertChat` (max_tokens, temperature, ...)."""
@@ -228,10 +230,10 @@ class Collegium:
     def close(self) -> None:
         """Stop the workers. Idempotent; what was generated stays in the ledger. A program that ends without it is
         taken to have called it."""
-        if self._pool is not None and self._own_pool:
-            self._pool.close()
-            self._pool.ledger.close()
-            self._pool = None
+        if self._own is not None:
+            self._own.close()
+            self._own.ledger.close()
+            self._own = None
             atexit.unregister(self.close)
 
     def __enter__(self) -> Self:

@@ -45,7 +45,7 @@ from orchestrator.evaluation.report.data import (
     SampleQuestion,
 )
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.pool import Pool
 from orchestrator.inference.schedule.timeline import Timeline
 from orchestrator.run_folder import engine_version, machine, manifest
 from router.embedding import Embedder

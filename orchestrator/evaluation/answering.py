@@ -12,8 +12,8 @@ from agents.question import Question
 from agents.reply import Reply, parse_reply
 from orchestrator.errors import CollegiumError, RequestError
 from orchestrator.inference.expert import Expert
+from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Completion, Sampling
-from orchestrator.inference.schedule.pool import Pool
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,7 @@ from orchestrator.evaluation.answering import is_right
 from orchestrator.evaluation.methods import Answer, MethodOutcome
 from orchestrator.evaluation.profile import chosen, questions_of
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.pool import Pool
 from router.embedding import Embedder
 
 BASELINES = ("each", "best", "vote", "weighted-vote", "self-refine", "reconcile-same-model")

@@ -23,8 +23,8 @@ from orchestrator.errors import BadInput, RequestError
 from orchestrator.evaluation.answering import Answered, answer_all, is_right
 from orchestrator.evaluation.tasks.registry import GENERATED
 from orchestrator.inference.expert import Expert
+from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Completion, Sampling
-from orchestrator.inference.schedule.pool import Pool
 
 MOST_BYTES = 16 * 2**20
 

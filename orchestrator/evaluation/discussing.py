@@ -30,8 +30,8 @@ from orchestrator.config import Strict
 from orchestrator.errors import BadInput, SetupError, StorageError
 from orchestrator.evaluation.answering import Answered
 from orchestrator.inference.expert import Expert
+from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
-from orchestrator.inference.schedule.pool import Pool
 from router.calibration import Calibration, calibrate
 from router.embedding import Embedder
 

@@ -15,8 +15,8 @@ from orchestrator.evaluation.report.data import Interval, Matrix
 from orchestrator.evaluation.report.intervals import wilson
 from orchestrator.evaluation.tasks import load
 from orchestrator.inference.expert import Expert
+from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
-from orchestrator.inference.schedule.pool import Pool
 from router.row import Row
 from router.table import Table
 

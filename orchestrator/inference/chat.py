@@ -26,9 +26,9 @@ from pydantic import ConfigDict, Field
 
 from orchestrator.errors import RequestError
 from orchestrator.inference.expert import Expert
+from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Completion, Delta, Message, Request, Sampling, TokenLogprob
 from orchestrator.inference.schedule.pending import Outcome
-from orchestrator.inference.schedule.pool import Pool
 
 _ROLES = {"human": "user", "ai": "assistant", "system": "system", "chat": "user"}
 
@@ -52,10 +52,6 @@ class ExpertChat(BaseChatModel):
     """`invoke` and `ainvoke` stream inside, so that callbacks hear every token."""
     max_wait: float | None = None
     """Seconds an interactive caller is ready to wait for its turn; None: batch work."""
-
-    @property
-    def name_of_expert(self) -> str:
-        return self.expert.name
 
     @property
     def _llm_type(self) -> str:

@@ -32,8 +32,8 @@ from orchestrator.evaluation.report.data import (
 from orchestrator.evaluation.report.intervals import paired_difference
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.expert import Expert
+from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
-from orchestrator.inference.schedule.pool import Pool
 from orchestrator.pipelines.distill import DistillRequest, Taught, arms, inspect, read_all, teach, with_students
 from orchestrator.pipelines.distill_generate import GenerateRequest, discuss
 from orchestrator.pipelines.distill_report import curve, gallery, left_out, panel_rounds, persuasion

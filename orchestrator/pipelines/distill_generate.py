@@ -22,7 +22,7 @@ from orchestrator.errors import BadInput, StorageError
 from orchestrator.evaluation.discussing import agent_of, hold
 from orchestrator.evaluation.profile import AskingRequest, chosen, questions_of
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.pool import Pool
 from orchestrator.run_folder import revision
 
 TRANSCRIPTS = "transcripts.jsonl.gz"

@@ -33,7 +33,7 @@ from orchestrator.evaluation.profile import (
 )
 from orchestrator.evaluation.report.data import Clustering, Fate, Glue, RunReport, Search, SearchTrial
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.pool import Pool
 from orchestrator.pipelines.cluster import By, ClusterRequest, cluster_experts
 from orchestrator.pipelines.glue_report import BEST, FULL, GLUE, MIXTURE, glue_report
 from orchestrator.pipelines.members import Routed

@@ -16,8 +16,8 @@ from orchestrator.config import Config, ExpertConfig
 from orchestrator.evaluation.answering import Answered, answer_all
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.expert import Expert
+from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
-from orchestrator.inference.schedule.pool import Pool
 
 METHODS = ("linear", "task_arithmetic", "ties", "dare_linear", "dare_ties")
 """Methods that are searched: one weight a source, and for the last three a density."""

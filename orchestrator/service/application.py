@@ -22,9 +22,9 @@ from orchestrator.service import chat, job_routes, refusals
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.middleware import Middleware
 from orchestrator.service.model_list import ModelList
+from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
 from orchestrator.service.routing import told
-from orchestrator.service.runtime import ServiceRuntime
 from orchestrator.service.schema import ChatRequest, FeedbackRequest, RouteRequest
 from orchestrator.service.tracing import Tracing
 
@@ -44,7 +44,7 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def application(house: ServiceRuntime) -> Middleware:
+def application(house: Runtime) -> Middleware:
     """An ASGI application. It opens the house with its lifespan, and closes it."""
     metrics, tracing = Metrics(), Tracing(house.config.service.tracing)
     offers = ModelList(house)

@@ -17,8 +17,8 @@ from orchestrator.service import refusals
 from orchestrator.service.chat_events import ChatEvent, ChatEvents, TextEvent, UsageEvent
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.model_list import ModelList
+from orchestrator.service.protocols import Runtime
 from orchestrator.service.replies import Form, events, failure, whole
-from orchestrator.service.runtime import ServiceRuntime
 from orchestrator.service.schema import ChatRequest
 from orchestrator.service.tracing import Tracing
 
@@ -32,7 +32,7 @@ _log = logging.getLogger("collegium")
 class Chats:
     """The chats under way: at most `service.queue`."""
 
-    def __init__(self, house: ServiceRuntime, offers: ModelList, metrics: Metrics, tracing: Tracing) -> None:
+    def __init__(self, house: Runtime, offers: ModelList, metrics: Metrics, tracing: Tracing) -> None:
         self._house = house
         self._offers = offers
         self._metrics = metrics

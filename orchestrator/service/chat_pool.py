@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from typing import Any
 
 from orchestrator.inference.expert import Expert
+from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Completion, Delta, Message, Request, Sampling
 from orchestrator.inference.schedule.conversation_scope import ConversationScope
 from orchestrator.inference.schedule.pending import Outcome
-from orchestrator.inference.schedule.pool import Pool
-from orchestrator.inference.schedule.timeline import Timeline
+from orchestrator.inference.schedule.timeline import LoadRecord, Timeline
 
 
-class ChatPool(Pool):
+class ChatPool:
     """Stands before another pool. Methods that know nothing of a chat's history thus run within it, and what they ask
     is refused, withdrawn and paid for as a chat's own calls are."""
 
@@ -37,6 +36,12 @@ class ChatPool(Pool):
     @property
     def timeline(self) -> Timeline:
         return self._pool.timeline
+
+    def start(self) -> None:
+        self._pool.start()
+
+    async def load(self) -> LoadRecord:
+        return await self._pool.load()
 
     def request(
         self,
@@ -74,11 +79,11 @@ class ChatPool(Pool):
     def refuse_own_thread(self) -> None:
         self._pool.refuse_own_thread()
 
-    def conversation(self, question: str, seed: int = 0) -> contextlib.AbstractContextManager[ConversationScope]:  # type: ignore[override]
+    def conversation(self, question: str, seed: int = 0) -> contextlib.AbstractContextManager[ConversationScope]:
         return self._pool.conversation(question, seed)
+
+    def note_conversations(self, opened: Sequence[str], closed: Sequence[str]) -> None:
+        self._pool.note_conversations(opened, closed)
 
     def close(self) -> None:
         """It belongs to others."""
-
-    def __exit__(self, *_: Any) -> None:
-        pass

@@ -7,9 +7,9 @@ import secrets
 from collections.abc import AsyncIterator, Sequence
 
 from orchestrator.inference.expert import Expert
+from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Completion, Delta, Message, Request, Sampling
 from orchestrator.inference.schedule.conversation_scope import ConversationScope, entered
-from orchestrator.inference.schedule.pool import Pool
 from orchestrator.service.chat_events import ChatEvents, FinishEvent, TextEvent, UsageEvent
 
 

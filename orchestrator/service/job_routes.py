@@ -16,8 +16,8 @@ from orchestrator.service.job_store import Job
 from orchestrator.service.jobs import over
 from orchestrator.service.keys import Key
 from orchestrator.service.pipelines import PIPELINES
+from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
-from orchestrator.service.runtime import ServiceRuntime
 from orchestrator.service.schema import JobRequest
 
 POLL = 0.5
@@ -26,7 +26,7 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[int, Query(ge=0, le=2**53)]
 
 
-def add(api: FastAPI, house: ServiceRuntime) -> None:
+def add(api: FastAPI, house: Runtime) -> None:
     """Add the routes."""
     store = house.jobs.store
 
@@ -106,7 +106,7 @@ def add(api: FastAPI, house: ServiceRuntime) -> None:
         return await _file(house, await find(id, request), name)
 
 
-async def _file(house: ServiceRuntime, job: Job, name: str) -> Response:
+async def _file(house: Runtime, job: Job, name: str) -> Response:
     """Only a name that the folder's listing has is ever opened."""
     if job.status != "succeeded":
         raise Refused(409, f"the job is {job.status}: it has no results", code="job_not_finished")
@@ -116,7 +116,7 @@ async def _file(house: ServiceRuntime, job: Job, name: str) -> Response:
     return FileResponse(found[name])
 
 
-async def _followed(house: ServiceRuntime, job: Job, after: int) -> AsyncIterator[bytes]:
+async def _followed(house: Runtime, job: Job, after: int) -> AsyncIterator[bytes]:
     while True:
         current = await asyncio.to_thread(house.jobs.store.get, job.id)
         for number, time, text in await asyncio.to_thread(house.jobs.store.lines, job.id, after):

@@ -24,7 +24,8 @@ from orchestrator.inference.request import Completion, Message, Sampling
 from orchestrator.service.chat_events import ChatEvents, FinishEvent, ProgressEvent, TextEvent, UsageEvent
 from orchestrator.service.chat_pool import ChatPool
 from orchestrator.service.experts import ask_expert
-from orchestrator.service.routing import Profiled, Routing, told
+from orchestrator.service.protocols import ServiceRouting
+from orchestrator.service.routing import Profiled, told
 from orchestrator.service.schema import ChatRequest
 
 MIXTURE = "mixture"
@@ -38,7 +39,7 @@ def offered(config: Config) -> Mapping[str, Method]:
     return {method.name: method for method in (*METHODS, *own) if method.name != "each"}
 
 
-async def ask_mixture(collegium: Collegium, routing: Routing, chat: ChatRequest, max_wait: float) -> ChatEvents:
+async def ask_mixture(collegium: Collegium, routing: ServiceRouting, chat: ChatRequest, max_wait: float) -> ChatEvents:
     """The experts that suit the last user turn answer. One of them alone sees the chat as it is; several answer the
     question in their form (`solve`), and their answers are counted by the log-odds of being right."""
     question, history = as_question(chat)
@@ -82,7 +83,7 @@ async def ask_mixture(collegium: Collegium, routing: Routing, chat: ChatRequest,
 
 
 async def ask_method(
-    collegium: Collegium, routing: Routing, method: Method, chat: ChatRequest, max_wait: float
+    collegium: Collegium, routing: ServiceRouting, method: Method, chat: ChatRequest, max_wait: float
 ) -> ChatEvents:
     """Run a method on the last user turn, within the conversation; a stream hears of every reply as it comes."""
     question, history = as_question(chat)
@@ -117,7 +118,7 @@ async def ask_method(
     yield heard.account(_explained(method.name, outcome, transcript, chat.collegium.explain))
 
 
-async def _profiled(routing: Routing, method: Method) -> Profiled | None:
+async def _profiled(routing: ServiceRouting, method: Method) -> Profiled | None:
     """What the profile showed; None where a discussion can do without. Raises `NotReady`."""
     if not method.fitted:
         return None

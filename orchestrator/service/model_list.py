@@ -5,8 +5,8 @@ from __future__ import annotations
 from orchestrator.service import methods
 from orchestrator.service.chat_events import ChatEvents, UsageEvent
 from orchestrator.service.experts import ask_expert
+from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
-from orchestrator.service.runtime import ServiceRuntime
 from orchestrator.service.schema import ChatRequest
 from orchestrator.service.tools import with_calls, with_tools
 
@@ -17,7 +17,7 @@ UNSAID = 1.0
 class ModelList:
     """Finds who answers. An expert goes before a method of the same name."""
 
-    def __init__(self, house: ServiceRuntime) -> None:
+    def __init__(self, house: Runtime) -> None:
         self._house = house
         self._methods = methods.offered(house.config)
 

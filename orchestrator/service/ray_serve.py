@@ -18,7 +18,6 @@ from typing import Any
 from orchestrator.config import Config, read
 from orchestrator.errors import ConfigError
 from orchestrator.service.application import application
-from orchestrator.service.job_store import Job
 from orchestrator.service.keys import Keys
 from orchestrator.service.runtime import ServiceRuntime, check_address, for_service
 from orchestrator.service.serve import log_to_stderr
@@ -92,44 +91,6 @@ class SchedulerActor:
 
     async def close(self) -> None:
         await self._house.close()
-
-
-class RemoteJobs:
-    """The actor's jobs, as the routes use them. Blocks: call it from threads."""
-
-    def __init__(self, actor: Any) -> None:
-        self._actor = actor
-        self.store = self
-
-    def submit(
-        self, pipeline: str, given: dict[str, Any], owner: str, idempotency_key: str | None = None
-    ) -> tuple[Job, bool]:
-        found: tuple[Job, bool] = self._call("submit", pipeline, given, owner, idempotency_key)
-        return found
-
-    def cancel(self, id: str) -> bool:
-        return bool(self._call("cancel", id))
-
-    def files(self, job: Job) -> list[Path]:
-        return list(self._call("files", job))
-
-    def get(self, id: str) -> Job | None:
-        found: Job | None = self._call("get", id)
-        return found
-
-    def page(self, owner: str | None, limit: int, after: str | None) -> list[Job]:
-        return list(self._call("page", owner, limit, after))
-
-    def lines(self, id: str, after: int = 0, limit: int = 1000) -> list[tuple[int, float, str]]:
-        return list(self._call("lines", id, after, limit))
-
-    def _call(self, method: str, *arguments: Any) -> Any:
-        import ray
-
-        try:
-            return ray.get(self._actor.job.remote(method, *arguments))
-        except ray.exceptions.RayTaskError as error:
-            raise error.cause from None
 
 
 def scheduler_actor(config: Config) -> Any:

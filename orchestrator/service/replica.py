@@ -1,24 +1,26 @@
-"""A replica's house: the same rooms, with the scheduler and the jobs elsewhere, in the named actor."""
+"""A replica on Ray Serve: the application's runtime with the scheduler and the jobs elsewhere, in the named actor."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+from pathlib import Path
 from typing import Any
 
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.inference.schedule.remote_pool import RemotePool
+from orchestrator.service.job_store import Job
 from orchestrator.service.keys import Keys
-from orchestrator.service.ray_serve import RemoteJobs
-from orchestrator.service.routing import Routing
-from orchestrator.service.runtime import ServiceRuntime, key_file
+from orchestrator.service.routing import Profiled, Routing
+from orchestrator.service.runtime import key_file
+from router.ranking import Ranking
 
 LOOK = 0.5
 """Seconds between looks whether the scheduler is ready."""
 
 
-class ReplicaRuntime(ServiceRuntime):
+class ReplicaRuntime:
     """`actor` is the named scheduler's handle, `caller` this replica's own name."""
 
     def __init__(self, config: Config, actor: Any, caller: str) -> None:
@@ -28,12 +30,17 @@ class ReplicaRuntime(ServiceRuntime):
         self.collegium = Collegium(config, pool=self._pool)
         self.keys = Keys(key_file(config))
         self.routing = RemoteRouting(self.collegium, actor)
-        self.jobs = RemoteJobs(actor)  # type: ignore[assignment]  # has all that the routes use
+        self.jobs = RemoteJobs(actor)
         self.started = True
         self.ready = self.draining = False
-        self._preparing = None
+        self._preparing: asyncio.Task[None] | None = None
+
+    def open(self) -> None:
+        """Follow whether the scheduler is ready. Needs a running loop."""
+        self._preparing = asyncio.get_running_loop().create_task(self._prepare())
 
     async def close(self) -> None:
+        """Leave the scheduler to the others."""
         self.draining, self.ready = True, False
         if self._preparing is not None:
             self._preparing.cancel()
@@ -50,15 +57,59 @@ class ReplicaRuntime(ServiceRuntime):
             await asyncio.sleep(10 * LOOK if self.ready else LOOK)
 
 
-class RemoteRouting(Routing):
+class RemoteRouting:
     """Ranks here; feedback goes to the one process that writes it."""
 
     def __init__(self, collegium: Collegium, actor: Any) -> None:
-        super().__init__(collegium)
+        self._here = Routing(collegium)
         self._actor = actor
+
+    async def rank(self, questions: list[str]) -> list[Ranking]:
+        return await self._here.rank(questions)
+
+    async def profiled(self) -> Profiled:
+        return await self._here.profiled()
 
     async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:
         try:
             return int(await self._actor.learn.remote(question, expert, score, skills))
         except Exception as error:
             raise getattr(error, "cause", error) from None
+
+
+class RemoteJobs:
+    """The actor's jobs, as the routes use them. Blocks: call it from threads."""
+
+    def __init__(self, actor: Any) -> None:
+        self._actor = actor
+        self.store = self
+
+    def submit(
+        self, pipeline: str, given: dict[str, Any], owner: str, idempotency_key: str | None = None
+    ) -> tuple[Job, bool]:
+        found: tuple[Job, bool] = self._call("submit", pipeline, given, owner, idempotency_key)
+        return found
+
+    def cancel(self, id: str) -> bool:
+        return bool(self._call("cancel", id))
+
+    def files(self, job: Job) -> list[Path]:
+        return list(self._call("files", job))
+
+    def get(self, id: str) -> Job | None:
+        found: Job | None = self._call("get", id)
+        return found
+
+    def page(self, owner: str | None, limit: int, after: str | None) -> list[Job]:
+        return list(self._call("page", owner, limit, after))
+
+    def lines(self, id: str, after: int = 0, limit: int = 1000) -> list[tuple[int, float, str]]:
+        return list(self._call("lines", id, after, limit))
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        import ray
+
+        try:
+            return ray.get(self._actor.job.remote(method, *arguments))
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None

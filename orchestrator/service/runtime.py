@@ -16,9 +16,9 @@ from typing import Self
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.errors import BadInput, CollegiumError, ConfigError
+from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
 from orchestrator.inference.schedule.placement import kind_of
-from orchestrator.inference.schedule.pool import Pool
 from orchestrator.service.experts import ask_expert
 from orchestrator.service.job_store import JobStore
 from orchestrator.service.jobs import Jobs

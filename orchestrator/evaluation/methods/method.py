@@ -16,8 +16,8 @@ from orchestrator.evaluation.discussing import DiscussionOptions
 from orchestrator.evaluation.profile import Replies
 from orchestrator.evaluation.report.data import RankedExpert
 from orchestrator.inference.expert import Expert
+from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
-from orchestrator.inference.schedule.pool import Pool
 from router.embedding import Embedder
 from router.routers import DEFAULT
 from router.table import Table

@@ -14,7 +14,7 @@ import functools
 import queue
 import threading
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
-from typing import Protocol
+from typing import Protocol, Self
 
 from orchestrator.errors import Cancelled, RequestError, StreamBroken
 from orchestrator.inference.expert import Expert
@@ -56,26 +56,12 @@ BYTES_PER_REQUEST = 1500
 """What a pending request takes in this process, on top of the text of its messages, at most."""
 
 
-class Pool:
-    """Thread-safe. `close` it, or use it as a context manager. It takes whatever is submitted: see
-    `BYTES_PER_REQUEST`."""
+class ThreadedPool:
+    """Takes calls from any thread or loop to an `Inside` on a thread of its own. `close` it, or use it as a context
+    manager. It takes whatever is submitted: see `BYTES_PER_REQUEST`."""
 
-    def __init__(
-        self,
-        posts: Sequence[WorkerSpec],
-        ledger: Ledger,
-        *,
-        kind_of: Callable[[Expert], str],
-        queue_of: Callable[[Expert], str] = lambda expert: expert.fingerprint,
-        policy: Policy | None = None,
-        losses: RetryLimits | None = None,
-    ) -> None:
-        """`kind_of` names the kind of worker an expert needs; `queue_of` the queue it waits in (one for all
-        experts that run side by side)."""
-        self.ledger = ledger
-        self._open(lambda loop: Dispatch(loop, posts, ledger, kind_of, queue_of, policy, losses))
-
-    def _open(self, make_inside: Callable[[asyncio.AbstractEventLoop], Inside]) -> None:
+    def __init__(self, make_inside: Callable[[asyncio.AbstractEventLoop], Inside]) -> None:
+        """`make_inside` gets the loop on which everything inside happens."""
         self._outside = ConversationScope("")
         self._inbox: list[Waiter | Callable[[], None]] = []
         # Reentrant: a stream that is forgotten withdraws its request whenever the garbage collector runs.
@@ -206,7 +192,7 @@ class Pool:
             self._loop.call_soon_threadsafe(self._end)
         self._thread.join(60)
 
-    def __enter__(self) -> Pool:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -251,6 +237,25 @@ class Pool:
             items, self._inbox = self._inbox, []
         closed = Cancelled("the pool is closed")
         hand_over([(item, closed) for item in items if isinstance(item, Waiter)])
+
+
+class LocalPool(ThreadedPool):
+    """A pool whose scheduler, ledger and workers belong to this process."""
+
+    def __init__(
+        self,
+        posts: Sequence[WorkerSpec],
+        ledger: Ledger,
+        *,
+        kind_of: Callable[[Expert], str],
+        queue_of: Callable[[Expert], str] = lambda expert: expert.fingerprint,
+        policy: Policy | None = None,
+        losses: RetryLimits | None = None,
+    ) -> None:
+        """`kind_of` names the kind of worker an expert needs; `queue_of` the queue it waits in (one for all
+        experts that run side by side)."""
+        self.ledger = ledger
+        super().__init__(lambda loop: Dispatch(loop, posts, ledger, kind_of, queue_of, policy, losses))
 
 
 class _Heard:

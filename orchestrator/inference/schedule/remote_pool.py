@@ -1,6 +1,6 @@
 """A pool whose inside lives in a Ray actor: callers of many processes share one scheduler, one ledger, one crew.
 
-`RemotePool` has every face of `Pool` and sends what is asked to `SchedulerCalls` in the actor, a message a turn of
+`RemotePool` has every face of a `Pool` and sends what is asked to `SchedulerCalls` in the actor, a message a turn of
 the loop; what comes back is one message for all that happened since the last, an engine step for instance. If the
 actor is lost, whoever waits hears so (`ExpertFailed`: ask again), and the pool goes on with the one that Ray starts
 in its place.
@@ -17,9 +17,10 @@ from typing import Any
 
 from orchestrator.errors import Cancelled, CollegiumError, ExpertFailed
 from orchestrator.inference.expert import Expert
+from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Completion, Delta, Request
 from orchestrator.inference.schedule.pending import Waiter, hand_over, pass_on
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.pool import ThreadedPool
 from orchestrator.inference.schedule.timeline import LoadRecord, Timeline
 
 Call = tuple[int, Request, str]
@@ -118,15 +119,15 @@ class _Caller:
         return news
 
 
-class RemotePool(Pool):
+class RemotePool(ThreadedPool):
     """`actor`: a handle whose methods `submit`, `withdraw`, `news`, `conversation`, `load` are those of
     `SchedulerCalls`. `caller`: this process's name, which no other has."""
 
     def __init__(self, actor: Any, caller: str) -> None:
-        self._open(lambda loop: _Outpost(loop, actor, caller))
+        super().__init__(lambda loop: _Outpost(loop, actor, caller))
 
     async def stream(self, request: Request, expert: Expert) -> AsyncIterator[Delta | Completion]:
-        """As `Pool.stream`; the actor has seen to it already that nothing is said twice."""
+        """As `ThreadedPool.stream`; the actor has seen to it already that nothing is said twice."""
         arrived: asyncio.Queue[Delta | None] = asyncio.Queue()
         ticket = Waiter(request, expert, arrived.put_nowait)
         ticket.future.add_done_callback(lambda _: arrived.put_nowait(None))

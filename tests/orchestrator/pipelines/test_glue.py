@@ -27,7 +27,7 @@ from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Message, Sampling
 from orchestrator.inference.schedule.host import InProcess
 from orchestrator.inference.schedule.ledger import Ledger
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.supervisor import WorkerSpec
 from orchestrator.pipelines.glue import GlueRequest, GlueResult, glue
 from orchestrator.pipelines.merges import Merges
@@ -104,15 +104,17 @@ def config(tmp_path: Path) -> Config:
 
 
 @pytest.fixture
-def pool(tmp_path: Path) -> Iterator[Pool]:
+def pool(tmp_path: Path) -> Iterator[LocalPool]:
     post = WorkerSpec("w", "local", lambda: InProcess("w", Talented))
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    with Pool([post], ledger, kind_of=lambda _: "local") as made:
+    with LocalPool([post], ledger, kind_of=lambda _: "local") as made:
         yield made
     ledger.close()
 
 
-async def glued(config: Config, pool: Pool, tmp_path: Path, engine: str = "scripted", **options: Any) -> GlueResult:
+async def glued(
+    config: Config, pool: LocalPool, tmp_path: Path, engine: str = "scripted", **options: Any
+) -> GlueResult:
     asked = {"task": str(tmp_path / "questions.jsonl"), "select_questions": 48, "questions": 48, "trials": 0}
     request = GlueRequest(**{**asked, "max_tokens": 12, **options})
     embedder: Any = TopicEmbedder()
@@ -120,7 +122,7 @@ async def glued(config: Config, pool: Pool, tmp_path: Path, engine: str = "scrip
 
 
 async def test_it_merges_who_is_alike_drops_who_harms_and_routes_the_rest(
-    config: Config, pool: Pool, tmp_path: Path
+    config: Config, pool: LocalPool, tmp_path: Path
 ) -> None:
     result = await glued(config, pool, tmp_path)
     report = result.report
@@ -144,7 +146,7 @@ async def test_it_merges_who_is_alike_drops_who_harms_and_routes_the_rest(
     assert (report.split, report.fitted_on) == ("test", "validation")
 
 
-async def test_the_new_zoo_is_a_configuration(config: Config, pool: Pool, tmp_path: Path) -> None:
+async def test_the_new_zoo_is_a_configuration(config: Config, pool: LocalPool, tmp_path: Path) -> None:
     result = await glued(config, pool, tmp_path, full_merging=False)
     path = write_zoo(result, tmp_path / "new" / "zoo.yaml", tmp_path / "report.html")
     zoo = resolve(read(path))
@@ -155,7 +157,7 @@ async def test_the_new_zoo_is_a_configuration(config: Config, pool: Pool, tmp_pa
     assert yaml.safe_load(path.read_text())["experts"]["smith"]["skills"] == ["metals"]
 
 
-async def test_the_same_command_generates_nothing_twice(config: Config, pool: Pool, tmp_path: Path) -> None:
+async def test_the_same_command_generates_nothing_twice(config: Config, pool: LocalPool, tmp_path: Path) -> None:
     first = await glued(config, pool, tmp_path, trials=12)
     generated = pool.timeline.progress().submitted
     second = await glued(config, pool, tmp_path, trials=12)
@@ -165,7 +167,7 @@ async def test_the_same_command_generates_nothing_twice(config: Config, pool: Po
     assert {trial.stage for trial in first.report.glue.searches[0].trials} == {"average", "equal", "cma"}
 
 
-async def test_nothing_that_is_reported_was_decided_on(config: Config, pool: Pool, tmp_path: Path) -> None:
+async def test_nothing_that_is_reported_was_decided_on(config: Config, pool: LocalPool, tmp_path: Path) -> None:
     await glued(config, pool, tmp_path, trials=10)
     # The test split's questions have numbers of 100 and more. Only who is compared was asked them, once each: the best
     # single expert, the best merge of everything, and one member a question.
@@ -175,7 +177,7 @@ async def test_nothing_that_is_reported_was_decided_on(config: Config, pool: Poo
     assert 48 <= right <= 3 * 48
 
 
-async def test_a_report_shows_it_all(config: Config, pool: Pool, tmp_path: Path) -> None:
+async def test_a_report_shows_it_all(config: Config, pool: LocalPool, tmp_path: Path) -> None:
     from rich.console import Console
 
     from orchestrator.run_folder import RunFolder
@@ -195,7 +197,9 @@ async def test_a_report_shows_it_all(config: Config, pool: Pool, tmp_path: Path)
     assert "Model-GLUE" in shown
 
 
-async def test_bad_requests_are_refused_before_anything_is_asked(config: Config, pool: Pool, tmp_path: Path) -> None:
+async def test_bad_requests_are_refused_before_anything_is_asked(
+    config: Config, pool: LocalPool, tmp_path: Path
+) -> None:
     with pytest.raises(ValueError, match="cannot decide and report on the same split"):
         GlueRequest(select_split="test")
     with pytest.raises(BadInput, match="of what base is it a fine-tune"):

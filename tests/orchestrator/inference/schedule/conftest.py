@@ -17,10 +17,10 @@ from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Request, Sampling
 from orchestrator.inference.schedule.host import Host, InProcess, OnRay
 from orchestrator.inference.schedule.ledger import Ledger
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.supervisor import WorkerSpec
 
-MakePool = Callable[..., Pool]
+MakePool = Callable[..., LocalPool]
 Calls = list[tuple[Request, Expert]]
 
 
@@ -32,13 +32,15 @@ class Play:
         return Expert(name, f"fingerprint of {name}", shape, script=script)
 
     @staticmethod
-    def call(pool: Pool, who: Expert, prompt: str, log: Path | None = None, **options: Any) -> tuple[Request, Expert]:
+    def call(
+        pool: LocalPool, who: Expert, prompt: str, log: Path | None = None, **options: Any
+    ) -> tuple[Request, Expert]:
         messages = [("system", str(log))] if log else []
         sampling = options.pop("sampling", None) or Sampling()
         return pool.request(who, [*messages, ("user", prompt)], sampling, **options), who
 
     @classmethod
-    def calls(cls, pool: Pool, who: Expert, count: int, log: Path | None = None, **options: Any) -> Calls:
+    def calls(cls, pool: LocalPool, who: Expert, count: int, log: Path | None = None, **options: Any) -> Calls:
         """`count` calls with the prompts "NAME 0", "NAME 1", ..."""
         return [cls.call(pool, who, f"{who.name} {number}", log, **options) for number in range(count)]
 
@@ -49,7 +51,7 @@ class Play:
         return [outcome.text for outcome in outcomes if isinstance(outcome, Completion)]
 
     @staticmethod
-    def stored(pool: Pool) -> list[str]:
+    def stored(pool: LocalPool) -> list[str]:
         """The texts in the pool's ledger, read by a connection of our own."""
         with contextlib.closing(sqlite3.connect(pool.ledger.path)) as ledger:
             return [text for (text,) in ledger.execute("SELECT text FROM completions")]
@@ -69,9 +71,9 @@ def play() -> type[Play]:
 
 
 @pytest.fixture
-def pools() -> Iterator[list[Pool]]:
+def pools() -> Iterator[list[LocalPool]]:
     """Pools to close at the end of the test, with their ledgers."""
-    made: list[Pool] = []
+    made: list[LocalPool] = []
     yield made
     for pool in made:
         pool.close()
@@ -80,7 +82,7 @@ def pools() -> Iterator[list[Pool]]:
 
 
 @pytest.fixture
-def make_pool(tmp_path: Path, pools: list[Pool]) -> MakePool:
+def make_pool(tmp_path: Path, pools: list[LocalPool]) -> MakePool:
     """A pool with scripted workers on threads of this process."""
 
     def make(
@@ -91,19 +93,19 @@ def make_pool(tmp_path: Path, pools: list[Pool]) -> MakePool:
         make_engine: Callable[[], ScriptedEngine] | None = None,
         make_host: Callable[[str], Host] | None = None,
         **more: Any,
-    ) -> Pool:
+    ) -> LocalPool:
         engine = make_engine or (lambda: ScriptedEngine(options, script))
         host = make_host or functools.partial(InProcess, make_engine=engine)
         posts = [WorkerSpec(f"w{i}", "local", functools.partial(host, f"w{i}")) for i in range(workers)]
         more.setdefault("kind_of", lambda _: "local")
-        pools.append(Pool(posts, Ledger(tmp_path / f"{ledger}.sqlite"), **more))
+        pools.append(LocalPool(posts, Ledger(tmp_path / f"{ledger}.sqlite"), **more))
         return pools[-1]
 
     return make
 
 
 @pytest.fixture
-def make_ray_pool(ray_cluster: object, tmp_path: Path, pools: list[Pool]) -> MakePool:
+def make_ray_pool(ray_cluster: object, tmp_path: Path, pools: list[LocalPool]) -> MakePool:
     """A pool with scripted workers in Ray actors."""
 
     def make(
@@ -111,14 +113,14 @@ def make_ray_pool(ray_cluster: object, tmp_path: Path, pools: list[Pool]) -> Mak
         workers: int = 1,
         needs: Mapping[str, float] | None = None,
         files: Mapping[str, Sequence[str]] | None = None,
-    ) -> Pool:
+    ) -> LocalPool:
         share = {"needs": needs or {"CPU": 0.1}, "files": files or {}}
         engine = functools.partial(ScriptedEngine, options)
         posts = [
             WorkerSpec(f"w{i}", "local", functools.partial(OnRay, f"w{i}", engine, **share))  # type: ignore[arg-type]
             for i in range(workers)
         ]
-        pools.append(Pool(posts, Ledger(tmp_path / "ledger.sqlite"), kind_of=lambda _: "local"))
+        pools.append(LocalPool(posts, Ledger(tmp_path / "ledger.sqlite"), kind_of=lambda _: "local"))
         return pools[-1]
 
     return make

@@ -19,7 +19,7 @@ from orchestrator.errors import PromptTooLong, RequestError
 from orchestrator.inference.chat import ExpertChat
 from orchestrator.inference.engines.scripted import ScriptedEngine, ScriptedOptions, echo
 from orchestrator.inference.request import Delta
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.pool import LocalPool
 
 
 class Watched(ScriptedEngine):
@@ -48,12 +48,12 @@ def engine() -> Watched:
 
 
 @pytest.fixture
-def pool(make_pool: Callable[..., Pool], engine: Watched) -> Pool:
+def pool(make_pool: Callable[..., LocalPool], engine: Watched) -> LocalPool:
     return make_pool(make_engine=lambda: engine)
 
 
 @pytest.fixture
-def chat(pool: Pool, play: Any) -> ExpertChat:
+def chat(pool: LocalPool, play: Any) -> ExpertChat:
     return ExpertChat(pool=pool, expert=play.expert("a"))
 
 

@@ -13,18 +13,18 @@ import pytest
 
 from orchestrator.inference.chat import ExpertChat
 from orchestrator.inference.engines.scripted import ScriptedOptions
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.pool import LocalPool
 
 CONVERSATIONS = 60
 
 
 @pytest.fixture
-def pool(make_pool: Callable[..., Pool]) -> Pool:
+def pool(make_pool: Callable[..., LocalPool]) -> LocalPool:
     return make_pool(options=ScriptedOptions(load_seconds=0.15, start_seconds=0.15, step_seconds=0.001))
 
 
 @pytest.fixture
-def chat(pool: Pool, play: Any) -> Callable[[str], ExpertChat]:
+def chat(pool: LocalPool, play: Any) -> Callable[[str], ExpertChat]:
     return lambda name: ExpertChat(pool=pool, expert=play.expert(name))
 
 
@@ -32,7 +32,7 @@ def most(experts: int, rounds: int) -> int:
     return 1 + rounds * (experts - 1)
 
 
-async def converse(pool: Pool, one: Callable[[int], Coroutine[Any, Any, object]]) -> int:
+async def converse(pool: LocalPool, one: Callable[[int], Coroutine[Any, Any, object]]) -> int:
     """All conversations at once; the loads they took."""
 
     async def conversation(number: int) -> None:

@@ -15,7 +15,7 @@ from orchestrator.errors import StorageError
 from orchestrator.inference.engines.scripted import ScriptedOptions
 from orchestrator.inference.request import Completion
 from orchestrator.inference.schedule.ledger import Ledger
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.pool import LocalPool
 
 SIZE = 2**20
 
@@ -46,7 +46,7 @@ def _run(*command: str) -> None:
 
 
 async def test_a_full_disk_stops_the_run_and_the_same_run_goes_on_when_there_is_space(
-    full_at_one_mib: Callable[[], None], make_pool: Callable[..., Pool], play: Any
+    full_at_one_mib: Callable[[], None], make_pool: Callable[..., LocalPool], play: Any
 ) -> None:
     asked: list[str] = []
 
@@ -54,7 +54,7 @@ async def test_a_full_disk_stops_the_run_and_the_same_run_goes_on_when_there_is_
         asked.append(messages[-1][1])
         return f"{messages[-1][1]} " + "x" * 4000
 
-    async def run(pool: Pool) -> list[Completion | Exception]:
+    async def run(pool: LocalPool) -> list[Completion | Exception]:
         return await asyncio.wait_for(pool.ask(play.calls(pool, play.expert("a"), 1000)), 60)
 
     pool = make_pool(wordy, ScriptedOptions(step_seconds=0.002), ledger="disk/ledger")

@@ -19,7 +19,7 @@ from orchestrator.inference.request import Completion, Delta, Sampling
 from orchestrator.inference.schedule.host import InProcess
 from orchestrator.inference.schedule.ledger import Entry, Ledger
 from orchestrator.inference.schedule.messages import Abort, Broken, Order, Switch
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.scheduler import Policy
 from orchestrator.inference.schedule.supervisor import Supervisor, WorkerHandle, WorkerSpec
 
@@ -42,7 +42,7 @@ class Gate:
 class SlowLedger:
     """Keeps a pool's completions back until told to store them, or to fail."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: LocalPool) -> None:
         self._put = pool.ledger.put
         self.held: list[tuple[list[Entry], Future[None]]] = []
         pool.ledger.put = self.put  # type: ignore[method-assign]
@@ -273,7 +273,7 @@ async def test_a_kind_of_worker_that_cannot_start_does_not_stop_the_others(tmp_p
         WorkerSpec("w0", "a", lambda: InProcess("w0", broken)),
         WorkerSpec("w1", "b", lambda: InProcess("w1", ScriptedEngine)),
     ]
-    pools.append(Pool(posts, Ledger(tmp_path / "l.sqlite"), kind_of=lambda expert: expert.name))
+    pools.append(LocalPool(posts, Ledger(tmp_path / "l.sqlite"), kind_of=lambda expert: expert.name))
     calls = play.calls(pools[0], play.expert("a"), 3) + play.calls(pools[0], play.expert("b"), 3)
     outcomes = await asyncio.wait_for(pools[0].ask(calls), 10)
     assert all(isinstance(outcome, ExpertFailed) and "no such device" in str(outcome) for outcome in outcomes[:3])

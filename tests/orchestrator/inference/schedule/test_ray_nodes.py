@@ -17,7 +17,7 @@ from orchestrator.inference.expert import Expert, Weights
 from orchestrator.inference.schedule import host
 from orchestrator.inference.schedule.ledger import Ledger
 from orchestrator.inference.schedule.placement import kind_of, posts
-from orchestrator.inference.schedule.pool import Pool
+from orchestrator.inference.schedule.pool import LocalPool
 
 
 @pytest.fixture
@@ -41,9 +41,9 @@ def workers(**settings: Any) -> WorkersConfig:
 
 
 @pytest.fixture
-def make_pool_by_configuration(tmp_path: Path, pools: list[Pool]) -> Any:
-    def make(config: WorkersConfig, experts: list[Expert]) -> Pool:
-        pools.append(Pool(posts(config, experts), Ledger(tmp_path / "ledger.sqlite"), kind_of=kind_of))
+def make_pool_by_configuration(tmp_path: Path, pools: list[LocalPool]) -> Any:
+    def make(config: WorkersConfig, experts: list[Expert]) -> LocalPool:
+        pools.append(LocalPool(posts(config, experts), Ledger(tmp_path / "ledger.sqlite"), kind_of=kind_of))
         return pools[-1]
 
     return make

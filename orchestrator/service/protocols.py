@@ -1,0 +1,96 @@
+"""What the application stands on, as protocols: `runtime` in one process, `replica` as one of several on Ray Serve."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+from orchestrator.collegium import Collegium
+from orchestrator.config import Config
+from orchestrator.service.job_store import Job
+from orchestrator.service.keys import Keys
+from orchestrator.service.routing import Profiled
+from router.ranking import Ranking
+
+
+class ServiceRouting(Protocol):
+    """The service's router."""
+
+    async def rank(self, questions: list[str]) -> list[Ranking]:
+        """One ranking per question. Raises `NotReady` while there is no correctness table, `BadInput` for empty
+        texts."""
+        ...
+
+    async def profiled(self) -> Profiled:
+        """What methods are fitted on. Raises `NotReady` where the profile lacks an expert of the zoo."""
+        ...
+
+    async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:
+        """Record one judgement; its version. Raises `BadInput` for an unknown expert."""
+        ...
+
+
+class JobReader(Protocol):
+    """What is on record of jobs. Blocks: call it from threads. Every method may raise `StorageError`."""
+
+    def get(self, id: str) -> Job | None:
+        """The job of this id."""
+        ...
+
+    def page(self, owner: str | None, limit: int, after: str | None) -> Sequence[Job]:
+        """The newest first, those older than the job `after`; of all owners where `owner` is None."""
+        ...
+
+    def lines(self, id: str, after: int = 0, limit: int = 1000) -> Sequence[tuple[int, float, str]]:
+        """(number, time, text) of its log, oldest first."""
+        ...
+
+
+class JobRunner(Protocol):
+    """Pipelines that run beside the chats. Blocks: call it from threads."""
+
+    @property
+    def store(self) -> JobReader:
+        """What is on record of them."""
+        ...
+
+    def submit(
+        self, pipeline: str, given: dict[str, Any], owner: str, idempotency_key: str | None = None
+    ) -> tuple[Job, bool]:
+        """A new job, or this owner's with the same idempotency key; and whether it is new. Raises `BadInput`."""
+        ...
+
+    def cancel(self, id: str) -> bool:
+        """Stop a job; False if it was over already."""
+        ...
+
+    def files(self, job: Job) -> list[Path]:
+        """What a finished job left, for its owner to fetch."""
+        ...
+
+
+class Runtime(Protocol):
+    """The zoo and its pool, the router, the jobs, the keys."""
+
+    config: Config
+    collegium: Collegium
+    keys: Keys
+    started: bool
+    """There is a pool: chats can wait for its workers."""
+    ready: bool
+    draining: bool
+
+    @property
+    def routing(self) -> ServiceRouting: ...
+
+    @property
+    def jobs(self) -> JobRunner: ...
+
+    def open(self) -> None:
+        """Start what runs in the background. Needs a running loop."""
+        ...
+
+    async def close(self) -> None:
+        """Stop it."""
+        ...
