@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from merging.buffers import scratch, widen
 from merging.checkpoint import STORAGE, Checkpoint
-from merging.stack import scratch, widen
 
 ROWS = 128
 """Rows at a time: so long are sums in fp32, and so high a strip of twelve models that the second-level cache holds."""

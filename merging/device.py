@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from merging.buffers import scratch
 from merging.checkpoint import STORAGE, CheckpointError
 from merging.settings import RecipeError
-from merging.stack import Block, Plain, Slab, Stack, scratch
+from merging.slab import Plain
+from merging.stack import Block, Kernels, Slab, Stack
 from merging.stream import torch_type
 
 if TYPE_CHECKING:
@@ -46,26 +49,49 @@ def chosen(wanted: str) -> str | None:
     return wanted
 
 
-def blocks_on(stack: Stack, taus: bool, start: int, stop: int) -> Iterator[Block]:
-    """`Stack.blocks` with tensors on the stack's device."""
-    import torch
+@dataclass(frozen=True)
+class TorchDevice:
+    """The `merging.stack.Backend` of torch tensors on the device `name`."""
 
-    work = torch.float64 if stack.work == np.float64 else torch.float32
-    slabs = [*stack.sources, *([stack.base] if stack.base else [])]
-    whole = torch.empty((len(stack.sources) + 1, min(BLOCK, stop - start)), dtype=work, device=stack.device)
-    out = torch.empty(whole.shape[1], dtype=work, device=stack.device)
-    for first in range(start, stop, BLOCK):
-        count = min(BLOCK, stop - first)
-        rows, base = whole[:-1, :count], whole[-1, :count]
-        for row, slab in zip(whole[:, :count], slabs, strict=False):
-            row.copy_(_stored(slab, first, first + count, stack.work))
-            if not getattr(slab, "allow_nan", False) and not torch.isfinite(row).all():
-                # Read once more by what says which element it is.
-                slab.read(first, first + count, scratch("broken", count, stack.work))
-                raise CheckpointError(f"{slab.label}: not all finite numbers")
-        if taus and stack.base is not None:
-            rows.sub_(base)
-        yield Block(first, first + count, rows, base, out[:count], whole[:, :count])  # type: ignore[arg-type]
+    name: str
+
+    @property
+    def kernels(self) -> Kernels:
+        from merging import torch_kernels
+
+        return torch_kernels
+
+    def blocks(
+        self, stack: Stack, taus: bool, rows: bool, start: int, stop: int, keep: bool = False
+    ) -> Iterator[Block]:
+        """Blocks of torch tensors on the device. `rows` and `keep` change nothing here."""
+        import torch
+
+        work = torch.float64 if stack.work == np.float64 else torch.float32
+        whole = torch.empty((len(stack.sources) + 1, min(BLOCK, stop - start)), dtype=work, device=self.name)
+        out = torch.empty(whole.shape[1], dtype=work, device=self.name)
+        for first in range(start, stop, BLOCK):
+            count = min(BLOCK, stop - first)
+            sources, base = whole[:-1, :count], whole[-1, :count]
+            for row, slab in zip(whole[:, :count], stack.slabs, strict=False):
+                row.copy_(_stored(slab, first, first + count, stack.work))
+                if not getattr(slab, "allow_nan", False) and not torch.isfinite(row).all():
+                    # Read once more by what says which element it is.
+                    slab.read(first, first + count, scratch("broken", count, stack.work))
+                    raise CheckpointError(f"{slab.label}: not all finite numbers")
+            if taus and stack.base is not None:
+                sources.sub_(base)
+            yield Block(first, first + count, sources, base, out[:count], whole[:, :count])  # type: ignore[arg-type]
+
+    def encoded(self, values: torch.Tensor, dtype: str) -> NDArray[Any]:
+        """Rounded once on the device to the type that is written; as NumPy's bits: (elements,)."""
+        import torch
+
+        rounded = values.to(torch_type(dtype))
+        if dtype == "BF16":
+            return rounded.view(torch.int16).cpu().numpy().view("<u2")
+        found: NDArray[Any] = rounded.cpu().numpy()
+        return found
 
 
 def _stored(slab: Slab, start: int, stop: int, work: np.dtype[Any]) -> torch.Tensor:
@@ -80,14 +106,3 @@ def _stored(slab: Slab, start: int, stop: int, work: np.dtype[Any]) -> torch.Ten
     values = scratch("widened", stop - start, work)
     slab.read(start, stop, values)
     return torch.from_numpy(values)
-
-
-def bits_of(values: torch.Tensor, dtype: str) -> NDArray[Any]:
-    """Rounded once to the type that is written, on the device; as NumPy's bits."""
-    import torch
-
-    rounded = values.to(torch_type(dtype))
-    if dtype == "BF16":
-        return rounded.view(torch.int16).cpu().numpy().view("<u2")
-    found: NDArray[Any] = rounded.cpu().numpy()
-    return found

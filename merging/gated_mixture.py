@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from merging.gates import Gates, MixtureError, MLPGates, check_gates
 from merging.mixture import KEPT, KINDS, bits, mlp_part
-from merging.plan import encoded
+from merging.processor import encoded
 from merging.stream import Blend, compare
 from merging.tokenizer import copy_files
 from merging.writer import Writer

@@ -9,13 +9,11 @@ keep sixteen numbers in a register instead of eight.
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
 
+from merging.buffers import Work, scratch
 from merging.compiled import compiled, inner
-from merging.stack import scratch
 
 TILE = 2048
 """Elements whose sums are kept beside one another, in the first-level cache."""
@@ -23,8 +21,6 @@ STRIP = 512
 """Products summed before they are added to a float64 sum."""
 LANES = 4
 """Counters side by side for each bin: a counter's next step need not wait for its last one."""
-
-Work = NDArray[np.floating[Any]]
 
 
 @inner

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 
+from merging.buffers import Work
 from merging.compiled import compiled
-
-if TYPE_CHECKING:
-    from merging.stack import Work
 
 
 @compiled(("contract",))

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from merging.checkpoint import STORAGE
 from merging.gates import LinearGates, MixtureError, check_gates
-from merging.plan import encoded
+from merging.processor import encoded
 from merging.stream import Blend, compare
 from merging.tokenizer import copy_files
 from merging.writer import Writer

@@ -20,15 +20,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.checkpoint import STORAGE, Checkpoint, CheckpointError, TensorInfo
-from merging.device import bits_of
+from merging.device import TorchDevice
 from merging.layers import LayerName, layer_count, outer_order
 from merging.methods import METHODS
 from merging.methods.linear import WeightedSum
 from merging.methods.method import REQUIRED, Finish, MergeMethod, Values
+from merging.processor import Processor, can_sum_bits, summed_bits
 from merging.recipe import ModelRef, Recipe, Slice, Source
 from merging.settings import RecipeError, Settings, value
 from merging.sources import ActivationStatistics, open_model, slab_of
-from merging.stack import BLOCK, Plain, Slab, Stack, scratch
+from merging.stack import Backend, Slab, Stack
 from merging.stream import Model
 from merging.vocabulary import Aligned, Vocabulary
 
@@ -71,7 +72,7 @@ class Merge:
         Raises `RecipeError` and `CheckpointError`."""
         self.recipe = recipe
         self.allow_nan = allow_nan
-        self.device = device
+        self.backend: Backend = Processor() if device is None else TorchDevice(device)
         if device is not None and not recipe.rule.device:
             able = ", ".join(method.name for method in METHODS if method.device)
             raise RecipeError(f"{recipe.method} is computed on the CPU only; on a device of torch's: {able}")
@@ -112,13 +113,14 @@ class Merge:
             return
         method = self.recipe.rule
         finish = begin(method, target)
-        if self.device is None and isinstance(finish, WeightedSum) and _in_bits(target, finish):
-            yield from _summed(finish, target.stack, start, target.size if stop is None else stop)
+        last = target.size if stop is None else stop
+        on_cores = isinstance(self.backend, Processor)
+        if on_cores and isinstance(finish, WeightedSum) and can_sum_bits(target.stack, finish.weights, target.dtype):
+            yield from summed_bits(target.stack, finish.weights, finish.divisor, start, last)
             return
-        for block in target.stack.blocks(method.taus, method.rows, start, stop):
+        for block in target.stack.blocks(method.taus, method.rows, start, last):
             finish(block)
-            out: Any = block.out
-            yield block.start, encoded(out, target.dtype) if self.device is None else bits_of(out, target.dtype)
+            yield block.start, self.backend.encoded(block.out, target.dtype)
 
     def write(self, name: str, out: NDArray[Any]) -> None:
         """Compute one tensor into `out` (its shape; bits as stored)."""
@@ -229,7 +231,7 @@ class Merge:
         shape = self._same_shape(name, shapes)
         values = _values(method, self.recipe, part, sources, name, inputs, depth)
         work = np.dtype(np.float64 if any(info.dtype == "F64" for info in shapes.values()) else np.float32)
-        stack = Stack(name, shape, tuple(slabs), base_slab, work, self.recipe.seed, self.device)
+        stack = Stack(name, shape, tuple(slabs), base_slab, work, self.backend, self.recipe.seed)
         if "statistics" in values.each:
             given = zip(values.each["statistics"], inputs, strict=True)
             stack = replace(stack, statistics=tuple(self._statistics(path, each) for path, each in given))
@@ -242,7 +244,7 @@ class Merge:
         return held if held in ("F64", "F32", "F16", "BF16") else "BF16"
 
     def _copied(self, name: str, own: str, info: TensorInfo, ref: ModelRef) -> Target:
-        stack = Stack(name, info.shape, (), None, np.dtype(np.float32))
+        stack = Stack(name, info.shape, (), None, np.dtype(np.float32), self.backend)
         checkpoint = self.models[ref][0]
         if own != name:
             raise CheckpointError(f"{info.file}: tensor {own!r} is {info.dtype}: cannot be moved to another layer")
@@ -289,39 +291,6 @@ BUFFERS = ("rotary_emb.inv_freq", "attn.bias", "attn.masked_bias")
 
 def begin(method: MergeMethod, target: Target) -> Finish:
     return method.begin(target.stack, target.values)
-
-
-def _in_bits(target: Target, finish: WeightedSum) -> bool:
-    """Nothing but bfloat16 is read and written, by all that is there."""
-    stack = target.stack
-    allowed = [slab for slab in (*stack.sources, stack.base) if isinstance(slab, Plain) and slab.allow_nan]
-    whole = finish.weights.size == len(stack.sources) + (stack.base is not None)
-    return stack.bfloat16 and target.dtype == "BF16" and whole and not allowed
-
-
-def _summed(finish: WeightedSum, stack: Stack, start: int, stop: int) -> Iterator[tuple[int, NDArray[Any]]]:
-    """Bits in, bits out, without float32 arrays between them."""
-    from merging import kernels
-
-    for first in range(start, stop, BLOCK):
-        last = min(first + BLOCK, stop)
-        bits = scratch("encoded", last - first, np.uint16)
-        if kernels.weighted_sum_bf16(stack.bits(first, last), finish.weights, finish.divisor, bits):
-            for _ in stack.blocks(False, False, first, last):
-                raise CheckpointError(f"tensor {stack.name!r}: not all finite numbers")
-        yield first, bits
-
-
-def encoded(values: NDArray[Any], dtype: str) -> NDArray[Any]:
-    """Round once to the type that is written. The array is a buffer of the thread."""
-    if dtype == "BF16":
-        from merging import kernels
-
-        bits = scratch("encoded", values.size, np.uint16)
-        kernels.encode_bf16(values.astype(np.float32, copy=False), bits)
-        return bits
-    with np.errstate(over="ignore"):
-        return values.astype(STORAGE[dtype])
 
 
 def _input(name: str, source: Source, layer: tuple[LayerName, int] | None) -> str:

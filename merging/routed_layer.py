@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import nn
 from transformers.cache_utils import DynamicLayer
 from transformers.models.llama.modeling_llama import LlamaAttention, LlamaDecoderLayer, LlamaMLP, LlamaRMSNorm
 
-if TYPE_CHECKING:
-    from merging.gated_model import GatedMixtureConfig
+from merging.gated_config import GatedMixtureConfig
 
 Route = tuple[torch.Tensor, torch.Tensor]
 """(weights, experts), [rows, slots] each: a row's output is the weighted sum of its experts' outputs."""

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from merging.buffers import widen
 from merging.checkpoint import Adapter, Checkpoint
 from merging.columns import Products, SimilarityError, products, read_ahead
-from merging.stack import widen
 from merging.stream import Model
 
 Array = NDArray[np.float64]

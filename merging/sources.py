@@ -12,10 +12,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from merging.buffers import Work, widen
 from merging.checkpoint import Adapter, Checkpoint, CheckpointError, TensorInfo, read_header
 from merging.gguf import GgufCheckpoint
 from merging.recipe import ModelRef
-from merging.stack import Plain, Slab, Work, widen
+from merging.slab import Plain
+from merging.stack import Slab
 from merging.stream import Model
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}")

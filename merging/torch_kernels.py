@@ -70,7 +70,7 @@ def scale_rows(rows: Tensor, factors: NDArray[Any]) -> None:
         row.mul_(float(factor))
 
 
-def keep_between(row: Tensor, low: float, high: float) -> None:
+def keep_between(row: Tensor, low: np.float32, high: np.float32) -> None:
     """Zero what is smaller in magnitude than `low` or larger than `high`."""
     sizes = row.abs()
     row.masked_fill_(~((sizes >= float(low)) & (sizes <= float(high))), 0)

@@ -14,10 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from merging.buffers import Work, scratch
 from merging.checkpoint import Checkpoint, CheckpointError
 from merging.recipe import ModelRef, Recipe, TokenRule
 from merging.settings import RecipeError
-from merging.stack import Slab, Work, scratch
+from merging.stack import Slab
 from merging.tokenizer import Tokenizer, chosen
 
 LACKING = -1

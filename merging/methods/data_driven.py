@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from merging import kernels
+from merging.buffers import Work, scratch
 from merging.methods.linear import weighted
 from merging.methods.method import Finish, MergeMethod, Parameter, Values
 from merging.settings import RecipeError
-from merging.stack import Block, Stack, Work, scratch
+from merging.stack import Block, Stack
 
 STATISTICS = Parameter("statistics", each=True, kind="path")
 WEIGHT_ONE = Parameter("weight", 1.0, each=True, least=0)
@@ -19,8 +21,6 @@ WEIGHT_ONE = Parameter("weight", 1.0, each=True, least=0)
 
 def fisher(stack: Stack, values: Values) -> Finish:
     """sum w F theta / sum w F, F the diagonal Fisher information (shape of the tensor) plus `floor`."""
-    from merging import kernels
-
     weights, floor = stack.array(values.each["weight"]), stack.array([values.shared["floor"]])
     known = [slab for slab in stack.statistics if slab is not None]
     if len(known) != len(stack.sources):

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
+from merging.buffers import Work
 from merging.methods.method import Finish, MergeMethod, Parameter, Values
 from merging.settings import RecipeError
-from merging.stack import Block, Stack, Work
+from merging.stack import Block, Kernels, Stack
 
 WEIGHT = Parameter("weight", each=True)
 
@@ -22,7 +22,7 @@ class WeightedSum:
 
     weights: Work
     divisor: Work
-    kernels: Any
+    kernels: Kernels
 
     def __call__(self, block: Block) -> None:
         rows = block.rows if self.weights.size == len(block.rows) else block.whole

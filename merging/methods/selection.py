@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from merging.stack import scratch
+from merging.buffers import scratch
+from merging.stack import Kernels
 
 Sweep = Callable[[], Iterator[Any]]
 """Goes over all blocks once: (sources, elements) each time, as `kernels` takes them."""
@@ -21,7 +22,7 @@ Sweep = Callable[[], Iterator[Any]]
 GROUP = 256
 
 
-def largest(kernels: Any, sweep: Sweep, ranks: Sequence[Sequence[int]]) -> NDArray[np.float32]:
+def largest(kernels: Kernels, sweep: Sweep, ranks: Sequence[Sequence[int]]) -> NDArray[np.float32]:
     """found[k, r]: the ranks[k][r]-th largest magnitude of source k, counted from 1.
 
     Rank 0 is larger than all (infinity), a rank past the last is 0.

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from merging import kernels as compiled
+from merging.buffers import scratch
 from merging.methods.linear import WEIGHT
 from merging.methods.method import Finish, MergeMethod, Parameter, Values
 from merging.methods.selection import largest
 from merging.methods.task_vectors import SCALE, scaled
 from merging.settings import RecipeError
-from merging.stack import Block, Stack, scratch
+from merging.stack import Block, Stack
 
 DENSITY = Parameter("density", 1.0, each=True, least=0, most=1)
 WHOLE = 1 << 24
@@ -101,7 +103,6 @@ def at_random(stack: Stack, values: Values) -> Thin:
 def by_rank(stack: Stack, values: Values) -> Thin:
     """Keep with a probability from density - epsilon (smallest magnitude of its row) to density + epsilon (largest);
     rescaled by its inverse (or to the former sum of magnitudes)."""
-    kernels = stack.kernels
     expected = values.shared["rescale"] and values.shared["rescale_norm"] == "expected"
     keys = [stack.key(source) for source in range(len(stack.sources))]
     for density, epsilon in zip(values.each["density"], values.each["epsilon"], strict=True):
@@ -120,7 +121,7 @@ def by_rank(stack: Stack, values: Values) -> Thin:
                 chance = (density - epsilon) + 2 * epsilon * _rank_share(row, stack.columns)
                 keep = np.round(chance * WHOLE).astype(np.uint32)
                 scale = (1 / chance if expected else np.ones_like(chance)).astype(stack.work)
-                kernels.drop_each(row, key, block.start, keep, scale)
+                compiled.drop_each(row, key, block.start, keep, scale)
 
     return thin if expected or not values.shared["rescale"] else _rescaled(stack, values, thin)
 

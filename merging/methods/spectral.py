@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import numpy as np
 
+from merging.buffers import Work
+from merging.methods.algebra import shifted
 from merging.methods.method import Finish, MergeMethod, Parameter, Values
-from merging.methods.task_vectors import shifted
-from merging.stack import Block, Stack, Work
+from merging.stack import Block, Stack
 
 SCALE = Parameter("lambda", 1.0)
 

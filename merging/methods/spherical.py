@@ -8,29 +8,15 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
+from merging.buffers import Work
+from merging.methods.algebra import Gram, gram, shifted
 from merging.methods.linear import WEIGHT, weighted
 from merging.methods.method import Finish, MergeMethod, Parameter, Values
-from merging.methods.task_vectors import shifted
 from merging.settings import RecipeError
-from merging.stack import Block, Stack, Work
+from merging.stack import Block, Stack
 
-Gram = NDArray[np.float64]
 STRAIGHT = 0.9995
 """Above this cosine, slerp interpolates in a straight line."""
-
-
-def gram(stack: Stack, taus: bool, with_base: bool = False) -> Gram:
-    """Inner products of the sources (of their task vectors); the base last if wanted. Raises `RecipeError`."""
-    kernels = stack.kernels
-    count = len(stack.sources) + with_base
-    found = np.zeros((count, count))
-    for block in stack.blocks(taus, rows=False, keep=True):
-        part = np.zeros((count, count))
-        kernels.add_gram(block.whole if with_base else block.rows, part)
-        found += part
-    if not np.isfinite(found).all():
-        raise RecipeError(f"tensor {stack.name!r} holds NaN, infinity or numbers beyond 1e18: it has no direction")
-    return found
 
 
 def slerp(stack: Stack, values: Values) -> Finish:

@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from merging.methods.algebra import gram, shifted
 from merging.methods.linear import WEIGHT
 from merging.methods.method import Finish, MergeMethod, Parameter, Values
 from merging.stack import Block, Stack
 
 SCALE = Parameter("lambda", 1.0)
-
-
-def shifted(stack: Stack, weights: Sequence[float]) -> Finish:
-    """base + sum_k weights[k] tau_k."""
-    kernels = stack.kernels
-    factors = stack.array(weights)
-
-    def finish(block: Block) -> None:
-        kernels.shifted_sum(block.base, block.rows, factors, block.out)
-
-    return finish
 
 
 def task_arithmetic(stack: Stack, values: Values) -> Finish:
@@ -44,8 +33,6 @@ def model_stock(stack: Stack, values: Values) -> Finish:
 
     `filter_wise`: t for each row. Where the denominator vanishes the base stays.
     """
-    from merging.methods.spherical import gram
-
     kernels = stack.kernels
 
     count = len(stack.sources)
@@ -82,8 +69,6 @@ def _stock(dots: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def nan(stack: Stack, values: Values) -> Finish:
     """base + lambda sum_k a_k tau_k / sum a, with a_k = 1 / |tau_k|: a large change counts no more than a small one."""
-    from merging.methods.spherical import gram
-
     norms = [math.sqrt(max(0.0, dot)) for dot in np.diag(gram(stack, taus=True)).tolist()]
     inverse = [1 / norm if norm > 0 else 0.0 for norm in norms]
     total = sum(inverse) or 1.0

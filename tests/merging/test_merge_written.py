@@ -69,7 +69,7 @@ def test_threads_and_shards_do_not_change_a_bit(family: Family, tmp_path: Path, 
 def test_what_is_held_for_another_pass_does_not_change_a_bit(
     family: Family, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    from merging import plan, stack
+    from merging import processor
 
     folders = family(2)
     parameters = {"weight": 0.5, "density": 0.5, "t": 0.4, "rescale": True}
@@ -77,14 +77,13 @@ def test_what_is_held_for_another_pass_does_not_change_a_bit(
     known = {"ties": ("weight", "density", "rescale"), "slerp": ("t",), "nuslerp": ("weight",)}[method]
     raw = {"merge_method": method, "base_model": str(folders[0]), "models": models}
     wanted = parse({**raw, "parameters": {name: parameters[name] for name in known}})
-    monkeypatch.setattr(stack, "BLOCK", 100)
-    monkeypatch.setattr(plan, "BLOCK", 100)
+    monkeypatch.setattr(processor, "BLOCK", 100)
     held = Merge(wanted)
     # Two tensors in turn, on one thread: neither may be given the other's numbers.
     other = held.names[0]
     first, second = held.blocks(Q), held.blocks(other)
     parts = [(bits.copy(), next(second)[1].copy()) for _, bits in first]
-    monkeypatch.setattr(stack, "KEPT", 0)
+    monkeypatch.setattr(processor, "KEPT", 0)
     plain = Merge(wanted)
     np.testing.assert_array_equal(np.concatenate([bits for bits, _ in parts]), plain.array(Q).reshape(-1))
     start = np.concatenate([bits for _, bits in parts])

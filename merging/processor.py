@@ -1,0 +1,130 @@
+"""Merging on the processor's cores: blocks are widened and merged by the compiled kernels.
+
+Where all sources are bfloat16, a thread may hold on to their bits for its next pass, and a weighted sum goes from bits
+to bits.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from merging import kernels
+from merging.buffers import BLOCK, Work, scratch
+from merging.checkpoint import STORAGE, CheckpointError
+from merging.slab import Plain
+from merging.stack import Block, Kernels, Stack
+
+KEPT = 1 << 25
+"""Bytes of a tensor's sources that a thread holds for its next pass over them."""
+
+_kept = threading.local()
+
+
+class Processor:
+    """The `merging.stack.Backend` of NumPy arrays and compiled kernels."""
+
+    @property
+    def kernels(self) -> Kernels:
+        return kernels
+
+    def blocks(
+        self, stack: Stack, taus: bool, rows: bool, start: int, stop: int, keep: bool = False
+    ) -> Iterator[Block]:
+        step = max(1, BLOCK // max(1, stack.columns)) * stack.columns if rows else BLOCK
+        for first in range(start, stop, max(1, step)):
+            last = min(first + step, stop)
+            count = last - first
+            whole = scratch("rows", (len(stack.sources) + 1) * count, stack.work).reshape(-1, count)
+            _read(stack, first, last, taus, whole, step if keep else 0)
+            yield Block(first, last, whole[:-1], whole[-1], scratch("out", count, stack.work), whole)
+
+    def encoded(self, values: NDArray[Any], dtype: str) -> NDArray[Any]:
+        return encoded(values, dtype)
+
+
+def encoded(values: NDArray[Any], dtype: str) -> NDArray[Any]:
+    """`values` (elements,) rounded once to the safetensors type `dtype`, as stored bits in a buffer of the thread."""
+    if dtype == "BF16":
+        bits = scratch("encoded", values.size, np.uint16)
+        kernels.encode_bf16(values.astype(np.float32, copy=False), bits)
+        return bits
+    with np.errstate(over="ignore"):
+        return values.astype(STORAGE[dtype])
+
+
+def all_bfloat16(stack: Stack) -> bool:
+    """True if all that is read is bfloat16 as it is stored."""
+    return stack.work == np.float32 and all(
+        isinstance(slab, Plain) and slab.as_stored == "BF16" for slab in stack.slabs
+    )
+
+
+def can_sum_bits(stack: Stack, weights: Work, dtype: str) -> bool:
+    """True if a weighted sum of all slabs reads and writes bfloat16 alone, and NaN is an error."""
+    allowed = any(isinstance(slab, Plain) and slab.allow_nan for slab in stack.slabs)
+    return all_bfloat16(stack) and dtype == "BF16" and weights.size == len(stack.slabs) and not allowed
+
+
+def summed_bits(
+    stack: Stack, weights: Work, divisor: Work, start: int, stop: int
+) -> Iterator[tuple[int, NDArray[np.uint16]]]:
+    """(first element, bits) of each block of sum_k weights[k] slab_k / divisor[0], without float32 arrays between.
+
+    Raises `CheckpointError` naming the first element that is not a finite number.
+    """
+    for first in range(start, stop, BLOCK):
+        last = min(first + BLOCK, stop)
+        bits = scratch("encoded", last - first, np.uint16)
+        if kernels.weighted_sum_bf16(_bits(stack, first, last), weights, divisor, bits):
+            for _ in stack.blocks(False, False, first, last):
+                raise CheckpointError(f"tensor {stack.name!r}: not all finite numbers")
+        yield first, bits
+
+
+def _read(stack: Stack, first: int, last: int, taus: bool, whole: Work, keep: int) -> None:
+    """The sources and the base below them; `taus`: the sources minus the base."""
+    taus = taus and stack.base is not None
+    rows = whole[: len(stack.slabs)]
+    if all_bfloat16(stack):
+        raw = _bits(stack, first, last, keep)
+        bad = kernels.decode_taus(raw, rows) if taus else kernels.decode_bf16(raw.reshape(-1), rows.reshape(-1))
+        if not bad:
+            return
+    # Slab by slab, so that the error names the tensor and the element that is not a finite number.
+    for row, slab in zip(rows, stack.slabs, strict=True):
+        slab.read(first, last, row)
+    if taus:
+        kernels.subtract(rows[:-1], rows[-1])
+
+
+def _bits(stack: Stack, first: int, last: int, keep: int = 0) -> NDArray[np.uint16]:
+    """Elements [first, last) as they are stored, where all is bfloat16: (sources and base, elements).
+
+    A buffer of the thread. `keep`: hold on to it for another pass, which goes by as many elements at a time.
+    """
+    size = len(stack.slabs) * (last - first)
+    mine = getattr(_kept, "stack", lambda: None)() is stack
+    if mine and (first, last) in _kept.ranges:
+        return scratch("kept", last * len(stack.slabs), np.uint16)[-size:].reshape(len(stack.slabs), -1)
+    if not keep or 2 * stack.size * len(stack.slabs) > KEPT or (mine and _kept.step != keep):
+        return _read_bits(stack, first, scratch("bits", size, np.uint16).reshape(len(stack.slabs), -1))
+    if not mine:
+        _kept.stack, _kept.step, _kept.ranges = weakref.ref(stack), keep, set()
+    place = slice(first * len(stack.slabs), last * len(stack.slabs))
+    room = scratch("kept", stack.size * len(stack.slabs), np.uint16)[place]
+    raw = _read_bits(stack, first, room.reshape(len(stack.slabs), -1))
+    _kept.ranges.add((first, last))
+    return raw
+
+
+def _read_bits(stack: Stack, first: int, raw: NDArray[np.uint16]) -> NDArray[np.uint16]:
+    for row, slab in zip(raw, stack.slabs, strict=True):
+        assert isinstance(slab, Plain)
+        slab.checkpoint.read_into(slab.name, first, row)
+    return raw
