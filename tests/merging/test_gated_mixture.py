@@ -139,7 +139,12 @@ def test_generate_says_the_same_with_and_without_a_cache(form: str, networks: di
 def test_it_is_saved_and_loaded_as_any_model(form: str, networks: dict[str, Any], tmp_path: Path) -> None:
     networks[form].save_pretrained(tmp_path)
     again = loaded(tmp_path)
-    assert torch.equal(logits(again), logits(networks[form]))
+    weights = networks[form].state_dict()
+    assert again.state_dict().keys() == weights.keys()
+    for name, values in again.state_dict().items():
+        assert torch.equal(values, weights[name]), name
+    # Not bit for bit: a matrix product's rounding depends on where its numbers lie in memory.
+    assert torch.allclose(logits(again), logits(networks[form]), atol=1e-4)
     settings = ("level", "route", "gate", "gate_width", "experts", "per_route", "dense_layers", "rope_parameters")
     for key in settings:
         assert getattr(again.config, key) == getattr(networks[form].config, key)
