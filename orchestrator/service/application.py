@@ -26,6 +26,7 @@ from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
 from orchestrator.service.routing import told
 from orchestrator.service.schema import ChatRequest, FeedbackRequest, RouteRequest
+from orchestrator.service.scopes import ANY, OPEN, ScopedRoute, scoped
 from orchestrator.service.tracing import Tracing
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -63,29 +64,30 @@ def application(house: Runtime) -> Middleware:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        openapi_url="/openapi.json",
+        openapi_url=None,
         responses=ERRORS,
         redirect_slashes=False,
     )
+    api.router.route_class = ScopedRoute
     _handle_errors(api)
     chats = chat.Chats(house, offers, metrics, tracing)
 
-    @api.post("/v1/chat/completions")
+    @api.post("/v1/chat/completions", openapi_extra=scoped("chat"))
     async def chat_completions(body: ChatRequest, request: Request) -> Response:
         """A chat with an expert, `mixture`, or another method: https://platform.openai.com/docs/api-reference/chat."""
         return await chats.answer(body, request)
 
-    @api.get("/v1/models")
+    @api.get("/v1/models", openapi_extra=scoped("chat"))
     async def models() -> dict[str, Any]:
         """Every expert and every method, as model ids."""
         return {"object": "list", "data": [_model(name, what) for name, what in offers.all().items()]}
 
-    @api.get("/v1/models/{name:path}")
+    @api.get("/v1/models/{name:path}", openapi_extra=scoped("chat"))
     async def model(name: str) -> dict[str, Any]:
         """One of them."""
         return _model(name, offers.what(name))
 
-    @api.post("/v1/route")
+    @api.post("/v1/route", openapi_extra=scoped("chat"))
     async def route(body: RouteRequest) -> dict[str, Any]:
         """Experts for each question, best first, with reasons."""
         if not all(question.strip() for question in body.questions):
@@ -93,24 +95,24 @@ def application(house: Runtime) -> Middleware:
         rankings = await house.routing.rank(body.questions)
         return {"object": "list", "data": [told(ranking) for ranking in rankings]}
 
-    @api.post("/v1/feedback")
+    @api.post("/v1/feedback", openapi_extra=scoped("feedback"))
     async def feedback(body: FeedbackRequest) -> dict[str, Any]:
         """Judge an expert's answer: routers learn from it."""
         version = await house.routing.learn(body.question, body.expert, body.score, body.skills)
         return {"object": "feedback", "version": version}
 
-    @api.get("/health")
+    @api.get("/health", openapi_extra=scoped(OPEN))
     async def health() -> dict[str, str]:
         """The process is alive."""
         return {"status": "ok"}
 
-    @api.get("/health/ready")
+    @api.get("/health/ready", openapi_extra=scoped(OPEN))
     async def ready() -> Response:
         """Workers are ready and nothing is draining."""
         good = house.ready and not house.draining
         return JSONResponse({"status": "ready" if good else "not ready"}, 200 if good else 503)
 
-    @api.get("/metrics", response_class=PlainTextResponse)
+    @api.get("/metrics", response_class=PlainTextResponse, openapi_extra=scoped("metrics"))
     async def prometheus() -> Response:
         """Metrics for Prometheus."""
         if not house.started:
@@ -118,6 +120,11 @@ def application(house: Runtime) -> Middleware:
         return Response(
             metrics.text(await house.collegium.pool.load()), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
+
+    @api.get("/openapi.json", include_in_schema=False, openapi_extra=scoped(ANY))
+    async def description() -> dict[str, Any]:
+        """What this service offers, as OpenAPI."""
+        return api.openapi()
 
     job_routes.add(api, house)
     return Middleware(api, house.config.service, house.keys, metrics)

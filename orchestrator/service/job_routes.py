@@ -19,6 +19,7 @@ from orchestrator.service.pipelines import PIPELINES
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
 from orchestrator.service.schema import JobRequest
+from orchestrator.service.scopes import scoped
 
 POLL = 0.5
 """Seconds between looks at a job that is followed."""
@@ -37,13 +38,13 @@ def add(api: FastAPI, house: Runtime) -> None:
             raise Refused(404, f"there is no job {id[:100]!r}", code="job_not_found")
         return job
 
-    @api.get("/v1/pipelines")
+    @api.get("/v1/pipelines", openapi_extra=scoped("jobs"))
     async def pipelines() -> dict[str, Any]:
         """The pipelines, each with the schema of its request."""
         listed = [{"id": name, "schema": one.model.model_json_schema()} for name, one in PIPELINES.items()]
         return {"object": "list", "data": listed}
 
-    @api.post("/v1/jobs", status_code=201)
+    @api.post("/v1/jobs", status_code=201, openapi_extra=scoped("jobs"))
     async def submit(
         body: JobRequest,
         request: Request,
@@ -56,7 +57,7 @@ def add(api: FastAPI, house: Runtime) -> None:
             raise Refused(409, "this Idempotency-Key belongs to another pipeline's job", code="idempotency")
         return JSONResponse(told(job), 201 if new else 200)
 
-    @api.get("/v1/jobs")
+    @api.get("/v1/jobs", openapi_extra=scoped("jobs"))
     async def listed(
         request: Request, limit: Limit = 20, after: Annotated[str | None, Query(max_length=100)] = None
     ) -> dict[str, Any]:
@@ -65,42 +66,42 @@ def add(api: FastAPI, house: Runtime) -> None:
         jobs = await asyncio.to_thread(store.page, owner, limit + 1, after)
         return {"object": "list", "data": [told(job) for job in jobs[:limit]], "has_more": len(jobs) > limit}
 
-    @api.get("/v1/jobs/{id}")
+    @api.get("/v1/jobs/{id}", openapi_extra=scoped("jobs"))
     async def status(id: str, request: Request) -> dict[str, Any]:
         """How a job stands."""
         return told(await find(id, request))
 
-    @api.post("/v1/jobs/{id}/cancel")
+    @api.post("/v1/jobs/{id}/cancel", openapi_extra=scoped("jobs"))
     async def cancel(id: str, request: Request) -> dict[str, Any]:
         """Stop a job. One that is over stays as it is."""
         await asyncio.to_thread(house.jobs.cancel, (await find(id, request)).id)
         return told(await find(id, request))
 
-    @api.get("/v1/jobs/{id}/logs")
+    @api.get("/v1/jobs/{id}/logs", openapi_extra=scoped("jobs"))
     async def logs(id: str, request: Request, after: After = 0, limit: Limit = 1000) -> dict[str, Any]:
         """Its log lines after number `after`."""
         lines = await asyncio.to_thread(store.lines, (await find(id, request)).id, after, limit)
         data = [{"number": number, "time": time, "text": text} for number, time, text in lines]
         return {"object": "list", "data": data}
 
-    @api.get("/v1/jobs/{id}/events")
+    @api.get("/v1/jobs/{id}/events", openapi_extra=scoped("jobs"))
     async def events(id: str, request: Request, after: After = 0) -> Response:
         """Its log lines and progress as they come, as server-sent events, until it is over."""
         return EventStream(_followed(house, await find(id, request), after))
 
-    @api.get("/v1/jobs/{id}/result")
+    @api.get("/v1/jobs/{id}/result", openapi_extra=scoped("jobs"))
     async def result(id: str, request: Request) -> Response:
         """The pipeline's results.json."""
         job = await find(id, request)
         return await _file(house, job, "results.json")
 
-    @api.get("/v1/jobs/{id}/files")
+    @api.get("/v1/jobs/{id}/files", openapi_extra=scoped("jobs"))
     async def files(id: str, request: Request) -> dict[str, Any]:
         """What the job left: report, tables, replies."""
         found = await asyncio.to_thread(house.jobs.files, await find(id, request))
         return {"object": "list", "data": [{"name": path.name, "bytes": path.stat().st_size} for path in found]}
 
-    @api.get("/v1/jobs/{id}/files/{name}")
+    @api.get("/v1/jobs/{id}/files/{name}", openapi_extra=scoped("jobs"))
     async def file(id: str, name: str, request: Request) -> Response:
         """One of these files."""
         return await _file(house, await find(id, request), name)

@@ -110,7 +110,10 @@ def hashed(key: str) -> str:
 
 
 class Keys:
-    """Who may do what. Rereads the file when it changes."""
+    """Who may do what. Rereads the file when it changes.
+
+    Whether keys are needed is decided at the start, and never becomes less strict: a service that once had a key
+    refuses everybody when its last key is revoked or its file is gone."""
 
     def __init__(self, file: KeyFile) -> None:
         """Raises `ConfigError` for a file or an environment that cannot be used."""
@@ -119,12 +122,20 @@ class Keys:
         self._known = file.read()
         self._stamp = self._stat()
         self._looked = time.monotonic()
+        self._needed = bool(self._given or self._known)
+        self._damage: ConfigError | None = None
 
-    def __bool__(self) -> bool:
-        return bool(self._given or self._current())
+    @property
+    def needed(self) -> bool:
+        """Whether requests need a key: from the first key on, for as long as the service lives. Raises `ConfigError`
+        while the file is damaged."""
+        known = self._current()
+        self._needed = bool(self._needed or known)
+        return self._needed
 
     def find(self, text: str) -> Key | None:
-        """The key of this text, or None. Takes the same time whether an id exists or not."""
+        """The key of this text, or None. Takes the same time whether an id exists or not. Raises `ConfigError` while
+        the file is damaged: no key is valid by memory."""
         digest = hashed(text)
         parts = text.split("_", 2)
         known = self._current().get(parts[1]) if len(parts) == 3 and parts[0] == "clg" else None
@@ -140,7 +151,13 @@ class Keys:
         if time.monotonic() - self._looked > LOOK:
             self._looked = time.monotonic()
             if (stamp := self._stat()) != self._stamp:
-                self._known, self._stamp = self._file.read(), stamp
+                self._known, self._stamp, self._damage = {}, stamp, None
+                try:
+                    self._known = self._file.read()
+                except ConfigError as error:
+                    self._damage, self._needed = error, True
+        if self._damage is not None:
+            raise self._damage
         return self._known
 
     def _stat(self) -> tuple[int, int] | None:

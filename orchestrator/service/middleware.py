@@ -1,4 +1,4 @@
-"""The door: every request passes it. Request id, who is asking, limits on body and time, one log line, metrics.
+"""The middleware that every request passes: request id, who is asking, limits on body and time, one log line, metrics.
 
 Plain ASGI, so that streams pass through untouched. The application behind it sees `scope["state"]["key"]` and
 `scope["state"]["request_id"]`.
@@ -7,6 +7,8 @@ Plain ASGI, so that streams pass through untouched. The application behind it se
 from __future__ import annotations
 
 import asyncio
+import functools
+import ipaddress
 import json
 import logging
 import re
@@ -18,6 +20,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 
 from orchestrator.config import ServiceConfig
+from orchestrator.errors import ConfigError
 from orchestrator.service import refusals
 from orchestrator.service.keys import Key, KeyLimits, Keys
 from orchestrator.service.metrics import Metrics
@@ -29,8 +32,9 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
-OPEN = frozenset({"/health", "/health/ready", "/metrics"})
-LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]", "testserver"})
+QUIET = frozenset({"/health", "/health/ready", "/metrics"})
+"""Paths that are not logged: machines ask for them every few seconds."""
+LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
 _TOO_LARGE = "the request's body is too large"
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
 _log = logging.getLogger("collegium.requests")
@@ -61,9 +65,11 @@ class Middleware:
         visit = _Visit(scope, given if _ID.fullmatch(given) else f"req-{secrets.token_hex(12)}", send)
         key: Key | None = None
         try:
-            key = self._admit(scope, headers)
             state = scope.setdefault("state", {})
-            state["key"], state["request_id"] = key, visit.id
+            state["request_id"], state["keyless"] = visit.id, not self._needed()
+            state["key"] = key = None if state["keyless"] else self._key(headers)
+            if state["keyless"]:
+                _only_from_here(scope, headers)
             await self.app(scope, _Bounded(receive, headers, self._most, self._config.body_seconds), visit.send)
         except Exception as error:
             if not isinstance(error, Refused):
@@ -73,30 +79,27 @@ class Middleware:
             if key is not None:
                 self._limits.leave(key)
             self._metrics.request(visit.path, visit.status, visit.seconds)
-            if scope["path"] not in OPEN:
+            if scope["path"] not in QUIET:
                 self._note(visit, key)
 
-    def _admit(self, scope: Scope, headers: dict[str, str]) -> Key | None:
-        """Whose request this is. Raises `Refused`."""
-        path = scope["path"]
-        if not self._keys:
-            # Only loopback is listened on then: but a web page could have its browser ask for any name that
-            # resolves to it.
-            if (
-                headers.get("host", "localhost").rpartition(":")[0] not in LOCAL_HOSTS
-                and headers.get("host", "localhost") not in LOCAL_HOSTS
-            ):
-                raise Refused(403, "without keys only requests to localhost are answered", code="host")
+    def _needed(self) -> bool:
+        """Whether requests need a key. Raises `Refused` (503) while the file of keys is damaged."""
+        try:
+            return self._keys.needed
+        except ConfigError as error:
+            _damage(error)
+            raise Refused(503, "the file of API keys cannot be read; the server's log says why", code="keys") from error
+
+    def _key(self, headers: dict[str, str]) -> Key | None:
+        """Whose request this is; None without a key, for routes that are open. Raises `Refused` for a wrong key, and
+        where the key's limits are reached."""
+        given = headers.get("authorization")
+        if given is None:
             return None
-        if path in OPEN:
-            return None
-        scheme, _, text = headers.get("authorization", "").partition(" ")
+        scheme, _, text = given.partition(" ")
         key = self._keys.find(text.strip()) if scheme.lower() == "bearer" and text else None
         if key is None:
-            raise Refused(401, "a valid API key is needed: Authorization: Bearer KEY", code="invalid_api_key")
-        scope_needed = _needed(path)
-        if scope_needed not in key.scopes:
-            raise Refused(403, f"this key has not the scope {scope_needed!r}", code="scope")
+            raise Refused(401, "this API key is not valid", code="invalid_api_key")
         if (wait := self._limits.enter(key, time.monotonic())) is not None:
             raise _TooMany(wait)
         return key
@@ -193,9 +196,27 @@ class _Bounded:
         return message
 
 
-def _needed(path: str) -> str:
-    """The scope for a path."""
-    for scope in ("jobs", "feedback"):
-        if path.startswith(f"/v1/{scope}"):
-            return scope
-    return "chat"
+def _only_from_here(scope: Scope, headers: dict[str, str]) -> None:
+    """Without keys only this machine is answered: its address counts, and the name that was asked for, since a web page
+    can have its browser ask for any name that resolves to this machine. Raises `Refused` (403)."""
+    peer = scope.get("client")
+    if peer is not None and not _is_loopback(peer[0]):
+        raise Refused(403, "without API keys only requests from this machine are answered", code="host")
+    host = headers.get("host", "localhost")
+    if host not in LOCAL_HOSTS and host.rpartition(":")[0] not in LOCAL_HOSTS:
+        raise Refused(403, "without API keys only requests to localhost are answered", code="host")
+
+
+def _is_loopback(address: str) -> bool:
+    try:
+        found = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback
+
+
+@functools.lru_cache(maxsize=1)
+def _damage(error: ConfigError) -> None:
+    """Log it once."""
+    logging.getLogger("collegium").error("%s: every request is refused until it is mended", error)

@@ -19,7 +19,7 @@ from orchestrator.config import Config, read
 from orchestrator.errors import ConfigError
 from orchestrator.service.application import application
 from orchestrator.service.keys import Keys
-from orchestrator.service.runtime import ServiceRuntime, check_address, for_service
+from orchestrator.service.runtime import ServiceRuntime, check_address, for_service, key_file
 from orchestrator.service.serve import log_to_stderr
 
 NAMESPACE = "collegium"
@@ -114,11 +114,14 @@ def scheduler_actor(config: Config) -> Any:
 
 def build(config: dict[str, Any] | None = None) -> Any:
     """The Serve application, for `serve run` and Serve configuration files: import_path
-    `orchestrator.service.ray_serve:build`, args `{config: /path/to/collegium.yaml}`."""
+    `orchestrator.service.ray_serve:build`, args `{config: /path/to/collegium.yaml}`. Whoever runs it decides where it
+    listens: without API keys the application answers only requests from its own machine. Raises `ConfigError`."""
     given = config or {}
     if "config" not in given:
         raise ConfigError("args: config: the path of a configuration is needed")
-    return deployment(for_service(read(Path(str(given["config"])).expanduser().absolute())))
+    resolved = for_service(read(Path(str(given["config"])).expanduser().absolute()))
+    check_address(resolved.service.host, Keys(key_file(resolved)))
+    return deployment(resolved)
 
 
 def deployment(config: Config) -> Any:
@@ -149,7 +152,6 @@ def serve(config: Config) -> None:
     """Deploy, and stay until SIGTERM or Ctrl-C; then take it down. Raises what bad input raises."""
     from orchestrator.collegium import Collegium
     from orchestrator.inference.schedule.ray_cluster import join_cluster
-    from orchestrator.service.runtime import key_file
 
     log_to_stderr()
     for name, value in ONE_LOOP.items():

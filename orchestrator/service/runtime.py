@@ -133,7 +133,7 @@ def key_file(config: Config) -> KeyFile:
 
 def check_address(host: str, keys: Keys) -> None:
     """Raises `ConfigError` where everybody could reach a service without keys."""
-    if host not in ("127.0.0.1", "localhost", "::1") and not keys:
+    if host not in ("127.0.0.1", "localhost", "::1") and not keys.needed:
         raise ConfigError(
             f"service.host: {host} can be reached from other machines, and there are no API keys: make one with "
             "`collegium keys create NAME`, or listen on 127.0.0.1"

@@ -67,17 +67,25 @@ def configured(settings: dict[str, Any]) -> Config:
 
 
 @contextlib.asynccontextmanager
-async def served(settings: dict[str, Any], **options: Any) -> AsyncIterator[httpx.AsyncClient]:
-    """An HTTP client of the application, without a socket; the service is ready."""
+async def served(
+    settings: dict[str, Any], *, root_path: str = "", peer: str = "127.0.0.1", **options: Any
+) -> AsyncIterator[httpx.AsyncClient]:
+    """An HTTP client of the application, without a socket; the service is ready. `peer`: the client's address."""
     house = ServiceRuntime(configured(settings))
     app = application(house)
     api = app.app
-    transport = httpx.ASGITransport(app=app, raise_app_exceptions=False)  # type: ignore[arg-type]
+    transport = httpx.ASGITransport(app, False, root_path, (peer, 123))  # type: ignore[arg-type]
     client = httpx.AsyncClient(transport=transport, base_url="http://localhost", **options)
     async with api.router.lifespan_context(api), client:  # type: ignore[attr-defined]
-        while (await client.get("/health/ready")).status_code != 200:
+        while not house.ready:
             await asyncio.sleep(0.01)
         yield client
+
+
+@pytest.fixture
+def configure() -> Any:
+    """`configure(settings)`: the checked configuration."""
+    return configured
 
 
 @pytest.fixture

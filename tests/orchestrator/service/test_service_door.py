@@ -16,8 +16,10 @@ from click.testing import CliRunner
 
 from orchestrator.cli import group
 from orchestrator.errors import BadInput, ConfigError
-from orchestrator.service.keys import Key, KeyFile, KeyLimits, Keys
-from orchestrator.service.runtime import check_address
+from orchestrator.service.application import application
+from orchestrator.service.keys import SCOPES, Key, KeyFile, KeyLimits, Keys
+from orchestrator.service.runtime import ServiceRuntime, check_address
+from orchestrator.service.scopes import ANY, OPEN, ScopedRoute
 
 CHAT = {"model": "words", "messages": [{"role": "user", "content": "Which word?"}]}
 
@@ -30,7 +32,8 @@ async def test_keys_scopes_and_limits(settings: dict[str, Any], serving: Any) ->
     file = KeyFile(Path(settings["state"]) / "keys.json")
     everything, kept = file.create("all")
     jobs, _ = file.create("jobs", ["jobs"])
-    slow, _ = file.create("slow", ["chat"], requests_per_minute=2)
+    slow, _ = file.create("slow", ["chat"], requests_per_minute=3)
+    metrics, _ = file.create("prometheus", ["metrics"])
     assert everything not in file.path.read_text()
     assert stat.S_IMODE(file.path.stat().st_mode) == 0o600
     async with serving(settings) as client:
@@ -46,11 +49,120 @@ async def test_keys_scopes_and_limits(settings: dict[str, Any], serving: Any) ->
             (await client.post("/v1/chat/completions", json=CHAT, headers=bearer(slow))).status_code for _ in range(3)
         ]
         assert codes == [200, 200, 429]
-        for path in ("/health", "/health/ready", "/metrics"):
+        for path in ("/health", "/health/ready"):
             assert (await client.get(path)).status_code == 200
+        for path, key, status in (
+            ("/metrics", None, 401),
+            ("/metrics", jobs, 403),
+            ("/metrics", metrics, 200),
+            ("/v1/pipelines", metrics, 403),
+            ("/v1/pipelines", jobs, 200),
+            ("/openapi.json", None, 401),
+            ("/openapi.json", metrics, 200),
+            ("/v1/nothing", None, 404),
+            ("/v1/nothing", metrics, 404),
+        ):
+            assert (await client.get(path, headers=bearer(key) if key else {})).status_code == status, path
         file.revoke(kept.id)
         await asyncio.sleep(1.1)
         assert (await client.get("/v1/models", headers=bearer(everything))).status_code == 401
+
+
+@pytest.mark.parametrize("how", ["revoked", "deleted", "damaged"])
+async def test_a_service_with_keys_never_opens_to_everybody(settings: dict[str, Any], serving: Any, how: str) -> None:
+    file = KeyFile(Path(settings["state"]) / "keys.json")
+    text, kept = file.create("only")
+    async with serving(settings) as client:
+        assert (await client.get("/v1/models", headers=bearer(text))).status_code == 200
+        if how == "revoked":
+            file.revoke(kept.id)
+        elif how == "deleted":
+            file.path.unlink()
+        else:
+            file.path.write_text("{")
+        await asyncio.sleep(1.1)
+        status = 503 if how == "damaged" else 401
+        for headers in ({}, bearer(text)):
+            for path in ("/v1/models", "/v1/jobs"):
+                assert (await client.get(path, headers=headers)).status_code == status
+        again, _ = file.create("again") if how != "damaged" else ("", None)
+        if how == "damaged":
+            file.path.unlink()
+            again, _ = file.create("again")
+        await asyncio.sleep(1.1)
+        assert (await client.get("/v1/models", headers=bearer(again))).status_code == 200
+        assert (await client.get("/v1/models", headers=bearer(text))).status_code == 401
+
+
+async def test_the_first_key_closes_a_service_that_had_none(settings: dict[str, Any], serving: Any) -> None:
+    async with serving(settings) as client:
+        assert (await client.get("/v1/models")).status_code == 200
+        file = KeyFile(Path(settings["state"]) / "keys.json")
+        _, kept = file.create("first")
+        await asyncio.sleep(1.1)
+        assert (await client.get("/v1/models")).status_code == 401
+        file.revoke(kept.id)
+        await asyncio.sleep(1.1)
+        assert (await client.get("/v1/models")).status_code == 401
+
+
+async def test_scopes_hold_behind_a_prefix_and_for_every_spelling(settings: dict[str, Any], serving: Any) -> None:
+    chat, _ = KeyFile(Path(settings["state"]) / "keys.json").create("chat", ["chat"])
+    async with serving(settings, root_path="/llm") as client:
+        for path in (
+            "/llm/v1/jobs",
+            "/llm//v1/jobs",
+            "/llm/v1/jobs/",
+            "/llm/v1/./jobs",
+            "/llm/v1/pipelines",
+            "/v1/jobs",
+        ):
+            answer = await client.get(path, headers=bearer(chat))
+            assert answer.status_code in (403, 404), path
+            assert "data" not in answer.json()
+        submitted = await client.post("/llm/v1/jobs", json={"pipeline": "profile"}, headers=bearer(chat))
+        assert submitted.status_code == 403
+        assert (await client.get("/llm/v1/models", headers=bearer(chat))).status_code == 200
+
+
+def test_every_route_names_its_scope(settings: dict[str, Any], configure: Any) -> None:
+    runtime = ServiceRuntime(configure(settings))
+    with runtime:
+        routes = application(runtime).app.routes  # type: ignore[attr-defined]
+        assert len(routes) > 15
+        for route in routes:
+            assert isinstance(route, ScopedRoute), route
+            assert (route.openapi_extra or {}).get("x-collegium-scope") in {*SCOPES, OPEN, ANY}, route.path
+
+
+async def test_a_route_without_a_scope_is_denied_to_everybody(settings: dict[str, Any], configure: Any) -> None:
+    key = KeyFile(Path(settings["state"]) / "keys.json").create("all")[0]
+    runtime = ServiceRuntime(configure(settings))
+    app = application(runtime)
+    app.app.add_api_route("/v1/forgotten", lambda: {"secret": 1})  # type: ignore[attr-defined]
+    transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as client:
+        assert (await client.get("/v1/forgotten", headers=bearer(key))).status_code == 403
+    await runtime.close()
+
+
+@pytest.mark.parametrize(
+    ("peer", "status"),
+    [
+        ("127.0.0.1", 200),
+        ("::1", 200),
+        ("::ffff:127.0.0.1", 200),
+        ("10.1.2.3", 403),
+        ("::ffff:10.1.2.3", 403),
+        ("x", 403),
+    ],
+)
+async def test_without_keys_the_peers_address_counts(
+    settings: dict[str, Any], serving: Any, peer: str, status: int
+) -> None:
+    async with serving(settings, peer=peer) as client:
+        for headers in ({}, {"X-Forwarded-For": "127.0.0.1"}, {"Forwarded": "for=127.0.0.1"}):
+            assert (await client.get("/v1/models", headers=headers)).status_code == status
 
 
 async def test_keys_come_from_the_environment_too(
@@ -119,6 +231,7 @@ def test_keys_on_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 async def test_only_localhost_is_answered_without_keys(client: httpx.AsyncClient) -> None:
     assert (await client.get("/v1/models", headers={"Host": "evil.example"})).status_code == 403
     assert (await client.get("/v1/models", headers={"Host": "localhost:8000"})).status_code == 200
+    assert (await client.get("/v1/models", headers={"Host": "testserver"})).status_code == 403
 
 
 @pytest.mark.parametrize(
@@ -225,7 +338,7 @@ def test_spans_follow_the_conventions(settings: dict[str, Any]) -> None:
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-    from orchestrator.service.parts import UsageEvent
+    from orchestrator.service.chat_events import UsageEvent
     from orchestrator.service.tracing import Tracing
 
     provider, told = TracerProvider(), InMemorySpanExporter()

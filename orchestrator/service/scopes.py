@@ -1,0 +1,47 @@
+"""Scopes stand on routes: a route that names none is denied to everybody.
+
+A route names its scope as `openapi_extra=scoped("jobs")`, so that the API's description tells it too. It is looked at
+after routing: neither a prefix of the URL nor its spelling can lead around it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi.routing import APIRoute
+from starlette.types import Receive, Scope, Send
+
+from orchestrator.service.refusals import Refused
+
+OPEN = "open"
+"""The scope of routes that need no key."""
+ANY = "any"
+"""The scope of routes that any valid key may use."""
+_NAME = "x-collegium-scope"
+
+
+def scoped(scope: str) -> dict[str, Any]:
+    """`openapi_extra` of a route that needs this scope."""
+    return {_NAME: scope}
+
+
+class ScopedRoute(APIRoute):
+    """Asks for its scope before anything else of it runs. Raises `Refused` (401, 403)."""
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        check(scope, (self.openapi_extra or {}).get(_NAME))
+        await super().handle(scope, receive, send)
+
+
+def check(scope: Scope, needed: str | None) -> None:
+    """Whether this request's key may use a route that needs the scope `needed`. Raises `Refused`."""
+    state = scope["state"]
+    if needed == OPEN or state["keyless"]:
+        return
+    if needed is None:
+        raise Refused(403, "nobody may use this path", code="scope")
+    key = state["key"]
+    if key is None:
+        raise Refused(401, "a valid API key is needed: Authorization: Bearer KEY", code="invalid_api_key")
+    if needed != ANY and needed not in key.scopes:
+        raise Refused(403, f"this key has not the scope {needed!r}", code="scope")
