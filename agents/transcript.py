@@ -194,9 +194,19 @@ class Transcript(TranscriptRecord):
         return None if self.question.answer is None else bool(score(answer, self.question))
 
     def _repr_html_(self) -> str:
-        from agents.transcript_html import transcript_html
+        from agents.rounds_html import Cell, rounds_html
 
-        return transcript_html(self)
+        sure = "" if self.confidence is None else f" ({self.confidence:.2f})"
+        return rounds_html(
+            (self.discussion, self.question.question),
+            (str(self.answer), f"{sure}, {self.stopped or 'ended'}; {self.calls} calls, {self.tokens} tokens"),
+            [seat.name for seat in self.seats],
+            [
+                Cell(one.round, one.seat, self.is_right(one.answer), one.answer, one.confidence, one.text, one.error)
+                for one in self.turns
+            ],
+            self.edges(),
+        )
 
     def vote(self, rule: str, after: int | None = None) -> Vote | None:
         """The vote by one rule after one round; None as round: the last one that was taken."""

@@ -29,13 +29,13 @@ from orchestrator.pipelines.distill import (
     TEACHERS,
     DistillRequest,
     Taught,
-    TeachRequest,
     arms,
     inspect,
     read_all,
     teach,
 )
 from orchestrator.pipelines.distill_generate import GenerateRequest
+from orchestrator.pipelines.teaching import TeachRequest
 from orchestrator.run_folder import RunFolder
 
 

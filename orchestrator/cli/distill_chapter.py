@@ -18,7 +18,8 @@ from orchestrator.evaluation.answering import answer_all
 from orchestrator.evaluation.report.formats import percent
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.request import Sampling
-from orchestrator.pipelines.distill import TeachRequest, read_all, with_students
+from orchestrator.pipelines.distill import read_all, with_students
+from orchestrator.pipelines.teaching import TeachRequest
 from orchestrator.run_folder import RunFolder
 
 NAME, TOKENS, STEP_TOKENS = "student", 10_000, 500

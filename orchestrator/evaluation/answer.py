@@ -109,7 +109,9 @@ class AnswerResult:
     profile: Profile | None
 
     def _repr_html_(self) -> str:
-        return self.report._repr_html_()
+        from orchestrator.evaluation.report.page import notebook_frame
+
+        return notebook_frame(self.report)
 
 
 async def answer(

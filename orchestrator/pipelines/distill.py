@@ -19,41 +19,17 @@ from agents.transcript import Transcript
 from distill.corpus import Sifted, prepare
 from distill.errors import DistillError
 from distill.graph import interaction_graph
-from distill.pairs import Selection
-from distill.specification import TrainingSpec
 from distill.statistics import CorpusStatistics
 from distill.train import METRICS, Metrics, read_metrics
 from orchestrator.config import Config, ExpertConfig
 from orchestrator.errors import BadInput, StorageError
 from orchestrator.experts.demo import locate
 from orchestrator.inference.expert import Expert
+from orchestrator.pipelines.teaching import LESSONS, STUDENT, WORK, TeachRequest, train_in
 
 LEVELS = ("gold", "L1", "L2", "L3", "L4", "L4-detached")
 TEACHER, TEACHERS = "teacher:", "teachers"
-LESSONS, WORK, STUDENT, DONE = "lessons.jsonl", "work", "student", "taught.json"
-
-
-class TeachRequest(Selection, TrainingSpec):
-    """Teach one student from transcripts."""
-
-    transcripts: list[str] = Field(min_length=1, description="Files of transcripts, with commas.")
-    student: str = Field(
-        default="demo/SmolLM2-135M-Instruct",
-        min_length=1,
-        description="A checkpoint folder, a demo model, or an expert that is a checkpoint.",
-    )
-    name: str = Field(default="student", pattern=r"^[\w.-]{1,64}$", description="The student's name as an expert.")
-    merged: bool = Field(default=False, description="Write a checkpoint in place of an adapter.")
-    workers: int = Field(default=1, ge=1, le=1_024, description="Processes that share each step (Ray Train).")
-
-    @property
-    def selection(self) -> Selection:
-        return Selection.model_validate(self.model_dump(include=set(Selection.model_fields)))
-
-    def spec(self, folder: Path) -> TrainingSpec:
-        """How to train the student, whose checkpoint lies in `folder`."""
-        settings = self.model_dump(include=set(TrainingSpec.model_fields))
-        return TrainingSpec.model_validate(settings | {"student": str(folder)})
+DONE = "taught.json"
 
 
 class DistillRequest(TeachRequest):
@@ -186,27 +162,6 @@ def _taught(
     (folder / DONE).write_text(json.dumps(kept), "utf-8")
     metrics = tuple(read_metrics(folder / WORK / METRICS))
     return Taught(request, arm, folder / STUDENT, base, sifted, metrics, epochs)
-
-
-def train_in(
-    folder: Path,
-    request: TeachRequest,
-    base: Path,
-    sifted: Sifted,
-    card: Mapping[str, Any],
-    report: Callable[[Metrics], None] | None = None,
-) -> float:
-    """Train on the folder's lessons and write the student there; the epochs that it took. Of several processes the
-    first one writes."""
-    from distill.student import Card, write_student
-    from distill.train import train
-
-    spec = request.spec(base)
-    trained = train(spec, folder / LESSONS, folder / WORK, report)
-    if trained.main:
-        target = folder / STUDENT
-        write_student(trained, spec, request.selection, sifted, Card(**card), target, merged=request.merged)
-    return trained.epochs
 
 
 def student_checkpoint(student: str, experts: Mapping[str, Expert]) -> Path:

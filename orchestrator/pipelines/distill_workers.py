@@ -8,13 +8,11 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from distill.corpus import Sifted
 from orchestrator.errors import CollegiumError
-
-if TYPE_CHECKING:
-    from orchestrator.pipelines.distill import TeachRequest
+from orchestrator.pipelines.teaching import TeachRequest, train_in
 
 
 def train_on_workers(folder: Path, request: TeachRequest, base: Path, sifted: Sifted, card: Mapping[str, Any]) -> float:
@@ -55,8 +53,6 @@ def train_on_workers(folder: Path, request: TeachRequest, base: Path, sifted: Si
 def _work(settings: dict[str, Any]) -> None:
     """What each worker does."""
     import torch.distributed
-
-    from orchestrator.pipelines.distill import TeachRequest, train_in
 
     folder, request = Path(settings["folder"]), TeachRequest.model_validate(settings["request"])
     sifted = Sifted.model_validate(settings["sifted"])

@@ -47,7 +47,7 @@ class SchedulerActor:
         """Start workers and jobs. Idempotent."""
         async with self._opening:
             if self._calls is None:
-                from orchestrator.inference.schedule.remote_pool import SchedulerCalls
+                from orchestrator.inference.scheduler_calls import SchedulerCalls
 
                 pool = await asyncio.to_thread(lambda: self._house.collegium.pool)
                 self._house.open()

@@ -353,11 +353,3 @@ class RunReport(ReportRecord):
         if twice:
             raise ValueError(f"methods: more than one is named {', '.join(map(repr, twice))}")
         return self
-
-    def _repr_html_(self) -> str:
-        """The whole page, for a notebook."""
-        from html import escape
-
-        from orchestrator.evaluation.report.page import render
-
-        return f'<iframe srcdoc="{escape(render(self))}" style="width: 100%; height: 50em; border: 0"></iframe>'

@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -62,6 +63,11 @@ def render(report: RunReport) -> str:
         sections=shown,
         charts={section.name: view["chart"] for section, view in shown if "chart" in view},
     )
+
+
+def notebook_frame(report: RunReport) -> str:
+    """The whole page in a frame of its own, for a notebook: shut off from the notebook's scripts and styles."""
+    return f'<iframe srcdoc="{escape(render(report))}" style="width: 100%; height: 50em; border: 0"></iframe>'
 
 
 def document(template: str, scripts: Sequence[str], **content: object) -> str:

@@ -1,9 +1,9 @@
 """A pool whose inside lives in a Ray actor: callers of many processes share one scheduler, one ledger, one crew.
 
-`RemotePool` has every face of a `Pool` and sends what is asked to `SchedulerCalls` in the actor, a message a turn of
-the loop; what comes back is one message for all that happened since the last, an engine step for instance. If the
-actor is lost, whoever waits hears so (`ExpertFailed`: ask again), and the pool goes on with the one that Ray starts
-in its place.
+`RemotePool` has every face of a pool and sends what is asked to `scheduler_calls.SchedulerCalls` in the actor, one
+message per turn of the loop; what comes back is one message for all that happened since the last, an engine step for
+instance. If the actor is lost, its callers receive `ExpertFailed` (ask again), and the pool goes on with the actor that
+Ray starts in its place.
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ import asyncio
 import concurrent.futures
 import contextlib
 import itertools
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 from typing import Any
 
 from orchestrator.errors import Cancelled, CollegiumError, ExpertFailed
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Completion, Delta, Request
 from orchestrator.inference.schedule.pending import Waiter, hand_over, pass_on
 from orchestrator.inference.schedule.pool import ThreadedPool
@@ -28,95 +27,6 @@ Call = tuple[int, Request, str]
 News = tuple[int, Delta | Completion | CollegiumError]
 RETRY = 0.5
 """Seconds between tries to reach an actor that is being started anew."""
-SILENCE = 30.0
-"""A process that has not asked for news for so many seconds has gone: its requests are withdrawn."""
-
-
-class SchedulerCalls:
-    """The actor's side: takes calls of many processes, and keeps news for each until it is fetched. Lives on one
-    event loop."""
-
-    def __init__(self, pool: Pool, experts: Mapping[str, Expert]) -> None:
-        self._pool = pool
-        self._experts = experts
-        self._callers: dict[str, _Caller] = {}
-
-    def submit(self, caller: str, calls: Sequence[Call]) -> None:
-        """Does not wait."""
-        known = self._caller(caller)
-        for number, request, name in calls:
-            known.begin(number, self._follow(known, number, request, self._experts[name]))
-
-    def withdraw(self, caller: str, numbers: Sequence[int]) -> None:
-        for number in numbers:
-            self._caller(caller).end(number)
-
-    async def news(self, caller: str) -> list[News]:
-        """Waits until there is some; [] once in a while."""
-        known = self._caller(caller)
-        known.last_heard = asyncio.get_running_loop().time()
-        self._forget_the_silent(known.last_heard)
-        return await known.take()
-
-    def conversation(self, opened: Sequence[str], closed: Sequence[str]) -> None:
-        self._pool.note_conversations(opened, closed)
-
-    async def load(self) -> LoadRecord:
-        return await self._pool.load()
-
-    def _caller(self, name: str) -> _Caller:
-        return self._callers.setdefault(name, _Caller())
-
-    def _forget_the_silent(self, now: float) -> None:
-        for name, caller in list(self._callers.items()):
-            if now - caller.last_heard > SILENCE:
-                caller.end_all()
-                del self._callers[name]
-
-    async def _follow(self, caller: _Caller, number: int, request: Request, expert: Expert) -> None:
-        try:
-            if request.stream:
-                async for part in self._pool.stream(request, expert):
-                    caller.tell((number, part))
-            else:
-                (outcome,) = await self._pool.ask([(request, expert)])
-                caller.tell((number, outcome if isinstance(outcome, Completion) else _ours(outcome)))
-        except Exception as error:
-            caller.tell((number, _ours(error)))
-
-
-class _Caller:
-    """One process that asks."""
-
-    def __init__(self) -> None:
-        self.last_heard = asyncio.get_running_loop().time()
-        self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._news: list[News] = []
-        self._some = asyncio.Event()
-
-    def begin(self, number: int, work: Coroutine[Any, Any, None]) -> None:
-        self._tasks[number] = task = asyncio.get_running_loop().create_task(work)
-        task.add_done_callback(lambda _: self._tasks.pop(number, None))
-
-    def end(self, number: int) -> None:
-        if task := self._tasks.pop(number, None):
-            task.cancel()
-
-    def end_all(self) -> None:
-        for number in list(self._tasks):
-            self.end(number)
-
-    def tell(self, news: News) -> None:
-        self._news.append(news)
-        self._some.set()
-
-    async def take(self) -> list[News]:
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(SILENCE / 3):
-                await self._some.wait()
-        self._some.clear()
-        news, self._news = self._news, []
-        return news
 
 
 class RemotePool(ThreadedPool):
@@ -245,10 +155,6 @@ class _Outpost:
     def _fail(self, numbers: Iterable[int], error: CollegiumError) -> None:
         tickets = [self._tickets.pop(number) for number in numbers if number in self._tickets]
         hand_over([(ticket, error) for ticket in tickets])
-
-
-def _ours(error: BaseException) -> CollegiumError:
-    return error if isinstance(error, CollegiumError) else CollegiumError(f"{type(error).__name__}: {error}")
 
 
 def _lost(error: Exception) -> CollegiumError:

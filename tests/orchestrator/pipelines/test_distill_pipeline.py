@@ -17,7 +17,8 @@ from orchestrator.cli import group
 from orchestrator.config import read
 from orchestrator.errors import BadInput, CollegiumError
 from orchestrator.experts.zoo import resolve
-from orchestrator.pipelines.distill import DistillRequest, TeachRequest, arms, teach, with_students
+from orchestrator.pipelines.distill import DistillRequest, arms, teach, with_students
+from orchestrator.pipelines.teaching import TeachRequest
 
 SCRIPTS = '''
 """Agents that know one thing each, and follow whoever is sure."""

@@ -128,7 +128,7 @@ async def test_a_client_that_leaves_frees_the_engine_of_the_scheduler(handle: Ha
 
 
 async def test_who_waits_when_the_scheduler_is_lost_hears_so(handle: Handle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("orchestrator.inference.schedule.remote_pool.SILENCE", 0.3)
+    monkeypatch.setattr("orchestrator.inference.scheduler_calls.SILENCE", 0.3)
     app = application(ReplicaRuntime(handle.body.config, handle, "replica"))
     transport = httpx.ASGITransport(app=app)  # type: ignore[arg-type]
     async with (

@@ -1,0 +1,61 @@
+"""One student's training, in this process or in each of several workers: what is asked for, and its folder's files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field
+
+from distill.corpus import Sifted
+from distill.pairs import Selection
+from distill.specification import TrainingSpec
+from distill.train import Metrics
+
+LESSONS, WORK, STUDENT = "lessons.jsonl", "work", "student"
+"""In the folder of a student: its lessons, the training's own files, and the student itself."""
+
+
+class TeachRequest(Selection, TrainingSpec):
+    """Teach one student from transcripts."""
+
+    transcripts: list[str] = Field(min_length=1, description="Files of transcripts, with commas.")
+    student: str = Field(
+        default="demo/SmolLM2-135M-Instruct",
+        min_length=1,
+        description="A checkpoint folder, a demo model, or an expert that is a checkpoint.",
+    )
+    name: str = Field(default="student", pattern=r"^[\w.-]{1,64}$", description="The student's name as an expert.")
+    merged: bool = Field(default=False, description="Write a checkpoint in place of an adapter.")
+    workers: int = Field(default=1, ge=1, le=1_024, description="Processes that share each step (Ray Train).")
+
+    @property
+    def selection(self) -> Selection:
+        return Selection.model_validate(self.model_dump(include=set(Selection.model_fields)))
+
+    def spec(self, folder: Path) -> TrainingSpec:
+        """How to train the student, whose checkpoint lies in `folder`."""
+        settings = self.model_dump(include=set(TrainingSpec.model_fields))
+        return TrainingSpec.model_validate(settings | {"student": str(folder)})
+
+
+def train_in(
+    folder: Path,
+    request: TeachRequest,
+    base: Path,
+    sifted: Sifted,
+    card: Mapping[str, Any],
+    report: Callable[[Metrics], None] | None = None,
+) -> float:
+    """Train on the folder's lessons and write the student there; the epochs that it took. Of several processes the
+    first one writes."""
+    from distill.student import Card, write_student
+    from distill.train import train
+
+    spec = request.spec(base)
+    trained = train(spec, folder / LESSONS, folder / WORK, report)
+    if trained.main:
+        target = folder / STUDENT
+        write_student(trained, spec, request.selection, sifted, Card(**card), target, merged=request.merged)
+    return trained.epochs
