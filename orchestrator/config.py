@@ -145,6 +145,11 @@ class ServiceConfig(Strict):
     body_mib: float = Field(default=4.0, gt=0, description="Largest request body, MiB.")
     body_seconds: float = Field(default=20.0, gt=0, description="Longest time for a request body to arrive, seconds.")
     head_seconds: float = Field(default=10.0, gt=0, description="The same for a request's headers (not on Ray Serve).")
+    send_seconds: float = Field(
+        default=60.0,
+        gt=0,
+        description="A client that does not read its response for so many seconds is cut (not on Ray Serve).",
+    )
     paths: bool = Field(default=False, description="Whether jobs may name files and datasets for the server to use.")
     jobs: int = Field(default=2, ge=1, description="Jobs that run at once; further ones wait.")
     drain_seconds: float = Field(default=30.0, gt=0, description="After SIGTERM, time for chats under way to end.")

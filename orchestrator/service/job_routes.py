@@ -53,8 +53,6 @@ def add(api: FastAPI, house: Runtime) -> None:
         """Run a pipeline. The same `Idempotency-Key` again gives the same job."""
         owner = request.state.key.id if request.state.key else "anyone"
         job, new = await asyncio.to_thread(house.jobs.submit, body.pipeline, body.request, owner, idempotency_key)
-        if not new and job.pipeline != body.pipeline:
-            raise Refused(409, "this Idempotency-Key belongs to another pipeline's job", code="idempotency")
         return JSONResponse(told(job), 201 if new else 200)
 
     @api.get("/v1/jobs", openapi_extra=scoped("jobs"))

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from orchestrator.errors import StorageError
+from orchestrator.private_files import private_file
 
 VERSION = 1
 MOST_LINES = 10_000
@@ -63,7 +64,7 @@ class JobStore:
         self.path = path
         self._lock = threading.Lock()
         try:
-            path.parent.mkdir(parents=True, exist_ok=True)
+            private_file(path)
             self._connection = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
             self._connection.execute("PRAGMA journal_mode=WAL")
             self._connection.execute("PRAGMA synchronous=FULL")

@@ -49,9 +49,14 @@ class Jobs:
     def submit(
         self, pipeline: str, given: dict[str, Any], owner: str, idempotency_key: str | None = None
     ) -> tuple[Job, bool]:
-        """A new job, or the one with the same idempotency key; and whether it is new. Raises `BadInput`."""
+        """A new job, or the one that this owner made with the same idempotency key; and whether it is new. Raises
+        `BadInput`, and `Refused` (409) if that one is another request's."""
         _, request = parse(pipeline, given, self._collegium)
-        job, new = self.store.add(owner, pipeline, request.model_dump(mode="json"), idempotency_key)
+        wanted = request.model_dump(mode="json")
+        job, new = self.store.add(owner, pipeline, wanted, idempotency_key)
+        if not new and (job.pipeline, job.request) != (pipeline, wanted):
+            message = f"this Idempotency-Key belongs to another request's job, {job.id}: use a new key"
+            raise refusals.Refused(409, message, code="idempotency", param="Idempotency-Key")
         if new:
             self._begin(job)
         return job, new

@@ -56,7 +56,7 @@ class KeyFile:
                 raise ConfigError(f"{self.path}: larger than {MOST_BYTES} bytes")
             rows = json.loads(self.path.read_text("utf-8"))
             keys = [Key(**{**row, "scopes": tuple(row["scopes"])}) for row in rows]
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except (OSError, ValueError, TypeError, KeyError) as error:
             raise ConfigError(f"{self.path}: not a file of keys: {error}") from error

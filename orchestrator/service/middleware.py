@@ -20,7 +20,7 @@ from typing import Any
 from starlette.exceptions import HTTPException
 
 from orchestrator.config import ServiceConfig
-from orchestrator.errors import ConfigError
+from orchestrator.errors import Cancelled, ConfigError
 from orchestrator.service import refusals
 from orchestrator.service.keys import Key, KeyLimits, Keys
 from orchestrator.service.metrics import Metrics
@@ -35,6 +35,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 QUIET = frozenset({"/health", "/health/ready", "/metrics"})
 """Paths that are not logged: machines ask for them every few seconds."""
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+GONE = 499
+"""The status, in log and metrics, of a request whose client left before its end."""
 _TOO_LARGE = "the request's body is too large"
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
 _log = logging.getLogger("collegium.requests")
@@ -71,6 +73,8 @@ class Middleware:
             if state["keyless"]:
                 _only_from_here(scope, headers)
             await self.app(scope, _Bounded(receive, headers, self._most, self._config.body_seconds), visit.send)
+        except Cancelled:
+            visit.status, visit.told["outcome"] = GONE, "the client has gone"
         except Exception as error:
             if not isinstance(error, Refused):
                 logging.getLogger("collegium").exception("request %s failed", visit.id)

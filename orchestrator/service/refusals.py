@@ -33,6 +33,13 @@ class Refused(CollegiumError):
         self.code = code
         self.param = param
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _refused, (self.status, str(self), self.code, self.param)  # it travels between processes
+
+
+def _refused(status: int, message: str, code: str | None, param: str | None) -> Refused:
+    return Refused(status, message, code=code, param=param)
+
 
 def body(status: int, message: str, code: str | None = None, param: str | None = None) -> dict[str, Any]:
     kind = _TYPES.get(status, "invalid_request_error" if status < 500 else "server_error")

@@ -19,6 +19,7 @@ from orchestrator.errors import BadInput, CollegiumError, ConfigError
 from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
 from orchestrator.inference.schedule.placement import kind_of
+from orchestrator.private_files import private_file
 from orchestrator.service.experts import ask_expert
 from orchestrator.service.job_store import JobStore
 from orchestrator.service.jobs import Jobs
@@ -141,8 +142,7 @@ def check_address(host: str, keys: Keys) -> None:
 
 
 def _locked(path: Path, patience: float) -> int:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    handle = os.open(private_file(path), os.O_RDWR)
     end = time.monotonic() + patience
     while True:
         try:

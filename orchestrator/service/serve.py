@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import socket
 import sys
 
 from orchestrator.config import Config
@@ -22,14 +23,13 @@ def serve(config: Config) -> None:
     log_to_stderr()
     if service.tracing:
         tracing.export()
+    listening = _listen(service.host, service.port)
     house = ServiceRuntime(config)
     check_address(service.host, house.keys)
     server = uvicorn.Server(
         uvicorn.Config(
             application(house),
-            host=service.host,
-            port=service.port,
-            http=bounded_protocol(service.head_seconds, int(service.body_mib * 2**20)),
+            http=bounded_protocol(service.head_seconds, int(service.body_mib * 2**20), service.send_seconds),
             access_log=False,
             log_config=None,
             server_header=False,
@@ -38,9 +38,19 @@ def serve(config: Config) -> None:
             h11_max_incomplete_event_size=MOST_HEAD,
         )
     )
-    server.run()
-    if not server.started:
-        raise BadInput(f"service: cannot listen on {service.host}:{service.port}")
+    server.run(sockets=[listening])
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there. Raises `BadInput`, before anything is started, where that is not possible."""
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=2048)
+    except OSError as error:
+        why = error.strerror or str(error)
+        raise BadInput(
+            f"service: cannot listen on {host}:{port}: {why}; choose another with --port or --host"
+        ) from error
 
 
 def log_to_stderr() -> None:

@@ -20,6 +20,7 @@ from typing import Any, cast
 
 from orchestrator.errors import StorageError
 from orchestrator.inference.request import Completion, FinishReason, TokenLogprob
+from orchestrator.private_files import private_file
 
 VERSION = 1
 GROUP = 512
@@ -48,7 +49,7 @@ class Ledger:
         self._waiting: queue.SimpleQueue[tuple[list[Entry], Future[None]] | None] = queue.SimpleQueue()
         with contextlib.ExitStack() as opened:
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
+                private_file(path)
                 self._reader = opened.enter_context(contextlib.closing(self._connect()))
                 self._writer = opened.enter_context(contextlib.closing(self._connect()))
             except (sqlite3.Error, OSError) as error:

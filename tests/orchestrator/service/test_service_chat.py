@@ -171,7 +171,7 @@ async def test_a_full_service_says_when_to_come_back(settings: dict[str, Any], s
         assert (await slow).status_code == 200
 
 
-async def test_a_client_that_leaves_ends_the_generation(url: str) -> None:
+async def test_a_client_that_leaves_ends_the_generation(url: str, caplog: pytest.LogCaptureFixture) -> None:
     async with httpx.AsyncClient(base_url=url) as client:
         body = {"model": "words", "messages": [{"role": "user", "content": "slow"}], "stream": True}
         async with client.stream("POST", "/v1/chat/completions", json=body) as response:
@@ -184,9 +184,11 @@ async def test_a_client_that_leaves_ends_the_generation(url: str) -> None:
         for _ in range(1500):
             metrics = (await client.get("/metrics")).text
             if all(line in metrics for line in wanted):
-                return
+                break
             await asyncio.sleep(0.02)
-        raise AssertionError(metrics)
+        else:
+            raise AssertionError(metrics)
+    assert not [record for record in caplog.records if record.exc_info or record.levelname == "ERROR"]
 
 
 def test_chats_under_way_end_before_the_service_does(settings: dict[str, Any], on_socket: Any) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 import uvicorn
@@ -41,7 +42,7 @@ async def port() -> AsyncIterator[int]:
 
 @contextlib.asynccontextmanager
 async def connection(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=2**26)
     try:
         yield reader, writer
     finally:
@@ -88,3 +89,36 @@ async def test_what_follows_a_request_that_is_answered_is_bounded(port: int) -> 
         writer.write(GET + b"GET / HTTP/1.1\r\n" + b"a: " + b"b" * (MOST_HEAD + 3 * MOST_BODY))
         with contextlib.suppress(ConnectionError):
             assert b" 200 " not in await asyncio.wait_for(reader.read(), 5)
+
+
+async def flood(scope: object, receive: object, send: Any) -> None:
+    """Sends more than sockets hold, and says when it could."""
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    for _ in range(400):
+        await send({"type": "http.response.body", "body": b"x" * 100_000, "more_body": True})
+    await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+@contextlib.asynccontextmanager
+async def flooding() -> AsyncIterator[tuple[int, uvicorn.Server]]:
+    protocol = bounded_protocol(5, MOST_BODY, send_seconds=0.5)
+    server = uvicorn.Server(uvicorn.Config(flood, port=0, log_config=None, lifespan="off", http=protocol))
+    serving = asyncio.create_task(server.serve())
+    while not server.started:
+        await asyncio.sleep(0.01)
+    yield server.servers[0].sockets[0].getsockname()[1], server
+    server.should_exit = True
+    await serving
+
+
+async def test_a_client_that_does_not_read_is_cut_and_one_that_reads_is_not() -> None:
+    async with flooding() as (port, server), connection(port) as (_, deaf), connection(port) as (reader, writer):
+        deaf.transport.pause_reading()  # type: ignore[attr-defined]
+        deaf.write(GET)
+        writer.write(GET)
+        assert len(await asyncio.wait_for(reader.readuntil(b"0\r\n\r\n"), 30)) > 400 * 100_000
+        for _ in range(1000):
+            if not server.server_state.tasks:
+                break
+            await asyncio.sleep(0.02)
+        assert not server.server_state.tasks, "the response to the client that does not read has been given up"

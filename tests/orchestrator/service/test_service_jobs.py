@@ -17,8 +17,13 @@ import pytest
 import yaml
 
 from orchestrator.service.job_store import JobStore
+from orchestrator.service.keys import KeyFile
 
 PROFILE = {"pipeline": "profile", "request": {"task": "arithmetic", "questions": 4}}
+
+
+def bearer(key: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {key}"}
 
 
 async def over(client: httpx.AsyncClient, id: str) -> dict[str, Any]:
@@ -28,6 +33,28 @@ async def over(client: httpx.AsyncClient, id: str) -> dict[str, Any]:
             return job
         await asyncio.sleep(0.02)
     raise AssertionError(job)
+
+
+async def test_an_idempotency_key_belongs_to_one_request_of_one_owner(settings: dict[str, Any], serving: Any) -> None:
+    file = KeyFile(Path(settings["state"]) / "keys.json")
+    ann, bob = (bearer(file.create(name)[0]) for name in ("ann", "bob"))
+    async with serving(settings) as client:
+
+        async def submit(who: dict[str, str], **request: Any) -> httpx.Response:
+            body = {"pipeline": "profile", "request": {**PROFILE["request"], **request}}  # type: ignore[dict-item]
+            return await client.post("/v1/jobs", json=body, headers={**who, "Idempotency-Key": "k"})
+
+        first = await submit(ann)
+        assert first.status_code == 201
+        assert (await submit(ann, temperature=0.0)).json()["id"] == first.json()["id"], "the default written out"
+        other = await submit(ann, questions=5)
+        assert other.status_code == 409
+        assert other.json()["error"]["code"] == "idempotency"
+        assert first.json()["id"] in other.json()["error"]["message"]
+        foreign = await submit(bob)
+        assert foreign.status_code == 201
+        assert foreign.json()["id"] != first.json()["id"]
+        assert (await client.get(f"/v1/jobs/{first.json()['id']}", headers=bob)).status_code == 404
 
 
 async def test_a_job_runs_and_leaves_its_results(client: httpx.AsyncClient) -> None:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import socket
+import stat
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.config import validate
-from orchestrator.errors import BadInput, ConfigError
+from orchestrator.errors import BadInput, ConfigError, StorageError
 from orchestrator.service.runtime import ServiceRuntime
+from orchestrator.service.serve import serve
 
 CHAT = {"messages": [{"role": "user", "content": "Which word?"}]}
 
@@ -61,3 +65,30 @@ async def test_two_services_do_not_share_a_state_folder(settings: dict[str, Any]
     async with serving(settings):
         with pytest.raises(BadInput, match="another service"):
             ServiceRuntime(validate(settings, tmp_path / "c.yaml"))
+
+
+def test_a_port_in_use_is_refused_before_anything_starts(settings: dict[str, Any], tmp_path: Any) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        settings["service"]["port"] = port
+        with pytest.raises(BadInput, match=f"cannot listen on 127.0.0.1:{port}") as refused:
+            serve(validate(settings, tmp_path / "c.yaml"))
+    assert refused.value.exit_code == 2
+    assert not (tmp_path / "state").exists()
+
+
+def test_a_state_folder_that_cannot_be_written_is_one_line(settings: dict[str, Any], tmp_path: Any) -> None:
+    (tmp_path / "file").write_text("")
+    settings["state"] = str(tmp_path / "file" / "state")
+    with pytest.raises(StorageError, match=r"service\.lock: cannot be written: Not a directory; set `state:`"):
+        ServiceRuntime(validate(settings, tmp_path / "c.yaml"))
+
+
+async def test_what_is_stored_is_for_its_owner_only(settings: dict[str, Any], serving: Any) -> None:
+    state = Path(settings["state"])
+    async with serving(settings) as client:
+        assert (await client.post("/v1/chat/completions", json={"model": "words", **CHAT})).status_code == 200
+        files = [path for path in state.rglob("*") if path.is_file()]
+        assert {"ledger.sqlite", "jobs.sqlite", "service.lock"} <= {path.name for path in files}
+        assert {path.name: oct(path.stat().st_mode & 0o077) for path in files if path.stat().st_mode & 0o077} == {}
+        assert stat.S_IMODE(state.stat().st_mode) == 0o700
