@@ -19,7 +19,7 @@ from orchestrator.inference.chat import ExpertChat
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
 from orchestrator.inference.schedule.ledger import Ledger
-from orchestrator.inference.schedule.placement import engine_name, kind_of, losses, posts, queue_of
+from orchestrator.inference.schedule.placement import engine_name, kind_of, queue_of, retry_limits, worker_specs
 from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.scheduler import Policy
 from orchestrator.inference.schedule.timeline import Progress
@@ -93,15 +93,15 @@ class Collegium:
 
     def _made_pool(self) -> LocalPool:
         if self._own is None:
-            made = posts(self.config.workers, self.experts.values())
+            made = worker_specs(self.config.workers, self.experts.values())
             side_by_side = self.engine == "vllm" and _cuda()
             pinned = self.config.workers.pin
             queues = functools.partial(queue_of, side_by_side=side_by_side, pinned=pinned)
             kinds = functools.partial(kind_of, pinned=pinned)
             policy = Policy(turn=self.config.workers.turn)
             ledger = Ledger(self.state / "ledger.sqlite")
-            borne = losses(self.config.workers)
-            self._own = LocalPool(made, ledger, kind_of=kinds, queue_of=queues, policy=policy, losses=borne)
+            limits = retry_limits(self.config.workers)
+            self._own = LocalPool(made, ledger, kind_of=kinds, queue_of=queues, policy=policy, retry_limits=limits)
             atexit.register(self.close)  # the last comes first: before Ray, which has been imported, leaves
         return self._own
 

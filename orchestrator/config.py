@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import warnings
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -23,6 +24,25 @@ EngineName = Literal["auto", "vllm", "transformers", "scripted"]
 
 class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def _renamed(data: Any, section: str, names: Mapping[str, str]) -> Any:
+    """`data` with keys of the last version under their new names; a FutureWarning names each. One version later the
+    mapping goes, and with it the old key."""
+    if not isinstance(data, Mapping):
+        return data
+    data = dict(data)
+    for old, new in names.items():
+        if old in data:
+            if new in data:
+                raise ValueError(f"{old} is the old name of {new}: give one of the two")
+            warnings.warn(
+                f"{section}.{old} is now {section}.{new}; the old name is refused from the next version on",
+                FutureWarning,
+                stacklevel=2,
+            )
+            data[new] = data.pop(old)
+    return data
 
 
 class SourceConfig(Strict):
@@ -99,29 +119,39 @@ class WorkersConfig(Strict):
 
     count: int = Field(default=1, ge=1, le=1024, description="Number of workers, one engine each.")
     engine: EngineName = Field(default="auto", description="auto: vLLM where it is installed, else transformers.")
-    cpus: float | None = Field(default=None, gt=0, description="CPU cores a worker; default: an equal share.")
-    gpus: float | None = Field(default=None, ge=0, description="GPUs a worker, fractions allowed; default: 1 if any.")
-    resources: dict[str, float] = Field(default_factory=dict, description="Further Ray resources a worker needs.")
+    cpus: float | None = Field(default=None, gt=0, description="CPU cores per worker; default: an equal share.")
+    gpus: float | None = Field(default=None, ge=0, description="GPUs per worker, fractions allowed; default: 1 if any.")
+    resources: dict[str, float] = Field(default_factory=dict, description="Further Ray resources per worker.")
     tensor_parallel: int = Field(default=1, ge=1, description="GPUs over which vLLM splits one model.")
     address: str | None = Field(default=None, description="Ray cluster to join; default: a local one, on demand.")
     batch: int | None = Field(default=None, ge=1, description="Requests generated at once; default: the engine's.")
     kv_gib: float | None = Field(default=None, gt=0, description="Memory for the KV cache of one engine, GiB.")
     compile: bool = Field(
-        default=False, description="vLLM on a CPU: about a minute more to start, about a quarter more tokens a second."
+        default=False,
+        description="vLLM on a CPU: about a minute more to start, about a quarter more tokens per second.",
     )
     in_process: bool = Field(default=False, description="No Ray: one worker on a thread of this process.")
-    pin: list[str] = Field(default_factory=list, description="Experts that keep a worker each for themselves.")
+    pin: list[str] = Field(default_factory=list, description="Experts that each keep a worker of their own.")
     turn: float | None = Field(
         default=None,
         gt=0,
-        description="Seconds after which a worker leaves an expert that always has work; none: never.",
+        description="Seconds after which a worker leaves an expert that always has work; default: never.",
     )
-    deaths: int | None = Field(
-        default=None, ge=1, description="Workers in a row that an expert may end; default: 2, in a service 5."
+    max_crashes: int | None = Field(
+        default=None,
+        ge=1,
+        description="Workers in a row that may crash on one expert before it is disabled; default: 2, in a service 5.",
     )
-    again: float | None = Field(
-        default=None, gt=0, description="Seconds until what was given up is tried again; default: never; a service: 60."
+    retry_seconds: float | None = Field(
+        default=None,
+        gt=0,
+        description="Seconds before a failed expert or worker is retried; default: never, in a service 60.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names(cls, data: Any) -> Any:
+        return _renamed(data, "workers", {"deaths": "max_crashes", "again": "retry_seconds"})
 
 
 class ServiceConfig(Strict):
@@ -132,7 +162,7 @@ class ServiceConfig(Strict):
     keys: str | None = Field(default=None, description="File of hashed API keys; default: keys.json in the state.")
     max_wait: float = Field(default=30.0, gt=0, description="Longest estimated wait, seconds; beyond it 429.")
     queue: int = Field(default=1024, ge=1, description="Chats at once, waiting or answered; beyond it 429.")
-    turn: float = Field(default=5.0, gt=0, description="As workers.turn, where that says nothing.")
+    turn: float = Field(default=5.0, gt=0, description="Used when workers.turn is not set.")
     preload: list[str] = Field(default_factory=list, description="Experts loaded before the service is ready.")
     profile: str | None = Field(
         default=None, description="Correctness table that routers are fitted on; default: the last profile job's."

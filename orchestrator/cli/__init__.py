@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Mapping
+from typing import Any
 
 import click
 
@@ -74,9 +76,24 @@ def group() -> None:
     """Collegium turns a heap of LLMs into one better model."""
 
 
+def _notes_on_one_line() -> None:
+    """Renamed configuration keys are a FutureWarning: print it as a note, without file and line of the program."""
+    before = warnings.showwarning
+
+    def show(message: Warning | str, category: type[Warning], *place: Any, **more: Any) -> None:
+        if issubclass(category, FutureWarning) and str(message).startswith(("workers.", "service.")):
+            click.echo(f"collegium: note: {message}", err=True)
+        else:
+            before(message, category, *place, **more)
+
+    warnings.showwarning = show
+
+
 def main() -> None:
     """The console script."""
     from orchestrator.errors import CollegiumError
+
+    _notes_on_one_line()
 
     try:
         code = group.main(standalone_mode=False)

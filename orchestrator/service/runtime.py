@@ -28,14 +28,15 @@ from orchestrator.service.routing import Routing
 from router.routers import ROUTERS
 
 _log = logging.getLogger("collegium")
-DEATHS, AGAIN = 5, 60.0
-"""`workers.deaths` and `workers.again` of a service."""
+MAX_CRASHES, RETRY_SECONDS = 5, 60.0
+"""Defaults of `workers.max_crashes` and `workers.retry_seconds` in a service."""
 RETRY = 5.0
 """Seconds between tries to start Ray, or to join it."""
 
 
 class ServiceRuntime:
-    """One a state folder: a lock file sees to that, for two would run the same jobs."""
+    """What one service process shares. One per state folder: a lock file ensures it, since two would run the same
+    jobs."""
 
     def __init__(self, config: Config, pool: Pool | None = None, *, patience: float = 0.0) -> None:
         """`pool`: workers of the caller's own. `patience`: seconds to wait for another that uses the state folder, and
@@ -118,12 +119,12 @@ class ServiceRuntime:
 
 
 def for_service(config: Config) -> Config:
-    """Streams of a service never end: a worker's turn does. And nothing is given up for good: what is broken now may
-    be mended while the service goes on."""
+    """The configuration with a service's defaults: workers take turns, since a service's requests never end, and a
+    failed expert or worker is retried, since it may be repaired while the service runs."""
     workers = config.workers
-    wanted = {"turn": config.service.turn, "deaths": DEATHS, "again": AGAIN}
-    unsaid = {name: value for name, value in wanted.items() if getattr(workers, name) is None}
-    return config.model_copy(update={"workers": workers.model_copy(update=unsaid)})
+    defaults = {"turn": config.service.turn, "max_crashes": MAX_CRASHES, "retry_seconds": RETRY_SECONDS}
+    unset = {name: value for name, value in defaults.items() if getattr(workers, name) is None}
+    return config.model_copy(update={"workers": workers.model_copy(update=unset)})
 
 
 def key_file(config: Config) -> KeyFile:

@@ -98,6 +98,19 @@ def test_a_zoo_is_added_and_names_may_not_collide(tmp_path: Path) -> None:
         read(written(tmp_path, "zoo: sub/zoo.yaml\nexperts: {a: {model: y}}"))
 
 
+def test_a_key_of_the_last_version_works_and_its_new_name_is_noted(tmp_path: Path) -> None:
+    path = written(tmp_path, "experts: {a: {model: x}}\nworkers: {deaths: 4}")
+    with pytest.warns(FutureWarning, match=r"^workers\.(deaths|again) is now workers\.") as noted:
+        workers = read(path, ["workers.again=7"]).workers
+    assert (workers.max_crashes, workers.retry_seconds) == (4, 7.0)
+    assert {str(note.message).split("; ")[0] for note in noted} == {
+        "workers.deaths is now workers.max_crashes",
+        "workers.again is now workers.retry_seconds",
+    }
+    with pytest.raises(ConfigError, match=r"zoo\.yaml: workers: deaths is the old name of max_crashes"):
+        read(path, ["workers.max_crashes=4"])
+
+
 @given(
     st.recursive(st.none() | st.booleans() | st.integers() | st.text(), lambda inner: st.dictionaries(st.text(), inner))
 )

@@ -1,4 +1,4 @@
-"""Where an idle worker goes: the scheduler's choice, and what can be foretold of it."""
+"""Where an idle worker goes: the scheduler's choice, and estimates of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from math import inf
 from orchestrator.inference.schedule.measures import SwitchCosts
 from orchestrator.inference.schedule.queues import ExpertQueue, WorkerKind, WorkerState
 
-_LEAST_COST = 1e-3
+_MIN_COST = 1e-3
 """Seconds; keeps the choice finite where loads cost nothing (scripted engines, remote models)."""
 
 
@@ -18,47 +18,47 @@ def choose(
 
     A queue served already counts by the part of its work that the newcomer would get, and only if its work divided
     by those serving outweighs the load. Among equals the first worker and the oldest queue win. None if no move
-    pays; then `kind.ripens` says when one will though nothing happens.
+    pays; then `kind.next_move_at` says when one will pay without any further event.
     """
-    kind.ripens = 0.0
-    ripens, best, found = inf, -inf, None
+    kind.next_move_at = 0.0
+    next_move_at, best, found = inf, -inf, None
     equal: dict[object, WorkerState] = {}
     for worker in free:
         equal.setdefault((worker.shape, worker.held, worker.queue if worker.leaving else None), worker)
-    for queue in kind.wanting:
-        queue.enough = 0.0
+    for queue in kind.waiting_queues:
+        queue.min_to_move = 0.0
         if queue.count <= queue.promised:
             continue
-        queue.enough = inf
+        queue.min_to_move = inf
         seconds, serving = queue.seconds(), len(queue.workers)
         work, age = queue.count * seconds, now - queue.oldest()
         for worker in equal.values():
             if worker.queue is queue:
                 continue
             way = worker.way_to(queue)
-            cost = max(costs.of(way, queue.shape), _LEAST_COST)
+            cost = max(costs.of(way, queue.shape), _MIN_COST)
             if serving and work <= serving * cost:
                 if seconds:
-                    queue.enough = min(queue.enough, serving * cost / seconds)
+                    queue.min_to_move = min(queue.min_to_move, serving * cost / seconds)
                 continue
             if not serving and way != "swap" and worker.shape and kind.shapes.get(queue.shape) and work + age <= cost:
                 # Another worker could swap to it: a shape is not given up for less than that costs.
-                ripens = min(ripens, now + cost - work - age)
+                next_move_at = min(next_move_at, now + cost - work - age)
                 continue
             worth = (work / (serving + 1) + age) / cost
             if worth > best:
                 best, found = worth, (worker, queue)
-    if found is None and ripens < inf:
-        kind.ripens = ripens
+    if found is None and next_move_at < inf:
+        kind.next_move_at = next_move_at
     return found
 
 
 def next_for(worker: WorkerState, costs: SwitchCosts, now: float) -> ExpertQueue | None:
     """The queue it would go to next: the best that nobody serves and no other worker reads ahead."""
     best, found = -inf, None
-    for queue in worker.kind.wanting:
+    for queue in worker.kind.waiting_queues:
         if not queue.workers and queue.reader in (None, worker):
-            cost = max(costs.of(worker.way_to(queue), queue.shape), _LEAST_COST)
+            cost = max(costs.of(worker.way_to(queue), queue.shape), _MIN_COST)
             worth = (queue.work() + now - queue.oldest()) / cost
             if worth > best:
                 best, found = worth, queue
@@ -69,7 +69,7 @@ def wait(queue: ExpertQueue, costs: SwitchCosts, quiet: float, now: float) -> fl
     """Seconds until a request submitted now would reach a worker: see `Scheduler.wait_estimate`."""
     kind = queue.kind
     if queue.workers:
-        if queue.hungry and not queue.count:
+        if queue.with_room and not queue.count:
             return 0.0
         load = max(0.0, min(worker.arrives if worker.loading else now for worker in queue.workers) - now)
         if load and not queue.count:
@@ -79,7 +79,7 @@ def wait(queue: ExpertQueue, costs: SwitchCosts, quiet: float, now: float) -> fl
         return inf
     swap = costs.of("swap", queue.shape)
     cost = swap if kind.shapes.get(queue.shape) else costs.of("start", queue.shape)
-    if len(kind.idle) > len(kind.wanting):
+    if len(kind.idle) > len(kind.waiting_queues):
         return quiet + cost
-    ahead = (kind.waiting + kind.running) * queue.seconds() + len(kind.wanting) * swap
+    ahead = (kind.waiting + kind.running) * queue.seconds() + len(kind.waiting_queues) * swap
     return quiet + ahead / len(kind.workers) + cost

@@ -56,12 +56,12 @@ class Dispatch:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        posts: Sequence[WorkerSpec],
+        specs: Sequence[WorkerSpec],
         ledger: Ledger,
         kind_of: Callable[[Expert], str],
         queue_of: Callable[[Expert], str],
         policy: Policy | None,
-        losses: RetryLimits | None,
+        retry_limits: RetryLimits | None,
     ) -> None:
         self.scheduler = Scheduler(policy)
         self.timeline = Timeline()
@@ -69,16 +69,16 @@ class Dispatch:
         self._ledger = ledger
         self._kind_of = kind_of
         self._queue_of = queue_of
-        self._losses = losses = losses or RetryLimits()
-        self._crew = Supervisor(posts, self._on_event, self._on_left, self._on_stuck, losses)
+        self._retry_limits = retry_limits = retry_limits or RetryLimits()
+        self._supervisor = Supervisor(specs, self._on_event, self._on_left, self._on_given_up, retry_limits)
         self._callers = CallerLoops(loop, self._quiet_confirmed)
-        self._under_way: dict[str, PendingRequest] = {}
+        self._pending_requests: dict[str, PendingRequest] = {}
         self._declared: dict[str, Expert] = {}
         """Queue -> the first expert that was asked for in it."""
-        self._deaths: dict[str, tuple[int, float]] = {}
-        """Queue -> how often in a row its expert ended a worker, and when last."""
+        self._crashes: dict[str, tuple[int, float]] = {}
+        """Queue -> (crashes in a row on its expert, time of the last)."""
         self._failed: dict[str, tuple[CollegiumError, float]] = {}
-        """Kind, queue or fingerprint -> why it cannot be had, and until when."""
+        """Kind, queue or fingerprint -> (why it is unavailable, until when)."""
         self._stopped: CollegiumError | None = None
         self._storing = 0
         self._wakeup: asyncio.TimerHandle | None = None
@@ -88,8 +88,8 @@ class Dispatch:
             lambda _, context: self._broken(context.get("exception") or context["message"])
         )
 
-    def man(self) -> None:
-        self._crew.start()
+    def start_workers(self) -> None:
+        self._supervisor.start()
 
     def opened(self, conversation: str) -> None:
         self.scheduler.open(conversation)
@@ -101,80 +101,82 @@ class Dispatch:
         """Workers that are ready with the expert each holds, and requests per expert."""
         queued = self.scheduler.queued()
         counts = {expert.name: queued[queue] for queue, expert in self._declared.items()}
-        ready = {name: seat for name, seat in self._crew.seats.items() if seat.ready and not seat.why_left}
-        held = {name: seat.expert.name if seat.expert else None for name, seat in ready.items()}
-        kinds = frozenset(seat.post.kind for seat in ready.values())
+        ready = {
+            name: handle for name, handle in self._supervisor.handles.items() if handle.ready and not handle.why_left
+        }
+        held = {name: handle.expert.name if handle.expert else None for name, handle in ready.items()}
+        kinds = frozenset(handle.spec.kind for handle in ready.values())
         batches = {name: one.copy() for name, one in self.timeline.batches.items()}
         waits = {name: one.copy() for name, one in self.timeline.waits.items()}
         asked.set_result(LoadRecord(held, kinds, counts, self.timeline.totals(), batches, waits))
 
     async def end(self) -> None:
         self.stop(Cancelled("the pool was closed"))
-        await self._crew.stop()
+        await self._supervisor.stop()
 
     def stop(self, error: CollegiumError) -> None:
-        """Nothing can go on: everyone hears why, now and later."""
+        """Nothing can go on: every request, now and later, gets this error."""
         self._stopped = self._stopped or error
-        entries = list(self._under_way.values())
+        entries = list(self._pending_requests.values())
         self._resolve([(entry.request.key, self._stopped) for entry in entries])
         self._recall([entry.request.key for entry in entries])
 
     def take_in(self, items: Sequence[Waiter | Callable[[], None]]) -> None:
-        """Tickets, and things to do between them, in the order in which they were posted."""
-        tickets: list[Waiter] = []
+        """Waiters, and functions to call between them, in the order in which they were posted."""
+        waiters: list[Waiter] = []
         try:
             for item in items:
                 if isinstance(item, Waiter):
-                    tickets.append(item)
+                    waiters.append(item)
                 else:
-                    self._admit(tickets)
-                    tickets = []
+                    self._admit(waiters)
+                    waiters = []
                     item()
-            self._admit(tickets)
+            self._admit(waiters)
             self._tick()
         except Exception as error:
             stopped = self._broken(error)
             hand_over([(item, stopped) for item in items if isinstance(item, Waiter)])
 
-    def withdraw(self, tickets: Iterable[Waiter]) -> None:
+    def withdraw(self, waiters: Iterable[Waiter]) -> None:
         """Their callers have gone. What is being stored already stays: somebody may ask for it again."""
-        deserted: list[str] = []
-        for ticket in tickets:
-            entry = self._under_way.get(ticket.request.key)
-            if entry is None or ticket not in entry.tickets:
+        unclaimed: list[str] = []
+        for waiter in waiters:
+            entry = self._pending_requests.get(waiter.request.key)
+            if entry is None or waiter not in entry.waiters:
                 continue
-            entry.tickets.remove(ticket)
-            if not entry.tickets and not entry.storing:
-                del self._under_way[ticket.request.key]
-                deserted.append(ticket.request.key)
-        self._recall(deserted)
+            entry.waiters.remove(waiter)
+            if not entry.waiters and not entry.storing:
+                del self._pending_requests[waiter.request.key]
+                unclaimed.append(waiter.request.key)
+        self._recall(unclaimed)
 
-    # At the door --------------------------------------------------------------------------------------------
+    # Admission ----------------------------------------------------------------------------------------------
 
-    def _admit(self, tickets: list[Waiter]) -> None:
-        if not tickets:
+    def _admit(self, waiters: list[Waiter]) -> None:
+        if not waiters:
             return
         now = time.monotonic()
         outcomes: list[tuple[Waiter, Outcome]] = []
         by_queue: dict[str, list[Request]] = {}
-        new = [ticket.request.key for ticket in tickets if ticket.request.key not in self._under_way]
+        new = [waiter.request.key for waiter in waiters if waiter.request.key not in self._pending_requests]
         known = self._known(new)
-        for ticket in tickets:
-            self._callers.seen(ticket.loop)
-            key = ticket.request.key
-            if entry := self._under_way.get(key):
-                entry.join(ticket)
+        for waiter in waiters:
+            self._callers.seen(waiter.loop)
+            key = waiter.request.key
+            if entry := self._pending_requests.get(key):
+                entry.join(waiter)
             elif completion := known.get(key):
                 self.timeline.cached += 1
-                outcomes.append((ticket, completion))
-            elif refusal := self._refusal(ticket, now):
-                outcomes.append((ticket, refusal))
+                outcomes.append((waiter, completion))
+            elif refusal := self._refusal(waiter, now):
+                outcomes.append((waiter, refusal))
             else:
-                queue = self._queue_of(ticket.expert)
-                self._under_way[key] = PendingRequest(queue, ticket, now)
-                by_queue.setdefault(queue, []).append(ticket.request)
+                queue = self._queue_of(waiter.expert)
+                self._pending_requests[key] = PendingRequest(queue, waiter, now)
+                by_queue.setdefault(queue, []).append(waiter.request)
         if by_queue:
-            self._crew.start()  # what the ledger answers needs no worker
+            self._supervisor.start()  # what the ledger answers needs no worker
         for queue, requests in by_queue.items():
             self.scheduler.submit(queue, requests, now)
         self.timeline.submitted += sum(map(len, by_queue.values()))
@@ -189,20 +191,20 @@ class Dispatch:
             self.stop(error)
             return {}
 
-    def _refusal(self, ticket: Waiter, now: float) -> CollegiumError | None:
+    def _refusal(self, waiter: Waiter, now: float) -> CollegiumError | None:
         if self._stopped:
             return self._stopped
-        expert, queue, kind = ticket.expert, self._queue_of(ticket.expert), self._kind_of(ticket.expert)
+        expert, queue, kind = waiter.expert, self._queue_of(waiter.expert), self._kind_of(waiter.expert)
         for name in (expert.fingerprint, queue, kind):
             error, until = self._failed.get(name, (None, 0.0))
             if now < until:
                 return error
         if queue not in self._declared:
-            if not self._crew.serves(kind):
+            if not self._supervisor.serves(kind):
                 return ExpertError(f"expert {expert.name!r} needs a worker of kind {kind!r}, and there is none")
             self._declared[queue] = expert
             self.scheduler.declare(queue, kind=kind, shape=expert.shape)
-        limit = ticket.request.max_wait
+        limit = waiter.request.max_wait
         if limit is not None and (wait := self.scheduler.wait_estimate(queue, now)) > limit:
             return Overloaded(f"expert {expert.name!r}: about {wait:.0f} s to wait, over {limit:.0f} s", wait)
         return None
@@ -236,87 +238,93 @@ class Dispatch:
             self._tick()
 
     def _carry_out(self, assignment: Assignment) -> None:
-        seat = self._crew.seats[assignment.worker]
+        handle = self._supervisor.handles[assignment.worker]
         now = time.monotonic()
-        entries = [self._under_way[request.key] for request in assignment.requests]
+        entries = [self._pending_requests[request.key] for request in assignment.requests]
         pairs = tuple((entry.request, entry.expert) for entry in entries)
         for entry in entries:
             self.timeline.waited(entry.expert.name, now - entry.since)
         orders: list[Order] = []
         if assignment.load:
-            seat.queue, seat.expert, seat.since = assignment.queue, pairs[0][1], now
-            orders.append(Switch(seat.expert))
-            self.timeline.load_starts(assignment.worker, seat.expert.name)
+            handle.queue, handle.expert, handle.since = assignment.queue, pairs[0][1], now
+            orders.append(Switch(handle.expert))
+            self.timeline.load_starts(assignment.worker, handle.expert.name)
         orders.append(Add(pairs))
-        self._crew.send(assignment.worker, orders)
+        self._supervisor.send(assignment.worker, orders)
 
     # Workers ------------------------------------------------------------------------------------------------
 
-    def _on_event(self, seat: WorkerHandle, event: Event) -> None:
+    def _on_event(self, handle: WorkerHandle, event: Event) -> None:
         now = time.monotonic()
-        worker = seat.post.name
+        worker = handle.spec.name
         match event:
             case Ready(capacity):
-                self.scheduler.join(worker, kind=seat.post.kind, capacity=capacity, now=now)
-            case Loaded(load) if seat.expert and load.expert == seat.expert.name:
+                self.scheduler.join(worker, kind=handle.spec.kind, capacity=capacity, now=now)
+            case Loaded(load) if handle.expert and load.expert == handle.expert.name:
                 self.scheduler.loaded(worker, load.seconds, now)
                 self.timeline.load_ends(worker, load)
                 if following := self.scheduler.following(worker):
-                    self._crew.send(worker, [ReadAhead(self._declared[following])])
-            # Late news of a load that was given up meanwhile says nothing about the next one.
-            case LoadFailed(name, message, bad_input=True) if seat.queue and seat.expert and name == seat.expert.name:
-                self._give_up(seat.queue, ExpertError(message), seat.expert.fingerprint)
-                seat.queue = None
+                    self._supervisor.send(worker, [ReadAhead(self._declared[following])])
+            # A late event of a load that was given up meanwhile says nothing about the next one.
+            case LoadFailed(name, message, bad_input=True) if (
+                handle.queue and handle.expert and name == handle.expert.name
+            ):
+                self._give_up(handle.queue, ExpertError(message), handle.expert.fingerprint)
+                handle.queue = None
             case Stepped():
-                self._stepped(seat, event, now)
+                self._stepped(handle, event, now)
         self._tick()
 
-    def _stepped(self, seat: WorkerHandle, event: Stepped, now: float) -> None:
-        self.timeline.stepped(seat.post.name, event)
-        said = [(entry, delta) for delta in event.deltas if (entry := self._under_way.get(delta.key))]
-        pass_on([pair for entry, delta in said for pair in entry.hear(delta)])
+    def _stepped(self, handle: WorkerHandle, event: Stepped, now: float) -> None:
+        self.timeline.stepped(handle.spec.name, event)
+        streamed = [(entry, delta) for delta in event.deltas if (entry := self._pending_requests.get(delta.key))]
+        pass_on([pair for entry, delta in streamed for pair in entry.receive(delta)])
         finished = [reply.key for reply in event.completions] + [failure.key for failure in event.failures]
-        if wanted := [key for key in finished if key in self._under_way]:
-            self.scheduler.delivered(seat.post.name, wanted, now)
+        if wanted := [key for key in finished if key in self._pending_requests]:
+            self.scheduler.delivered(handle.spec.name, wanted, now)
             self._recall(wanted)  # withdrawn, asked again and queued anew while this was on its way
-            if seat.queue and event.completions:
-                self._deaths.pop(seat.queue, None)
+            if handle.queue and event.completions:
+                self._crashes.pop(handle.queue, None)
         self._resolve([(failure.key, _failure(failure)) for failure in event.failures])
         if event.completions:
             self._store(event.completions)
 
-    def _on_left(self, seat: WorkerHandle) -> None:
+    def _on_left(self, handle: WorkerHandle) -> None:
         """A worker is gone: its requests go back. Its expert is to blame if it was at work."""
-        returned = self.scheduler.lost(seat.post.name, time.monotonic())
-        self.timeline.lost(seat.post.name, "" if seat.fresh else seat.why_left)
+        returned = self.scheduler.lost(handle.spec.name, time.monotonic())
+        self.timeline.lost(handle.spec.name, "" if handle.fresh else handle.why_left)
         for request in returned:
-            self._under_way[request.key].starts_again()
-        blamed = seat.expert if returned and not seat.fresh else None
-        if blamed and seat.queue and (deaths := self._one_more_death(seat.queue, seat.since)) >= self._losses.deaths:
-            why = f"expert {blamed.name!r} ended its worker {deaths} times in a row: {seat.why_left}"
-            self._give_up(seat.queue, ExpertFailed(why))
+            self._pending_requests[request.key].restart()
+        blamed = handle.expert if returned and not handle.fresh else None
+        if (
+            blamed
+            and handle.queue
+            and (crashes := self._count_crash(handle.queue, handle.since)) >= self._retry_limits.max_crashes
+        ):
+            why = f"expert {blamed.name!r} ended its worker {crashes} times in a row: {handle.why_left}"
+            self._give_up(handle.queue, ExpertFailed(why))
         self._tick()
 
-    def _one_more_death(self, queue: str, since: float) -> int:
-        """How often in a row this queue's expert has ended a worker. Workers that are lost together (with their node)
-        are one death: only one that was loaded after the last death is another."""
-        deaths, last = self._deaths.get(queue, (0, -math.inf))
+    def _count_crash(self, queue: str, since: float) -> int:
+        """Crashes in a row on this queue's expert, with this one. Workers that are lost together (with their node)
+        count as one crash: only a worker that was loaded after the last crash counts again."""
+        crashes, last = self._crashes.get(queue, (0, -math.inf))
         if since > last:
-            self._deaths[queue] = deaths + 1, time.monotonic()
-        return self._deaths[queue][0]
+            self._crashes[queue] = crashes + 1, time.monotonic()
+        return self._crashes[queue][0]
 
-    def _on_stuck(self, post: WorkerSpec, error: ExpertFailed, last: bool) -> None:
-        """No worker can be made there. If it was the last of its kind, whoever needs one hears so."""
-        self.timeline.lost(post.name, str(error))
+    def _on_given_up(self, spec: WorkerSpec, error: ExpertFailed, last: bool) -> None:
+        """This worker cannot be made. If it was the last of its kind, every request for that kind fails."""
+        self.timeline.lost(spec.name, str(error))
         if last:
-            self._fail(post.kind, error)
+            self._fail(spec.kind, error)
             for queue, expert in self._declared.items():
-                if self._kind_of(expert) == post.kind:
+                if self._kind_of(expert) == spec.kind:
                     self._give_up(queue, error)
         self._tick()
 
     def _broken(self, what: object) -> CollegiumError:
-        """Something here raised that should not: better everyone hears of it than that someone waits for ever."""
+        """An unexpected error here: every request fails, since some would wait for ever otherwise."""
         error = CollegiumError(f"the scheduler's thread failed, please report this: {what!r}")
         self.stop(error)
         return error
@@ -324,7 +332,7 @@ class Dispatch:
     # Answers ------------------------------------------------------------------------------------------------
 
     def _store(self, completions: Sequence[Completion]) -> None:
-        entries = [(entry, reply) for reply in completions if (entry := self._under_way.get(reply.key))]
+        entries = [(entry, reply) for reply in completions if (entry := self._pending_requests.get(reply.key))]
         for entry, _ in entries:
             entry.storing = True
         done = self._ledger.put([(entry.expert.fingerprint, reply) for entry, reply in entries])
@@ -339,17 +347,17 @@ class Dispatch:
             self._tick()
 
         def on_disk(_: object) -> None:
-            with contextlib.suppress(RuntimeError):  # closed meanwhile, and everyone has been told
+            with contextlib.suppress(RuntimeError):  # closed meanwhile, and everyone has an answer
                 self._loop.call_soon_threadsafe(stored)
 
         done.add_done_callback(on_disk)
 
     def _resolve(self, outcomes: Iterable[tuple[str, Outcome]]) -> None:
         pairs = [
-            (ticket, outcome)
+            (waiter, outcome)
             for key, outcome in outcomes
-            if (entry := self._under_way.pop(key, None))
-            for ticket in entry.tickets
+            if (entry := self._pending_requests.pop(key, None))
+            for waiter in entry.waiters
         ]
         if pairs:
             self.scheduler.activity(time.monotonic())
@@ -360,14 +368,14 @@ class Dispatch:
         now = time.monotonic()
         for key in keys:
             if worker := self.scheduler.withdraw(key, now):
-                self._crew.send(worker, [Abort((key,))])
+                self._supervisor.send(worker, [Abort((key,))])
                 self.scheduler.delivered(worker, [key], now)
 
     def _give_up(self, queue: str, error: CollegiumError, fingerprint: str | None = None) -> None:
-        """This queue, or only one expert of those that share it, cannot be had: everyone who waits hears so, now
-        and later."""
+        """This queue, or only one expert of those that share it, is unavailable: its requests, now and later, get
+        this error."""
         self._fail(fingerprint or queue, error)
-        entries = [entry for entry in self._under_way.values() if entry.queue == queue and not entry.storing]
+        entries = [entry for entry in self._pending_requests.values() if entry.queue == queue and not entry.storing]
         self._recall([entry.request.key for entry in entries])
         self.scheduler.drop(queue)
         others = [entry for entry in entries if fingerprint not in (None, entry.expert.fingerprint)]
@@ -376,8 +384,8 @@ class Dispatch:
         self._resolve([(key, error) for key in gone])
 
     def _fail(self, name: str, error: CollegiumError) -> None:
-        again = self._losses.again
-        self._failed[name] = error, math.inf if again is None else time.monotonic() + again
+        retry_seconds = self._retry_limits.retry_seconds
+        self._failed[name] = error, math.inf if retry_seconds is None else time.monotonic() + retry_seconds
 
 
 def _failure(failure: Failed) -> RequestError:

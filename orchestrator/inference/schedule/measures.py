@@ -6,7 +6,7 @@ from collections import deque
 from statistics import median
 from typing import Literal
 
-Way = Literal["swap", "wake", "start"]
+SwitchKind = Literal["swap", "wake", "start"]
 """From the worker's shape to the same; to one it has held before; to one it has never held."""
 
 
@@ -17,17 +17,17 @@ class SwitchCosts:
     """
 
     def __init__(self, *, swap: float, start: float) -> None:
-        self._defaults: dict[Way, float] = {"swap": swap, "wake": swap, "start": start}
-        self._seen: dict[tuple[Way, str | None], deque[float]] = {}
-        self._medians: dict[tuple[Way, str | None], float] = {}
+        self._defaults: dict[SwitchKind, float] = {"swap": swap, "wake": swap, "start": start}
+        self._seen: dict[tuple[SwitchKind, str | None], deque[float]] = {}
+        self._medians: dict[tuple[SwitchKind, str | None], float] = {}
 
-    def of(self, way: Way, shape: str) -> float:
+    def of(self, way: SwitchKind, shape: str) -> float:
         found = self._medians.get((way, shape))
         if found is None:
             found = self._medians.get((way, None), self._defaults[way])
         return found
 
-    def learn(self, way: Way, shape: str, seconds: float) -> None:
+    def learn(self, way: SwitchKind, shape: str, seconds: float) -> None:
         for key in ((way, shape), (way, None)):
             seen = self._seen.setdefault(key, deque(maxlen=7))
             seen.append(seconds)

@@ -1,5 +1,5 @@
-"""Tickets: who waits for which request. Identical requests share one generation; results are handed to each loop in
-one call for all its tickets."""
+"""Who waits for which request. Identical requests share one generation; results are handed to each loop in
+one call for all its waiters."""
 
 from __future__ import annotations
 
@@ -40,53 +40,54 @@ class Waiter:
 class PendingRequest:
     """A request that is queued, generated or being stored, and everyone who waits for it."""
 
-    __slots__ = ("expert", "queue", "request", "said", "since", "storing", "tickets")
+    __slots__ = ("expert", "queue", "request", "since", "storing", "streamed", "waiters")
 
-    def __init__(self, queue: str, ticket: Waiter, since: float) -> None:
+    def __init__(self, queue: str, waiter: Waiter, since: float) -> None:
         self.queue = queue
         self.since = since
-        self.request = ticket.request
-        self.expert = ticket.expert
-        self.tickets = [ticket]
-        self.said: list[Delta] = []
-        """What was streamed so far: told again to a caller who joins late."""
+        self.request = waiter.request
+        self.expert = waiter.expert
+        self.waiters = [waiter]
+        self.streamed: list[Delta] = []
+        """Deltas so far; a caller who joins late receives them first."""
         self.storing = False
 
-    def join(self, ticket: Waiter) -> None:
-        self.tickets.append(ticket)
-        pass_on([(ticket, delta) for delta in self.said])
+    def join(self, waiter: Waiter) -> None:
+        self.waiters.append(waiter)
+        pass_on([(waiter, delta) for delta in self.streamed])
 
-    def hear(self, delta: Delta) -> list[tuple[Waiter, Delta]]:
-        """Remember it; whom to pass it on to."""
-        self.said.append(delta)
-        return [(ticket, delta) for ticket in self.tickets]
+    def receive(self, delta: Delta) -> list[tuple[Waiter, Delta]]:
+        """Remember a delta; the waiters to pass it on to."""
+        self.streamed.append(delta)
+        return [(waiter, delta) for waiter in self.waiters]
 
-    def starts_again(self) -> None:
-        """Its worker was lost. Who has heard the beginning hears the rest only at the end: it may be said twice."""
-        if self.said:
-            self.said.clear()
-            for ticket in self.tickets:
-                ticket.on_delta = None
+    def restart(self) -> None:
+        """Its worker was lost. A caller who received the beginning receives the rest only at the end, since the new
+        reply may repeat it."""
+        if self.streamed:
+            self.streamed.clear()
+            for waiter in self.waiters:
+                waiter.on_delta = None
 
 
 def pass_on(deltas: Iterable[tuple[Waiter, Delta]]) -> None:
-    """Tell tickets what was said, each on its own loop; one wake-up for all tickets of a loop."""
+    """Hand deltas to waiters, each on its own loop; one wake-up per loop."""
     by_loop: dict[asyncio.AbstractEventLoop | None, list[tuple[Callable[[Delta], None], Delta]]] = defaultdict(list)
-    for ticket, delta in deltas:
-        if ticket.on_delta is not None:
-            by_loop[ticket.loop].append((ticket.on_delta, delta))
+    for waiter, delta in deltas:
+        if waiter.on_delta is not None:
+            by_loop[waiter.loop].append((waiter.on_delta, delta))
     for loop, part in by_loop.items():
         if loop is None:
-            _tell(part)
+            _deliver(part)
         else:
-            _call(loop, _tell, part)
+            _call(loop, _deliver, part)
 
 
 def hand_over(outcomes: Iterable[tuple[Waiter, Outcome]]) -> None:
-    """Resolve tickets, each on its own loop; one wake-up for all tickets of a loop."""
+    """Resolve waiters, each on its own loop; one wake-up per loop."""
     by_loop: dict[asyncio.AbstractEventLoop | None, list[tuple[Waiter, Outcome]]] = defaultdict(list)
-    for ticket, outcome in outcomes:
-        by_loop[ticket.loop].append((ticket, outcome))
+    for waiter, outcome in outcomes:
+        by_loop[waiter.loop].append((waiter, outcome))
     for loop, part in by_loop.items():
         if loop is None:
             _settle(part)
@@ -99,16 +100,16 @@ def _call(loop: asyncio.AbstractEventLoop, function: Callable[..., None], *argum
         loop.call_soon_threadsafe(function, *arguments)
 
 
-def _tell(deltas: list[tuple[Callable[[Delta], None], Delta]]) -> None:
+def _deliver(deltas: list[tuple[Callable[[Delta], None], Delta]]) -> None:
     for on_delta, delta in deltas:
         on_delta(delta)
 
 
 def _settle(outcomes: list[tuple[Waiter, Outcome]]) -> None:
-    for ticket, outcome in outcomes:
-        if ticket.future.done():  # cancelled meanwhile
+    for waiter, outcome in outcomes:
+        if waiter.future.done():  # cancelled meanwhile
             continue
         if isinstance(outcome, Exception):
-            ticket.future.set_exception(outcome)
+            waiter.future.set_exception(outcome)
         else:
-            ticket.future.set_result(outcome)
+            waiter.future.set_result(outcome)

@@ -1,4 +1,4 @@
-"""Who works where: from the configuration to posts for the pool, on a local or an existing Ray cluster."""
+"""Where workers run: from the configuration to worker specifications, on a local or an existing Ray cluster."""
 
 from __future__ import annotations
 
@@ -40,8 +40,10 @@ def queue_of(expert: Expert, *, side_by_side: bool, pinned: Collection[str] = ()
     return expert.fingerprint
 
 
-def posts(workers: WorkersConfig, experts: Iterable[Expert]) -> list[WorkerSpec]:
-    """A post for each worker and each remote expert. Joins or starts Ray if a local expert needs it."""
+def worker_specs(workers: WorkersConfig, experts: Iterable[Expert]) -> list[WorkerSpec]:
+    """One specification per worker and per remote expert. Joins or starts Ray if a local expert needs it.
+
+    Raises `ConfigError` if the workers do not fit, `ExpertError` if an expert's file is missing on a node."""
     experts = list(experts)
     remote = [
         WorkerSpec(kind_of(expert), kind_of(expert), functools.partial(_in_process, kind_of(expert), remote_engine))
@@ -91,11 +93,11 @@ def options(workers: WorkersConfig) -> EngineOptions:
     )
 
 
-def losses(workers: WorkersConfig) -> RetryLimits:
-    """What the pool bears before it gives something up."""
+def retry_limits(workers: WorkersConfig) -> RetryLimits:
+    """The retry limits that the configuration sets; `RetryLimits` has the defaults."""
     default = RetryLimits()
-    deaths = workers.deaths or default.deaths
-    return RetryLimits(max(default.starts, deaths), deaths, workers.again)
+    max_crashes = workers.max_crashes or default.max_crashes
+    return RetryLimits(max(default.max_starts, max_crashes), max_crashes, workers.retry_seconds)
 
 
 def local_engine(name: str, options: EngineOptions) -> Engine:

@@ -2,7 +2,7 @@
 
 Calls come in from any thread or event loop; each is answered from the ledger, joined to an identical request under
 way, or queued. A completion is handed on only once it is durable. A lost worker's requests go back to their queues;
-an expert that ends its worker twice in a row (see `Losses`) fails, and the others go on.
+an expert on which two workers in a row crash (see `RetryLimits`) fails, and the others go on.
 """
 
 from __future__ import annotations
@@ -37,11 +37,11 @@ class Inside(Protocol):
 
     def start(self) -> None: ...
 
-    def man(self) -> None: ...
+    def start_workers(self) -> None: ...
 
     def take_in(self, items: Sequence[Waiter | Callable[[], None]]) -> None: ...
 
-    def withdraw(self, tickets: Iterable[Waiter]) -> None: ...
+    def withdraw(self, waiters: Iterable[Waiter]) -> None: ...
 
     def opened(self, conversation: str) -> None: ...
 
@@ -77,8 +77,8 @@ class ThreadedPool:
         return self._dispatch.timeline
 
     def start(self) -> None:
-        """Man the workers' posts now instead of at the first request. Idempotent."""
-        self._post([self._dispatch.man])
+        """Start the workers now instead of at the first request. Idempotent."""
+        self._post([self._dispatch.start_workers])
 
     async def load(self) -> LoadRecord:
         """What the workers hold and what waits for them, now."""
@@ -86,7 +86,7 @@ class ThreadedPool:
         self._post([lambda: self._dispatch.tell(asked)])
         return await asyncio.wrap_future(asked)
 
-    # Faces to the outside, for any thread or loop -----------------------------------------------------------
+    # Calls from any thread or loop --------------------------------------------------------------------------
 
     def request(
         self,
@@ -107,59 +107,59 @@ class ThreadedPool:
 
     async def ask(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
         """Completions in the order of `calls`; a call that failed yields its error. Cancelling withdraws them."""
-        tickets = [Waiter(request, expert) for request, expert in calls]
-        self._post(tickets)
+        waiters = [Waiter(request, expert) for request, expert in calls]
+        self._post(waiters)
         try:
-            return list(await asyncio.gather(*(ticket.future for ticket in tickets), return_exceptions=True))
+            return list(await asyncio.gather(*(waiter.future for waiter in waiters), return_exceptions=True))
         except asyncio.CancelledError:
-            self._withdraw(tickets)
+            self._withdraw(waiters)
             raise
 
     def ask_blocking(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
         """As `ask`, from a thread. Raises `RequestError` on the pool's own thread, where it would wait for ever."""
         self.refuse_own_thread()
-        tickets = [Waiter(request, expert, on_thread=True) for request, expert in calls]
-        self._post(tickets)
+        waiters = [Waiter(request, expert, on_thread=True) for request, expert in calls]
+        self._post(waiters)
         try:
-            return [ticket.future.exception() or ticket.future.result() for ticket in tickets]
+            return [waiter.future.exception() or waiter.future.result() for waiter in waiters]
         except BaseException:  # Ctrl-C
-            self._withdraw(tickets)
+            self._withdraw(waiters)
             raise
 
     async def stream(self, request: Request, expert: Expert) -> AsyncIterator[Delta | Completion]:
         """Deltas as the engine makes them, then the completion; leaving early withdraws the request. From the
         ledger: the completion alone. If the worker is lost midway the rest comes as one delta; `StreamBroken` if the
-        new reply begins in another way than what was heard."""
+        new reply begins in another way than the part that was streamed."""
         arrived: asyncio.Queue[Delta | None] = asyncio.Queue()
-        ticket = Waiter(request, expert, arrived.put_nowait)
-        ticket.future.add_done_callback(lambda _: arrived.put_nowait(None))
-        self._post([ticket])
-        heard = _Heard()
+        waiter = Waiter(request, expert, arrived.put_nowait)
+        waiter.future.add_done_callback(lambda _: arrived.put_nowait(None))
+        self._post([waiter])
+        streamed = _Streamed()
         try:
             while (delta := await arrived.get()) is not None:
-                yield heard.add(delta)
-            for part in heard.ending(await ticket.future):
+                yield streamed.add(delta)
+            for part in streamed.ending(await waiter.future):
                 yield part
         finally:
-            if not ticket.future.done():
-                ticket.future.cancel()
-                self._withdraw([ticket])
+            if not waiter.future.done():
+                waiter.future.cancel()
+                self._withdraw([waiter])
 
     def stream_blocking(self, request: Request, expert: Expert) -> Iterator[Delta | Completion]:
         """As `stream`, from a thread."""
         self.refuse_own_thread()
         arrived: queue.SimpleQueue[Delta | None] = queue.SimpleQueue()
-        ticket = Waiter(request, expert, arrived.put, on_thread=True)
-        ticket.future.add_done_callback(lambda _: arrived.put(None))
-        self._post([ticket])
-        heard = _Heard()
+        waiter = Waiter(request, expert, arrived.put, on_thread=True)
+        waiter.future.add_done_callback(lambda _: arrived.put(None))
+        self._post([waiter])
+        streamed = _Streamed()
         try:
             while (delta := arrived.get()) is not None:
-                yield heard.add(delta)
-            yield from heard.ending(ticket.future.result())
+                yield streamed.add(delta)
+            yield from streamed.ending(waiter.future.result())
         finally:
-            if not ticket.future.done():
-                self._withdraw([ticket])
+            if not waiter.future.done():
+                self._withdraw([waiter])
 
     def refuse_own_thread(self) -> None:
         """Raises `RequestError` on the pool's own thread, where waiting would have no end."""
@@ -214,8 +214,8 @@ class ThreadedPool:
 
         self._leaving = self._loop.create_task(leave())
 
-    def _withdraw(self, tickets: Sequence[Waiter]) -> None:
-        self._post([lambda: self._dispatch.withdraw(tickets)])
+    def _withdraw(self, waiters: Sequence[Waiter]) -> None:
+        self._post([lambda: self._dispatch.withdraw(waiters)])
 
     def _post(self, items: Iterable[Waiter | Callable[[], None]]) -> None:
         with self._inbox_lock:
@@ -244,22 +244,22 @@ class LocalPool(ThreadedPool):
 
     def __init__(
         self,
-        posts: Sequence[WorkerSpec],
+        specs: Sequence[WorkerSpec],
         ledger: Ledger,
         *,
         kind_of: Callable[[Expert], str],
         queue_of: Callable[[Expert], str] = lambda expert: expert.fingerprint,
         policy: Policy | None = None,
-        losses: RetryLimits | None = None,
+        retry_limits: RetryLimits | None = None,
     ) -> None:
         """`kind_of` names the kind of worker an expert needs; `queue_of` the queue it waits in (one for all
         experts that run side by side)."""
         self.ledger = ledger
-        super().__init__(lambda loop: Dispatch(loop, posts, ledger, kind_of, queue_of, policy, losses))
+        super().__init__(lambda loop: Dispatch(loop, specs, ledger, kind_of, queue_of, policy, retry_limits))
 
 
-class _Heard:
-    """What a stream's caller has been told so far."""
+class _Streamed:
+    """The text that one stream has delivered so far."""
 
     def __init__(self) -> None:
         self._parts: list[str] = []
@@ -270,12 +270,12 @@ class _Heard:
 
     def ending(self, completion: Completion) -> Iterator[Delta | Completion]:
         """What is missing, then the completion."""
-        said = "".join(self._parts)
-        if not completion.text.startswith(said):
+        streamed = "".join(self._parts)
+        if not completion.text.startswith(streamed):
             raise StreamBroken(
                 f"request {completion.key[:12]}: its worker was lost after a part had been streamed, and the new reply "
                 "differs from that part; it is stored: ask again"
             )
-        if said and said != completion.text:
-            yield Delta(completion.key, completion.text[len(said) :])
+        if streamed and streamed != completion.text:
+            yield Delta(completion.key, completion.text[len(streamed) :])
         yield completion

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 
 from orchestrator.inference.request import Request
-from orchestrator.inference.schedule.measures import Rate, Way
+from orchestrator.inference.schedule.measures import Rate, SwitchKind
 
 _GUESSED_SECONDS = 0.1
-"""Of a worker, for one request, until the first has been measured."""
+"""Worker seconds per request, until the first has been measured."""
 
 
 class QueuedRequest:
@@ -25,28 +25,32 @@ class QueuedRequest:
 class WorkerKind:
     """Workers that can serve the same queues."""
 
-    __slots__ = ("idle", "look", "rate", "ripens", "running", "shapes", "waiting", "wanted", "wanting", "workers")
+    __slots__ = (
+        "idle", "moves_open", "next_move_at", "open_since", "rate", "running", "shapes", "waiting", "waiting_queues",
+        "workers",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.workers: dict[WorkerState, None] = {}
         self.idle: dict[WorkerState, None] = {}
         """Workers with nothing to do for their resident queue, longest idle first."""
-        self.wanting: dict[ExpertQueue, None] = {}
+        self.waiting_queues: dict[ExpertQueue, None] = {}
         """Queues with waiting requests."""
         self.shapes: dict[str, int] = {}
         """How many workers hold each shape, or are on the way to it."""
         self.rate = Rate()
         self.waiting = 0
         self.running = 0
-        self.look = False
-        """Some queue is wanting, and a move may be worth making,"""
-        self.wanted = 0.0
-        """since then,"""
-        self.ripens = 0.0
-        """but not before then."""
+        self.moves_open = False
+        """True while a queue has waiting requests and no move has been ruled out."""
+        self.open_since = 0.0
+        """When `moves_open` became true."""
+        self.next_move_at = 0.0
+        """Earliest time at which a move can pay; 0: at once."""
 
-    def may_move(self) -> bool:
-        return self.look and bool(self.idle)
+    def has_move(self) -> bool:
+        """True if a move may be worth making and a worker is idle."""
+        return self.moves_open and bool(self.idle)
 
 
 class ExpertQueue:
@@ -55,15 +59,15 @@ class ExpertQueue:
     __slots__ = (
         "capacity",
         "count",
-        "enough",
         "entries",
-        "hungry",
         "kind",
+        "min_to_move",
         "name",
         "promised",
         "rate",
         "reader",
         "shape",
+        "with_room",
         "workers",
     )
 
@@ -77,14 +81,14 @@ class ExpertQueue:
         """Entries that have not been withdrawn."""
         self.workers: dict[WorkerState, None] = {}
         """Workers whose resident it is, or is becoming."""
-        self.hungry: dict[WorkerState, None] = {}
-        """Those of them that have arrived and have room."""
+        self.with_room: dict[WorkerState, None] = {}
+        """Its workers that have arrived and have room."""
         self.capacity = 0
-        """Of all its workers."""
-        self.enough = 0.0
-        """Waiting requests from which on one more worker would pay."""
+        """Requests that all its workers together hold at once."""
+        self.min_to_move = 0.0
+        """Minimum of waiting requests at which one more worker pays."""
         self.promised = 0
-        """Workers that have just been told to come and have not been given requests yet."""
+        """Workers that were just assigned to it and have no requests yet."""
         self.rate = Rate()
         self.reader: WorkerState | None = None
         """The worker that reads its expert's files ahead."""
@@ -94,7 +98,7 @@ class ExpertQueue:
         self._change(len(entries))
 
     def put_back(self, entries: list[QueuedRequest]) -> None:
-        """To the head, in the order given."""
+        """Put entries back at the head, in the order given."""
         for entry in entries:
             entry.place = self
         self.entries.extendleft(reversed(entries))
@@ -123,13 +127,13 @@ class ExpertQueue:
         self.kind.waiting += count
         if not self.count:
             self.entries.clear()
-            self.kind.wanting.pop(self, None)
-            self.kind.look = self.kind.look and bool(self.kind.wanting)
+            self.kind.waiting_queues.pop(self, None)
+            self.kind.moves_open = self.kind.moves_open and bool(self.kind.waiting_queues)
         elif count > 0:
-            self.kind.wanting[self] = None
+            self.kind.waiting_queues[self] = None
 
     def load(self) -> tuple[int, int]:
-        """Requests that wait, and that are running."""
+        """(waiting requests, running requests)."""
         return self.count, sum(len(worker.running) for worker in self.workers)
 
     def oldest(self) -> float:
@@ -137,7 +141,7 @@ class ExpertQueue:
         return self.entries[0].since
 
     def seconds(self) -> float:
-        """Of a worker, for one of its requests."""
+        """Worker seconds per request of this queue."""
         return self.rate.value(self.kind.rate.value(_GUESSED_SECONDS))
 
     def work(self) -> float:
@@ -149,8 +153,24 @@ class WorkerState:
     """One worker: what is resident, what is running, what it has held."""
 
     __slots__ = (
-        "aborting", "arrives", "capacity", "counted", "held", "idle_since", "kind", "leaving", "loading", "name",
-        "next", "origin", "queue", "running", "shape", "stranded", "turn_ends", "way",
+        "aborting",
+        "arrives",
+        "capacity",
+        "charged_until",
+        "dropped_queue",
+        "held",
+        "idle_since",
+        "kind",
+        "leaving",
+        "loading",
+        "name",
+        "next",
+        "origin",
+        "queue",
+        "running",
+        "shape",
+        "turn_ends",
+        "way",
     )  # fmt: skip
 
     def __init__(self, name: str, kind: WorkerKind, capacity: int, now: float) -> None:
@@ -161,28 +181,28 @@ class WorkerState:
         self.running: dict[str, QueuedRequest] = {}
         self.aborting: set[str] = set()
         """Running keys whose callers gave up."""
-        self.stranded: ExpertQueue | None = None
-        """Whose requests it still has, though that queue was dropped before it got there."""
+        self.dropped_queue: ExpertQueue | None = None
+        """A queue that was dropped while the worker was on its way; it still has that queue's requests."""
         self.shape: str | None = None
         self.held: frozenset[str] = frozenset()
-        """Shapes it has held."""
+        """All shapes it has ever held."""
         self.origin: str | None = None
         """The shape it came from, which it still holds if the load fails."""
         self.loading = False
-        self.way: Way = "start"
-        """How it goes, or last went, to its queue."""
+        self.way: SwitchKind = "start"
+        """Kind of its current or last switch."""
         self.arrives = 0.0
         """When the load under way should end."""
-        self.counted = now
-        """Until when its busy time has been charged to a queue."""
+        self.charged_until = now
+        """Time up to which its busy time has been charged to a queue."""
         self.idle_since = now
         self.turn_ends = 0.0
         self.leaving = False
-        """Its turn is over: it finishes what is running and goes, though its queue has work."""
+        """Its turn is over: it finishes the running requests and leaves, although its queue has work."""
         self.next: ExpertQueue | None = None
         """The queue whose files it reads ahead."""
 
-    def way_to(self, queue: ExpertQueue) -> Way:
+    def way_to(self, queue: ExpertQueue) -> SwitchKind:
         if queue.shape == self.shape:
             return "swap"
         return "wake" if queue.shape in self.held else "start"
@@ -192,7 +212,7 @@ class WorkerState:
         queue, self.queue, self.leaving = self.queue, None, False
         if queue is not None:
             del queue.workers[self]
-            queue.hungry.pop(self, None)
+            queue.with_room.pop(self, None)
             queue.capacity -= self.capacity
         self.hold(None)
 
@@ -211,7 +231,7 @@ class WorkerState:
         self.hold(queue.shape)
         self.way, self.origin = way, origin
         self.held |= {queue.shape}
-        self.queue, self.stranded = queue, None
+        self.queue, self.dropped_queue = queue, None
         self.loading = True
         self.arrives = now + cost
         self.read_ahead(None)

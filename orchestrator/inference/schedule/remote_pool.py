@@ -39,17 +39,17 @@ class RemotePool(ThreadedPool):
     async def stream(self, request: Request, expert: Expert) -> AsyncIterator[Delta | Completion]:
         """As `ThreadedPool.stream`; the actor has seen to it already that nothing is said twice."""
         arrived: asyncio.Queue[Delta | None] = asyncio.Queue()
-        ticket = Waiter(request, expert, arrived.put_nowait)
-        ticket.future.add_done_callback(lambda _: arrived.put_nowait(None))
-        self._post([ticket])
+        waiter = Waiter(request, expert, arrived.put_nowait)
+        waiter.future.add_done_callback(lambda _: arrived.put_nowait(None))
+        self._post([waiter])
         try:
             while (delta := await arrived.get()) is not None:
                 yield delta
-            yield await ticket.future
+            yield await waiter.future
         finally:
-            if not ticket.future.done():
-                ticket.future.cancel()
-                self._withdraw([ticket])
+            if not waiter.future.done():
+                waiter.future.cancel()
+                self._withdraw([waiter])
 
 
 class _Outpost:
@@ -69,7 +69,7 @@ class _Outpost:
     def start(self) -> None:
         self._begin(self._listen())
 
-    def man(self) -> None:
+    def start_workers(self) -> None:
         """The actor has done so."""
 
     def take_in(self, items: Sequence[Waiter | Callable[[], None]]) -> None:
@@ -87,9 +87,9 @@ class _Outpost:
         if calls:
             self._begin(self._submit(calls))
 
-    def withdraw(self, tickets: Iterable[Waiter]) -> None:
-        gone = set(map(id, tickets))
-        numbers = [number for number, ticket in self._tickets.items() if id(ticket) in gone]
+    def withdraw(self, waiters: Iterable[Waiter]) -> None:
+        gone = set(map(id, waiters))
+        numbers = [number for number, waiter in self._tickets.items() if id(waiter) in gone]
         for number in numbers:
             del self._tickets[number]
         self._begin(self._send("withdraw", self._caller, numbers))
@@ -139,22 +139,22 @@ class _Outpost:
                 self._fail(list(self._tickets), _lost(error))
                 await asyncio.sleep(RETRY)
                 continue
-            said, outcomes = [], []
+            streamed, outcomes = [], []
             for number, what in news:
-                ticket = self._tickets.get(number)
-                if ticket is None:
+                waiter = self._tickets.get(number)
+                if waiter is None:
                     continue
                 if isinstance(what, Delta):
-                    said.append((ticket, what))
+                    streamed.append((waiter, what))
                 else:
                     del self._tickets[number]
-                    outcomes.append((ticket, what))
-            pass_on(said)
+                    outcomes.append((waiter, what))
+            pass_on(streamed)
             hand_over(outcomes)
 
     def _fail(self, numbers: Iterable[int], error: CollegiumError) -> None:
-        tickets = [self._tickets.pop(number) for number in numbers if number in self._tickets]
-        hand_over([(ticket, error) for ticket in tickets])
+        waiters = [self._tickets.pop(number) for number in numbers if number in self._tickets]
+        hand_over([(waiter, error) for waiter in waiters])
 
 
 def _lost(error: Exception) -> CollegiumError:

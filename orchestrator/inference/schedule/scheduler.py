@@ -55,7 +55,7 @@ class Scheduler:
     Times are seconds of any monotonic clock, given by the caller with every event. Call `tick` after every event
     and at `next_tick`. Waiting queues are scanned only when a worker may move, so that the cost of a request does
     not grow with the number of queues. A broken contract (unknown queue, a key that is pending already, a worker
-    that joins twice) raises ValueError and changes nothing; late news from a lost worker is ignored.
+    that joins twice) raises ValueError and changes nothing; late events from a lost worker are ignored.
     """
 
     def __init__(self, policy: Policy | None = None) -> None:
@@ -67,17 +67,18 @@ class Scheduler:
         self._pending: dict[str, QueuedRequest] = {}
         self._feed: dict[ExpertQueue, None] = {}
         """Queues that may have work for a worker that is there already."""
-        self._looking: dict[WorkerKind, None] = {}
+        self._open_kinds: dict[WorkerKind, None] = {}
         """Kinds whose workers may have a move to make (each remote expert is a kind: there may be hundreds)."""
         self._outstanding: dict[str, int] = {}
         """Pending requests of each open conversation."""
-        self._pausing = 0
-        """Open conversations without any."""
-        self._stirred = -inf
-        """When a caller was last seen doing something."""
-        self._bustle = Patience()
-        self._pause = Patience()
-        """With callers that do not come to rest, and with conversations that wait for something else."""
+        self._paused = 0
+        """Number of open conversations without a pending request."""
+        self._last_activity = -inf
+        """Time of the last sign of a busy caller."""
+        self._busy_patience = Patience()
+        """Patience with callers that stay busy."""
+        self._pause_patience = Patience()
+        """Patience with conversations that wait for something else than a reply."""
 
     @property
     def pending(self) -> int:
@@ -104,7 +105,7 @@ class Scheduler:
         joined = WorkerState(worker, self._kinds.setdefault(kind, WorkerKind()), capacity, now)
         self._workers[worker] = joined
         joined.kind.workers[joined] = None
-        self._rest(joined, now)
+        self._make_idle(joined, now)
 
     def lost(self, worker: str, now: float) -> list[Request]:
         """A worker is gone: its requests go back to the heads of their queues, in order; they are returned. Requests
@@ -112,7 +113,7 @@ class Scheduler:
         gone = self._workers.pop(worker, None)
         if gone is None:
             return []
-        queue = gone.queue or gone.stranded
+        queue = gone.queue or gone.dropped_queue
         back = [entry for key, entry in gone.running.items() if key not in gone.aborting]
         for key in gone.aborting:
             self._forget(gone.running[key])
@@ -123,7 +124,7 @@ class Scheduler:
         gone.depart()
         if queue is not None:
             queue.put_back(back)
-            self._attend(queue, now)
+            self._serve(queue, now)
         return [entry.request for entry in back]
 
     def drop(self, queue: str) -> list[Request]:
@@ -136,10 +137,10 @@ class Scheduler:
         for worker in [worker for worker in dropped.workers if worker.loading]:
             worker.loading = False
             worker.depart()
-            worker.stranded = dropped
+            worker.dropped_queue = dropped
             worker.hold(worker.origin)
             if not worker.running:
-                self._rest(worker, worker.counted)
+                self._make_idle(worker, worker.charged_until)
         return [entry.request for entry in entries]
 
     # What happened.
@@ -152,15 +153,15 @@ class Scheduler:
             raise ValueError(f"queue {queue!r}: a request was submitted whose key is pending already")
         if not entries:
             return
-        if target.kind.look:
-            self._reward(target, now)
+        if target.kind.moves_open:
+            self._learn_patience(target, now)
         self._pending.update(keyed)
         if self._outstanding:
             for entry in entries:
                 self._count(entry, 1)
         target.put(entries)
-        self._attend(target, now)
-        self._stirred = max(self._stirred, now)
+        self._serve(target, now)
+        self._last_activity = max(self._last_activity, now)
 
     def loaded(self, worker: str, seconds: float, now: float) -> None:
         """The worker reached its queue's expert; `seconds` teaches the cost of that way."""
@@ -186,23 +187,23 @@ class Scheduler:
         source.kind.running -= gone
         if source.aborting:
             source.aborting.intersection_update(running)
-        self._stirred = max(self._stirred, now)
+        self._last_activity = max(self._last_activity, now)
         if source.loading:
             return
         if queue is not None:
             if finished:
                 # Charged by the share it filled: a worker that is half empty must not look slow.
-                seconds = max(0.0, now - source.counted) * held / source.capacity
+                seconds = max(0.0, now - source.charged_until) * held / source.capacity
                 queue.rate.learn(seconds, finished)
                 source.kind.rate.learn(seconds, finished)
-                source.counted = now
+                source.charged_until = now
             if not source.leaving:
-                queue.hungry[source] = None
+                queue.with_room[source] = None
                 if queue.count:
                     self._feed[queue] = None
                     return
         if not running:
-            self._rest(source, now)
+            self._make_idle(source, now)
 
     def withdraw(self, key: str, now: float) -> str | None:
         """The caller gave up: a waiting request is forgotten (None); a running one's worker is named, to abort
@@ -216,23 +217,23 @@ class Scheduler:
         if entry.place is not None:
             entry.place.withdraw(entry)
         self._forget(entry)
-        self._stirred = max(self._stirred, now)
+        self._last_activity = max(self._last_activity, now)
         return None
 
     def activity(self, now: float) -> None:
         """A caller is busy (has just been handed something, is late): quiet starts anew."""
-        self._stirred = max(self._stirred, now)
+        self._last_activity = max(self._last_activity, now)
 
     def open(self, conversation: str) -> None:
         """A conversation begins. While it has nothing pending it may be about to ask: workers are patient."""
         if conversation not in self._outstanding:
             self._outstanding[conversation] = 0
-            self._pausing += 1
+            self._paused += 1
 
     def close(self, conversation: str) -> None:
         """A conversation has ended. Its requests, if any, stay pending."""
         if self._outstanding.pop(conversation, 1) == 0:
-            self._pausing -= 1
+            self._paused -= 1
 
     # What to do.
     def tick(self, now: float) -> list[Assignment]:
@@ -241,26 +242,26 @@ class Scheduler:
         if self._feed:
             feed, self._feed = self._feed, {}
             for queue in feed:
-                self._top_up(queue, now, orders)
-        for kind in list(self._looking):
-            if kind.may_move() and self._due(next(iter(kind.idle))) <= now:
+                self._feed_workers(queue, now, orders)
+        for kind in list(self._open_kinds):
+            if kind.has_move() and self._due(next(iter(kind.idle))) <= now:
                 self._move(kind, now, orders)
-            if not kind.look:
-                del self._looking[kind]
+            if not kind.moves_open:
+                del self._open_kinds[kind]
         return orders
 
     def next_tick(self, now: float) -> float | None:
         """When `tick` must be called again if nothing happens before; None: only after an event."""
         if self._feed:
             return now
-        due = [self._due(next(iter(kind.idle))) for kind in self._looking if kind.may_move()]
+        due = [self._due(next(iter(kind.idle))) for kind in self._open_kinds if kind.has_move()]
         return max(now, min(due)) if due else None
 
     def following(self, worker: str) -> str | None:
         """The queue this worker would go to next, for read-ahead: the best that nobody serves and no other worker
         reads ahead. Scans the waiting queues: ask once a move, not once a request."""
         reader = self._workers.get(worker)
-        found = next_for(reader, self.costs, self._stirred) if reader else None
+        found = next_for(reader, self.costs, self._last_activity) if reader else None
         if reader:
             reader.read_ahead(found)
         return found.name if found else None
@@ -280,63 +281,63 @@ class Scheduler:
         before = self._outstanding.get(conversation) if conversation is not None else None
         if conversation is not None and before is not None and before + change >= 0:
             self._outstanding[conversation] = before + change
-            self._pausing += (before + change == 0) - (before == 0)
+            self._paused += (before + change == 0) - (before == 0)
 
     def _forget(self, entry: QueuedRequest) -> None:
         del self._pending[entry.request.key]
         if self._outstanding:
             self._count(entry, -1)
 
-    def _attend(self, queue: ExpertQueue, now: float) -> None:
-        """If a queue has work, feed its workers, or look for one."""
+    def _serve(self, queue: ExpertQueue, now: float) -> None:
+        """If a queue has work: feed its workers, or open moves if it has none."""
         if queue.count and queue.workers:
             self._feed[queue] = None
         elif queue.count:
-            self._look(queue.kind, now)
+            self._open_moves(queue.kind, now)
 
-    def _look(self, kind: WorkerKind, now: float) -> None:
-        kind.ripens = 0.0
-        if kind.wanting and not kind.look:
-            kind.look = True
-            kind.wanted = now
-            self._looking[kind] = None
+    def _open_moves(self, kind: WorkerKind, now: float) -> None:
+        kind.next_move_at = 0.0
+        if kind.waiting_queues and not kind.moves_open:
+            kind.moves_open = True
+            kind.open_since = now
+            self._open_kinds[kind] = None
 
-    def _rest(self, worker: WorkerState, now: float) -> None:
+    def _make_idle(self, worker: WorkerState, now: float) -> None:
         worker.idle_since = now
         worker.kind.idle[worker] = None
-        self._look(worker.kind, now)
+        self._open_moves(worker.kind, now)
 
     def _arrive(self, worker: WorkerState, queue: ExpertQueue, now: float) -> None:
         worker.loading = False
-        worker.counted = now
+        worker.charged_until = now
         if self.policy.turn is not None:
             worker.turn_ends = now + self.policy.turn
         if worker.room():
-            queue.hungry[worker] = None
+            queue.with_room[worker] = None
         self._feed[queue] = None
         if not worker.running and not queue.count:
-            self._rest(worker, now)
+            self._make_idle(worker, now)
 
-    def _top_up(self, queue: ExpertQueue, now: float, orders: list[Assignment]) -> None:
+    def _feed_workers(self, queue: ExpertQueue, now: float, orders: list[Assignment]) -> None:
         idle = queue.kind.idle
-        for worker in list(queue.hungry):
-            if queue.count and not self._turn_over(worker, queue, now) and (count := worker.share(now)):
+        for worker in list(queue.with_room):
+            if queue.count and not self._turn_is_over(worker, queue, now) and (count := worker.share(now)):
                 if not worker.running:
-                    worker.counted = now
+                    worker.charged_until = now
                     idle.pop(worker, None)
                 orders.append(Assignment(worker.name, queue.name, self._hand(worker, queue, count), False))
             elif not worker.running and worker not in idle:
-                self._rest(worker, now)
-        if idle and queue.count and queue.count >= queue.enough:
-            self._look(queue.kind, now)
+                self._make_idle(worker, now)
+        if idle and queue.count and queue.count >= queue.min_to_move:
+            self._open_moves(queue.kind, now)
 
-    def _turn_over(self, worker: WorkerState, queue: ExpertQueue, now: float) -> bool:
+    def _turn_is_over(self, worker: WorkerState, queue: ExpertQueue, now: float) -> bool:
         if self.policy.turn is None or now <= worker.turn_ends:
             return False
         oldest = queue.oldest()
-        worker.leaving = any(not other.workers and other.oldest() < oldest for other in queue.kind.wanting)
+        worker.leaving = any(not other.workers and other.oldest() < oldest for other in queue.kind.waiting_queues)
         if worker.leaving:
-            del queue.hungry[worker]
+            del queue.with_room[worker]
         else:
             # Looking costs a scan: not at every request.
             worker.turn_ends = now + self.policy.quiet
@@ -345,20 +346,20 @@ class Scheduler:
     def _due(self, worker: WorkerState) -> float:
         """When an idle worker may leave its queue."""
         kind, quiet = worker.kind, self.policy.quiet
-        begun = max(worker.idle_since, kind.wanted)
+        begun = max(worker.idle_since, kind.open_since)
         cost = max(self.policy.patience, self.costs.of("swap", worker.shape or ""))
-        due = min(self._stirred + quiet, begun + max(quiet, self._bustle.share * cost))
-        if self._pausing:
-            due = max(due, begun + max(quiet, self._pause.share * cost))
-        return max(due, kind.ripens)
+        due = min(self._last_activity + quiet, begun + max(quiet, self._busy_patience.share * cost))
+        if self._paused:
+            due = max(due, begun + max(quiet, self._pause_patience.share * cost))
+        return max(due, kind.next_move_at)
 
-    def _reward(self, queue: ExpertQueue, now: float) -> None:
-        """A queue gets work: was its worker held back for that?"""
+    def _learn_patience(self, queue: ExpertQueue, now: float) -> None:
+        """A queue gets work: if its worker was held back for it, that patience has paid."""
         kind, quiet = queue.kind, self.policy.quiet
-        if kind.wanting and any(
-            worker in kind.idle and now > max(worker.idle_since, kind.wanted) + quiet for worker in queue.workers
+        if kind.waiting_queues and any(
+            worker in kind.idle and now > max(worker.idle_since, kind.open_since) + quiet for worker in queue.workers
         ):
-            (self._bustle if now < self._stirred + quiet else self._pause).rewarded()
+            (self._busy_patience if now < self._last_activity + quiet else self._pause_patience).rewarded()
 
     def _move(self, kind: WorkerKind, now: float, orders: list[Assignment]) -> None:
         free = [worker for worker in kind.idle if self._due(worker) <= now]
@@ -372,19 +373,19 @@ class Scheduler:
             worker.go(queue, now, self.costs.of(worker.way_to(queue), queue.shape))
             if before is not None:
                 left = True
-                self._attend(before, now)
+                self._serve(before, now)
             moved.append(move)
-        if left and now < self._stirred + self.policy.quiet:
-            self._bustle.in_vain()
-        elif left and self._pausing:
-            self._pause.in_vain()
+        if left and now < self._last_activity + self.policy.quiet:
+            self._busy_patience.in_vain()
+        elif left and self._paused:
+            self._pause_patience.in_vain()
         # Shares are known only now that all have chosen.
         for worker, queue in moved:
             queue.promised -= 1
             requests = self._hand(worker, queue, worker.share(now))
             orders.append(Assignment(worker.name, queue.name, requests, True))
         # A queue that nobody serves is always worth a move: what is left for the others can wait for news.
-        kind.look = bool(kind.wanting) and (not free or kind.ripens > now)
+        kind.moves_open = bool(kind.waiting_queues) and (not free or kind.next_move_at > now)
         for worker in free:
             if worker.leaving and worker.queue is not None:
                 worker.leaving = False
@@ -395,5 +396,5 @@ class Scheduler:
         worker.running.update([(entry.request.key, entry) for entry in taken])
         worker.kind.running += count
         if len(worker.running) >= worker.capacity:
-            queue.hungry.pop(worker, None)
+            queue.with_room.pop(worker, None)
         return [entry.request for entry in taken]

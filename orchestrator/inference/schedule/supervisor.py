@@ -1,4 +1,4 @@
-"""The crew: keeps a worker at every post, and makes a new one whenever one is lost."""
+"""The supervisor: keeps every worker running, and makes a new one whenever one is lost."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ from orchestrator.inference.schedule.messages import Broken, Event, Loaded, Load
 
 @dataclass(frozen=True, slots=True)
 class RetryLimits:
-    """What is borne before something is given up. The defaults suit a run, which had better end than wait."""
+    """Retry limits. The defaults suit a run, which should rather end than wait."""
 
-    starts: int = 3
-    """How often in a row a worker may be lost while it starts."""
-    deaths: int = 2
-    """How often in a row, without a completion between, an expert may end its worker."""
-    again: float | None = None
-    """Seconds after which what was given up is tried again; None: never."""
+    max_starts: int = 3
+    """How many times in a row a worker may be lost while it starts before it is given up."""
+    max_crashes: int = 2
+    """How many workers in a row, without a completion between, may crash on one expert before it is disabled."""
+    retry_seconds: float | None = None
+    """Seconds before a failed expert or worker is retried; None: never."""
 
 
 @dataclass(frozen=True)
 class WorkerSpec:
-    """A place for one worker: what it can run, and how to make it (again, after a loss)."""
+    """How to make one worker, at first and after each loss, and which kind of queue it serves."""
 
     name: str
     kind: str
@@ -37,73 +37,73 @@ class WorkerSpec:
 
 @dataclass(slots=True)
 class WorkerHandle:
-    """A post's worker as it is now."""
+    """One worker as it is now."""
 
-    post: WorkerSpec
+    spec: WorkerSpec
     host: Host
     queue: str | None = None
     expert: Expert | None = None
-    """What it was last told to load,"""
+    """The expert of its latest order to load."""
     since: float = 0.0
-    """and when."""
+    """Time of that order, seconds of the monotonic clock."""
     ready: bool = False
     used: bool = False
     """Its process has held an expert."""
     why_left: str = ""
     fresh: bool = False
-    """It left because its next expert wants a process of its own; nobody is to blame."""
+    """It left because its next expert needs a fresh process; no expert is blamed for it."""
     orders: list[Order] = field(default_factory=list)
     """Not yet sent."""
     sending: bool = False
 
 
 class Supervisor:
-    """Lives on one event loop. Every event goes to `on_event`, every worker that was ready and is gone to `on_left`;
-    `on_stuck` hears when a post is given up, and whether it was the last of its kind."""
+    """Lives on one event loop. Every event goes to `on_event`, every worker that was ready and is gone to `on_left`.
+    `on_given_up` is called when a worker is given up, with True if it was the last of its kind."""
 
     def __init__(
         self,
-        posts: Sequence[WorkerSpec],
+        specs: Sequence[WorkerSpec],
         on_event: Callable[[WorkerHandle, Event], None],
         on_left: Callable[[WorkerHandle], None],
-        on_stuck: Callable[[WorkerSpec, ExpertFailed, bool], None],
-        losses: RetryLimits | None = None,
+        on_given_up: Callable[[WorkerSpec, ExpertFailed, bool], None],
+        retry_limits: RetryLimits | None = None,
     ) -> None:
-        self.seats: dict[str, WorkerHandle] = {}
-        self._posts = posts
-        self._kinds = {post.kind for post in posts}
-        self._manned = {post.name: post.kind for post in posts}
-        """Posts that have not been given up."""
+        self.handles: dict[str, WorkerHandle] = {}
+        self._specs = specs
+        self._kinds = {spec.kind for spec in specs}
+        self._running_kinds = {spec.name: spec.kind for spec in specs}
+        """Worker -> kind, of the workers that have not been given up."""
         self._on_event = on_event
         self._on_left = on_left
-        self._on_stuck = on_stuck
-        self._losses = losses or RetryLimits()
+        self._on_given_up = on_given_up
+        self._retry_limits = retry_limits or RetryLimits()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def start(self) -> None:
-        """Man the posts. Idempotent."""
-        posts, self._posts = self._posts, ()
-        for post in posts:
-            self._begin(self._man(post))
+        """Start the workers. Idempotent."""
+        specs, self._specs = self._specs, ()
+        for spec in specs:
+            self._begin(self._run_worker(spec))
 
     def serves(self, kind: str) -> bool:
         return kind in self._kinds
 
     def send(self, worker: str, orders: list[Order]) -> None:
         """Send without waiting. One message is under way at a time: Ray keeps no order among an asyncio actor's
-        calls. To a lost worker: nothing happens here; `on_left` will tell."""
-        seat = self.seats[worker]
-        seat.orders.extend(orders)
-        if not seat.sending:
-            seat.sending = True
-            self._begin(self._send(seat))
+        calls. Orders to a lost worker are dropped; `on_left` reports the loss."""
+        handle = self.handles[worker]
+        handle.orders.extend(orders)
+        if not handle.sending:
+            handle.sending = True
+            self._begin(self._send(handle))
 
     async def stop(self) -> None:
         """End every worker, whatever it is doing."""
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        await asyncio.gather(*(seat.host.stop() for seat in self.seats.values()), return_exceptions=True)
+        await asyncio.gather(*(handle.host.stop() for handle in self.handles.values()), return_exceptions=True)
 
     def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         def ended(task: asyncio.Task[None]) -> None:
@@ -115,63 +115,63 @@ class Supervisor:
         self._tasks.add(task)
         task.add_done_callback(ended)
 
-    async def _send(self, seat: WorkerHandle) -> None:
+    async def _send(self, handle: WorkerHandle) -> None:
         with contextlib.suppress(WorkerLost):
-            while seat.orders:
-                orders, seat.orders = seat.orders, []
-                await seat.host.send(orders)
-            seat.sending = False
+            while handle.orders:
+                orders, handle.orders = handle.orders, []
+                await handle.host.send(orders)
+            handle.sending = False
 
-    async def _man(self, post: WorkerSpec) -> None:
-        again = self._losses.again
+    async def _run_worker(self, spec: WorkerSpec) -> None:
+        retry_seconds = self._retry_limits.retry_seconds
         while True:
-            why = await self._keep_manned(post)
-            del self._manned[post.name]
-            last = post.kind not in self._manned.values()
-            self._on_stuck(post, ExpertFailed(f"worker {post.name!r} cannot start: {why}"), last)
-            if again is None:
+            why = await self._keep_running(spec)
+            del self._running_kinds[spec.name]
+            last = spec.kind not in self._running_kinds.values()
+            self._on_given_up(spec, ExpertFailed(f"worker {spec.name!r} cannot start: {why}"), last)
+            if retry_seconds is None:
                 return
-            await asyncio.sleep(again)
-            self._manned[post.name] = post.kind
+            await asyncio.sleep(retry_seconds)
+            self._running_kinds[spec.name] = spec.kind
 
-    async def _keep_manned(self, post: WorkerSpec) -> str:
-        """Until that is hopeless: why."""
-        why, losses = "", 0
-        while losses < self._losses.starts:
+    async def _keep_running(self, spec: WorkerSpec) -> str:
+        """Start and restart one worker until its start limit is reached; the reason of the last loss."""
+        why, failures = "", 0
+        while failures < self._retry_limits.max_starts:
             try:
-                seat = self.seats[post.name] = WorkerHandle(post, post.make_host())
+                handle = self.handles[spec.name] = WorkerHandle(spec, spec.make_host())
             except Exception as error:
                 why = f"{type(error).__name__}: {error}"
                 break
-            broken = await self._attend(seat)
-            why, losses = seat.why_left, 0 if seat.ready else losses + 1
-            if seat.ready:
-                self._on_left(seat)
-            await seat.host.stop()
-            if broken and not seat.ready:  # the same would happen again
+            broken = await self._follow_events(handle)
+            why, failures = handle.why_left, 0 if handle.ready else failures + 1
+            if handle.ready:
+                self._on_left(handle)
+            await handle.host.stop()
+            if broken and not handle.ready:  # the same would happen again
                 break
         return why
 
-    async def _attend(self, seat: WorkerHandle) -> bool:
-        """Pass on what it says until it leaves. Whether it said so itself."""
+    async def _follow_events(self, handle: WorkerHandle) -> bool:
+        """Pass on its events until it leaves. True if the worker itself reported the end."""
         try:
-            while not seat.why_left:
-                for event in await seat.host.events():
-                    self._note(seat, event)
-                    self._on_event(seat, event)
+            while not handle.why_left:
+                for event in await handle.host.events():
+                    self._note(handle, event)
+                    self._on_event(handle, event)
         except WorkerLost as loss:
-            seat.why_left = str(loss) or "lost"
+            handle.why_left = str(loss) or "lost"
             return False
         return True
 
-    def _note(self, seat: WorkerHandle, event: Event) -> None:
+    def _note(self, handle: WorkerHandle, event: Event) -> None:
         match event:
             case Ready():
-                seat.ready = True
+                handle.ready = True
             case Loaded():
-                seat.used = True
+                handle.used = True
             case Broken(message):
-                seat.why_left = message
+                handle.why_left = message
             case LoadFailed(fresh=fresh, broken=broken) if fresh or broken:
                 # A process that has held nothing yet is as fresh as can be.
-                seat.why_left, seat.fresh = event.message, fresh and seat.used
+                handle.why_left, handle.fresh = event.message, fresh and handle.used

@@ -105,9 +105,9 @@ def config(tmp_path: Path) -> Config:
 
 @pytest.fixture
 def pool(tmp_path: Path) -> Iterator[LocalPool]:
-    post = WorkerSpec("w", "local", lambda: InProcess("w", Talented))
+    spec = WorkerSpec("w", "local", lambda: InProcess("w", Talented))
     ledger = Ledger(tmp_path / "ledger.sqlite")
-    with LocalPool([post], ledger, kind_of=lambda _: "local") as made:
+    with LocalPool([spec], ledger, kind_of=lambda _: "local") as made:
         yield made
     ledger.close()
 

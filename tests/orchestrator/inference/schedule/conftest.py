@@ -96,9 +96,9 @@ def make_pool(tmp_path: Path, pools: list[LocalPool]) -> MakePool:
     ) -> LocalPool:
         engine = make_engine or (lambda: ScriptedEngine(options, script))
         host = make_host or functools.partial(InProcess, make_engine=engine)
-        posts = [WorkerSpec(f"w{i}", "local", functools.partial(host, f"w{i}")) for i in range(workers)]
+        specs = [WorkerSpec(f"w{i}", "local", functools.partial(host, f"w{i}")) for i in range(workers)]
         more.setdefault("kind_of", lambda _: "local")
-        pools.append(LocalPool(posts, Ledger(tmp_path / f"{ledger}.sqlite"), **more))
+        pools.append(LocalPool(specs, Ledger(tmp_path / f"{ledger}.sqlite"), **more))
         return pools[-1]
 
     return make
@@ -116,11 +116,11 @@ def make_ray_pool(ray_cluster: object, tmp_path: Path, pools: list[LocalPool]) -
     ) -> LocalPool:
         share = {"needs": needs or {"CPU": 0.1}, "files": files or {}}
         engine = functools.partial(ScriptedEngine, options)
-        posts = [
+        specs = [
             WorkerSpec(f"w{i}", "local", functools.partial(OnRay, f"w{i}", engine, **share))  # type: ignore[arg-type]
             for i in range(workers)
         ]
-        pools.append(LocalPool(posts, Ledger(tmp_path / "ledger.sqlite"), kind_of=lambda _: "local"))
+        pools.append(LocalPool(specs, Ledger(tmp_path / "ledger.sqlite"), kind_of=lambda _: "local"))
         return pools[-1]
 
     return make

@@ -269,11 +269,11 @@ async def test_a_kind_of_worker_that_cannot_start_does_not_stop_the_others(tmp_p
     def broken() -> ScriptedEngine:
         raise SystemExit("no such device")
 
-    posts = [
+    specs = [
         WorkerSpec("w0", "a", lambda: InProcess("w0", broken)),
         WorkerSpec("w1", "b", lambda: InProcess("w1", ScriptedEngine)),
     ]
-    pools.append(LocalPool(posts, Ledger(tmp_path / "l.sqlite"), kind_of=lambda expert: expert.name))
+    pools.append(LocalPool(specs, Ledger(tmp_path / "l.sqlite"), kind_of=lambda expert: expert.name))
     calls = play.calls(pools[0], play.expert("a"), 3) + play.calls(pools[0], play.expert("b"), 3)
     outcomes = await asyncio.wait_for(pools[0].ask(calls), 10)
     assert all(isinstance(outcome, ExpertFailed) and "no such device" in str(outcome) for outcome in outcomes[:3])
@@ -295,18 +295,18 @@ async def test_orders_reach_a_slow_worker_one_message_at_a_time_and_in_order(pla
 
         async def stop(self) -> None: ...
 
-    post = WorkerSpec("w", "local", lambda: pytest.fail("not needed"))
-    crew = Supervisor([], lambda *_: None, lambda *_: None, lambda *_: None)
-    crew.seats["w"] = WorkerHandle(post, Slow())  # type: ignore[arg-type]
+    spec = WorkerSpec("w", "local", lambda: pytest.fail("not needed"))
+    supervisor = Supervisor([], lambda *_: None, lambda *_: None, lambda *_: None)
+    supervisor.handles["w"] = WorkerHandle(spec, Slow())  # type: ignore[arg-type]
     orders: list[Order] = [Switch(play.expert("a")), *(Abort((str(number),)) for number in range(5))]
     for order in orders:
-        crew.send("w", [order])
+        supervisor.send("w", [order])
         await asyncio.sleep(0)
     assert received == [orders[:1]]
     free.set()
     await asyncio.sleep(0.01)
     assert received == [orders[:1], orders[1:]]
-    await crew.stop()
+    await supervisor.stop()
 
 
 # The ledger fails, the pool closes ------------------------------------------------------------------------------

@@ -45,14 +45,14 @@ async def ask(pool: LocalPool, text: str) -> Any:
 
 
 async def test_an_expert_may_end_as_many_workers_as_is_said(make_pool: Any) -> None:
-    pool = make_pool(make_engine=Breaking(loads=4), losses=RetryLimits(deaths=5))
+    pool = make_pool(make_engine=Breaking(loads=4), retry_limits=RetryLimits(max_crashes=5))
     assert isinstance(await ask(pool, "x"), Completion)
     assert len(pool.timeline.losses) == 4
 
 
 async def test_an_expert_that_was_given_up_is_tried_again(make_pool: Any) -> None:
     breaking = Breaking(loads=3)
-    pool = make_pool(make_engine=breaking, losses=RetryLimits(again=0.5))
+    pool = make_pool(make_engine=breaking, retry_limits=RetryLimits(retry_seconds=0.5))
     assert isinstance(await ask(pool, "x"), ExpertFailed)
     assert isinstance(await ask(pool, "x"), ExpertFailed)
     assert breaking.loads == 1  # the second was refused at once
@@ -63,7 +63,7 @@ async def test_an_expert_that_was_given_up_is_tried_again(make_pool: Any) -> Non
 
 
 async def test_a_post_that_was_given_up_is_manned_again(make_pool: Any) -> None:
-    pool = make_pool(make_engine=Breaking(starts=2), losses=RetryLimits(again=0.2))
+    pool = make_pool(make_engine=Breaking(starts=2), retry_limits=RetryLimits(retry_seconds=0.2))
     outcome = await ask(pool, "x")
     assert isinstance(outcome, ExpertFailed)
     assert "no such device" in str(outcome)

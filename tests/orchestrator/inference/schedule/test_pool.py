@@ -36,8 +36,8 @@ def make_pool(tmp_path: Path) -> Iterator[MakePool]:
         def host(name: str) -> InProcess:
             return InProcess(name, lambda: ScriptedEngine(options, script))
 
-        posts = [WorkerSpec(f"w{i}", "local", lambda i=i: host(f"w{i}")) for i in range(workers)]  # type: ignore[misc]
-        pool = LocalPool(posts, Ledger(tmp_path / f"{ledger}.sqlite"), kind_of=lambda _: "local")
+        specs = [WorkerSpec(f"w{i}", "local", lambda i=i: host(f"w{i}")) for i in range(workers)]  # type: ignore[misc]
+        pool = LocalPool(specs, Ledger(tmp_path / f"{ledger}.sqlite"), kind_of=lambda _: "local")
         pools.append(pool)
         return pool
 
@@ -113,7 +113,7 @@ async def test_identical_calls_are_generated_once_and_a_second_run_generates_not
     assert isinstance(completion, Completion)
     assert completion.cached
     assert len(asked) == 1
-    assert not again._dispatch._crew.seats, "no worker is started for what the ledger knows"
+    assert not again._dispatch._supervisor.handles, "no worker is started for what the ledger knows"
 
 
 async def test_draws_differ_within_a_conversation_and_repeat_in_the_next_run(make_pool: MakePool) -> None:
@@ -208,8 +208,8 @@ async def test_an_expert_that_breaks_its_engine_twice_fails_and_the_others_go_on
             return super().load(who)
 
     ledger = Ledger(tmp_path / "l.sqlite")
-    post = WorkerSpec("w", "local", lambda: InProcess("w", Fragile))
-    with LocalPool([post], ledger, kind_of=lambda _: "local") as fragile:
+    spec = WorkerSpec("w", "local", lambda: InProcess("w", Fragile))
+    with LocalPool([spec], ledger, kind_of=lambda _: "local") as fragile:
         outcomes = await asyncio.wait_for(
             fragile.ask(calls(fragile, expert("bad"), 5) + calls(fragile, expert("good"), 5)), 20
         )

@@ -16,7 +16,7 @@ from orchestrator.errors import ConfigError, ExpertError, ExpertFailed
 from orchestrator.inference.expert import Expert, Weights
 from orchestrator.inference.schedule import host
 from orchestrator.inference.schedule.ledger import Ledger
-from orchestrator.inference.schedule.placement import kind_of, posts
+from orchestrator.inference.schedule.placement import kind_of, worker_specs
 from orchestrator.inference.schedule.pool import LocalPool
 
 
@@ -43,7 +43,7 @@ def workers(**settings: Any) -> WorkersConfig:
 @pytest.fixture
 def make_pool_by_configuration(tmp_path: Path, pools: list[LocalPool]) -> Any:
     def make(config: WorkersConfig, experts: list[Expert]) -> LocalPool:
-        pools.append(LocalPool(posts(config, experts), Ledger(tmp_path / "ledger.sqlite"), kind_of=kind_of))
+        pools.append(LocalPool(worker_specs(config, experts), Ledger(tmp_path / "ledger.sqlite"), kind_of=kind_of))
         return pools[-1]
 
     return make
@@ -98,7 +98,7 @@ async def test_when_no_node_is_left_for_a_worker_callers_hear_so(
 
 def test_more_workers_than_the_nodes_hold_are_refused_before_anything_starts(ray_cluster, play) -> None:
     with pytest.raises(ConfigError, match=r"workers.count: 3 workers with 1 CPU each; .* room for 2"):
-        posts(workers(count=3, cpus=1), [play.expert("a")])
+        worker_specs(workers(count=3, cpus=1), [play.expert("a")])
 
 
 def test_a_file_that_is_missing_on_one_node_is_named_before_any_engine_starts(
@@ -111,8 +111,8 @@ def test_a_file_that_is_missing_on_one_node_is_named_before_any_engine_starts(
     monkeypatch.chdir(tmp_path / "here")
     model = Path("/proc/self/cwd/model")  # so this exists here and not there
     who = Expert("a", "f", "s", weights=Weights(model), script="replies:noted")
-    assert posts(workers(gpus=0, resources={"node:__internal_head__": 0.01}), [who])
+    assert worker_specs(workers(gpus=0, resources={"node:__internal_head__": 0.01}), [who])
     with pytest.raises(ExpertError) as refused:
-        posts(workers(resources={"island": 1}), [who])
+        worker_specs(workers(resources={"island": 1}), [who])
     assert f"expert 'a': {model} does not exist on node" in str(refused.value)
     assert node.node_id[:8] in str(refused.value)

@@ -19,7 +19,7 @@ CONVERSATIONS = ("one", "two", "three")
 SOON = st.sampled_from([0.0, 0.0, 0.001, 0.004, 0.006, 0.3, 0.7, 30.0])
 
 
-class Seat:
+class ModelWorker:
     """What the test knows of a worker."""
 
     def __init__(self, kind: str, capacity: int, now: float) -> None:
@@ -42,7 +42,7 @@ class SchedulerMachine(RuleBasedStateMachine):
         self.orders: list[Assignment] = []
         self.waiting: dict[str, list[Request]] = {queue: [] for queue in QUEUES}
         self.unserved: dict[str, float] = {}
-        self.seats: dict[str, Seat] = {}
+        self.workers: dict[str, ModelWorker] = {}
         self.given_up: set[str] = set()
         self.count = 0
 
@@ -57,41 +57,41 @@ class SchedulerMachine(RuleBasedStateMachine):
         for order in orders:
             self.obey(order)
         for queue, requests in self.waiting.items():
-            served = any(seat.queue == queue for seat in self.seats.values())
+            served = any(worker.queue == queue for worker in self.workers.values())
             if requests and not served:
                 self.unserved.setdefault(queue, self.now)
             else:
                 self.unserved.pop(queue, None)
 
     def obey(self, order: Assignment) -> None:
-        seat, queue = self.seats[order.worker], order.queue
-        assert QUEUES[queue][0] == seat.kind, "a queue was given to a worker of another kind"
+        worker, queue = self.workers[order.worker], order.queue
+        assert QUEUES[queue][0] == worker.kind, "a queue was given to a worker of another kind"
         assert order.requests
         if order.load:
-            assert seat.free, "a busy worker was told to load"
-            assert queue != seat.queue, "what is resident was loaded again"
-            assert seat.queue is None or not self.waiting[seat.queue], "an expert was left that has work"
-            seat.queue, seat.loading = queue, True
+            assert worker.free, "a busy worker was told to load"
+            assert queue != worker.queue, "what is resident was loaded again"
+            assert worker.queue is None or not self.waiting[worker.queue], "an expert was left that has work"
+            worker.queue, worker.loading = queue, True
         else:
-            assert seat.queue == queue, "work without its expert"
-            assert not seat.loading, "more work before the expert is there"
+            assert worker.queue == queue, "work without its expert"
+            assert not worker.loading, "more work before the expert is there"
         taken = self.waiting[queue][: len(order.requests)]
         assert taken == order.requests, "not the oldest, not in order, twice, or never submitted"
         del self.waiting[queue][: len(taken)]
-        seat.running |= {request.key: queue for request in taken}
+        worker.running |= {request.key: queue for request in taken}
         self.remember(taken)
-        assert len(seat.running) <= seat.capacity
+        assert len(worker.running) <= worker.capacity
 
     def remember(self, taken: list[Request]) -> None:
         self.requests.update((request.key, request) for request in taken)
 
     def forget(self, name: str, keys: list[str]) -> None:
-        seat = self.seats[name]
+        worker = self.workers[name]
         for key in keys:
-            del seat.running[key]
+            del worker.running[key]
             self.given_up.discard(key)
-        if seat.free:
-            seat.free_since = self.now
+        if worker.free:
+            worker.free_since = self.now
 
     @initialize(sizes=st.lists(st.integers(1, 5), min_size=1, max_size=3))
     def begin(self, sizes: list[int]) -> None:
@@ -105,7 +105,7 @@ class SchedulerMachine(RuleBasedStateMachine):
     def join(self, kind: str, size: int) -> None:
         self.count += 1
         name = f"w{self.count}"
-        self.seats[name] = Seat(kind, size, self.now)
+        self.workers[name] = ModelWorker(kind, size, self.now)
         self.call("join", name, kind=kind, capacity=size, now=self.now)
         self.settle()
 
@@ -140,46 +140,46 @@ class SchedulerMachine(RuleBasedStateMachine):
             if self.now >= target and (wanted is None or wanted > target):
                 break
 
-    @precondition(lambda self: any(seat.loading for seat in self.seats.values()))
+    @precondition(lambda self: any(worker.loading for worker in self.workers.values()))
     @rule(data=st.data())
     def arrive(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from([name for name, seat in self.seats.items() if seat.loading]))
+        name = data.draw(st.sampled_from([name for name, worker in self.workers.items() if worker.loading]))
         self.wait(LOAD, False)
-        seat = self.seats[name]
-        seat.loading = False
-        if seat.free:
-            seat.free_since = self.now
+        worker = self.workers[name]
+        worker.loading = False
+        if worker.free:
+            worker.free_since = self.now
         self.call("loaded", name, LOAD, self.now)
         self.settle()
 
-    @precondition(lambda self: any(seat.running and not seat.loading for seat in self.seats.values()))
+    @precondition(lambda self: any(worker.running and not worker.loading for worker in self.workers.values()))
     @rule(data=st.data(), all_of_it=st.booleans())
     def deliver(self, data: st.DataObject, all_of_it: bool) -> None:
-        busy = [name for name, seat in self.seats.items() if seat.running and not seat.loading]
+        busy = [name for name, worker in self.workers.items() if worker.running and not worker.loading]
         name = data.draw(st.sampled_from(busy))
-        running = list(self.seats[name].running)
+        running = list(self.workers[name].running)
         keys = running if all_of_it else data.draw(st.lists(st.sampled_from(running), unique=True, min_size=1))
         self.forget(name, keys)
         self.call("delivered", name, [*keys, "unheard of"], self.now)
         self.settle()
 
-    @precondition(lambda self: len(self.seats) > 0)
+    @precondition(lambda self: len(self.workers) > 0)
     @rule(data=st.data())
     def lose(self, data: st.DataObject) -> None:
-        name = data.draw(st.sampled_from(sorted(self.seats)))
-        seat = self.seats.pop(name)
-        back = [self.requests[key] for key in seat.running if key not in self.given_up]
-        self.given_up -= set(seat.running)
+        name = data.draw(st.sampled_from(sorted(self.workers)))
+        worker = self.workers.pop(name)
+        back = [self.requests[key] for key in worker.running if key not in self.given_up]
+        self.given_up -= set(worker.running)
         assert self.call("lost", name, self.now) == back
         for request in reversed(back):
-            self.waiting[seat.running[request.key]].insert(0, request)
-        self.call("delivered", name, list(seat.running), self.now)
+            self.waiting[worker.running[request.key]].insert(0, request)
+        self.call("delivered", name, list(worker.running), self.now)
         self.settle()
 
     @rule(data=st.data())
     def withdraw(self, data: st.DataObject) -> None:
         waiting = {request.key: queue for queue, requests in self.waiting.items() for request in requests}
-        running = {key: name for name, seat in self.seats.items() for key in seat.running}
+        running = {key: name for name, worker in self.workers.items() for key in worker.running}
         if not waiting and not running:
             return
         for key in data.draw(st.lists(st.sampled_from(sorted({**waiting, **running})), unique=True, max_size=30)):
@@ -200,9 +200,9 @@ class SchedulerMachine(RuleBasedStateMachine):
     def drop(self, queue: str) -> None:
         assert self.call("drop", queue) == self.waiting[queue]
         self.waiting[queue] = []
-        for seat in self.seats.values():
-            if seat.queue == queue and seat.loading:
-                seat.queue, seat.loading, seat.free_since = None, False, self.now
+        for worker in self.workers.values():
+            if worker.queue == queue and worker.loading:
+                worker.queue, worker.loading, worker.free_since = None, False, self.now
         self.settle()
 
     @rule(who=st.sampled_from(CONVERSATIONS), opens=st.booleans())
@@ -213,21 +213,21 @@ class SchedulerMachine(RuleBasedStateMachine):
     @invariant()
     def the_books_agree(self) -> None:
         waiting = sum(map(len, self.waiting.values()))
-        assert self.scheduler.pending == waiting + sum(len(seat.running) for seat in self.seats.values())
+        assert self.scheduler.pending == waiting + sum(len(worker.running) for worker in self.workers.values())
 
     @invariant()
     def no_one_idles_beside_its_own_work(self) -> None:
-        for seat in self.seats.values():
-            if seat.queue and not seat.loading and self.waiting[seat.queue]:
-                assert seat.running
-                if [other.queue for other in self.seats.values()].count(seat.queue) == 1:
-                    assert len(seat.running) == seat.capacity
+        for worker in self.workers.values():
+            if worker.queue and not worker.loading and self.waiting[worker.queue]:
+                assert worker.running
+                if [other.queue for other in self.workers.values()].count(worker.queue) == 1:
+                    assert len(worker.running) == worker.capacity
 
     def no_one_waits_past_the_cap(self) -> None:
         for queue, since in self.unserved.items():
-            for seat in self.seats.values():
-                if seat.free and seat.kind == QUEUES[queue][0]:
-                    assert self.now - max(since, seat.free_since) < CAP + 1e-9
+            for worker in self.workers.values():
+                if worker.free and worker.kind == QUEUES[queue][0]:
+                    assert self.now - max(since, worker.free_since) < CAP + 1e-9
 
     def teardown(self) -> None:
         """All that is left gets done, and the same calls lead to the same orders."""
@@ -237,11 +237,11 @@ class SchedulerMachine(RuleBasedStateMachine):
             if not self.scheduler.pending:
                 break
             self.wait(LOAD, False)
-            for name, seat in self.seats.items():
-                if seat.loading:
-                    seat.loading = False
+            for name, worker in self.workers.items():
+                if worker.loading:
+                    worker.loading = False
                     self.call("loaded", name, LOAD, self.now)
-                keys = list(seat.running)
+                keys = list(worker.running)
                 self.forget(name, keys)
                 self.call("delivered", name, keys, self.now)
                 self.settle()
