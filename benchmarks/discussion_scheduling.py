@@ -69,8 +69,7 @@ def with_samples(questions: int, state: Path) -> float:
     file = state / "convincing.jsonl"
     with Collegium(config) as collegium:
         request = ConvincingRequest(**kinds, questions=48, keep=2)
-        experts = [collegium.experts[name] for name in PANEL]
-        write_samples(file, asyncio.run(convincing(request, pool=collegium.pool, experts=experts)))
+        write_samples(file, asyncio.run(convincing(request, collegium.context())))
         collegium.profile(questions=3, **kinds)
         cached.update(prompt=0, cached=0)
         shown = {"rounds": ROUNDS, "convincing": str(file)}

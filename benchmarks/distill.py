@@ -146,7 +146,7 @@ def _transcripts(questions: int) -> Path:
     if not path.exists():
         request = GenerateRequest(experts=PANEL, rounds=1, questions=questions, max_tokens=REPLY)
         with _zoo({}) as zoo:
-            asyncio.run(generate(request, path.parent, pool=zoo.pool, experts=zoo.experts, seed=0))
+            asyncio.run(generate(request, zoo.context(), path.parent))
     return path
 
 
@@ -169,7 +169,7 @@ def _panel(questions: int) -> Row:
     asked = questions_of("mixed", "test", questions, 0)
     request = GenerateRequest(experts=PANEL, rounds=1, max_tokens=REPLY)
     with _zoo({}) as zoo:
-        found = asyncio.run(discuss(request, asked, pool=zoo.pool, experts=zoo.experts, seed=0, done=lambda: None))
+        found = asyncio.run(discuss(request, asked, zoo.context()))
     right = [bool(one.is_right(one.answer)) for one in found]
     tokens = sum(turn.completion_tokens for one in found for turn in one.turns)
     return {

@@ -32,6 +32,7 @@ from merging.merge import merge
 from merging.recipe import parse
 from merging.search import Candidate
 from orchestrator.config import Config, ExpertConfig, demo_zoo, read
+from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.tasks import load
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.engines.vllm import VLLMEngine
@@ -132,8 +133,9 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         config = config.model_copy(update={"state": folder})
         nowhere: Any = None
+        context = Context(config, nowhere, nowhere, nowhere)
         base = config.experts[SOURCES[0]].model
-        merges = Merges("c", SOURCES, "task_arithmetic", base, 30, config, nowhere, questions, SAMPLING, 0)
+        merges = Merges("c", SOURCES, "task_arithmetic", base, 30, context, questions, SAMPLING, 0)
         drawn = random.Random(0)
         candidates = [Candidate((tuple(round(drawn.random(), 3) for _ in SOURCES),)) for _ in range(given.candidates)]
         engine = VLLMEngine()

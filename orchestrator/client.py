@@ -80,7 +80,7 @@ class RemoteCollegium:
             await self.afetch(job, Path(folder))
             table = Table.read(Path(folder) / "table.jsonl")
             matrix = Matrix.model_validate_json((Path(folder) / "results.json").read_bytes())
-        return Profile(table, matrix, {})
+        return Profile(table, {}, matrix)
 
     async def arun(
         self, request: AnswerRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
@@ -112,7 +112,7 @@ class RemoteCollegium:
             return GlueResult(
                 RunReport.model_validate_json((folder / "results.json").read_bytes()),
                 yaml.safe_load((folder / "zoo.yaml").read_text("utf-8")),
-                Profile(Table.read(folder / "table.jsonl"), matrix, {}),
+                Profile(Table.read(folder / "table.jsonl"), {}, matrix),
             )
 
     async def agenerate(

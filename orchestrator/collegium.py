@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 from orchestrator.config import Config, read, validate
 from orchestrator.errors import BadInput, ConfigError, RequestError
 from orchestrator.evaluation.answer import AnswerRequest, AnswerResult
+from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.profile import Profile, ProfileRequest
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.chat import ExpertChat
@@ -82,8 +83,7 @@ class Collegium:
     @functools.cached_property
     def embedder(self) -> Embedder:
         """Texts to vectors, cached in the state folder."""
-        model = DEFAULT_MODEL if self.config.embedding in DEFAULT_MODEL else self.config.embedding
-        return Embedder(model, cache=self.state)
+        return embedder_of(self.config)
 
     @property
     def pool(self) -> Pool:
@@ -105,6 +105,12 @@ class Collegium:
             atexit.register(self.close)  # the last comes first: before Ray, which has been imported, leaves
         return self._own
 
+    def context(
+        self, done: Callable[[], None] = lambda: None, note: Callable[[str], None] = lambda line: None
+    ) -> Context:
+        """What pipelines work with. `done` is called once per finished reply, `note` with a line per new step."""
+        return Context(self.config, lambda: self.experts, lambda: self.pool, lambda: self.embedder, done, note)
+
     @property
     def progress(self) -> Progress | None:
         """What the workers are doing; None before the first question."""
@@ -124,8 +130,7 @@ class Collegium:
         from orchestrator.evaluation.profile import profile
 
         request = request or ProfileRequest(**options)
-        seed = self.config.seed if request.seed is None else request.seed
-        found = await profile(request, pool=self.pool, experts=self.experts, seed=seed, done=done)
+        found = await profile(request, self.context(done))
         if request.out:
             found.table.write(request.out)
         return found
@@ -138,15 +143,7 @@ class Collegium:
         from orchestrator.evaluation.compare import compare
 
         request = request or AnswerRequest(**options)
-        return await (compare if request.compare else answer)(
-            request,
-            pool=self.pool,
-            experts=self.experts,
-            embedder=self.embedder,
-            config=self.config,
-            engine=self.engine,
-            done=done,
-        )
+        return await (compare if request.compare else answer)(request, self.context(done))
 
     async def aglue(
         self, request: GlueRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
@@ -154,15 +151,7 @@ class Collegium:
         """Cluster, merge and select: a better zoo of this one; options as in `GlueRequest`."""
         from orchestrator.pipelines.glue import GlueRequest, glue
 
-        return await glue(
-            request or GlueRequest(**options),
-            pool=self.pool,
-            experts=self.experts,
-            embedder=self.embedder,
-            config=self.config,
-            engine=self.engine,
-            done=done,
-        )
+        return await glue(request or GlueRequest(**options), self.context(done))
 
     async def agenerate(
         self, request: GenerateRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
@@ -172,8 +161,7 @@ class Collegium:
 
         request = request or GenerateRequest(**options)
         folder = RunFolder.open(self.config, "distill-generate", request)
-        seed = self.config.seed if request.seed is None else request.seed
-        found = await generate(request, folder.path, pool=self.pool, experts=self.experts, seed=seed, done=done)
+        found = await generate(request, self.context(done), folder.path)
         folder.finish()
         return found
 
@@ -187,9 +175,7 @@ class Collegium:
 
         request = request or DistillRequest(**options)
         folder = RunFolder.open(self.config, "distill", request)
-        result = await distil(
-            request, folder.path, pool=lambda: self.pool, config=self.config, engine=self.engine, done=done
-        )
+        result = await distil(request, self.context(done), folder.path)
         folder.write("results.json", result.report.model_dump_json(indent=2))
         write(result.report, folder.path / "report.html")
         folder.finish()
@@ -219,13 +205,13 @@ class Collegium:
         """Rank experts for questions, with reasons; options as in `RouteRequest`. Starts no worker."""
         from orchestrator.evaluation.route import RouteRequest, route
 
-        return route(request or RouteRequest(**options), config=self.config, embedder=self.embedder)
+        return route(request or RouteRequest(**options), self.context())
 
     def eval_router(self, request: EvalRouterRequest | None = None, **options: Any) -> Evaluation:
         """Judge routers on a correctness table; options as in `EvalRouterRequest`. Starts no worker."""
         from orchestrator.evaluation.eval_router import EvalRouterRequest, eval_router
 
-        return eval_router(request or EvalRouterRequest(**options), embedder=lambda: self.embedder)
+        return eval_router(request or EvalRouterRequest(**options), self.context())
 
     def close(self) -> None:
         """Stop the workers. Idempotent; what was generated stays in the ledger. A program that ends without it is
@@ -241,6 +227,22 @@ class Collegium:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+
+def light_context(config: Config, note: Callable[[str], None] = lambda line: None) -> Context:
+    """For pipelines that ask no expert: experts are looked at when one is needed, workers are refused."""
+
+    def workers() -> Pool:
+        raise RequestError("this pipeline was given no workers")
+
+    zoo, embedding = functools.cache(lambda: resolve(config)), functools.cache(lambda: embedder_of(config))
+    return Context(config, zoo, workers, embedding, note=note)
+
+
+def embedder_of(config: Config) -> Embedder:
+    """The embedder that the configuration names, cached in its state folder."""
+    model = DEFAULT_MODEL if config.embedding in DEFAULT_MODEL else config.embedding
+    return Embedder(model, cache=Path(config.state).expanduser())
 
 
 def _configuration(config: Config | Mapping[str, Any] | str | Path) -> Config:

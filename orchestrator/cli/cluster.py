@@ -11,19 +11,19 @@ from rich.console import Console
 from rich.text import Text
 
 from orchestrator.cli.options import request_command
+from orchestrator.collegium import light_context
 from orchestrator.config import Config
 from orchestrator.evaluation.report import RunReport, write
 from orchestrator.evaluation.report.clusters import dendrogram, similarity_table
 from orchestrator.evaluation.report.data import Clustering
 from orchestrator.evaluation.report.formats import plain
-from orchestrator.experts.zoo import resolve
 from orchestrator.pipelines.cluster import ClusterRequest, cluster_experts
 from orchestrator.run_folder import RunFolder, machine, manifest
 
 
 def cluster(config: Config, request: ClusterRequest, *, as_json: bool) -> None:
-    experts = resolve(config)
-    found = cluster_experts(request, experts)
+    context = light_context(config)
+    found, experts = cluster_experts(request, context), context.experts
     folder = RunFolder.open(config, "cluster", request)
     folder.write("results.json", found.model_dump_json(indent=2))
     report = RunReport(

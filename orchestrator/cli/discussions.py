@@ -17,7 +17,6 @@ from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.convincing import ConvincingRequest, convincing, write_samples
-from orchestrator.evaluation.profile import chosen
 from orchestrator.evaluation.report import RunReport, write
 from orchestrator.evaluation.report.data import Cost, MethodResult
 from orchestrator.evaluation.report.intervals import wilson
@@ -25,10 +24,7 @@ from orchestrator.evaluation.report.intervals import wilson
 
 def find(config: Config, request: ConvincingRequest, *, as_json: bool) -> None:
     with Collegium(config) as collegium:
-        experts = chosen(collegium.experts, request.experts)
-        found = run_with_progress(
-            collegium, lambda: convincing(request, pool=collegium.pool, experts=experts), quiet=as_json
-        )
+        found = run_with_progress(collegium, lambda: convincing(request, collegium.context()), quiet=as_json)
     write_samples(Path(request.out), found)
     if as_json:
         click.echo(json.dumps([one.model_dump() for one in found]))

@@ -16,11 +16,11 @@ from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.options import request_command
+from orchestrator.collegium import light_context
 from orchestrator.config import Config
 from orchestrator.evaluation.eval_router import EvalRouterRequest, eval_router
 from orchestrator.evaluation.report.formats import clipped, plain
 from orchestrator.evaluation.route import Asked, RouteRequest, Routes, route
-from router.embedding import DEFAULT_MODEL, Embedder
 from router.ranking import Evidence, Ranking
 
 BAR = 20
@@ -30,15 +30,9 @@ SHOWN = 400
 REASONS = 5
 
 
-def embedder_of(config: Config) -> Embedder:
-    """The configuration's embedder, as `Collegium.embedder` has it, without resolving any expert."""
-    model = DEFAULT_MODEL if config.embedding in DEFAULT_MODEL else config.embedding
-    return Embedder(model, cache=Path(config.state).expanduser())
-
-
 def run_route(config: Config, request: RouteRequest, *, as_json: bool) -> None:
     with Console(stderr=True, quiet=as_json).status("ranking ..."):
-        routes = route(request, config=config, embedder=embedder_of(config))
+        routes = route(request, light_context(config))
     if as_json:
         click.echo(json.dumps(_routes(routes), ensure_ascii=False))
         return
@@ -53,9 +47,7 @@ def run_eval(config: Config, request: EvalRouterRequest, *, as_json: bool) -> No
     from orchestrator.evaluation.report.routers import routers_table, write_routers
 
     with Console(stderr=True, quiet=as_json).status("reading ...") as status:
-        found = eval_router(
-            request, embedder=lambda: embedder_of(config), told=lambda what: status.update(f"{plain(what)} ...")
-        )
+        found = eval_router(request, light_context(config, lambda what: status.update(f"{plain(what)} ...")))
     if request.html:
         command = " ".join(["collegium", *sys.argv[1:]])
         write_routers(found, Path(request.html).expanduser(), title=Path(request.table).name, command=command)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,10 +20,10 @@ from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.answering import Answered
 from orchestrator.evaluation.comparisons import comparisons
-from orchestrator.evaluation.costs import CostOptions
-from orchestrator.evaluation.discussing import DiscussionOptions, own_discussion
+from orchestrator.evaluation.context import Context
+from orchestrator.evaluation.discussing import own_discussion
 from orchestrator.evaluation.discussion_report import chosen_transcripts, discussion_results
-from orchestrator.evaluation.methods import AGGREGATORS, METHODS, Method, MethodOutcome, Setting
+from orchestrator.evaluation.methods import AGGREGATORS, METHODS, Method, MethodOptions, MethodOutcome, Setting
 from orchestrator.evaluation.methods.discussion import own_method
 from orchestrator.evaluation.profile import (
     AskingRequest,
@@ -44,17 +44,13 @@ from orchestrator.evaluation.report.data import (
     SampleAnswer,
     SampleQuestion,
 )
-from orchestrator.inference.expert import Expert
-from orchestrator.inference.pool import Pool
 from orchestrator.inference.schedule.timeline import Timeline
 from orchestrator.run_folder import engine_version, machine, manifest
-from router.embedding import Embedder
-from router.routers import DEFAULT, ROUTERS
 
 SAMPLES = 24
 
 
-class AnswerRequest(AskingRequest, DiscussionOptions, CostOptions):
+class AnswerRequest(AskingRequest, MethodOptions):
     """Answer a split with one or more methods, and compare them."""
 
     methods: list[str] = Field(
@@ -66,17 +62,6 @@ class AnswerRequest(AskingRequest, DiscussionOptions, CostOptions):
     questions: int = Field(default=200, ge=1, le=1_000_000, description="How many questions of it.")
     fit_split: str = Field(default="validation", description="The split on which methods are fitted.")
     fit_questions: int = Field(default=200, ge=1, le=1_000_000, description="How many questions of that.")
-    recruit: int | None = Field(
-        default=None, ge=1, description="Experts asked a question; none: 1 by mixture, 3 by symbolic-moe."
-    )
-    router: str = Field(default=DEFAULT, description=f"Of mixture: {', '.join(ROUTERS)}.")
-    keyword_expert: str | None = Field(
-        default=None, description="Of symbolic-moe: the expert that names skills; none: chosen on the fit split."
-    )
-    aggregator: str = Field(
-        default=AGGREGATORS[0], description=f"Of symbolic-moe: {', '.join(AGGREGATORS)}, or the expert that writes."
-    )
-
     compare: bool = Field(
         default=False, description="Add every baseline that a discussion must beat, with three seeds."
     )
@@ -86,17 +71,7 @@ class AnswerRequest(AskingRequest, DiscussionOptions, CostOptions):
     def _honest(self) -> AnswerRequest:
         if self.split == self.fit_split:
             raise ValueError(f"fit_split: cannot fit and report on the same split ({self.split})")
-        if self.router not in ROUTERS or self.router == "skills":
-            raise ValueError(f"router: no router {self.router!r} for questions without tags; {', '.join(ROUTERS)}")
         return self
-
-    @property
-    def discussing(self) -> DiscussionOptions:
-        return DiscussionOptions(**self.model_dump(include=set(DiscussionOptions.model_fields)))
-
-    @property
-    def cost(self) -> CostOptions:
-        return CostOptions(**self.model_dump(include=set(CostOptions.model_fields)))
 
 
 @dataclass(frozen=True)
@@ -114,19 +89,11 @@ class AnswerResult:
         return notebook_frame(self.report)
 
 
-async def answer(
-    request: AnswerRequest,
-    *,
-    pool: Pool,
-    experts: Mapping[str, Expert],
-    embedder: Embedder,
-    config: Config,
-    engine: str,
-    done: Callable[[], None] = lambda: None,
-) -> AnswerResult:
+async def answer(request: AnswerRequest, context: Context) -> AnswerResult:
     """Run the methods side by side: whatever they ask reaches the scheduler together."""
-    seed = config.seed if request.seed is None else request.seed
-    asked = {expert.name: expert for expert in chosen(experts, request.experts)}
+    seed = context.seed(request.seed)
+    asked = {expert.name: expert for expert in chosen(context.experts, request.experts)}
+    context = context.only(asked.values())
     if request.recruit and request.recruit > len(asked):
         raise BadInput(f"recruit: cannot pick {request.recruit} of {len(asked)} experts")
     if request.keyword_expert not in (None, *asked):
@@ -134,7 +101,7 @@ async def answer(
     if request.aggregator not in (*AGGREGATORS, *asked):
         have = ", ".join([*AGGREGATORS, *asked])
         raise BadInput(f"aggregator: there is no {request.aggregator!r}; there are {have}")
-    methods = methods_named(request.methods, config)
+    methods = methods_named(request.methods, context.config)
     if request.confidence == "tokens":
         request = request.model_copy(update={"logprobs": True})
     questions = questions_of(request.task, request.split, request.questions, seed)
@@ -146,30 +113,11 @@ async def answer(
         asking = ProfileRequest(
             **request.model_dump(include=keys), split=request.fit_split, questions=request.fit_questions
         )
-        return await profile(asking, pool=pool, experts=asked, seed=seed, done=done)
-
-    def setting(found: Profile | None) -> Setting:
-        table = found.table if found else None
-        return Setting(
-            pool,
-            asked,
-            questions,
-            table,
-            embedder,
-            request.sampling,
-            seed,
-            request.recruit,
-            done,
-            found.replies if found else {},
-            request.router,
-            request.keyword_expert,
-            request.aggregator,
-            request.discussing,
-            request.cost,
-        )
+        return await profile(asking, context)
 
     async def run(method: Method) -> list[MethodOutcome]:
-        return await method.run(setting(await fitting if method.fitted else None))
+        found = await fitting if method.fitted else None
+        return await method.run(Setting(context, questions, request.sampling, seed, request, found))
 
     fitting = asyncio.ensure_future(fit())
     try:
@@ -179,8 +127,8 @@ async def answer(
         fitting.cancel()
     outcomes = tuple(outcome for part in nested for outcome in part)
     replies = {(one.question.id, one.expert): one for o in outcomes for a in o.answers for one in a.used}
-    report = report_of(request, config, seed, questions, outcomes, replies, asked, pool.timeline, engine, found)
-    return AnswerResult(report, outcomes, replies, found)
+    findings = Findings(seed, questions, outcomes, replies, found)
+    return AnswerResult(report_of(request, context, findings), outcomes, replies, found)
 
 
 def methods_named(names: Sequence[str], config: Config) -> list[Method]:
@@ -194,19 +142,22 @@ def methods_named(names: Sequence[str], config: Config) -> list[Method]:
     return [method for method in known if method.name in names]
 
 
-def report_of(
-    request: AnswerRequest,
-    config: Config,
-    seed: int,
-    questions: Sequence[Question],
-    outcomes: Sequence[MethodOutcome],
-    replies: Replies,
-    experts: Mapping[str, Expert],
-    timeline: Timeline,
-    engine: str,
-    found: Profile | None,
-) -> RunReport:
-    """The report of these outcomes; `questions` and `replies` are all that were answered."""
+@dataclass(frozen=True)
+class Findings:
+    """What a report is made of: everything that was asked and answered."""
+
+    seed: int
+    questions: Sequence[Question]
+    outcomes: Sequence[MethodOutcome]
+    replies: Replies
+    profile: Profile | None
+
+
+def report_of(request: AnswerRequest, context: Context, findings: Findings) -> RunReport:
+    """The report of these findings, of the context's experts."""
+    experts, seed, found = context.experts, findings.seed, findings.profile
+    questions, outcomes, replies = findings.questions, findings.outcomes, findings.replies
+    timeline = context.pool.timeline
     everyone = all((question.id, name) in replies for question in questions for name in experts)
     rate_of = _seconds_a_token(timeline)
     failures = sorted({f"{one.expert}: {one.error}" for one in replies.values() if one.error})
@@ -217,14 +168,14 @@ def report_of(
         split=request.split,
         fitted_on=request.fit_split if found else "",
         seed=seed,
-        methods=[_result(outcome, rate_of) for outcome in outcomes if outcome.name not in experts],
+        methods=[_result(outcome, rate_of) for outcome in outcomes if outcome.role != "expert"],
         matrix=accuracy(questions, list(experts), replies, request.split, seed) if everyone else None,
         comparisons=comparisons(outcomes, seed),
         timeline=residencies(timeline),
         samples=_samples(questions, outcomes, replies),
-        discussions=discussion_results(outcomes, list(found.replies.values()) if found else [], request.discussing),
+        discussions=discussion_results(outcomes, list(found.replies.values()) if found else [], request.confidence),
         transcripts=chosen_transcripts(outcomes),
-        engine=engine_version(engine),
+        engine=engine_version(context.engine),
         machine=machine(),
         manifest=manifest(
             {name: expert.fingerprint for name, expert in experts.items()},
@@ -233,7 +184,7 @@ def report_of(
                 "questions": f"{len(questions)} of split {request.split}",
                 "fitted on": f"{len(found.table.rows)} of split {request.fit_split}" if found else "nothing",
                 "sampling": f"temperature {request.temperature}, at most {request.max_tokens} tokens",
-                "embedding": config.embedding,
+                "embedding": context.config.embedding,
             },
         ),
         warnings=failures[:20],
@@ -311,7 +262,7 @@ def _sample(index: int, question: Question, outcomes: Sequence[MethodOutcome], r
     for outcome in outcomes:
         one = outcome.answers[index]
         ranking = one.ranking or ranking
-        if outcome.name == "oracle":
+        if outcome.role == "bound":
             continue
         text = one.used[0].reply.text if len(one.used) == 1 else ""
         answers[outcome.name] = SampleAnswer(

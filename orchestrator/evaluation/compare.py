@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.prompts import solve
@@ -18,15 +18,13 @@ from agents.transcript import Transcript
 from agents.votes import majority
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.answer import AnswerRequest, AnswerResult, answer, report_of
+from orchestrator.evaluation.answer import AnswerRequest, AnswerResult, Findings, answer, methods_named, report_of
 from orchestrator.evaluation.answering import is_right
-from orchestrator.evaluation.methods import Answer, MethodOutcome
+from orchestrator.evaluation.context import Context
+from orchestrator.evaluation.methods import METHODS, Answer, MethodOutcome
 from orchestrator.evaluation.profile import chosen, questions_of
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.pool import Pool
-from router.embedding import Embedder
 
-BASELINES = ("each", "best", "vote", "weighted-vote", "self-refine", "reconcile-same-model")
 SEEDS = 3
 MOST_SAMPLES = 64
 FEWEST_QUESTIONS = 8
@@ -62,7 +60,8 @@ def estimate(request: AnswerRequest, config: Config, experts: Mapping[str, Exper
     seed = config.seed if request.seed is None else request.seed
     sample = questions_of(request.task, request.split, min(request.questions, 50), seed)
     panel = len(request.panel or asked)
-    calls, tokens = _of_one(request, sample, len(asked), panel)
+    talking = sum(method.confers for method in methods_named(request.methods, config))
+    calls, tokens = _of_one(request, sample, len(asked), panel, talking)
     fit = request.fit_questions * len(asked)
     fit_tokens = fit * (_prompt(sample) + request.max_tokens * REPLY_SHARE)
     questions = request.questions
@@ -79,36 +78,26 @@ def estimate(request: AnswerRequest, config: Config, experts: Mapping[str, Exper
     )
 
 
-async def compare(
-    request: AnswerRequest,
-    *,
-    pool: Pool,
-    experts: Mapping[str, Expert],
-    embedder: Embedder,
-    config: Config,
-    engine: str,
-    done: Callable[[], None] = lambda: None,
-) -> AnswerResult:
+async def compare(request: AnswerRequest, context: Context) -> AnswerResult:
     """Run the request's discussions and all baselines with three seeds, and report them together."""
-    first = config.seed if request.seed is None else request.seed
-    questions = estimate(request, config, experts).questions
-    talking = [name for name in request.methods if name not in ("each", "best", "vote", "mixture", "symbolic-moe")]
-    methods = [*BASELINES, *(talking or ["reconcile"])]
-    methods = list(dict.fromkeys([*methods, *(name for name in request.methods if name not in methods)]))
-    methods = [name for name in methods if name != "self-consistency"]
+    first = context.seed(request.seed)
+    questions = estimate(request, context.config, context.experts).questions
+    named = methods_named(request.methods, context.config)
+    talking = [method.name for method in named if method.confers] or ["reconcile"]
+    baselines = [method.name for method in METHODS if method.baseline]
+    others = [method.name for method in named if not method.sampled]
+    (sampling,) = (method.name for method in METHODS if method.sampled)
+    methods = list(dict.fromkeys([*baselines, *talking, *others]))
     results, samples = [], 0
     for seed in range(first, first + SEEDS):
         asking = request.model_copy(update={"methods": methods, "questions": questions, "seed": seed})
-        shared = {"pool": pool, "experts": experts, "embedder": embedder, "config": config, "engine": engine}
-        result = await answer(asking, done=done, **shared)  # type: ignore[arg-type]
+        result = await answer(asking, context)
         # As many samples as cost what the dearest discussion costs; the first seed decides for all.
         samples = samples or _samples(result)
-        sampled = asking.model_copy(update={"methods": ["self-consistency"], "samples": samples})
-        more = await answer(sampled, done=done, **shared)  # type: ignore[arg-type]
+        sampled = asking.model_copy(update={"methods": [sampling], "samples": samples})
+        more = await answer(sampled, context)
         results.append(dataclasses.replace(result, outcomes=(*result.outcomes, *_curve(result, more.outcomes[0]))))
-    return _together(
-        request, config, first, results, {one.name: one for one in chosen(experts, request.experts)}, pool, engine
-    )
+    return _together(request, context.only(chosen(context.experts, request.experts)), first, results)
 
 
 def _samples(result: AnswerResult) -> int:
@@ -128,8 +117,8 @@ def _samples(result: AnswerResult) -> int:
 
 def _curve(result: AnswerResult, sampled: MethodOutcome) -> list[MethodOutcome]:
     """Self-consistency with 1, 2, 4 ... samples, and with as many as each discussion made calls and spent tokens."""
-    most = len(sampled.transcripts[0].turns)
-    found = [_first(sampled, 1 << power, f"self-consistency x{1 << power}") for power in range(most.bit_length())]
+    most, own = len(sampled.transcripts[0].turns), sampled.name
+    found = [_first(sampled, 1 << power, f"{own} x{1 << power}") for power in range(most.bit_length())]
     for outcome in result.outcomes:
         if not any(one.rounds > 1 for one in outcome.transcripts):
             continue
@@ -137,8 +126,9 @@ def _curve(result: AnswerResult, sampled: MethodOutcome) -> list[MethodOutcome]:
         calls = max(1, min(most, round(sum(one.calls for one in outcome.transcripts) / of)))
         budget = sum(one.tokens for one in outcome.transcripts) / of
         within = [count for count in range(1, most + 1) if _tokens(sampled, count) <= budget]
-        found.append(_first(sampled, calls, f"self-consistency, calls of {outcome.name}"))
-        found.append(_first(sampled, max(within, default=1), f"self-consistency, tokens of {outcome.name}"))
+        found.append(_first(sampled, calls, f"{own}, calls of {outcome.name}", outcome.name))
+        most_within = max(within, default=1)
+        found.append(_first(sampled, most_within, f"{own}, tokens of {outcome.name}", outcome.name))
     return found
 
 
@@ -147,7 +137,7 @@ def _tokens(sampled: MethodOutcome, count: int) -> float:
     return sum(turn.prompt_tokens + turn.completion_tokens for turn in turns) / len(sampled.transcripts)
 
 
-def _first(sampled: MethodOutcome, count: int, name: str) -> MethodOutcome:
+def _first(sampled: MethodOutcome, count: int, name: str, equals: str = "") -> MethodOutcome:
     """Self-consistency's answers had it made `count` samples only."""
     answers = []
     for whole, one in zip(sampled.answers, sampled.transcripts, strict=True):
@@ -155,18 +145,11 @@ def _first(sampled: MethodOutcome, count: int, name: str) -> MethodOutcome:
         verdict = majority([turn.answer for turn in one.turns[:count]], [turn.confidence for turn in one.turns[:count]])
         right = is_right(whole.question, verdict.answer)
         answers.append(Answer(whole.question, verdict.answer, right, (), confidence=verdict.share, beside=used))
-    return MethodOutcome(name, tuple(answers), f"{sampled.transcripts[0].seats[0].model}, {count} samples")
+    note = f"{sampled.transcripts[0].seats[0].model}, {count} samples"
+    return MethodOutcome(name, tuple(answers), note, role="point", equals=equals)
 
 
-def _together(
-    request: AnswerRequest,
-    config: Config,
-    first: int,
-    results: Sequence[AnswerResult],
-    experts: Mapping[str, Expert],
-    pool: Pool,
-    engine: str,
-) -> AnswerResult:
+def _together(request: AnswerRequest, context: Context, first: int, results: Sequence[AnswerResult]) -> AnswerResult:
     """All seeds as one result. A question that two seeds drew counts once."""
     names = [outcome.name for outcome in results[0].outcomes]
     names = [name for name in names if all(any(o.name == name for o in result.outcomes) for result in results)]
@@ -185,17 +168,15 @@ def _together(
                 answers.append(one)
                 held += part.transcripts[place : place + 1]
         rates = ", ".join(f"{100 * sum(a.right for a in part.answers) / len(part.answers):.1f}" for part in parts)
-        note = parts[0].note if parts[0].note == "alone" else f"{parts[0].note}; by seed {rates}"
-        outcomes.append(MethodOutcome(name, tuple(answers), note, tuple(held)))
+        note = parts[0].note if parts[0].role == "expert" else f"{parts[0].note}; by seed {rates}"
+        outcomes.append(dataclasses.replace(parts[0], answers=tuple(answers), note=note, transcripts=tuple(held)))
     replies = {key: one for result in results for key, one in result.replies.items()}
     found = results[0].profile
     if found is not None:
         validation = {key: one for r in results if r.profile for key, one in r.profile.replies.items()}
         found = dataclasses.replace(found, replies=validation)
     seeds = f"{first} to {first + len(results) - 1}"
-    report = report_of(
-        request, config, first, list(questions.values()), outcomes, replies, experts, pool.timeline, engine, found
-    )
+    report = report_of(request, context, Findings(first, list(questions.values()), outcomes, replies, found))
     manifest = {**report.manifest, "seeds": seeds}
     return AnswerResult(report.model_copy(update={"manifest": manifest}), tuple(outcomes), replies, found)
 
@@ -206,13 +187,14 @@ def _prompt(questions: Sequence[Question]) -> float:
     return sum(characters) / len(characters) / CHARACTERS_A_TOKEN + 10
 
 
-def _of_one(request: AnswerRequest, questions: Sequence[Question], experts: int, panel: int) -> tuple[int, float]:
+def _of_one(
+    request: AnswerRequest, questions: Sequence[Question], experts: int, panel: int, talking: int
+) -> tuple[int, float]:
     """(calls, tokens) at most for one test question: first replies once, all rounds of all discussions, samples."""
     prompt, reply = _prompt(questions), request.max_tokens * REPLY_SHARE
-    limits = request.discussing.limits
+    limits = request.limits
     later = prompt + min(panel, limits.groups * limits.per_group) * (limits.explanation / CHARACTERS_A_TOKEN + 15)
-    talking = 2 + sum(name not in ("each", "best", "vote", "mixture", "symbolic-moe") for name in request.methods)
-    rounds = talking * panel * request.rounds
+    rounds = (2 + talking) * panel * request.rounds
     samples = min(MOST_SAMPLES, panel * (1 + request.rounds) * 2)
     refine = 2 * request.rounds
     calls = experts + rounds + samples + refine

@@ -22,13 +22,11 @@ def comparisons(outcomes: Sequence[MethodOutcome], seed: int) -> list[Comparison
     by_name = {outcome.name: [float(one.right) for one in outcome.answers] for outcome in outcomes}
     talked = [outcome.name for outcome in outcomes if any(one.rounds > 1 for one in outcome.transcripts)]
     ordered = sorted((o.name for o in outcomes), key=lambda name: HEADLINES.index(name) if name in HEADLINES else 99)
-    alone = {one.used[0].expert for o in outcomes if o.note == "alone" for one in o.answers[:1]}
-    # What stands for another method's cost, or for a point of the curve, is no method of its own.
-    plain = [name for name in ordered if name == SAMPLED or not name.startswith(SAMPLED)]
-    pairs = [(name, "best") for name in plain if name not in {"best", "oracle", "single", *alone}]
+    methods = {outcome.name for outcome in outcomes if outcome.role == "method"}
+    pairs = [(name, "best") for name in ordered if name in methods - {"best", "single"}]
     for name in talked:
         votes = [] if name in SELF else ["vote", "weighted-vote", "reconcile-same-model"]
-        equal = [f"{SAMPLED}, {cost} of {name}" for cost in ("calls", "tokens")]
+        equal = [outcome.name for outcome in outcomes if outcome.equals == name]
         pairs += [(name, other) for other in [*votes, SAMPLED, *equal] if other != name]
     return [
         Comparison(

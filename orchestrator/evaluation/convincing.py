@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pydantic import Field, ValidationError
@@ -21,9 +21,10 @@ from orchestrator.config import Strict
 from orchestrator.config import explain as told
 from orchestrator.errors import BadInput, RequestError
 from orchestrator.evaluation.answering import Answered, answer_all, is_right
+from orchestrator.evaluation.context import Context
+from orchestrator.evaluation.profile import chosen
 from orchestrator.evaluation.tasks.registry import GENERATED
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Completion, Sampling
 
 MOST_BYTES = 16 * 2**20
@@ -53,14 +54,13 @@ class ConvincingRow(Strict):
     utility: float
 
 
-async def convincing(
-    request: ConvincingRequest, *, pool: Pool, experts: Sequence[Expert], done: Callable[[], None] = lambda: None
-) -> list[ConvincingRow]:
+async def convincing(request: ConvincingRequest, context: Context) -> list[ConvincingRow]:
     """The samples, best first within each expert and task. Raises `BadInput` for a task without explanations."""
     explained = _explained(request)
+    pool, experts = context.pool, chosen(context.experts, request.experts)
     questions = [question for question, _ in explained]
     sampling = Sampling(max_tokens=request.max_tokens)
-    first = await answer_all(pool, experts, questions, sampling, request.seed, done)
+    first = await answer_all(pool, experts, questions, sampling, request.seed, context.done)
     wrong = [
         (expert, question, explanation)
         for expert in experts

@@ -34,6 +34,7 @@ from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
 from router.calibration import Calibration, calibrate
 from router.embedding import Embedder
+from router.trial import FOLDS
 
 SAMPLING_TEMPERATURE = 0.7
 """Of several samples of one expert, where the run's own temperature is 0 and they would all be the same."""
@@ -159,15 +160,23 @@ def fitted(answered: Sequence[Answered], kind: ConfidenceKind) -> Calibrate:
     return _remembered(probability)
 
 
-def fitted_odds(answered: Sequence[Answered], panel: Sequence[str], calibrate: Calibrate, kind: ConfidenceKind) -> Odds:
+def fitted_odds(answered: Sequence[Answered], panel: Sequence[str], kind: ConfidenceKind) -> Odds:
     """The odds under which the log-odds vote of these experts makes the validation questions' gold answers most
-    probable (`votes.fit_log_odds`): experts of one origin err alike more than independent ones would. At
-    their word where nothing can be fitted."""
+    probable (`votes.fit_log_odds`): experts of one origin err alike more than independent ones would. Each question's
+    probabilities come from confidences calibrated on other questions. Probabilities are taken uncorrected where there
+    are too few questions to fit on."""
     questions = {one.question.id: one.question for one in answered}
     replies = {(one.question.id, one.expert): one for one in answered}
+    texts = list(dict.fromkeys(question.question for question in questions.values()))
+    parts = min(FOLDS, len(texts))
+    if parts < 2:
+        return AT_THEIR_WORD
+    fold = {text: place % parts for place, text in enumerate(texts)}
+    held_out = [fitted([one for one in answered if fold[one.question.question] != part], kind) for part in range(parts)]
     votes, probabilities, golds = [], [], []
     for id, question in questions.items():
         row = [replies[id, expert] for expert in panel if (id, expert) in replies]
+        calibrate = held_out[fold[question.question]]
         votes.append([one.reply.answer for one in row])
         probabilities.append([calibrate(one.expert, confidence_of(one, kind)) for one in row])
         answer_kind: Kind = "choice" if question.choices else question.kind

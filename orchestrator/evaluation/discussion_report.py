@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from agents.confidence import ConfidenceKind
 from agents.figures import RoundFigures, fate, round_figures, sure_and_right
 from agents.transcript import Transcript
 from orchestrator.evaluation.answering import Answered
-from orchestrator.evaluation.discussing import DiscussionOptions, fitted
+from orchestrator.evaluation.discussing import fitted
 from orchestrator.evaluation.methods import MethodOutcome
 from orchestrator.evaluation.report.data import DiscussedRound, DiscussionResult, Interval
 from orchestrator.evaluation.report.intervals import wilson
@@ -22,10 +23,10 @@ SHOWN = 40
 
 
 def discussion_results(
-    outcomes: Sequence[MethodOutcome], validation: Sequence[Answered], options: DiscussionOptions
+    outcomes: Sequence[MethodOutcome], validation: Sequence[Answered], kind: ConfidenceKind
 ) -> list[DiscussionResult]:
     """One a method that conferred; `validation`: the replies that confidences are calibrated on, may be none."""
-    probability = fitted(validation, options.confidence) if validation else None
+    probability = fitted(validation, kind) if validation else None
     results = []
     for outcome in outcomes:
         held = outcome.transcripts

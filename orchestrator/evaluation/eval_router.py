@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from pydantic import Field, model_validator
 from agents.votes import OPTIONS, fit_log_odds, log_odds, majority, weighted
 from orchestrator.config import Strict
 from orchestrator.errors import BadInput
+from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.costs import costs_of
 from orchestrator.evaluation.route import read_table
 from orchestrator.evaluation.voting import options_in, recorded_answer
 from router.ballots import Aggregate, Replies
-from router.embedding import Embedder
 from router.evaluate import Contestant, Evaluation, FitAggregate, evaluate
 from router.routers import DEFAULT, ROUTERS, SkillsRouter, maker
 from router.table import Table
@@ -59,13 +59,12 @@ class EvalRouterRequest(Strict):
         return self
 
 
-def eval_router(
-    request: EvalRouterRequest, *, embedder: Callable[[], Embedder], told: Callable[[str], None] = lambda what: None
-) -> Evaluation:
-    """Fit and judge. The tables are read and checked before `embedder` is called; `told` hears what goes on.
+def eval_router(request: EvalRouterRequest, context: Context) -> Evaluation:
+    """Fit and judge. The tables are read and checked before the embedder is made.
 
     Raises `BadInput` naming table, row and key.
     """
+    told = context.note
     told("reading")
     table = _chosen(read_table(Path(request.table).expanduser()), request)
     other = read_table(Path(request.fit).expanduser()) if request.fit else None
@@ -80,10 +79,10 @@ def eval_router(
     costs = costs_of(request.costs, table)
     told("embedding questions")
     try:
-        features = embedder().features(table.questions, skills)
+        features = context.embedder.features(table.questions, skills)
         fit = None
         if other is not None:
-            fit = other, embedder().features(other.questions, other.skills(request.skills_from))
+            fit = other, context.embedder.features(other.questions, other.skills(request.skills_from))
         what = trial(table, features, train_split=request.train_split, test_split=request.test_split, fit=fit)
         seen = features if what.fit_features is None else what.fit_features
         wanted = contestants(any(seen.skills))

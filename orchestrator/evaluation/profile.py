@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import Field
@@ -11,11 +11,11 @@ from agents.question import Question
 from orchestrator.config import Strict
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.answering import Answered, answer_all
+from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.report.data import Interval, Matrix
 from orchestrator.evaluation.report.intervals import wilson
 from orchestrator.evaluation.tasks import load
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
 from router.row import Row
 from router.table import Table
@@ -49,12 +49,18 @@ class ProfileRequest(AskingRequest):
 
 
 @dataclass(frozen=True)
-class Profile:
-    """What a split showed of each expert. `table` is what routers are fitted on."""
+class Profiled:
+    """What methods are fitted on: a correctness table, and the replies behind it as far as they are known."""
 
     table: Table
-    matrix: Matrix
     replies: Replies
+
+
+@dataclass(frozen=True)
+class Profile(Profiled):
+    """What a split showed of each expert. `table` is what routers are fitted on."""
+
+    matrix: Matrix
 
 
 def chosen(experts: Mapping[str, Expert], names: Sequence[str]) -> list[Expert]:
@@ -76,22 +82,14 @@ def questions_of(task: str, split: str, count: int, seed: int) -> list[Question]
     return questions
 
 
-async def profile(
-    request: ProfileRequest,
-    *,
-    pool: Pool,
-    experts: Mapping[str, Expert],
-    seed: int,
-    done: Callable[[], None] = lambda: None,
-) -> Profile:
+async def profile(request: ProfileRequest, context: Context) -> Profile:
     """Ask every chosen expert every question of the split."""
-    asked = chosen(experts, request.experts)
+    seed, asked = context.seed(request.seed), chosen(context.experts, request.experts)
     questions = questions_of(request.task, request.split, request.questions, seed)
-    replies = await answer_all(pool, asked, questions, request.sampling, seed, done)
+    replies = await answer_all(context.pool, asked, questions, request.sampling, seed, context.done)
     names = [expert.name for expert in asked]
-    return Profile(
-        correctness(questions, names, replies), accuracy(questions, names, replies, request.split, seed), replies
-    )
+    matrix = accuracy(questions, names, replies, request.split, seed)
+    return Profile(correctness(questions, names, replies), replies, matrix)
 
 
 def correctness(questions: Sequence[Question], experts: Sequence[str], replies: Replies) -> Table:

@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
+from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.costs import CostOptions, fit_router
 from orchestrator.evaluation.tasks.json_lines import lines
 from router.embedding import Embedder, Features
@@ -84,10 +85,10 @@ class Routes:
     """What it rests on: a correctness table, or the folder of a saved router."""
 
 
-def route(request: RouteRequest, *, config: Config, embedder: Embedder) -> Routes:
+def route(request: RouteRequest, context: Context) -> Routes:
     """Rank experts for every question, by a router fitted on the table or by a saved one. Raises `BadInput` for what
     cannot be used."""
-    asked = _asked(request)
+    asked, config, embedder = _asked(request), context.config, context.embedder
     if request.saved is not None:
         return _ranked(asked, _read(request.saved), embedder, Path(request.saved).name, request.saved)
     path = Path(request.table).expanduser() if request.table else last_table(config)

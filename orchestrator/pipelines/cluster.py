@@ -16,6 +16,7 @@ from merging.similarity import Similarity, families, similarity
 from merging.stream import Model
 from orchestrator.config import Strict
 from orchestrator.errors import BadInput
+from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.profile import chosen
 from orchestrator.evaluation.report.data import Clustering, Fork
 from orchestrator.experts.demo import locate
@@ -42,8 +43,9 @@ class ClusterRequest(Strict):
     )
 
 
-def cluster_experts(request: ClusterRequest, experts: Mapping[str, Expert]) -> Clustering:
+def cluster_experts(request: ClusterRequest, context: Context) -> Clustering:
     """Compare all pairs in one pass over the files. Raises `BadInput` naming the expert, the file or the tensor."""
+    experts = context.experts
     asked = mergeable(chosen(experts, request.experts), named=bool(request.experts))
     opened: dict[Path, Checkpoint] = {}
     try:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import functools
+import dataclasses
 import itertools
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,9 +16,9 @@ from agents.question import Question
 from distill.corpus import Sifted
 from distill.graph import interaction_graph
 from distill.statistics import CorpusStatistics
-from distill.train import Metrics
-from orchestrator.config import Config, ExpertConfig
+from orchestrator.config import ExpertConfig
 from orchestrator.evaluation.answering import answer_all, is_right
+from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.profile import Replies, questions_of
 from orchestrator.evaluation.report.data import (
     ArmResult,
@@ -30,9 +30,9 @@ from orchestrator.evaluation.report.data import (
     RunReport,
 )
 from orchestrator.evaluation.report.intervals import paired_difference
+from orchestrator.evaluation.report.page import notebook_frame
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
 from orchestrator.pipelines.distill import DistillRequest, Taught, arms, inspect, read_all, teach, with_students
 from orchestrator.pipelines.distill_generate import GenerateRequest, discuss
@@ -78,48 +78,35 @@ class DistillResult:
     taught: tuple[Taught, ...]
     rows: tuple[StudentRow, ...]
 
+    def _repr_html_(self) -> str:
+        return notebook_frame(self.report)
 
-async def distil(
-    request: DistillRequest,
-    folder: Path,
-    *,
-    pool: Callable[[], Pool],
-    config: Config,
-    engine: str,
-    done: Callable[[], None] = lambda: None,
-    report_step: Callable[[str, Metrics], None] = lambda name, metrics: None,
-) -> DistillResult:
+
+async def distil(request: DistillRequest, context: Context, folder: Path) -> DistillResult:
     """Teach every arm in its own folder below `folder` (those that are finished there are taken), then compare.
 
-    `pool` is called when all are taught, so that engines need not wait in memory meanwhile.
+    The workers are made when all are taught, so that engines need not wait in memory meanwhile.
     """
     statistics, agents = await asyncio.to_thread(inspect, request.transcripts, Sifted())
-    experts, taught = resolve(config), []
+    config, experts, taught = context.config, context.experts, []
     for arm, one in arms(request, agents):
-        told = functools.partial(report_step, one.name)
-        taught.append(await asyncio.to_thread(teach, one, folder / one.name, experts=experts, arm=arm, report=told))
+        context.note(f"teaching {one.name}")
+        taught.append(await asyncio.to_thread(teach, one, folder / one.name, experts=experts, arm=arm))
     extended = with_students(config, taught)
     if not any(_is(expert, taught[0]) for expert in experts.values()):
         untaught = {"untaught": ExpertConfig(model=str(taught[0].base))}
         extended = extended.model_copy(update={"experts": {**untaught, **extended.experts}})
-    zoo = resolve(extended)
-    rows = await compare(request, taught, pool=pool(), experts=zoo, seed=config.seed, done=done)
+    extended_context = dataclasses.replace(context.only(resolve(extended).values()), config=extended)
+    rows = await compare(request, taught, extended_context)
     read = itertools.islice(read_all(request.transcripts, Sifted()), PICTURED)
     graphs = [interaction_graph(transcript) for transcript in read]
-    found = report(request, taught, rows, statistics, experts=zoo, config=config, engine=engine, graphs=graphs)
+    found = report(request, taught, rows, statistics, extended_context, graphs)
     return DistillResult(found, tuple(taught), tuple(rows))
 
 
-async def compare(
-    request: DistillRequest,
-    taught: Sequence[Taught],
-    *,
-    pool: Pool,
-    experts: Mapping[str, Expert],
-    seed: int,
-    done: Callable[[], None] = lambda: None,
-) -> list[StudentRow]:
+async def compare(request: DistillRequest, taught: Sequence[Taught], context: Context) -> list[StudentRow]:
     """Ask all the same test questions: the untaught student first, then every arm, teachers, the panel."""
+    seed, experts = context.config.seed, context.experts
     asked = _questions(request, seed)
     names = {one.request.name for one in taught}
     teachers = [expert for name, expert in experts.items() if name not in names]
@@ -129,10 +116,10 @@ async def compare(
     async def panel() -> list[StudentRow]:
         if request.panel is None:
             return []
-        return [await _panel(request, asked, pool=pool, experts=teachers, seed=seed, done=done)]
+        return [await _panel(request, asked, context.only(teachers))]
 
     replies, discussed = await asyncio.gather(
-        answer_all(pool, list(experts.values()), asked, sampling, seed, done), panel()
+        answer_all(context.pool, list(experts.values()), asked, sampling, seed, context.done), panel()
     )
     rows = [_row(UNTAUGHT, [base], asked, replies, "before it was taught")] if base else []
     for arm in dict.fromkeys(one.arm for one in taught):
@@ -175,22 +162,14 @@ def _row(name: str, who: Sequence[str], asked: Sequence[Question], replies: Repl
     )
 
 
-async def _panel(
-    request: DistillRequest,
-    asked: Sequence[Question],
-    *,
-    pool: Pool,
-    experts: Sequence[Expert],
-    seed: int,
-    done: Callable[[], None],
-) -> StudentRow:
+async def _panel(request: DistillRequest, asked: Sequence[Question], context: Context) -> StudentRow:
     wanted = GenerateRequest(
         discussion=request.panel or "",
         rounds=request.panel_rounds,
         experts=request.panel_experts,
         max_tokens=request.max_tokens,
     )
-    found = await discuss(wanted, asked, pool=pool, experts={one.name: one for one in experts}, seed=seed, done=done)
+    found = await discuss(wanted, asked, context)
     turns = [turn for one in found for turn in one.turns]
     generated = sum(turn.completion_tokens for turn in turns)
     return StudentRow(
@@ -214,10 +193,7 @@ def report(
     taught: Sequence[Taught],
     rows: Sequence[StudentRow],
     statistics: CorpusStatistics,
-    *,
-    experts: Mapping[str, Expert],
-    config: Config,
-    engine: str,
+    context: Context,
     graphs: Sequence[networkx.DiGraph] = (),
 ) -> RunReport:
     """All of it on one page."""
@@ -270,10 +246,10 @@ def report(
             left_out=left_out(taught[0].sifted) if taught else [],
             transcripts=taught[0].sifted.transcripts if taught else 0,
         ),
-        engine=engine_version(engine),
+        engine=engine_version(context.engine),
         machine=machine(),
         manifest=manifest(
-            {name: one.fingerprint for name, one in experts.items()},
-            {"seed": str(request.seed), "embedding": config.embedding},
+            {name: one.fingerprint for name, one in context.experts.items()},
+            {"seed": str(request.seed), "embedding": context.config.embedding},
         ),
     )

@@ -7,7 +7,7 @@ command again generates only what is missing.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +19,9 @@ from agents.discussions import DISCUSSIONS, Scheme, build
 from agents.question import Question
 from agents.transcript import Transcript
 from orchestrator.errors import BadInput, StorageError
+from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.discussing import agent_of, hold
 from orchestrator.evaluation.profile import AskingRequest, chosen, questions_of
-from orchestrator.inference.expert import Expert
-from orchestrator.inference.pool import Pool
 from orchestrator.run_folder import revision
 
 TRANSCRIPTS = "transcripts.jsonl.gz"
@@ -53,46 +52,32 @@ class Generated:
     """Questions on which the team's answer was right."""
 
 
-async def discuss(
-    request: GenerateRequest,
-    questions: Sequence[Question],
-    *,
-    pool: Pool,
-    experts: Mapping[str, Expert],
-    seed: int,
-    done: Callable[[], None],
-) -> list[Transcript]:
+async def discuss(request: GenerateRequest, questions: Sequence[Question], context: Context) -> list[Transcript]:
     """The panel's discussion of each question, in the questions' order."""
     try:
         discussion = build(request.discussion, Scheme(rounds=request.rounds))
     except ValueError as error:
         raise BadInput(f"discussion: {error}") from error
-    agents = [agent_of(pool, expert, request.sampling) for expert in chosen(experts, request.experts)]
+    pool, panel = context.pool, chosen(context.experts, request.experts)
+    agents = [agent_of(pool, expert, request.sampling) for expert in panel]
     settings = {"rounds": request.rounds, "max_tokens": request.max_tokens, "temperature": request.temperature}
-    terms = DiscussionTerms(seed=seed)
+    terms = DiscussionTerms(seed=context.seed(request.seed))
 
     def counted(_: Transcript) -> None:
-        done()
+        context.done()
 
     return await hold(
         pool, questions, agents, discussion, name=request.discussion, terms=terms, settings=settings, done=counted
     )
 
 
-async def generate(
-    request: GenerateRequest,
-    folder: Path,
-    *,
-    pool: Pool,
-    experts: Mapping[str, Expert],
-    seed: int,
-    done: Callable[[], None] = lambda: None,
-) -> Generated:
+async def generate(request: GenerateRequest, context: Context, folder: Path) -> Generated:
     """Discuss, and write `transcripts.jsonl.gz` and `provenance.json` (what made them, at what cost) to `folder`."""
     if request.split == "test":
         raise BadInput("split: a student must not learn from the split it is tested on")
+    seed = context.seed(request.seed)
     questions = questions_of(request.task, request.split, request.questions, seed)
-    found = await discuss(request, questions, pool=pool, experts=experts, seed=seed, done=done)
+    found = await discuss(request, questions, context)
     turns = [turn for one in found for turn in one.turns]
     result = Generated(
         path=folder / TRANSCRIPTS,
@@ -103,7 +88,7 @@ async def generate(
         cached_replies=sum(turn.cached for turn in turns),
         right=sum(bool(one.is_right(one.answer)) for one in found),
     )
-    panel = chosen(experts, request.experts)
+    panel = chosen(context.experts, request.experts)
     provenance = {
         "request": request.model_dump(),
         "seed": seed,

@@ -7,7 +7,7 @@ another (the paper does both on the same questions).
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -19,9 +19,9 @@ from merging import search
 from merging.checkpoint import Checkpoint
 from merging.cluster import THRESHOLD, Way
 from merging.search import Candidate, Heuristic, Space, evolve, heuristic, sizes_of
-from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.answer import AnswerRequest, AnswerResult, answer
+from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.profile import (
     AskingRequest,
     Profile,
@@ -32,14 +32,13 @@ from orchestrator.evaluation.profile import (
     questions_of,
 )
 from orchestrator.evaluation.report.data import Clustering, Fate, Glue, RunReport, Search, SearchTrial
+from orchestrator.evaluation.report.page import notebook_frame
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.pool import Pool
 from orchestrator.pipelines.cluster import By, ClusterRequest, cluster_experts
 from orchestrator.pipelines.glue_report import BEST, FULL, GLUE, MIXTURE, glue_report
 from orchestrator.pipelines.members import Routed
 from orchestrator.pipelines.merges import WITH_DENSITY, WITHOUT_BASE, Merges
 from orchestrator.pipelines.mixture_checkpoint import ANY_ENGINE, Form, mixture_checkpoint, sole_owners
-from router.embedding import Embedder
 
 MOST_TRIALS = 100_000
 
@@ -98,19 +97,19 @@ class GlueResult:
     profile: Profile
     results: Mapping[str, AnswerResult] = field(default_factory=dict)
 
+    def _repr_html_(self) -> str:
+        return notebook_frame(self.report)
+
 
 @dataclass(frozen=True)
-class _Setting:
+class _Gluing:
+    """One run of the pipeline."""
+
     request: GlueRequest
-    pool: Pool
-    experts: Mapping[str, Expert]
-    embedder: Embedder
-    config: Config
-    engine: str
+    context: Context
     seed: int
     questions: Sequence[Question]
     """Of the split on which everything is decided."""
-    done: Callable[[], None]
 
 
 @dataclass(frozen=True)
@@ -124,26 +123,18 @@ class _Merge:
     record: Search
 
 
-async def glue(
-    request: GlueRequest,
-    *,
-    pool: Pool,
-    experts: Mapping[str, Expert],
-    embedder: Embedder,
-    config: Config,
-    engine: str,
-    done: Callable[[], None] = lambda: None,
-) -> GlueResult:
+async def glue(request: GlueRequest, context: Context) -> GlueResult:
     """Raises `BadInput` before anything is asked: a zoo that cannot be clustered, a task without such a split, a
     method without its base, more layer groups than layers."""
-    seed = config.seed if request.seed is None else request.seed
-    if request.ffn_questions and request.mixture_form != ANY_ENGINE and engine.startswith("vllm"):
+    seed = context.seed(request.seed)
+    if request.ffn_questions and request.mixture_form != ANY_ENGINE and context.engine.startswith("vllm"):
         raise BadInput(f"mixture_form: {request.mixture_form} runs on the transformers engine only (workers.engine)")
-    asked = {expert.name: expert for expert in chosen(experts, request.experts)}
-    clustering = await asyncio.to_thread(_clusters, request, asked)
+    asked = {expert.name: expert for expert in chosen(context.experts, request.experts)}
+    context = context.only(asked.values())
+    clustering = await asyncio.to_thread(_clusters, request, context)
     questions = questions_of(request.task, request.select_split, request.select_questions, seed)
     questions_of(request.task, request.split, request.questions, seed)
-    setting = _Setting(request, pool, asked, embedder, config, engine, seed, questions, done)
+    setting = _Gluing(request, context, seed, questions)
     everyone = _largest_family(clustering)
     merged_whole = [everyone] if request.full_merging else []
     groups = dict.fromkeys(tuple(sorted(group)) for group in [*clustering.clusters, *merged_whole] if len(group) > 1)
@@ -151,13 +142,13 @@ async def glue(
     found = await _profile(setting)
     searched = [await _search(setting, merges, clustering, found) for merges in plans]
     table, merged = _with_merges(setting, found, searched)
-    features = await asyncio.to_thread(embedder.features, table.questions)
+    features = await asyncio.to_thread(context.embedder.features, table.questions)
     routed = Routed.of(table, features, seed)
     members = routed.members(request.least_gain)
     full = next((one for one in searched if merged_whole and set(one.merges.sources) == set(everyone)), None)
     made = {name: merged[name].expert for name in members if name in merged}
     level = await asyncio.to_thread(_ffn, setting, everyone, members, routed)
-    results = await _compared(setting, {name: made.get(name) or asked[name] for name in members}, full, level)
+    results = await _compared(setting, [made.get(name) or asked[name] for name in members], full, level)
     fates = _fates(asked, members, merged, searched, routed)
     record = Glue(
         decided_on=f"{len(questions)} questions of split {request.select_split}",
@@ -168,18 +159,18 @@ async def glue(
     return GlueResult(report, _zoo(setting, members, merged), found, results)
 
 
-def _clusters(request: GlueRequest, asked: Mapping[str, Expert]) -> Clustering:
+def _clusters(request: GlueRequest, context: Context) -> Clustering:
     wanted = ClusterRequest(by=request.by, base=request.base, threshold=request.threshold, way=request.way)
-    return cluster_experts(wanted, asked)
+    return cluster_experts(wanted, context)
 
 
-async def _profile(setting: _Setting) -> Profile:
+async def _profile(setting: _Gluing) -> Profile:
     keys = set(AskingRequest.model_fields)
     request = setting.request
     asking = ProfileRequest(
         **request.model_dump(include=keys), split=request.select_split, questions=request.select_questions
     )
-    return await profile(asking, pool=setting.pool, experts=setting.experts, seed=setting.seed, done=setting.done)
+    return await profile(asking, setting.context)
 
 
 def _largest_family(clustering: Clustering) -> tuple[str, ...]:
@@ -191,28 +182,26 @@ def _largest_family(clustering: Clustering) -> tuple[str, ...]:
     return max(sorted(families), key=len)
 
 
-def _planned(setting: _Setting, name: str, group: Sequence[str]) -> Merges:
+def _planned(setting: _Gluing, name: str, group: Sequence[str]) -> Merges:
     """The search's candidates; whatever is wrong with the request shows here."""
     request = setting.request
-    layers = _layers(setting.experts[group[0]])
+    layers = _layers(setting.context.experts[group[0]])
     if request.groups > layers:
         raise BadInput(f"groups: {request.groups} groups of {layers} layers ({group[0]})")
     return Merges(
-        name,
-        group,
-        request.method,
-        _base_of(setting, group),
-        layers,
-        setting.config,
-        setting.pool,
-        setting.questions,
-        request.sampling,
-        setting.seed,
-        setting.done,
+        name=name,
+        sources=group,
+        method=request.method,
+        base=_base_of(setting, group),
+        layers=layers,
+        context=setting.context,
+        questions=setting.questions,
+        sampling=request.sampling,
+        seed=setting.seed,
     )
 
 
-async def _search(setting: _Setting, merges: Merges, clustering: Clustering, found: Profile) -> _Merge:
+async def _search(setting: _Gluing, merges: Merges, clustering: Clustering, found: Profile) -> _Merge:
     """Filter by the heuristic, look at all in equal parts, then CMA-ES from the best merge so far."""
     request, asked, group = setting.request, len(setting.questions), merges.sources
     right = np.nan_to_num(found.table.correct).mean(0)
@@ -234,14 +223,14 @@ async def _search(setting: _Setting, merges: Merges, clustering: Clustering, fou
     return _Merge(merges, best.candidate, merges.expert(best.candidate), _search_record(merges, trials, best))
 
 
-def _base_of(setting: _Setting, group: Sequence[str]) -> str | None:
+def _base_of(setting: _Gluing, group: Sequence[str]) -> str | None:
     """What task vectors are taken from: the base that was named, else the one checkpoint under the group's adapters."""
     method, named = setting.request.method, setting.request.base
     if method in WITHOUT_BASE:
         return None
     if named:
-        return setting.config.experts[named].model if named in setting.config.experts else named
-    entries = [setting.config.experts[name] for name in group]
+        return setting.context.config.experts[named].model if named in setting.context.config.experts else named
+    entries = [setting.context.config.experts[name] for name in group]
     models = {entry.model for entry in entries}
     if len(models) > 1 or not any(entry.adapter for entry in entries):
         raise BadInput(f"method {method}: of what base are {', '.join(group)} fine-tunes? Name it with base")
@@ -281,35 +270,35 @@ def _search_record(merges: Merges, trials: Sequence[search.Trial], best: search.
     )
 
 
-def _with_merges(setting: _Setting, found: Profile, searched: Sequence[_Merge]) -> tuple[Any, dict[str, _Merge]]:
+def _with_merges(setting: _Gluing, found: Profile, searched: Sequence[_Merge]) -> tuple[Any, dict[str, _Merge]]:
     """The profile's table with a column for each merge, and the merges by their experts' names."""
     merged = {one.expert.name: one for one in searched}
     replies = {**found.replies}
     for name, one in merged.items():
         replies |= {key: reply for key, reply in one.merges.replies.items() if key[1] == name}
-    return correctness(setting.questions, [*setting.experts, *merged], replies), merged
+    return correctness(setting.questions, [*setting.context.experts, *merged], replies), merged
 
 
-def _ffn(setting: _Setting, family: Sequence[str], members: Sequence[str], routed: Routed) -> Expert | None:
+def _ffn(setting: _Gluing, family: Sequence[str], members: Sequence[str], routed: Routed) -> Expert | None:
     """The members of the largest family as one checkpoint, where it is asked for."""
     if not setting.request.ffn_questions:
         return None
     names = [name for name in family if name in members]
     right = routed.correct[:, [routed.experts.index(name) for name in names]]
-    experts = [setting.experts[name] for name in names]
+    experts = [setting.context.experts[name] for name in names]
     return mixture_checkpoint(
-        experts, setting.questions, sole_owners(right), setting.config, setting.request.mixture_form
+        experts, setting.questions, sole_owners(right), setting.context.config, setting.request.mixture_form
     )
 
 
 async def _compared(
-    setting: _Setting, members: Mapping[str, Expert], full: _Merge | None, level: Expert | None
+    setting: _Gluing, members: Sequence[Expert], full: _Merge | None, level: Expert | None
 ) -> dict[str, AnswerResult]:
     """The report split, answered by the best single expert, by everything merged, and by the new zoo."""
     request = setting.request
     keys = set(AskingRequest.model_fields) - {"experts"}
 
-    async def ask(method: str, experts: Mapping[str, Expert], count: int = request.questions) -> AnswerResult:
+    async def ask(method: str, experts: Iterable[Expert], count: int = request.questions) -> AnswerResult:
         asking = AnswerRequest(
             **request.model_dump(include=keys),
             methods=[method],
@@ -318,22 +307,14 @@ async def _compared(
             fit_split=request.select_split,
             fit_questions=request.select_questions,
         )
-        return await answer(
-            asking,
-            pool=setting.pool,
-            experts=experts,
-            embedder=setting.embedder,
-            config=setting.config,
-            engine=setting.engine,
-            done=setting.done,
-        )
+        return await answer(asking, setting.context.only(experts))
 
-    plans = {BEST: ask("best", setting.experts), GLUE: ask("mixture", members)}
+    plans = {BEST: ask("best", setting.context.experts.values()), GLUE: ask("mixture", members)}
     if full is not None:
-        plans[FULL] = ask("best", {full.expert.name: full.expert})
+        plans[FULL] = ask("best", [full.expert])
     if level is not None:
         # The oracle of one expert is that expert; unlike `best` it needs no profile, which would take very long.
-        plans[level.name + MIXTURE] = ask("each", {level.name: level}, request.ffn_questions)
+        plans[level.name + MIXTURE] = ask("each", [level], request.ffn_questions)
     answered = await asyncio.gather(*plans.values())
     return dict(zip(plans, answered, strict=True))
 
@@ -370,11 +351,11 @@ def _fates(
     return fates
 
 
-def _zoo(setting: _Setting, members: Sequence[str], merged: Mapping[str, _Merge]) -> dict[str, Any]:
+def _zoo(setting: _Gluing, members: Sequence[str], merged: Mapping[str, _Merge]) -> dict[str, Any]:
     """The new zoo as YAML has it, with absolute paths."""
     entries = {}
     for name in members:
         one = merged.get(name)
-        entry = one.merges.entry(one.candidate) if one else setting.config.experts[name]
+        entry = one.merges.entry(one.candidate) if one else setting.context.config.experts[name]
         entries[name] = entry.model_dump(mode="json", exclude_defaults=True)
     return {"experts": entries}

@@ -6,17 +6,17 @@ that was cut short goes on where it was, by the same command.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from agents.question import Question
 from merging.search import Candidate, group_of
-from orchestrator.config import Config, ExpertConfig
+from orchestrator.config import ExpertConfig
 from orchestrator.evaluation.answering import Answered, answer_all
+from orchestrator.evaluation.context import Context
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
 
 METHODS = ("linear", "task_arithmetic", "ties", "dare_linear", "dare_ties")
@@ -38,12 +38,10 @@ class Merges:
     method: str
     base: str | None
     layers: int
-    config: Config
-    pool: Pool
+    context: Context
     questions: Sequence[Question]
     sampling: Sampling
     seed: int
-    done: Callable[[], None] = lambda: None
     known: dict[Candidate, Expert] = field(default_factory=dict)
     replies: dict[tuple[str, str], Answered] = field(default_factory=dict)
 
@@ -52,7 +50,8 @@ class Merges:
         experts = [self.expert(candidate) for candidate in candidates]
         asked = list({expert.name: expert for expert in experts}.values())
         questions = self.questions[:count]
-        self.replies |= await answer_all(self.pool, asked, questions, self.sampling, self.seed, self.done)
+        pool, done = self.context.pool, self.context.done
+        self.replies |= await answer_all(pool, asked, questions, self.sampling, self.seed, done)
         return [
             sum(self.replies[question.id, expert.name].right for question in questions) / len(questions)
             for expert in experts
@@ -63,10 +62,10 @@ class Merges:
         if candidate not in self.known:
             if len(candidate.used) == 1 and self._whole(candidate):
                 name = self.sources[candidate.used[0]]
-                entry = self.config.experts[name]
+                entry = self.context.config.experts[name]
             else:
                 name, entry = f"{self.name}.{len(self.known) + 1}", self.entry(candidate)
-            alone = self.config.model_copy(update={"experts": {name: entry}})
+            alone = self.context.config.model_copy(update={"experts": {name: entry}})
             self.known[candidate] = resolve(alone)[name]
         return self.known[candidate]
 
@@ -79,7 +78,9 @@ class Merges:
         }
         if self.method not in WITHOUT_BASE:
             recipe["base"] = self.base
-        skills = [skill for index in candidate.used for skill in self.config.experts[self.sources[index]].skills]
+        skills = [
+            skill for index in candidate.used for skill in self.context.config.experts[self.sources[index]].skills
+        ]
         return ExpertConfig.model_validate({"recipe": recipe, "skills": list(dict.fromkeys(skills))})
 
     def weights(self, candidate: Candidate) -> dict[str, float]:
@@ -93,7 +94,7 @@ class Merges:
         return dense and all(row[candidate.used[0]] == 1 for row in candidate.weights)
 
     def _source(self, candidate: Candidate, index: int) -> dict[str, Any]:
-        entry = self.config.experts[self.sources[index]]
+        entry = self.context.config.experts[self.sources[index]]
         source: dict[str, Any] = {"model": entry.model}
         if entry.adapter:
             source["adapter"] = entry.adapter

@@ -9,7 +9,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agents.discussions import DISCUSSIONS
 from agents.question import Question
 from agents.transcript import Transcript
 from agents.votes import log_odds, options_of
@@ -18,14 +17,15 @@ from orchestrator.config import Config
 from orchestrator.errors import NotReady, RequestError
 from orchestrator.evaluation.answering import Answered, answer
 from orchestrator.evaluation.discussing import own_discussion
-from orchestrator.evaluation.methods import METHODS, Method, MethodOutcome, Setting
+from orchestrator.evaluation.methods import METHODS, Method, MethodOptions, MethodOutcome, Setting
 from orchestrator.evaluation.methods.discussion import own_method
+from orchestrator.evaluation.profile import Profiled
 from orchestrator.inference.request import Completion, Message, Sampling
 from orchestrator.service.chat_events import ChatEvents, FinishEvent, ProgressEvent, TextEvent, UsageEvent
 from orchestrator.service.chat_pool import ChatPool
 from orchestrator.service.experts import ask_expert
 from orchestrator.service.protocols import ServiceRouting
-from orchestrator.service.routing import Profiled, told
+from orchestrator.service.routing import told
 from orchestrator.service.schema import ChatRequest
 
 MIXTURE = "mixture"
@@ -36,7 +36,7 @@ LONGEST_QUESTION = 100_000
 def offered(config: Config) -> Mapping[str, Method]:
     """Methods that give one answer, as model ids; the user's own discussions among them."""
     own = [own_method(name, own_discussion(path, Path.cwd())) for name, path in config.discussions.items()]
-    return {method.name: method for method in (*METHODS, *own) if method.name != "each"}
+    return {method.name: method for method in (*METHODS, *own) if method.answers_once}
 
 
 async def ask_mixture(collegium: Collegium, routing: ServiceRouting, chat: ChatRequest, max_wait: float) -> ChatEvents:
@@ -90,18 +90,10 @@ async def ask_method(
     sampling = _sampling(chat, min(expert.context for expert in collegium.experts.values()))
     profiled = await _profiled(routing, method)
     heard = _Heard()
-    setting = Setting(
-        pool=ChatPool(collegium.pool, question.question, history, max_wait, heard.reply),
-        experts=collegium.experts,
-        questions=[question],
-        profile=profiled.table if profiled else None,
-        embedder=collegium.embedder,
-        sampling=sampling,
-        seed=_seed(chat, collegium),
-        recruit=min(chat.collegium.recruit, len(collegium.experts)) if chat.collegium.recruit else None,
-        done=lambda: None,
-        validation=profiled.replies if profiled else {},
-    )
+    pool = ChatPool(collegium.pool, question.question, history, max_wait, heard.reply)
+    context = replace(collegium.context(), workers=lambda: pool)
+    recruit = min(chat.collegium.recruit, len(collegium.experts)) if chat.collegium.recruit else None
+    setting = Setting(context, [question], sampling, _seed(chat, collegium), MethodOptions(recruit=recruit), profiled)
     working = asyncio.ensure_future(method.run(setting))
     working.add_done_callback(lambda _: heard.events.put_nowait(None))
     try:
@@ -120,12 +112,12 @@ async def ask_method(
 
 async def _profiled(routing: ServiceRouting, method: Method) -> Profiled | None:
     """What the profile showed; None where a discussion can do without. Raises `NotReady`."""
-    if not method.fitted:
+    if method.profile == "unused":
         return None
     try:
         return await routing.profiled()
     except NotReady:
-        if method.name in DISCUSSIONS:
+        if method.profile == "optional":
             return None
         raise
 

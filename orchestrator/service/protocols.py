@@ -8,9 +8,9 @@ from typing import Any, Protocol
 
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
+from orchestrator.evaluation.profile import Profiled
 from orchestrator.service.job_store import Job
 from orchestrator.service.keys import Keys
-from orchestrator.service.routing import Profiled
 from router.ranking import Ranking
 
 

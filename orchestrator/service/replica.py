@@ -9,10 +9,11 @@ from typing import Any
 
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
+from orchestrator.evaluation.profile import Profiled
 from orchestrator.inference.schedule.remote_pool import RemotePool
 from orchestrator.service.job_store import Job
 from orchestrator.service.keys import Keys
-from orchestrator.service.routing import Profiled, Routing
+from orchestrator.service.routing import Routing
 from orchestrator.service.runtime import key_file
 from router.ranking import Ranking
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from agents.reply import Reply
 from orchestrator.collegium import Collegium
 from orchestrator.errors import BadInput, NotReady
 from orchestrator.evaluation.answering import Answered
-from orchestrator.evaluation.profile import Replies
+from orchestrator.evaluation.profile import Profiled, Replies
 from orchestrator.evaluation.route import FittingRequest, fitted, last_table, read_table
 from router.feedback import FeedbackLog
 from router.ranking import Ranking, Router
@@ -22,14 +21,6 @@ from router.table import Table
 
 LOOK = 2.0
 """Seconds between looks for a newer table."""
-
-
-@dataclass(frozen=True)
-class Profiled:
-    """A correctness table, and the replies behind it as far as it tells them: answers, not texts."""
-
-    table: Table
-    replies: Replies
 
 
 class Routing:

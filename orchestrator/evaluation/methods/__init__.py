@@ -5,16 +5,23 @@ from __future__ import annotations
 from orchestrator.evaluation.methods.best import best
 from orchestrator.evaluation.methods.discussion import discussion_methods
 from orchestrator.evaluation.methods.each import each
-from orchestrator.evaluation.methods.method import AGGREGATORS, Answer, Method, MethodOutcome, Setting
+from orchestrator.evaluation.methods.method import (
+    AGGREGATORS,
+    Answer,
+    Method,
+    MethodOptions,
+    MethodOutcome,
+    Setting,
+)
 from orchestrator.evaluation.methods.mixture import mixture
 from orchestrator.evaluation.methods.symbolic_moe import symbolic_moe
 
-__all__ = ["AGGREGATORS", "METHODS", "Answer", "Method", "MethodOutcome", "Setting"]
+__all__ = ["AGGREGATORS", "METHODS", "Answer", "Method", "MethodOptions", "MethodOutcome", "Setting"]
 
 METHODS: tuple[Method, ...] = (
-    Method("each", each, fitted=False),
-    Method("best", best, fitted=True),
-    Method("mixture", mixture, fitted=True),
-    Method("symbolic-moe", symbolic_moe, fitted=True),
+    Method("each", each, "unused", answers_once=False, baseline=True),
+    Method("best", best, "required", baseline=True),
+    Method("mixture", mixture, "required"),
+    Method("symbolic-moe", symbolic_moe, "required"),
     *discussion_methods(),
 )

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Literal
 
 from agents.agent import Agent
 from agents.confidence import uncalibrated
@@ -28,41 +31,74 @@ from orchestrator.evaluation.discussing import (
 from orchestrator.evaluation.methods.method import Answer, Method, MethodOutcome, Setting
 from orchestrator.inference.request import Completion
 
-ALONE = frozenset({"single", "self-consistency", "self-refine"})
-"""The lead expert talks to nobody but itself."""
-
-
 SAME_MODEL = "reconcile-same-model"
 """ReConcile with the lead expert in as many seats as the panel has: what different models are worth."""
-
-
 STOPS = {"rounds": "their number"}
 
 
+@dataclass(frozen=True)
+class Seating:
+    """Who sits on a discussion's panel, and how they are asked. By default: the panel, as the run asks everybody."""
+
+    alone: bool = False
+    """Only the lead expert, which talks to nobody but itself."""
+    copies: bool = False
+    """The lead expert in every seat."""
+    lead_first: bool = False
+    """The lead expert takes the first seat."""
+    sampled: bool = False
+    """One expert replies several times, so that its replies are drawn, at a temperature above 0."""
+
+
 def discussion_methods() -> tuple[Method, ...]:
-    same = _method(SAME_MODEL, lambda setting, lead: build("reconcile", scheme(setting.discussing, lead)))
-    return (*(_known(name) for name in DISCUSSIONS), same)
+    """One method for every discussion of `agents.discussions`, and `reconcile-same-model`."""
+    traits: Mapping[str, Callable[[str], Method]] = {
+        "single": partial(_known, seating=Seating(alone=True), confers=False),
+        "self-consistency": partial(_known, seating=Seating(alone=True, sampled=True), confers=False, repeats=True),
+        "self-refine": partial(_known, seating=Seating(alone=True), confers=False, baseline=True),
+        "vote": partial(_known, confers=False, baseline=True, profile="unused"),
+        "weighted-vote": partial(_known, confers=False, baseline=True),
+        "escalate": partial(_known, seating=Seating(lead_first=True)),
+    }
+    same = _known(SAME_MODEL, Seating(copies=True, sampled=True), discussion="reconcile", confers=False, baseline=True)
+    return (*(traits.get(name, _known)(name) for name in DISCUSSIONS), same)
 
 
 def own_method(name: str, discussion: Discussion) -> Method:
     """A method that is a user's own discussion."""
-    return _method(name, lambda setting, lead: discussion)
+    return Method(name, _run(name, Seating(), lambda setting, lead: discussion), "optional", confers=True)
 
 
-def _known(name: str) -> Method:
-    return _method(name, lambda setting, lead: build(name, scheme(setting.discussing, lead)))
+def _known(
+    name: str,
+    seating: Seating = Seating(),
+    *,
+    discussion: str = "",
+    confers: bool = True,
+    baseline: bool = False,
+    repeats: bool = False,
+    profile: Literal["unused", "optional"] = "optional",
+) -> Method:
+    def made(setting: Setting, lead: Agent) -> Discussion:
+        return build(discussion or name, scheme(setting.options, lead))
+
+    return Method(name, _run(name, seating, made), profile, confers=confers, baseline=baseline, sampled=repeats)
 
 
-def _method(name: str, made: Callable[[Setting, Agent], Discussion]) -> Method:
+def _run(
+    name: str, seating: Seating, made: Callable[[Setting, Agent], Discussion]
+) -> Callable[[Setting], Awaitable[list[MethodOutcome]]]:
     async def run(setting: Setting) -> list[MethodOutcome]:
-        return [await confer(setting, name, made)]
+        return [await confer(setting, name, seating, made)]
 
-    return Method(name, run, fitted=name != "vote")
+    return run
 
 
-async def confer(setting: Setting, name: str, made: Callable[[Setting, Agent], Discussion]) -> MethodOutcome:
+async def confer(
+    setting: Setting, name: str, seating: Seating, made: Callable[[Setting, Agent], Discussion]
+) -> MethodOutcome:
     """Hold one discussion on all questions of the setting."""
-    options = setting.discussing
+    options = setting.options.discussing
     for expert in [*options.panel, *([options.lead] if options.lead else [])]:
         if expert not in setting.experts:
             raise BadInput(f"panel: no expert {expert!r} among those asked: {', '.join(setting.experts)}")
@@ -71,20 +107,20 @@ async def confer(setting: Setting, name: str, made: Callable[[Setting, Agent], D
         raise BadInput(f"panel: {twice!r} is named twice; for one expert in every seat there is {SAME_MODEL}")
     static = {expert: _rate(setting, expert) for expert in setting.experts} if setting.profile else {}
     lead = options.lead or max(members, key=lambda expert: static.get(expert, 0.0))
-    panel = [lead] if name in ALONE else members
-    if name == "escalate":
+    panel = [lead] if seating.alone else members
+    if seating.lead_first:
         panel = [lead, *(expert for expert in panel if expert != lead)]
     sampling = setting.sampling
-    if (name in ("self-consistency", SAME_MODEL) or options.confidence == "consistency") and sampling.temperature == 0:
+    if (seating.sampled or options.confidence == "consistency") and sampling.temperature == 0:
         sampling = dataclasses.replace(sampling, temperature=SAMPLING_TEMPERATURE)
     agents = {
         expert: agent_of(
-            setting.pool, setting.experts[expert], sampling, static.get(expert), structured=options.structured
+            setting.context.pool, setting.experts[expert], sampling, static.get(expert), structured=options.structured
         )
         for expert in {lead, *panel}
     }
     team = [agents[expert] for expert in panel]
-    if name == SAME_MODEL:
+    if seating.copies:
         more = [
             dataclasses.replace(agents[lead], name=f"{lead} {seat}", model=lead) for seat in range(2, len(panel) + 1)
         ]
@@ -96,8 +132,8 @@ async def confer(setting: Setting, name: str, made: Callable[[Setting, Agent], D
         kind=options.confidence,
         calibrate=calibrate,
         show_calibrated=improved,
-        odds=fitted_odds(validation, panel, calibrate, options.confidence),
-        same=by_meaning(setting.embedder),
+        odds=fitted_odds(validation, panel, options.confidence),
+        same=by_meaning(setting.context.embedder),
         samples=read_samples(options.convincing, panel) if options.convincing else {},
         limits=options.limits,
         seed=setting.seed,
@@ -105,24 +141,24 @@ async def confer(setting: Setting, name: str, made: Callable[[Setting, Agent], D
     discussion = made(setting, agents[lead])
     kept = options.model_dump(exclude={"panel"}) | {"lead": lead}
     held = await hold(
-        setting.pool,
+        setting.context.pool,
         setting.questions,
         team,
         discussion,
         name=name,
         terms=terms,
         settings=kept,
-        done=lambda _: setting.done(),
+        done=lambda _: setting.context.done(),
     )
     plain = sampling == setting.sampling and not options.structured
     answers = tuple(_answer(question, one, plain) for question, one in zip(setting.questions, held, strict=True))
-    note = "; ".join([_note(panel, held), *_told(setting, name, panel)])
+    note = "; ".join([_note(panel, held), *_told(setting, seating, panel)])
     return MethodOutcome(name, answers, note, tuple(held))
 
 
-def _told(setting: Setting, name: str, panel: Sequence[str]) -> list[str]:
+def _told(setting: Setting, seating: Seating, panel: Sequence[str]) -> list[str]:
     """What a reader should know of a panel that has little to confer about."""
-    if name in ALONE or name == SAME_MODEL:
+    if seating.alone or seating.copies:
         return []
     told = ["a panel of one confers with nobody"] if len(panel) == 1 else []
     seats: dict[str, list[str]] = {}

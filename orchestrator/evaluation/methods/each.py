@@ -9,7 +9,9 @@ async def each(setting: Setting) -> list[MethodOutcome]:
     """Every expert alone, and the oracle: the share of questions that any expert gets right."""
     replies = await setting.ask([(q, expert) for expert in setting.experts.values() for q in setting.questions])
     outcomes = [
-        MethodOutcome(name, tuple(alone(replies[question.id, name]) for question in setting.questions), "alone")
+        MethodOutcome(
+            name, tuple(alone(replies[question.id, name]) for question in setting.questions), "alone", role="expert"
+        )
         for name in setting.experts
     ]
     oracle = []
@@ -18,4 +20,4 @@ async def each(setting: Setting) -> list[MethodOutcome]:
         winner = next((one for one in used if one.right), used[0])
         oracle.append(Answer(question, winner.reply.answer, winner.right, used))
     note = "right if any expert is: no router can do better"
-    return [*outcomes, MethodOutcome("oracle", tuple(oracle), note)]
+    return [*outcomes, MethodOutcome("oracle", tuple(oracle), note, role="bound")]

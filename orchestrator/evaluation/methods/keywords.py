@@ -39,7 +39,7 @@ async def skills_of(
     """Question id -> the skills that several of `runs` replies agree on; a single run is believed as it is."""
 
     async def one(question: Question) -> Named:
-        with setting.pool.conversation(question.id, setting.seed):
+        with setting.context.pool.conversation(question.id, setting.seed):
             replies = await asyncio.gather(*(_ask(setting, expert, question) for _ in range(runs)))
         read = [parse_keywords(reply.reply.text) for reply in replies]
         return Named(keywords.agreed(read, min(runs, keywords.AGREEING)), tuple(replies))
@@ -52,8 +52,8 @@ async def keyword_expert(setting: Setting, validation: Sequence[Question]) -> Ex
     """The expert named by the setting; else the one whose keywords, asked once for a few validation questions, say
     most about who is right: a skills router fitted on some of them puts the right experts of the others first.
     """
-    if setting.keyword_expert is not None:
-        return setting.experts[setting.keyword_expert]
+    if setting.options.keyword_expert is not None:
+        return setting.experts[setting.options.keyword_expert]
     step = max(1, len(validation) // PROBES)
     probes = validation[::step][:PROBES]
     candidates = list(setting.experts.values())
@@ -64,11 +64,11 @@ async def keyword_expert(setting: Setting, validation: Sequence[Question]) -> Ex
 
 async def _ask(setting: Setting, expert: Expert, question: Question) -> Answered:
     messages = keywords_prompt(question)
-    reply = await prompted(setting.pool, expert, question, messages, SAMPLING)
+    reply = await prompted(setting.context.pool, expert, question, messages, SAMPLING)
     if reply.error is not None:
         # Not every engine can be held to an expression; the plain reply is read all the same.
-        reply = await prompted(setting.pool, expert, question, messages, replace(SAMPLING, structured=None))
-    setting.done()
+        reply = await prompted(setting.context.pool, expert, question, messages, replace(SAMPLING, structured=None))
+    setting.context.done()
     return reply
 
 
@@ -77,7 +77,7 @@ def _worth(setting: Setting, named: Sequence[Named], probes: Sequence[Question])
     table = rows_of(setting.fitted_on, probes)
     if not any(one.skills for one in named) or len(set(table.questions)) < 2:
         return 0.0
-    features = setting.embedder.features(table.questions, [one.skills for one in named])
+    features = setting.context.embedder.features(table.questions, [one.skills for one in named])
     fold = folds(table, min(8, len(set(table.questions))))
     try:
         order = out_of_fold(SkillsRouter.fit, table, features, fold).order()[:, 0]

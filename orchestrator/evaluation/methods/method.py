@@ -7,56 +7,91 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
+
+from pydantic import Field, field_validator
 
 from agents.question import Question
 from agents.transcript import Transcript
 from orchestrator.evaluation.answering import Answered, answer_pairs
+from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.costs import CostOptions
 from orchestrator.evaluation.discussing import DiscussionOptions
-from orchestrator.evaluation.profile import Replies
+from orchestrator.evaluation.profile import Profiled, Replies
 from orchestrator.evaluation.report.data import RankedExpert
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
-from router.embedding import Embedder
-from router.routers import DEFAULT
+from router.routers import DEFAULT, ROUTERS
 from router.table import Table
 
 AGGREGATORS = ("log-odds", "majority", "benchmark")
 """Of symbolic-moe; `benchmark` chooses an expert to write the answer, and an expert's name is one, too."""
 
 
+class MethodOptions(DiscussionOptions, CostOptions):
+    """What methods may be told; each takes what concerns it."""
+
+    recruit: int | None = Field(
+        default=None, ge=1, description="Experts per question (default: 1 for mixture, 3 for symbolic-moe)."
+    )
+    router: str = Field(default=DEFAULT, description=f"Router of mixture: {', '.join(ROUTERS)}.")
+    keyword_expert: str | None = Field(
+        default=None, description="Expert that names skills for symbolic-moe (default: chosen on the fit split)."
+    )
+    aggregator: str = Field(
+        default=AGGREGATORS[0],
+        description=f"Aggregator of symbolic-moe: {', '.join(AGGREGATORS)}, or the expert that writes the answer.",
+    )
+
+    @field_validator("router")
+    @classmethod
+    def _known_router(cls, name: str) -> str:
+        if name not in ROUTERS or name == "skills":
+            raise ValueError(f"no router {name!r} for questions without tags; {', '.join(ROUTERS)}")
+        return name
+
+    @property
+    def discussing(self) -> DiscussionOptions:
+        """The part that discussions take."""
+        return DiscussionOptions(**self.model_dump(include=set(DiscussionOptions.model_fields)))
+
+    @property
+    def cost(self) -> CostOptions:
+        """The part that weighs quality against cost."""
+        return CostOptions(**self.model_dump(include=set(CostOptions.model_fields)))
+
+
 @dataclass(frozen=True)
 class Setting:
-    """What a method may use. `profile` is the validation split's correctness table: nothing is fitted on what is
-    reported."""
+    """What a method may use. `profile` is of the validation split: nothing is fitted on what is reported."""
 
-    pool: Pool
-    experts: Mapping[str, Expert]
+    context: Context
     questions: Sequence[Question]
-    profile: Table | None
-    embedder: Embedder
     sampling: Sampling
     seed: int
-    recruit: int | None
-    """Experts that a recruiting method asks a question; None: as many as suit the method."""
-    done: Callable[[], None]
-    validation: Replies = field(default_factory=dict)
-    """What experts said to the questions of `profile`."""
-    router: str = DEFAULT
-    keyword_expert: str | None = None
-    aggregator: str = AGGREGATORS[0]
-    discussing: DiscussionOptions = field(default_factory=DiscussionOptions)
-    cost: CostOptions = field(default_factory=CostOptions)
+    options: MethodOptions = field(default_factory=MethodOptions)
+    profile: Profiled | None = None
 
     async def ask(self, pairs: Sequence[tuple[Question, Expert]]) -> Replies:
-        return await answer_pairs(self.pool, pairs, self.sampling, self.seed, self.done)
+        """Replies to these (question, expert) pairs, by (question id, expert name)."""
+        return await answer_pairs(self.context.pool, pairs, self.sampling, self.seed, self.context.done)
+
+    @property
+    def experts(self) -> Mapping[str, Expert]:
+        """The experts that may be asked."""
+        return self.context.experts
 
     @property
     def fitted_on(self) -> Table:
+        """The correctness table. Raises ValueError where there is none."""
         if self.profile is None:
             raise ValueError("this method needs a profile")
-        return self.profile
+        return self.profile.table
+
+    @property
+    def validation(self) -> Replies:
+        """What experts said to the questions of the profile."""
+        return self.profile.replies if self.profile else {}
 
 
 @dataclass(frozen=True)
@@ -74,23 +109,46 @@ class Answer:
     """Further replies that it took (keywords, aggregation): they cost, too."""
 
 
+Role = Literal["method", "expert", "bound", "point"]
+"""What an outcome is in a comparison: a method; one expert alone; a bound that no method can pass; a point of a cost
+curve."""
+
+
 @dataclass(frozen=True)
 class MethodOutcome:
-    """What one method yields: an answer a question, in order, and a line for the reader."""
+    """What one method yields: one answer per question, in order, and a line for the reader."""
 
     name: str
     answers: tuple[Answer, ...]
     note: str = ""
     transcripts: tuple[Transcript, ...] = ()
-    """Of a method in which experts confer: one a question, in the order of the answers."""
+    """Of a method in which experts confer: one per question, in the order of the answers."""
+    role: Role = "method"
+    equals: str = ""
+    """Of a point: the method at whose cost it stands, if at any's."""
 
 
 @dataclass(frozen=True)
 class Method:
+    """A way to answer, with what a caller may know of it."""
+
     name: str
     run: Callable[[Setting], Awaitable[list[MethodOutcome]]]
-    fitted: bool
-    """Whether it needs the profile."""
+    profile: Literal["unused", "optional", "required"]
+    """Whether it is fitted on a profile; an optional one is used where there is one."""
+    answers_once: bool = True
+    """It gives one answer per question, so that it can be a model of the service."""
+    confers: bool = False
+    """Experts read each other's replies."""
+    baseline: bool = False
+    """A discussion is compared with it."""
+    sampled: bool = False
+    """It asks one expert several times, so that its cost can be set to any other method's."""
+
+    @property
+    def fitted(self) -> bool:
+        """Whether a run makes a profile for it."""
+        return self.profile != "unused"
 
 
 def alone(answered: Answered) -> Answer:

@@ -23,16 +23,16 @@ SHOWN = 3
 async def mixture(setting: Setting) -> list[MethodOutcome]:
     """The router picks `recruit` experts a question (one unless told otherwise); several vote by the log-odds of
     being right, fitted on the validation questions."""
-    table = setting.fitted_on
-    embed = setting.embedder.features
+    table, options = setting.fitted_on, setting.options
+    embed = setting.context.embedder.features
     fitted, asked = await asyncio.to_thread(embed, table.questions), [q.question for q in setting.questions]
 
     def fit(part: Table, questions: Features) -> FittedRouter:
-        return fit_router(setting.router, part, questions, setting.cost, setting.seed)
+        return fit_router(options.router, part, questions, options.cost, setting.seed)
 
     router = await asyncio.to_thread(fit, table, fitted)
     rankings = router.rank(await asyncio.to_thread(embed, asked))
-    recruit = setting.recruit or 1
+    recruit = options.recruit or 1
     odds = AT_THEIR_WORD
     if recruit > 1:
         odds = await asyncio.to_thread(held_out_odds, table, fitted, fit, recruit, setting.seed)
@@ -47,7 +47,7 @@ async def mixture(setting: Setting) -> list[MethodOutcome]:
         right = is_right(question, verdict.answer)
         answers.append(Answer(question, verdict.answer, right, used, ranked(ranking), verdict.share))
     used_experts = len({name for names in chosen for name in names})
-    by = "stacked routers" if setting.router == DEFAULT else f"{setting.router} router"
+    by = "stacked routers" if options.router == DEFAULT else f"{options.router} router"
     note = f"{by}, {recruit} of {len(setting.experts)} experts a question; {used_experts} were used"
     if isinstance(router, PricedRouter):
         note += f"; quality {router.quality:.2f}"

@@ -34,13 +34,13 @@ async def symbolic_moe(setting: Setting) -> list[MethodOutcome]:
     router = await asyncio.to_thread(_fit, setting.fitted_on, features)
     named = [every[1][question.id] for question in setting.questions]
     rankings = await asyncio.to_thread(_rank, setting, router, named)
-    recruit = min(setting.recruit or RECRUITED, len(setting.experts))
+    recruit = min(setting.options.recruit or RECRUITED, len(setting.experts))
     chosen = [ranking.top(recruit) for ranking in rankings]
     pairs = [(q, setting.experts[name]) for q, own in zip(setting.questions, chosen, strict=True) for name in own]
     replies = await setting.ask(pairs)
     aggregator = await _aggregator(setting) if recruit > 1 else None
     odds = AT_THEIR_WORD
-    if recruit > 1 and setting.aggregator != "majority":
+    if recruit > 1 and setting.options.aggregator != "majority":
         odds = await asyncio.to_thread(held_out_odds, setting.fitted_on, features, _fit, recruit, setting.seed)
     answers = await asyncio.gather(
         *(
@@ -57,7 +57,7 @@ async def symbolic_moe(setting: Setting) -> list[MethodOutcome]:
 
 
 def _features(setting: Setting, named: Sequence[Named]) -> Features:
-    return setting.embedder.features(setting.fitted_on.questions, [one.skills for one in named])
+    return setting.context.embedder.features(setting.fitted_on.questions, [one.skills for one in named])
 
 
 def _fit(table: Table, features: Features) -> FittedRouter:
@@ -67,14 +67,16 @@ def _fit(table: Table, features: Features) -> FittedRouter:
 
 def _rank(setting: Setting, router: FittedRouter, named: Sequence[Named]) -> list[Ranking]:
     asked = [question.question for question in setting.questions]
-    return router.rank(setting.embedder.features(asked, [one.skills for one in named]))
+    return router.rank(setting.context.embedder.features(asked, [one.skills for one in named]))
 
 
 async def _aggregator(setting: Setting) -> SynthesisChoice | None:
     """Who writes the answers; None: they are counted."""
-    if setting.aggregator == "benchmark":
+    if setting.options.aggregator == "benchmark":
         return await choose(setting)
-    return SynthesisChoice({}, setting.aggregator, {}) if setting.aggregator in setting.experts else None
+    return (
+        SynthesisChoice({}, setting.options.aggregator, {}) if setting.options.aggregator in setting.experts else None
+    )
 
 
 async def _answer(
@@ -98,7 +100,7 @@ async def _answer(
 
 def _vote(setting: Setting, used: Sequence[Answered], ranking: Ranking, odds: Odds) -> Verdict:
     given = [one.reply.answer for one in used]
-    if setting.aggregator == "majority":
+    if setting.options.aggregator == "majority":
         return majority(given, [one.reply.confidence for one in used])
     chances = [ranking.probability(one.expert) for one in used]
     return log_odds(given, chances, odds, options=options_of(used[0].question))
@@ -110,7 +112,7 @@ def _matched(rankings: Sequence[Ranking]) -> int:
 
 def _told(setting: Setting, aggregator: SynthesisChoice | None) -> str:
     if aggregator is None:
-        return "majority vote" if setting.aggregator == "majority" else "log-odds vote"
+        return "majority vote" if setting.options.aggregator == "majority" else "log-odds vote"
     if not aggregator.accuracy:
         return f"{aggregator.overall} writes the answer"
     best = aggregator.accuracy[aggregator.overall]

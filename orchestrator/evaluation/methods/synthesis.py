@@ -92,9 +92,9 @@ async def written(
     question, said = used[0].question, []
 
     async def ask(messages: Messages) -> str | None:
-        with setting.pool.conversation(question.id, setting.seed):
-            reply = await prompted(setting.pool, expert, question, messages, setting.sampling)
-        setting.done()
+        with setting.context.pool.conversation(question.id, setting.seed):
+            reply = await prompted(setting.context.pool, expert, question, messages, setting.sampling)
+        setting.context.done()
         said.append(reply)
         return reply.reply.text if reply.error is None else None
 
@@ -103,8 +103,8 @@ async def written(
 
 
 async def _right(setting: Setting, expert: Expert, case: SynthesisCase) -> bool:
-    with setting.pool.conversation(case.question.id, setting.seed):
+    with setting.context.pool.conversation(case.question.id, setting.seed):
         messages = prompt(case.question, case.replies)
-        reply = await prompted(setting.pool, expert, case.question, messages, setting.sampling)
-    setting.done()
+        reply = await prompted(setting.context.pool, expert, case.question, messages, setting.sampling)
+    setting.context.done()
     return is_right(case.question, parse_reply(spoken(reply.reply.text), case.question).answer)

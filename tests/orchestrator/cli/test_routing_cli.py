@@ -48,7 +48,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with a zoo of two experts and one newcomer, and a table of the two."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr("orchestrator.cli.routing.embedder_of", lambda config: Words())
+    monkeypatch.setattr("orchestrator.collegium.embedder_of", lambda config: Words())
     experts = {name: {"script": "acted:words"} for name in ("sums", "rivers", "newcomer")}
     config = {"experts": experts, "runs": str(tmp_path / "runs"), "state": str(tmp_path / "state")}
     (tmp_path / "collegium.yaml").write_text(yaml.safe_dump(config))
@@ -264,7 +264,7 @@ def test_fractions_without_predictions_give_top_one_and_any_right(place: Path) -
 def test_a_bad_row_is_named_before_anything_is_embedded(
     place: Path, monkeypatch: pytest.MonkeyPatch, line: str, told: str
 ) -> None:
-    monkeypatch.setattr("orchestrator.cli.routing.embedder_of", lambda config: pytest.fail("embedded"))
+    monkeypatch.setattr("orchestrator.collegium.embedder_of", lambda config: pytest.fail("embedded"))
     (place / "bad.jsonl").write_text('{"id": "1", "question": "a", "correct": {"a": 1}}\n' + line + "\n")
     refused(call("eval-router", "bad.jsonl"), told)
 

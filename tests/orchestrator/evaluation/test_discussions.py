@@ -196,7 +196,7 @@ def test_a_panel_of_chosen_experts(zoo: Collegium) -> None:
 async def test_convincing_samples_are_explanations_that_changed_a_mind(zoo: Collegium, tmp_path: Path) -> None:
     request = ConvincingRequest(task="coin_flip", questions=12, keep=2)
     experts = list(zoo.experts.values())
-    found = await convincing(request, pool=zoo.pool, experts=experts)
+    found = await convincing(request, zoo.context())
     assert found
     assert all(one.before != one.answer and one.answer == "yes" and one.explanation for one in found)
     assert max(sum(one.expert == expert.name for one in found) for expert in experts) <= 2
@@ -206,7 +206,7 @@ async def test_convincing_samples_are_explanations_that_changed_a_mind(zoo: Coll
         name: sum(one.expert == name for one in found) for name in samples
     }
     with pytest.raises(BadInput, match="only generated tasks"):
-        await convincing(ConvincingRequest(task="questions.jsonl"), pool=zoo.pool, experts=experts)
+        await convincing(ConvincingRequest(task="questions.jsonl"), zoo.context())
 
 
 def test_a_bad_file_of_convincing_samples_is_named(tmp_path: Path) -> None:

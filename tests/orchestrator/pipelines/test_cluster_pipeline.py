@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -11,6 +12,7 @@ from click.testing import CliRunner
 from orchestrator.cli.cluster import command
 from orchestrator.config import demo_zoo, read
 from orchestrator.errors import BadInput
+from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.report.clusters import dendrogram, similarity_table
 from orchestrator.evaluation.report.data import Clustering
 from orchestrator.experts.zoo import resolve
@@ -23,9 +25,14 @@ def zoo() -> dict[str, Expert]:
     return resolve(read(demo_zoo()))
 
 
+def clustered(request: ClusterRequest, experts: dict[str, Expert]) -> Clustering:
+    nothing: Any = None
+    return cluster_experts(request, Context(nothing, lambda: experts, nothing, nothing))
+
+
 @pytest.fixture(scope="module")
 def by_task_vectors(zoo: dict[str, Expert]) -> Clustering:
-    return cluster_experts(ClusterRequest(), zoo)
+    return clustered(ClusterRequest(), zoo)
 
 
 def test_adapters_over_one_base_are_compared_by_task_vectors(by_task_vectors: Clustering) -> None:
@@ -40,13 +47,13 @@ def test_adapters_over_one_base_are_compared_by_task_vectors(by_task_vectors: Cl
 
 
 def test_weights_alone_cannot_tell_siblings_apart(zoo: dict[str, Expert]) -> None:
-    found = cluster_experts(ClusterRequest(by="weights", experts=["arithmetic", "careless", "converter"]), zoo)
+    found = clustered(ClusterRequest(by="weights", experts=["arithmetic", "careless", "converter"]), zoo)
     assert found.clusters == (("arithmetic", "careless"), ("converter",))
     assert (found.values[0][1] or 0) > 0.99
 
 
 def test_a_named_base_is_subtracted(zoo: dict[str, Expert]) -> None:
-    found = cluster_experts(ClusterRequest(base="base", experts=["arithmetic", "letters", "converter"]), zoo)
+    found = clustered(ClusterRequest(base="base", experts=["arithmetic", "letters", "converter"]), zoo)
     assert set(found.compared) == {"task vectors"}
     assert (found.values[0][1] or 1) < 0.1
 
@@ -75,8 +82,8 @@ def test_the_command_writes_a_report(tmp_path: Path) -> None:
 def test_who_has_no_weights_here_is_named(zoo: dict[str, Expert]) -> None:
     remote = Expert("far", "f", "remote", remote=None)
     with pytest.raises(BadInput, match="expert 'far' is not here as weights"):
-        cluster_experts(ClusterRequest(experts=["far"]), {**zoo, "far": remote})
+        clustered(ClusterRequest(experts=["far"]), {**zoo, "far": remote})
     with pytest.raises(BadInput, match="nothing to cluster"):
-        cluster_experts(ClusterRequest(), {"far": remote})
+        clustered(ClusterRequest(), {"far": remote})
     with pytest.raises(BadInput, match="not a plain checkpoint"):
-        cluster_experts(ClusterRequest(base="letters"), zoo)
+        clustered(ClusterRequest(base="letters"), zoo)

@@ -19,6 +19,7 @@ from safetensors.numpy import save_file
 from orchestrator.cli.glue import show, write_zoo
 from orchestrator.config import Config, read, validate
 from orchestrator.errors import BadInput
+from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.report import render
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.engines.engine import LoadReport
@@ -118,7 +119,9 @@ async def glued(
     asked = {"task": str(tmp_path / "questions.jsonl"), "select_questions": 48, "questions": 48, "trials": 0}
     request = GlueRequest(**{**asked, "max_tokens": 12, **options})
     embedder: Any = TopicEmbedder()
-    return await glue(request, pool=pool, experts=resolve(config), embedder=embedder, config=config, engine=engine)
+    config = config.model_copy(update={"workers": config.workers.model_copy(update={"engine": engine})})
+    zoo = resolve(config)
+    return await glue(request, Context(config, lambda: zoo, lambda: pool, lambda: embedder))
 
 
 async def test_it_merges_who_is_alike_drops_who_harms_and_routes_the_rest(
@@ -223,7 +226,8 @@ def test_a_candidate_with_layer_groups_is_a_recipe_layer_by_layer(config: Config
     nowhere: Any = None
     sources = ["boatman", "painter"]
     base = str(tmp_path / "liar")
-    merges = Merges("m", sources, "ties", base, 4, config, nowhere, [], Sampling(), 0)
+    context = Context(config, nowhere, nowhere, nowhere)
+    merges = Merges("m", sources, "ties", base, 4, context, [], Sampling(), 0)
     rows = ((0.1, 0.9), (0.2, 0.8), (0.3, 0.7))
     densities = ((1.0, 0.5), (0.9, 0.4), (0.8, 0.3))
     expert = merges.expert(Candidate(rows, densities))
