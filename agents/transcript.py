@@ -27,7 +27,7 @@ TEXT_LIMIT = 20_000
 """Characters of one reply that a transcript keeps; `Turn.characters` says how long it was."""
 LINE_LIMIT = 64 * 2**20
 """Bytes of one transcript in a file."""
-MOST_TURNS = 10_000
+MAX_TURNS = 10_000
 
 
 class TranscriptError(ValueError):
@@ -124,7 +124,7 @@ class Transcript(TranscriptRecord):
     seed: int = Field(default=0, ge=0)
     seats: tuple[Seat, ...] = Field(min_length=1)
     prompts: tuple[tuple[TranscriptMessage, ...], ...] = ()
-    turns: tuple[Turn, ...] = Field(default=(), max_length=MOST_TURNS)
+    turns: tuple[Turn, ...] = Field(default=(), max_length=MAX_TURNS)
     votes: tuple[Vote, ...] = ()
     answer: str | None = Field(default=None, description="The team's answer, canonical; null: all abstained.")
     reply: str = Field(default="", description="The team's reply: the best reasoning for its answer, and the answer.")

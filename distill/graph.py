@@ -21,7 +21,7 @@ from distill.phrases import without_agreement
 if TYPE_CHECKING:
     import networkx
 
-MOST_NODES = 10_000
+MAX_NODES = 10_000
 FAILED, EMPTY, CUT = "no reply: the request failed", "an empty reply", "a reply longer than a transcript keeps"
 
 
@@ -84,14 +84,14 @@ def from_json(text: str) -> networkx.DiGraph:
     """The graph that `to_json` wrote.
 
     Raises:
-        GraphError: not such a graph, more than `MOST_NODES` nodes, or an edge against time.
+        GraphError: not such a graph, more than `MAX_NODES` nodes, or an edge against time.
     """
     import networkx
 
     try:
         data = json.loads(text)
-        if len(data["nodes"]) > MOST_NODES:
-            raise GraphError(f"interaction graph: more than {MOST_NODES} nodes")
+        if len(data["nodes"]) > MAX_NODES:
+            raise GraphError(f"interaction graph: more than {MAX_NODES} nodes")
         graph = networkx.node_link_graph(data, directed=True, multigraph=False, edges="edges")
         rounds = {name: graph.nodes[name]["round"] for name in graph}
         wrong = next(((a, b) for a, b in graph.edges if rounds[a] >= rounds[b]), None)

@@ -14,7 +14,7 @@ from merging.plan import Merge
 from merging.recipe import ModelRef
 
 SAMPLES, SAMPLE_BYTES = 64, 1 << 16
-MOST_CARD_BYTES = 2**20
+MAX_CARD_BYTES = 2**20
 
 
 def model_card(plan: Merge, name: str, notes: list[str]) -> str:
@@ -92,7 +92,7 @@ def sample_hash(checkpoint: Checkpoint) -> str:
 def licence(folder: Path) -> str | None:
     """The licence that a model's own card states, if it has a card."""
     card = folder / "README.md"
-    if not card.is_file() or card.stat().st_size > MOST_CARD_BYTES:
+    if not card.is_file() or card.stat().st_size > MAX_CARD_BYTES:
         return None
     parts = card.read_text("utf-8", errors="replace").split("---", 2)
     if len(parts) < 3 or parts[0].strip():

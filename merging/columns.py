@@ -16,7 +16,7 @@ from merging.checkpoint import STORAGE, Checkpoint
 
 ROWS = 128
 """Rows at a time: so long are sums in fp32, and so high a strip of twelve models that the second-level cache holds."""
-MOST_AHEAD = 1 << 28
+MAX_AHEAD = 1 << 28
 """Bytes of one tensor, over all models, that the kernel is asked to read before they are wanted."""
 FLOATS = ("F64", "F32", "F16", "BF16")
 
@@ -82,7 +82,7 @@ def read_ahead(terms: Sequence[Term], name: str) -> None:
     """Have the kernel read tensor `name` of all terms while something else is computed."""
     sources = {id(source): source for term in terms for source in term if source is not None and name in source.tensors}
     found = [source.tensors[name] for source in sources.values()]
-    if not hasattr(os, "posix_fadvise") or sum(info.stop - info.start for info in found) > MOST_AHEAD:
+    if not hasattr(os, "posix_fadvise") or sum(info.stop - info.start for info in found) > MAX_AHEAD:
         return
     for info in found:
         with info.file.open("rb", buffering=0) as file:

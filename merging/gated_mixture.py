@@ -29,7 +29,7 @@ Route = Literal["token", "sample"]
 LEVELS: tuple[Level, ...] = ("ffn", "block")
 ROUTES: tuple[Route, ...] = ("token", "sample")
 GATES = ("linear", "mlp")
-MOST_EXPERTS, MOST_WIDTH = 256, 65_536
+MAX_EXPERTS, MAX_WIDTH = 256, 65_536
 MORE_KEPT = ("attention_bias", "mlp_bias", "tie_word_embeddings")
 
 
@@ -136,9 +136,9 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     if (settings["level"], settings["route"]) == ("block", "token"):
         raise MixtureError("route is 'token' at level 'block': a layer's keys and values belong to one expert")
     bounds = {
-        "experts": (2, MOST_EXPERTS),
+        "experts": (2, MAX_EXPERTS),
         "per_route": (1, settings["experts"]),
-        "gate_width": (1, MOST_WIDTH),
+        "gate_width": (1, MAX_WIDTH),
         "dense_layers": (0, 1_000_000),
     }
     for key, (least, most) in bounds.items():

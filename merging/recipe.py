@@ -26,9 +26,9 @@ from merging.methods import METHODS
 from merging.methods.method import MergeMethod
 from merging.settings import RecipeError, Settings, setting
 
-MOST_BYTES = 2**20
-MOST_NODES = 200_000
-MOST_SOURCES = 1000
+MAX_BYTES = 2**20
+MAX_NODES = 200_000
+MAX_SOURCES = 1000
 DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "fp32": "F32", "fp16": "F16", "bf16": "BF16"}
 
 
@@ -121,8 +121,8 @@ class Recipe:
 def load(path: Path) -> Recipe:
     """Read a YAML file. Raises `RecipeError` naming file and key."""
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise RecipeError(f"{path}: larger than {MOST_BYTES} bytes")
+        if path.stat().st_size > MAX_BYTES:
+            raise RecipeError(f"{path}: larger than {MAX_BYTES} bytes")
         text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read: {error}") from error
@@ -216,7 +216,7 @@ def _check_sources(recipe: Recipe, part: Slice, where: str) -> None:
     takes_base_apart = method.base in ("required", "optional")
     count = sum(not (takes_base_apart and source.model == base) for source in part.sources)
     count += method.base == "source" and base is not None and all(source.model != base for source in part.sources)
-    most = method.most or MOST_SOURCES
+    most = method.most or MAX_SOURCES
     if not method.least <= count <= most:
         wanted = str(method.least) if method.least == most else f"{method.least} to {most}"
         beside = " beside the base" if takes_base_apart else ""
@@ -356,8 +356,8 @@ def _mapping(raw: Any, where: str, keys: list[str] | None = None) -> dict[str, A
 
 
 def _list(raw: Any, where: str) -> list[Any]:
-    if not isinstance(raw, list) or not 0 < len(raw) <= MOST_SOURCES:
-        raise RecipeError(f"{where}: wants a list of up to {MOST_SOURCES} entries")
+    if not isinstance(raw, list) or not 0 < len(raw) <= MAX_SOURCES:
+        raise RecipeError(f"{where}: wants a list of up to {MAX_SOURCES} entries")
     return raw
 
 
@@ -368,12 +368,12 @@ def _nearest(name: str, known: Any) -> str:
 
 def _bounded(raw: Any, where: str) -> None:
     """Refuse trees that aliases blow up (each alias is walked as often as it stands there)."""
-    left, todo = MOST_NODES, [raw]
+    left, todo = MAX_NODES, [raw]
     while todo:
         node = todo.pop()
         left -= 1
         if left < 0:
-            raise RecipeError(f"{where}: more than {MOST_NODES} values")
+            raise RecipeError(f"{where}: more than {MAX_NODES} values")
         if isinstance(node, dict):
             todo += node.values()
         elif isinstance(node, list):

@@ -16,7 +16,7 @@ from typing import Any
 
 Scalar = bool | int | float | str
 
-MOST_VALUES = 4096
+MAX_VALUES = 4096
 """Numbers of one gradient, filters of one parameter."""
 
 
@@ -52,8 +52,8 @@ def setting(raw: Any, where: str) -> Setting:
     if isinstance(raw, dict):
         raw = [raw]
     if isinstance(raw, list) and raw and all(isinstance(item, dict) for item in raw):
-        if len(raw) > MOST_VALUES:
-            raise RecipeError(f"{where}: more than {MOST_VALUES} filters")
+        if len(raw) > MAX_VALUES:
+            raise RecipeError(f"{where}: more than {MAX_VALUES} filters")
         return tuple(_choice(item, f"{where}[{number}]") for number, item in enumerate(raw))
     return (Choice(None, _values(raw, where)),)
 
@@ -78,8 +78,8 @@ def _choice(item: dict[Any, Any], where: str) -> Choice:
 
 def _values(raw: Any, where: str) -> tuple[Scalar, ...]:
     items = raw if isinstance(raw, list) else [raw]
-    if not items or len(items) > MOST_VALUES:
-        raise RecipeError(f"{where}: wants one value or a list of up to {MOST_VALUES}")
+    if not items or len(items) > MAX_VALUES:
+        raise RecipeError(f"{where}: wants one value or a list of up to {MAX_VALUES}")
     for item in items:
         if not isinstance(item, bool | int | float | str) or (isinstance(item, float) and not math.isfinite(item)):
             raise RecipeError(f"{where}: {str(item)[:80]!r} is no number, text, true or false")

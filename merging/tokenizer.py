@@ -23,7 +23,7 @@ FILES = (
     *("vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json"),
 )
 """What comes along with a model's weights, beside its config."""
-MOST_TOKENS = 4_000_000
+MAX_TOKENS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -41,8 +41,8 @@ class Tokenizer:
         if not file.exists():
             raise CheckpointError(f"{folder}: no tokenizer.json: vocabularies cannot be aligned without it")
         tokenizer = Tokenizer(folder, json_object(file))
-        if not 0 < len(tokenizer.vocabulary) <= MOST_TOKENS:
-            raise CheckpointError(f"{file}: no vocabulary of up to {MOST_TOKENS} tokens in it")
+        if not 0 < len(tokenizer.vocabulary) <= MAX_TOKENS:
+            raise CheckpointError(f"{file}: no vocabulary of up to {MAX_TOKENS} tokens in it")
         return tokenizer
 
     @cached_property
@@ -132,4 +132,4 @@ def copy_files(source: Path, folder: Path) -> None:
 
 
 def _token(token: Any, number: Any) -> bool:
-    return isinstance(token, str) and type(number) is int and 0 <= number < MOST_TOKENS
+    return isinstance(token, str) and type(number) is int and 0 <= number < MAX_TOKENS

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from orchestrator.pipelines.glue import GlueRequest, GlueResult
     from router.ranking import Ranking
 
-MOST_BYTES = 2**30
+MAX_BYTES = 2**30
 """Of one file that a job left."""
 TRIES = 5
 """Attempts where the connection breaks or the service says "later"."""
@@ -311,8 +311,8 @@ class RemoteCollegium:
             with path.open("wb") as file:
                 async for chunk in response.aiter_bytes():
                     size += len(chunk)
-                    if size > MOST_BYTES:
-                        raise RequestError(f"{name}: larger than {MOST_BYTES} bytes")
+                    if size > MAX_BYTES:
+                        raise RequestError(f"{name}: larger than {MAX_BYTES} bytes")
                     file.write(chunk)
         return path
 

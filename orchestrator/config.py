@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from orchestrator.errors import ConfigError
 
-MOST_BYTES = 2**20
+MAX_BYTES = 2**20
 EngineName = Literal["auto", "vllm", "transformers", "scripted"]
 
 
@@ -244,8 +244,8 @@ def demo_zoo() -> Path:
 def read_yaml(path: Path) -> dict[str, Any]:
     """A YAML mapping from a bounded file. Raises `ConfigError`."""
     try:
-        if path.stat().st_size > MOST_BYTES:
-            raise ConfigError(f"{path}: larger than {MOST_BYTES} bytes")
+        if path.stat().st_size > MAX_BYTES:
+            raise ConfigError(f"{path}: larger than {MAX_BYTES} bytes")
         data = yaml.load(path.read_text("utf-8"), Loader=_StrictLoader)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror or error}") from error

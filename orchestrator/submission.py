@@ -28,8 +28,8 @@ from orchestrator.errors import BadInput, CollegiumError, StorageError
 RUNS = "~/.local/state/collegium/submitted"
 """Where the Ray cluster keeps the run folders of submitted jobs, a folder a job."""
 BEGIN, END = "-----BEGIN RUN FOLDERS-----", "-----END RUN FOLDERS-----"
-MOST_BYTES = 256 * 2**20
-MOST_STAGED = 64 * 2**20
+MAX_BYTES = 256 * 2**20
+MAX_STAGED = 64 * 2**20
 GOING_ON = ("PENDING", "RUNNING")
 POLL = 0.5
 BUSY = "No available agent"
@@ -139,8 +139,8 @@ def _files_named(words: Sequence[str]) -> list[Path]:
     if not any(word.startswith("--config") for word in words):
         candidates.append(Path("collegium.yaml"))
     found = [path for path in candidates if not path.is_absolute() and ".." not in path.parts and path.is_file()]
-    if sum(path.stat().st_size for path in found) > MOST_STAGED:
-        raise BadInput(f"the files that the command names have more than {MOST_STAGED} bytes: put them on the cluster")
+    if sum(path.stat().st_size for path in found) > MAX_STAGED:
+        raise BadInput(f"the files that the command names have more than {MAX_STAGED} bytes: put them on the cluster")
     return list(dict.fromkeys(found))
 
 
@@ -148,8 +148,8 @@ def _unpack(archive: bytes, folder: Path) -> list[str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tarfile.open(fileobj=io.BytesIO(archive), mode="r:gz") as tar:
-            if sum(member.size for member in tar.getmembers()) > MOST_BYTES:
-                raise StorageError(f"the run folders are larger than {MOST_BYTES} bytes: fetch them by other means")
+            if sum(member.size for member in tar.getmembers()) > MAX_BYTES:
+                raise StorageError(f"the run folders are larger than {MAX_BYTES} bytes: fetch them by other means")
             tar.extractall(folder, filter="data")
             return sorted({member.name.split("/")[0] for member in tar.getmembers() if member.isfile()})
     except (OSError, tarfile.TarError) as error:

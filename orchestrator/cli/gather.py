@@ -9,7 +9,7 @@ import click
 
 from orchestrator.errors import BadInput
 
-MOST_BYTES = 2**28
+MAX_BYTES = 2**28
 
 
 @click.command("gather")
@@ -25,8 +25,8 @@ def command(model: Path, texts: Path, out: Path, kind: str, as_json: bool) -> No
     """
     from orchestrator.experts.statistics import gather
 
-    if texts.stat().st_size > MOST_BYTES:
-        raise BadInput(f"{texts}: larger than {MOST_BYTES} bytes")
+    if texts.stat().st_size > MAX_BYTES:
+        raise BadInput(f"{texts}: larger than {MAX_BYTES} bytes")
     try:
         lines = [line for line in texts.read_text("utf-8").splitlines() if line.strip()]
     except UnicodeDecodeError as error:

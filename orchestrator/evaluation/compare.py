@@ -26,7 +26,7 @@ from orchestrator.evaluation.profile import chosen, questions_of
 from orchestrator.inference.expert import Expert
 
 SEEDS = 3
-MOST_SAMPLES = 64
+MAX_SAMPLES = 64
 FEWEST_QUESTIONS = 8
 CHARACTERS_A_TOKEN = 4.0
 REPLY_SHARE = 0.5
@@ -112,7 +112,7 @@ def _samples(result: AnswerResult) -> int:
     tokens = max(sum(t for _, t in rows) / len(rows) for rows in by_method.values())
     single = [turn.prompt_tokens + turn.completion_tokens for one in held for _, turn in one.in_round(0)]
     alone = max(sum(single) / max(len(single), 1), 1.0)
-    return min(MOST_SAMPLES, max(1, math.ceil(calls), math.ceil(tokens / alone)))
+    return min(MAX_SAMPLES, max(1, math.ceil(calls), math.ceil(tokens / alone)))
 
 
 def _curve(result: AnswerResult, sampled: MethodOutcome) -> list[MethodOutcome]:
@@ -195,7 +195,7 @@ def _of_one(
     limits = request.limits
     later = prompt + min(panel, limits.groups * limits.per_group) * (limits.explanation / CHARACTERS_A_TOKEN + 15)
     rounds = (2 + talking) * panel * request.rounds
-    samples = min(MOST_SAMPLES, panel * (1 + request.rounds) * 2)
+    samples = min(MAX_SAMPLES, panel * (1 + request.rounds) * 2)
     refine = 2 * request.rounds
     calls = experts + rounds + samples + refine
     return calls, experts * (prompt + reply) + (rounds + refine) * (later + reply) + samples * (prompt + reply)

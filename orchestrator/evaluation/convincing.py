@@ -27,7 +27,7 @@ from orchestrator.evaluation.tasks.registry import GENERATED
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Sampling
 
-MOST_BYTES = 16 * 2**20
+MAX_BYTES = 16 * 2**20
 
 
 class ConvincingRequest(Strict):
@@ -96,8 +96,8 @@ def read_samples(path: str, panel: Sequence[str]) -> Mapping[str, list[Convincin
     """Expert -> what convinced it, for the panel's experts. Raises `BadInput` naming file and line."""
     found: dict[str, list[ConvincingExample]] = {}
     try:
-        if Path(path).stat().st_size > MOST_BYTES:
-            raise BadInput(f"{path}: larger than {MOST_BYTES} bytes")
+        if Path(path).stat().st_size > MAX_BYTES:
+            raise BadInput(f"{path}: larger than {MAX_BYTES} bytes")
         lines = Path(path).read_text("utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path}: {getattr(error, 'strerror', None) or error}") from error

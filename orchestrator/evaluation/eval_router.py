@@ -23,7 +23,7 @@ from router.table import Table
 from router.trial import trial
 
 SYMBOLIC = ("symbolic-moe (code)", "symbolic-moe (code), distinct", "symbolic-moe (paper)")
-MOST_SEEDS, MOST_RECRUITED = 100, 1_000
+MAX_SEEDS, MAX_RECRUITED = 100, 1_000
 
 
 class EvalRouterRequest(Strict):
@@ -40,7 +40,7 @@ class EvalRouterRequest(Strict):
         default_factory=list, description="Keys of the table that serve as skills (category,src); none: `skills`."
     )
     k: list[int] = Field(default_factory=lambda: [3, 5], description="How many experts are recruited.")
-    seeds: int = Field(default=5, ge=1, le=MOST_SEEDS, description="Repetitions of whatever is random.")
+    seeds: int = Field(default=5, ge=1, le=MAX_SEEDS, description="Repetitions of whatever is random.")
     costs: str | None = Field(
         default=None, description='Costs: a=1,b=0.2 or a JSON file {expert: cost}; none: the table\'s key "cost".'
     )
@@ -52,8 +52,8 @@ class EvalRouterRequest(Strict):
             if name not in (*ROUTERS, *SYMBOLIC, "all"):
                 raise ValueError(f"routers: no router {name!r}; there are {', '.join(ROUTERS)}, all")
         for k in self.k:
-            if not 1 <= k <= MOST_RECRUITED:
-                raise ValueError(f"k: must be from 1 to {MOST_RECRUITED}, is {k}")
+            if not 1 <= k <= MAX_RECRUITED:
+                raise ValueError(f"k: must be from 1 to {MAX_RECRUITED}, is {k}")
         if self.fit is None and self.train_split is not None and self.train_split == self.test_split:
             raise ValueError(f"test_split: cannot fit and judge on the same split ({self.test_split})")
         return self

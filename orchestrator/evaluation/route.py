@@ -20,7 +20,7 @@ from router.routers import DEFAULT, ROUTERS, FittedRouter
 from router.row import TableError
 from router.table import Table
 
-MOST_QUESTIONS = 100_000
+MAX_QUESTIONS = 100_000
 LONGEST = 100_000
 """Characters of a question."""
 
@@ -179,8 +179,8 @@ def _asked(request: RouteRequest) -> tuple[Asked, ...]:
         one = _question(line, f"{path}: row {number}", number)
         if one.id in asked:
             raise BadInput(f"{path}: row {number}: id: {one.id!r} occurs twice")
-        if len(asked) == MOST_QUESTIONS:
-            raise BadInput(f"{path}: more than {MOST_QUESTIONS:,} questions")
+        if len(asked) == MAX_QUESTIONS:
+            raise BadInput(f"{path}: more than {MAX_QUESTIONS:,} questions")
         asked[one.id] = one
     if not asked:
         raise BadInput(f"{path}: no questions in it")

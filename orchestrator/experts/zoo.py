@@ -26,7 +26,7 @@ CONTEXT = 2048
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
 SHAPE_KEYS = ("torch_dtype", "dtype", "transformers_version", "_name_or_path", "use_cache", "architectures")
 """Keys of config.json that do not change the shape (architectures is compared apart)."""
-MOST_TEMPLATE_BYTES = 2**20
+MAX_TEMPLATE_BYTES = 2**20
 
 
 def resolve(config: Config) -> dict[str, Expert]:
@@ -117,8 +117,8 @@ def _template(path: str | None) -> str | None:
     if path is None:
         return None
     file = Path(path)
-    if file.stat().st_size > MOST_TEMPLATE_BYTES:
-        raise ExpertError(f"{file}: larger than {MOST_TEMPLATE_BYTES} bytes")
+    if file.stat().st_size > MAX_TEMPLATE_BYTES:
+        raise ExpertError(f"{file}: larger than {MAX_TEMPLATE_BYTES} bytes")
     return file.read_text("utf-8")
 
 

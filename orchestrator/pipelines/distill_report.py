@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 POINTS = 60
 """Points of one loss curve: neighbouring steps are averaged."""
 GALLERY = 8
-MOST_DRAWN = 60
+MAX_DRAWN = 60
 """Nodes of one picture; a larger graph is not drawn."""
 LOSSES = ("next_token", "node", "margin", "validation")
 
@@ -55,7 +55,7 @@ def persuasion(statistics: CorpusStatistics) -> list[Persuasion]:
 
 def gallery(graphs: Iterable[networkx.DiGraph]) -> list[GraphPicture]:
     """The first graphs that changed somebody's mind, then others; at most `GALLERY`, none larger than the page."""
-    small = [graph for graph in graphs if 0 < len(graph) <= MOST_DRAWN]
+    small = [graph for graph in graphs if 0 < len(graph) <= MAX_DRAWN]
     small.sort(key=lambda graph: len({node["right"] for _, node in nodes(graph)}) < 2 or not graph.number_of_edges())
     return [_picture(graph) for graph in small[:GALLERY]]
 

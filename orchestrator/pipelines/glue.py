@@ -40,7 +40,7 @@ from orchestrator.pipelines.members import Routed
 from orchestrator.pipelines.merges import WITH_DENSITY, WITHOUT_BASE, Merges
 from orchestrator.pipelines.mixture_checkpoint import ANY_ENGINE, Form, mixture_checkpoint, sole_owners
 
-MOST_TRIALS = 100_000
+MAX_TRIALS = 100_000
 
 
 class GlueRequest(AskingRequest):
@@ -62,7 +62,7 @@ class GlueRequest(AskingRequest):
         default=0, ge=0, le=256, description="Layer groups with coefficients of their own in CMA-ES; 0: one for all."
     )
     heuristic: Heuristic = Field(default="average", description="average, coefficient, similar or dissimilar.")
-    trials: int = Field(default=200, ge=0, le=MOST_TRIALS, description="Candidates of CMA-ES a merge; 0: none.")
+    trials: int = Field(default=200, ge=0, le=MAX_TRIALS, description="Candidates of CMA-ES a merge; 0: none.")
     sample: int | None = Field(default=None, ge=1, description="Questions of the first look; default: a quarter.")
     least_gain: float = Field(
         default=0.015, ge=0, le=1, description="Least gain in routed accuracy for which an expert is kept."

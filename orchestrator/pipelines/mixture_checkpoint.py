@@ -32,7 +32,7 @@ FORMS: tuple[Form, ...] = ("F-L-T", "F-L-S", "F-M-T", "F-M-S", "B-L-S", "B-M-S")
 ANY_ENGINE: Form = "F-L-T"
 Learnt = Literal["prompts", "trained"]
 """How linear gates are made: training-free from prompts, or by regression. Others are always trained."""
-MOST_PROMPTS = 32
+MAX_PROMPTS = 32
 """Prompts of an expert that its gates are made of."""
 
 
@@ -49,7 +49,7 @@ def mixture_checkpoint(
     `owners[i]`: which of `experts` question i is for; None: nobody's. Raises `BadInput` for fewer than two experts
     with questions; takes as much disk as all their MLPs or layers.
     """
-    mine = [[n for n, owner in enumerate(owners) if owner == index][:MOST_PROMPTS] for index in range(len(experts))]
+    mine = [[n for n, owner in enumerate(owners) if owner == index][:MAX_PROMPTS] for index in range(len(experts))]
     kept = [index for index, own in enumerate(mine) if own]
     if len(kept) < 2:
         raise BadInput(f"a mixture {form} wants at least two experts that are the best at some question")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-MOST_HEAD = 64 * 1024
+MAX_HEAD = 64 * 1024
 """Bytes of a request line and headers."""
 
 
@@ -35,7 +35,7 @@ def bounded_protocol(head_seconds: float, most_body: int, send_seconds: float = 
             super().data_received(data)
             self._bytes = len(data) + (self._bytes if self.cycle is before else 0)
             in_request = self.cycle is not None and not self.cycle.response_complete
-            if self._bytes > MOST_HEAD + (2 * most_body if in_request else 0):
+            if self._bytes > MAX_HEAD + (2 * most_body if in_request else 0):
                 self._cut()
             elif in_request:
                 self._calm()

@@ -17,7 +17,7 @@ from orchestrator.errors import StorageError
 from orchestrator.private_files import private_file
 
 VERSION = 1
-MOST_LINES = 10_000
+MAX_LINES = 10_000
 """Log lines kept of one job; later ones are dropped."""
 
 Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
@@ -144,7 +144,7 @@ class JobStore:
         with self._use() as connection:
             connection.execute(
                 "INSERT INTO lines SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3 FROM lines WHERE job = ?1 "
-                f"HAVING count(*) < {MOST_LINES}",
+                f"HAVING count(*) < {MAX_LINES}",
                 (id, time.time(), text[:2000]),
             )
 

@@ -24,8 +24,8 @@ SCOPES = ("chat", "feedback", "jobs", "metrics")
 ENVIRONMENT = "COLLEGIUM_API_KEYS"
 LOOK = 1.0
 """Seconds between looks at the file: so soon is a revoked key refused."""
-MOST_BYTES = 2**20
-LEAST_SECRET = 16
+MAX_BYTES = 2**20
+MIN_SECRET = 16
 """Characters of a key from the environment."""
 _NOBODY = hashlib.sha256(b"").hexdigest()
 
@@ -52,8 +52,8 @@ class KeyFile:
     def read(self) -> dict[str, Key]:
         """Keys by id; none where there is no file. Raises `ConfigError` for a file that cannot be used."""
         try:
-            if self.path.stat().st_size > MOST_BYTES:
-                raise ConfigError(f"{self.path}: larger than {MOST_BYTES} bytes")
+            if self.path.stat().st_size > MAX_BYTES:
+                raise ConfigError(f"{self.path}: larger than {MAX_BYTES} bytes")
             rows = json.loads(self.path.read_text("utf-8"))
             keys = [Key(**{**row, "scopes": tuple(row["scopes"])}) for row in rows]
         except (FileNotFoundError, NotADirectoryError):
@@ -170,8 +170,8 @@ class Keys:
 
 def _from_environment() -> tuple[Key, ...]:
     given = [text.strip() for text in os.environ.get(ENVIRONMENT, "").split(",") if text.strip()]
-    if any(len(text) < LEAST_SECRET for text in given):
-        raise ConfigError(f"{ENVIRONMENT}: a key has at least {LEAST_SECRET} characters")
+    if any(len(text) < MIN_SECRET for text in given):
+        raise ConfigError(f"{ENVIRONMENT}: a key has at least {MIN_SECRET} characters")
     return tuple(Key(f"environment-{place}", "environment", hashed(text)) for place, text in enumerate(given, 1))
 
 

@@ -14,9 +14,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 from agents.question import Kind
 from orchestrator.inference.request import Message, Sampling
 
-MOST_MESSAGES = 2048
-MOST_CHOICES = 16
-MOST_SCHEMA = 200_000
+MAX_MESSAGES = 2048
+MAX_CHOICES = 16
+MAX_SCHEMA = 200_000
 """Characters of a JSON schema, or of all tools together."""
 
 Short = Annotated[str, Field(min_length=1, max_length=256)]
@@ -174,7 +174,7 @@ class ChatRequest(RequestBody):
     """A chat with an expert, with `mixture`, or with any other method, as `model`."""
 
     model: Short
-    messages: list[ChatMessage] = Field(min_length=1, max_length=MOST_MESSAGES)
+    messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     max_tokens: int | None = Field(default=None, ge=1, le=1_000_000, description="Default: what the context holds.")
     max_completion_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
     temperature: float | None = Field(
@@ -182,7 +182,7 @@ class ChatRequest(RequestBody):
     )
     top_p: float = Field(default=1.0, gt=0, le=1)
     top_k: int = Field(default=0, ge=0, le=1_000_000)
-    n: int = Field(default=1, ge=1, le=MOST_CHOICES)
+    n: int = Field(default=1, ge=1, le=MAX_CHOICES)
     stop: (
         Annotated[str, Field(min_length=1, max_length=1000)]
         | list[Annotated[str, Field(min_length=1, max_length=1000)]]
@@ -215,8 +215,8 @@ class ChatRequest(RequestBody):
             raise ValueError("stream_options needs stream: true")
         if isinstance(self.stop, list) and len(self.stop) > 16:
             raise ValueError("stop: at most 16 texts")
-        if self.response_format and len(self.response_format.structured or "") > MOST_SCHEMA:
-            raise ValueError(f"response_format: a schema of more than {MOST_SCHEMA} characters")
+        if self.response_format and len(self.response_format.structured or "") > MAX_SCHEMA:
+            raise ValueError(f"response_format: a schema of more than {MAX_SCHEMA} characters")
         self._sound_tools()
         return self
 
@@ -224,8 +224,8 @@ class ChatRequest(RequestBody):
         names = [tool.function.name for tool in self.tools or ()]
         if len(set(names)) < len(names):
             raise ValueError("tools: two functions have one name")
-        if sum(len(tool.model_dump_json()) for tool in self.tools or ()) > MOST_SCHEMA:
-            raise ValueError(f"tools: more than {MOST_SCHEMA} characters")
+        if sum(len(tool.model_dump_json()) for tool in self.tools or ()) > MAX_SCHEMA:
+            raise ValueError(f"tools: more than {MAX_SCHEMA} characters")
         chosen = self.tool_choice
         if chosen not in (None, "none", "auto") and not names:
             raise ValueError("tool_choice needs tools")

@@ -10,7 +10,7 @@ from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.service import tracing
 from orchestrator.service.application import application
-from orchestrator.service.connections import MOST_HEAD, bounded_protocol
+from orchestrator.service.connections import MAX_HEAD, bounded_protocol
 from orchestrator.service.runtime import ServiceRuntime, check_address
 
 
@@ -35,7 +35,7 @@ def serve(config: Config) -> None:
             server_header=False,
             timeout_keep_alive=30,
             timeout_graceful_shutdown=int(service.drain_seconds),
-            h11_max_incomplete_event_size=MOST_HEAD,
+            h11_max_incomplete_event_size=MAX_HEAD,
         )
     )
     server.run(sockets=[listening])

@@ -10,7 +10,7 @@ from rich.text import Text
 from orchestrator.evaluation.report.data import Clustering
 from orchestrator.evaluation.report.formats import DASH, plain, short
 
-MOST_COLUMNS = 16
+MAX_COLUMNS = 16
 
 
 def similarity_table(clustering: Clustering) -> Table:
@@ -21,10 +21,10 @@ def similarity_table(clustering: Clustering) -> Table:
     compared = ", ".join(sorted(set(clustering.compared)))
     table.title = Text(f"Cosine of {compared}, averaged over columns and tensors", style="dim")
     table.add_column("Expert", no_wrap=True)
-    for name in order[:MOST_COLUMNS]:
+    for name in order[:MAX_COLUMNS]:
         table.add_column(Text(short(plain(name), 12)), justify="right")
     for row in order:
-        values = [clustering.values[place[row]][place[column]] for column in order[:MOST_COLUMNS]]
+        values = [clustering.values[place[row]][place[column]] for column in order[:MAX_COLUMNS]]
         cells = [_cell(value, clustering.threshold) for value in values]
         table.add_row(Text(plain(row)), *cells)
     return table

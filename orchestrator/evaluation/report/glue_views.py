@@ -8,9 +8,9 @@ from orchestrator.evaluation.report.clusters import dendrogram_order
 from orchestrator.evaluation.report.data import Clustering, RunReport, Search
 from orchestrator.evaluation.report.views import View
 
-MOST_EXPERTS = 40
+MAX_EXPERTS = 40
 """Rows and columns of the matrix on the page; results.json has all."""
-MOST_TRIALS = 2_000
+MAX_TRIALS = 2_000
 
 
 def clusters(report: RunReport) -> View | None:
@@ -19,7 +19,7 @@ def clusters(report: RunReport) -> View | None:
         return None
     order = list(dendrogram_order(found))
     place = {name: index for index, name in enumerate(found.experts)}
-    shown = order[:MOST_EXPERTS]
+    shown = order[:MAX_EXPERTS]
     rows = [(name, [found.values[place[name]][place[other]] for other in shown]) for name in shown]
     return {
         "clustering": found,
@@ -63,6 +63,6 @@ def _curve(search: Search) -> dict[str, Any]:
     trials = [
         {"number": number, "score": trial.score, "questions": trial.questions, "stage": trial.stage, "best": trial.best}
         | {"merge": ", ".join(f"{name} {weight:g}" for name, weight in list(trial.weights.items())[:12])}
-        for number, trial in enumerate(search.trials[:MOST_TRIALS], 1)
+        for number, trial in enumerate(search.trials[:MAX_TRIALS], 1)
     ]
     return {"name": search.name, "trials": trials, "full": search.questions}

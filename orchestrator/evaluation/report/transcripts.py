@@ -18,7 +18,7 @@ BUDGET = 600_000
 LONGEST_REASONING = 1_200
 COLUMN, ROW, MARGIN, RADIUS = 120, 34, 24, 9
 """Of the influence graph, in pixels."""
-MOST_NODES = 120
+MAX_NODES = 120
 PALETTE = 10
 FEW = 5
 """Of each outcome that a page shows in any case."""
@@ -119,7 +119,7 @@ def _colour(turn: Turn, colours: dict[str, int]) -> int | None:
 
 def _graph(one: Transcript, colours: dict[str, int]) -> View | None:
     """Turns as nodes, who read whom as lines; a line is strong where the reader took the answer over."""
-    if one.rounds < 2 or len(one.turns) > MOST_NODES:
+    if one.rounds < 2 or len(one.turns) > MAX_NODES:
         return None
     seats = list(dict.fromkeys(turn.seat for turn in one.turns))
     at = [(MARGIN + turn.round * COLUMN, MARGIN + seats.index(turn.seat) * ROW) for turn in one.turns]

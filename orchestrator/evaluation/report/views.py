@@ -20,7 +20,7 @@ View = dict[str, Any]
 LONGEST_REPLY = 4_000
 SAMPLE_BUDGET = 500_000
 """Bytes of sample questions and replies in one page, so that it stays under 2 MB."""
-MOST_STAYS = 6_000
+MAX_STAYS = 6_000
 """Residencies that the timeline draws; the totals beside it count all of them."""
 
 
@@ -102,7 +102,7 @@ def timeline(report: RunReport) -> View | None:
     return {
         "workers": workers,
         "wall": wall,
-        "left_out": max(0, len(report.timeline) - MOST_STAYS),
+        "left_out": max(0, len(report.timeline) - MAX_STAYS),
         "loads": sum(stay.way not in ("resident", "beside") for stay in report.timeline),
         "loading": loading,
         "generating": generating,
@@ -114,7 +114,7 @@ def timeline(report: RunReport) -> View | None:
             "end": start + wall,
             "workers": workers,
             "experts": [[name, colours[name]] for name in stays],
-            "stays": [_stay(stay, workers, order) for stay in in_order[:MOST_STAYS]],
+            "stays": [_stay(stay, workers, order) for stay in in_order[:MAX_STAYS]],
         },
     }
 

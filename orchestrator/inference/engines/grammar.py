@@ -15,7 +15,7 @@ from orchestrator.inference.engines.schema import StructuredError, parse_structu
 if TYPE_CHECKING:
     import torch
 
-MOST_BLANKS = 16
+MAX_BLANKS = 16
 """White space between two parts of JSON: a small model that may go on for ever does."""
 
 
@@ -24,7 +24,7 @@ def json_grammar(schema: str) -> str:
     """The grammar of a JSON schema in EBNF. Raises `RuntimeError` for a schema that xgrammar cannot keep to."""
     import xgrammar
 
-    return str(xgrammar.Grammar.from_json_schema(schema, max_whitespace_cnt=MOST_BLANKS))
+    return str(xgrammar.Grammar.from_json_schema(schema, max_whitespace_cnt=MAX_BLANKS))
 
 
 class Grammars:
@@ -48,7 +48,7 @@ class Grammars:
         kind, value = parse_structured(structured)
         try:
             if kind == "json":
-                compiled = self._compiler.compile_json_schema(json.dumps(value), max_whitespace_cnt=MOST_BLANKS)
+                compiled = self._compiler.compile_json_schema(json.dumps(value), max_whitespace_cnt=MAX_BLANKS)
             elif kind == "regex":
                 compiled = self._compiler.compile_regex(value)
             else:

@@ -15,7 +15,7 @@ import httpx
 
 from orchestrator.inference.engines.engine import PROMPT_TOO_LONG
 from orchestrator.inference.engines.schema import parse_structured
-from orchestrator.inference.engines.tools import MOST_CALLS, ParsedCall, Tools, spoken
+from orchestrator.inference.engines.tools import MAX_CALLS, ParsedCall, Tools, spoken
 from orchestrator.inference.expert import RemoteModel
 from orchestrator.inference.request import Delta, FinishReason, Request, Sampling, TokenLogprob
 
@@ -212,8 +212,8 @@ class _Reply:
             if not isinstance(part, dict):
                 continue
             number, function = part.get("index", 0), part.get("function")
-            if not isinstance(number, int) or (number not in self._calls and len(self._calls) >= MOST_CALLS):
-                raise RemoteError(f"a reply with more than {MOST_CALLS} calls of tools, or calls without numbers")
+            if not isinstance(number, int) or (number not in self._calls and len(self._calls) >= MAX_CALLS):
+                raise RemoteError(f"a reply with more than {MAX_CALLS} calls of tools, or calls without numbers")
             call = self._calls.setdefault(number, ([], []))
             for said, key in zip(call, ("name", "arguments"), strict=True):
                 if isinstance(function, dict) and isinstance(function.get(key), str):

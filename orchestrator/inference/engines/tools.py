@@ -18,7 +18,7 @@ from orchestrator.inference.request import Message
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 PYTHON_TAG = "<|python_tag|>"
-MOST_CALLS = 128
+MAX_CALLS = 128
 """Calls in one reply; further ones stay text."""
 
 _ENDS = re.compile(rf"\s*(?:{CLOSE}|(?={OPEN})|\Z)")
@@ -134,14 +134,14 @@ def heard(text: str, names: Collection[str]) -> tuple[str, list[ParsedCall]]:
         if mark.start() < begin:  # inside the call before
             continue
         found, end = _call(text, mark.end(), names)
-        if found and len(calls) + len(found) <= MOST_CALLS:
+        if found and len(calls) + len(found) <= MAX_CALLS:
             calls.extend(found)
             rest, begin = rest + text[begin : mark.start()], end
     if calls:
         return (rest + text[begin:]).strip(), calls
     bare = _MARKS.sub("", text.strip())
     found, end = _call(bare, 0, names) if bare[:1] in ("{", "[") else ([], 0)
-    if found and end == len(bare) and len(found) <= MOST_CALLS:
+    if found and end == len(bare) and len(found) <= MAX_CALLS:
         return "", found
     return text, []
 

@@ -27,7 +27,7 @@ LOGGER = logging.getLogger(__name__)
 
 STEP_TOKENS = 2048
 """Prompt tokens of one step on a CPU: more makes streams stutter, less wastes the matrix units."""
-LEAST_CONTEXT = 2048
+MIN_CONTEXT = 2048
 MAX_LORA_RANK = 64
 MAX_LORAS = 8
 
@@ -44,7 +44,7 @@ class Shape:
         self.checkpoint = checkpoint
         self.options = options
         self._longest = _longest(checkpoint)
-        self.context = min(options.context or max(expert.context, LEAST_CONTEXT), self._longest)
+        self.context = min(options.context or max(expert.context, MIN_CONTEXT), self._longest)
         self.bytes = self.estimate(checkpoint.bytes, options)
         self._asleep = False
         self._loras: dict[str, int] = {}

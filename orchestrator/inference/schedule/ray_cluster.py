@@ -38,18 +38,18 @@ def join_cluster(workers: WorkersConfig, files: Mapping[str, Sequence[str]]) -> 
 
 def place(workers: WorkersConfig, nodes: Sequence[Mapping[str, float]]) -> dict[str, float]:
     """What each worker takes, on nodes with these resources. Raises `ConfigError` if not all find a place."""
-    most_gpus = max((node.get("GPU", 0.0) for node in nodes), default=0.0)
+    max_gpus = max((node.get("GPU", 0.0) for node in nodes), default=0.0)
     split = workers.tensor_parallel
-    gpus = workers.gpus if workers.gpus is not None else float(split) if most_gpus else 0.0
+    gpus = workers.gpus if workers.gpus is not None else float(split) if max_gpus else 0.0
     if split > 1 and gpus < split:
-        have = f"the Ray cluster has {most_gpus:g} on a node" if workers.gpus is None else f"workers.gpus is {gpus:g}"
+        have = f"the Ray cluster has {max_gpus:g} on a node" if workers.gpus is None else f"workers.gpus is {gpus:g}"
         raise ConfigError(f"workers.tensor_parallel: {split} needs as many GPUs a worker; {have}")
     if gpus > 1 and gpus != int(gpus):
         raise ConfigError(f"workers.gpus: {gpus:g}: above one, whole GPUs only")
     needs = {"CPU": workers.cpus or 1.0, "GPU": gpus, **workers.resources}
     if workers.cpus is None:
-        most_cpus = int(max((node.get("CPU", 0.0) for node in nodes), default=1.0))
-        shares = (float(cpus) for cpus in range(most_cpus, 1, -1))
+        max_cpus = int(max((node.get("CPU", 0.0) for node in nodes), default=1.0))
+        shares = (float(cpus) for cpus in range(max_cpus, 1, -1))
         needs["CPU"] = next((cpus for cpus in shares if _places({**needs, "CPU": cpus}, nodes) >= workers.count), 1.0)
     if (places := _places(needs, nodes)) < workers.count:
         each = ", ".join(f"{amount:g} {resource}" for resource, amount in needs.items() if amount)

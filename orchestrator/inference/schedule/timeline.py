@@ -11,7 +11,7 @@ from orchestrator.inference.schedule.messages import Stepped
 
 SIZES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0, 256.0)
 WAITS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
-MOST_STAYS = 100_000
+MAX_STAYS = 100_000
 """Residencies that are remembered; of more, the older half is forgotten."""
 
 
@@ -115,8 +115,8 @@ class Timeline:
     def load_starts(self, worker: str, expert: str) -> None:
         self._now[worker] = stay = Residency(worker, expert, time.monotonic() - self.started)
         self.stays.append(stay)
-        if len(self.stays) > MOST_STAYS:  # a service runs for months
-            del self.stays[: MOST_STAYS // 2]
+        if len(self.stays) > MAX_STAYS:  # a service runs for months
+            del self.stays[: MAX_STAYS // 2]
 
     def load_ends(self, worker: str, load: engine.LoadReport) -> None:
         stay = self._now[worker]

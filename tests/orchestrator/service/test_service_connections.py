@@ -10,10 +10,10 @@ from typing import Any
 import pytest
 import uvicorn
 
-from orchestrator.service.connections import MOST_HEAD, bounded_protocol
+from orchestrator.service.connections import MAX_HEAD, bounded_protocol
 
 HEAD_SECONDS = 0.2
-MOST_BODY = 1000
+MAX_BODY = 1000
 GET = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n"
 
 
@@ -30,7 +30,7 @@ async def app(scope: object, receive: object, send: object) -> None:
 
 @pytest.fixture
 async def port() -> AsyncIterator[int]:
-    protocol = bounded_protocol(HEAD_SECONDS, MOST_BODY)
+    protocol = bounded_protocol(HEAD_SECONDS, MAX_BODY)
     server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None, lifespan="off", http=protocol))
     serving = asyncio.create_task(server.serve())
     while not server.started:
@@ -69,7 +69,7 @@ async def test_a_client_that_dribbles_is_cut(port: int) -> None:
 
 async def test_a_head_without_end_is_cut(port: int) -> None:
     async with connection(port) as (reader, writer):
-        writer.write(b"GET / HTTP/1.1\r\n" + b"a: " + b"b" * (MOST_HEAD + 1))
+        writer.write(b"GET / HTTP/1.1\r\n" + b"a: " + b"b" * (MAX_HEAD + 1))
         with contextlib.suppress(ConnectionError):
             assert b" 200 " not in await asyncio.wait_for(reader.read(), 5)
 
@@ -86,7 +86,7 @@ async def test_slow_answers_and_later_requests_are_no_reason(port: int) -> None:
 
 async def test_what_follows_a_request_that_is_answered_is_bounded(port: int) -> None:
     async with connection(port) as (reader, writer):
-        writer.write(GET + b"GET / HTTP/1.1\r\n" + b"a: " + b"b" * (MOST_HEAD + 3 * MOST_BODY))
+        writer.write(GET + b"GET / HTTP/1.1\r\n" + b"a: " + b"b" * (MAX_HEAD + 3 * MAX_BODY))
         with contextlib.suppress(ConnectionError):
             assert b" 200 " not in await asyncio.wait_for(reader.read(), 5)
 
@@ -101,7 +101,7 @@ async def flood(scope: object, receive: object, send: Any) -> None:
 
 @contextlib.asynccontextmanager
 async def flooding() -> AsyncIterator[tuple[int, uvicorn.Server]]:
-    protocol = bounded_protocol(5, MOST_BODY, send_seconds=0.5)
+    protocol = bounded_protocol(5, MAX_BODY, send_seconds=0.5)
     server = uvicorn.Server(uvicorn.Config(flood, port=0, log_config=None, lifespan="off", http=protocol))
     serving = asyncio.create_task(server.serve())
     while not server.started:

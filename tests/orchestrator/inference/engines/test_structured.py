@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.inference.engines.grammar import MOST_BLANKS, json_grammar
+from orchestrator.inference.engines.grammar import MAX_BLANKS, json_grammar
 from orchestrator.inference.engines.schema import DEEPEST, StructuredError, parse_structured
 
 
@@ -35,5 +35,5 @@ def test_white_space_in_json_has_an_end() -> None:
         return bool(GrammarMatcher(compiled).accept_string(text))
 
     assert accepts('{"a": 1}')
-    assert accepts("{" + MOST_BLANKS * " " + '"a"')
-    assert not accepts("{" + (MOST_BLANKS + 1) * " ")
+    assert accepts("{" + MAX_BLANKS * " " + '"a"')
+    assert not accepts("{" + (MAX_BLANKS + 1) * " ")
