@@ -13,7 +13,7 @@ import unicodedata
 from collections.abc import Mapping
 from fractions import Fraction
 
-from agents.question import Kind, Question
+from agents.question import AnswerKind, Question
 
 Choices = Mapping[str, str]
 
@@ -49,7 +49,7 @@ def extract(text: str, question: Question) -> str | None:
     answer is"; else, by kind, from the last number, the last bracketed option, or the last yes or no. A text or open
     answer without any marker is the reply's last line, if that is short.
     """
-    kind: Kind = "choice" if question.choices else question.kind
+    kind: AnswerKind = "choice" if question.choices else question.kind
     ends = text if len(text) <= 2 * WINDOW else text[:WINDOW] + "\n" + text[-WINDOW:]
     marked = [match.group(1) for match in _ANSWER_LINE.finditer(ends)]
     marked = marked or [match.group(1) for match in _BOXED.finditer(ends)]
@@ -70,7 +70,7 @@ def answer_span(text: str) -> tuple[int, int] | None:
     return spans[-1] if spans else None
 
 
-def canonical(answer: str, kind: Kind, choices: Choices | None = None) -> str | None:
+def canonical(answer: str, kind: AnswerKind, choices: Choices | None = None) -> str | None:
     """The one spelling of an answer, equal for equal answers; None where it is no answer of this kind.
 
     Numbers become an integer or a fraction in lowest terms ("18", "7/2"); choices their letter as the question
@@ -88,7 +88,7 @@ def canonical(answer: str, kind: Kind, choices: Choices | None = None) -> str | 
     return _plain(answer) or None
 
 
-def equal(a: str | None, b: str | None, kind: Kind, choices: Choices | None = None) -> bool:
+def equal(a: str | None, b: str | None, kind: AnswerKind, choices: Choices | None = None) -> bool:
     """Whether two answers are the same. No answer (None, or not of this kind) equals nothing, itself included."""
     if a is None or b is None:
         return False
@@ -104,7 +104,7 @@ def score(answer: str | None, question: Question) -> float:
     """
     if question.answer is None:
         raise ValueError(f"question {question.id!r} has no gold answer to score against")
-    kind: Kind = "choice" if question.choices else question.kind
+    kind: AnswerKind = "choice" if question.choices else question.kind
     return float(equal(answer, question.answer, kind, question.choices))
 
 
@@ -163,7 +163,7 @@ def _plain(text: str) -> str:
     return (text.strip(_EDGES) or text).casefold()
 
 
-def _fallback(tail: str, kind: Kind, choices: Choices | None) -> str | None:
+def _fallback(tail: str, kind: AnswerKind, choices: Choices | None) -> str | None:
     last = tail.rsplit("\n", 1)[-1]
     if kind == "number":
         numbers = [match.group() for match in _NUMBER.finditer(tail) if match["whole"] or match["part"]]

@@ -28,7 +28,7 @@ from agents.reply import Reply, parse_reply
 from agents.transcript import TEXT_LIMIT, Seat, Tally, Transcript, TranscriptMessage, Turn, Vote, settings_of
 
 Discussion = Callable[["Conversation"], Awaitable[None]]
-Same = Callable[[Sequence[str]], Sequence[int]]
+Equivalence = Callable[[Sequence[str]], Sequence[int]]
 """Answers to an open question -> a group number for each; may be slow, is called on a thread."""
 
 
@@ -42,7 +42,7 @@ class DiscussionTerms:
     """Whether later rounds show calibrated probabilities in place of stated confidences."""
     odds: votes.Odds = votes.AT_THEIR_WORD
     """Of the log-odds vote."""
-    same: Same | None = None
+    same: Equivalence | None = None
     """Groups answers to open questions; None: by their canonical spelling."""
     samples: Mapping[str, Sequence[ConvincingExample]] = field(default_factory=dict)
     """Agent -> what convinced it. An agent is shown what convinced the others."""
@@ -334,8 +334,8 @@ def _log_odds(conversation: Conversation, places: Sequence[int]) -> votes.Verdic
     )
 
 
-Rule = Callable[[Conversation, Sequence[int]], votes.Verdict]
-RULES: Mapping[str, Rule] = {"majority": _majority, "weighted": _paper, "log-odds": _log_odds}
+VoteRule = Callable[[Conversation, Sequence[int]], votes.Verdict]
+RULES: Mapping[str, VoteRule] = {"majority": _majority, "weighted": _paper, "log-odds": _log_odds}
 """`weighted` is the paper's: by its table of stated confidences. `log-odds` counts calibrated probabilities."""
 
 

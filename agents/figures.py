@@ -9,7 +9,7 @@ from typing import Literal
 
 from agents.transcript import Transcript, Turn
 
-Fate = Literal["rescued", "corrupted", "kept right", "kept wrong"]
+AnswerChange = Literal["rescued", "corrupted", "kept right", "kept wrong"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def round_figures(transcripts: Sequence[Transcript]) -> list[RoundFigures]:
     return [_figures(number, transcripts, states) for number in range(last)]
 
 
-def fate(transcript: Transcript) -> Fate | None:
+def fate(transcript: Transcript) -> AnswerChange | None:
     """What the discussion did to the deciding vote of the first replies; None without a gold answer."""
     first = next((vote for vote in reversed(transcript.votes) if vote.round == 0), None)
     before, after = transcript.is_right(first.answer if first else None), transcript.is_right(transcript.answer)

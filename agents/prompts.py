@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from agents.question import Kind, Question
+from agents.question import AnswerKind, Question
 
 Messages: TypeAlias = list[dict[str, str]]
 
@@ -20,7 +20,7 @@ EXPLANATION_LIMIT = 400
 EXPLANATIONS_PER_GROUP = 3
 GROUP_LIMIT = 8
 
-_ANSWER_FORMS: Mapping[Kind, str] = {
+_ANSWER_FORMS: Mapping[AnswerKind, str] = {
     "number": "a number",
     "choice": "the letter of an option",
     "yesno": "yes or no",
@@ -30,7 +30,7 @@ _ANSWER_FORMS: Mapping[Kind, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Voice:
+class Explanation:
     """One agent's share in a group: why it gave the answer, and how sure it said it was (0 to 1, None: unsaid)."""
 
     explanation: str
@@ -42,7 +42,7 @@ class AnswerGroup:
     """All agents that gave one answer in the previous round."""
 
     answer: str
-    voices: tuple[Voice, ...]
+    voices: tuple[Explanation, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +172,7 @@ def stated(question: Question) -> str:
 
 
 def _form(question: Question) -> str:
-    kind: Kind = "choice" if question.choices else question.kind
+    kind: AnswerKind = "choice" if question.choices else question.kind
     return f"End with two lines:\nAnswer: <{_ANSWER_FORMS[kind]}>\nConfidence: <0.0 to 1.0>"
 
 

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Kind = Literal["number", "choice", "yesno", "text", "open"]
+AnswerKind = Literal["number", "choice", "yesno", "text", "open"]
 Split = Literal["train", "validation", "test"]
 
 
@@ -18,7 +18,7 @@ class Question(BaseModel):
     id: str = Field(min_length=1, max_length=512)
     task: str = "open"
     question: str = Field(min_length=1, max_length=100_000)
-    kind: Kind = "open"
+    kind: AnswerKind = "open"
     choices: dict[str, str] | None = None
     answer: str | None = Field(default=None, description="Gold answer; a letter of `choices` where there are choices.")
     skills: tuple[str, ...] = ()

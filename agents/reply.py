@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from agents import answers
-from agents.question import Kind, Question
+from agents.question import AnswerKind, Question
 
 KEYWORD_LIMIT = 8
 
@@ -62,7 +62,7 @@ def _json(text: str) -> dict[str, Any] | None:
 
 def _from_fields(fields: dict[str, Any], text: str, question: Question) -> Reply:
     answer, confidence = fields["answer"], fields.get("confidence", fields.get("confidence_level"))
-    kind: Kind = "choice" if question.choices else question.kind
+    kind: AnswerKind = "choice" if question.choices else question.kind
     plain = isinstance(answer, str | int | float)
     canonical = answers.canonical(str(answer), kind, question.choices) if plain else None
     # A sentence in the answer field is read like any other reply.

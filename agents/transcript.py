@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from agents.answers import score
 from agents.question import Question
-from agents.votes import Step
+from agents.votes import TieBreak
 
 TEXT_LIMIT = 20_000
 """Characters of one reply that a transcript keeps; `Turn.characters` says how long it was."""
@@ -111,7 +111,9 @@ class Vote(TranscriptRecord):
     share: float = Field(ge=0, le=1, description="The winner's share of the weight, or its posterior probability.")
     tallies: tuple[Tally, ...] = Field(default=(), description="Best first.")
     abstentions: tuple[int, ...] = Field(default=(), description="Places in `turns`.")
-    decided_by: Step | None = Field(default=None, description="What set the winner apart; null: one answer or none.")
+    decided_by: TieBreak | None = Field(
+        default=None, description="What set the winner apart; null: one answer or none."
+    )
 
 
 class Transcript(TranscriptRecord):

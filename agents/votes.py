@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from agents.question import Question
 
-Step = Literal["weight", "count", "confidence", "order"]
+TieBreak = Literal["weight", "count", "confidence", "order"]
 
 PROBABILITY_FLOOR = 0.01
 """Probabilities are kept this far from 0 and 1: no single expert decides alone, and no vote is infinite."""
@@ -53,7 +53,7 @@ class Verdict:
     groups: tuple[VoteGroup, ...]
     """Best first."""
     abstentions: tuple[int, ...]
-    decided_by: Step | None
+    decided_by: TieBreak | None
     """What set the winner apart from the runner-up; None if there was at most one answer."""
     share: float
     """How much of the vote the winner has, 0..1: of the weight, or its posterior probability (log-odds)."""
@@ -230,8 +230,8 @@ def _rank(group: VoteGroup) -> tuple[float, int, float, int]:
     return -group.weight, -group.count, -confidence, group.voters[0]
 
 
-def _decided_by(winner: VoteGroup, second: VoteGroup) -> Step:
-    steps: tuple[Step, ...] = ("weight", "count", "confidence", "order")
+def _decided_by(winner: VoteGroup, second: VoteGroup) -> TieBreak:
+    steps: tuple[TieBreak, ...] = ("weight", "count", "confidence", "order")
     return next(step for step, a, b in zip(steps, _rank(winner), _rank(second), strict=True) if a != b)
 
 

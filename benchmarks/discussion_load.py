@@ -24,7 +24,7 @@ from langchain_core.outputs import ChatGeneration, ChatResult
 
 from agents.agent import Agent
 from agents.conversation import converse
-from agents.discussions import Scheme, build
+from agents.discussions import SchemeOptions, build
 from agents.prompts import solve
 from agents.question import Question
 from agents.transcript import Transcript, write
@@ -81,7 +81,7 @@ async def bare(questions: list[Question]) -> float:
 
 
 async def discussed(questions: list[Question]) -> tuple[float, list[Transcript]]:
-    agents, discussion = panel(), build("reconcile", Scheme(rounds=ROUNDS - 1))
+    agents, discussion = panel(), build("reconcile", SchemeOptions(rounds=ROUNDS - 1))
     began = time.perf_counter()
     held = await run_window([partial(converse, one, agents, discussion, name="reconcile") for one in questions])
     return time.perf_counter() - began, held

@@ -44,10 +44,10 @@ KEPT = RESULTS / "discussion_scheduling.json"
 
 def count_cached() -> dict[str, int]:
     """From now on: prompt tokens of finished requests, and how many of them the prefix cache had."""
-    from orchestrator.inference.engines.vllm_shape import Shape
+    from orchestrator.inference.engines.vllm_shape import LiveModel
 
     cached = {"prompt": 0, "cached": 0}
-    step = Shape.step
+    step = LiveModel.step
 
     def counting(self: Any) -> Any:
         outputs = step(self)
@@ -57,7 +57,7 @@ def count_cached() -> dict[str, int]:
                 cached["cached"] += output.num_cached_tokens or 0
         return outputs
 
-    Shape.step = counting  # type: ignore[method-assign]
+    LiveModel.step = counting  # type: ignore[method-assign]
     return cached
 
 

@@ -26,7 +26,7 @@ from orchestrator.evaluation.eval_router import aggregators, contestants
 from orchestrator.evaluation.voting import recorded_answer
 from router import Embedder, Features, Table
 from router.ballots import cast_votes
-from router.evaluate import Contestant, Evaluation, Result, evaluate
+from router.evaluate import Evaluation, RouterCandidate, RouterResult, evaluate
 from router.routers import DEFAULT, SkillsRouter, maker
 from router.trial import trial
 
@@ -68,7 +68,7 @@ def judge(table: Table, features: Features, split: tuple[str, str], ks: Sequence
     return evaluate(what, contestants(bool(features.skills)), AGGREGATORS, default=DEFAULT, ks=ks, seeds=seeds)
 
 
-def result_of(report: Evaluation, router: str, k: int, aggregator: str) -> Result:
+def result_of(report: Evaluation, router: str, k: int, aggregator: str) -> RouterResult:
     """The one result of these."""
     return next(r for r in report.results if (r.router, r.k, r.aggregator) == (router, k, aggregator))
 
@@ -77,7 +77,7 @@ def references(table: Table, embedder: Embedder, report: Evaluation) -> list[str
     """The reference points of the 17 small models beside what this code finds for them."""
     tagged = embedder.features(table.questions, table.skills(["category"]))
     what = trial(table, tagged, train_split="val", test_split="dev")
-    shrunk = Contestant("category", lambda seed: partial(SkillsRouter.fit, shrinkage=10.0))
+    shrunk = RouterCandidate("category", lambda seed: partial(SkillsRouter.fit, shrinkage=10.0))
     category = evaluate(
         what, [shrunk], {"log-odds": AGGREGATORS["log-odds"]}, default="category", ks=(3, 5, 7), seeds=1
     )

@@ -24,7 +24,7 @@ KEPT = 2
 MOMENTS = ("exp_avg", "exp_avg_sq")
 
 
-class State(BaseModel):
+class TrainingState(BaseModel):
     """Where a training stands."""
 
     model_config = ConfigDict(extra="forbid")
@@ -40,7 +40,9 @@ class State(BaseModel):
     seconds: float = 0.0
 
 
-def save(folder: Path, state: State, tensors: Mapping[str, torch.Tensor], optimiser: torch.optim.Optimizer) -> Path:
+def save(
+    folder: Path, state: TrainingState, tensors: Mapping[str, torch.Tensor], optimiser: torch.optim.Optimizer
+) -> Path:
     """Write the checkpoint of a step below `folder`; older ones but the last are removed. Raises OSError."""
     from safetensors.torch import save_file
 
@@ -69,7 +71,7 @@ def found(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("[0-9]*") if (path / "state.json").is_file())
 
 
-def load(folder: Path, digest: str, tensors: Mapping[str, torch.Tensor], optimiser: Any) -> State | None:
+def load(folder: Path, digest: str, tensors: Mapping[str, torch.Tensor], optimiser: Any) -> TrainingState | None:
     """Restore the newest checkpoint into `tensors` and `optimiser`; None where there is none.
 
     Raises:
@@ -84,7 +86,7 @@ def load(folder: Path, digest: str, tensors: Mapping[str, torch.Tensor], optimis
         return None
     newest = checkpoints[-1]
     try:
-        state = State.model_validate_json((newest / "state.json").read_bytes())
+        state = TrainingState.model_validate_json((newest / "state.json").read_bytes())
         if state.digest != digest:
             raise TrainingError(f"{newest}: belongs to other settings or lessons; train into another folder, or afresh")
         flat = load_file(newest / "tensors.safetensors")

@@ -24,7 +24,7 @@ EXAMPLES = 5
 """Question ids kept for each rule."""
 
 
-class Dropped(BaseModel):
+class DroppedTranscripts(BaseModel):
     """How often a rule left something out, and of which questions (a few)."""
 
     model_config = ConfigDict(extra="forbid")
@@ -38,7 +38,7 @@ class Dropped(BaseModel):
             self.examples.append(example[:200])
 
 
-class Sifted(BaseModel):
+class CorpusSummary(BaseModel):
     """What became of the transcripts."""
 
     model_config = ConfigDict(extra="forbid")
@@ -53,8 +53,8 @@ class Sifted(BaseModel):
     teachers: Counter[str] = Field(default_factory=Counter, description="Model -> replies in usable transcripts.")
     discussions: Counter[str] = Field(default_factory=Counter)
     generated: int = Field(default=0, description="Tokens that the agents generated.")
-    questions_dropped: dict[str, Dropped] = Field(default_factory=dict)
-    replies_dropped: dict[str, Dropped] = Field(default_factory=dict)
+    questions_dropped: dict[str, DroppedTranscripts] = Field(default_factory=dict)
+    replies_dropped: dict[str, DroppedTranscripts] = Field(default_factory=dict)
 
     def bad_line(self, told: Exception) -> None:
         """Count a line that is no transcript."""
@@ -82,8 +82,8 @@ class Sifted(BaseModel):
         self._dropped(self.replies_dropped, rule, question)
 
     @staticmethod
-    def _dropped(where: dict[str, Dropped], rule: str, example: str) -> None:
-        where.setdefault(rule, Dropped()).add(example)
+    def _dropped(where: dict[str, DroppedTranscripts], rule: str, example: str) -> None:
+        where.setdefault(rule, DroppedTranscripts()).add(example)
 
 
 def prepare(
@@ -91,13 +91,13 @@ def prepare(
     selection: Selection,
     out: Path,
     tokens: Callable[[str], int],
-    sifted: Sifted | None = None,
-) -> Sifted:
+    sifted: CorpusSummary | None = None,
+) -> CorpusSummary:
     """Write the lessons of the transcripts to `out`, one a line, in their order; what became of them.
 
     A question that occurs in several transcripts is learnt from all of them. Raises OSError.
     """
-    sifted = sifted or Sifted()
+    sifted = sifted or CorpusSummary()
     with out.open("wb") as file:
         for transcript in transcripts:
             name = transcript.question.id

@@ -26,7 +26,7 @@ from distill.graph import nodes
 if TYPE_CHECKING:
     import networkx
 
-Level = Literal["gold", "L1", "L2", "L3", "L4"]
+TeachingLevel = Literal["gold", "L1", "L2", "L3", "L4"]
 NO_GOLD = "no gold answer"
 NO_RIGHT = "no right reply with a reasoning"
 LONG_QUESTION = "a question longer than the limit"
@@ -40,7 +40,9 @@ class Selection(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    level: Level = Field(default="L4", description="gold, L1, L2, L3 or L4: how much of the transcripts is used.")
+    level: TeachingLevel = Field(
+        default="L4", description="gold, L1, L2, L3 or L4: how much of the transcripts is used."
+    )
     teacher: str | None = Field(default=None, description="Learn from this agent alone; none: from all.")
     longest_reply: int = Field(default=512, ge=1, le=32_768, description="Tokens of a reply; longer ones are dropped.")
     longest_question: int = Field(

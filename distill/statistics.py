@@ -31,7 +31,7 @@ class ReplyTally(BaseModel):
         return self.right + self.wrong + self.silent
 
 
-class Convinced(BaseModel):
+class PersuasionCount(BaseModel):
     """How often one agent convinced another, to a right and to a wrong answer."""
 
     model_config = ConfigDict(extra="forbid")
@@ -51,7 +51,9 @@ class CorpusStatistics(BaseModel):
 
     questions: int = 0
     replies: dict[str, dict[int, ReplyTally]] = Field(default_factory=dict, description="Agent -> round -> tally.")
-    convinced: dict[str, dict[str, Convinced]] = Field(default_factory=dict, description="Who -> whom -> how often.")
+    convinced: dict[str, dict[str, PersuasionCount]] = Field(
+        default_factory=dict, description="Who -> whom -> how often."
+    )
 
     def add(self, graph: networkx.DiGraph) -> None:
         """Count one interaction graph."""
@@ -69,7 +71,7 @@ class CorpusStatistics(BaseModel):
             if agent in last and answer is not None and answer != last[agent]:
                 heard = (graph.nodes[other] for other in graph.predecessors(name))
                 for who in {other["agent"] for other in heard if other["answer"] == answer} - {agent}:
-                    self.convinced.setdefault(who, {}).setdefault(agent, Convinced()).count(bool(node["right"]))
+                    self.convinced.setdefault(who, {}).setdefault(agent, PersuasionCount()).count(bool(node["right"]))
             last[agent] = answer
 
     @property

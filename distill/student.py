@@ -15,13 +15,13 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from distill.corpus import Dropped, Sifted
+from distill.corpus import CorpusSummary, DroppedTranscripts
 from distill.pairs import Selection
 from distill.specification import TrainingSpec
-from distill.train import Trained
+from distill.train import TrainingResult
 
 
-class Card(BaseModel):
+class CardFacts(BaseModel):
     """What a model card tells, beside what the training itself knows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -33,11 +33,11 @@ class Card(BaseModel):
 
 
 def write_student(
-    trained: Trained,
+    trained: TrainingResult,
     spec: TrainingSpec,
     selection: Selection,
-    sifted: Sifted,
-    card: Card,
+    sifted: CorpusSummary,
+    card: CardFacts,
     folder: Path,
     *,
     merged: bool = False,
@@ -75,7 +75,9 @@ def write_student(
     return folder
 
 
-def model_card(trained: Trained, spec: TrainingSpec, selection: Selection, sifted: Sifted, card: Card) -> str:
+def model_card(
+    trained: TrainingResult, spec: TrainingSpec, selection: Selection, sifted: CorpusSummary, card: CardFacts
+) -> str:
     """The student's origin in Markdown. Names are shown as code, so that none can style the page."""
     last = trained.metrics[-1] if trained.metrics else None
     facts = {
@@ -120,7 +122,7 @@ def model_card(trained: Trained, spec: TrainingSpec, selection: Selection, sifte
     return "\n".join(lines) + "\n"
 
 
-def _left_out(what: str, dropped: Mapping[str, Dropped]) -> list[str]:
+def _left_out(what: str, dropped: Mapping[str, DroppedTranscripts]) -> list[str]:
     if not dropped:
         return [f"{what} left out: none.", ""]
     return [f"{what} left out: " + "; ".join(f"{found.count} ({rule})" for rule, found in dropped.items()) + ".", ""]

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from distill import checkpoint
-from distill.checkpoint import State
+from distill.checkpoint import TrainingState
 from distill.corpus import Corpus
 from distill.errors import NotFinite, TrainingError
 from distill.memory import check_memory
@@ -39,7 +39,7 @@ BEST = "best.safetensors"
 
 
 @dataclass(frozen=True, slots=True)
-class Metrics:
+class StepMetrics:
     """What one step showed. Losses are means; a loss that had nothing to count is None.
 
     `validation`: mean next-token loss on held-out questions, where this step looked at it.
@@ -60,18 +60,20 @@ class Metrics:
 
 
 @dataclass(frozen=True, slots=True)
-class Trained:
+class TrainingResult:
     """A finished training. `network` holds the taught student: the best validated one if there was validation."""
 
     network: Network
-    state: State
-    metrics: tuple[Metrics, ...]
+    state: TrainingState
+    metrics: tuple[StepMetrics, ...]
     epochs: float
     main: bool
     """Whether this process is the one of several that writes."""
 
 
-def train(spec: TrainingSpec, lessons: Path, folder: Path, report: Callable[[Metrics], None] | None = None) -> Trained:
+def train(
+    spec: TrainingSpec, lessons: Path, folder: Path, report: Callable[[StepMetrics], None] | None = None
+) -> TrainingResult:
     """Train on a file of lessons (`corpus.prepare`), keeping checkpoints and metrics in `folder`; resumes there.
 
     Raises:
@@ -107,14 +109,14 @@ class _Training:
         folder.mkdir(parents=True, exist_ok=True)
         loaded = checkpoint.load(folder / CHECKPOINTS, digest, self.tensors, self.optimiser)
         self.network.changed()
-        self.state = loaded or State(digest=digest)
+        self.state = loaded or TrainingState(digest=digest)
         self.metrics = [one for one in read_metrics(folder / METRICS) if one.step <= self.state.step]
         accelerator.wait_for_everyone()
         if accelerator.is_main_process:
             (folder / METRICS).write_text("".join(json.dumps(_plain(one)) + "\n" for one in self.metrics))
         self.order = self._permutation()
 
-    def run(self, report: Callable[[Metrics], None]) -> Trained:
+    def run(self, report: Callable[[StepMetrics], None]) -> TrainingResult:
         spec, state, main = self.spec, self.state, self.accelerator.is_main_process
         if spec.trackers:
             self._start_trackers()
@@ -136,7 +138,7 @@ class _Training:
         self._restore_best()
         self.network.train(False)
         epochs = state.epoch + state.place / len(self.corpus)
-        return Trained(self.network, state, tuple(self.metrics), epochs, main)
+        return TrainingResult(self.network, state, tuple(self.metrics), epochs, main)
 
     def _start_trackers(self) -> None:
         settings = {
@@ -149,7 +151,7 @@ class _Training:
             told = " ".join(str(error).split())[:300]
             raise TrainingError(f"trackers: {', '.join(self.spec.trackers)}: {told}") from error
 
-    def _step(self) -> Metrics:
+    def _step(self) -> StepMetrics:
         import torch
 
         from distill.rows import batched, cut
@@ -187,7 +189,7 @@ class _Training:
         validation = self._validated() if self.corpus.held_out and state.step % spec.evaluate_every == 0 else None
         state.seconds += time.monotonic() - started
         next_token, node, margin, nodes_right, pairs_right = sums.tolist()
-        return Metrics(
+        return StepMetrics(
             step=state.step,
             steps=spec.steps,
             tokens=state.tokens,
@@ -319,8 +321,8 @@ def _mean(total: float, count: int) -> float | None:
     return total / count if count else None
 
 
-def _plain(metrics: Metrics) -> dict[str, Any]:
-    return {name: getattr(metrics, name) for name in Metrics.__slots__}
+def _plain(metrics: StepMetrics) -> dict[str, Any]:
+    return {name: getattr(metrics, name) for name in StepMetrics.__slots__}
 
 
 def _hash(path: Path) -> str:
@@ -328,12 +330,12 @@ def _hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_metrics(path: Path) -> list[Metrics]:
+def read_metrics(path: Path) -> list[StepMetrics]:
     """What `train` noted; a line cut short by a kill ends it."""
-    found: list[Metrics] = []
+    found: list[StepMetrics] = []
     for row in path.read_text().splitlines() if path.exists() else []:
         try:
-            found.append(Metrics(**json.loads(row)))
+            found.append(StepMetrics(**json.loads(row)))
         except (ValueError, TypeError):
             break
     return found

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 THRESHOLD = 0.95
 """Model-GLUE's, https://arxiv.org/abs/2410.05357."""
-Way = Literal["complete", "average", "single", "leader"]
+Linkage = Literal["complete", "average", "single", "leader"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Clusters:
 
 
 def cluster(
-    names: Sequence[str], values: NDArray[np.float64], *, threshold: float = THRESHOLD, way: Way = "complete"
+    names: Sequence[str], values: NDArray[np.float64], *, threshold: float = THRESHOLD, way: Linkage = "complete"
 ) -> Clusters:
     """Clusters of models whose similarity is at least `threshold`.
 
@@ -59,7 +59,7 @@ def cluster(
     return _linkage([names[index] for index in order], values[np.ix_(order, order)], threshold, way)
 
 
-def _linkage(names: Sequence[str], values: NDArray[np.float64], threshold: float, way: Way) -> Clusters:
+def _linkage(names: Sequence[str], values: NDArray[np.float64], threshold: float, way: Linkage) -> Clusters:
     """Join the two most similar groups until none may be joined. NaN never joins."""
     groups: list[tuple[int, ...]] = [(index,) for index in range(len(names))]
     cut, joins = groups, []
@@ -73,7 +73,9 @@ def _linkage(names: Sequence[str], values: NDArray[np.float64], threshold: float
     return Clusters(_ordered([_named(names, group) for group in cut]), tuple(joins))
 
 
-def _nearest(groups: Sequence[tuple[int, ...]], values: NDArray[np.float64], way: Way) -> tuple[float, int, int] | None:
+def _nearest(
+    groups: Sequence[tuple[int, ...]], values: NDArray[np.float64], way: Linkage
+) -> tuple[float, int, int] | None:
     best: tuple[float, int, int] | None = None
     for i in range(len(groups)):
         for j in range(i + 1, len(groups)):

@@ -24,10 +24,10 @@ from merging.tokenizer import copy_files
 from merging.writer import Writer
 
 MODEL_TYPE = "collegium_mixture"
-Level = Literal["ffn", "block"]
-Route = Literal["token", "sample"]
-LEVELS: tuple[Level, ...] = ("ffn", "block")
-ROUTES: tuple[Route, ...] = ("token", "sample")
+MixtureLevel = Literal["ffn", "block"]
+RoutingUnit = Literal["token", "sample"]
+LEVELS: tuple[MixtureLevel, ...] = ("ffn", "block")
+ROUTES: tuple[RoutingUnit, ...] = ("token", "sample")
 GATES = ("linear", "mlp")
 MAX_EXPERTS, MAX_WIDTH = 256, 65_536
 MORE_KEPT = ("attention_bias", "mlp_bias", "tie_word_embeddings")
@@ -41,8 +41,8 @@ class GatedMixture:
     dense: Blend
     experts: tuple[Blend, ...]
     gates: Gates
-    level: Level = "ffn"
-    route: Route = "sample"
+    level: MixtureLevel = "ffn"
+    route: RoutingUnit = "sample"
     per_route: int = 2
     dense_layers: int = 0
 

@@ -22,7 +22,7 @@ from transformers.modeling_outputs import CausalLMOutputWithPast
 from transformers.models.llama.modeling_llama import LlamaPreTrainedModel, LlamaRMSNorm, LlamaRotaryEmbedding
 
 from merging.gated_config import GatedMixtureConfig
-from merging.routed_layer import Route, RoutedLayer
+from merging.routed_layer import RoutedLayer, SelectedExperts
 
 
 class Pretrained(LlamaPreTrainedModel):  # type: ignore[misc]
@@ -90,7 +90,7 @@ class GatedMixtureModel(Pretrained):
         found: torch.Tensor = self.norm(x)
         return found
 
-    def _kept(self, cache: Cache) -> list[Route] | None:
+    def _kept(self, cache: Cache) -> list[SelectedExperts] | None:
         """A route a layer, if the cache has them; makes room for everything that a cache of this model holds."""
         while len(cache.layers) < self.routes + (self.config.route == "sample"):
             cache.layers.append(DynamicLayer())
@@ -100,7 +100,7 @@ class GatedMixtureModel(Pretrained):
         slots = [layer.slots for layer in self.layers]
         return [(weights[:, n, :s], experts[:, n, :s].long()) for n, s in enumerate(slots)]
 
-    def _keep(self, cache: Cache, routes: list[Route], tokens: int) -> None:
+    def _keep(self, cache: Cache, routes: list[SelectedExperts], tokens: int) -> None:
         """Add the routes of `tokens` more tokens, [rows, layers, tokens, slots]: the same for all."""
         widest = self.config.per_route
         for_cache = []

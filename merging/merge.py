@@ -21,12 +21,12 @@ from merging.tokenizer import copy_files, disagreement
 from merging.writer import SHARD_BYTES, Writer
 
 TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
-Progress = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 """Called with (elements done, elements in all), from any thread."""
 
 
 @dataclass(frozen=True, slots=True)
-class Merged:
+class MergeSummary:
     """What was written, from how much, in what time."""
 
     out: Path
@@ -46,8 +46,8 @@ def merge(
     shard_bytes: int = SHARD_BYTES,
     allow_nan: bool = False,
     device: str | None = None,
-    progress: Progress | None = None,
-) -> Merged:
+    progress: ProgressCallback | None = None,
+) -> MergeSummary:
     """Write the recipe's result to the folder `out`: weights, config, tokenizer, templates, model card.
 
     `device`: torch's name of one, for methods that can; None: the compiled kernels, on `threads` cores.
@@ -67,7 +67,7 @@ def merge(
         written = sum(file.stat().st_size for file in writer.folder.iterdir())
         writer.finish()
     sizes = [target.size for target in plan.targets.values()]
-    return Merged(out, len(sizes), sum(sizes), plan.bytes, written, time.perf_counter() - began, tuple(notes))
+    return MergeSummary(out, len(sizes), sum(sizes), plan.bytes, written, time.perf_counter() - began, tuple(notes))
 
 
 def out_config(plan: Merge) -> dict[str, Any]:
@@ -109,7 +109,7 @@ def _origin(plan: Merge, number: int) -> int:
     return (first[0] if first else 0) + index
 
 
-def _fill(plan: Merge, writer: Writer, threads: int, progress: Progress | None) -> None:
+def _fill(plan: Merge, writer: Writer, threads: int, progress: ProgressCallback | None) -> None:
     """Every piece of every tensor, largest first: a thread a piece, so that no thread waits for another."""
     total = sum(target.size for target in plan.targets.values())
     done = 0

@@ -24,7 +24,7 @@ from merging.device import TorchDevice
 from merging.layers import LayerName, layer_count, outer_order
 from merging.methods import METHODS
 from merging.methods.linear import WeightedSum
-from merging.methods.method import REQUIRED, Finish, MergeMethod, Values
+from merging.methods.method import REQUIRED, FinishBlock, MergeMethod, Values
 from merging.processor import Processor, can_sum_bits, summed_bits
 from merging.recipe import ModelRef, Recipe, Slice, Source
 from merging.settings import RecipeError, Settings, value
@@ -289,7 +289,7 @@ BUFFERS = ("rotary_emb.inv_freq", "attn.bias", "attn.masked_bias")
 """Constants that old checkpoints carry and no loader wants."""
 
 
-def begin(method: MergeMethod, target: Target) -> Finish:
+def begin(method: MergeMethod, target: Target) -> FinishBlock:
     return method.begin(target.stack, target.values)
 
 

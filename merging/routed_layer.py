@@ -13,7 +13,7 @@ from transformers.models.llama.modeling_llama import LlamaAttention, LlamaDecode
 
 from merging.gated_config import GatedMixtureConfig
 
-Route = tuple[torch.Tensor, torch.Tensor]
+SelectedExperts = tuple[torch.Tensor, torch.Tensor]
 """(weights, experts), [rows, slots] each: a row's output is the weighted sum of its experts' outputs."""
 
 
@@ -55,8 +55,8 @@ class RoutedLayer(nn.Module):
         self.gate = Gate(config) if count > 1 else None
 
     def forward(
-        self, x: torch.Tensor, route: Route | None, prompt: torch.Tensor | None, settings: dict[str, Any]
-    ) -> tuple[torch.Tensor, Route | None]:
+        self, x: torch.Tensor, route: SelectedExperts | None, prompt: torch.Tensor | None, settings: dict[str, Any]
+    ) -> tuple[torch.Tensor, SelectedExperts | None]:
         """(output, route) for x [rows, tokens, hidden]. `route`: the one to keep to. `prompt`: [rows, tokens], which
         tokens a new route is made from. The returned route is None where every token has its own."""
         if self.config.level == "block":
@@ -72,7 +72,7 @@ class RoutedLayer(nn.Module):
         route = route or self._routed(seen, prompt)
         return x + _mixed(seen, route, lambda e, _, part: self.experts[e](part)), route
 
-    def _routed(self, seen: torch.Tensor, prompt: torch.Tensor | None) -> Route:
+    def _routed(self, seen: torch.Tensor, prompt: torch.Tensor | None) -> SelectedExperts:
         """A route a row, from the mean of its prompt's tokens."""
         if self.gate is None:
             first = torch.zeros(seen.shape[0], 1, device=seen.device)
@@ -81,11 +81,11 @@ class RoutedLayer(nn.Module):
         pooled = (seen.float() * share.unsqueeze(-1)).sum(1) / share.sum(1, keepdim=True).clamp(min=1)
         return self._chosen(self.gate(pooled))
 
-    def _chosen(self, scores: torch.Tensor) -> Route:
+    def _chosen(self, scores: torch.Tensor) -> SelectedExperts:
         best = scores.topk(self.slots, -1)
         return best.values.softmax(-1), best.indices
 
-    def _blocks(self, x: torch.Tensor, route: Route, settings: dict[str, Any]) -> torch.Tensor:
+    def _blocks(self, x: torch.Tensor, route: SelectedExperts, settings: dict[str, Any]) -> torch.Tensor:
         """Each slot's expert layer has keys and values of its own."""
         cache, shared = settings["past_key_values"], {k: v for k, v in settings.items() if k != "past_key_values"}
         out = torch.zeros_like(x)
@@ -131,7 +131,7 @@ class _Slot:
 
 
 def _mixed(
-    x: torch.Tensor, route: Route, run: Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]
+    x: torch.Tensor, route: SelectedExperts, run: Callable[[int, torch.Tensor, torch.Tensor], torch.Tensor]
 ) -> torch.Tensor:
     """The weighted sum of the experts' outputs for x [rows, ...]; `run(expert, rows, x[rows])`."""
     weights, experts = route

@@ -68,7 +68,7 @@ class Trial:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class SearchResult:
     """What a search found, and every trial on the way."""
 
     candidate: Candidate
@@ -119,7 +119,7 @@ async def heuristic(
     kind: Heuristic = "average",
     sizes: Sequence[int],
     similarity: NDArray[np.float64] | None = None,
-) -> Found:
+) -> SearchResult:
     """Add one source after the other to the best one; a source that lowers the score is dropped.
 
     `average`: in order of their own scores, each new one with weight 1/(k+2). `coefficient`: with the best weight
@@ -151,7 +151,7 @@ async def heuristic(
             weights, current = np.asarray(best[0].weights[0]), best[1]
             kept += 1
             log.crown(best[0])
-    return Found(_one_row(weights), current, tuple(log.trials))
+    return SearchResult(_one_row(weights), current, tuple(log.trials))
 
 
 async def evolve(
@@ -162,7 +162,7 @@ async def evolve(
     sizes: Sequence[int],
     trials: int = TRIALS,
     seed: int = 0,
-) -> Found:
+) -> SearchResult:
     """CMA-ES from `start`, a candidate with its score: https://arxiv.org/abs/1604.00772, by the library `cma`.
 
     Bounds 0..1, first step 1/6, round(4 + 3 ln size) candidates a generation; about `trials` candidates in all.
@@ -182,7 +182,7 @@ async def evolve(
         if champion is not None and champion[1] > score:
             best, score = champion
             log.crown(best)
-    return Found(best, score, tuple(log.trials))
+    return SearchResult(best, score, tuple(log.trials))
 
 
 def sizes_of(questions: int, first: int | None = None) -> tuple[int, ...]:

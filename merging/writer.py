@@ -34,7 +34,7 @@ class WriteError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class TensorPlace:
     """Where a tensor's bytes go."""
 
     shard: int
@@ -55,7 +55,7 @@ class Writer:
             raise WriteError(f"{out}: exists already; remove it or choose another folder")
         self._shards = _divide(tensors, shard_bytes)
         self._descriptors: list[int] = []
-        self._places: dict[str, Place] = {}
+        self._places: dict[str, TensorPlace] = {}
         self.folder = self.out.with_name(TEMPORARY.format(name=self.out.name))
         try:
             self.out.parent.mkdir(parents=True, exist_ok=True)
@@ -128,7 +128,7 @@ class Writer:
             os.pwrite(descriptor, header, 0)
             position = len(header)
             for name in names:
-                self._places[name] = Place(number, position)
+                self._places[name] = TensorPlace(number, position)
                 position += ends[name]
             _reserve(descriptor, position)
             weight_map |= dict.fromkeys(names, file)

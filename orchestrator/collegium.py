@@ -23,13 +23,13 @@ from orchestrator.inference.schedule.ledger import Ledger
 from orchestrator.inference.schedule.placement import engine_name, kind_of, queue_of, retry_limits, worker_specs
 from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.scheduler import Policy
-from orchestrator.inference.schedule.timeline import Progress
+from orchestrator.inference.schedule.timeline import PoolProgress
 from orchestrator.run_folder import RunFolder
 from router.embedding import DEFAULT_MODEL, Embedder
 
 if TYPE_CHECKING:
     from orchestrator.evaluation.eval_router import EvalRouterRequest
-    from orchestrator.evaluation.route import RouteRequest, Routes
+    from orchestrator.evaluation.route import RouteRequest, RoutingResult
     from router.evaluate import Evaluation
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ class Collegium:
         return Context(self.config, lambda: self.experts, lambda: self.pool, lambda: self.embedder, done, note)
 
     @property
-    def progress(self) -> Progress | None:
+    def progress(self) -> PoolProgress | None:
         """What the workers are doing; None before the first question."""
         pool = self._given or self._own
         return pool.timeline.progress() if pool else None
@@ -201,7 +201,7 @@ class Collegium:
         """As `adistil`, from ordinary code."""
         return _wait(self.adistil(request, **options))
 
-    def route(self, request: RouteRequest | None = None, **options: Any) -> Routes:
+    def route(self, request: RouteRequest | None = None, **options: Any) -> RoutingResult:
         """Rank experts for questions, with reasons; options as in `RouteRequest`. Starts no worker."""
         from orchestrator.evaluation.route import RouteRequest, route
 

@@ -22,7 +22,7 @@ MAX_BYTES = 2**20
 EngineName = Literal["auto", "vllm", "transformers", "scripted"]
 
 
-class Strict(BaseModel):
+class StrictModel(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
@@ -45,7 +45,7 @@ def _renamed(data: Any, section: str, names: Mapping[str, str]) -> Any:
     return data
 
 
-class SourceConfig(Strict):
+class SourceConfig(StrictModel):
     """One source of a recipe."""
 
     model: str = Field(description="Checkpoint folder, or demo/NAME.")
@@ -54,7 +54,7 @@ class SourceConfig(Strict):
     parameters: dict[str, Any] = Field(default_factory=dict, description="More of its own, e.g. density.")
 
 
-class RecipeConfig(Strict):
+class RecipeConfig(StrictModel):
     """A merge, done on the way into the engine; nothing is written to disk."""
 
     method: str = Field(default="linear", description="Any method of `collegium merge`: linear, ties, dare_ties, ...")
@@ -85,7 +85,7 @@ class RecipeConfig(Strict):
         return self
 
 
-class ExpertConfig(Strict):
+class ExpertConfig(StrictModel):
     """One expert: a checkpoint (`model`), an adapter over it (`adapter`), a `recipe`, a remote model (`url`), or a
     `script`."""
 
@@ -114,7 +114,7 @@ class ExpertConfig(Strict):
         return self
 
 
-class WorkersConfig(Strict):
+class WorkersConfig(StrictModel):
     """The workers and their devices."""
 
     count: int = Field(default=1, ge=1, le=1024, description="Number of workers, one engine each.")
@@ -154,7 +154,7 @@ class WorkersConfig(Strict):
         return _renamed(data, "workers", {"deaths": "max_crashes", "again": "retry_seconds"})
 
 
-class ServiceConfig(Strict):
+class ServiceConfig(StrictModel):
     """The REST service (`collegium serve`)."""
 
     host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback only with keys.")
@@ -189,7 +189,7 @@ class ServiceConfig(Strict):
     tracing: bool = Field(default=False, description="OpenTelemetry spans; exporter by the OTEL_* variables.")
 
 
-class Config(Strict):
+class Config(StrictModel):
     """A configuration. Relative paths are relative to its file."""
 
     zoo: str | None = Field(default=None, description="Another YAML whose `experts` are added; demo: the demo zoo.")

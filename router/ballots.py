@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from router.ranking import Scores
-from router.recruiting import How, recruit
+from router.recruiting import RecruitRule, recruit
 from router.row import Row
 from router.table import Table
 
@@ -44,7 +44,7 @@ class Ballots:
 
 
 def cast_votes(
-    table: Table, held_out: Scores, k: int, how: How, canonical: Canonical
+    table: Table, held_out: Scores, k: int, how: RecruitRule, canonical: Canonical
 ) -> tuple[list[list[str | None]], list[list[float]], list[str | None]]:
     """What a vote is fitted on: for each question of `table` the recorded answers of the k experts recruited, their
     probabilities, and the gold answer. `held_out`: scores by routers that were not fitted on the question."""

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.float32]
-Method = Literal["platt", "isotonic"]
+CalibrationMethod = Literal["platt", "isotonic"]
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ class Isotonic(Calibration):
         return np.asarray(np.interp(scores, self.points, self.values), np.float32)
 
 
-def calibrate(scores: Array, outcomes: Array, method: Method = "platt") -> Calibration:
+def calibrate(scores: Array, outcomes: Array, method: CalibrationMethod = "platt") -> Calibration:
     """Fit by the method's name."""
     return Platt.fit(scores, outcomes) if method == "platt" else Isotonic.fit(scores, outcomes)
 

@@ -19,7 +19,7 @@ from router.cost import area_under_cost_curve, cost_curve
 from router.crossfit import Fit
 from router.estimate import Difference, Estimate, difference, estimate
 from router.ranking import Scores
-from router.recruiting import How, recruit
+from router.recruiting import RecruitRule, recruit
 from router.trial import RoutingTrial
 
 FitAggregate: TypeAlias = Callable[[Sequence[Replies], Sequence[Sequence[float]], Sequence[str | None]], Aggregate]
@@ -27,16 +27,16 @@ FitAggregate: TypeAlias = Callable[[Sequence[Replies], Sequence[Sequence[float]]
 
 
 @dataclass(frozen=True, slots=True)
-class Contestant:
+class RouterCandidate:
     """A router by name: how a seed makes it, and how experts are recruited from it."""
 
     name: str
     make: Callable[[int], Fit]
-    how: How = "topk"
+    how: RecruitRule = "topk"
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class RouterResult:
     """One router with k recruited experts and one aggregator; means over questions and seeds."""
 
     router: str
@@ -57,7 +57,7 @@ class Result:
 
 
 @dataclass(frozen=True, slots=True)
-class Quality:
+class RouterQuality:
     """How good a router's probabilities and first choices are, whatever is done with them."""
 
     router: str
@@ -87,8 +87,8 @@ class Evaluation:
     hindsight: Estimate
     """Of the expert that is best on the tested questions themselves."""
     oracle: float
-    results: tuple[Result, ...]
-    qualities: tuple[Quality, ...]
+    results: tuple[RouterResult, ...]
+    qualities: tuple[RouterQuality, ...]
     comparisons: Mapping[str, Difference]
     """`router/k/aggregator` -> the default's accuracy minus this one's, same k and aggregator."""
     notes: tuple[str, ...] = ()
@@ -96,7 +96,7 @@ class Evaluation:
 
 def evaluate(
     what: RoutingTrial,
-    contestants: Sequence[Contestant],
+    contestants: Sequence[RouterCandidate],
     aggregators: Mapping[str, FitAggregate],
     *,
     default: str,
@@ -193,11 +193,11 @@ class _Outcome:
 
     def result(
         self, router: str, k: int, name: str, best: NDArray[np.float64], oracle: float, groups: Sequence[str]
-    ) -> Result:
+    ) -> RouterResult:
         mean = float(self.accuracy.mean())
         gap = oracle - float(best.mean())
         lost = {"nobody": 1 - oracle, "recruiting": oracle - self.any_right, "vote": self.any_right - mean}
-        return Result(
+        return RouterResult(
             router,
             k,
             name,
@@ -213,7 +213,7 @@ class _Outcome:
 
 def _quality(
     name: str, runs: Sequence[Scores], correct: NDArray[np.float32], costs: Mapping[str, float] | None
-) -> Quality:
+) -> RouterQuality:
     known = ~np.isnan(correct)
     losses, errors, ranks = [], [], []
     for run in runs:
@@ -224,7 +224,7 @@ def _quality(
         ranks.append(_pairs_in_order(run.values, correct))
     curve = () if costs is None else cost_curve(runs[0], correct, costs)
     area = None if costs is None else area_under_cost_curve(curve, max(costs.values()))
-    return Quality(name, float(np.mean(losses)), float(np.mean(errors)), float(np.mean(ranks)), area, curve)
+    return RouterQuality(name, float(np.mean(losses)), float(np.mean(errors)), float(np.mean(ranks)), area, curve)
 
 
 def _pairs_in_order(values: NDArray[np.float32], correct: NDArray[np.float32]) -> float:

@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from router.ranking import Scores
 
-How = Literal["topk", "paper", "code"]
+RecruitRule = Literal["topk", "paper", "code"]
 TEMPERATURE = 0.5
 TRIM = 0.05
 
 
-def recruit(scores: Scores, k: int, how: How = "topk", *, seed: int = 0, trim: float | None = None) -> NDArray[np.intp]:
+def recruit(
+    scores: Scores, k: int, how: RecruitRule = "topk", *, seed: int = 0, trim: float | None = None
+) -> NDArray[np.intp]:
     """Columns of the recruited experts, [questions, k], for all questions of one batch.
 
     `trim`: experts with less than this share of all draws give theirs to the others of the same question, drawn
@@ -28,8 +30,8 @@ def recruit(scores: Scores, k: int, how: How = "topk", *, seed: int = 0, trim: f
     """
     if k < 1:
         raise ValueError(f"k must be at least 1, is {k}")
-    if how not in get_args(How):
-        raise ValueError(f"recruiting must be one of {', '.join(get_args(How))}, is {how!r}")
+    if how not in get_args(RecruitRule):
+        raise ValueError(f"recruiting must be one of {', '.join(get_args(RecruitRule))}, is {how!r}")
     if how == "topk":
         return scores.order()[:, :k]
     chances = _softmax(scores.values) if how == "paper" else _proportional(scores.values)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from agents.agent import Agent
 from agents.conversation import Discussion
-from agents.discussions.debate_judge import Judged
+from agents.discussions.debate_judge import DebateJudge
 from agents.discussions.escalate import Escalate
 from agents.discussions.moa import MixtureOfAgents
 from agents.discussions.parts import consensus, everybody, grouped, one_by_one, topology
@@ -19,11 +19,11 @@ from agents.discussions.self_consistency import SelfConsistency
 from agents.discussions.self_refine import SelfRefine
 from agents.discussions.single import single
 
-__all__ = ["DISCUSSIONS", "Scheme", "build"]
+__all__ = ["DISCUSSIONS", "SchemeOptions", "build"]
 
 
 @dataclass(frozen=True)
-class Scheme:
+class SchemeOptions:
     """What a discussion may be told; each takes what concerns it."""
 
     rounds: int = 2
@@ -40,23 +40,23 @@ class Scheme:
     """Judge and aggregator; None: the panel's first agent."""
 
 
-def _reconcile(scheme: Scheme) -> Rounds:
+def _reconcile(scheme: SchemeOptions) -> Rounds:
     """ReConcile (https://arxiv.org/abs/2309.13007); majority is recorded beside the weighted vote that decides."""
     deciding = "log-odds" if scheme.improved else "weighted"
     return Rounds(scheme.rounds, everybody, grouped, consensus, ("majority", deciding))
 
 
-def _debate(scheme: Scheme) -> Rounds:
+def _debate(scheme: SchemeOptions) -> Rounds:
     """Du and others, https://arxiv.org/abs/2305.14325."""
     return Rounds(scheme.rounds, everybody, one_by_one, consensus)
 
 
-def _sparse(scheme: Scheme) -> Rounds:
+def _sparse(scheme: SchemeOptions) -> Rounds:
     """Li and others, https://arxiv.org/abs/2406.11776: fewer see each other, prompts are shorter."""
     return Rounds(scheme.rounds, topology(scheme.topology), one_by_one, consensus)
 
 
-DISCUSSIONS: Mapping[str, Callable[[Scheme], Discussion]] = {
+DISCUSSIONS: Mapping[str, Callable[[SchemeOptions], Discussion]] = {
     "single": lambda scheme: single,
     "self-consistency": lambda scheme: SelfConsistency(scheme.samples),
     "self-refine": lambda scheme: SelfRefine(scheme.rounds),
@@ -64,15 +64,15 @@ DISCUSSIONS: Mapping[str, Callable[[Scheme], Discussion]] = {
     "weighted-vote": lambda scheme: Rounds(0, rules=("majority", "log-odds" if scheme.improved else "weighted")),
     "reconcile": _reconcile,
     "debate": _debate,
-    "debate-judge": lambda scheme: Judged(_debate(scheme), scheme.leader),
+    "debate-judge": lambda scheme: DebateJudge(_debate(scheme), scheme.leader),
     "moa": lambda scheme: MixtureOfAgents(max(1, scheme.rounds), scheme.leader),
     "sparse-debate": _sparse,
     "escalate": lambda scheme: Escalate(_reconcile(scheme), scheme.threshold),
 }
 
 
-def build(name: str, scheme: Scheme | None = None) -> Discussion:
+def build(name: str, scheme: SchemeOptions | None = None) -> Discussion:
     """A discussion by name. Raises ValueError for an unknown one."""
     if name not in DISCUSSIONS:
         raise ValueError(f"no discussion {name!r}; there are {', '.join(DISCUSSIONS)}")
-    return DISCUSSIONS[name](scheme or Scheme())
+    return DISCUSSIONS[name](scheme or SchemeOptions())

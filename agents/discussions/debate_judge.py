@@ -10,7 +10,7 @@ from agents.conversation import AgentCall, Conversation, Discussion
 
 
 @dataclass(frozen=True)
-class Judged:
+class DebateJudge:
     """`debate`, then one reply of a judge who has read the last words. If the judge abstains, the vote stands."""
 
     debate: Discussion

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 from agents import prompts
 from agents.conversation import AgentCall, Conversation
-from agents.prompts import AnswerGroup, Messages, Voice
+from agents.prompts import AnswerGroup, Explanation, Messages
 
-Sees = Callable[[int, int], Sequence[int]]
+VisibleTurns = Callable[[int, int], Sequence[int]]
 """(seat, seats) -> the seats whose last replies it reads; 0 <= seat < seats."""
-Shows = Callable[[Conversation, int, Sequence[int]], Messages]
+BuildPrompt = Callable[[Conversation, int, Sequence[int]], Messages]
 """(conversation, seat, places of the turns it reads) -> its prompt."""
-Stops = Callable[[Conversation], str | None]
+StopRule = Callable[[Conversation], str | None]
 """After a round: why no further one follows, or None."""
 
 # Who sees whom ----------------------------------------------------------------------------------------------
@@ -33,7 +33,7 @@ def star(seat: int, seats: int) -> Sequence[int]:
     return range(seats) if seat == 0 else (0, seat)
 
 
-def graph(edges: Sequence[tuple[int, int]]) -> Sees:
+def graph(edges: Sequence[tuple[int, int]]) -> VisibleTurns:
     """Each sees itself, and seat `a` for every edge (a, b) that ends in it. Raises ValueError for a negative seat."""
     if any(seat < 0 for edge in edges for seat in edge):
         raise ValueError(f"edges: seats are counted from 0, got {min(edges)}")
@@ -44,10 +44,10 @@ def graph(edges: Sequence[tuple[int, int]]) -> Sees:
     return sees
 
 
-TOPOLOGIES: dict[str, Sees] = {"all": everybody, "ring": ring, "star": star}
+TOPOLOGIES: dict[str, VisibleTurns] = {"all": everybody, "ring": ring, "star": star}
 
 
-def topology(name: str) -> Sees:
+def topology(name: str) -> VisibleTurns:
     """By name, or a graph as "0>1,1>2" (seat 1 reads seat 0, ...). Raises ValueError."""
     if name in TOPOLOGIES:
         return TOPOLOGIES[name]
@@ -63,11 +63,11 @@ def topology(name: str) -> Sees:
 
 def grouped(conversation: Conversation, seat: int, places: Sequence[int]) -> Messages:
     """Answers with all who gave them, their explanations and how sure they are (ReConcile, section 3.2)."""
-    voices: dict[str, list[Voice]] = {}
+    voices: dict[str, list[Explanation]] = {}
     for place in places:
         answer = conversation.answer_of(place)
         if answer is not None:
-            told = Voice(conversation.turns[place].reasoning, conversation.shown_confidence(place))
+            told = Explanation(conversation.turns[place].reasoning, conversation.shown_confidence(place))
             voices.setdefault(answer, []).append(told)
     groups = [AnswerGroup(answer, tuple(said)) for answer, said in voices.items()]
     return prompts.discuss(conversation.question, groups, conversation.samples(seat), conversation.terms.limits)
@@ -102,7 +102,7 @@ def never(conversation: Conversation) -> str | None:
 # A further round --------------------------------------------------------------------------------------------
 
 
-async def next_round(conversation: Conversation, sees: Sees, shows: Shows) -> list[int]:
+async def next_round(conversation: Conversation, sees: VisibleTurns, shows: BuildPrompt) -> list[int]:
     """Everybody of the panel speaks again, having read what `sees` and `shows` give it of the standing replies.
     Places of the new turns."""
     panel = conversation.panel

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from agents.conversation import Conversation
 from agents.discussions.aggregation import aggregate
-from agents.discussions.parts import Sees, Shows, Stops, consensus, everybody, grouped, next_round
+from agents.discussions.parts import BuildPrompt, StopRule, VisibleTurns, consensus, everybody, grouped, next_round
 
 
 @dataclass(frozen=True)
@@ -16,9 +16,9 @@ class Rounds:
     `rules` counts; the last of them decides."""
 
     rounds: int
-    sees: Sees = everybody
-    shows: Shows = grouped
-    stops: Stops = consensus
+    sees: VisibleTurns = everybody
+    shows: BuildPrompt = grouped
+    stops: StopRule = consensus
     rules: Sequence[str] = ("majority",)
 
     async def __call__(self, conversation: Conversation) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from merging.methods.method import Finish
+from merging.methods.method import FinishBlock
 from merging.settings import RecipeError
 from merging.stack import Block, Stack
 
@@ -29,7 +29,7 @@ def gram(stack: Stack, taus: bool, with_base: bool = False) -> Gram:
     return found
 
 
-def shifted(stack: Stack, weights: Sequence[float]) -> Finish:
+def shifted(stack: Stack, weights: Sequence[float]) -> FinishBlock:
     """base + sum_k weights[k] tau_k."""
     kernels = stack.kernels
     factors = stack.array(weights)

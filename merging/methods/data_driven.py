@@ -11,7 +11,7 @@ import numpy as np
 from merging import kernels
 from merging.buffers import Work, scratch
 from merging.methods.linear import weighted
-from merging.methods.method import Finish, MergeMethod, Parameter, Values
+from merging.methods.method import FinishBlock, MergeMethod, Parameter, Values
 from merging.settings import RecipeError
 from merging.stack import Block, Stack
 
@@ -19,7 +19,7 @@ STATISTICS = Parameter("statistics", each=True, kind="path")
 WEIGHT_ONE = Parameter("weight", 1.0, each=True, least=0)
 
 
-def fisher(stack: Stack, values: Values) -> Finish:
+def fisher(stack: Stack, values: Values) -> FinishBlock:
     """sum w F theta / sum w F, F the diagonal Fisher information (shape of the tensor) plus `floor`."""
     weights, floor = stack.array(values.each["weight"]), stack.array([values.shared["floor"]])
     known = [slab for slab in stack.statistics if slab is not None]
@@ -36,7 +36,7 @@ def fisher(stack: Stack, values: Values) -> Finish:
     return finish
 
 
-def regmean(stack: Stack, values: Values) -> Finish:
+def regmean(stack: Stack, values: Values) -> FinishBlock:
     """(sum W_k G_k) (sum G_k)^-1 for linear layers W (out, in), G = X'X the Gram matrix of their inputs (in, in).
 
     Off-diagonal entries of G are multiplied by `shrink`. Tensors without a Gram matrix are averaged.

@@ -7,12 +7,12 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from merging.methods.method import Finish, MergeMethod, Parameter, Values
+from merging.methods.method import FinishBlock, MergeMethod, Parameter, Values
 from merging.methods.selection import largest
 from merging.stack import Block, Stack
 
 
-def nearswap(stack: Stack, values: Values) -> Finish:
+def nearswap(stack: Stack, values: Values) -> FinishBlock:
     """Move each weight by at most t towards the other model."""
     kernels = stack.kernels
     t = stack.array([values.shared["t"]])
@@ -23,7 +23,7 @@ def nearswap(stack: Stack, values: Values) -> Finish:
     return finish
 
 
-def arcee_fusion(stack: Stack, values: Values) -> Finish:
+def arcee_fusion(stack: Stack, values: Values) -> FinishBlock:
     """Take the entries whose importance, |difference| times the divergence of the row's softmax, is exceptional.
 
     The bound is median + 1.5 (third quartile - first), of all entries (mergekit: of a random million).

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from merging.buffers import Work
-from merging.methods.method import Finish, MergeMethod, Parameter, Values
+from merging.methods.method import FinishBlock, MergeMethod, Parameter, Values
 from merging.settings import RecipeError
 from merging.stack import Block, Kernels, Stack
 
@@ -15,7 +15,7 @@ WEIGHT = Parameter("weight", each=True)
 
 @dataclass(frozen=True)
 class WeightedSum:
-    """sum_k weights[k] theta_k / divisor[0]: a `Finish`, and known by its parts to what can do it quicker.
+    """sum_k weights[k] theta_k / divisor[0]: a `FinishBlock`, and known by its parts to what can do it quicker.
 
     One weight more than sources: the last is the base's.
     """
@@ -34,7 +34,7 @@ def weighted(stack: Stack, weights: tuple[float, ...], divisor: float = 1.0) -> 
     return WeightedSum(stack.array(weights), stack.array([divisor]), stack.kernels)
 
 
-def linear(stack: Stack, values: Values) -> Finish:
+def linear(stack: Stack, values: Values) -> FinishBlock:
     """sum w theta / sum w."""
     weights = values.each["weight"]
     if not values.shared["normalize"]:
@@ -46,7 +46,7 @@ def linear(stack: Stack, values: Values) -> Finish:
     return weighted(stack, weights, total)
 
 
-def lm_cocktail(stack: Stack, values: Values) -> Finish:
+def lm_cocktail(stack: Stack, values: Values) -> FinishBlock:
     """Weights = softmax(-loss / temperature): each model's mean loss on a few examples of the task, measured before."""
     losses, temperature = values.each["loss"], values.shared["temperature"]
     least = min(losses)
@@ -54,7 +54,7 @@ def lm_cocktail(stack: Stack, values: Values) -> Finish:
     return weighted(stack, tuple(weight / sum(weights) for weight in weights))
 
 
-def passthrough(stack: Stack, values: Values) -> Finish:
+def passthrough(stack: Stack, values: Values) -> FinishBlock:
     """The one source, scaled."""
     (scale,) = values.each["scale"]
     return weighted(stack, (scale,))

@@ -11,7 +11,7 @@ from merging.settings import RecipeError, Scalar
 if TYPE_CHECKING:
     from merging.stack import Block, Stack
 
-Kind = Literal["number", "count", "switch", "word", "path"]
+ParameterKind = Literal["number", "count", "switch", "word", "path"]
 
 REQUIRED: Any = object()
 """The default of a parameter that must be given."""
@@ -23,7 +23,7 @@ class Parameter:
 
     name: str
     default: Any = REQUIRED
-    kind: Kind = "number"
+    kind: ParameterKind = "number"
     each: bool = False
     """One value a source (its own, else the merge's) instead of one for the merge."""
     least: float = -1e30
@@ -66,7 +66,7 @@ class Values:
     each: Mapping[str, tuple[Any, ...]]
 
 
-Finish = Callable[["Block"], None]
+FinishBlock = Callable[["Block"], None]
 """Computes a block's result into `block.out`; the blocks of a tensor come in any order, on any thread."""
 
 
@@ -76,7 +76,7 @@ class MergeMethod:
 
     name: str
     paper: str
-    begin: Callable[[Stack, Values], Finish]
+    begin: Callable[[Stack, Values], FinishBlock]
     parameters: tuple[Parameter, ...] = ()
     base: Literal["required", "optional", "source", "unused"] = "unused"
     """required, optional: the point that task vectors start from. source: one source among the others. unused: only

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from merging import kernels as compiled
 from merging.buffers import scratch
 from merging.methods.linear import WEIGHT
-from merging.methods.method import Finish, MergeMethod, Parameter, Values
+from merging.methods.method import FinishBlock, MergeMethod, Parameter, Values
 from merging.methods.selection import largest
 from merging.methods.task_vectors import SCALE, scaled
 from merging.settings import RecipeError
@@ -19,11 +19,11 @@ from merging.stack import Block, Stack
 DENSITY = Parameter("density", 1.0, each=True, least=0, most=1)
 WHOLE = 1 << 24
 """The probability 1 of `kernels.drop`."""
-Thin = Callable[[Block], None]
+Sparsify = Callable[[Block], None]
 """Zeroes (and rescales) entries of a block's task vectors, in place."""
 
 
-def summed(stack: Stack, values: Values, thin: Thin) -> Finish:
+def summed(stack: Stack, values: Values, thin: Sparsify) -> FinishBlock:
     """base + lambda sum w thinned(tau)."""
     kernels = stack.kernels
     factors = stack.array(scaled(values))
@@ -35,7 +35,7 @@ def summed(stack: Stack, values: Values, thin: Thin) -> Finish:
     return finish
 
 
-def elected(stack: Stack, values: Values, thin: Thin) -> Finish:
+def elected(stack: Stack, values: Values, thin: Sparsify) -> FinishBlock:
     """base + lambda times the weighted sum of the thinned task vectors that agree with its sign (TIES, section 4)."""
     kernels = stack.kernels
     weights, scale = np.array(values.each["weight"]), stack.array([values.shared["lambda"]])
@@ -48,13 +48,13 @@ def elected(stack: Stack, values: Values, thin: Thin) -> Finish:
     return finish
 
 
-def by_magnitude(stack: Stack, values: Values) -> Thin:
+def by_magnitude(stack: Stack, values: Values) -> Sparsify:
     """Keep the `density` share of largest magnitudes of each source's tensor; equal magnitudes stay together."""
     keep = [max(1, int(density * stack.size)) if density > 0 else 0 for density in values.each["density"]]
     return _band(stack, values, [(0, count) for count in keep])
 
 
-def without_outliers(stack: Stack, values: Values) -> Thin:
+def without_outliers(stack: Stack, values: Values) -> Sparsify:
     """Drop the `gamma` share of largest magnitudes, then the smallest ones until the `density` share is left."""
     ranks = []
     for density, gamma in zip(values.each["density"], values.each["gamma"], strict=True):
@@ -64,7 +64,7 @@ def without_outliers(stack: Stack, values: Values) -> Thin:
     return _band(stack, values, ranks)
 
 
-def _band(stack: Stack, values: Values, ranks: list[tuple[int, int]]) -> Thin:
+def _band(stack: Stack, values: Values, ranks: list[tuple[int, int]]) -> Sparsify:
     """Keep the magnitudes whose rank lies in (ranks[k][0], ranks[k][1]]."""
     kernels = stack.kernels
     # Rank 0 is infinity: without outliers to drop there is no upper bound to look for.
@@ -83,7 +83,7 @@ def _band(stack: Stack, values: Values, ranks: list[tuple[int, int]]) -> Thin:
     return _rescaled(stack, values, thin) if values.shared.get("rescale") else thin
 
 
-def at_random(stack: Stack, values: Values) -> Thin:
+def at_random(stack: Stack, values: Values) -> Sparsify:
     """Keep each entry with probability `density`; rescaled by 1 / density (or to the former sum of magnitudes)."""
     kernels = stack.kernels
     densities = values.each["density"]
@@ -100,7 +100,7 @@ def at_random(stack: Stack, values: Values) -> Thin:
     return thin if expected or not values.shared["rescale"] else _rescaled(stack, values, thin)
 
 
-def by_rank(stack: Stack, values: Values) -> Thin:
+def by_rank(stack: Stack, values: Values) -> Sparsify:
     """Keep with a probability from density - epsilon (smallest magnitude of its row) to density + epsilon (largest);
     rescaled by its inverse (or to the former sum of magnitudes)."""
     expected = values.shared["rescale"] and values.shared["rescale_norm"] == "expected"
@@ -137,7 +137,7 @@ def _rank_share(row: NDArray[np.floating], columns: int) -> NDArray[np.float64]:
     return share.reshape(-1)
 
 
-def _rescaled(stack: Stack, values: Values, thin: Thin) -> Thin:
+def _rescaled(stack: Stack, values: Values, thin: Sparsify) -> Sparsify:
     """Thin, then restore each tensor's sum of magnitudes: one more pass over it."""
     kernels = stack.kernels
     before, after = np.zeros(len(stack.sources)), np.zeros(len(stack.sources))
@@ -154,7 +154,7 @@ def _rescaled(stack: Stack, values: Values, thin: Thin) -> Thin:
     return finish
 
 
-def sce(stack: Stack, values: Values) -> Finish:
+def sce(stack: Stack, values: Values) -> FinishBlock:
     """Select the entries with the largest variance over the sources, weigh sources by their mean squares there, erase
     what disagrees with the sign of the sum."""
     kernels = stack.kernels
@@ -204,7 +204,7 @@ _COMMON = (WEIGHT, DENSITY, SCALE, Parameter("int8_mask", False, "switch"))
 
 
 def _method(
-    name: str, paper: str, thin: Callable[[Stack, Values], Thin], vote: bool, normalize: bool, *more: Parameter
+    name: str, paper: str, thin: Callable[[Stack, Values], Sparsify], vote: bool, normalize: bool, *more: Parameter
 ) -> MergeMethod:
     combine = elected if vote else summed
     return MergeMethod(

@@ -9,13 +9,13 @@ import numpy as np
 
 from merging.buffers import Work
 from merging.methods.algebra import shifted
-from merging.methods.method import Finish, MergeMethod, Parameter, Values
+from merging.methods.method import FinishBlock, MergeMethod, Parameter, Values
 from merging.stack import Block, Stack
 
 SCALE = Parameter("lambda", 1.0)
 
 
-def tsv_m(stack: Stack, values: Values) -> Finish:
+def tsv_m(stack: Stack, values: Values) -> FinishBlock:
     """base + lambda U S V: each task's largest singular vectors (rank / tasks each), made orthogonal to one another."""
     if len(stack.shape) != 2:
         return _mean(stack, values)
@@ -36,7 +36,7 @@ def tsv_m(stack: Stack, values: Values) -> Finish:
     return _added(stack, left.T @ right, values)
 
 
-def iso_c(stack: Stack, values: Values) -> Finish:
+def iso_c(stack: Stack, values: Values) -> FinishBlock:
     """base + lambda s U V: the sum of the task vectors with all singular values made equal to their mean s."""
     if len(stack.shape) != 2:
         return _mean(stack, values)
@@ -45,7 +45,7 @@ def iso_c(stack: Stack, values: Values) -> Finish:
     return _added(stack, u @ v, values)
 
 
-def _mean(stack: Stack, values: Values) -> Finish:
+def _mean(stack: Stack, values: Values) -> FinishBlock:
     count = len(stack.sources)
     return shifted(stack, [values.shared["lambda"] / count] * count)
 
@@ -73,7 +73,7 @@ def _polar(matrix: Work) -> Work:
     return product
 
 
-def _added(stack: Stack, change: Work, values: Values) -> Finish:
+def _added(stack: Stack, change: Work, values: Values) -> FinishBlock:
     flat, factor = change.reshape(-1), stack.work.type(values.shared["lambda"])
 
     def finish(block: Block) -> None:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from merging.buffers import Work
 from merging.methods.algebra import Gram, gram, shifted
 from merging.methods.linear import WEIGHT, weighted
-from merging.methods.method import Finish, MergeMethod, Parameter, Values
+from merging.methods.method import FinishBlock, MergeMethod, Parameter, Values
 from merging.settings import RecipeError
 from merging.stack import Block, Stack
 
@@ -19,7 +19,7 @@ STRAIGHT = 0.9995
 """Above this cosine, slerp interpolates in a straight line."""
 
 
-def slerp(stack: Stack, values: Values) -> Finish:
+def slerp(stack: Stack, values: Values) -> FinishBlock:
     """Along the great circle from the base (t = 0) to the other model (t = 1)."""
     t = values.shared["t"]
     dots = gram(stack, taus=False, with_base=True)
@@ -37,7 +37,7 @@ def arc(dots: Gram, t: float, straight: float) -> tuple[float, float]:
     return math.sin((1 - t) * angle) / math.sin(angle), math.sin(t * angle) / math.sin(angle)
 
 
-def nuslerp(stack: Stack, values: Values) -> Finish:
+def nuslerp(stack: Stack, values: Values) -> FinishBlock:
     """slerp of two models by their share of the weights; of their task vectors where there is a base.
 
     `nuslerp_flatten: false` takes each row (or, `nuslerp_row_wise`, each column) for a vector of its own.
@@ -84,7 +84,7 @@ def _arcs(dots: NDArray[np.float64], t: float, straight: float) -> NDArray[np.fl
     return np.where(line, np.array([[1 - t], [t]]), curved)
 
 
-def multislerp(stack: Stack, values: Values) -> Finish:
+def multislerp(stack: Stack, values: Values) -> FinishBlock:
     """Weighted mean in the tangent space at the weighted mean direction, mapped back; length: the mean length."""
     weights = np.array(values.each["weight"])
     if values.shared["normalize_weights"]:
@@ -118,7 +118,7 @@ def _multislerp(dots: Gram, weights: NDArray[np.float64], eps: float, name: str)
     return tuple((result * scale).tolist())
 
 
-def karcher(stack: Stack, values: Values) -> Finish:
+def karcher(stack: Stack, values: Values) -> FinishBlock:
     """The Riemannian centre of mass on the sphere, all sources alike; length: the mean length."""
     dots = gram(stack, taus=False)
     return weighted(stack, _karcher(dots, values.shared["max_iter"], values.shared["tol"]))

@@ -9,13 +9,13 @@ from numpy.typing import NDArray
 
 from merging.methods.algebra import gram, shifted
 from merging.methods.linear import WEIGHT
-from merging.methods.method import Finish, MergeMethod, Parameter, Values
+from merging.methods.method import FinishBlock, MergeMethod, Parameter, Values
 from merging.stack import Block, Stack
 
 SCALE = Parameter("lambda", 1.0)
 
 
-def task_arithmetic(stack: Stack, values: Values) -> Finish:
+def task_arithmetic(stack: Stack, values: Values) -> FinishBlock:
     """base + lambda sum w tau; `normalize`: divided by the sum of the weights."""
     return shifted(stack, scaled(values))
 
@@ -28,7 +28,7 @@ def scaled(values: Values) -> tuple[float, ...]:
     return tuple(weight * factor for weight in weights)
 
 
-def model_stock(stack: Stack, values: Values) -> Finish:
+def model_stock(stack: Stack, values: Values) -> FinishBlock:
     """base + t (mean - base) with t = N c / (1 + (N-1) c), c the mean cosine of the task vectors.
 
     `filter_wise`: t for each row. Where the denominator vanishes the base stays.
@@ -67,7 +67,7 @@ def _stock(dots: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(singular, 0.0, count * cosine / np.where(singular, 1.0, below))
 
 
-def nan(stack: Stack, values: Values) -> Finish:
+def nan(stack: Stack, values: Values) -> FinishBlock:
     """base + lambda sum_k a_k tau_k / sum a, with a_k = 1 / |tau_k|: a large change counts no more than a small one."""
     norms = [math.sqrt(max(0.0, dot)) for dot in np.diag(gram(stack, taus=True)).tolist()]
     inverse = [1 / norm if norm > 0 else 0.0 for norm in norms]

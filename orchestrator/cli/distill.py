@@ -14,8 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from distill.corpus import Sifted
-from distill.train import Metrics
+from distill.corpus import CorpusSummary
+from distill.train import StepMetrics
 from orchestrator.cli.experts import add_expert
 from orchestrator.cli.options import request_command
 from orchestrator.cli.progress import run_with_progress
@@ -128,7 +128,7 @@ def compare_students(config: Config, request: DistillRequest, *, as_json: bool, 
     if ablate:
         request = request.model_copy(update={"arms": [*LEVELS, TEACHERS]})
     folder = RunFolder.open(config, "distill", request, fresh=fresh)
-    for arm, one in arms(request, inspect(request.transcripts, Sifted())[1]):
+    for arm, one in arms(request, inspect(request.transcripts, CorpusSummary())[1]):
         teach_shown(one, folder.path / one.name, config, arm=arm, quiet=as_json)
     with Collegium(config) as collegium:
         result = run_with_progress(collegium, lambda: collegium.adistil(request), quiet=as_json)
@@ -151,7 +151,7 @@ def teach_shown(request: TeachRequest, folder: Path, config: Config, *, arm: str
     with Bar(console=Console(stderr=True, quiet=quiet)) as bar:
         task = bar.add_task(f"teaching {request.name}")
 
-        def shown(one: Metrics) -> None:
+        def shown(one: StepMetrics) -> None:
             losses = [("next token", one.next_token), ("graph", one.node), ("margin", one.margin)]
             told = ", ".join(f"{name} {value:.3f}" for name, value in losses if value is not None)
             speed = one.tokens / max(one.seconds, 1e-9)

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from distill.corpus import Sifted
+from distill.corpus import CorpusSummary
 from orchestrator.cli.distill import teach_shown
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
@@ -32,7 +32,7 @@ def recorded() -> Path:
 
 def chapter(console: Console, collegium: Collegium, result: AnswerResult) -> None:
     """Teach a student and let it answer the test questions of the chapters before, alone."""
-    sifted = Sifted()
+    sifted = CorpusSummary()
     found = list(read_all([str(recorded())], sifted))
     right = sum(bool(one.is_right(one.answer)) for one in found) / len(found)
     generated = sum(turn.completion_tokens for one in found for turn in one.turns) / len(found)

@@ -16,7 +16,7 @@ from pydantic_core import PydanticUndefined
 from orchestrator.config import Config, demo_zoo, explain, read, validate
 from orchestrator.errors import BadInput
 
-Request = TypeVar("Request", bound=BaseModel)
+AnyRequest = TypeVar("AnyRequest", bound=BaseModel)
 DEFAULT_CONFIG = Path("collegium.yaml")
 
 _COMMON = (
@@ -33,7 +33,9 @@ def configured(command: Callable[..., None]) -> Callable[..., None]:
     return command
 
 
-def request_command(name: str, model: type[Request], run: Callable[..., None], *extra: click.Option) -> click.Command:
+def request_command(
+    name: str, model: type[AnyRequest], run: Callable[..., None], *extra: click.Option
+) -> click.Command:
     """A command whose flags are the fields of `model`; `run(config, request, as_json=..., **extra)` does the work."""
 
     def callback(config: str | None, overrides: tuple[str, ...], as_json: bool, **values: Any) -> None:

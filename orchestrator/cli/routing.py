@@ -20,7 +20,7 @@ from orchestrator.collegium import light_context
 from orchestrator.config import Config
 from orchestrator.evaluation.eval_router import EvalRouterRequest, eval_router
 from orchestrator.evaluation.report.formats import clipped, plain
-from orchestrator.evaluation.route import Asked, RouteRequest, Routes, route
+from orchestrator.evaluation.route import RoutedQuestion, RouteRequest, RoutingResult, route
 from router.ranking import Evidence, Ranking
 
 BAR = 20
@@ -60,7 +60,7 @@ def run_eval(config: Config, request: EvalRouterRequest, *, as_json: bool) -> No
         console.print(Text(f"Plots: {request.html}"), soft_wrap=True)
 
 
-def _routes(routes: Routes) -> dict[str, Any]:
+def _routes(routes: RoutingResult) -> dict[str, Any]:
     return {
         "router": routes.router,
         "source": routes.source,
@@ -71,7 +71,7 @@ def _routes(routes: Routes) -> dict[str, Any]:
     }
 
 
-def _shown(asked: Asked, ranking: Ranking) -> Group:
+def _shown(asked: RoutedQuestion, ranking: Ranking) -> Group:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     terms = list(ranking.entries[0].terms)
     for head in ("", "Expert", "Likely right", "", *terms, ""):

@@ -18,7 +18,7 @@ from pydantic import Field, model_validator
 from agents.question import Question
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.answering import Answered
+from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.evaluation.comparisons import comparisons
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.discussing import own_discussion
@@ -205,7 +205,7 @@ def _result(outcome: MethodOutcome, seconds_a_token: Mapping[str, float]) -> Met
     )
 
 
-def _cost(used: Iterable[Answered], seconds_a_token: Mapping[str, float]) -> Cost:
+def _cost(used: Iterable[ExpertReply], seconds_a_token: Mapping[str, float]) -> Cost:
     """What the replies cost, or would have cost if the ledger had not had them: seconds are the engine's, at each
     expert's measured speed in this run."""
     replies = [(one.expert, one.completion) for one in used if one.completion]

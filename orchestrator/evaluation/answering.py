@@ -17,7 +17,7 @@ from orchestrator.inference.request import Completion, Sampling
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
+class ExpertReply:
     """What one expert made of one question. A request that failed is an abstention with its `error`."""
 
     question: Question
@@ -42,7 +42,7 @@ async def answer_all(
     sampling: Sampling,
     seed: int,
     done: Callable[[], None] = lambda: None,
-) -> dict[tuple[str, str], Answered]:
+) -> dict[tuple[str, str], ExpertReply]:
     """Every expert on every question: (question id, expert name) -> what it answered."""
     pairs = [(question, expert) for expert in experts for question in questions]
     return await answer_pairs(pool, pairs, sampling, seed, done)
@@ -54,10 +54,10 @@ async def answer_pairs(
     sampling: Sampling,
     seed: int,
     done: Callable[[], None] = lambda: None,
-) -> dict[tuple[str, str], Answered]:
+) -> dict[tuple[str, str], ExpertReply]:
     """The given (question, expert) pairs. A failed request is recorded; a failed expert or store is raised."""
 
-    async def one(question: Question, expert: Expert) -> Answered:
+    async def one(question: Question, expert: Expert) -> ExpertReply:
         answered = await answer(pool, expert, question, sampling, seed)
         done()
         return answered
@@ -66,21 +66,23 @@ async def answer_pairs(
     return {(result.question.id, result.expert): result for result in results}
 
 
-async def answer(pool: Pool, expert: Expert, question: Question, sampling: Sampling, seed: int) -> Answered:
+async def answer(pool: Pool, expert: Expert, question: Question, sampling: Sampling, seed: int) -> ExpertReply:
     """One question to one expert."""
     with pool.conversation(question.id, seed):
         return await prompted(pool, expert, question, solve(question), sampling)
 
 
-async def prompted(pool: Pool, expert: Expert, question: Question, messages: Messages, sampling: Sampling) -> Answered:
+async def prompted(
+    pool: Pool, expert: Expert, question: Question, messages: Messages, sampling: Sampling
+) -> ExpertReply:
     """One reply about a question to any prompt; to be called within a conversation, which counts the draws."""
     request = pool.request(expert, [(message["role"], message["content"]) for message in messages], sampling)
     (outcome,) = await pool.ask([(request, expert)])
     if isinstance(outcome, RequestError):
         nothing = parse_reply("", question)
-        return Answered(question, expert.name, nothing, False, None, str(outcome))
+        return ExpertReply(question, expert.name, nothing, False, None, str(outcome))
     if isinstance(outcome, CollegiumError):
         raise outcome
     assert isinstance(outcome, Completion), outcome
     reply = parse_reply(outcome.text, question)
-    return Answered(question, expert.name, reply, is_right(question, reply.answer), outcome)
+    return ExpertReply(question, expert.name, reply, is_right(question, reply.answer), outcome)

@@ -17,10 +17,10 @@ from pydantic import Field, ValidationError
 from agents.prompts import ConvincingExample, explain
 from agents.question import Question
 from agents.reply import parse_reply
-from orchestrator.config import Strict
+from orchestrator.config import StrictModel
 from orchestrator.config import explain as told
 from orchestrator.errors import BadInput, RequestError
-from orchestrator.evaluation.answering import Answered, answer_all, is_right
+from orchestrator.evaluation.answering import ExpertReply, answer_all, is_right
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.profile import chosen
 from orchestrator.evaluation.tasks.registry import GENERATED
@@ -30,7 +30,7 @@ from orchestrator.inference.request import Completion, Sampling
 MAX_BYTES = 16 * 2**20
 
 
-class ConvincingRequest(Strict):
+class ConvincingRequest(StrictModel):
     """Find explanations that change experts' minds, on training questions of generated tasks."""
 
     task: str = Field(default="mixed", description="A generated task, or several with commas.")
@@ -42,7 +42,7 @@ class ConvincingRequest(Strict):
     out: str = Field(default="convincing.jsonl", description="File to write.")
 
 
-class ConvincingRow(Strict):
+class ConvincingRow(StrictModel):
     """One line of the file."""
 
     expert: str
@@ -132,7 +132,7 @@ def _names() -> str:
     return ", ".join(task.name for task in GENERATED)
 
 
-def _convinced(first: Answered, question: Question, explanation: str, text: str) -> ConvincingRow | None:
+def _convinced(first: ExpertReply, question: Question, explanation: str, text: str) -> ConvincingRow | None:
     after = parse_reply(text, question)
     if not is_right(question, after.answer) or after.confidence is None or first.reply.confidence is None:
         return None

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from pydantic import Field, model_validator
 
-from orchestrator.config import Strict
+from orchestrator.config import StrictModel
 from orchestrator.errors import BadInput
 from router.embedding import Features
 from router.routers import FittedRouter, PricedRouter, maker
@@ -20,7 +20,7 @@ LONGEST = 1_000_000
 """Characters of a file of costs."""
 
 
-class CostOptions(Strict):
+class CostOptions(StrictModel):
     """Quality against cost. Without `quality` and `spend` a router looks at quality alone."""
 
     quality: float | None = Field(

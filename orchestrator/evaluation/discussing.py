@@ -19,16 +19,16 @@ from agents import discussions
 from agents.agent import Agent
 from agents.answers import canonical
 from agents.confidence import Calibrate, ConfidenceKind, from_tokens
-from agents.conversation import Discussion, DiscussionTerms, Same, converse
+from agents.conversation import Discussion, DiscussionTerms, Equivalence, converse
 from agents.discussions.parts import topology
 from agents.prompts import PromptLimits
-from agents.question import Kind, Question
+from agents.question import AnswerKind, Question
 from agents.transcript import Transcript
 from agents.votes import AT_THEIR_WORD, Odds, fit_log_odds, options_of
 from agents.window import run_window
-from orchestrator.config import Strict
+from orchestrator.config import StrictModel
 from orchestrator.errors import BadInput, SetupError, StorageError
-from orchestrator.evaluation.answering import Answered
+from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
@@ -42,7 +42,7 @@ SAME_MEANING = 0.8
 """Cosine similarity from which two answers to an open question count as one."""
 
 
-class DiscussionOptions(Strict):
+class DiscussionOptions(StrictModel):
     """How experts confer, for the methods in which they do."""
 
     panel: list[str] = Field(default_factory=list, description="Experts that confer; none: all that are asked.")
@@ -117,7 +117,7 @@ async def hold(
     return await run_window([functools.partial(one, question) for question in questions])
 
 
-def confidence_of(answered: Answered, kind: ConfidenceKind) -> float | None:
+def confidence_of(answered: ExpertReply, kind: ConfidenceKind) -> float | None:
     """The confidence of a first reply that was had outside any discussion, of a kind that one reply can show."""
     if answered.reply.answer is None:
         return None
@@ -127,7 +127,7 @@ def confidence_of(answered: Answered, kind: ConfidenceKind) -> float | None:
     return answered.reply.confidence
 
 
-def fitted(answered: Sequence[Answered], kind: ConfidenceKind) -> Calibrate:
+def fitted(answered: Sequence[ExpertReply], kind: ConfidenceKind) -> Calibrate:
     """Confidence -> probability of being right, for each expert apart, from its replies to validation questions.
 
     Platt's curve over the logit of the confidence; where there is no confidence, or nothing but right or wrong replies,
@@ -160,7 +160,7 @@ def fitted(answered: Sequence[Answered], kind: ConfidenceKind) -> Calibrate:
     return _remembered(probability)
 
 
-def fitted_odds(answered: Sequence[Answered], panel: Sequence[str], kind: ConfidenceKind) -> Odds:
+def fitted_odds(answered: Sequence[ExpertReply], panel: Sequence[str], kind: ConfidenceKind) -> Odds:
     """The odds under which the log-odds vote of these experts makes the validation questions' gold answers most
     probable (`votes.fit_log_odds`): experts of one origin err alike more than independent ones would. Each question's
     probabilities come from confidences calibrated on other questions. Probabilities are taken uncorrected where there
@@ -179,7 +179,7 @@ def fitted_odds(answered: Sequence[Answered], panel: Sequence[str], kind: Confid
         calibrate = held_out[fold[question.question]]
         votes.append([one.reply.answer for one in row])
         probabilities.append([calibrate(one.expert, confidence_of(one, kind)) for one in row])
-        answer_kind: Kind = "choice" if question.choices else question.kind
+        answer_kind: AnswerKind = "choice" if question.choices else question.kind
         gold = None if question.answer is None else canonical(question.answer, answer_kind, question.choices)
         golds.append(gold)
     try:
@@ -201,7 +201,7 @@ def _remembered(probability: Calibrate) -> Calibrate:
     return looked_up
 
 
-def by_meaning(embedder: Embedder) -> Same:
+def by_meaning(embedder: Embedder) -> Equivalence:
     """Groups answers to open questions: one that is similar enough to an earlier one joins its group."""
 
     def same(answers: Sequence[str]) -> list[int]:
@@ -233,8 +233,8 @@ def own_discussion(path: str, folder: Path) -> Discussion:
     return discussion
 
 
-def scheme(options: DiscussionOptions, leader: Agent | None) -> discussions.Scheme:
-    return discussions.Scheme(
+def scheme(options: DiscussionOptions, leader: Agent | None) -> discussions.SchemeOptions:
+    return discussions.SchemeOptions(
         rounds=options.rounds,
         samples=options.samples,
         improved=options.improved,

@@ -10,7 +10,7 @@ import numpy as np
 from agents.confidence import ConfidenceKind
 from agents.figures import RoundFigures, fate, round_figures, sure_and_right
 from agents.transcript import Transcript
-from orchestrator.evaluation.answering import Answered
+from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.evaluation.discussing import fitted
 from orchestrator.evaluation.methods import MethodOutcome
 from orchestrator.evaluation.report.data import DiscussedRound, DiscussionResult, Interval
@@ -23,7 +23,7 @@ SHOWN = 40
 
 
 def discussion_results(
-    outcomes: Sequence[MethodOutcome], validation: Sequence[Answered], kind: ConfidenceKind
+    outcomes: Sequence[MethodOutcome], validation: Sequence[ExpertReply], kind: ConfidenceKind
 ) -> list[DiscussionResult]:
     """One a method that conferred; `validation`: the replies that confidences are calibrated on, may be none."""
     probability = fitted(validation, kind) if validation else None

@@ -10,14 +10,14 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from agents.votes import OPTIONS, fit_log_odds, log_odds, majority, weighted
-from orchestrator.config import Strict
+from orchestrator.config import StrictModel
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.costs import costs_of
 from orchestrator.evaluation.route import read_table
 from orchestrator.evaluation.voting import options_in, recorded_answer
 from router.ballots import Aggregate, Replies
-from router.evaluate import Contestant, Evaluation, FitAggregate, evaluate
+from router.evaluate import Evaluation, FitAggregate, RouterCandidate, evaluate
 from router.routers import DEFAULT, ROUTERS, SkillsRouter, maker
 from router.table import Table
 from router.trial import trial
@@ -26,7 +26,7 @@ SYMBOLIC = ("symbolic-moe (code)", "symbolic-moe (code), distinct", "symbolic-mo
 MAX_SEEDS, MAX_RECRUITED = 100, 1_000
 
 
-class EvalRouterRequest(Strict):
+class EvalRouterRequest(StrictModel):
     """Judge routers on a correctness table: who is right how often, alone and voting, against the best expert and
     against whoever knows the answer. Needs no engine."""
 
@@ -103,16 +103,16 @@ def eval_router(request: EvalRouterRequest, context: Context) -> Evaluation:
         raise BadInput(f"{request.table}: {error}") from error
 
 
-def contestants(skills: bool) -> list[Contestant]:
+def contestants(skills: bool) -> list[RouterCandidate]:
     """Every router by its defaults; where questions have skills, Symbolic-MoE as published and as programmed too."""
-    found = [Contestant(name, partial(maker, name)) for name in ROUTERS if skills or name != "skills"]
+    found = [RouterCandidate(name, partial(maker, name)) for name in ROUTERS if skills or name != "skills"]
     if skills:
         code = partial(SkillsRouter.fit, suitability="code", threshold=0.0, merge=2.0)
         paper = partial(SkillsRouter.fit, suitability="paper", threshold=0.0, merge=2.0)
         found += [
-            Contestant(SYMBOLIC[0], lambda seed: code, "code"),
-            Contestant(SYMBOLIC[1], lambda seed: code),
-            Contestant(SYMBOLIC[2], lambda seed: paper, "paper"),
+            RouterCandidate(SYMBOLIC[0], lambda seed: code, "code"),
+            RouterCandidate(SYMBOLIC[1], lambda seed: code),
+            RouterCandidate(SYMBOLIC[2], lambda seed: paper, "paper"),
         ]
     return found
 

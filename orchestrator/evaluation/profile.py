@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pydantic import Field
 
 from agents.question import Question
-from orchestrator.config import Strict
+from orchestrator.config import StrictModel
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.answering import Answered, answer_all
+from orchestrator.evaluation.answering import ExpertReply, answer_all
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.report.data import Interval, Matrix
 from orchestrator.evaluation.report.intervals import wilson
@@ -20,11 +20,11 @@ from orchestrator.inference.request import Sampling
 from router.row import Row
 from router.table import Table
 
-Replies = Mapping[tuple[str, str], Answered]
+Replies = Mapping[tuple[str, str], ExpertReply]
 """(question id, expert name) -> what it answered."""
 
 
-class AskingRequest(Strict):
+class AskingRequest(StrictModel):
     """What every pipeline that asks questions needs to know."""
 
     task: str = Field(default="mixed", description="A task's name, a JSON Lines file, or several with commas.")

@@ -66,7 +66,7 @@ class RouteRequest(FittingRequest):
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RoutedQuestion:
     """A question to be routed."""
 
     id: str
@@ -75,17 +75,17 @@ class Asked:
 
 
 @dataclass(frozen=True)
-class Routes:
+class RoutingResult:
     """A ranking a question, and what it rests on."""
 
-    asked: tuple[Asked, ...]
+    asked: tuple[RoutedQuestion, ...]
     rankings: tuple[Ranking, ...]
     router: str
     source: str
     """What it rests on: a correctness table, or the folder of a saved router."""
 
 
-def route(request: RouteRequest, context: Context) -> Routes:
+def route(request: RouteRequest, context: Context) -> RoutingResult:
     """Rank experts for every question, by a router fitted on the table or by a saved one. Raises `BadInput` for what
     cannot be used."""
     asked, config, embedder = _asked(request), context.config, context.embedder
@@ -103,10 +103,12 @@ def route(request: RouteRequest, context: Context) -> Routes:
     return _ranked(asked, router, embedder, request.router, f"{len(table.rows)} questions of {path}")
 
 
-def _ranked(asked: tuple[Asked, ...], router: FittedRouter, embedder: Embedder, name: str, source: str) -> Routes:
+def _ranked(
+    asked: tuple[RoutedQuestion, ...], router: FittedRouter, embedder: Embedder, name: str, source: str
+) -> RoutingResult:
     features = _embedded(embedder, [one.question for one in asked], [one.skills for one in asked])
     try:
-        return Routes(asked, tuple(router.rank(features)), name, source)
+        return RoutingResult(asked, tuple(router.rank(features)), name, source)
     except (ValueError, KeyError) as error:
         raise BadInput(f"{source}: this router cannot rank these questions: {error}") from error
 
@@ -168,11 +170,11 @@ def _embedded(embedder: Embedder, questions: Sequence[str], skills: Sequence[tup
         raise BadInput(str(error)) from error
 
 
-def _asked(request: RouteRequest) -> tuple[Asked, ...]:
+def _asked(request: RouteRequest) -> tuple[RoutedQuestion, ...]:
     if request.question is not None:
-        return (Asked("1", request.question, tuple(request.skills)),)
+        return (RoutedQuestion("1", request.question, tuple(request.skills)),)
     path = Path(str(request.questions)).expanduser()
-    asked: dict[str, Asked] = {}
+    asked: dict[str, RoutedQuestion] = {}
     for number, line in enumerate(lines(path), 1):
         if not line.strip():
             continue
@@ -187,7 +189,7 @@ def _asked(request: RouteRequest) -> tuple[Asked, ...]:
     return tuple(asked.values())
 
 
-def _question(line: bytes, where: str, number: int) -> Asked:
+def _question(line: bytes, where: str, number: int) -> RoutedQuestion:
     try:
         row = json.loads(line)
     except (ValueError, RecursionError) as error:
@@ -203,4 +205,4 @@ def _question(line: bytes, where: str, number: int) -> Asked:
         check_question(text, f"{where}: question")
     except ValueError as error:
         raise BadInput(str(error)) from error
-    return Asked(str(row.get("id", number)), text, tuple(skills))
+    return RoutedQuestion(str(row.get("id", number)), text, tuple(skills))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import get_args
 
 from agents.answers import canonical
-from agents.question import Kind
+from agents.question import AnswerKind
 from agents.votes import AT_THEIR_WORD, OPTIONS, Odds, fit_log_odds
 from router.ballots import cast_votes
 from router.crossfit import Fit, folds, out_of_fold
@@ -35,7 +35,7 @@ def recorded_answer(row: Row, answer: str) -> str | None:
     if isinstance(choices, dict) and choices and all(isinstance(text, str) for text in choices.values()):
         return canonical(answer, "choice", choices)
     kind = row.extra.get("kind")
-    if isinstance(kind, str) and kind in get_args(Kind) and kind != "choice":
+    if isinstance(kind, str) and kind in get_args(AnswerKind) and kind != "choice":
         return canonical(answer, kind)  # type: ignore[arg-type]
     return answer.strip() or None
 

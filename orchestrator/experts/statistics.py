@@ -15,12 +15,14 @@ from typing import Any, Literal
 
 from orchestrator.errors import ExpertError
 
-Kind = Literal["gram", "fisher"]
+StatisticsKind = Literal["gram", "fisher"]
 TOKENS = 512
 """Of each text: what is longer is cut."""
 
 
-def gather(model: Path, texts: Sequence[str], kind: Kind, out: Path, told: Callable[[int], None] | None = None) -> int:
+def gather(
+    model: Path, texts: Sequence[str], kind: StatisticsKind, out: Path, told: Callable[[int], None] | None = None
+) -> int:
     """Run `model` over the texts and write `out`; the number of tokens seen. Raises `ExpertError`."""
     import torch
     from safetensors.torch import save_file
@@ -40,7 +42,7 @@ def gather(model: Path, texts: Sequence[str], kind: Kind, out: Path, told: Calla
 
 
 def gathered(
-    network: Any, batches: Iterable[Any], kind: Kind, told: Callable[[int], None] | None = None
+    network: Any, batches: Iterable[Any], kind: StatisticsKind, told: Callable[[int], None] | None = None
 ) -> tuple[dict[str, Any], int]:
     """The statistics of a torch model over batches of token ids (1, tokens), by weight; and the tokens seen."""
     network.eval()

@@ -27,7 +27,7 @@ from pydantic import ConfigDict, Field
 from orchestrator.errors import RequestError
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
-from orchestrator.inference.request import Completion, Delta, Message, Request, Sampling, TokenLogprob
+from orchestrator.inference.request import Completion, Delta, PromptMessage, Request, Sampling, TokenLogprob
 from orchestrator.inference.schedule.pending import Outcome
 
 _ROLES = {"human": "user", "ai": "assistant", "system": "system", "chat": "user"}
@@ -242,7 +242,7 @@ class ExpertChat(BaseChatModel):
         return RunnableMap(raw=bound) | parsed.with_fallbacks([failed], exception_key="parsing_error")
 
 
-def _messages(messages: Sequence[BaseMessage]) -> tuple[Message, ...]:
+def _messages(messages: Sequence[BaseMessage]) -> tuple[PromptMessage, ...]:
     return tuple((_role(message), _text(message)) for message in messages)
 
 

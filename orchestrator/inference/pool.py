@@ -11,10 +11,10 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Protocol, runtime_checkable
 
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.request import Completion, Delta, Message, Request, Sampling
+from orchestrator.inference.request import Completion, Delta, PromptMessage, Request, Sampling
 from orchestrator.inference.schedule.conversation_scope import ConversationScope
 from orchestrator.inference.schedule.pending import Outcome
-from orchestrator.inference.schedule.timeline import LoadRecord, Timeline
+from orchestrator.inference.schedule.timeline import PoolLoad, Timeline
 
 
 @runtime_checkable
@@ -30,14 +30,14 @@ class Pool(Protocol):
         """Start the workers now instead of at the first request. Idempotent."""
         ...
 
-    async def load(self) -> LoadRecord:
+    async def load(self) -> PoolLoad:
         """What the workers hold and what waits for them, now."""
         ...
 
     def request(
         self,
         expert: Expert,
-        messages: Sequence[Message],
+        messages: Sequence[PromptMessage],
         sampling: Sampling,
         *,
         stream: bool = False,

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 Role = Literal["system", "user", "assistant", "tool"]
-Message = tuple[str, str]
+PromptMessage = tuple[str, str]
 """(role, content)."""
 FinishReason = Literal["stop", "length", "abort"]
 
@@ -38,7 +38,7 @@ class Request:
 
     key: str
     expert: str
-    messages: tuple[Message, ...]
+    messages: tuple[PromptMessage, ...]
     sampling: Sampling
     draw: int = 0
     conversation: str | None = None
@@ -94,7 +94,7 @@ class Completion:
 
 
 def request_key(
-    fingerprint: str, messages: tuple[Message, ...], sampling: Sampling, draw: int = 0, seed: int = 0
+    fingerprint: str, messages: tuple[PromptMessage, ...], sampling: Sampling, draw: int = 0, seed: int = 0
 ) -> str:
     """SHA-256 (hex) of all that decides a completion. At temperature 0 draw and seed do not count."""
     drawn = [0, 0] if sampling.temperature == 0 else [seed, draw]

@@ -11,8 +11,8 @@ from orchestrator.errors import CollegiumError
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Completion, Request
-from orchestrator.inference.schedule.remote_pool import Call, News
-from orchestrator.inference.schedule.timeline import LoadRecord
+from orchestrator.inference.schedule.remote_pool import NumberedCall, NumberedOutcome
+from orchestrator.inference.schedule.timeline import PoolLoad
 
 SILENCE = 30.0
 """A process that has not asked for news for so many seconds has gone: its requests are withdrawn."""
@@ -27,7 +27,7 @@ class SchedulerCalls:
         self._experts = experts
         self._callers: dict[str, _Caller] = {}
 
-    def submit(self, caller: str, calls: Sequence[Call]) -> None:
+    def submit(self, caller: str, calls: Sequence[NumberedCall]) -> None:
         """Does not wait."""
         known = self._caller(caller)
         for number, request, name in calls:
@@ -37,7 +37,7 @@ class SchedulerCalls:
         for number in numbers:
             self._caller(caller).end(number)
 
-    async def news(self, caller: str) -> list[News]:
+    async def news(self, caller: str) -> list[NumberedOutcome]:
         """Waits until there is some; [] once in a while."""
         known = self._caller(caller)
         known.last_heard = asyncio.get_running_loop().time()
@@ -47,7 +47,7 @@ class SchedulerCalls:
     def conversation(self, opened: Sequence[str], closed: Sequence[str]) -> None:
         self._pool.note_conversations(opened, closed)
 
-    async def load(self) -> LoadRecord:
+    async def load(self) -> PoolLoad:
         return await self._pool.load()
 
     def _caller(self, name: str) -> _Caller:
@@ -77,7 +77,7 @@ class _Caller:
     def __init__(self) -> None:
         self.last_heard = asyncio.get_running_loop().time()
         self._tasks: dict[int, asyncio.Task[None]] = {}
-        self._news: list[News] = []
+        self._news: list[NumberedOutcome] = []
         self._some = asyncio.Event()
 
     def begin(self, number: int, work: Coroutine[Any, Any, None]) -> None:
@@ -92,11 +92,11 @@ class _Caller:
         for number in list(self._tasks):
             self.end(number)
 
-    def tell(self, news: News) -> None:
+    def tell(self, news: NumberedOutcome) -> None:
         self._news.append(news)
         self._some.set()
 
-    async def take(self) -> list[News]:
+    async def take(self) -> list[NumberedOutcome]:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(SILENCE / 3):
                 await self._some.wait()

@@ -10,33 +10,33 @@ import numpy as np
 from pydantic import Field
 
 from merging.checkpoint import Adapter, Checkpoint, CheckpointError
-from merging.cluster import THRESHOLD, Clusters, Way, cluster
+from merging.cluster import THRESHOLD, Clusters, Linkage, cluster
 from merging.columns import SimilarityError
 from merging.similarity import Similarity, families, similarity
 from merging.stream import Model
-from orchestrator.config import Strict
+from orchestrator.config import StrictModel
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.profile import chosen
-from orchestrator.evaluation.report.data import Clustering, Fork
+from orchestrator.evaluation.report.data import Clustering, DendrogramFork
 from orchestrator.experts.demo import locate
 from orchestrator.inference.expert import Expert
 
-By = Literal["auto", "weights", "task_vectors"]
+SimilarityBasis = Literal["auto", "weights", "task_vectors"]
 
 
-class ClusterRequest(Strict):
+class ClusterRequest(StrictModel):
     """Group experts that are alike enough to be merged: same architecture and shapes, then cosine of their weights."""
 
     experts: list[str] = Field(default_factory=list, description="Names of the experts; none: all with weights.")
-    by: By = Field(
+    by: SimilarityBasis = Field(
         default="auto",
         description="What to compare: weights, task_vectors (weights minus base), or auto: task vectors where experts "
         "are adapters over one base or --base fits.",
     )
     base: str | None = Field(default=None, description="Expert, checkpoint folder or demo/NAME to subtract.")
     threshold: float = Field(default=THRESHOLD, ge=-1, le=1, description="Least cosine within a cluster.")
-    way: Way = Field(
+    way: Linkage = Field(
         default="complete",
         description="complete (every pair reaches the threshold), average, single, or leader (the paper's, which "
         "depends on the order of the experts).",
@@ -93,7 +93,9 @@ def _base(name: str, experts: Mapping[str, Expert], opened: dict[Path, Checkpoin
     return _opened(locate(name) if name.startswith("demo/") else Path(name).expanduser().absolute(), opened)
 
 
-def _bases(by: By, names: Sequence[str], models: Sequence[Model], base: Checkpoint | None) -> list[Checkpoint | None]:
+def _bases(
+    by: SimilarityBasis, names: Sequence[str], models: Sequence[Model], base: Checkpoint | None
+) -> list[Checkpoint | None]:
     """What to subtract from each model. In one family all are treated alike, else they could not be compared."""
     if by == "weights":
         return [None] * len(models)
@@ -127,5 +129,5 @@ def _record(
         threshold=request.threshold,
         way=request.way,
         clusters=groups.groups,
-        forks=[Fork(left=join.left, right=join.right, similarity=join.similarity) for join in groups.joins],
+        forks=[DendrogramFork(left=join.left, right=join.right, similarity=join.similarity) for join in groups.joins],
     )

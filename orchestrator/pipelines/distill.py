@@ -16,11 +16,11 @@ from pydantic import Field, model_validator
 
 from agents import transcript as transcripts
 from agents.transcript import Transcript
-from distill.corpus import Sifted, prepare
+from distill.corpus import CorpusSummary, prepare
 from distill.errors import DistillError
 from distill.graph import interaction_graph
 from distill.statistics import CorpusStatistics
-from distill.train import METRICS, Metrics, read_metrics
+from distill.train import METRICS, StepMetrics, read_metrics
 from orchestrator.config import Config, ExpertConfig
 from orchestrator.errors import BadInput, StorageError
 from orchestrator.experts.demo import locate
@@ -66,8 +66,8 @@ class Taught:
     folder: Path
     """Its adapter or checkpoint."""
     base: Path
-    sifted: Sifted
-    metrics: tuple[Metrics, ...]
+    sifted: CorpusSummary
+    metrics: tuple[StepMetrics, ...]
     epochs: float
 
     @property
@@ -110,7 +110,7 @@ def teach(
     *,
     experts: Mapping[str, Expert],
     arm: str = "",
-    report: Callable[[Metrics], None] | None = None,
+    report: Callable[[StepMetrics], None] | None = None,
 ) -> Taught:
     """Teach one student in `folder`: `lessons.jsonl`, `work/`, and the student itself in `student/`.
 
@@ -123,7 +123,7 @@ def teach(
     try:
         kept = json.loads(done.read_text("utf-8")) if done.is_file() else {}
         if kept.get("request") == request.model_dump(mode="json"):
-            sifted = Sifted.model_validate(kept["sifted"])
+            sifted = CorpusSummary.model_validate(kept["sifted"])
             metrics = tuple(read_metrics(folder / WORK / METRICS))
             return Taught(request, arm, folder / STUDENT, base, sifted, metrics, kept["epochs"])
         folder.mkdir(parents=True, exist_ok=True)
@@ -140,7 +140,7 @@ def _taught(
     base: Path,
     licences: Mapping[str, str],
     arm: str,
-    report: Callable[[Metrics], None] | None,
+    report: Callable[[StepMetrics], None] | None,
 ) -> Taught:
     from transformers import AutoTokenizer
 
@@ -149,7 +149,7 @@ def _taught(
     def tokens(text: str) -> int:
         return len(tokenizer(text, add_special_tokens=False)["input_ids"])
 
-    sifted = Sifted()
+    sifted = CorpusSummary()
     prepare(read_all(request.transcripts, sifted), request.selection, folder / LESSONS, tokens, sifted)
     card = {"name": request.name, "base": request.student, "licences": dict(licences)}
     if request.workers == 1:
@@ -179,7 +179,7 @@ def student_checkpoint(student: str, experts: Mapping[str, Expert]) -> Path:
     return folder
 
 
-def read_all(files: Iterable[str], sifted: Sifted | None = None) -> Iterator[Transcript]:
+def read_all(files: Iterable[str], sifted: CorpusSummary | None = None) -> Iterator[Transcript]:
     """The transcripts of several files, one after the other. Lines that are none are counted in `sifted`, else raised
     as `BadInput`; a file that cannot be read always is."""
     for file in files:
@@ -192,7 +192,7 @@ def read_all(files: Iterable[str], sifted: Sifted | None = None) -> Iterator[Tra
             raise BadInput(f"transcripts: {error}") from error
 
 
-def inspect(files: Iterable[str], sifted: Sifted | None = None) -> tuple[CorpusStatistics, list[str]]:
+def inspect(files: Iterable[str], sifted: CorpusSummary | None = None) -> tuple[CorpusStatistics, list[str]]:
     """Statistics of all transcripts, and their agents in order of appearance."""
     found, names = CorpusStatistics(), {}
     for transcript in read_all(files, sifted):

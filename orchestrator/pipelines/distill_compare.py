@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from agents.question import Question
-from distill.corpus import Sifted
+from distill.corpus import CorpusSummary
 from distill.graph import interaction_graph
 from distill.statistics import CorpusStatistics
 from orchestrator.config import ExpertConfig
@@ -87,7 +87,7 @@ async def distil(request: DistillRequest, context: Context, folder: Path) -> Dis
 
     The workers are made when all are taught, so that engines need not wait in memory meanwhile.
     """
-    statistics, agents = await asyncio.to_thread(inspect, request.transcripts, Sifted())
+    statistics, agents = await asyncio.to_thread(inspect, request.transcripts, CorpusSummary())
     config, experts, taught = context.config, context.experts, []
     for arm, one in arms(request, agents):
         context.note(f"teaching {one.name}")
@@ -98,7 +98,7 @@ async def distil(request: DistillRequest, context: Context, folder: Path) -> Dis
         extended = extended.model_copy(update={"experts": {**untaught, **extended.experts}})
     extended_context = dataclasses.replace(context.only(resolve(extended).values()), config=extended)
     rows = await compare(request, taught, extended_context)
-    read = itertools.islice(read_all(request.transcripts, Sifted()), PICTURED)
+    read = itertools.islice(read_all(request.transcripts, CorpusSummary()), PICTURED)
     graphs = [interaction_graph(transcript) for transcript in read]
     found = report(request, taught, rows, statistics, extended_context, graphs)
     return DistillResult(found, tuple(taught), tuple(rows))

@@ -15,7 +15,7 @@ from pydantic import Field
 
 from agents import transcript as transcripts
 from agents.conversation import DiscussionTerms
-from agents.discussions import DISCUSSIONS, Scheme, build
+from agents.discussions import DISCUSSIONS, SchemeOptions, build
 from agents.question import Question
 from agents.transcript import Transcript
 from orchestrator.errors import BadInput, StorageError
@@ -55,7 +55,7 @@ class Generated:
 async def discuss(request: GenerateRequest, questions: Sequence[Question], context: Context) -> list[Transcript]:
     """The panel's discussion of each question, in the questions' order."""
     try:
-        discussion = build(request.discussion, Scheme(rounds=request.rounds))
+        discussion = build(request.discussion, SchemeOptions(rounds=request.rounds))
     except ValueError as error:
         raise BadInput(f"discussion: {error}") from error
     pool, panel = context.pool, chosen(context.experts, request.experts)

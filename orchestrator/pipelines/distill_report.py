@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from distill.corpus import Sifted
+from distill.corpus import CorpusSummary
 from distill.graph import nodes
 from distill.statistics import CorpusStatistics
-from distill.train import Metrics
+from distill.train import StepMetrics
 from orchestrator.evaluation.report.data import CurvePoint, GraphNode, GraphPicture, Persuasion, RoundResult
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ MAX_DRAWN = 60
 LOSSES = ("next_token", "node", "margin", "validation")
 
 
-def curve(metrics: Sequence[Metrics]) -> list[CurvePoint]:
+def curve(metrics: Sequence[StepMetrics]) -> list[CurvePoint]:
     """Loss curves of at most `POINTS` points."""
     size = max(1, -(-len(metrics) // POINTS))
     points = []
@@ -81,7 +81,7 @@ def _picture(graph: networkx.DiGraph) -> GraphPicture:
     )
 
 
-def left_out(sifted: Sifted) -> list[tuple[str, int, str]]:
+def left_out(sifted: CorpusSummary) -> list[tuple[str, int, str]]:
     """What was dropped, by rule."""
     rules = [
         *((f"question: {rule}", found) for rule, found in sifted.questions_dropped.items()),

@@ -10,12 +10,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from distill.corpus import Sifted
+from distill.corpus import CorpusSummary
 from orchestrator.errors import CollegiumError
 from orchestrator.pipelines.teaching import TeachRequest, train_in
 
 
-def train_on_workers(folder: Path, request: TeachRequest, base: Path, sifted: Sifted, card: Mapping[str, Any]) -> float:
+def train_on_workers(
+    folder: Path, request: TeachRequest, base: Path, sifted: CorpusSummary, card: Mapping[str, Any]
+) -> float:
     """Train on `request.workers` processes and write the student to `folder`; the epochs that it took.
 
     Raises:
@@ -55,7 +57,7 @@ def _work(settings: dict[str, Any]) -> None:
     import torch.distributed
 
     folder, request = Path(settings["folder"]), TeachRequest.model_validate(settings["request"])
-    sifted = Sifted.model_validate(settings["sifted"])
+    sifted = CorpusSummary.model_validate(settings["sifted"])
     epochs = train_in(folder, request, Path(settings["base"]), sifted, settings["card"])
     if torch.distributed.get_rank() == 0:
         (folder / "epochs").write_text(str(epochs))

@@ -17,7 +17,7 @@ from pydantic import Field, model_validator
 from agents.question import Question
 from merging import search
 from merging.checkpoint import Checkpoint
-from merging.cluster import THRESHOLD, Way
+from merging.cluster import THRESHOLD, Linkage
 from merging.search import Candidate, Heuristic, Space, evolve, heuristic, sizes_of
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.answer import AnswerRequest, AnswerResult, answer
@@ -31,14 +31,14 @@ from orchestrator.evaluation.profile import (
     profile,
     questions_of,
 )
-from orchestrator.evaluation.report.data import Clustering, Fate, Glue, RunReport, Search, SearchTrial
+from orchestrator.evaluation.report.data import Clustering, ExpertFate, Glue, RunReport, Search, SearchTrial
 from orchestrator.evaluation.report.page import notebook_frame
 from orchestrator.inference.expert import Expert
-from orchestrator.pipelines.cluster import By, ClusterRequest, cluster_experts
+from orchestrator.pipelines.cluster import ClusterRequest, SimilarityBasis, cluster_experts
 from orchestrator.pipelines.glue_report import BEST, FULL, GLUE, MIXTURE, glue_report
-from orchestrator.pipelines.members import Routed
+from orchestrator.pipelines.members import MemberEstimate
 from orchestrator.pipelines.merges import WITH_DENSITY, WITHOUT_BASE, Merges
-from orchestrator.pipelines.mixture_checkpoint import ANY_ENGINE, Form, mixture_checkpoint, sole_owners
+from orchestrator.pipelines.mixture_checkpoint import ANY_ENGINE, MixtureForm, mixture_checkpoint, sole_owners
 
 MAX_TRIALS = 100_000
 
@@ -51,10 +51,10 @@ class GlueRequest(AskingRequest):
     select_questions: int = Field(default=200, ge=2, le=1_000_000, description="How many questions of it.")
     split: str = Field(default="test", description="The split to report on.")
     questions: int = Field(default=200, ge=1, le=1_000_000, description="How many questions of it.")
-    by: By = Field(default="auto", description="Cluster by weights, task_vectors or auto.")
+    by: SimilarityBasis = Field(default="auto", description="Cluster by weights, task_vectors or auto.")
     base: str | None = Field(default=None, description="Expert, checkpoint folder or demo/NAME: the fine-tunes' base.")
     threshold: float = Field(default=THRESHOLD, ge=-1, le=1, description="Least cosine within a cluster.")
-    way: Way = Field(default="complete", description="complete, average, single or leader.")
+    way: Linkage = Field(default="complete", description="complete, average, single or leader.")
     method: Literal["linear", "task_arithmetic", "ties", "dare_linear", "dare_ties"] = Field(
         default="linear", description="How clusters are merged; all but linear need a base."
     )
@@ -73,7 +73,7 @@ class GlueRequest(AskingRequest):
         description="Also write a mixture of --mixture-form (slow; disk for all MLPs or layers) and ask it so many of "
         "them; 0: not.",
     )
-    mixture_form: Form = Field(
+    mixture_form: MixtureForm = Field(
         default=ANY_ENGINE,
         description="F: MLPs or B: layers behind L: linear or M: two-layer gates, T: a route a token or S: one for the "
         "whole answer. All but F-L-T need the transformers engine.",
@@ -143,7 +143,7 @@ async def glue(request: GlueRequest, context: Context) -> GlueResult:
     searched = [await _search(setting, merges, clustering, found) for merges in plans]
     table, merged = _with_merges(setting, found, searched)
     features = await asyncio.to_thread(context.embedder.features, table.questions)
-    routed = Routed.of(table, features, seed)
+    routed = MemberEstimate.of(table, features, seed)
     members = routed.members(request.least_gain)
     full = next((one for one in searched if merged_whole and set(one.merges.sources) == set(everyone)), None)
     made = {name: merged[name].expert for name in members if name in merged}
@@ -279,7 +279,7 @@ def _with_merges(setting: _Gluing, found: Profile, searched: Sequence[_Merge]) -
     return correctness(setting.questions, [*setting.context.experts, *merged], replies), merged
 
 
-def _ffn(setting: _Gluing, family: Sequence[str], members: Sequence[str], routed: Routed) -> Expert | None:
+def _ffn(setting: _Gluing, family: Sequence[str], members: Sequence[str], routed: MemberEstimate) -> Expert | None:
     """The members of the largest family as one checkpoint, where it is asked for."""
     if not setting.request.ffn_questions:
         return None
@@ -324,8 +324,8 @@ def _fates(
     members: Sequence[str],
     merged: Mapping[str, _Merge],
     searched: Sequence[_Merge],
-    routed: Routed,
-) -> list[Fate]:
+    routed: MemberEstimate,
+) -> list[ExpertFate]:
     """What became of each expert. A dropped one is told what asking it would have changed."""
     without = routed.accuracy(members)
     fates = []
@@ -335,10 +335,10 @@ def _fates(
         if name in members:
             others = [other for other in members if other != name]
             less = f"; without it the mixture would fall to {routed.accuracy(others):.1%}" if others else ""
-            fates.append(Fate(expert=name, fate="kept", why=alone + less))
+            fates.append(ExpertFate(expert=name, fate="kept", why=alone + less))
         elif into:
             weights = ", ".join(f"{merge} (weight {merged[merge].record.weights[name]:g})" for merge in into)
-            fates.append(Fate(expert=name, fate="merged", why=f"{alone}; merged into {weights}"))
+            fates.append(ExpertFate(expert=name, fate="merged", why=f"{alone}; merged into {weights}"))
         else:
             told = f"{alone}; the mixture answers {without:.1%} without it, "
             told += f"{routed.accuracy([*members, name]):.1%} with it"
@@ -347,7 +347,7 @@ def _fates(
             ]
             if tried:
                 told += f"; {', '.join(tried)} got worse with it"
-            fates.append(Fate(expert=name, fate="dropped", why=told))
+            fates.append(ExpertFate(expert=name, fate="dropped", why=told))
     return fates
 
 

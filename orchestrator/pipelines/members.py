@@ -16,7 +16,7 @@ FOLDS = 5
 
 
 @dataclass(frozen=True)
-class Routed:
+class MemberEstimate:
     """What the mixture's router, fitted on other questions, expects of each expert, and what each got right."""
 
     experts: tuple[str, ...]
@@ -25,7 +25,7 @@ class Routed:
     correct: np.ndarray[tuple[int, int], np.dtype[np.float32]]
 
     @classmethod
-    def of(cls, table: Table, questions: Features, seed: int) -> Routed:
+    def of(cls, table: Table, questions: Features, seed: int) -> MemberEstimate:
         """Judged out of fold; fewer folds where there are few questions."""
         count = min(FOLDS, len(set(table.questions)))
         scores = out_of_fold(maker(DEFAULT, seed), table, questions, folds(table, count, seed))

@@ -13,7 +13,7 @@ from typing import Any
 from agents.question import Question
 from merging.search import Candidate, group_of
 from orchestrator.config import ExpertConfig
-from orchestrator.evaluation.answering import Answered, answer_all
+from orchestrator.evaluation.answering import ExpertReply, answer_all
 from orchestrator.evaluation.context import Context
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.expert import Expert
@@ -43,7 +43,7 @@ class Merges:
     sampling: Sampling
     seed: int
     known: dict[Candidate, Expert] = field(default_factory=dict)
-    replies: dict[tuple[str, str], Answered] = field(default_factory=dict)
+    replies: dict[tuple[str, str], ExpertReply] = field(default_factory=dict)
 
     async def __call__(self, candidates: Sequence[Candidate], count: int) -> list[float]:
         """The share of the first `count` questions that each candidate gets right."""

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agents.prompts import solve
 from agents.question import Question
 from merging.checkpoint import Adapter, Checkpoint
-from merging.gated_mixture import GatedMixture, Level, Route
+from merging.gated_mixture import GatedMixture, MixtureLevel, RoutingUnit
 from merging.gates import LinearGates, MLPGates, States, mlp_gates, prompt_gates, trained_gates
 from merging.mixture import Mixture
 from merging.stream import Model, linear, plain
@@ -27,10 +27,10 @@ from orchestrator.errors import BadInput
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.expert import Expert
 
-Form = Literal["F-L-T", "F-L-S", "F-M-T", "F-M-S", "B-L-S", "B-M-S"]
-FORMS: tuple[Form, ...] = ("F-L-T", "F-L-S", "F-M-T", "F-M-S", "B-L-S", "B-M-S")
-ANY_ENGINE: Form = "F-L-T"
-Learnt = Literal["prompts", "trained"]
+MixtureForm = Literal["F-L-T", "F-L-S", "F-M-T", "F-M-S", "B-L-S", "B-M-S"]
+FORMS: tuple[MixtureForm, ...] = ("F-L-T", "F-L-S", "F-M-T", "F-M-S", "B-L-S", "B-M-S")
+ANY_ENGINE: MixtureForm = "F-L-T"
+GateTraining = Literal["prompts", "trained"]
 """How linear gates are made: training-free from prompts, or by regression. Others are always trained."""
 MAX_PROMPTS = 32
 """Prompts of an expert that its gates are made of."""
@@ -41,8 +41,8 @@ def mixture_checkpoint(
     questions: Sequence[Question],
     owners: Sequence[int | None],
     config: Config,
-    form: Form = ANY_ENGINE,
-    learnt: Learnt = "prompts",
+    form: MixtureForm = ANY_ENGINE,
+    learnt: GateTraining = "prompts",
 ) -> Expert:
     """The mixture as an expert of its own, named after its form and written once below the state folder.
 
@@ -72,7 +72,7 @@ def sole_owners(right: NDArray[np.float32]) -> list[int | None]:
     return [int(row.argmax()) if row.sum() == 1 else None for row in right]
 
 
-def gate_states(folder: Path, questions: Sequence[Question], form: Form) -> States:
+def gate_states(folder: Path, questions: Sequence[Question], form: MixtureForm) -> States:
     """[layers, questions, hidden]: what a form's gates see of each prompt on one model, by transformers.
 
     A layer's MLP sees its normed input, a layer its own at root mean square 1; a gate for tokens is made from the last
@@ -107,7 +107,12 @@ def gate_states(folder: Path, questions: Sequence[Question], form: Form) -> Stat
 
 
 def _write(
-    folder: Path, models: Sequence[Model], states: States, owners: Sequence[int], form: Form, learnt: Learnt
+    folder: Path,
+    models: Sequence[Model],
+    states: States,
+    owners: Sequence[int],
+    form: MixtureForm,
+    learnt: GateTraining,
 ) -> None:
     dense, experts = linear(models, [1.0] * len(models)), tuple(plain(model) for model in models)
     level, gate, route = form.split("-")
@@ -120,8 +125,8 @@ def _write(
         assert isinstance(gates, LinearGates)
         Mixture(dense, experts, gates).write(folder)
         return
-    levels: dict[str, Level] = {"F": "ffn", "B": "block"}
-    routes: dict[str, Route] = {"T": "token", "S": "sample"}
+    levels: dict[str, MixtureLevel] = {"F": "ffn", "B": "block"}
+    routes: dict[str, RoutingUnit] = {"T": "token", "S": "sample"}
     GatedMixture(dense, experts, gates, levels[level], routes[route]).write(folder)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from pydantic import Field
 
-from distill.corpus import Sifted
+from distill.corpus import CorpusSummary
 from distill.pairs import Selection
 from distill.specification import TrainingSpec
-from distill.train import Metrics
+from distill.train import StepMetrics
 
 LESSONS, WORK, STUDENT = "lessons.jsonl", "work", "student"
 """In the folder of a student: its lessons, the training's own files, and the student itself."""
@@ -44,18 +44,18 @@ def train_in(
     folder: Path,
     request: TeachRequest,
     base: Path,
-    sifted: Sifted,
+    sifted: CorpusSummary,
     card: Mapping[str, Any],
-    report: Callable[[Metrics], None] | None = None,
+    report: Callable[[StepMetrics], None] | None = None,
 ) -> float:
     """Train on the folder's lessons and write the student there; the epochs that it took. Of several processes the
     first one writes."""
-    from distill.student import Card, write_student
+    from distill.student import CardFacts, write_student
     from distill.train import train
 
     spec = request.spec(base)
     trained = train(spec, folder / LESSONS, folder / WORK, report)
     if trained.main:
         target = folder / STUDENT
-        write_student(trained, spec, request.selection, sifted, Card(**card), target, merged=request.merged)
+        write_student(trained, spec, request.selection, sifted, CardFacts(**card), target, merged=request.merged)
     return trained.epochs

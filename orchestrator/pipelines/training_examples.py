@@ -104,13 +104,13 @@ def _groups(problem: Problem, rng: random.Random, rightly: float) -> list[prompt
     """The previous round as it may have been: one agent was sure (`rightly`: how often), the others were not."""
     right, wrong = str(problem.question.answer), problem.wrong
     if rng.random() < rightly:
-        sure = prompts.Voice(problem.solution, SURE)
+        sure = prompts.Explanation(problem.solution, SURE)
         answers = [(right, sure)]
     else:
-        answers = [(wrong, prompts.Voice("This is easy.", SURE))]
-    others = (prompts.Voice(UNSURE_REASON, UNSURE), prompts.Voice(FOLLOWING_REASON, FOLLOWING))
+        answers = [(wrong, prompts.Explanation("This is easy.", SURE))]
+    others = (prompts.Explanation(UNSURE_REASON, UNSURE), prompts.Explanation(FOLLOWING_REASON, FOLLOWING))
     answers += [(wrong if rng.random() < 0.7 else right, rng.choice(others)) for _ in range(rng.randint(1, 3))]
-    voices: dict[str, list[prompts.Voice]] = {}
+    voices: dict[str, list[prompts.Explanation]] = {}
     for answer, voice in answers:
         voices.setdefault(answer, []).append(voice)
     groups = [prompts.AnswerGroup(answer, tuple(said)) for answer, said in voices.items()]

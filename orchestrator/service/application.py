@@ -25,7 +25,7 @@ from orchestrator.service.model_list import ModelList
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
 from orchestrator.service.routing import told
-from orchestrator.service.schema import ChatRequest, FeedbackRequest, RouteRequest
+from orchestrator.service.schema import ChatBody, FeedbackBody, RouteBody
 from orchestrator.service.scopes import ANY, OPEN, ScopedRoute, scoped
 from orchestrator.service.tracing import Tracing
 
@@ -73,7 +73,7 @@ def application(house: Runtime) -> Middleware:
     chats = chat.Chats(house, offers, metrics, tracing)
 
     @api.post("/v1/chat/completions", openapi_extra=scoped("chat"))
-    async def chat_completions(body: ChatRequest, request: Request) -> Response:
+    async def chat_completions(body: ChatBody, request: Request) -> Response:
         """A chat with an expert, `mixture`, or another method: https://platform.openai.com/docs/api-reference/chat."""
         return await chats.answer(body, request)
 
@@ -88,7 +88,7 @@ def application(house: Runtime) -> Middleware:
         return _model(name, offers.what(name))
 
     @api.post("/v1/route", openapi_extra=scoped("chat"))
-    async def route(body: RouteRequest) -> dict[str, Any]:
+    async def route(body: RouteBody) -> dict[str, Any]:
         """Experts for each question, best first, with reasons."""
         if not all(question.strip() for question in body.questions):
             raise Refused(400, "questions: a question is empty", param="questions")
@@ -96,7 +96,7 @@ def application(house: Runtime) -> Middleware:
         return {"object": "list", "data": [told(ranking) for ranking in rankings]}
 
     @api.post("/v1/feedback", openapi_extra=scoped("feedback"))
-    async def feedback(body: FeedbackRequest) -> dict[str, Any]:
+    async def feedback(body: FeedbackBody) -> dict[str, Any]:
         """Judge an expert's answer: routers learn from it."""
         version = await house.routing.learn(body.question, body.expert, body.score, body.skills)
         return {"object": "feedback", "version": version}

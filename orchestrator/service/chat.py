@@ -18,14 +18,14 @@ from orchestrator.service.chat_events import ChatEvent, ChatEvents, TextEvent, U
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.model_list import ModelList
 from orchestrator.service.protocols import Runtime
-from orchestrator.service.replies import Form, events, failure, whole
-from orchestrator.service.schema import ChatRequest
+from orchestrator.service.replies import ReplyForm, events, failure, whole
+from orchestrator.service.schema import ChatBody
 from orchestrator.service.tracing import Tracing
 
 T = TypeVar("T")
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+AsgiMessage = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
 _log = logging.getLogger("collegium")
 
 
@@ -39,7 +39,7 @@ class Chats:
         self._tracing = tracing
         self._running = 0
 
-    async def answer(self, chat: ChatRequest, request: Request) -> Response:
+    async def answer(self, chat: ChatBody, request: Request) -> Response:
         """Raises `CollegiumError` for what fails before the first text."""
         told = request.state.told
         told["model"] = chat.model
@@ -51,7 +51,7 @@ class Chats:
             raise Overloaded(f"{self._running} chats under way", 1.0)
         parts = self._watched(self._offers.parts(chat), chat.model, told)
         usage = bool(chat.stream_options and chat.stream_options.include_usage)
-        form = Form(chat.model, bool(chat.logprobs), usage)
+        form = ReplyForm(chat.model, bool(chat.logprobs), usage)
         if chat.stream:
             return EventStream(events(parts, form))
         return JSONResponse(await until_gone(request.receive, whole(parts, form)))
@@ -117,7 +117,7 @@ class EventStream(Response):
         self.background = None
         self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no"})
 
-    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
         await until_gone(receive, self._pass_on(send))
 
     async def _pass_on(self, send: Send) -> None:

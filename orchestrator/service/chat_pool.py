@@ -7,10 +7,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
-from orchestrator.inference.request import Completion, Delta, Message, Request, Sampling
+from orchestrator.inference.request import Completion, Delta, PromptMessage, Request, Sampling
 from orchestrator.inference.schedule.conversation_scope import ConversationScope
 from orchestrator.inference.schedule.pending import Outcome
-from orchestrator.inference.schedule.timeline import LoadRecord, Timeline
+from orchestrator.inference.schedule.timeline import PoolLoad, Timeline
 
 
 class ChatPool:
@@ -21,7 +21,7 @@ class ChatPool:
         self,
         pool: Pool,
         question: str,
-        history: Sequence[Message],
+        history: Sequence[PromptMessage],
         max_wait: float | None,
         on_reply: Callable[[str, Completion], None],
     ) -> None:
@@ -40,13 +40,13 @@ class ChatPool:
     def start(self) -> None:
         self._pool.start()
 
-    async def load(self) -> LoadRecord:
+    async def load(self) -> PoolLoad:
         return await self._pool.load()
 
     def request(
         self,
         expert: Expert,
-        messages: Sequence[Message],
+        messages: Sequence[PromptMessage],
         sampling: Sampling,
         *,
         stream: bool = False,

@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
-from orchestrator.inference.request import Completion, Delta, Message, Request, Sampling
+from orchestrator.inference.request import Completion, Delta, PromptMessage, Request, Sampling
 from orchestrator.inference.schedule.conversation_scope import ConversationScope, entered
 from orchestrator.service.chat_events import ChatEvents, FinishEvent, TextEvent, UsageEvent
 
@@ -16,7 +16,7 @@ from orchestrator.service.chat_events import ChatEvents, FinishEvent, TextEvent,
 async def ask_expert(
     pool: Pool,
     expert: Expert,
-    messages: Sequence[Message],
+    messages: Sequence[PromptMessage],
     sampling: Sampling,
     *,
     n: int = 1,

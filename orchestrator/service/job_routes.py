@@ -18,7 +18,7 @@ from orchestrator.service.keys import Key
 from orchestrator.service.pipelines import PIPELINES
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
-from orchestrator.service.schema import JobRequest
+from orchestrator.service.schema import JobBody
 from orchestrator.service.scopes import scoped
 
 POLL = 0.5
@@ -46,7 +46,7 @@ def add(api: FastAPI, house: Runtime) -> None:
 
     @api.post("/v1/jobs", status_code=201, openapi_extra=scoped("jobs"))
     async def submit(
-        body: JobRequest,
+        body: JobBody,
         request: Request,
         idempotency_key: Annotated[str | None, Header(min_length=1, max_length=256)] = None,
     ) -> Response:

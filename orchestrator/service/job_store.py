@@ -20,8 +20,8 @@ VERSION = 1
 MAX_LINES = 10_000
 """Log lines kept of one job; later ones are dropped."""
 
-Status = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-OVER: tuple[Status, ...] = ("succeeded", "failed", "cancelled")
+JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
+OVER: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS jobs (
@@ -46,7 +46,7 @@ class Job:
     owner: str
     pipeline: str
     request: dict[str, Any]
-    status: Status
+    status: JobStatus
     created: float
     started: float | None
     ended: float | None
@@ -129,7 +129,7 @@ class JobStore:
         with self._use() as connection:
             connection.execute("UPDATE jobs SET replies = ? WHERE id = ?", (replies, id))
 
-    def end(self, id: str, status: Status, error: str | None = None) -> bool:
+    def end(self, id: str, status: JobStatus, error: str | None = None) -> bool:
         """Mark it over; False if it was already."""
         with self._use() as connection:
             return bool(

@@ -15,18 +15,18 @@ from agents.votes import log_odds, options_of
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.errors import NotReady, RequestError
-from orchestrator.evaluation.answering import Answered, answer
+from orchestrator.evaluation.answering import ExpertReply, answer
 from orchestrator.evaluation.discussing import own_discussion
 from orchestrator.evaluation.methods import METHODS, Method, MethodOptions, MethodOutcome, Setting
 from orchestrator.evaluation.methods.discussion import own_method
 from orchestrator.evaluation.profile import Profiled
-from orchestrator.inference.request import Completion, Message, Sampling
+from orchestrator.inference.request import Completion, PromptMessage, Sampling
 from orchestrator.service.chat_events import ChatEvents, FinishEvent, ProgressEvent, TextEvent, UsageEvent
 from orchestrator.service.chat_pool import ChatPool
 from orchestrator.service.experts import ask_expert
 from orchestrator.service.protocols import ServiceRouting
 from orchestrator.service.routing import told
-from orchestrator.service.schema import ChatRequest
+from orchestrator.service.schema import ChatBody
 
 MIXTURE = "mixture"
 LONGEST_QUESTION = 100_000
@@ -39,7 +39,7 @@ def offered(config: Config) -> Mapping[str, Method]:
     return {method.name: method for method in (*METHODS, *own) if method.answers_once}
 
 
-async def ask_mixture(collegium: Collegium, routing: ServiceRouting, chat: ChatRequest, max_wait: float) -> ChatEvents:
+async def ask_mixture(collegium: Collegium, routing: ServiceRouting, chat: ChatBody, max_wait: float) -> ChatEvents:
     """The experts that suit the last user turn answer. One of them alone sees the chat as it is; several answer the
     question in their form (`solve`), and their answers are counted by the log-odds of being right."""
     question, history = as_question(chat)
@@ -68,7 +68,7 @@ async def ask_mixture(collegium: Collegium, routing: ServiceRouting, chat: ChatR
                 part = replace(part, explanation=explanation | (part.explanation or {}))
             yield part
         return
-    heard = _Heard()
+    heard = _ReplyEvents()
     pool = ChatPool(collegium.pool, question.question, history, max_wait, heard.reply)
     experts = [collegium.experts[name] for name in names]
     sampling = _sampling(chat, min(expert.context for expert in experts))
@@ -83,13 +83,13 @@ async def ask_mixture(collegium: Collegium, routing: ServiceRouting, chat: ChatR
 
 
 async def ask_method(
-    collegium: Collegium, routing: ServiceRouting, method: Method, chat: ChatRequest, max_wait: float
+    collegium: Collegium, routing: ServiceRouting, method: Method, chat: ChatBody, max_wait: float
 ) -> ChatEvents:
     """Run a method on the last user turn, within the conversation; a stream hears of every reply as it comes."""
     question, history = as_question(chat)
     sampling = _sampling(chat, min(expert.context for expert in collegium.experts.values()))
     profiled = await _profiled(routing, method)
-    heard = _Heard()
+    heard = _ReplyEvents()
     pool = ChatPool(collegium.pool, question.question, history, max_wait, heard.reply)
     context = replace(collegium.context(), workers=lambda: pool)
     recruit = min(chat.collegium.recruit, len(collegium.experts)) if chat.collegium.recruit else None
@@ -122,7 +122,7 @@ async def _profiled(routing: ServiceRouting, method: Method) -> Profiled | None:
         raise
 
 
-def as_question(chat: ChatRequest) -> tuple[Question, tuple[Message, ...]]:
+def as_question(chat: ChatBody) -> tuple[Question, tuple[PromptMessage, ...]]:
     """The last user turn as a question, and the conversation before it. Raises `RequestError` if there is none."""
     if chat.tools or chat.turns:
         raise RequestError("tools: several experts cannot share tools: ask one expert, or leave them out")
@@ -138,13 +138,13 @@ def as_question(chat: ChatRequest) -> tuple[Question, tuple[Message, ...]]:
     return Question(id=f"chat-{secrets.token_hex(8)}", question=text, kind=kind, choices=choices), tuple(history)
 
 
-def routed_text(conversation: Sequence[Message]) -> str:
+def routed_text(conversation: Sequence[PromptMessage]) -> str:
     """What routing looks at: the system prompt and the last user turn."""
     system = [text for role, text in conversation if role == "system" and text.strip()]
     return "\n\n".join([*system, conversation[-1][1]])
 
 
-class _Heard:
+class _ReplyEvents:
     """What the experts said so far: counted, and queued for a stream."""
 
     def __init__(self) -> None:
@@ -167,7 +167,7 @@ class _Heard:
         )
 
 
-def _sampling(chat: ChatRequest, context: int) -> Sampling:
+def _sampling(chat: ChatBody, context: int) -> Sampling:
     if chat.response_format and chat.response_format.structured:
         raise RequestError("response_format: several experts answer in their own form: ask one expert")
     if chat.ignore_eos:
@@ -177,12 +177,12 @@ def _sampling(chat: ChatRequest, context: int) -> Sampling:
     return chat.sampling(context, temperature=0.0)
 
 
-def _seed(chat: ChatRequest, collegium: Collegium) -> int:
+def _seed(chat: ChatBody, collegium: Collegium) -> int:
     """The configuration's where the client says nothing: what a method draws for its own fitting is drawn once."""
     return collegium.config.seed if chat.seed is None else abs(chat.seed)
 
 
-def _spoken(found: str | None, used: Sequence[Answered]) -> str:
+def _spoken(found: str | None, used: Sequence[ExpertReply]) -> str:
     """The answer in the words of whoever gave it and was surest; without an answer, what the first one said."""
     agreeing = [one for one in used if one.reply.answer == found] or list(used)
     speaker = max(agreeing, key=lambda one: one.reply.confidence or 0.0, default=None)

@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
-from orchestrator.inference.schedule.timeline import WAITS, LoadRecord
+from orchestrator.inference.schedule.timeline import WAITS, PoolLoad
 
 ROUTES = ("/v1/chat/completions", "/v1/models", "/v1/route", "/v1/feedback", "/v1/jobs", "/v1/pipelines", "/health")
 """Paths are grouped by these, so that no client can make up metrics without end."""
@@ -46,7 +46,7 @@ class Metrics:
         self._requests.labels(group, str(status)).inc()
         self._http_seconds.labels(group).observe(seconds)
 
-    def text(self, load: LoadRecord) -> bytes:
+    def text(self, load: PoolLoad) -> bytes:
         """All of it, in Prometheus's text format."""
         from prometheus_client import generate_latest
 
@@ -58,7 +58,7 @@ class _PoolMetrics:
     """What the pool said last, as families of metrics."""
 
     def __init__(self) -> None:
-        self.load: LoadRecord | None = None
+        self.load: PoolLoad | None = None
 
     def collect(self) -> Iterator[Any]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily

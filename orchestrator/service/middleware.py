@@ -26,10 +26,10 @@ from orchestrator.service.keys import Key, KeyLimits, Keys
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.refusals import Refused
 
-Message = MutableMapping[str, Any]
+AsgiMessage = MutableMapping[str, Any]
 Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
+Receive = Callable[[], Awaitable[AsgiMessage]]
+Send = Callable[[AsgiMessage], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 QUIET = frozenset({"/health", "/health/ready", "/metrics"})
@@ -150,7 +150,7 @@ class _Visit:
     def seconds(self) -> float:
         return time.perf_counter() - self._started
 
-    async def send(self, message: Message) -> None:
+    async def send(self, message: AsgiMessage) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.id.encode())]
@@ -183,7 +183,7 @@ class _Bounded:
         if length.isdigit() and int(length[:20]) > most:
             self._left = -1
 
-    async def __call__(self) -> Message:
+    async def __call__(self) -> AsgiMessage:
         if self._whole:
             return await self._receive()
         if self._left < 0:

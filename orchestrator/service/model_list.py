@@ -7,7 +7,7 @@ from orchestrator.service.chat_events import ChatEvents, UsageEvent
 from orchestrator.service.experts import ask_expert
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
-from orchestrator.service.schema import ChatRequest
+from orchestrator.service.schema import ChatBody
 from orchestrator.service.tools import with_calls, with_tools
 
 UNSAID = 1.0
@@ -34,7 +34,7 @@ class ModelList:
             raise Refused(404, message, code="model_not_found", param="model")
         return found
 
-    def parts(self, chat: ChatRequest) -> ChatEvents:
+    def parts(self, chat: ChatBody) -> ChatEvents:
         """What comes of the chat. Raises `Refused` (404) for an unknown model."""
         house, wait = self._house, self._house.config.service.max_wait
         if self.what(chat.model) == "expert":
@@ -43,7 +43,7 @@ class ModelList:
             return methods.ask_mixture(house.collegium, house.routing, chat, wait)
         return methods.ask_method(house.collegium, house.routing, self._methods[chat.model], chat, wait)
 
-    async def _expert(self, chat: ChatRequest) -> ChatEvents:
+    async def _expert(self, chat: ChatBody) -> ChatEvents:
         expert = self._house.collegium.experts[chat.model]
         parts = ask_expert(
             self._house.collegium.pool,

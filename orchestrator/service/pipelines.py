@@ -17,7 +17,7 @@ from orchestrator.errors import BadInput
 from orchestrator.evaluation.tasks.load import names as task_names
 from orchestrator.run_folder import RunFolder
 
-Done = Callable[[], None]
+OnStored = Callable[[], None]
 LONGEST_TEXT = 10_000
 
 
@@ -27,7 +27,7 @@ class Pipeline:
 
     name: str
     source: str
-    run: Callable[[Collegium, Any, RunFolder, Done], Awaitable[None]]
+    run: Callable[[Collegium, Any, RunFolder, OnStored], Awaitable[None]]
     """Fills the folder, `results.json` among other files."""
     folder: str = ""
     """How run folders are called; default: as the pipeline."""
@@ -41,31 +41,31 @@ class Pipeline:
         return found
 
 
-async def _profile(collegium: Collegium, request: Any, folder: RunFolder, done: Done) -> None:
+async def _profile(collegium: Collegium, request: Any, folder: RunFolder, done: OnStored) -> None:
     from orchestrator.pipelines.results import store_profile
 
     store_profile(folder, await collegium.aprofile(request, done=done))
 
 
-async def _answer(collegium: Collegium, request: Any, folder: RunFolder, done: Done) -> None:
+async def _answer(collegium: Collegium, request: Any, folder: RunFolder, done: OnStored) -> None:
     from orchestrator.pipelines.results import store
 
     store(folder, await collegium.arun(request, done=done))
 
 
-async def _glue(collegium: Collegium, request: Any, folder: RunFolder, done: Done) -> None:
+async def _glue(collegium: Collegium, request: Any, folder: RunFolder, done: OnStored) -> None:
     from orchestrator.pipelines.results import store_glue
 
     store_glue(folder, await collegium.aglue(request, done=done))
 
 
-async def _generate(collegium: Collegium, request: Any, folder: RunFolder, done: Done) -> None:
+async def _generate(collegium: Collegium, request: Any, folder: RunFolder, done: OnStored) -> None:
     found = await collegium.agenerate(request, done=done)
     folder.write("results.json", json.dumps({**asdict(found), "path": found.path.name}))
     folder.finish()
 
 
-async def _distill(collegium: Collegium, request: Any, folder: RunFolder, done: Done) -> None:
+async def _distill(collegium: Collegium, request: Any, folder: RunFolder, done: OnStored) -> None:
     result = await collegium.adistil(request, done=done)
     folder.write("results.json", result.report.model_dump_json(indent=2))
     folder.finish()

@@ -24,7 +24,7 @@ DONE = b"data: [DONE]\n\n"
 
 
 @dataclass(slots=True)
-class Form:
+class ReplyForm:
     """What all events of one reply have in common, and what its client asked for."""
 
     model: str
@@ -34,7 +34,7 @@ class Form:
     created: int = field(default_factory=lambda: int(time.time()))
 
 
-async def whole(parts: ChatEvents, form: Form) -> dict[str, Any]:
+async def whole(parts: ChatEvents, form: ReplyForm) -> dict[str, Any]:
     """The body of a reply that is not streamed."""
     texts: dict[int, list[str]] = {}
     tokens: dict[int, list[TokenLogprob]] = {}
@@ -75,7 +75,7 @@ async def whole(parts: ChatEvents, form: Form) -> dict[str, Any]:
     return body
 
 
-async def events(parts: ChatEvents, form: Form) -> AsyncIterator[bytes]:
+async def events(parts: ChatEvents, form: ReplyForm) -> AsyncIterator[bytes]:
     """Server-sent events: role, content, finish, explanation, usage if asked for, [DONE]."""
     head = json.dumps(
         {"id": form.id, "object": "chat.completion.chunk", "created": form.created, "model": form.model}

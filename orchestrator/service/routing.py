@@ -12,7 +12,7 @@ from agents.question import Question
 from agents.reply import Reply
 from orchestrator.collegium import Collegium
 from orchestrator.errors import BadInput, NotReady
-from orchestrator.evaluation.answering import Answered
+from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.evaluation.profile import Profiled, Replies
 from orchestrator.evaluation.route import FittingRequest, fitted, last_table, read_table
 from router.feedback import FeedbackLog
@@ -112,7 +112,7 @@ def _replies(table: Table, names: Sequence[str]) -> Replies:
         )
         for name in names:
             reply = Reply("", "", row.predictions.get(name), None)
-            found[row.id, name] = Answered(question, name, reply, row.correct.get(name, 0.0) >= 0.5, None)
+            found[row.id, name] = ExpertReply(question, name, reply, row.correct.get(name, 0.0) >= 0.5, None)
     return found
 
 

@@ -11,22 +11,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
-from agents.question import Kind
-from orchestrator.inference.request import Message, Sampling
+from agents.question import AnswerKind
+from orchestrator.inference.request import PromptMessage, Sampling
 
 MAX_MESSAGES = 2048
 MAX_CHOICES = 16
 MAX_SCHEMA = 200_000
 """Characters of a JSON schema, or of all tools together."""
 
-Short = Annotated[str, Field(min_length=1, max_length=256)]
+ShortText = Annotated[str, Field(min_length=1, max_length=256)]
 
 
-class Body(BaseModel):
+class BodyPart(BaseModel):
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
-class RequestBody(Body):
+class RequestBody(BodyPart):
     """A whole request body."""
 
     @model_validator(mode="before")
@@ -43,7 +43,7 @@ class RequestBody(Body):
         return data
 
 
-class TextPart(Body):
+class TextPart(BodyPart):
     type: Literal["text"]
     text: str
 
@@ -51,12 +51,12 @@ class TextPart(Body):
 FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
 
 
-class CalledFunction(Body):
+class CalledFunction(BodyPart):
     name: FunctionName
     arguments: str = Field(description="A JSON object, as text.")
 
 
-class ToolCall(Body):
+class ToolCall(BodyPart):
     """A call of a tool, sent back as it came."""
 
     id: str = Field(min_length=1, max_length=256)
@@ -65,30 +65,30 @@ class ToolCall(Body):
     index: int | None = Field(default=None, exclude=True)
 
 
-class Function(Body):
+class FunctionDefinition(BodyPart):
     name: FunctionName
     description: str | None = Field(default=None, max_length=100_000)
     parameters: dict[str, JsonValue] | None = Field(default=None, description="A JSON schema.")
     strict: bool | None = Field(default=None, description="Without effect; `required` is always held to the schema.")
 
 
-class Tool(Body):
+class Tool(BodyPart):
     """A function that the model may call."""
 
     type: Literal["function"]
-    function: Function
+    function: FunctionDefinition
 
 
-class NamedFunction(Body):
+class NamedFunction(BodyPart):
     name: FunctionName
 
 
-class NamedTool(Body):
+class NamedTool(BodyPart):
     type: Literal["function"]
     function: NamedFunction
 
 
-class ChatMessage(Body):
+class ChatMessage(BodyPart):
     """One turn: text, calls of tools, or what a tool gave back."""
 
     role: Literal["system", "developer", "user", "assistant", "tool"]
@@ -112,7 +112,7 @@ class ChatMessage(Body):
         return self
 
     @property
-    def message(self) -> Message:
+    def message(self) -> PromptMessage:
         content = self.content or ""
         text = content if isinstance(content, str) else "\n".join(part.text for part in content)
         return ("system" if self.role == "developer" else self.role), text
@@ -125,20 +125,20 @@ class ChatMessage(Body):
         return {"tool_calls": [call.model_dump() for call in self.tool_calls]} if self.tool_calls else {}
 
 
-class StreamOptions(Body):
+class StreamOptions(BodyPart):
     include_usage: bool = False
     include_obfuscation: bool = False
     continuous_usage_stats: bool = False
 
 
-class JsonSchema(Body):
+class JsonSchema(BodyPart):
     name: str = Field(default="reply", max_length=256)
     description: str | None = Field(default=None, max_length=10_000)
     schema_: dict[str, JsonValue] = Field(alias="schema")
     strict: bool | None = None
 
 
-class ResponseFormat(Body):
+class ResponseFormat(BodyPart):
     """`json_schema` holds the reply to a schema, `json_object` to any JSON object."""
 
     type: Literal["text", "json_object", "json_schema"]
@@ -159,21 +159,23 @@ class ResponseFormat(Body):
         return json.dumps({"json": schema}, sort_keys=True, ensure_ascii=False)
 
 
-class Extension(Body):
+class Extension(BodyPart):
     """What Collegium adds: how several experts should answer, and whether to be told how they did."""
 
-    kind: Kind = Field(default="open", description="Kind of answer that is wanted, for methods that count answers.")
-    choices: dict[Short, Annotated[str, Field(max_length=10_000)]] | None = Field(
+    kind: AnswerKind = Field(
+        default="open", description="Kind of answer that is wanted, for methods that count answers."
+    )
+    choices: dict[ShortText, Annotated[str, Field(max_length=10_000)]] | None = Field(
         default=None, max_length=26, description="Lettered options: letter -> text. The kind is `choice` then."
     )
     recruit: int | None = Field(default=None, ge=1, le=64, description="Experts that mixture asks.")
     explain: bool = Field(default=False, description="Tell experts and cost with a plain expert's reply too.")
 
 
-class ChatRequest(RequestBody):
+class ChatBody(RequestBody):
     """A chat with an expert, with `mixture`, or with any other method, as `model`."""
 
-    model: Short
+    model: ShortText
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
     max_tokens: int | None = Field(default=None, ge=1, le=1_000_000, description="Default: what the context holds.")
     max_completion_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
@@ -208,7 +210,7 @@ class ChatRequest(RequestBody):
     parallel_tool_calls: bool | None = Field(default=None, description="false: at most one call is told.")
 
     @model_validator(mode="after")
-    def _sound(self) -> ChatRequest:
+    def _sound(self) -> ChatBody:
         if self.top_logprobs is not None and not self.logprobs:
             raise ValueError("top_logprobs needs logprobs: true")
         if self.stream_options is not None and not self.stream:
@@ -245,7 +247,7 @@ class ChatRequest(RequestBody):
         return {number: fields for number, message in enumerate(self.messages) if (fields := message.of_tools)}
 
     @property
-    def conversation(self) -> tuple[Message, ...]:
+    def conversation(self) -> tuple[PromptMessage, ...]:
         return tuple(message.message for message in self.messages)
 
     def sampling(self, context: int, temperature: float) -> Sampling:
@@ -263,23 +265,23 @@ class ChatRequest(RequestBody):
         )
 
 
-class RouteRequest(RequestBody):
+class RouteBody(RequestBody):
     """Which experts suit these questions?"""
 
     questions: list[Annotated[str, Field(min_length=1, max_length=100_000)]] = Field(min_length=1, max_length=256)
 
 
-class FeedbackRequest(RequestBody):
+class FeedbackBody(RequestBody):
     """How good one expert's answer to one question was: routers learn from it."""
 
     question: str = Field(min_length=1, max_length=100_000)
-    expert: Short
+    expert: ShortText
     score: float = Field(ge=0, le=1, description="0: wrong, 1: right.")
-    skills: list[Short] = Field(default_factory=list, max_length=32)
+    skills: list[ShortText] = Field(default_factory=list, max_length=32)
 
 
-class JobRequest(RequestBody):
+class JobBody(RequestBody):
     """A pipeline to run: `request` has the fields of its command, with underscores (see /v1/pipelines)."""
 
-    pipeline: Short
+    pipeline: ShortText
     request: dict[str, JsonValue] = Field(default_factory=dict)

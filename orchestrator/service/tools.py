@@ -8,13 +8,13 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.errors import RequestError
-from orchestrator.inference.engines.tools import Tools, begins, heard
+from orchestrator.inference.engines.tools import ToolHistory, begins, heard
 from orchestrator.inference.request import Sampling
 from orchestrator.service.chat_events import ChatEvents, FinishEvent, TextEvent, ToolCallEvent
-from orchestrator.service.schema import ChatRequest, NamedTool
+from orchestrator.service.schema import ChatBody, NamedTool
 
 
-def with_tools(chat: ChatRequest, sampling: Sampling, remote: bool) -> Sampling:
+def with_tools(chat: ChatBody, sampling: Sampling, remote: bool) -> Sampling:
     """`sampling` with the chat's tools. A remote server is told `tool_choice` as it is; a local engine that must call
     is held to the JSON of a call. Raises `RequestError` for a demand that cannot be kept."""
     offered, turns = chat.offered_tools, chat.turns
@@ -22,7 +22,7 @@ def with_tools(chat: ChatRequest, sampling: Sampling, remote: bool) -> Sampling:
         return sampling
     definitions = [tool.model_dump(exclude_none=True) for tool in offered]
     choice: Any = chat.tool_choice.model_dump() if isinstance(chat.tool_choice, NamedTool) else chat.tool_choice
-    told = Tools(definitions, choice, chat.parallel_tool_calls, turns)
+    told = ToolHistory(definitions, choice, chat.parallel_tool_calls, turns)
     if not offered or remote or choice in (None, "auto"):
         return replace(sampling, tools=told.text())
     wanted = {choice["function"]["name"]} if isinstance(choice, dict) else told.names
@@ -49,7 +49,7 @@ def _schema_of_a_call(functions: list[dict[str, Any]]) -> dict[str, Any]:
     return {**schema, "$defs": shared} if shared else schema
 
 
-async def with_calls(parts: ChatEvents, chat: ChatRequest) -> ChatEvents:
+async def with_calls(parts: ChatEvents, chat: ChatBody) -> ChatEvents:
     """The parts, with calls where the text has some. Text goes on at once as far as no call can have begun."""
     names = frozenset(tool.function.name for tool in chat.offered_tools)
     held: dict[int, str] = defaultdict(str)

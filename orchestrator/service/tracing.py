@@ -13,7 +13,7 @@ from orchestrator.errors import SetupError
 from orchestrator.service.chat_events import UsageEvent
 
 
-class Span:
+class ChatSpan:
     """One chat's span; nothing where tracing is off."""
 
     def __init__(self, span: Any = None) -> None:
@@ -44,15 +44,15 @@ class Tracing:
 
         self._tracer = trace.get_tracer("collegium")
 
-    def chat(self, model: str) -> Span:
+    def chat(self, model: str) -> ChatSpan:
         if self._tracer is None:
-            return Span()
+            return ChatSpan()
         attributes = {
             "gen_ai.operation.name": "chat",
             "gen_ai.provider.name": "collegium",
             "gen_ai.request.model": model,
         }
-        return Span(self._tracer.start_span(f"chat {model}", attributes=attributes))
+        return ChatSpan(self._tracer.start_span(f"chat {model}", attributes=attributes))
 
 
 def export() -> None:

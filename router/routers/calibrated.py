@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Self
 
-from router.calibration import Calibration, Method, calibrate
+from router.calibration import Calibration, CalibrationMethod, calibrate
 from router.crossfit import Fit, folds, out_of_fold
 from router.embedding import Features
 from router.ranking import Evidence, Scores
@@ -27,7 +27,7 @@ class CalibratedRouter(FittedRouter):
         questions: Features,
         *,
         router: Fit,
-        method: Method = "platt",
+        method: CalibrationMethod = "platt",
         parts: int = 5,
         seed: int = 0,
     ) -> Self:

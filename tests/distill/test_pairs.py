@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from agents import transcript as transcripts
 from agents.prompts import solve
 from agents.transcript import Transcript
-from distill.corpus import Corpus, Sifted, prepare
+from distill.corpus import Corpus, CorpusSummary, prepare
 from distill.graph import interaction_graph
 from distill.pairs import Lesson, Selection, lesson, zipped
 
@@ -117,7 +117,7 @@ def test_bad_lines_are_counted_and_reading_goes_on(discuss: Discuss, tmp_path: P
     transcripts.write(path, [discuss(0)])
     unknown = discuss(1).model_dump_json().replace('"seat":1', '"seat":7')
     path.write_bytes(path.read_bytes() + b"not json\n" + unknown.encode() + b"\n")
-    sifted = Sifted()
+    sifted = CorpusSummary()
     found = prepare(transcripts.read(path, bad=sifted.bad_line), Selection(), tmp_path / "lessons.jsonl", len, sifted)
     assert (found.transcripts, found.lessons) == (3, 1)
     dropped = found.questions_dropped["a line that is no transcript"]

@@ -17,13 +17,13 @@ import pytest
 
 from agents.transcript import Transcript
 from distill import checkpoint
-from distill.corpus import Sifted, prepare
+from distill.corpus import CorpusSummary, prepare
 from distill.errors import LessonError, NotFinite, TrainingError
 from distill.memory import needed
 from distill.pairs import Selection
 from distill.specification import TrainingSpec
-from distill.student import Card, write_student
-from distill.train import METRICS, Metrics, Trained, train
+from distill.student import CardFacts, write_student
+from distill.train import METRICS, StepMetrics, TrainingResult, train
 
 Discuss = Callable[..., Transcript]
 
@@ -42,14 +42,14 @@ def spec(tiny: Path, **changes: Any) -> TrainingSpec:
     return TrainingSpec.model_validate(settings | changes)
 
 
-def digest(trained: Trained) -> str:
+def digest(trained: TrainingResult) -> str:
     """Of all trained tensors."""
     parts = [each.detach().numpy().tobytes() for each in trained.network.trainable().values()]
     return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def test_training_lowers_every_loss(tiny: Path, lessons: Path, tmp_path: Path) -> None:
-    seen: list[Metrics] = []
+    seen: list[StepMetrics] = []
     trained = train(spec(tiny, tokens=32_000, learning_rate=1e-2), lessons, tmp_path, seen.append)
     assert (trained.state.step, len(seen)) == (40, 40)
     assert 32_000 <= trained.state.tokens < 33_000
@@ -225,7 +225,7 @@ def test_lessons_that_are_none_are_refused(tiny: Path, tmp_path: Path) -> None:
 def test_tensorboard_shows_settings_and_every_loss(tiny: Path, lessons: Path, tmp_path: Path) -> None:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    seen: list[Metrics] = []
+    seen: list[StepMetrics] = []
     train(spec(tiny, tokens=2_000, trackers=["tensorboard"]), lessons, tmp_path, seen.append)
     (events,) = (tmp_path / "collegium-distill").glob("events.*")
     shown = EventAccumulator(str(events))
@@ -250,14 +250,14 @@ def test_the_student_is_an_adapter_or_a_checkpoint_with_a_card(
     from peft import PeftModel
     from transformers import AutoModelForCausalLM
 
-    sifted = Sifted(transcripts=3, lessons=2)
+    sifted = CorpusSummary(transcripts=3, lessons=2)
     sifted.teachers.update({"big|model": 4})
     sifted.reply_dropped("an empty reply", "q1")
     settings = spec(tiny, tokens=8_000, learning_rate=1e-2)
     trained = train(settings, lessons, tmp_path / "work")
     ids = torch.arange(3, 20)[None]
     wanted = trained.network.model(input_ids=ids).logits
-    card = Card(name="pupil", base="tiny", licences={"tiny": "MIT"}, metrics={"Accuracy": "0.5"})
+    card = CardFacts(name="pupil", base="tiny", licences={"tiny": "MIT"}, metrics={"Accuracy": "0.5"})
     folder = write_student(trained, settings, Selection(), sifted, card, tmp_path / "pupil", merged=merged)
     base = AutoModelForCausalLM.from_pretrained(folder if merged else tiny, dtype=torch.float32)
     found = base if merged else PeftModel.from_pretrained(base, str(folder))

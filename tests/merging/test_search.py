@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from merging.search import (
     Candidate,
-    Found,
     Heuristic,
     SearchError,
+    SearchResult,
     Space,
     evolve,
     group_of,
@@ -81,7 +81,7 @@ def test_weights_sum_to_one_nothing_gets_worse_and_the_order_does_not_matter(
     alone = [percent / 100 for percent in percents]
     tastes = [random.random() for _ in alone]
 
-    def found(order: Sequence[int]) -> Found:
+    def found(order: Sequence[int]) -> SearchResult:
         async def score(candidates: Sequence[Candidate], count: int) -> list[float]:
             weighed = [zip(candidate.weights[0], order, strict=True) for candidate in candidates]
             return [round(sum(weight * tastes[source] for weight, source in pairs), 4) for pairs in weighed]
@@ -130,7 +130,7 @@ async def test_a_candidate_far_behind_is_not_asked_more() -> None:
     assert (found.candidate.used, found.score) == ((0,), 0.8)
 
 
-async def _evolved(space: Space, goal: Sequence[float], seed: int, trials: int = 200) -> tuple[Found, Scorer]:
+async def _evolved(space: Space, goal: Sequence[float], seed: int, trials: int = 200) -> tuple[SearchResult, Scorer]:
     scorer = Scorer(goal)
     start = Candidate((tuple([1.0] + [0.0] * (space.sources - 1)),))
     return await evolve(space, (start, scorer.one(start)), scorer, sizes=(10, 40), trials=trials, seed=seed), scorer

@@ -15,7 +15,7 @@ from router import Features, Row, Table, TableError
 from router.ballots import Aggregate, Replies
 from router.crossfit import folds, out_of_fold
 from router.estimate import difference, estimate
-from router.evaluate import Contestant, Evaluation, Result, evaluate
+from router.evaluate import Evaluation, RouterCandidate, RouterResult, evaluate
 from router.routers import maker
 from router.trial import trial
 
@@ -34,7 +34,7 @@ def fitted_odds(
 
 
 VOTES = {"majority": counting, "log-odds": fitted_odds}
-SOME = [Contestant(name, partial(maker, name)) for name in ("best", "random", "knn")]
+SOME = [RouterCandidate(name, partial(maker, name)) for name in ("best", "random", "knn")]
 
 
 def run(table: Table, questions: Features, **options: object) -> Evaluation:
@@ -42,7 +42,7 @@ def run(table: Table, questions: Features, **options: object) -> Evaluation:
     return evaluate(what, SOME, VOTES, **({"default": "knn", "ks": (3,), "seeds": 2} | options))  # type: ignore[arg-type]
 
 
-def find(report: Evaluation, router: str, k: int, aggregator: str) -> Result:
+def find(report: Evaluation, router: str, k: int, aggregator: str) -> RouterResult:
     return next(r for r in report.results if (r.router, r.k, r.aggregator) == (router, k, aggregator))
 
 

@@ -17,7 +17,7 @@ from agents.question import Question
 from agents.reply import Reply
 from agents.transcript import Transcript, Turn
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.answering import Answered, is_right
+from orchestrator.evaluation.answering import ExpertReply, is_right
 from orchestrator.evaluation.convincing import read_samples
 from orchestrator.evaluation.discussing import (
     SAMPLING_TEMPERATURE,
@@ -183,14 +183,14 @@ def _answer(question: Question, transcript: Transcript, plain: bool) -> Answer:
     return Answer(question, transcript.answer, right, first, confidence=transcript.confidence, beside=rest)
 
 
-def _answered(question: Question, transcript: Transcript, turn: Turn) -> Answered:
+def _answered(question: Question, transcript: Transcript, turn: Turn) -> ExpertReply:
     expert = transcript.seats[turn.seat].model
     reply = Reply(turn.text, turn.reasoning, turn.answer, turn.stated)
     if turn.error is not None:
-        return Answered(question, expert, reply, False, None, turn.error)
+        return ExpertReply(question, expert, reply, False, None, turn.error)
     tokens = (turn.prompt_tokens, turn.completion_tokens)
     completion = Completion(turn.key or "", turn.text, "stop", *tokens, (), turn.seconds, turn.cached)
-    return Answered(question, expert, reply, is_right(question, turn.answer), completion)
+    return ExpertReply(question, expert, reply, is_right(question, turn.answer), completion)
 
 
 def _note(panel: Sequence[str], held: Sequence[Transcript]) -> str:

@@ -12,7 +12,7 @@ from agents import keywords
 from agents.prompts import keywords as keywords_prompt
 from agents.question import Question
 from agents.reply import parse_keywords
-from orchestrator.evaluation.answering import Answered, prompted
+from orchestrator.evaluation.answering import ExpertReply, prompted
 from orchestrator.evaluation.methods.method import Setting
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Sampling
@@ -26,23 +26,23 @@ PROBES = 48
 
 
 @dataclass(frozen=True, slots=True)
-class Named:
+class NamedSkills:
     """The skills of one question, and the replies that named them."""
 
     skills: tuple[str, ...]
-    replies: tuple[Answered, ...]
+    replies: tuple[ExpertReply, ...]
 
 
 async def skills_of(
     setting: Setting, expert: Expert, questions: Sequence[Question], runs: int = keywords.RUNS
-) -> Mapping[str, Named]:
+) -> Mapping[str, NamedSkills]:
     """Question id -> the skills that several of `runs` replies agree on; a single run is believed as it is."""
 
-    async def one(question: Question) -> Named:
+    async def one(question: Question) -> NamedSkills:
         with setting.context.pool.conversation(question.id, setting.seed):
             replies = await asyncio.gather(*(_ask(setting, expert, question) for _ in range(runs)))
         read = [parse_keywords(reply.reply.text) for reply in replies]
-        return Named(keywords.agreed(read, min(runs, keywords.AGREEING)), tuple(replies))
+        return NamedSkills(keywords.agreed(read, min(runs, keywords.AGREEING)), tuple(replies))
 
     found = await asyncio.gather(*(one(question) for question in questions))
     return {question.id: named for question, named in zip(questions, found, strict=True)}
@@ -62,7 +62,7 @@ async def keyword_expert(setting: Setting, validation: Sequence[Question]) -> Ex
     return candidates[int(np.argmax(chances))]
 
 
-async def _ask(setting: Setting, expert: Expert, question: Question) -> Answered:
+async def _ask(setting: Setting, expert: Expert, question: Question) -> ExpertReply:
     messages = keywords_prompt(question)
     reply = await prompted(setting.context.pool, expert, question, messages, SAMPLING)
     if reply.error is not None:
@@ -72,7 +72,7 @@ async def _ask(setting: Setting, expert: Expert, question: Question) -> Answered
     return reply
 
 
-def _worth(setting: Setting, named: Sequence[Named], probes: Sequence[Question]) -> float:
+def _worth(setting: Setting, named: Sequence[NamedSkills], probes: Sequence[Question]) -> float:
     """Mean score of the expert ranked first by skills, each question judged by a router fitted on the others."""
     table = rows_of(setting.fitted_on, probes)
     if not any(one.skills for one in named) or len(set(table.questions)) < 2:

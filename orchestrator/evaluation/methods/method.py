@@ -13,7 +13,7 @@ from pydantic import Field, field_validator
 
 from agents.question import Question
 from agents.transcript import Transcript
-from orchestrator.evaluation.answering import Answered, answer_pairs
+from orchestrator.evaluation.answering import ExpertReply, answer_pairs
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.costs import CostOptions
 from orchestrator.evaluation.discussing import DiscussionOptions
@@ -101,11 +101,11 @@ class Answer:
     question: Question
     answer: str | None
     right: bool
-    used: tuple[Answered, ...]
+    used: tuple[ExpertReply, ...]
     """Replies to the question itself."""
     ranking: tuple[RankedExpert, ...] = ()
     confidence: float | None = None
-    beside: tuple[Answered, ...] = ()
+    beside: tuple[ExpertReply, ...] = ()
     """Further replies that it took (keywords, aggregation): they cost, too."""
 
 
@@ -151,7 +151,7 @@ class Method:
         return self.profile != "unused"
 
 
-def alone(answered: Answered) -> Answer:
+def alone(answered: ExpertReply) -> Answer:
     """The answer of a method that asks one expert."""
     reply = answered.reply
     return Answer(answered.question, reply.answer, answered.right, (answered,), (), reply.confidence)

@@ -10,8 +10,8 @@ import asyncio
 from collections.abc import Sequence
 
 from agents.votes import AT_THEIR_WORD, Odds, Verdict, log_odds, majority, options_of
-from orchestrator.evaluation.answering import Answered, is_right
-from orchestrator.evaluation.methods.keywords import Named, asked_of, keyword_expert, skills_of
+from orchestrator.evaluation.answering import ExpertReply, is_right
+from orchestrator.evaluation.methods.keywords import NamedSkills, asked_of, keyword_expert, skills_of
 from orchestrator.evaluation.methods.method import Answer, MethodOutcome, Setting
 from orchestrator.evaluation.methods.mixture import ranked
 from orchestrator.evaluation.methods.synthesis import SynthesisChoice, choose, written
@@ -56,7 +56,7 @@ async def symbolic_moe(setting: Setting) -> list[MethodOutcome]:
     return [MethodOutcome("symbolic-moe", tuple(answers), note)]
 
 
-def _features(setting: Setting, named: Sequence[Named]) -> Features:
+def _features(setting: Setting, named: Sequence[NamedSkills]) -> Features:
     return setting.context.embedder.features(setting.fitted_on.questions, [one.skills for one in named])
 
 
@@ -65,7 +65,7 @@ def _fit(table: Table, features: Features) -> FittedRouter:
     return SkillsRouter.fit(table, features) if any(features.skills) else BestRouter.fit(table, features)
 
 
-def _rank(setting: Setting, router: FittedRouter, named: Sequence[Named]) -> list[Ranking]:
+def _rank(setting: Setting, router: FittedRouter, named: Sequence[NamedSkills]) -> list[Ranking]:
     asked = [question.question for question in setting.questions]
     return router.rank(setting.context.embedder.features(asked, [one.skills for one in named]))
 
@@ -81,9 +81,9 @@ async def _aggregator(setting: Setting) -> SynthesisChoice | None:
 
 async def _answer(
     setting: Setting,
-    used: Sequence[Answered],
+    used: Sequence[ExpertReply],
     ranking: Ranking,
-    named: Named,
+    named: NamedSkills,
     aggregator: SynthesisChoice | None,
     odds: Odds,
 ) -> Answer:
@@ -98,7 +98,7 @@ async def _answer(
     return Answer(question, answer, right, tuple(used), ranked(ranking), vote.share, beside)
 
 
-def _vote(setting: Setting, used: Sequence[Answered], ranking: Ranking, odds: Odds) -> Verdict:
+def _vote(setting: Setting, used: Sequence[ExpertReply], ranking: Ranking, odds: Odds) -> Verdict:
     given = [one.reply.answer for one in used]
     if setting.options.aggregator == "majority":
         return majority(given, [one.reply.confidence for one in used])

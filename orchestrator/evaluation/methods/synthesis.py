@@ -16,7 +16,7 @@ from agents.prompts import Messages
 from agents.question import Question
 from agents.reply import parse_reply
 from agents.votes import Verdict
-from orchestrator.evaluation.answering import Answered, is_right, prompted
+from orchestrator.evaluation.answering import ExpertReply, is_right, prompted
 from orchestrator.evaluation.methods.method import Setting
 from orchestrator.inference.expert import Expert
 
@@ -48,7 +48,7 @@ class SynthesisChoice:
 
 def cases(setting: Setting) -> list[SynthesisCase]:
     """One right and two wrong replies to a validation question each, where there are such, shuffled by the seed."""
-    by_question: dict[str, list[Answered]] = {}
+    by_question: dict[str, list[ExpertReply]] = {}
     for reply in setting.validation.values():
         if reply.completion is not None:
             by_question.setdefault(reply.question.id, []).append(reply)
@@ -86,8 +86,8 @@ async def choose(setting: Setting) -> SynthesisChoice | None:
 
 
 async def written(
-    setting: Setting, expert: Expert, used: Sequence[Answered], vote: Verdict
-) -> tuple[Synthesis, tuple[Answered, ...]]:
+    setting: Setting, expert: Expert, used: Sequence[ExpertReply], vote: Verdict
+) -> tuple[Synthesis, tuple[ExpertReply, ...]]:
     """The expert's answer from the replies `used`, and what it said."""
     question, said = used[0].question, []
 

@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from agents.transcript import Transcript
-from orchestrator.inference.engines.engine import Way
+from orchestrator.inference.engines.engine import LoadKind
 
 
 class ReportRecord(BaseModel):
@@ -100,7 +100,7 @@ class ReportResidency(ReportRecord):
 
     worker: str
     expert: str
-    way: Way
+    way: LoadKind
     load_start: float
     load_end: float
     end: float
@@ -146,7 +146,7 @@ class SampleQuestion(ReportRecord):
     """The mixture's ranking for this question; empty where nothing was routed."""
 
 
-class Fork(ReportRecord):
+class DendrogramFork(ReportRecord):
     """Two groups of experts joined at this similarity: a fork of the dendrogram."""
 
     left: Sequence[str]
@@ -165,7 +165,7 @@ class Clustering(ReportRecord):
     threshold: float
     way: str
     clusters: Sequence[Sequence[str]]
-    forks: Sequence[Fork] = ()
+    forks: Sequence[DendrogramFork] = ()
 
 
 class SearchTrial(ReportRecord):
@@ -191,7 +191,7 @@ class Search(ReportRecord):
     questions: int
 
 
-class Fate(ReportRecord):
+class ExpertFate(ReportRecord):
     """What became of an expert, and why."""
 
     expert: str
@@ -204,7 +204,7 @@ class Glue(ReportRecord):
 
     decided_on: str
     searches: Sequence[Search] = ()
-    fates: Sequence[Fate] = ()
+    fates: Sequence[ExpertFate] = ()
 
 
 class CurvePoint(ReportRecord):

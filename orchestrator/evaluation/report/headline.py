@@ -9,13 +9,13 @@ from orchestrator.evaluation.report.formats import count, percent, plain, points
 from orchestrator.evaluation.report.intervals import unpaired_difference
 from orchestrator.evaluation.report.matrix import expert_totals, oracle_total
 
-Span = tuple[str, bool]
+IntervalText = tuple[str, bool]
 """(text, whether it is a name to set off)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Headline:
-    claim: tuple[Span, ...]
+    claim: tuple[IntervalText, ...]
     evidence: str
 
     def __str__(self) -> str:
@@ -56,7 +56,7 @@ def _compared(report: RunReport, comparison: Comparison, paired: bool) -> Headli
     gap = comparison.difference
     size, direction = f"{abs(100 * gap.value):.1f}", "more" if gap.value > 0 else "fewer"
     if gap.low <= 0 <= gap.high:
-        claim: tuple[Span, ...] = (
+        claim: tuple[IntervalText, ...] = (
             (one.method, True),
             (f" ({value(one.overall)}) and ", False),
             (other.method, True),
@@ -102,7 +102,7 @@ def _experts(report: RunReport) -> Headline:
     totals = expert_totals(report.matrix)
     expert = max(totals, key=lambda name: totals[name].value)
     oracle = oracle_total(report.matrix)
-    claim: tuple[Span, ...] = (
+    claim: tuple[IntervalText, ...] = (
         (expert, True),
         (f" is the best single expert, with {value(totals[expert])} right.", False),
     )

@@ -14,7 +14,7 @@ from rich.text import Text
 from orchestrator.evaluation.report.formats import DASH, percent, plain, points
 from orchestrator.evaluation.report.page import document, save
 from router.estimate import Difference, Estimate
-from router.evaluate import Evaluation, Result
+from router.evaluate import Evaluation, RouterResult
 from router.routers import DEFAULT
 
 SURE = 0.05
@@ -63,7 +63,7 @@ def routers_table(found: Evaluation) -> Group:
     """The evaluation for a terminal: every router at every k, then the reference router by aggregator."""
     ks = sorted({result.k for result in found.results})
     vote = vote_shown(found)
-    by_k: dict[tuple[str, int], Result] = {
+    by_k: dict[tuple[str, int], RouterResult] = {
         (r.router, r.k): r for r in found.results if r.aggregator == (vote if r.k > 1 else "first")
     }
     table = Table(box=None, pad_edge=False, header_style="dim")
@@ -133,14 +133,14 @@ def _tail(found: Evaluation) -> list[Text]:
     ]
 
 
-def _told(result: Result) -> str:
+def _told(result: RouterResult) -> str:
     where = "one expert a question" if result.k == 1 else f"k={result.k}"
     gap = result.over_best
     sure = "significant" if gap.p < SURE else "not significant"
     return f"{where} {points(gap.value)} points ({sure}, p={gap.p:.2g})"
 
 
-def _row(result: Result, found: Evaluation) -> Mapping[str, Any]:
+def _row(result: RouterResult, found: Evaluation) -> Mapping[str, Any]:
     lead = found.comparisons.get(f"{result.router}/{result.k}/{result.aggregator}")
     return {
         "result": result,

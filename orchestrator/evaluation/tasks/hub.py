@@ -8,11 +8,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from agents.answers import canonical
-from agents.question import Kind, Question
+from agents.question import AnswerKind, Question
 from orchestrator.errors import BadInput, SetupError
 
 
-class Columns(BaseModel):
+class ColumnNames(BaseModel):
     """Which column holds what. A dotted name reaches into a nested column: `choices.text`."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -22,12 +22,12 @@ class Columns(BaseModel):
     choices: str | None = Field(default=None, description="A list of option texts, or a mapping of letters to texts.")
     letters: str | None = Field(default=None, description="A list of the options' letters; default: A, B, C ...")
     id: str | None = None
-    kind: Kind = Field(default="text", description="Ignored where there are choices.")
+    kind: AnswerKind = Field(default="text", description="Ignored where there are choices.")
     answer_after: str | None = Field(default=None, description="Gold is what follows this mark: GSM8K's '####'.")
     subset: str | None = Field(default=None, description="The dataset's configuration, if it has several.")
 
 
-def read(name: str, split: str, columns: Columns) -> list[Question]:
+def read(name: str, split: str, columns: ColumnNames) -> list[Question]:
     """All questions of one split. A gold answer may be a letter, an option's text, or an option's number from 0.
 
     Raises:
@@ -46,13 +46,13 @@ def read(name: str, split: str, columns: Columns) -> list[Question]:
     return questions(rows, name, split, columns)
 
 
-def questions(rows: Iterable[Mapping[str, Any]], name: str, split: str, columns: Columns) -> list[Question]:
+def questions(rows: Iterable[Mapping[str, Any]], name: str, split: str, columns: ColumnNames) -> list[Question]:
     """Turn rows into questions by the mapping."""
     made = []
     for number, row in enumerate(rows):
         where = f"dataset {name!r}, split {split!r}, row {number}"
         choices = _choices(row, columns, where)
-        kind: Kind = "choice" if choices else columns.kind
+        kind: AnswerKind = "choice" if choices else columns.kind
         gold = _gold(_cell(row, columns.answer, where), choices, columns)
         if canonical(gold, kind, choices) is None:
             raise BadInput(f"{where}: column {columns.answer!r}: {gold[:80]!r} is no answer of kind {kind}")
@@ -82,7 +82,7 @@ def _cell(row: Mapping[str, Any], column: str, where: str) -> Any:
     return value
 
 
-def _choices(row: Mapping[str, Any], columns: Columns, where: str) -> dict[str, str] | None:
+def _choices(row: Mapping[str, Any], columns: ColumnNames, where: str) -> dict[str, str] | None:
     if not columns.choices:
         return None
     options = _cell(row, columns.choices, where)
@@ -96,7 +96,7 @@ def _choices(row: Mapping[str, Any], columns: Columns, where: str) -> dict[str, 
     return {str(letter): str(text) for letter, text in zip(letters, options, strict=True)}
 
 
-def _gold(value: Any, choices: Mapping[str, str] | None, columns: Columns) -> str:
+def _gold(value: Any, choices: Mapping[str, str] | None, columns: ColumnNames) -> str:
     if choices and isinstance(value, int) and not isinstance(value, bool) and str(value) not in choices:
         return list(choices)[value] if 0 <= value < len(choices) else str(value)
     text = str(value)

@@ -12,7 +12,7 @@ from typing import IO, Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from agents.answers import canonical
-from agents.question import Kind, Question
+from agents.question import AnswerKind, Question
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.tasks.task import split_of
 
@@ -28,7 +28,7 @@ class _Line(BaseModel):
     question: str
     choices: dict[str, str] | None = None
     answer: str | int | float | None = None
-    kind: Kind | None = None
+    kind: AnswerKind | None = None
     skill: str | None = None
     skills: tuple[str, ...] = ()
     split: str | None = None
@@ -78,7 +78,7 @@ def split(questions: list[Question], wanted: str, source: str) -> list[Question]
 def _question(line: bytes, where: str, stem: str, number: int) -> Question:
     try:
         row = _Line.model_validate(json.loads(line))
-        kind: Kind = "choice" if row.choices else row.kind or "text"
+        kind: AnswerKind = "choice" if row.choices else row.kind or "text"
         question = Question(
             id=str(row.id if row.id is not None else f"{stem}-{number}"),
             task=row.task or stem,

@@ -21,7 +21,7 @@ def names() -> tuple[str, ...]:
 
 
 def load(
-    name_or_path: str, split: str, n: int | None, seed: int = 0, columns: hub.Columns | None = None
+    name_or_path: str, split: str, n: int | None, seed: int = 0, columns: hub.ColumnNames | None = None
 ) -> list[Question]:
     """`n` questions of one split; the same arguments give the same questions.
 
@@ -47,7 +47,7 @@ def load(
     return together[:n]
 
 
-def _one(source: str, split: str, n: int | None, seed: int, columns: hub.Columns | None) -> list[Question]:
+def _one(source: str, split: str, n: int | None, seed: int, columns: hub.ColumnNames | None) -> list[Question]:
     task = next((task for task in GENERATED if task.name == source), None)
     if task:
         return _generated(task, split, n, seed)

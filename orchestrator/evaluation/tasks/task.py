@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-from agents.question import Kind, Question
+from agents.question import AnswerKind, Question
 from orchestrator.errors import BadInput
 
 TaskSplit = Literal["train", "validation", "test"]
@@ -45,7 +45,7 @@ class Task:
     """A generated task. `draft` must depend on the random state alone."""
 
     name: str
-    kind: Kind
+    kind: AnswerKind
     skills: tuple[str, ...]
     draft: Callable[[random.Random], Draft]
 

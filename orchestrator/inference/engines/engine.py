@@ -13,7 +13,7 @@ from typing import Literal, Protocol
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Delta, Request
 
-Way = Literal["resident", "beside", "in_place", "wake", "start"]
+LoadKind = Literal["resident", "beside", "in_place", "wake", "start"]
 """How an expert was reached, cheapest first."""
 
 
@@ -56,7 +56,7 @@ class LoadReport:
     """What reaching an expert took."""
 
     expert: str
-    way: Way
+    way: LoadKind
     seconds: float
 
 

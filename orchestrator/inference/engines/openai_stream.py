@@ -15,7 +15,7 @@ import httpx
 
 from orchestrator.inference.engines.engine import PROMPT_TOO_LONG
 from orchestrator.inference.engines.schema import parse_structured
-from orchestrator.inference.engines.tools import MAX_CALLS, ParsedCall, Tools, spoken
+from orchestrator.inference.engines.tools import MAX_CALLS, ParsedCall, ToolHistory, spoken
 from orchestrator.inference.expert import RemoteModel
 from orchestrator.inference.request import Delta, FinishReason, Request, Sampling, TokenLogprob
 
@@ -222,7 +222,7 @@ class _Reply:
 
 def _body(model: str, request: Request) -> dict[str, Any]:
     sampling = request.sampling
-    tools = Tools.read(sampling.tools)
+    tools = ToolHistory.read(sampling.tools)
     body: dict[str, Any] = {
         "model": model,
         "messages": tools.messages(request.messages),

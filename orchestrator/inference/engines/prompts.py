@@ -9,9 +9,9 @@ from typing import Any
 
 from orchestrator.errors import ExpertError
 from orchestrator.inference.engines.sources import Sources
-from orchestrator.inference.engines.tools import Tools
+from orchestrator.inference.engines.tools import ToolHistory
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.request import Message
+from orchestrator.inference.request import PromptMessage
 
 
 class Prompts:
@@ -40,13 +40,13 @@ class Prompts:
         self.tokenizer(expert)
         self._template(expert)
 
-    def ids(self, expert: Expert, messages: Sequence[Message], tools: str | None = None) -> list[int]:
+    def ids(self, expert: Expert, messages: Sequence[PromptMessage], tools: str | None = None) -> list[int]:
         """The prompt's token ids; `tools` as in `Sampling`. A template that does not speak of tools is given them as
         texts. Raises whatever the template raises for messages it does not accept."""
-        tokenizer, template, offered = self.tokenizer(expert), self._template(expert), Tools.read(tools)
+        tokenizer, template, offered = self.tokenizer(expert), self._template(expert), ToolHistory.read(tools)
         knows_tools = tools is not None and "tools" in template
         if tools is not None and not knows_tools:
-            messages, offered = offered.plain(messages), Tools()
+            messages, offered = offered.plain(messages), ToolHistory()
         text = tokenizer.apply_chat_template(
             offered.template_messages(messages),
             tools=list(offered.definitions) or None,

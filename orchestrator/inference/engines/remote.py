@@ -23,7 +23,7 @@ from orchestrator.errors import ExpertError
 from orchestrator.inference.engines.engine import LoadReport
 from orchestrator.inference.engines.openai_stream import OpenAIStream, RemoteOptions
 from orchestrator.inference.engines.schema import parse_structured
-from orchestrator.inference.engines.tools import ParsedCall, Tools, spoken
+from orchestrator.inference.engines.tools import ParsedCall, ToolHistory, spoken
 from orchestrator.inference.expert import Expert, RemoteModel
 from orchestrator.inference.request import Delta, Request
 
@@ -168,7 +168,7 @@ class _LangChainStream:
             settings["stop"] = list(sampling.stop)
         if sampling.ignore_eos:
             raise ValueError("ignore_eos: a LangChain model cannot be kept from ending")
-        tools = Tools.read(sampling.tools)
+        tools = ToolHistory.read(sampling.tools)
         if tools.definitions:
             model = model.bind_tools(list(tools.definitions), tool_choice=tools.choice)
         text, tokens, prompt_tokens, counted, whole = "", 0, 0, 0, None

@@ -21,15 +21,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.errors import ExpertError
-from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, FreshProcess, LoadReport, Way
+from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, FreshProcess, LoadKind, LoadReport
 from orchestrator.inference.engines.schema import StructuredError, parse_structured, smallest_instance
-from orchestrator.inference.engines.tools import Tools
+from orchestrator.inference.engines.tools import ToolHistory
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.request import Delta, FinishReason, Message, Request, Sampling, TokenLogprob
+from orchestrator.inference.request import Delta, FinishReason, PromptMessage, Request, Sampling, TokenLogprob
 
-Script = Callable[[Sequence[Message], int], str]
+Script = Callable[[Sequence[PromptMessage], int], str]
 """(messages, seed) -> reply. The seed is the request's, equal for equal requests and draws; 0 at temperature 0. Tools
-and their calls are told as texts (`Tools.plain`)."""
+and their calls are told as texts (`ToolHistory.plain`)."""
 
 _TOKEN = re.compile(r"\s*\S+|\s+$")
 
@@ -52,7 +52,7 @@ class ScriptedOptions:
     """Experts of the resident one's shape run beside it, as adapters do on a GPU."""
 
 
-def echo(messages: Sequence[Message], seed: int) -> str:
+def echo(messages: Sequence[PromptMessage], seed: int) -> str:
     """The default script: the last message's content."""
     return messages[-1][1] if messages else ""
 
@@ -131,7 +131,7 @@ class ScriptedEngine:
         self._waiting.clear()
         self._running.clear()
 
-    def _way(self, expert: Expert) -> Way:
+    def _way(self, expert: Expert) -> LoadKind:
         if not self._resident:
             return "start"
         if self._resident.fingerprint == expert.fingerprint:
@@ -169,9 +169,9 @@ class _Reply:
 
 
 def _begin(request: Request, expert: Expert, script: Script) -> _Reply | Delta:
-    messages: Sequence[Message] = request.messages
+    messages: Sequence[PromptMessage] = request.messages
     if request.sampling.tools is not None:
-        messages = Tools.read(request.sampling.tools).plain(messages)
+        messages = ToolHistory.read(request.sampling.tools).plain(messages)
     prompt_tokens = sum(len(content.split()) for _, content in messages)
     if prompt_tokens >= expert.context:
         message = f"{PROMPT_TOO_LONG}: {prompt_tokens} tokens, {expert.name!r} holds {expert.context}"

@@ -14,7 +14,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.inference.request import Message
+from orchestrator.inference.request import PromptMessage
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 PYTHON_TAG = "<|python_tag|>"
@@ -46,7 +46,7 @@ class ParsedCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Tools:
+class ToolHistory:
     """What a conversation with tools has besides its texts."""
 
     definitions: Sequence[Mapping[str, Any]] = ()
@@ -68,7 +68,7 @@ class Tools:
         return json.dumps(body, sort_keys=True, ensure_ascii=False)
 
     @classmethod
-    def read(cls, text: str | None) -> Tools:
+    def read(cls, text: str | None) -> ToolHistory:
         """From `Sampling.tools`; empty for None."""
         if text is None:
             return cls()
@@ -76,14 +76,14 @@ class Tools:
         turns = {int(number): fields for number, fields in body["turns"].items()}
         return cls(body["tools"], body["choice"], body["parallel"], turns)
 
-    def messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+    def messages(self, messages: Sequence[PromptMessage]) -> list[dict[str, Any]]:
         """In OpenAI's form, for servers."""
         return [
             {"role": role, "content": content, **self.turns.get(number, {})}
             for number, (role, content) in enumerate(messages)
         ]
 
-    def template_messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+    def template_messages(self, messages: Sequence[PromptMessage]) -> list[dict[str, Any]]:
         """For chat templates that know tools: as `messages`, but the arguments of calls are objects."""
         turns = self.messages(messages)
         for turn in turns:
@@ -94,9 +94,9 @@ class Tools:
                 ]
         return turns
 
-    def plain(self, messages: Sequence[Message]) -> list[Message]:
+    def plain(self, messages: Sequence[PromptMessage]) -> list[PromptMessage]:
         """For models that know nothing of tools: all of it as texts, in Hermes' form."""
-        told: list[Message] = []
+        told: list[PromptMessage] = []
         for number, (role, content) in enumerate(messages):
             calls = self.turns.get(number, {}).get("tool_calls", ())
             if calls:

@@ -14,7 +14,7 @@ from merging.stream import Blend, compare, plain
 from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed
 from orchestrator.inference.engines.canary import Canaries, Canary, difference, greedy, prompt_ids
 from orchestrator.inference.engines.decoding import DecodingBatch, SequenceState
-from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, EngineOptions, LoadReport, Way
+from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, EngineOptions, LoadKind, LoadReport
 from orchestrator.inference.engines.grammar import Constraint, Grammars
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources, same_architecture
@@ -126,7 +126,7 @@ class TransformersEngine:
         self._waiting.clear()
         self._failures.clear()
 
-    def _check(self, expert: Expert, blend: Blend) -> Way:
+    def _check(self, expert: Expert, blend: Blend) -> LoadKind:
         """Raises `ExpertError` if the weights are not what the expert's shape promises."""
         if self._live is None or self._resident is None or self._resident.shape != expert.shape:
             return "start"
@@ -140,7 +140,7 @@ class TransformersEngine:
             raise ExpertError(f"expert {expert.name!r}: {expert.folder} has another tokenizer than its shape")
         return "in_place"
 
-    def _reach(self, expert: Expert, blend: Blend, way: Way) -> None:
+    def _reach(self, expert: Expert, blend: Blend, way: LoadKind) -> None:
         import torch
 
         if way == "start":

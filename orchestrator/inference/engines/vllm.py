@@ -16,10 +16,10 @@ from merging.checkpoint import CheckpointError
 from merging.stream import Blend, compare
 from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed
 from orchestrator.inference.engines.canary import TOP, Canaries, Canary, difference, prompt_ids
-from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, EngineOptions, LoadReport, Way
+from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, EngineOptions, LoadKind, LoadReport
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources, same_architecture
-from orchestrator.inference.engines.vllm_shape import Shape
+from orchestrator.inference.engines.vllm_shape import LiveModel
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Delta, FinishReason, Request, TokenLogprob
 
@@ -39,7 +39,7 @@ class VLLMEngine:
         self.canaries: Canaries = {} if canaries is None else canaries
         self.sources = Sources()
         self.prompts = Prompts(self.sources)
-        self._shapes: OrderedDict[str, Shape] = OrderedDict()
+        self._shapes: OrderedDict[str, LiveModel] = OrderedDict()
         self._resident: Expert | None = None
         self._running: dict[str, Expert] = {}
         self._failures: list[Delta] = []
@@ -131,14 +131,14 @@ class VLLMEngine:
         while self._shapes:
             self._shapes.popitem()[1].close()
 
-    def _shape(self) -> Shape | None:
+    def _shape(self) -> LiveModel | None:
         return self._shapes.get(self._resident.shape) if self._resident else None
 
     def _loaded(self, expert: Expert) -> bool:
         resident = self._resident
         return bool(resident and resident.fingerprint == expert.fingerprint) or self.beside(expert)
 
-    def _check(self, expert: Expert, blend: Blend) -> Way:
+    def _check(self, expert: Expert, blend: Blend) -> LoadKind:
         """How the expert will be reached. Raises `ExpertError` if its weights are not what its shape promises."""
         shape = self._shapes.get(expert.shape)
         if shape is None or not shape.long_enough(expert):
@@ -152,7 +152,7 @@ class VLLMEngine:
             raise ExpertError(f"expert {expert.name!r}: {expert.folder} has another tokenizer than its shape")
         return "in_place" if self._shape() is shape or self._resident is None else "wake"
 
-    def _reach(self, expert: Expert, blend: Blend, way: Way) -> None:
+    def _reach(self, expert: Expert, blend: Blend, way: LoadKind) -> None:
         leaving = self._shape()
         if leaving is not None and way != "in_place":
             leaving.sleep()
@@ -160,7 +160,7 @@ class VLLMEngine:
             if old := self._shapes.pop(expert.shape, None):
                 old.close()
             self._make_room(blend.checkpoint.bytes)
-            self._shapes[expert.shape] = Shape(expert, blend.checkpoint, self.options)
+            self._shapes[expert.shape] = LiveModel(expert, blend.checkpoint, self.options)
         shape = self._shapes[expert.shape]
         shape.wake()
         self._shapes.move_to_end(expert.shape)
@@ -177,11 +177,11 @@ class VLLMEngine:
 
         gib = self.options.memory_gib
         budget = psutil.virtual_memory().total / 2 if gib is None else gib * 2**30
-        wanted = Shape.estimate(checkpoint_bytes, self.options)
+        wanted = LiveModel.estimate(checkpoint_bytes, self.options)
         while self._shapes and sum(shape.bytes for shape in self._shapes.values()) + wanted > budget:
             self._shapes.popitem(last=False)[1].close()
 
-    def _canary(self, shape: Shape, expert: Expert) -> Canary:
+    def _canary(self, shape: LiveModel, expert: Expert) -> Canary:
         ids = prompt_ids(self.prompts.tokenizer(expert))
         # A salt of its own: a cached prefix would hide that the weights are wrong.
         name = f"canary-{next(self._count)}"

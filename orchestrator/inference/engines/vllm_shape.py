@@ -32,7 +32,7 @@ MAX_LORA_RANK = 64
 MAX_LORAS = 8
 
 
-class Shape:
+class LiveModel:
     """A live model. Single-threaded, like the engine that owns it."""
 
     def __init__(self, expert: Expert, checkpoint: Checkpoint, options: EngineOptions) -> None:

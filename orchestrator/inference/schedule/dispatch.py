@@ -31,20 +31,20 @@ from orchestrator.inference.schedule.ledger import Ledger
 from orchestrator.inference.schedule.messages import (
     Abort,
     Add,
-    Event,
     Failed,
     Loaded,
     LoadFailed,
-    Order,
     ReadAhead,
     Ready,
     Stepped,
     Switch,
+    WorkerEvent,
+    WorkerOrder,
 )
 from orchestrator.inference.schedule.pending import Outcome, PendingRequest, Waiter, hand_over, pass_on
 from orchestrator.inference.schedule.scheduler import Assignment, Policy, Scheduler
 from orchestrator.inference.schedule.supervisor import RetryLimits, Supervisor, WorkerHandle, WorkerSpec
-from orchestrator.inference.schedule.timeline import LoadRecord, Timeline
+from orchestrator.inference.schedule.timeline import PoolLoad, Timeline
 
 LATE = 0.002
 """Seconds by which a timer or ping may be late before somebody counts as busy."""
@@ -97,7 +97,7 @@ class Dispatch:
     def closed(self, conversation: str) -> None:
         self.scheduler.close(conversation)
 
-    def tell(self, asked: concurrent.futures.Future[LoadRecord]) -> None:
+    def tell(self, asked: concurrent.futures.Future[PoolLoad]) -> None:
         """Workers that are ready with the expert each holds, and requests per expert."""
         queued = self.scheduler.queued()
         counts = {expert.name: queued[queue] for queue, expert in self._declared.items()}
@@ -108,7 +108,7 @@ class Dispatch:
         kinds = frozenset(handle.spec.kind for handle in ready.values())
         batches = {name: one.copy() for name, one in self.timeline.batches.items()}
         waits = {name: one.copy() for name, one in self.timeline.waits.items()}
-        asked.set_result(LoadRecord(held, kinds, counts, self.timeline.totals(), batches, waits))
+        asked.set_result(PoolLoad(held, kinds, counts, self.timeline.totals(), batches, waits))
 
     async def end(self) -> None:
         self.stop(Cancelled("the pool was closed"))
@@ -244,7 +244,7 @@ class Dispatch:
         pairs = tuple((entry.request, entry.expert) for entry in entries)
         for entry in entries:
             self.timeline.waited(entry.expert.name, now - entry.since)
-        orders: list[Order] = []
+        orders: list[WorkerOrder] = []
         if assignment.load:
             handle.queue, handle.expert, handle.since = assignment.queue, pairs[0][1], now
             orders.append(Switch(handle.expert))
@@ -254,7 +254,7 @@ class Dispatch:
 
     # Workers ------------------------------------------------------------------------------------------------
 
-    def _on_event(self, handle: WorkerHandle, event: Event) -> None:
+    def _on_event(self, handle: WorkerHandle, event: WorkerEvent) -> None:
         now = time.monotonic()
         worker = handle.spec.name
         match event:

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
-from orchestrator.inference.schedule.messages import Broken, Event, Order, Stop
+from orchestrator.inference.schedule.messages import Broken, Stop, WorkerEvent, WorkerOrder
 from orchestrator.inference.schedule.ray_cluster import fitting, missing_file
 from orchestrator.inference.schedule.worker import MakeEngine, Worker
 
@@ -24,9 +24,9 @@ class Host(Protocol):
 
     name: str
 
-    async def send(self, orders: list[Order]) -> None: ...
+    async def send(self, orders: list[WorkerOrder]) -> None: ...
 
-    async def events(self) -> list[Event]:
+    async def events(self) -> list[WorkerEvent]:
         """Waits until there is something to tell."""
         ...
 
@@ -44,18 +44,18 @@ class _Outbox:
 
     def __init__(self) -> None:
         self._loop = asyncio.get_running_loop()
-        self._events: list[Event] = []
+        self._events: list[WorkerEvent] = []
         self._lock = threading.Lock()
         self._some = asyncio.Event()
 
-    def emit(self, events: list[Event]) -> None:
+    def emit(self, events: list[WorkerEvent]) -> None:
         with self._lock:
             first = not self._events
             self._events.extend(events)
         if first and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(self._some.set)
 
-    async def take(self) -> list[Event]:
+    async def take(self) -> list[WorkerEvent]:
         await self._some.wait()
         with self._lock:
             events, self._events = self._events, []
@@ -71,10 +71,10 @@ class InProcess:
         self._outbox = _Outbox()
         self._worker = Worker(make_engine, self._outbox.emit)
 
-    async def send(self, orders: list[Order]) -> None:
+    async def send(self, orders: list[WorkerOrder]) -> None:
         self._worker.order(orders)
 
-    async def events(self) -> list[Event]:
+    async def events(self) -> list[WorkerEvent]:
         return await self._outbox.take()
 
     async def stop(self) -> None:
@@ -91,7 +91,7 @@ class WorkerActor:
         self._outbox: _Outbox | None = None
         self._worker: Worker | None = None
 
-    async def events(self) -> list[Event]:
+    async def events(self) -> list[WorkerEvent]:
         if self._outbox is None:
             self._outbox = _Outbox()
             if missing := missing_file(self._files):
@@ -99,7 +99,7 @@ class WorkerActor:
             self._worker = Worker(self._make_engine, self._outbox.emit)
         return await self._outbox.take()
 
-    async def send(self, orders: list[Order]) -> None:
+    async def send(self, orders: list[WorkerOrder]) -> None:
         assert self._worker is not None
         self._worker.order(orders)
 
@@ -146,10 +146,10 @@ class OnRay:
             .remote(make_engine, dict(files))
         )
 
-    async def send(self, orders: list[Order]) -> None:
+    async def send(self, orders: list[WorkerOrder]) -> None:
         await self._call("send", orders)
 
-    async def events(self) -> list[Event]:
+    async def events(self) -> list[WorkerEvent]:
         waiting = asyncio.ensure_future(self._call("events"))
         tries = 0
         try:
@@ -158,7 +158,7 @@ class OnRay:
                 if tries == LOOKS:
                     return [Broken(f"no node of the Ray cluster has {self._needs}")]
             self._answered = True
-            events: list[Event] = await waiting
+            events: list[WorkerEvent] = await waiting
             return events
         finally:
             waiting.cancel()

@@ -34,7 +34,7 @@ CREATE TABLE IF NOT EXISTS completions (
 )"""
 _COLUMNS = "key, text, finish_reason, prompt_tokens, completion_tokens, logprobs, seconds"
 
-Entry = tuple[str, Completion]
+LedgerEntry = tuple[str, Completion]
 """(expert fingerprint, completion)."""
 
 
@@ -46,7 +46,7 @@ class Ledger:
         self.path = path
         self._lock = threading.Lock()
         self._closed = False
-        self._waiting: queue.SimpleQueue[tuple[list[Entry], Future[None]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[list[LedgerEntry], Future[None]] | None] = queue.SimpleQueue()
         with contextlib.ExitStack() as opened:
             try:
                 private_file(path)
@@ -68,7 +68,7 @@ class Ledger:
             found.update((row[0].hex(), _completion(row)) for row in rows)
         return found
 
-    def put(self, entries: Iterable[Entry]) -> Future[None]:
+    def put(self, entries: Iterable[LedgerEntry]) -> Future[None]:
         """Queue completions; the future is done once they are on disk, or failed with `StorageError`."""
         done: Future[None] = Future()
         with self._lock:
@@ -134,7 +134,7 @@ class Ledger:
             if closing:
                 return
 
-    def _commit(self, group: list[tuple[list[Entry], Future[None]]]) -> None:
+    def _commit(self, group: list[tuple[list[LedgerEntry], Future[None]]]) -> None:
         error: StorageError | None = None
         try:
             self._writer.execute("BEGIN IMMEDIATE")

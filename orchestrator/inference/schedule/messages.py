@@ -36,7 +36,7 @@ class Stop:
     pass
 
 
-Order = Switch | Add | Abort | ReadAhead | Stop
+WorkerOrder = Switch | Add | Abort | ReadAhead | Stop
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,4 +91,4 @@ class Stepped:
     """(requests that one engine step moved on, how many such steps there were) since the last such event."""
 
 
-Event = Ready | Loaded | LoadFailed | Broken | Stepped
+WorkerEvent = Ready | Loaded | LoadFailed | Broken | Stepped

@@ -18,17 +18,17 @@ from typing import Protocol, Self
 
 from orchestrator.errors import Cancelled, RequestError, StreamBroken
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.request import Completion, Delta, Message, Request, Sampling, request_key
+from orchestrator.inference.request import Completion, Delta, PromptMessage, Request, Sampling, request_key
 from orchestrator.inference.schedule.conversation_scope import ConversationScope, current, entered
 from orchestrator.inference.schedule.dispatch import Dispatch
 from orchestrator.inference.schedule.ledger import Ledger
 from orchestrator.inference.schedule.pending import Outcome, Waiter, hand_over
 from orchestrator.inference.schedule.scheduler import Policy
 from orchestrator.inference.schedule.supervisor import RetryLimits, WorkerSpec
-from orchestrator.inference.schedule.timeline import LoadRecord, Timeline
+from orchestrator.inference.schedule.timeline import PoolLoad, Timeline
 
 
-class Inside(Protocol):
+class PoolBackend(Protocol):
     """What happens on the pool's own thread: here (`Dispatch`), or in the actor of a Ray cluster (`remote_pool`).
     Everything but the timeline is called on the pool's loop."""
 
@@ -47,7 +47,7 @@ class Inside(Protocol):
 
     def closed(self, conversation: str) -> None: ...
 
-    def tell(self, asked: concurrent.futures.Future[LoadRecord]) -> None: ...
+    def tell(self, asked: concurrent.futures.Future[PoolLoad]) -> None: ...
 
     async def end(self) -> None: ...
 
@@ -57,10 +57,10 @@ BYTES_PER_REQUEST = 1500
 
 
 class ThreadedPool:
-    """Takes calls from any thread or loop to an `Inside` on a thread of its own. `close` it, or use it as a context
-    manager. It takes whatever is submitted: see `BYTES_PER_REQUEST`."""
+    """Takes calls from any thread or loop to a `PoolBackend` on a thread of its own. `close` it, or use it as a
+    context manager. It takes whatever is submitted: see `BYTES_PER_REQUEST`."""
 
-    def __init__(self, make_inside: Callable[[asyncio.AbstractEventLoop], Inside]) -> None:
+    def __init__(self, make_inside: Callable[[asyncio.AbstractEventLoop], PoolBackend]) -> None:
         """`make_inside` gets the loop on which everything inside happens."""
         self._outside = ConversationScope("")
         self._inbox: list[Waiter | Callable[[], None]] = []
@@ -80,9 +80,9 @@ class ThreadedPool:
         """Start the workers now instead of at the first request. Idempotent."""
         self._post([self._dispatch.start_workers])
 
-    async def load(self) -> LoadRecord:
+    async def load(self) -> PoolLoad:
         """What the workers hold and what waits for them, now."""
-        asked = concurrent.futures.Future[LoadRecord]()
+        asked = concurrent.futures.Future[PoolLoad]()
         self._post([lambda: self._dispatch.tell(asked)])
         return await asyncio.wrap_future(asked)
 
@@ -91,7 +91,7 @@ class ThreadedPool:
     def request(
         self,
         expert: Expert,
-        messages: Sequence[Message],
+        messages: Sequence[PromptMessage],
         sampling: Sampling,
         *,
         stream: bool = False,

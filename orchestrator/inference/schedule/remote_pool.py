@@ -20,11 +20,11 @@ from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Delta, Request
 from orchestrator.inference.schedule.pending import Waiter, hand_over, pass_on
 from orchestrator.inference.schedule.pool import ThreadedPool
-from orchestrator.inference.schedule.timeline import LoadRecord, Timeline
+from orchestrator.inference.schedule.timeline import PoolLoad, Timeline
 
-Call = tuple[int, Request, str]
+NumberedCall = tuple[int, Request, str]
 """(the caller's number for it, request, expert's name)."""
-News = tuple[int, Delta | Completion | CollegiumError]
+NumberedOutcome = tuple[int, Delta | Completion | CollegiumError]
 RETRY = 0.5
 """Seconds between tries to reach an actor that is being started anew."""
 
@@ -34,7 +34,7 @@ class RemotePool(ThreadedPool):
     `SchedulerCalls`. `caller`: this process's name, which no other has."""
 
     def __init__(self, actor: Any, caller: str) -> None:
-        super().__init__(lambda loop: _Outpost(loop, actor, caller))
+        super().__init__(lambda loop: _ActorBackend(loop, actor, caller))
 
     async def stream(self, request: Request, expert: Expert) -> AsyncIterator[Delta | Completion]:
         """As `ThreadedPool.stream`; the actor has seen to it already that nothing is said twice."""
@@ -52,7 +52,7 @@ class RemotePool(ThreadedPool):
                 self._withdraw([waiter])
 
 
-class _Outpost:
+class _ActorBackend:
     """The pool's inside, here: everything goes to the actor."""
 
     def __init__(self, loop: asyncio.AbstractEventLoop, actor: Any, caller: str) -> None:
@@ -73,7 +73,7 @@ class _Outpost:
         """The actor has done so."""
 
     def take_in(self, items: Sequence[Waiter | Callable[[], None]]) -> None:
-        calls: list[Call] = []
+        calls: list[NumberedCall] = []
         for item in items:
             if isinstance(item, Waiter):
                 number = next(self._numbers)
@@ -100,7 +100,7 @@ class _Outpost:
     def closed(self, conversation: str) -> None:
         self._closed.append(conversation)
 
-    def tell(self, asked: concurrent.futures.Future[LoadRecord]) -> None:
+    def tell(self, asked: concurrent.futures.Future[PoolLoad]) -> None:
         async def ask() -> None:
             try:
                 asked.set_result(await self._actor.load.remote())
@@ -125,7 +125,7 @@ class _Outpost:
         with contextlib.suppress(Exception):  # the actor is gone, and with it what this is about
             await getattr(self._actor, method).remote(*arguments)
 
-    async def _submit(self, calls: list[Call]) -> None:
+    async def _submit(self, calls: list[NumberedCall]) -> None:
         try:
             await self._actor.submit.remote(self._caller, calls)
         except Exception as error:

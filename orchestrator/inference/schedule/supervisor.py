@@ -11,7 +11,7 @@ from typing import Any
 from orchestrator.errors import ExpertFailed
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.schedule.host import Host, WorkerLost
-from orchestrator.inference.schedule.messages import Broken, Event, Loaded, LoadFailed, Order, Ready
+from orchestrator.inference.schedule.messages import Broken, Loaded, LoadFailed, Ready, WorkerEvent, WorkerOrder
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +52,7 @@ class WorkerHandle:
     why_left: str = ""
     fresh: bool = False
     """It left because its next expert needs a fresh process; no expert is blamed for it."""
-    orders: list[Order] = field(default_factory=list)
+    orders: list[WorkerOrder] = field(default_factory=list)
     """Not yet sent."""
     sending: bool = False
 
@@ -64,7 +64,7 @@ class Supervisor:
     def __init__(
         self,
         specs: Sequence[WorkerSpec],
-        on_event: Callable[[WorkerHandle, Event], None],
+        on_event: Callable[[WorkerHandle, WorkerEvent], None],
         on_left: Callable[[WorkerHandle], None],
         on_given_up: Callable[[WorkerSpec, ExpertFailed, bool], None],
         retry_limits: RetryLimits | None = None,
@@ -89,7 +89,7 @@ class Supervisor:
     def serves(self, kind: str) -> bool:
         return kind in self._kinds
 
-    def send(self, worker: str, orders: list[Order]) -> None:
+    def send(self, worker: str, orders: list[WorkerOrder]) -> None:
         """Send without waiting. One message is under way at a time: Ray keeps no order among an asyncio actor's
         calls. Orders to a lost worker are dropped; `on_left` reports the loss."""
         handle = self.handles[worker]
@@ -164,7 +164,7 @@ class Supervisor:
             return False
         return True
 
-    def _note(self, handle: WorkerHandle, event: Event) -> None:
+    def _note(self, handle: WorkerHandle, event: WorkerEvent) -> None:
         match event:
             case Ready():
                 handle.ready = True

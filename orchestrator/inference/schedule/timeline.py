@@ -53,7 +53,7 @@ class Residency:
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
+class PoolProgress:
     submitted: int
     finished: int
     cached: int
@@ -64,7 +64,7 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True)
-class Totals:
+class PoolTotals:
     """Sums since the pool's start."""
 
     submitted: int
@@ -79,7 +79,7 @@ class Totals:
 
 
 @dataclass(frozen=True, slots=True)
-class LoadRecord:
+class PoolLoad:
     """What the workers are doing at one moment."""
 
     held: dict[str, str | None]
@@ -88,7 +88,7 @@ class LoadRecord:
     """Kinds of worker of which one is ready."""
     requests: dict[str, tuple[int, int]]
     """Expert that was asked for -> (waiting, running)."""
-    totals: Totals
+    totals: PoolTotals
     batches: dict[str, Histogram]
     """Expert -> requests that one engine step moved on."""
     waits: dict[str, Histogram]
@@ -149,12 +149,12 @@ class Timeline:
         if why:
             self.losses.append((worker, why))
 
-    def progress(self) -> Progress:
+    def progress(self) -> PoolProgress:
         resident = {worker: stay.expert for worker, stay in list(self._now.items())}
-        return Progress(self.submitted, self.finished, self.cached, self.tokens, self.loads, resident)
+        return PoolProgress(self.submitted, self.finished, self.cached, self.tokens, self.loads, resident)
 
-    def totals(self) -> Totals:
-        return Totals(
+    def totals(self) -> PoolTotals:
+        return PoolTotals(
             self.submitted,
             self.finished,
             self.cached,

@@ -22,16 +22,16 @@ from orchestrator.inference.schedule.messages import (
     Abort,
     Add,
     Broken,
-    Event,
     Failed,
     Loaded,
     LoadFailed,
-    Order,
     ReadAhead,
     Ready,
     Stepped,
     Stop,
     Switch,
+    WorkerEvent,
+    WorkerOrder,
 )
 
 MakeEngine = Callable[[], Engine]
@@ -50,10 +50,10 @@ class _Running:
 class Worker:
     """Drives an engine. `emit` is called from the worker's thread with each message of events."""
 
-    def __init__(self, make_engine: MakeEngine, emit: Callable[[list[Event]], None]) -> None:
+    def __init__(self, make_engine: MakeEngine, emit: Callable[[list[WorkerEvent]], None]) -> None:
         self._make_engine = make_engine
         self._emit = emit
-        self._orders: queue.SimpleQueue[Order] = queue.SimpleQueue()
+        self._orders: queue.SimpleQueue[WorkerOrder] = queue.SimpleQueue()
         self._running: dict[str, _Running] = {}
         self._loaded: set[str] = set()
         self._busy = 0.0
@@ -62,7 +62,7 @@ class Worker:
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
-    def order(self, orders: list[Order]) -> None:
+    def order(self, orders: list[WorkerOrder]) -> None:
         for order in orders:
             self._orders.put(order)
 
@@ -93,7 +93,7 @@ class Worker:
             deltas = engine.step()
             self._report(deltas, time.perf_counter() - started)
 
-    def _obey(self, engine: Engine, order: Order) -> bool:
+    def _obey(self, engine: Engine, order: WorkerOrder) -> bool:
         match order:
             case Add(requests):
                 for request, expert in requests:

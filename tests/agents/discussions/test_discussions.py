@@ -8,7 +8,7 @@ import pytest
 
 from agents.agent import Agent
 from agents.conversation import Conversation, DiscussionTerms, converse
-from agents.discussions import Scheme, build
+from agents.discussions import SchemeOptions, build
 from agents.discussions.parts import everybody, graph, grouped, next_round, ring, star, topology
 from agents.transcript import Transcript
 
@@ -18,7 +18,9 @@ Stage = Any
 async def run(
     stage: Stage, name: str, agents: Any, question: Any = None, terms: DiscussionTerms | None = None, **scheme: Any
 ) -> Transcript:
-    return await converse(question or stage.question(), agents, build(name, Scheme(**scheme)), name=name, terms=terms)
+    return await converse(
+        question or stage.question(), agents, build(name, SchemeOptions(**scheme)), name=name, terms=terms
+    )
 
 
 async def test_single_asks_the_first_alone(stage: Stage) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from agents.conversation import DiscussionTerms, converse
-from agents.discussions import DISCUSSIONS, Scheme, build
+from agents.discussions import DISCUSSIONS, SchemeOptions, build
 from agents.prompts import ConvincingExample, PromptLimits
 from agents.transcript import Transcript
 
@@ -17,7 +17,7 @@ Stage = Any
 async def reconcile(
     stage: Stage, agents: Any, question: Any = None, *, rounds: int = 3, improved: bool = False, **terms: Any
 ) -> Transcript:
-    scheme = Scheme(rounds=rounds, improved=improved)
+    scheme = SchemeOptions(rounds=rounds, improved=improved)
     asked = question or stage.question()
     return await converse(asked, agents, build("reconcile", scheme), name="reconcile", terms=DiscussionTerms(**terms))
 

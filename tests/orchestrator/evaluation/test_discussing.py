@@ -10,12 +10,12 @@ from agents.confidence import Calibrate
 from agents.question import Question
 from agents.reply import Reply
 from orchestrator.evaluation import discussing
-from orchestrator.evaluation.answering import Answered
+from orchestrator.evaluation.answering import ExpertReply
 
 EXPERTS = ("a", "b", "c")
 
 
-def replies(questions: int) -> list[Answered]:
+def replies(questions: int) -> list[ExpertReply]:
     """Three experts on each question; a confidence of its own for every question."""
     found = []
     for number in range(questions):
@@ -23,14 +23,14 @@ def replies(questions: int) -> list[Answered]:
         for place, expert in enumerate(EXPERTS):
             right = (number + place) % 3 > 0
             reply = Reply("", "", "yes" if right else "no", (number + 1) / (questions + 2))
-            found.append(Answered(question, expert, reply, right, None))
+            found.append(ExpertReply(question, expert, reply, right, None))
     return found
 
 
 def test_the_votes_odds_are_fitted_on_calibrations_of_other_questions(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def calibrated(answered: Sequence[Answered], kind: str) -> Calibrate:
+    def calibrated(answered: Sequence[ExpertReply], kind: str) -> Calibrate:
         seen = {one.reply.confidence for one in answered}
 
         def probability(expert: str, confidence: float | None) -> float:

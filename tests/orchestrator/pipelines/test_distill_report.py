@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import networkx
 
-from distill.corpus import Sifted
-from distill.statistics import Convinced, CorpusStatistics, ReplyTally
-from distill.train import Metrics
+from distill.corpus import CorpusSummary
+from distill.statistics import CorpusStatistics, PersuasionCount, ReplyTally
+from distill.train import StepMetrics
 from orchestrator.evaluation.report.data import ArmResult, Distillation, RunReport
 from orchestrator.evaluation.report.page import render
 from orchestrator.pipelines.distill_report import (
@@ -24,9 +24,9 @@ from orchestrator.pipelines.distill_report import (
 HOSTILE = "</script><script>alert(1)</script><b>"
 
 
-def metrics(steps: int) -> list[Metrics]:
+def metrics(steps: int) -> list[StepMetrics]:
     return [
-        Metrics(step + 1, steps, 100 * (step + 1), 1.0, 1e-3, 1.0, float(steps - step), 0.5, None, 0.9, None)
+        StepMetrics(step + 1, steps, 100 * (step + 1), 1.0, 1e-3, 1.0, float(steps - step), 0.5, None, 0.9, None)
         for step in range(steps)
     ]
 
@@ -68,11 +68,11 @@ def test_the_gallery_is_bounded() -> None:
 
 
 def test_the_page_shows_arms_rounds_graphs_and_what_was_left_out_as_text() -> None:
-    sifted = Sifted()
+    sifted = CorpusSummary()
     sifted.reply_dropped("an empty reply", HOSTILE)
     statistics = CorpusStatistics(
         replies={HOSTILE: {0: ReplyTally(right=3, wrong=1), 1: ReplyTally(silent=2)}},
-        convinced={HOSTILE: {"b": Convinced(rightly=2, wrongly=1)}},
+        convinced={HOSTILE: {"b": PersuasionCount(rightly=2, wrongly=1)}},
     )
     arm = ArmResult(
         arm="L4",

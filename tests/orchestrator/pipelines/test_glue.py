@@ -25,7 +25,7 @@ from orchestrator.experts.zoo import resolve
 from orchestrator.inference.engines.engine import LoadReport
 from orchestrator.inference.engines.scripted import ScriptedEngine
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.request import Message, Sampling
+from orchestrator.inference.request import PromptMessage, Sampling
 from orchestrator.inference.schedule.host import InProcess
 from orchestrator.inference.schedule.ledger import Ledger
 from orchestrator.inference.schedule.pool import LocalPool
@@ -51,7 +51,7 @@ class Talented(ScriptedEngine):
         return load
 
 
-def reply(expert: Expert, messages: Sequence[Message], seed: int) -> str:
+def reply(expert: Expert, messages: Sequence[PromptMessage], seed: int) -> str:
     weights = shares(expert)
     number, topic = re.findall(r"number (\d+) of the (\w+)", messages[-1][1])[-1]
     knows = sum(weight for name, weight in weights.items() if TALENTS[name] == topic) >= 0.4

@@ -118,14 +118,14 @@ def test_bad_requests(name: str, split: str, n: int | None, message: str) -> Non
 
 
 def test_hub_rows_become_questions_by_the_mapping() -> None:
-    gsm8k = hub.Columns(question="question", answer="answer", kind="number", answer_after="####")
+    gsm8k = hub.ColumnNames(question="question", answer="answer", kind="number", answer_after="####")
     (question,) = hub.questions([{"question": "Six threes?", "answer": "6*3\n#### 1,018"}], "gsm8k", "test", gsm8k)
     assert (question.id, question.answer, question.kind) == ("gsm8k-test-0", "1,018", "number")
-    arc = hub.Columns(question="q", answer="key", choices="choices.text", letters="choices.label", id="id")
+    arc = hub.ColumnNames(question="q", answer="key", choices="choices.text", letters="choices.label", id="id")
     row = {"q": "Which?", "key": "B", "id": 7, "choices": {"text": ["red", "blue"], "label": ["A", "B"]}}
     (question,) = hub.questions([row], "arc", "test", arc)
     assert (question.id, question.choices, question.answer) == ("7", {"A": "red", "B": "blue"}, "B")
-    by_number = hub.Columns(question="q", answer="key", choices="options")
+    by_number = hub.ColumnNames(question="q", answer="key", choices="options")
     (question,) = hub.questions([{"q": "Which?", "key": 1, "options": ["red", "blue"]}], "x", "test", by_number)
     assert question.answer == "B"
 
@@ -141,7 +141,7 @@ def test_hub_rows_become_questions_by_the_mapping() -> None:
 )
 def test_hub_rows_that_do_not_fit_the_mapping(row: dict[str, Any], message: str) -> None:
     with pytest.raises(BadInput, match=message):
-        hub.questions([row], "x", "test", hub.Columns(question="q", answer="key", choices="options"))
+        hub.questions([row], "x", "test", hub.ColumnNames(question="q", answer="key", choices="options"))
 
 
 def test_a_dataset_is_loaded_by_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_a_dataset_is_loaded_by_the_library(tmp_path: Path, monkeypatch: pytest.
         return rows
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    columns = hub.Columns(question="q", answer="a", kind="number", subset="main")
+    columns = hub.ColumnNames(question="q", answer="a", kind="number", subset="main")
     assert [question.answer for question in load("hf:some/set", "test", None, columns=columns)] == ["1", "2", "3", "4"]
     assert asked == [("some/set", "main", "test")]
 

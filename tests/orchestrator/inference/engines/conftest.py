@@ -23,19 +23,19 @@ import pytest
 
 from orchestrator.inference.engines.engine import Engine, EngineOptions
 from orchestrator.inference.expert import Expert, RemoteModel, Weights
-from orchestrator.inference.request import Delta, Message, Request, Sampling, request_key
+from orchestrator.inference.request import Delta, PromptMessage, Request, Sampling, request_key
 
 CONTEXT = 512
 WORDS = ("river", "stone", "apple", "window", "green", "seven", "walk", "bright", "cold", "paper", "music", "north")
 
 
-def babble(messages: Sequence[Message], seed: int) -> str:
+def babble(messages: Sequence[PromptMessage], seed: int) -> str:
     """Forty words that the messages and the seed decide."""
     chooser = random.Random(f"{messages} {seed}")
     return " ".join(chooser.choice(WORDS) for _ in range(40))
 
 
-def babble_otherwise(messages: Sequence[Message], seed: int) -> str:
+def babble_otherwise(messages: Sequence[PromptMessage], seed: int) -> str:
     return babble(messages, seed + 1)
 
 

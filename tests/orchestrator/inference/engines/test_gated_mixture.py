@@ -19,13 +19,13 @@ from orchestrator.experts.zoo import resolve
 from orchestrator.inference.engines.canary import OTHER_ENGINE, difference, reference
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.transformers import TransformersEngine
-from orchestrator.inference.engines.vllm_shape import Shape
+from orchestrator.inference.engines.vllm_shape import LiveModel
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Request, Sampling, request_key
-from orchestrator.pipelines.mixture_checkpoint import Form, mixture_checkpoint
+from orchestrator.pipelines.mixture_checkpoint import MixtureForm, mixture_checkpoint
 
 PROMPTS = ("Hi", "What is seven plus five, and why?", "x" * 90)
-ASKED: tuple[Form, ...] = ("F-L-T", "F-M-T", "F-L-S", "B-M-S")
+ASKED: tuple[MixtureForm, ...] = ("F-L-T", "F-M-T", "F-L-S", "B-M-S")
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def replies(engine: TransformersEngine, expert: Expert, prompts: tuple[str, ...]
 
 
 @pytest.mark.parametrize("form", ASKED)
-def test_every_form_answers_in_a_batch_as_it_does_alone(form: Form, config: Config) -> None:
+def test_every_form_answers_in_a_batch_as_it_does_alone(form: MixtureForm, config: Config) -> None:
     questions = [Question(id=str(n), question=f"{'Add' if n % 2 else 'Spell'} {n}") for n in range(8)]
     zoo = resolve(config)
     experts = [zoo[name] for name in "abc"]
@@ -82,7 +82,7 @@ def test_mixtures_of_one_form_replace_one_another_in_place(config: Config, tmp_p
     zoo = resolve(validate({"experts": experts, "state": str(tmp_path / "state")}, tmp_path / "c.yaml"))
     engine = TransformersEngine(EngineOptions(batch=4))
     with pytest.raises(ExpertError, match="runs on the transformers engine only"):
-        Shape(zoo["m0"], Checkpoint(zoo["m0"].folder), EngineOptions())
+        LiveModel(zoo["m0"], Checkpoint(zoo["m0"].folder), EngineOptions())
     first = replies(engine, zoo["m0"], PROMPTS)
     assert engine.load(zoo["m1"]).way == "in_place"
     assert replies(engine, zoo["m1"], PROMPTS) != first

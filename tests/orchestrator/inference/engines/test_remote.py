@@ -16,7 +16,7 @@ from orchestrator.errors import ExpertError
 from orchestrator.inference.engines.engine import PROMPT_TOO_LONG
 from orchestrator.inference.engines.openai_stream import OpenAIStream, RemoteOptions
 from orchestrator.inference.engines.remote import RemoteEngine
-from orchestrator.inference.engines.tools import ParsedCall, Tools, heard
+from orchestrator.inference.engines.tools import ParsedCall, ToolHistory, heard
 from orchestrator.inference.expert import Expert, RemoteModel
 from orchestrator.inference.request import Delta, Request, Sampling, request_key
 
@@ -257,7 +257,7 @@ def test_a_url_that_leads_nowhere_is_refused_by_name(url: str) -> None:
 def test_tools_are_passed_on_and_calls_come_back_as_text(engine_for: Callable[..., RemoteEngine]) -> None:
     definition = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
     called = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": "{}"}}
-    tools = Tools([definition], "required", False, {0: {"tool_calls": [called]}})
+    tools = ToolHistory([definition], "required", False, {0: {"tool_calls": [called]}})
     bodies: list[dict[str, Any]] = []
 
     def serve(request: httpx.Request) -> httpx.Response:
@@ -302,7 +302,7 @@ def test_a_langchain_model_is_given_tools() -> None:
     try:
         engine.load(EXPERT)
         definition = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
-        (deltas,) = finish(engine, request(tools=Tools([definition]).text())).values()
+        (deltas,) = finish(engine, request(tools=ToolHistory([definition]).text())).values()
     finally:
         engine.close()
     assert bound == [definition]

@@ -17,7 +17,7 @@ from orchestrator.errors import ExpertError
 from orchestrator.inference.engines.engine import FreshProcess
 from orchestrator.inference.engines.scripted import ScriptedEngine, ScriptedOptions
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.request import Delta, Message, Request, Sampling, request_key
+from orchestrator.inference.request import Delta, PromptMessage, Request, Sampling, request_key
 
 EXPERT = Expert("script", "script", "shape")
 
@@ -35,7 +35,7 @@ def drain(engine: ScriptedEngine) -> dict[str, list[Delta]]:
     return deltas
 
 
-def fails_on_bad(messages: Sequence[Message], seed: int) -> str:
+def fails_on_bad(messages: Sequence[PromptMessage], seed: int) -> str:
     if "bad" in messages[-1][1]:
         raise ValueError("I was told to")
     return "fine"

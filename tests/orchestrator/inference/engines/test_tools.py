@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 from orchestrator.experts.demo import FULL, locate
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources
-from orchestrator.inference.engines.tools import ParsedCall, Tools, begins, heard, spoken
+from orchestrator.inference.engines.tools import ParsedCall, ToolHistory, begins, heard, spoken
 from orchestrator.inference.expert import Expert, Weights
-from orchestrator.inference.request import Message, Sampling, request_key
+from orchestrator.inference.request import PromptMessage, Sampling, request_key
 
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 CALLED = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Ulm"}'}}
-TOOLS = Tools([WEATHER], turns={1: {"tool_calls": [CALLED]}, 2: {"tool_call_id": "c1"}})
-TURNS: list[Message] = [("user", "Rain?"), ("assistant", ""), ("tool", "no")]
+TOOLS = ToolHistory([WEATHER], turns={1: {"tool_calls": [CALLED]}, 2: {"tool_call_id": "c1"}})
+TURNS: list[PromptMessage] = [("user", "Rain?"), ("assistant", ""), ("tool", "no")]
 ULM = [ParsedCall("weather", '{"city": "Ulm"}')]
 
 objects = st.dictionaries(st.text(), st.recursive(st.none() | st.integers() | st.text(), st.lists, max_leaves=5))
@@ -97,12 +97,14 @@ def test_a_model_that_knows_no_tools_is_told_in_words() -> None:
     ]
     (merged, _) = TOOLS.plain([("system", "Be brief."), ("user", "Rain?")])
     assert merged[1].startswith("Be brief.\n\nYou may call functions")
-    twice = Tools(turns={0: {"tool_call_id": "a"}, 1: {"tool_call_id": "b"}}).plain([("tool", "x"), ("tool", "y")])
+    twice = ToolHistory(turns={0: {"tool_call_id": "a"}, 1: {"tool_call_id": "b"}}).plain(
+        [("tool", "x"), ("tool", "y")]
+    )
     assert len(twice) == 1
 
 
 def test_tools_travel_as_text_and_leave_older_keys_alone() -> None:
-    assert Tools.read(TOOLS.text()) == TOOLS
+    assert ToolHistory.read(TOOLS.text()) == TOOLS
     key = request_key("f", (("user", "x"),), Sampling())
     assert key == "95c9b0439655df46733666661a228cfea85b2e4e2ab744f6b91104125c1443b8"
     assert request_key("f", (("user", "x"),), Sampling(tools=TOOLS.text())) != key

@@ -17,8 +17,8 @@ from orchestrator.inference.engines.scripted import ScriptedEngine, ScriptedOpti
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Delta, Sampling
 from orchestrator.inference.schedule.host import InProcess
-from orchestrator.inference.schedule.ledger import Entry, Ledger
-from orchestrator.inference.schedule.messages import Abort, Broken, Order, Switch
+from orchestrator.inference.schedule.ledger import Ledger, LedgerEntry
+from orchestrator.inference.schedule.messages import Abort, Broken, Switch, WorkerOrder
 from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.scheduler import Policy
 from orchestrator.inference.schedule.supervisor import Supervisor, WorkerHandle, WorkerSpec
@@ -44,10 +44,10 @@ class SlowLedger:
 
     def __init__(self, pool: LocalPool) -> None:
         self._put = pool.ledger.put
-        self.held: list[tuple[list[Entry], Future[None]]] = []
+        self.held: list[tuple[list[LedgerEntry], Future[None]]] = []
         pool.ledger.put = self.put  # type: ignore[method-assign]
 
-    def put(self, entries: Iterable[Entry]) -> Future[None]:
+    def put(self, entries: Iterable[LedgerEntry]) -> Future[None]:
         self.held.append((list(entries), Future()))
         return self.held[-1][1]
 
@@ -283,13 +283,13 @@ async def test_a_kind_of_worker_that_cannot_start_does_not_stop_the_others(tmp_p
 
 async def test_orders_reach_a_slow_worker_one_message_at_a_time_and_in_order(play) -> None:
     """Ray keeps no order among the calls of an asyncio actor: big arguments are overtaken by small ones."""
-    received: list[list[Order]] = []
+    received: list[list[WorkerOrder]] = []
     free = asyncio.Event()
 
     class Slow:
         name = "w"
 
-        async def send(self, orders: list[Order]) -> None:
+        async def send(self, orders: list[WorkerOrder]) -> None:
             received.append(orders)
             await free.wait()
 
@@ -298,7 +298,7 @@ async def test_orders_reach_a_slow_worker_one_message_at_a_time_and_in_order(pla
     spec = WorkerSpec("w", "local", lambda: pytest.fail("not needed"))
     supervisor = Supervisor([], lambda *_: None, lambda *_: None, lambda *_: None)
     supervisor.handles["w"] = WorkerHandle(spec, Slow())  # type: ignore[arg-type]
-    orders: list[Order] = [Switch(play.expert("a")), *(Abort((str(number),)) for number in range(5))]
+    orders: list[WorkerOrder] = [Switch(play.expert("a")), *(Abort((str(number),)) for number in range(5))]
     for order in orders:
         supervisor.send("w", [order])
         await asyncio.sleep(0)
