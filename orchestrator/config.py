@@ -180,6 +180,9 @@ class ServiceConfig(StrictModel):
         gt=0,
         description="A client that does not read its response for so many seconds is cut (not on Ray Serve).",
     )
+    strict: bool = Field(
+        default=False, description="Refuse request fields without meaning here instead of ignoring and naming them."
+    )
     paths: bool = Field(default=False, description="Whether jobs may name files and datasets for the server to use.")
     jobs: int = Field(default=2, ge=1, description="Jobs that run at once; further ones wait.")
     drain_seconds: float = Field(default=30.0, gt=0, description="After SIGTERM, time for chats under way to end.")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+_FIRST = 7
+"""Settings of `Sampling` that every ledger key has had from the beginning."""
 Role = Literal["system", "user", "assistant", "tool"]
 PromptMessage = tuple[str, str]
 """(role, content)."""
@@ -30,6 +32,34 @@ class Sampling:
     """What a conversation with tools has besides its texts: `engines.tools.Tools.text`."""
     ignore_eos: bool = False
     """Go on where the model would end, to `max_tokens`: for measuring speed."""
+    min_p: float = 0.0
+    """Least probability of a token, as a fraction of the likeliest one's."""
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    repetition_penalty: float = 1.0
+    logit_bias: tuple[tuple[int, float], ...] = ()
+    """(token, what is added to its logit)."""
+    bad_words: tuple[str, ...] = ()
+    stop_token_ids: tuple[int, ...] = ()
+    min_tokens: int = 0
+    template: str | None = None
+    """Canonical JSON of variables for the chat template, such as {"enable_thinking": false}."""
+    continue_final: bool = False
+    """Go on with the last message, an assistant's, instead of beginning a new one."""
+
+    @property
+    def further(self) -> dict[str, Any]:
+        """What is asked for beyond temperature, top_p, stop and structure, as OpenAI-compatible servers name it."""
+        names = ("min_p", "presence_penalty", "frequency_penalty", "repetition_penalty", "min_tokens")
+        plain = Sampling()
+        found = {name: value for name in names if (value := getattr(self, name)) != getattr(plain, name)}
+        found |= {"top_k": self.top_k} if self.top_k else {}
+        found |= {"logit_bias": {str(token): bias for token, bias in self.logit_bias}} if self.logit_bias else {}
+        found |= {"bad_words": list(self.bad_words)} if self.bad_words else {}
+        found |= {"stop_token_ids": list(self.stop_token_ids)} if self.stop_token_ids else {}
+        found |= {"chat_template_kwargs": json.loads(self.template)} if self.template else {}
+        found |= {"continue_final_message": True, "add_generation_prompt": False} if self.continue_final else {}
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +129,8 @@ def request_key(
     """SHA-256 (hex) of all that decides a completion. At temperature 0 draw and seed do not count."""
     drawn = [0, 0] if sampling.temperature == 0 else [seed, draw]
     settings = asdict(sampling)
-    for later in ("tools", "ignore_eos"):  # keys from before there were these settings stay what they are
-        if not settings[later]:
-            del settings[later]
+    for later in fields(Sampling)[_FIRST:]:  # keys from before there were these settings stay what they are
+        if settings[later.name] == later.default:
+            del settings[later.name]
     body: list[Any] = [fingerprint, messages, settings, drawn]
     return hashlib.sha256(json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()).hexdigest()

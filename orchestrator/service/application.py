@@ -137,6 +137,24 @@ def _model(name: str, what: str) -> dict[str, Any]:
 _STARTED = time.time()
 
 
+_WORDS = {
+    "extra_forbidden": "no such field here; leave it out",
+    "missing": "is needed",
+    "model_attributes_type": "a JSON object is needed",
+    "dict_type": "a JSON object is needed",
+    "model_type": "a JSON object is needed",
+}
+"""Pydantic's errors in words for somebody who does not know it."""
+
+
+def _is_type(part: str) -> bool:
+    """Whether a part of an error's place names an alternative of a union, and no field."""
+    return part in _TYPES or "[" in part or part[:1].isupper()
+
+
+_TYPES = frozenset({"str", "constrained-str", "int", "float", "bool"})
+
+
 def _handle_errors(api: FastAPI) -> None:
     def respond(error: Exception) -> JSONResponse:
         status, body, headers = refusals.of(error)
@@ -146,8 +164,8 @@ def _handle_errors(api: FastAPI) -> None:
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
         # Of a union's alternatives the one that went furthest is the one that was meant.
         first = max(error.errors(), key=lambda one: len(one["loc"]))
-        where = ".".join(str(part)[:80] for part in first["loc"] if part != "body")
-        message = str(first["msg"]).removeprefix("Value error, ")[:500]
+        where = ".".join(str(part)[:80] for part in first["loc"] if part != "body" and not _is_type(str(part)))
+        message = _WORDS.get(first["type"]) or str(first["msg"]).removeprefix("Value error, ")[:500]
         return respond(Refused(400, f"{where}: {message}" if where else message, code="invalid", param=where or None))
 
     @api.exception_handler(HTTPException)

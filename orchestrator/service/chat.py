@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from types import MappingProxyType
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -43,6 +44,10 @@ class Chats:
         """Raises `CollegiumError` for what fails before the first text."""
         told = request.state.told
         told["model"] = chat.model
+        if chat.ignored and (self._house.config.service.strict or request.headers.get("x-collegium-strict") == "true"):
+            raise refusals.Refused(
+                400, f"{chat.ignored[0]}: not known here", code="unknown_field", param=chat.ignored[0]
+            )
         if self._house.draining:
             raise refusals.Refused(503, "the service is shutting down", code="draining")
         if not self._house.started:
@@ -52,9 +57,10 @@ class Chats:
         parts = self._watched(self._offers.parts(chat), chat.model, told)
         usage = bool(chat.stream_options and chat.stream_options.include_usage)
         form = ReplyForm(chat.model, bool(chat.logprobs), usage)
+        headers = ignored_header(chat.ignored)
         if chat.stream:
-            return EventStream(events(parts, form))
-        return JSONResponse(await until_gone(request.receive, whole(parts, form)))
+            return EventStream(events(parts, form), headers)
+        return JSONResponse(await until_gone(request.receive, whole(parts, form)), headers=headers)
 
     async def _watched(self, parts: ChatEvents, model: str, told: dict[str, Any]) -> AsyncIterator[ChatEvent]:
         """Measures the parts as they pass."""
@@ -111,14 +117,15 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, content: AsyncIterator[bytes]) -> None:
+    def __init__(self, content: AsyncIterator[bytes], headers: Mapping[str, str] = MappingProxyType({})) -> None:
         self._content = content
         self.status_code = 200
         self.background = None
-        self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no"})
+        self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no", **headers})
 
     async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
-        await until_gone(receive, self._pass_on(send))
+        with contextlib.suppress(Cancelled):  # the request's log line tells it
+            await until_gone(receive, self._pass_on(send))
 
     async def _pass_on(self, send: Send) -> None:
         content = self._content
@@ -153,6 +160,13 @@ async def until_gone(receive: Receive, work: Awaitable[T]) -> T:
         for task in (working, leaving):
             task.cancel()
         await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+def ignored_header(names: Sequence[str]) -> dict[str, str]:
+    """The response header that names the fields that were left out."""
+    plain = [name.encode("ascii", "replace").decode()[:100] for name in names[:50]]
+    shown = ["".join(sign if sign.isprintable() and sign != "," else "?" for sign in name) for name in plain]
+    return {"X-Collegium-Ignored": ", ".join(shown)} if shown else {}
 
 
 def log_failure(error: Exception) -> None:

@@ -1,21 +1,34 @@
 """What a client may send: OpenAI's chat completion request, with one field of our own, `collegium`.
 
-https://platform.openai.com/docs/api-reference/chat/create. Fields that change nothing here are named and ignored;
-fields that would change the answer and are not supported are refused, so that nothing is dropped in silence.
+https://platform.openai.com/docs/api-reference/chat/create. What clients of many makes send is brought into this form
+first (`tolerance`): fields without meaning for a server are ignored and named in the response; fields that would change
+the answer and are not supported are refused by name, so that nothing is dropped in silence.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, model_validator
 
 from agents.question import AnswerKind
 from orchestrator.inference.request import PromptMessage, Sampling
+from orchestrator.service.tolerance import tolerate
 
 MAX_MESSAGES = 2048
 MAX_CHOICES = 16
+MAX_STOPS = 64
+MAX_BIASES = 1024
+NOT_THE_TEMPLATES = frozenset(
+    {
+        "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "max_length",
+        "messages", "padding", "return_assistant_tokens_mask", "return_dict", "return_tensors", "tokenize",
+        "tokenizer_kwargs", "tools", "truncation",
+    }
+)  # fmt: skip
+"""What decides how a template is used; its variables are anything else."""
 MAX_SCHEMA = 200_000
 """Characters of a JSON schema, or of all tools together."""
 
@@ -48,7 +61,8 @@ class TextPart(BodyPart):
     text: str
 
 
-FunctionName = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,128}$")]
+FunctionName = Annotated[str, Field(pattern=r"^[^\s\"'\\<>{}]{1,256}$")]
+"""As clients send them (`server/tool`, `files:read`): anything that stays readable in a call of it."""
 
 
 class CalledFunction(BodyPart):
@@ -62,7 +76,6 @@ class ToolCall(BodyPart):
     id: str = Field(min_length=1, max_length=256)
     type: Literal["function"] = "function"
     function: CalledFunction
-    index: int | None = Field(default=None, exclude=True)
 
 
 class FunctionDefinition(BodyPart):
@@ -94,12 +107,7 @@ class ChatMessage(BodyPart):
     role: Literal["system", "developer", "user", "assistant", "tool"]
     content: str | list[TextPart] | None = None
     name: str | None = Field(default=None, max_length=256)
-    # As clients send a reply back: empty, or without effect.
-    type: Literal["text", "message"] | None = None
-    refusal: None = None
-    annotations: list[JsonValue] | None = Field(default=None, max_length=0)
     audio: None = None
-    function_call: None = None
     tool_calls: list[ToolCall] | None = Field(default=None, max_length=128)
     tool_call_id: str | None = Field(default=None, max_length=256)
 
@@ -139,15 +147,22 @@ class JsonSchema(BodyPart):
 
 
 class ResponseFormat(BodyPart):
-    """`json_schema` holds the reply to a schema, `json_object` to any JSON object."""
+    """`json_schema` holds the reply to a schema, `json_object` to any JSON object; `regex` and `choice` (of texts) are
+    vLLM's."""
 
-    type: Literal["text", "json_object", "json_schema"]
+    type: Literal["text", "json_object", "json_schema", "regex", "choice"]
     json_schema: JsonSchema | None = None
+    value: Annotated[str, Field(min_length=1, max_length=10_000)] | list[ShortText] | None = Field(
+        default=None, description="The pattern of `regex`, the texts of `choice`."
+    )
 
     @model_validator(mode="after")
     def _schema_where_needed(self) -> ResponseFormat:
         if (self.type == "json_schema") != (self.json_schema is not None):
             raise ValueError("json_schema goes with type json_schema, and only with it")
+        wanted = {"regex": str, "choice": list}.get(self.type, type(None))
+        if not isinstance(self.value, wanted) or self.value == []:
+            raise ValueError("value goes with type regex, as a pattern, or with type choice, as a list of texts")
         return self
 
     @property
@@ -155,6 +170,8 @@ class ResponseFormat(BodyPart):
         """As `Sampling.structured`."""
         if self.type == "text":
             return None
+        if self.value is not None:
+            return json.dumps({self.type: self.value}, sort_keys=True, ensure_ascii=False)
         schema = self.json_schema.schema_ if self.json_schema else {"type": "object"}
         return json.dumps({"json": schema}, sort_keys=True, ensure_ascii=False)
 
@@ -184,12 +201,24 @@ class ChatBody(RequestBody):
     )
     top_p: float = Field(default=1.0, gt=0, le=1)
     top_k: int = Field(default=0, ge=0, le=1_000_000)
+    min_p: float = Field(default=0.0, ge=0, le=1)
+    presence_penalty: float = Field(default=0.0, ge=-2, le=2)
+    frequency_penalty: float = Field(default=0.0, ge=-2, le=2)
+    repetition_penalty: float = Field(default=1.0, gt=0, le=10)
+    logit_bias: dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], Annotated[float, Field(ge=-100, le=100)]] = Field(
+        default_factory=dict, max_length=MAX_BIASES, description="Number of a token -> what is added to its logit."
+    )
+    bad_words: list[ShortText] = Field(
+        default_factory=list, max_length=MAX_STOPS, description="Never said (vLLM only)."
+    )
     n: int = Field(default=1, ge=1, le=MAX_CHOICES)
     stop: (
         Annotated[str, Field(min_length=1, max_length=1000)]
         | list[Annotated[str, Field(min_length=1, max_length=1000)]]
         | None
     ) = Field(default=None, max_length=1000)
+    stop_token_ids: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(default_factory=list, max_length=MAX_STOPS)
+    min_tokens: int = Field(default=0, ge=0, le=1_000_000, description="Fewest tokens of a reply.")
     stream: bool = False
     stream_options: StreamOptions | None = None
     logprobs: bool | None = None
@@ -198,25 +227,44 @@ class ChatBody(RequestBody):
     seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
     tools: list[Tool] | None = Field(default=None, max_length=128, description="For one expert only.")
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
+    parallel_tool_calls: bool | None = Field(default=None, description="false: at most one call is returned.")
     ignore_eos: bool = Field(default=False, description="vLLM's: always max_tokens, for measuring speed.")
-    presence_penalty: float | None = Field(default=None, ge=0, le=0, description="Only 0.")
-    frequency_penalty: float | None = Field(default=None, ge=0, le=0, description="Only 0.")
+    chat_template_kwargs: dict[ShortText, JsonValue] = Field(
+        default_factory=dict, max_length=32, description="Variables of the chat template, such as enable_thinking."
+    )
+    continue_final_message: bool = Field(
+        default=False, description="Go on with the last message, which must be an assistant's."
+    )
     collegium: Extension = Field(default_factory=Extension)
-    # Without effect here.
-    user: str | None = Field(default=None, max_length=1000)
-    metadata: dict[str, JsonValue] | None = None
-    store: bool | None = None
-    service_tier: str | None = Field(default=None, max_length=100)
-    parallel_tool_calls: bool | None = Field(default=None, description="false: at most one call is told.")
+    _ignored: tuple[str, ...] = PrivateAttr(default=())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_any_make(cls, data: Any, handler: Callable[[Any], ChatBody]) -> ChatBody:
+        if not isinstance(data, dict):
+            return handler(data)
+        formed, ignored = tolerate(data)
+        made = handler(formed)
+        made._ignored = tuple(ignored)
+        return made
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Names of the fields that were sent and left out."""
+        return self._ignored
 
     @model_validator(mode="after")
     def _sound(self) -> ChatBody:
         if self.top_logprobs is not None and not self.logprobs:
             raise ValueError("top_logprobs needs logprobs: true")
-        if self.stream_options is not None and not self.stream:
-            raise ValueError("stream_options needs stream: true")
-        if isinstance(self.stop, list) and len(self.stop) > 16:
-            raise ValueError("stop: at most 16 texts")
+        if isinstance(self.stop, list) and len(self.stop) > MAX_STOPS:
+            raise ValueError(f"stop: at most {MAX_STOPS} texts")
+        if self.continue_final_message and (self.messages[-1].role != "assistant" or self.messages[-1].tool_calls):
+            raise ValueError("continue_final_message: the last message must be an assistant's text")
+        if taken := self.chat_template_kwargs.keys() & NOT_THE_TEMPLATES:
+            raise ValueError(f"chat_template_kwargs: {min(taken)} is no variable of a chat template")
+        if len(json.dumps(self.chat_template_kwargs)) > MAX_SCHEMA:
+            raise ValueError(f"chat_template_kwargs: more than {MAX_SCHEMA} characters")
         if self.response_format and len(self.response_format.structured or "") > MAX_SCHEMA:
             raise ValueError(f"response_format: a schema of more than {MAX_SCHEMA} characters")
         self._sound_tools()
@@ -233,8 +281,6 @@ class ChatBody(RequestBody):
             raise ValueError("tool_choice needs tools")
         if isinstance(chosen, NamedTool) and chosen.function.name not in names:
             raise ValueError(f"tool_choice: no function {chosen.function.name!r} among the tools")
-        if self.offered_tools and self.response_format and self.response_format.structured:
-            raise ValueError("response_format: a reply cannot be held to a schema and free to call tools")
 
     @property
     def offered_tools(self) -> list[Tool]:
@@ -258,10 +304,20 @@ class ChatBody(RequestBody):
             temperature=temperature if self.temperature is None else self.temperature,
             top_p=self.top_p,
             top_k=self.top_k,
-            stop=tuple(stops),
+            stop=tuple(dict.fromkeys(stops)),
             logprobs=(self.top_logprobs or 0) if self.logprobs else None,
             structured=self.response_format.structured if self.response_format else None,
             ignore_eos=self.ignore_eos,
+            min_p=self.min_p,
+            presence_penalty=self.presence_penalty,
+            frequency_penalty=self.frequency_penalty,
+            repetition_penalty=self.repetition_penalty,
+            logit_bias=tuple(sorted((int(token), bias) for token, bias in self.logit_bias.items())),
+            bad_words=tuple(self.bad_words),
+            stop_token_ids=tuple(self.stop_token_ids),
+            min_tokens=self.min_tokens,
+            template=json.dumps(self.chat_template_kwargs, sort_keys=True) if self.chat_template_kwargs else None,
+            continue_final=self.continue_final_message,
         )
 
 

@@ -15,19 +15,37 @@ from orchestrator.service.schema import ChatBody, NamedTool
 
 
 def with_tools(chat: ChatBody, sampling: Sampling, remote: bool) -> Sampling:
-    """`sampling` with the chat's tools. A remote server is told `tool_choice` as it is; a local engine that must call
-    is held to the JSON of a call. Raises `RequestError` for a demand that cannot be kept."""
+    """`sampling` with the chat's tools. A remote server is told `tool_choice` and `response_format` as they are; a
+    local engine that must call is held to the JSON of a call, and one that may call or answer in a schema to either of
+    the two. Raises `RequestError` for a demand that cannot be kept."""
     offered, turns = chat.offered_tools, chat.turns
     if not offered and not turns:
         return sampling
     definitions = [tool.model_dump(exclude_none=True) for tool in offered]
     choice: Any = chat.tool_choice.model_dump() if isinstance(chat.tool_choice, NamedTool) else chat.tool_choice
     told = ToolHistory(definitions, choice, chat.parallel_tool_calls, turns)
-    if not offered or remote or choice in (None, "auto"):
+    free = choice in (None, "auto")
+    if not offered or remote or (free and sampling.structured is None):
         return replace(sampling, tools=told.text())
     wanted = {choice["function"]["name"]} if isinstance(choice, dict) else told.names
     schema = _schema_of_a_call([one["function"] for one in definitions if one["function"]["name"] in wanted])
+    if free and sampling.structured is not None:
+        schema = _either(schema, json.loads(sampling.structured))
     return replace(sampling, tools=told.text(), structured=json.dumps({"json": schema}, sort_keys=True))
+
+
+def _either(call: dict[str, Any], structured: dict[str, Any]) -> dict[str, Any]:
+    """A schema for a call or for an answer. Raises `RequestError` where the two cannot stand in one schema."""
+    if "json" not in structured:
+        raise RequestError("response_format: beside tools a JSON schema is needed, no pattern and no choice")
+    answer = dict(structured["json"]) if isinstance(structured["json"], dict) else {}
+    shared = dict[str, Any]()
+    for one in (call, answer):
+        for key in ("$defs", "definitions"):
+            for name, definition in (one.pop(key, None) or {}).items():
+                if shared.setdefault(key, {}).setdefault(name, definition) != definition:
+                    raise RequestError(f"response_format: it and the tools define {key}.{name[:80]} differently")
+    return {"anyOf": [call, answer], **shared}
 
 
 def _schema_of_a_call(functions: list[dict[str, Any]]) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.inference.engines.penalties import adjust
 from orchestrator.inference.engines.text_stream import TextStream
 from orchestrator.inference.request import Delta, FinishReason, Request, TokenLogprob
 
@@ -35,7 +36,8 @@ class SequenceState:
     generator: torch.Generator | None = None
     token: int = -1
     """The last token, not yet in the cache."""
-    produced: int = field(default=0)
+    reply: list[int] = field(default_factory=list)
+    """The tokens produced so far."""
 
 
 class DecodingBatch:
@@ -112,11 +114,14 @@ class DecodingBatch:
         logprobs = None
         if sampling.logprobs is not None:
             logprobs = logits.log_softmax(-1)[0]
+        ends = frozenset() if sampling.ignore_eos else self._stop_ids | set(sampling.stop_token_ids)
+        adjust(logits[0], sampling, row.ids, row.reply, ends)
         if row.constraint is not None:
             row.constraint.mask(logits)
         token = _choose(logits[0], row)
-        row.token, row.produced, row.room = token, row.produced + 1, row.room - 1
-        ended = token in self._stop_ids and not row.request.sampling.ignore_eos
+        row.reply.append(token)
+        row.token, row.room = token, row.room - 1
+        ended = token in ends
         if row.constraint is not None and not ended:
             row.constraint.accept(token)
         text = "" if ended else row.text.push(token)
@@ -180,6 +185,9 @@ def _choose(logits: torch.Tensor, row: SequenceState) -> int:
     if row.generator is None:
         row.generator = torch.Generator().manual_seed(row.request.seed)
     scaled = logits.cpu() / sampling.temperature
+    if sampling.min_p > 0:
+        chances = scaled.softmax(-1)
+        scaled[chances < sampling.min_p * chances.max()] = -math.inf
     if sampling.top_k > 0:
         scaled[scaled < scaled.topk(min(sampling.top_k, scaled.numel())).values[-1]] = -math.inf
     if sampling.top_p < 1:

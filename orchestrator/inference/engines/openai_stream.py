@@ -231,6 +231,7 @@ def _body(model: str, request: Request) -> dict[str, Any]:
         "top_p": sampling.top_p,
         "stream": True,
         "stream_options": {"include_usage": True},
+        **sampling.further,
     }
     if tools.definitions:
         body["tools"] = list(tools.definitions)

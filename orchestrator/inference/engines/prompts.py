@@ -11,7 +11,9 @@ from orchestrator.errors import ExpertError
 from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.engines.tools import ToolHistory
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.request import PromptMessage
+from orchestrator.inference.request import PromptMessage, Sampling
+
+_PLAIN = Sampling()
 
 
 class Prompts:
@@ -40,9 +42,11 @@ class Prompts:
         self.tokenizer(expert)
         self._template(expert)
 
-    def ids(self, expert: Expert, messages: Sequence[PromptMessage], tools: str | None = None) -> list[int]:
-        """The prompt's token ids; `tools` as in `Sampling`. A template that does not speak of tools is given them as
-        texts. Raises whatever the template raises for messages it does not accept."""
+    def ids(self, expert: Expert, messages: Sequence[PromptMessage], sampling: Sampling = _PLAIN) -> list[int]:
+        """The prompt's token ids, with the tools, the template's variables and the prefix of `sampling`. A template
+        that does not speak of tools is given them as texts. Raises whatever the template raises for messages it does
+        not accept."""
+        tools = sampling.tools
         tokenizer, template, offered = self.tokenizer(expert), self._template(expert), ToolHistory.read(tools)
         knows_tools = tools is not None and "tools" in template
         if tools is not None and not knows_tools:
@@ -51,8 +55,10 @@ class Prompts:
             offered.template_messages(messages),
             tools=list(offered.definitions) or None,
             chat_template=template,
-            add_generation_prompt=True,
+            add_generation_prompt=not sampling.continue_final,
+            continue_final_message=sampling.continue_final,
             tokenize=False,
+            **(json.loads(sampling.template) if sampling.template else {}),
         )
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 

@@ -166,6 +166,8 @@ class _LangChainStream:
         settings: dict[str, Any] = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature}
         if sampling.stop:
             settings["stop"] = list(sampling.stop)
+        if further := sampling.further:
+            raise ValueError(f"{', '.join(further)}: a LangChain chat model cannot be asked for that")
         if sampling.ignore_eos:
             raise ValueError("ignore_eos: a LangChain model cannot be kept from ending")
         tools = ToolHistory.read(sampling.tools)

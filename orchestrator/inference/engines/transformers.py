@@ -16,6 +16,7 @@ from orchestrator.inference.engines.canary import Canaries, Canary, difference, 
 from orchestrator.inference.engines.decoding import DecodingBatch, SequenceState
 from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, EngineOptions, LoadKind, LoadReport
 from orchestrator.inference.engines.grammar import Constraint, Grammars
+from orchestrator.inference.engines.penalties import check
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources, same_architecture
 from orchestrator.inference.engines.text_stream import TextStream
@@ -80,7 +81,8 @@ class TransformersEngine:
         if self._resident is None or self._resident.fingerprint != expert.fingerprint:
             raise RuntimeError(f"expert {expert.name!r} is not loaded")
         try:
-            ids = self.prompts.ids(expert, request.messages, request.sampling.tools)
+            check(request.sampling, self._model.config.get_text_config().vocab_size)
+            ids = self.prompts.ids(expert, request.messages, request.sampling)
             context = min(expert.context, self.options.context or expert.context, _longest(self._model.config))
             room = context - len(ids)
             if room < 1:

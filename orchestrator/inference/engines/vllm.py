@@ -82,7 +82,7 @@ class VLLMEngine:
         if shape is None or not self._loaded(expert):
             raise RuntimeError(f"expert {expert.name!r} is not loaded")
         try:
-            ids = self.prompts.ids(expert, request.messages, request.sampling.tools)
+            ids = self.prompts.ids(expert, request.messages, request.sampling)
             room = min(expert.context, shape.context) - len(ids)
             if room < 1:
                 message = f"{PROMPT_TOO_LONG}: {len(ids)} tokens, {expert.name!r} holds {expert.context}"

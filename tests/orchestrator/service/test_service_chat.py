@@ -132,12 +132,16 @@ async def test_several_streamed_choices(client: httpx.AsyncClient) -> None:
     [
         ({"model": "nobody"}, 404, "does not exist"),
         ({"messages": []}, 400, "messages"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, 400, "type"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
+            400,
+            "images",
+        ),
         ({"n": 0}, 400, "n: "),
         ({"n": 10**30}, 400, "n: "),
         ({"temperature": "hot"}, 400, "temperature"),
         ({"top_logprobs": 2}, 400, "logprobs"),
-        ({"frequency_penalty": 1}, 400, "frequency_penalty"),
+        ({"frequency_penalty": 3}, 400, "frequency_penalty"),
         ({"surprise": 1}, 400, "surprise"),
         ({"response_format": {"type": "json_schema"}}, 400, "json_schema"),
         ({"tools": [{"type": "function"}]}, 400, "tools"),

@@ -143,7 +143,7 @@ async def test_a_choice_of_tools_is_kept_to(client: httpx.AsyncClient) -> None:
          "more than"),
         ({"tools": None, "tool_choice": "required"}, "tool_choice"),
         ({"tool_choice": {"type": "function", "function": {"name": "clock"}}}, "tool_choice"),
-        ({"response_format": {"type": "json_object"}}, "response_format"),
+        ({"response_format": {"type": "regex", "value": "a+"}}, "response_format"),
         ({"messages": [{"role": "tool", "content": "x"}]}, "tool_call_id"),
         ({"messages": [{"role": "user", "content": "x", "tool_calls": [
             {"id": "c", "function": {"name": "weather", "arguments": "{}"}}]}]}, "tool_calls"),

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.inference.engines.engine import PROMPT_TOO_LONG
+from orchestrator.inference.request import Sampling
 
 # vLLM's call of xgrammar.
 pytestmark = pytest.mark.filterwarnings("ignore:max_rollback_tokens:DeprecationWarning")
@@ -105,6 +106,50 @@ def test_top_k_of_one_is_greedy_at_any_temperature(subject: Any) -> None:
         pytest.skip("nothing is sampled here")
     assert subject.ask(QUESTION, temperature=2.0, top_k=1) == subject.ask(QUESTION)
     assert subject.ask(QUESTION, temperature=2.0, top_p=1e-6) == subject.ask(QUESTION)
+
+
+def _tokens(real: Any, *words: str) -> list[int]:
+    tokenizer = real.engine.prompts.tokenizer(real.first)
+    return [tokenizer(word, add_special_tokens=False)["input_ids"][0] for word in words]
+
+
+def test_a_biased_token_is_said_and_an_unknown_one_refused(real: Any) -> None:
+    (river,) = _tokens(real, " river")
+    assert real.ask(QUESTION, logit_bias=((river, 100.0),), max_tokens=3).split() == ["river"] * 3
+    request = real.request(QUESTION, logit_bias=((10**6, 1.0),))
+    (delta,) = real.run(request)[request.key]
+    assert delta.error
+    assert "1000000" in str(delta.error)
+    assert real.ask(QUESTION)
+
+
+@pytest.mark.parametrize("penalty", [{"frequency_penalty": 2.0}, {"repetition_penalty": 2.0}], ids=str)
+def test_a_penalty_lets_the_second_best_be_said(real: Any, penalty: dict[str, float]) -> None:
+    river, stone = _tokens(real, " river", " stone")
+    bias = ((river, 100.0), (stone, 75.0))
+    assert real.ask(QUESTION, logit_bias=bias, max_tokens=24).split() == ["river"] * 24
+    assert set(real.ask(QUESTION, logit_bias=bias, max_tokens=24, **penalty).split()) == {"river", "stone"}
+
+
+def test_a_reply_has_its_fewest_tokens(real: Any) -> None:
+    (river,) = _tokens(real, " river")
+    wanted = {"logit_bias": ((river, 100.0),), "stop_token_ids": (river,), "max_tokens": 8}
+    for fewest, tokens in ((0, 1), (4, 5)):
+        request = real.request(QUESTION, min_tokens=fewest, **wanted)
+        deltas = real.run(request)[request.key]
+        assert (sum(delta.tokens for delta in deltas), deltas[-1].finish_reason) == (tokens, "stop")
+
+
+def test_a_least_probability_of_one_is_greedy(real: Any) -> None:
+    assert real.ask(QUESTION, temperature=2.0, min_p=1.0) == real.ask(QUESTION)
+
+
+def test_an_assistants_last_message_can_be_gone_on_with(real: Any) -> None:
+    messages = (("user", "Count to five."), ("assistant", "One, two, three,"))
+    prompts, sampling = real.engine.prompts, Sampling(continue_final=True)
+    text = prompts.tokenizer(real.first).decode(prompts.ids(real.first, messages, sampling))
+    assert text.endswith("One, two, three,")
+    assert not prompts.tokenizer(real.first).decode(prompts.ids(real.first, messages)).endswith("three,")
 
 
 def test_log_probabilities_come_with_each_token(subject: Any) -> None:

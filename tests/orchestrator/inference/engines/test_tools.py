@@ -123,7 +123,7 @@ def test_a_template_that_knows_tools_is_given_them_as_they_are() -> None:
 
     def prompt(template: str | None, tools: str | None) -> str:
         expert = Expert("e", str(template), "s", weights=Weights(folder), chat_template=template)
-        return str(prompts.tokenizer(expert).decode(prompts.ids(expert, TURNS, tools)))
+        return str(prompts.tokenizer(expert).decode(prompts.ids(expert, TURNS, Sampling(tools=tools))))
 
     assert prompt(TEMPLATE, TOOLS.text()) == "<tool>weather</tool>[user]Rain?[assistant]<call weather Ulm>[tool]no"
     assert prompt(TEMPLATE, None) == "[user]Rain?[assistant][tool]no"

@@ -1,0 +1,189 @@
+"""What clients of many makes send, as `schema.ChatBody` has it: honest about what is left out.
+
+- null means absent, and so do values that change nothing (`max_tokens: -1`, `top_k: -1`, `logit_bias: {}`).
+- Other servers' spellings become OpenAI's (`functions`, `guided_json`, `enable_thinking`, `max_new_tokens`).
+- Fields that have no meaning for a server are left out and named: the response's header `X-Collegium-Ignored` lists
+  them, and a strict service refuses them.
+- Everything else stays, for the schema to accept or to refuse by name.
+
+All functions raise `ValueError` with one sentence that begins with the field's name.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from orchestrator.service import message_forms, tool_forms
+
+IGNORED = frozenset(
+    {
+        # OpenAI: bookkeeping and hints.
+        "metadata", "moderation", "prediction", "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention",
+        "safety_identifier", "service_tier", "store", "user", "verbosity", "web_search_options",
+        # OpenRouter, LiteLLM, gateways.
+        "api_base", "api_key", "custom_llm_provider", "drop_params", "fallbacks", "include_reasoning", "models",
+        "num_retries", "provider", "route", "session_id", "timeout", "trace", "transforms", "usage",
+        # Ollama, llama.cpp, LM Studio.
+        "cache_prompt", "id_slot", "keep_alive", "num_ctx", "options", "post_sampling_probs", "return_progress",
+        "slot_id", "timings_per_token", "ttl",
+        # vLLM, SGLang, DashScope.
+        "cache_salt", "incremental_output", "kv_transfer_params", "priority", "request_id", "result_format", "rid",
+        "separate_reasoning", "stream_reasoning", "thinking_budget", "vllm_xargs",
+        # Chat pages and agents.
+        "background_tasks", "chat_id", "conversation_id", "features", "id", "message_id", "model_item", "params",
+        "tool_ids", "variables",
+    }
+)  # fmt: skip
+"""Fields of a request that mean nothing to a server, or are hints."""
+
+NEUTRAL: Mapping[str, tuple[Any, ...]] = {
+    "add_generation_prompt": (True,),
+    "add_special_tokens": (False,),
+    "best_of": (1,),
+    "dry_multiplier": (0,),
+    "early_stopping": (False,),
+    "echo": (False,),
+    "enable_search": (False,),
+    "files": ([],),
+    "include_stop_str_in_output": (False,),
+    "length_penalty": (1,),
+    "logit_bias": ({},),
+    "logits_processors": ([],),
+    "max_completion_tokens": (-1, 0),
+    "max_tokens": (-1, 0),
+    "mirostat": (0,),
+    "modalities": (["text"], []),
+    "num_beams": (1,),
+    "plugins": ([],),
+    "prompt_logprobs": (0, False),
+    "return_token_ids": (False,),
+    "return_tokens_as_token_ids": (False,),
+    "skip_special_tokens": (True,),
+    "spaces_between_special_tokens": (True, False),
+    "tfs_z": (1,),
+    "tools": ([],),
+    "top_a": (0,),
+    "top_k": (-1,),
+    "truncate_prompt_tokens": (-1,),
+    "typical_p": (1,),
+    "use_beam_search": (False,),
+    "xtc_probability": (0,),
+}
+"""Values that change nothing, of fields that are otherwise refused or bounded."""
+
+RENAMED = {"max_new_tokens": "max_tokens", "n_predict": "max_tokens", "num_predict": "max_tokens"}
+RENAMED |= {"stop_sequences": "stop", "repeat_penalty": "repetition_penalty"}
+
+
+def tolerate(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """(the request as the schema has it, sorted names of the fields that were ignored)."""
+    ignored: set[str] = set()
+    kept = {name: value for name, value in body.items() if value is not None}
+    for name, new in RENAMED.items():
+        if name in kept:
+            tool_forms.put(kept, new, kept.pop(name), name)
+    for name in list(kept):
+        if name in IGNORED:
+            if kept.pop(name) not in ("", {}, []):
+                ignored.add(name)
+        elif any(_same(kept[name], neutral) for neutral in NEUTRAL.get(name, ())):
+            del kept[name]
+    if "extra_body" in kept:
+        raise ValueError("extra_body: send its fields beside the others, at the top level")
+    if kept.get("do_sample") is not None and kept.pop("do_sample") is False:
+        kept["temperature"] = 0
+    if _same(kept.get("top_p"), 0):
+        kept["temperature"] = 0
+        del kept["top_p"]
+    if not kept.get("stream"):
+        kept.pop("stream_options", None)
+    if not kept.get("logprobs") and kept.get("top_logprobs") == 0:
+        del kept["top_logprobs"]
+    _thoughts(kept)
+    _structure(kept, ignored)
+    tool_forms.tools(kept, ignored)
+    if isinstance(kept.get("messages"), list):
+        message_forms.messages(kept, ignored)
+    return kept, sorted(ignored)
+
+
+def _same(value: Any, neutral: Any) -> bool:
+    """Equal; 0 and 0.0 are, 0 and False are not."""
+    return isinstance(value, bool) == isinstance(neutral, bool) and bool(value == neutral)
+
+
+def _thoughts(kept: dict[str, Any]) -> None:
+    """Spellings of "think or do not" as the chat template's variables."""
+    wanted: dict[str, Any] = {}
+    for name in ("enable_thinking", "think"):
+        if name in kept:
+            wanted["enable_thinking"] = bool(kept.pop(name))
+    thinking = kept.pop("thinking", None)
+    if isinstance(thinking, dict) and thinking.get("type") in ("enabled", "disabled", "adaptive"):
+        wanted["enable_thinking"] = thinking["type"] != "disabled"
+    elif thinking is not None:
+        raise ValueError('thinking: {"type": "enabled"} or {"type": "disabled"} is understood')
+    effort = kept.pop("reasoning_effort", None)
+    reasoning = kept.pop("reasoning", None)
+    if isinstance(reasoning, dict):
+        effort = effort or reasoning.get("effort")
+        if reasoning.get("enabled") is False:
+            effort = "none"
+    elif reasoning is not None:
+        raise ValueError('reasoning: an object such as {"effort": "low"} is understood')
+    if effort is not None:
+        if not isinstance(effort, str) or len(effort) > 20:
+            raise ValueError("reasoning_effort: none, minimal, low, medium, high or xhigh is understood")
+        wanted |= {"reasoning_effort": effort} if effort != "none" else {"enable_thinking": False}
+    if wanted:
+        given = kept.setdefault("chat_template_kwargs", {})
+        if isinstance(given, dict):
+            kept["chat_template_kwargs"] = wanted | given
+
+
+def _structure(kept: dict[str, Any], ignored: set[str]) -> None:
+    """Other servers' demands on the reply's form as `response_format`."""
+    found: dict[str, Any] = {}
+    for name, kind in (("guided_json", "json"), ("guided_regex", "regex"), ("guided_choice", "choice")):
+        if name in kept:
+            found[kind] = kept.pop(name)
+    outputs = kept.pop("structured_outputs", None)
+    if isinstance(outputs, dict):
+        found |= {name: value for name, value in outputs.items() if value is not None}
+    elif outputs is not None:
+        raise ValueError("structured_outputs: an object with json, regex or choice is understood")
+    written = kept.pop("format", None)
+    if written not in (None, ""):
+        found["json"] = {"type": "object"} if written == "json" else written
+    if kept.pop("guided_decoding_backend", None) is not None:
+        ignored.add("guided_decoding_backend")
+    if found:
+        if len(found) > 1 or "response_format" in kept:
+            raise ValueError(f"{', '.join(sorted(found))}: the reply's form can be demanded in one way only")
+        ((kind, value),) = found.items()
+        kept["response_format"] = {"type": kind, "value": value}
+    given = kept.get("response_format")
+    if isinstance(given, dict):
+        kept["response_format"] = _response_format({k: v for k, v in given.items() if v is not None}, ignored)
+
+
+def _response_format(given: dict[str, Any], ignored: set[str]) -> dict[str, Any]:
+    kind = given.get("type")
+    if kind == "json":
+        schema = given.get("value", given.get("schema"))
+        if isinstance(schema, str):
+            try:
+                schema = json.loads(schema)
+            except ValueError:
+                raise ValueError("response_format: its schema is not valid JSON") from None
+        return {"type": "json_schema", "json_schema": {"schema": schema}}
+    if kind in ("json_object", "json_schema") and isinstance(given.get("schema"), dict) and "json_schema" not in given:
+        return {"type": "json_schema", "json_schema": {"schema": given["schema"]}}
+    if kind == "json_schema" and isinstance(given.get("json_schema"), dict):
+        inner = {name: value for name, value in given["json_schema"].items() if value is not None}
+        known = {"name", "description", "schema", "strict"}
+        ignored |= {f"response_format.json_schema.{name}" for name in inner.keys() - known}
+        return {"type": kind, "json_schema": {name: inner[name] for name in inner.keys() & known}}
+    return given

@@ -1,0 +1,55 @@
+"""Penalties are vLLM's, number by number; what cannot be done is refused by name."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from orchestrator.inference.engines.penalties import adjust, check
+from orchestrator.inference.request import Sampling
+
+VOCABULARY, PROMPT, REPLY = 20, [1, 2, 2, 3], [3, 4, 4, 4, 5]
+SETTINGS = [
+    Sampling(presence_penalty=0.7),
+    Sampling(frequency_penalty=-0.4),
+    Sampling(repetition_penalty=1.7),
+    Sampling(presence_penalty=1.0, frequency_penalty=0.5, repetition_penalty=0.6),
+]
+
+
+@pytest.mark.parametrize("sampling", SETTINGS, ids=str)
+@pytest.mark.parametrize("reply", [REPLY, []], ids=["begun", "not begun"])
+def test_they_are_vllms(sampling: Sampling, reply: list[int]) -> None:
+    utils = pytest.importorskip("vllm.model_executor.layers.utils")
+    given = torch.linspace(-2, 2, VOCABULARY)
+    ours, theirs = given.clone(), given.clone().unsqueeze(0)
+    adjust(ours, sampling, PROMPT, reply, ())
+    one = torch.ones(1)
+    output = torch.tensor([reply or [VOCABULARY]])  # its padding
+    utils.apply_penalties(
+        theirs,
+        torch.tensor([PROMPT]),
+        output,
+        one * sampling.presence_penalty,
+        one * sampling.frequency_penalty,
+        one * sampling.repetition_penalty,
+    )
+    torch.testing.assert_close(ours, theirs[0])
+
+
+def test_a_bias_is_added_and_ends_wait_for_the_fewest_tokens() -> None:
+    logits = torch.zeros(VOCABULARY)
+    adjust(logits, Sampling(logit_bias=((7, 3.0),), min_tokens=6), PROMPT, REPLY, {9, 10**9})
+    assert logits[7] == 3
+    assert logits[9] == -float("inf")
+    later = torch.zeros(VOCABULARY)
+    adjust(later, Sampling(min_tokens=5), PROMPT, REPLY, {9})
+    assert later[9] == 0
+
+
+@pytest.mark.parametrize(
+    ("sampling", "named"), [(Sampling(bad_words=("x",)), "bad_words"), (Sampling(logit_bias=((20, 1.0),)), "token 20")]
+)
+def test_what_cannot_be_done_is_refused_by_name(sampling: Sampling, named: str) -> None:
+    with pytest.raises(ValueError, match=named):
+        check(sampling, VOCABULARY)
