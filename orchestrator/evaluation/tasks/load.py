@@ -1,18 +1,20 @@
-"""One door to all questions: generated tasks, JSON Lines files, Hugging Face datasets."""
+"""One door to all questions: generated tasks, files and folders, Hugging Face datasets, lm-evaluation-harness."""
 
 from __future__ import annotations
 
-import random
 from pathlib import Path
 
 from agents.question import Question
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.tasks import hub, json_lines
+from orchestrator.evaluation.tasks import harness, hub
+from orchestrator.evaluation.tasks.columns import Columns
 from orchestrator.evaluation.tasks.registry import GENERATED
+from orchestrator.evaluation.tasks.source import Source
+from orchestrator.evaluation.tasks.splits import chosen
 from orchestrator.evaluation.tasks.task import SPLITS, Task
+from router.records import SUFFIXES
 
 MIXED = "mixed"
-HUB = "hf:"
 
 
 def names() -> tuple[str, ...]:
@@ -21,24 +23,21 @@ def names() -> tuple[str, ...]:
 
 
 def load(
-    name_or_path: str, split: str, n: int | None, seed: int = 0, columns: hub.ColumnNames | None = None
+    name_or_path: str, split: str, n: int | None, seed: int = 0, columns: Columns | None = None
 ) -> list[Question]:
     """`n` questions of one split; the same arguments give the same questions.
 
-    `name_or_path` is a generated task, `mixed`, a JSON Lines file (`.jsonl` or `.jsonl.gz`), `hf:NAME` for a Hugging
-    Face dataset (with `columns`), or several of these with commas, in equal shares. A file or dataset may have fewer
-    than `n` questions: then all of them come back; None asks for all. A file without a `validation` split yields a
-    tenth of its `train` split under that name, and withholds it from `train`.
+    `name_or_path` is a generated task, `mixed`, a file or folder of questions, `hf:NAME` for a Hugging Face dataset,
+    `lm-eval:NAME` for a task of lm-evaluation-harness, or several of these with commas, in equal shares. A source may
+    have fewer than `n` questions: then all of them come back; None asks for all. `columns`: which column holds what,
+    where its name does not say so.
 
     Raises:
-        BadInput: an unknown name or split, a file that cannot be read (with its line), too small an `n`.
+        BadInput: an unknown name or split, a record that cannot be read (with its place), too small an `n`.
     """
     if n is not None and n < 1:
         raise BadInput(f"cannot load {n} questions of {name_or_path!r}; ask for 1 or more")
-    sources = [part.strip() for part in name_or_path.split(",") if part.strip()]
-    sources = [each for part in sources for each in ([t.name for t in GENERATED] if part == MIXED else [part])]
-    if not sources:
-        raise BadInput(f"no task named; known tasks: {', '.join(names())}")
+    sources = sources_in(name_or_path)
     if len(sources) == 1:
         return _one(sources[0], split, n, seed, columns)
     share = None if n is None else -(-n // len(sources))
@@ -47,23 +46,34 @@ def load(
     return together[:n]
 
 
-def _one(source: str, split: str, n: int | None, seed: int, columns: hub.ColumnNames | None) -> list[Question]:
+def sources_in(text: str) -> list[str]:
+    """The sources that a task's text names; `mixed` stands for all generated tasks. Raises BadInput for none."""
+    if Path(text).expanduser().exists():  # a path may hold a comma
+        return [text]
+    named = [part.strip() for part in text.split(",") if part.strip()]
+    found = [each for part in named for each in ([t.name for t in GENERATED] if part == MIXED else [part])]
+    if not found:
+        raise BadInput(f"no task named; known tasks: {', '.join(names())}")
+    return found
+
+
+def source_of(name: str, columns: Columns | None = None) -> Source:
+    """The source of this name that is no generated task. Raises BadInput where there is none."""
+    if name.startswith(hub.HUB):
+        return hub.source(name, columns or Columns())
+    if name.startswith(harness.HARNESS):
+        return harness.source(name, columns or Columns())
+    known = any(name.lower().removesuffix(end).endswith(SUFFIXES) for end in ("", ".gz", ".zst", ".bz2"))
+    if known or Path(name).expanduser().exists():
+        return Source.of_files(name, columns or Columns())
+    raise BadInput(f"no task or file {name!r}; known tasks: {', '.join(names())}")
+
+
+def _one(source: str, split: str, n: int | None, seed: int, columns: Columns | None) -> list[Question]:
     task = next((task for task in GENERATED if task.name == source), None)
     if task:
         return _generated(task, split, n, seed)
-    if source.startswith(HUB):
-        if not columns:
-            raise BadInput(f"{source}: say which of its columns hold what (columns=Columns(question=..., answer=...))")
-        questions = hub.read(source.removeprefix(HUB), split, columns)
-    elif source.endswith((".jsonl", ".jsonl.gz")) or Path(source).is_file():
-        questions = json_lines.split(json_lines.read(Path(source)), split, source)
-    else:
-        raise BadInput(f"no task or file {source!r}; known tasks: {', '.join(names())}")
-    # A sample by seed, in the source's order: the seed decides which questions, not how they are arranged.
-    if n is None or n >= len(questions):
-        return questions
-    chosen = sorted(random.Random(f"{source}/{split}/{seed}").sample(range(len(questions)), n))
-    return [questions[index] for index in chosen]
+    return chosen(source_of(source, columns), split, n, seed)
 
 
 def _generated(task: Task, split: str, n: int | None, seed: int) -> list[Question]:

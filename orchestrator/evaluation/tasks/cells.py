@@ -1,0 +1,61 @@
+"""Cells of a record: found by a dotted name, and read as text without changing what they say."""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+import math
+from collections.abc import Mapping
+from typing import Any
+
+Record = Mapping[str, Any]
+
+
+class CellError(ValueError):
+    """A cell that cannot be read as what it should hold. `key` names it; whoever knows the file adds the place."""
+
+    def __init__(self, key: str, told: str) -> None:
+        super().__init__(f"{key}: {told}")
+
+
+def cell(record: Record, name: str) -> Any:
+    """The value under a name; a dotted name reaches into nested objects: `choices.text`. None where nothing is."""
+    if name in record:
+        return record[name]
+    value: Any = record
+    for piece in name.split("."):
+        if not isinstance(value, Mapping) or piece not in value:
+            return None
+        value = value[piece]
+    return value
+
+
+def scalar(value: Any, key: str) -> str | None:
+    """The text of one value; None where there is none. Whole floats lose their point: 18.0 is "18".
+
+    Raises CellError for NaN, infinity, and what is no text, number, truth value or date.
+    """
+    if isinstance(value, str):
+        return value if value.strip() else None
+    if value is None:
+        return None
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int | float | decimal.Decimal):
+        if not math.isfinite(value):
+            raise CellError(key, f"{value} is no value: was the cell empty?")
+        return str(int(value)) if value == int(value) else str(value)
+    if isinstance(value, datetime.date | datetime.time):
+        return value.isoformat()
+    raise CellError(key, f"must be text or a number, is {kind_in_words(value)}")
+
+
+def kind_in_words(value: Any) -> str:
+    """What a value is, for an error."""
+    if isinstance(value, Mapping):
+        return f"an object with the keys {', '.join(map(str, value))[:200]}"
+    if isinstance(value, list | tuple):
+        return f"a list of {len(value)}"
+    if isinstance(value, bytes):
+        return "bytes"
+    return f"of type {type(value).__name__}"

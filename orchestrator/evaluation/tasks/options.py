@@ -1,0 +1,204 @@
+"""The options of a question in the forms in which people write them: mapping, list, label and text, columns, text."""
+
+from __future__ import annotations
+
+import ast
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from orchestrator.evaluation.tasks.cells import CellError, kind_in_words, scalar
+
+MAX_OPTIONS = 1_000
+_LETTERED = re.compile(r"^\s*[(\[]?([A-Za-z]|\d{1,2})[)\].:]\s*(\S.*)$", re.DOTALL)
+_ON_LINES = re.compile(r"^[ \t]*[(\[]?([A-Z])[)\].:][ \t]*(\S[^\n]*)$", re.MULTILINE)
+_INLINE = re.compile(r"\(([A-Z])\)\s*")
+_LABELS = ("label", "key", "letter", "id", "name")
+_TEXTS = ("text", "value", "content", "option", "choice", "answer")
+_RIGHT = ("is_correct", "correct", "isCorrect", "is_answer")
+WRITTEN = 200_000
+"""Characters of a list that stands in a text cell."""
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """Labels and texts of one question's options."""
+
+    labels: tuple[str, ...]
+    texts: tuple[str, ...]
+    declared: bool
+    """The file names the labels itself; else they are A, B, C, ... by place."""
+    right: int | None = None
+    """Place of the right one, where the options themselves say which it is."""
+
+    @property
+    def mapping(self) -> dict[str, str]:
+        return dict(zip(self.labels, self.texts, strict=True))
+
+
+def letters(count: int) -> tuple[str, ...]:
+    """A, B, C, ...; 1, 2, 3, ... beyond Z."""
+    return tuple(chr(65 + place) for place in range(count)) if count <= 26 else tuple(map(str, range(1, count + 1)))
+
+
+def read(value: Any, key: str, labels: Any = None) -> Options | None:
+    """The options in one cell, with their labels from another cell if there is one; None where the cell is empty.
+
+    Raises CellError for what cannot be read as options.
+    """
+    if isinstance(value, str) and value.strip():
+        value = _from_text(value, key)
+    if value is None or value in ("", [], {}):
+        return None
+    if labels is not None:
+        value = {"label": labels, "text": value}
+    if isinstance(value, Mapping):
+        return _checked(_from_mapping(value, key), key)
+    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        return _checked(_from_list(value, key), key)
+    raise CellError(key, f"must be a list or a mapping of options, is {kind_in_words(value)}")
+
+
+def from_cells(cells: Sequence[Any], labels: Sequence[str], key: str) -> Options | None:
+    """Options of which each has its own column. Empty ones at the end are no options."""
+    texts = [scalar(value, f"{key} {label}") for label, value in zip(labels, cells, strict=True)]
+    while texts and texts[-1] is None:
+        texts.pop()
+    if not texts:
+        return None
+    for label, text in zip(labels, texts, strict=False):
+        if text is None:
+            raise CellError(key, f"option {label} is empty")
+    return _checked(Options(tuple(labels[: len(texts)]), tuple(map(str, texts)), True), key)
+
+
+def scored(value: Any, key: str) -> Options:
+    """Options with a score each, the right one with the highest (BIG-bench). Raises CellError for a tie."""
+    if not isinstance(value, Mapping) or not all(isinstance(score, int | float) for score in value.values()):
+        raise CellError(key, "must be an object {option: score}")
+    best = max(value.values(), default=0)
+    flags = [int(score == best) for score in value.values()]
+    return _checked(Options(letters(len(value)), tuple(map(str, value)), False, _only(flags, key)), key)
+
+
+def in_question(text: str) -> tuple[str, Options] | None:
+    """(what is asked, options) of a question that ends in its lettered options; None where it has none."""
+    for pattern in (_ON_LINES, _INLINE):
+        found = list(pattern.finditer(text))
+        starts = [place for place, match in enumerate(found) if match.group(1) == "A"]
+        if not starts:
+            continue
+        run = found[starts[-1] :]
+        labels = [match.group(1) for match in run]
+        if len(run) < 2 or labels != list(letters(len(run))):
+            continue
+        ends = [match.start() for match in run[1:]] + [len(text)]
+        first = 2 if pattern is _ON_LINES else None
+        texts = [
+            (match.group(2) if first else text[match.end() : end]).strip() for match, end in zip(run, ends, strict=True)
+        ]
+        stem = text[: run[0].start()].strip()
+        if pattern is _ON_LINES and text[run[-1].end() :].strip():
+            continue  # something follows the options: leave the text as it is
+        if stem and all(texts):
+            return stem, Options(tuple(labels), tuple(texts), True)
+    return None
+
+
+def _from_text(text: str, key: str) -> Any:
+    """A list or object that was written into a text cell, or lettered options on lines of their own."""
+    bare = text.strip()
+    if len(bare) > WRITTEN:
+        raise CellError(key, f"longer than {WRITTEN:,} characters")
+    if bare[0] in "[{(":
+        try:
+            return json.loads(bare)
+        except ValueError:
+            pass
+        try:
+            found = ast.literal_eval(bare)  # what pandas writes into CSV; values only, no calls
+            return list(found) if isinstance(found, tuple) else found
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            pass
+    lettered = in_question("?\n" + bare) or in_question("? " + bare)
+    if lettered:
+        return lettered[1].mapping
+    lines = [line.strip() for line in bare.splitlines() if line.strip()]
+    if len(lines) > 1:
+        return lines
+    for mark in (" | ", "|", ";"):
+        if mark in bare:
+            return [part.strip() for part in bare.split(mark)]
+    raise CellError(key, f"{bare[:80]!r} is no list of options")
+
+
+def _from_mapping(value: Mapping[str, Any], key: str) -> Options:
+    texts = next((value[name] for name in ("text", "texts", "choices") if isinstance(value.get(name), list)), None)
+    names = next((value[name] for name in ("label", "labels") if isinstance(value.get(name), list)), None)
+    if texts is not None and (names is not None or len(value) == 1):
+        told = tuple(_text(text, f"{key}[{place}]") for place, text in enumerate(texts))
+        if names is None:
+            return Options(letters(len(told)), told, False)
+        if len(names) != len(told):
+            raise CellError(key, f"{len(names)} labels for {len(told)} options")
+        if all(isinstance(name, int) and name in (0, 1) for name in names) and len(names) > 1 and "choices" in value:
+            return Options(letters(len(told)), told, False, _only(names, key))
+        return Options(tuple(_text(name, f"{key}.label") for name in names), told, True)
+    kept = {str(label): text for label, text in value.items() if text is not None}
+    return Options(tuple(kept), tuple(_text(text, f"{key}.{label}") for label, text in kept.items()), True)
+
+
+def _from_list(value: Sequence[Any], key: str) -> Options:
+    if all(isinstance(one, Mapping) for one in value):
+        return _from_objects(value, key)
+    texts = tuple(_text(text, f"{key}[{place}]") for place, text in enumerate(value))
+    matches = [_LETTERED.match(text) for text in texts]
+    labels = tuple(match.group(1) for match in matches if match)
+    if len(labels) == len(texts) and labels in (letters(len(texts)), tuple(map(str, range(1, len(texts) + 1)))):
+        return Options(labels, tuple(match.group(2).strip() for match in matches if match), True)
+    return Options(letters(len(texts)), texts, False)
+
+
+def _from_objects(value: Sequence[Mapping[str, Any]], key: str) -> Options:
+    text = next((name for name in _TEXTS if all(name in one for one in value)), None)
+    if text is None:
+        if all(len(one) == 1 for one in value):  # [{"A": "red"}, {"B": "blue"}]
+            return _from_mapping({name: told for one in value for name, told in one.items()}, key)
+        raise CellError(key, f"options with the keys {', '.join(value[0])}: none is {', '.join(_TEXTS)}")
+    label = next((name for name in _LABELS if name != text and all(name in one for one in value)), None)
+    flag = next((name for name in _RIGHT if all(name in one for one in value)), None)
+    texts = tuple(_text(one[text], f"{key}[{place}].{text}") for place, one in enumerate(value))
+    names = tuple(_text(one[label], f"{key}[{place}].{label}") for place, one in enumerate(value)) if label else None
+    return Options(names or letters(len(texts)), texts, label is not None, _flagged(value, flag, key) if flag else None)
+
+
+def _flagged(value: Sequence[Mapping[str, Any]], flag: str, key: str) -> int:
+    flags = [one[flag] for one in value]
+    if not all(isinstance(one, bool) or one in (0, 1) for one in flags):
+        raise CellError(f"{key}.{flag}", "must be true or false for every option")
+    return _only([int(one) for one in flags], key)
+
+
+def _only(flags: Sequence[int], key: str) -> int:
+    if sum(flags) != 1:
+        raise CellError(key, f"{sum(flags)} of {len(flags)} options are marked as right: a choice has one")
+    return list(flags).index(1)
+
+
+def _text(value: Any, key: str) -> str:
+    told = scalar(value, key)
+    if told is None:
+        raise CellError(key, "an option is empty")
+    return told
+
+
+def _checked(options: Options, key: str) -> Options:
+    if not 2 <= len(options.labels) <= MAX_OPTIONS:
+        raise CellError(key, f"{len(options.labels)} options: a choice has from 2 to {MAX_OPTIONS:,}")
+    folded = [label.casefold() for label in options.labels]
+    twice = next((label for label in options.labels if folded.count(label.casefold()) > 1), None)
+    if twice is not None:
+        raise CellError(key, f"two options have the label {twice!r}")
+    return options

@@ -1,0 +1,93 @@
+"""A source of questions: files, a folder, a dataset; understood once, then read question by question."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol
+
+from agents.question import Question
+from orchestrator.errors import BadInput
+from orchestrator.evaluation.tasks.cells import CellError
+from orchestrator.evaluation.tasks.columns import Columns
+from orchestrator.evaluation.tasks.layout import SAMPLE, Layout, decide
+from orchestrator.evaluation.tasks.rows import QuestionMaker
+from router.records import RecordError, parts
+
+
+class SourcePart(Protocol):
+    """Records that can be read from the start any number of times."""
+
+    @property
+    def split(self) -> str | None: ...
+
+    def records(self) -> Iterator[tuple[int, dict[str, Any]]]: ...
+
+    def place(self, number: int) -> str: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where questions come from, and how they are read."""
+
+    name: str
+    task: str
+    """Of questions that name none."""
+    parts: Sequence[SourcePart]
+    columns: Columns = Columns()
+
+    @classmethod
+    def of_files(cls, name: str, columns: Columns) -> Source:
+        """A file or folder. Raises BadInput where it cannot be read."""
+        path = Path(name).expanduser()
+        try:
+            return cls(name, path.name.split(".")[0], parts(path), columns)
+        except RecordError as error:
+            raise BadInput(str(error)) from error
+
+    @cached_property
+    def layout(self) -> Layout:
+        """Decided on the first records of every part. Raises BadInput."""
+        sample: list[Mapping[str, Any]] = []
+        places: list[str] = []
+        share = max(1, SAMPLE // max(1, len(self.parts)))
+        try:
+            for part in self.parts:
+                for number, record in islice(part.records(), share):
+                    sample.append(record)
+                    places.append(part.place(number))
+            if not sample:
+                raise BadInput(f"{self.name}: no questions in it")
+            return decide(sample, places, self.columns)
+        except RecordError as error:
+            raise BadInput(str(error)) from error
+        except CellError as error:
+            told = str(error)
+            placed = told.startswith(tuple({str(place) for place in places}))
+            raise BadInput(told if placed else f"{places[0] if len(places) == 1 else self.name}: {told}") from None
+
+    def questions(self) -> Iterator[Question]:
+        """All questions, one at a time. Raises BadInput naming file, line or row, and key."""
+        make = QuestionMaker(self.layout, self.task)
+        seen: set[int] = set()
+        several = len(self.parts) > 1
+        for order, part in enumerate(self.parts):
+            stem = f"{self.task}-{part.split or order}" if several else self.task
+            split = part.split
+            number = 0
+            try:
+                for number, record in part.records():
+                    question = make(record, f"{stem}-{number}", split)
+                    # Eight bytes and not the id: a million ids would be most of the memory that reading takes.
+                    mark = hash((question.id, question.split if several else None))
+                    if mark in seen:
+                        raise CellError("id", f"{question.id!r} occurs twice")
+                    seen.add(mark)
+                    yield question
+            except CellError as error:
+                raise BadInput(f"{part.place(number)}: {error}") from None
+            except RecordError as error:
+                raise BadInput(str(error)) from error
