@@ -24,6 +24,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     "merge": ("orchestrator.cli.merge:command", "Merge models into one, by mergekit's YAML."),
     "profile": ("orchestrator.cli.runs:profile_command", "Let experts answer a split: who is good at what?"),
     "run": ("orchestrator.cli.runs:run_command", "Answer a task with one or more methods, and compare them."),
+    "task": ("orchestrator.cli.task:command", "Show how a file of questions is read: gold answers, kinds, splits."),
     "route": ("orchestrator.cli.routing:route_command", "Which experts should answer a question, and why?"),
     "eval-router": ("orchestrator.cli.routing:eval_command", "Judge routers on recorded answers: lift, cost, votes."),
     "convincing": (

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,8 @@ from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.costs import CostOptions, fit_router
-from orchestrator.evaluation.tasks.json_lines import lines
+from orchestrator.evaluation.tasks import Columns
+from orchestrator.evaluation.tasks.source import Source
 from router.embedding import Embedder, Features
 from router.ranking import Ranking
 from router.routers import DEFAULT, ROUTERS, FittedRouter
@@ -47,7 +47,7 @@ class RouteRequest(FittingRequest):
     what."""
 
     question: str | None = Field(default=None, description="One question.")
-    questions: str | None = Field(default=None, description='JSON Lines file: {"question", "id"?, "skills"?} a row.')
+    questions: str | None = Field(default=None, description="File of questions, as for --task.")
     skills: list[str] = Field(default_factory=list, description="Skills that the one question needs, if known.")
     table: str | None = Field(default=None, description="Correctness table; none: that of the last profile or run.")
     save: str | None = Field(default=None, description="Keep the fitted router in this folder.")
@@ -173,36 +173,9 @@ def _embedded(embedder: Embedder, questions: Sequence[str], skills: Sequence[tup
 def _asked(request: RouteRequest) -> tuple[RoutedQuestion, ...]:
     if request.question is not None:
         return (RoutedQuestion("1", request.question, tuple(request.skills)),)
-    path = Path(str(request.questions)).expanduser()
-    asked: dict[str, RoutedQuestion] = {}
-    for number, line in enumerate(lines(path), 1):
-        if not line.strip():
-            continue
-        one = _question(line, f"{path}: row {number}", number)
-        if one.id in asked:
-            raise BadInput(f"{path}: row {number}: id: {one.id!r} occurs twice")
+    asked = []
+    for question in Source.of_files(str(request.questions), Columns()).questions():
         if len(asked) == MAX_QUESTIONS:
-            raise BadInput(f"{path}: more than {MAX_QUESTIONS:,} questions")
-        asked[one.id] = one
-    if not asked:
-        raise BadInput(f"{path}: no questions in it")
-    return tuple(asked.values())
-
-
-def _question(line: bytes, where: str, number: int) -> RoutedQuestion:
-    try:
-        row = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise BadInput(f"{where}: not JSON: {error}") from error
-    if not isinstance(row, dict):
-        raise BadInput(f'{where}: must be an object with the key "question"')
-    text, skills = row.get("question"), row.get("skills") or []
-    if not isinstance(text, str):
-        raise BadInput(f"{where}: question: must be text")
-    if not isinstance(skills, list) or not all(isinstance(skill, str) and skill.strip() for skill in skills):
-        raise BadInput(f"{where}: skills: must be a list of texts")
-    try:
-        check_question(text, f"{where}: question")
-    except ValueError as error:
-        raise BadInput(str(error)) from error
-    return RoutedQuestion(str(row.get("id", number)), text, tuple(skills))
+            raise BadInput(f"{request.questions}: more than {MAX_QUESTIONS:,} questions")
+        asked.append(Asked(question.id, question.question, question.skills))
+    return tuple(asked)
