@@ -12,6 +12,7 @@ import argparse
 import json
 import time
 from dataclasses import asdict
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -46,9 +47,7 @@ def made_up(questions: int, seed: int = 0) -> tuple[Table, Features]:
             question=f"Question {number} of topic {topic[number]}?",
             correct={name: float(right[number, e]) for e, name in enumerate(names)},
             answer="A",
-            predictions={
-                name: "A" if right[number, e] else LETTERS[wrong[number, e]] for e, name in enumerate(names)
-            },
+            predictions={name: "A" if right[number, e] else LETTERS[wrong[number, e]] for e, name in enumerate(names)},
             skills=(f"topic {topic[number]}",),
             extra={"choices": {letter: f"option {letter}" for letter in LETTERS}},
         )
@@ -81,18 +80,14 @@ def main() -> None:
     )
     end = time.perf_counter()
     marks.append(("", end))
-    rows = [f"| {name} | {after - at:.1f} |" for (name, at), (_, after) in zip(marks, marks[1:], strict=False)]
+    rows = [f"| {name} | {after - at:.1f} |" for (name, at), (_, after) in pairwise(marks)]
+    told = f"{options.questions} questions, {EXPERTS} experts, {options.seeds} seeds, k = 1, 3, 5, four votes"
     lines = [
         "# How long eval-router takes",
         "",
-        conditions("python -m benchmarks.eval_router_speed") if False else "",
-        f"{options.questions} questions, {EXPERTS} experts, {options.seeds} seeds, k = 1, 3, 5, four votes: "
-        f"**{end - begun:.0f} s** ({end - begun - sum(b - a for (_, a), (_, b) in zip(marks, marks[1:], strict=False)):.1f} s before the first router).",
-        "",
-        "| router | seconds |",
-        "|---|---|",
-        *rows,
+        f"`python -m benchmarks.eval_router_speed` on {conditions()['machine']}.",
     ]
+    lines += ["", f"{told}: **{end - begun:.0f} s**.", "", "| router | seconds |", "|---|---|", *rows]
     options.out.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     options.out.with_suffix(".json").write_text(json.dumps(asdict(found), default=float), encoding="utf-8")
     print("\n".join(lines))

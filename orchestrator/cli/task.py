@@ -69,9 +69,13 @@ def show_inspection(console: Console, found: Inspection) -> None:
 
 def _question(question: Question) -> list[Text]:
     lines = [Text(clipped(plain(question.question), TEXT), style="bold")]
-    lines += [Text(f"  {plain(label)}: {clipped(plain(text), 100)}") for label, text in (question.choices or {}).items()]
+    lines += [
+        Text(f"  {plain(label)}: {clipped(plain(text), 100)}") for label, text in (question.choices or {}).items()
+    ]
     gold = "none" if question.answer is None else clipped(plain(str(question.answer)), 100)
-    lines.append(Text(f"  gold {gold}", style="green").append(f"  {question.kind}, id {plain(question.id)}", style="dim"))
+    lines.append(
+        Text(f"  gold {gold}", style="green").append(f"  {question.kind}, id {plain(question.id)}", style="dim")
+    )
     return lines
 
 

@@ -104,7 +104,7 @@ async def answer(request: AnswerRequest, context: Context) -> AnswerResult:
     methods = methods_named(request.methods, context.config)
     if request.confidence == "tokens":
         request = request.model_copy(update={"logprobs": True})
-    questions = questions_of(request.task, request.split, request.questions, seed)
+    questions = questions_of(request.task, request.split, request.questions, seed, request.columns)
 
     async def fit() -> Profile | None:
         if not any(method.fitted for method in methods):

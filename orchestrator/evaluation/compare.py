@@ -58,7 +58,7 @@ def estimate(request: AnswerRequest, config: Config, experts: Mapping[str, Exper
     """
     asked = chosen(experts, request.experts)
     seed = config.seed if request.seed is None else request.seed
-    sample = questions_of(request.task, request.split, min(request.questions, 50), seed)
+    sample = questions_of(request.task, request.split, min(request.questions, 50), seed, request.columns)
     panel = len(request.panel or asked)
     talking = sum(method.confers for method in methods_named(request.methods, config))
     calls, tokens = _of_one(request, sample, len(asked), panel, talking)

@@ -14,7 +14,7 @@ from orchestrator.evaluation.answering import ExpertReply, answer_all
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.report.data import Interval, Matrix
 from orchestrator.evaluation.report.intervals import wilson
-from orchestrator.evaluation.tasks import load
+from orchestrator.evaluation.tasks import load, parse_columns
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Sampling
 from router.row import Row
@@ -27,7 +27,14 @@ Replies = Mapping[tuple[str, str], ExpertReply]
 class AskingRequest(StrictModel):
     """What every pipeline that asks questions needs to know."""
 
-    task: str = Field(default="mixed", description="A task's name, a JSON Lines file, or several with commas.")
+    task: str = Field(
+        default="mixed",
+        description="A task's name, a file or folder of questions, hf:NAME, lm-eval:NAME; several with commas.",
+    )
+    columns: str | None = Field(
+        default=None,
+        description="Which column of a file holds what: question=prompt,answer=target (default: by their names).",
+    )
     experts: list[str] = Field(default_factory=list, description="Names of the experts to ask; none: the whole zoo.")
     seed: int | None = Field(default=None, ge=0, description="Of questions, sampling, bootstrap; none: the config's.")
     max_tokens: int = Field(default=160, ge=1, le=32_768, description="Longest reply, in tokens.")
@@ -71,12 +78,18 @@ def chosen(experts: Mapping[str, Expert], names: Sequence[str]) -> list[Expert]:
     return [experts[name] for name in names or experts]
 
 
-def questions_of(task: str, split: str, count: int, seed: int) -> list[Question]:
+def questions_of(task: str, split: str, count: int, seed: int, columns: str | None = None) -> list[Question]:
     """Questions with gold answers. Raises `BadInput` for an unknown task or split, or if there are none."""
     try:
-        questions = load(task, split, count, seed)
+        questions = load(task, split, count, seed, parse_columns(columns) if columns else None)
     except ValueError as error:
         raise BadInput(str(error)) from error
+    without = next((question.id for question in questions if question.answer is None), None)
+    if without is not None:
+        raise BadInput(
+            f"task {task!r}: question {without!r} has no gold answer to score against: name its column "
+            f"(--columns answer=NAME), or look with `collegium task`"
+        )
     if not questions:
         raise BadInput(f"task {task!r} has no question in split {split!r}")
     return questions
@@ -85,7 +98,7 @@ def questions_of(task: str, split: str, count: int, seed: int) -> list[Question]
 async def profile(request: ProfileRequest, context: Context) -> Profile:
     """Ask every chosen expert every question of the split."""
     seed, asked = context.seed(request.seed), chosen(context.experts, request.experts)
-    questions = questions_of(request.task, request.split, request.questions, seed)
+    questions = questions_of(request.task, request.split, request.questions, seed, request.columns)
     replies = await answer_all(context.pool, asked, questions, request.sampling, seed, context.done)
     names = [expert.name for expert in asked]
     matrix = accuracy(questions, names, replies, request.split, seed)

@@ -173,9 +173,9 @@ def _embedded(embedder: Embedder, questions: Sequence[str], skills: Sequence[tup
 def _asked(request: RouteRequest) -> tuple[RoutedQuestion, ...]:
     if request.question is not None:
         return (RoutedQuestion("1", request.question, tuple(request.skills)),)
-    asked = []
+    asked: list[RoutedQuestion] = []
     for question in Source.of_files(str(request.questions), Columns()).questions():
         if len(asked) == MAX_QUESTIONS:
             raise BadInput(f"{request.questions}: more than {MAX_QUESTIONS:,} questions")
-        asked.append(Asked(question.id, question.question, question.skills))
+        asked.append(RoutedQuestion(question.id, question.question, question.skills))
     return tuple(asked)

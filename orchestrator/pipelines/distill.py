@@ -42,6 +42,9 @@ class DistillRequest(TeachRequest):
     )
     seeds: int = Field(default=1, ge=1, le=100, description="How many students of each arm, by different seeds.")
     task: str = Field(default="mixed", description="Test questions: a task's name or file; several with commas.")
+    columns: str | None = Field(
+        default=None, description="Which column of a file of questions holds what: question=prompt,answer=target."
+    )
     questions: int = Field(default=96, ge=1, le=1_000_000, description="How many test questions.")
     other_task: str | None = Field(default=None, description="Out-of-domain test questions: a task's name or file.")
     max_tokens: int = Field(default=160, ge=1, le=32_768, description="Longest reply, in tokens.")

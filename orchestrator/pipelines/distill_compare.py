@@ -132,9 +132,9 @@ async def compare(request: DistillRequest, taught: Sequence[Taught], context: Co
 
 
 def _questions(request: DistillRequest, seed: int) -> list[Question]:
-    found = questions_of(request.task, "test", request.questions, seed)
+    found = questions_of(request.task, "test", request.questions, seed, request.columns)
     if request.other_task:
-        found += questions_of(request.other_task, "test", request.questions, seed)
+        found += questions_of(request.other_task, "test", request.questions, seed, request.columns)
     return found
 
 

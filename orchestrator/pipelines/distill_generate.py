@@ -76,7 +76,7 @@ async def generate(request: GenerateRequest, context: Context, folder: Path) -> 
     if request.split == "test":
         raise BadInput("split: a student must not learn from the split it is tested on")
     seed = context.seed(request.seed)
-    questions = questions_of(request.task, request.split, request.questions, seed)
+    questions = questions_of(request.task, request.split, request.questions, seed, request.columns)
     found = await discuss(request, questions, context)
     turns = [turn for one in found for turn in one.turns]
     result = Generated(

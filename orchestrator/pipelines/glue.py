@@ -132,8 +132,8 @@ async def glue(request: GlueRequest, context: Context) -> GlueResult:
     asked = {expert.name: expert for expert in chosen(context.experts, request.experts)}
     context = context.only(asked.values())
     clustering = await asyncio.to_thread(_clusters, request, context)
-    questions = questions_of(request.task, request.select_split, request.select_questions, seed)
-    questions_of(request.task, request.split, request.questions, seed)
+    questions = questions_of(request.task, request.select_split, request.select_questions, seed, request.columns)
+    questions_of(request.task, request.split, request.questions, seed, request.columns)
     setting = _Gluing(request, context, seed, questions)
     everyone = _largest_family(clustering)
     merged_whole = [everyone] if request.full_merging else []

@@ -194,8 +194,8 @@ def _narrow_lines(file: IO[bytes], path: Path) -> Iterator[tuple[int, str]]:
 
 def _wide_lines(file: IO[bytes], encoding: str, path: Path) -> Iterator[tuple[int, str]]:
     number = 0
+    text = io.TextIOWrapper(file, encoding=encoding, newline="\n")
     try:
-        text = io.TextIOWrapper(file, encoding=encoding, newline="\n")
         while line := text.readline(MAX_RECORD + 1):
             number += 1
             if len(line) > MAX_RECORD:
@@ -203,3 +203,5 @@ def _wide_lines(file: IO[bytes], encoding: str, path: Path) -> Iterator[tuple[in
             yield number, line
     except UnicodeError as error:
         raise RecordError(f"{path}:{number + 1}: not {encoding.upper()} text: {error}") from None
+    finally:
+        text.detach()

@@ -179,4 +179,3 @@ def kind_of(value: object) -> str:
         return "text" if value.strip() else "empty text"
     kinds: dict[type, str] = {dict: "an object", list: "a list", bool: "true or false"}
     return kinds.get(type(value), "a number")
-

@@ -30,7 +30,9 @@ def records(file: IO[bytes], path: Path, separator: str) -> Iterator[tuple[int, 
             row = next(reader, None)
         except csv.Error as error:
             hint = " (a quote is not closed, or stands inside a cell that does not begin with one)"
-            raise RecordError(f"{path}:{begins}: not valid CSV: {error}{hint if 'expected' in str(error) else ''}") from None
+            raise RecordError(
+                f"{path}:{begins}: not valid CSV: {error}{hint if 'expected' in str(error) else ''}"
+            ) from None
         if row is None:
             return
         if header is None:
@@ -39,7 +41,9 @@ def records(file: IO[bytes], path: Path, separator: str) -> Iterator[tuple[int, 
         if not row or (len(row) == 1 and len(header) > 1 and not row[0].strip()):
             continue
         if len(row) != len(header):
-            raise RecordError(f"{path}:{begins}: {len(row)} cells for {len(header)} columns ({', '.join(header)[:200]})")
+            raise RecordError(
+                f"{path}:{begins}: {len(row)} cells for {len(header)} columns ({', '.join(header)[:200]})"
+            )
         yield begins, {name: cell if cell.strip() else None for name, cell in zip(header, row, strict=True)}
 
 

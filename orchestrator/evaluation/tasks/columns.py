@@ -27,7 +27,9 @@ class Columns(BaseModel):
     skills: str | None = None
     context: str | None = Field(default=None, description="A passage that stands in front of the question.")
     images: str | None = None
-    kind: AnswerKind | None = Field(default=None, description="AnswerKind of all answers; default: by each file's gold answers.")
+    kind: AnswerKind | None = Field(
+        default=None, description="AnswerKind of all answers; default: by each file's gold answers."
+    )
     answer_is: str | None = Field(
         default=None,
         pattern="^(label|text|from0|from1)$",

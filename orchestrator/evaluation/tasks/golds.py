@@ -42,7 +42,9 @@ def _inside(value: Mapping[str, Any], key: str) -> Any:
     for name in ("text", "ground_truth", "answer", "spans"):
         if name in value:
             return value[name]
-    raise CellError(key, f"is {kind_in_words(value)}: name the one that holds it, such as answer={key}.{next(iter(value), 'x')}")
+    raise CellError(
+        key, f"is {kind_in_words(value)}: name the one that holds it, such as answer={key}.{next(iter(value), 'x')}"
+    )
 
 
 def last_boxed(text: str) -> str | None:
@@ -79,7 +81,7 @@ def is_number(text: str) -> bool:
 def checked(golds: Sequence[str], kind: AnswerKind, choices: Mapping[str, str] | None, key: str) -> str:
     """The gold answer of a question. Raises CellError where a text is not wholly an answer of its kind."""
     for one in golds:
-        if kind == "number" and not is_number(one) or canonical(one, kind, choices) is None:
+        if (kind == "number" and not is_number(one)) or canonical(one, kind, choices) is None:
             raise CellError(key, f"{one[:80]!r} is no answer of kind {kind}")
     return golds[0]
 

@@ -1,4 +1,4 @@
-"""Questions of lm-evaluation-harness (`lm-eval:NAME`), where that package is installed: its documents, prompts, golds."""
+"""Questions of lm-evaluation-harness (`lm-eval:NAME`), where it is installed: its documents, prompts and golds."""
 
 from __future__ import annotations
 

@@ -87,5 +87,3 @@ def _compare(
         if bits & (1 << number) and other != split:
             found.leaks.setdefault(f"{other} and {split}", Repeats()).add(first, question.id)
     seen[mark] = (bits | bit, first_gold, first)
-
-

@@ -88,6 +88,14 @@ def decide(records: Sequence[Mapping[str, Any]], places: Sequence[str], columns:
     """The layout of a source whose first records these are. Raises CellError without a place for what concerns all,
     or with one at its head."""
     names = names_of(records)
+    if (
+        {"model_a", "model_b", "winner"} <= set(names)
+        or {"model", "score"} <= set(names)
+        or any("|total_cost" in n for n in names)
+    ):
+        raise CellError(
+            "columns", "a table of models' results, and no questions with gold: `collegium table import FILE`"
+        )
     layout = _columns(records, names, columns)
     layout = _choices(records, names, layout, columns)
     if layout.answer is None:
@@ -112,7 +120,8 @@ def _columns(records: Sequence[Mapping[str, Any]], names: Sequence[str], columns
     question = named("question")
     if question is None:
         raise CellError(
-            "question", f"no column of that name; there are {', '.join(names)[:500]}: say which (--columns question=NAME)"
+            "question",
+            f"no column of that name; there are {', '.join(names)[:500]}: say which (--columns question=NAME)",
         )
     stem = records[0].get(question) if question in names else None
     inner = ""
@@ -151,9 +160,7 @@ def _columns(records: Sequence[Mapping[str, Any]], names: Sequence[str], columns
     )
 
 
-def _choices(
-    records: Sequence[Mapping[str, Any]], names: Sequence[str], layout: Layout, columns: Columns
-) -> Layout:
+def _choices(records: Sequence[Mapping[str, Any]], names: Sequence[str], layout: Layout, columns: Columns) -> Layout:
     if columns.choices is not None:
         chosen = [name.strip() for name in columns.choices.split("|") if name.strip()]
         missing = next((name for name in chosen if all(cell(record, name) is None for record in records)), None)
@@ -183,9 +190,7 @@ def _choices(
     return layout
 
 
-def _golds(
-    records: Sequence[Mapping[str, Any]], places: Sequence[str], layout: Layout, columns: Columns
-) -> Layout:
+def _golds(records: Sequence[Mapping[str, Any]], places: Sequence[str], layout: Layout, columns: Columns) -> Layout:
     """Settle the marks around gold answers, their kind, and how they name options."""
     own = [record.get("kind") for record in records]
     fixed = columns.kind
@@ -214,9 +219,8 @@ def _golds(
         layout = replace(layout, answer_is=chosen, kind=None if rest else "choice")
         if not rest:
             return replace(layout, reasons=tuple(reasons))
-        records, places, raw, own = (
-            [row[n] for n in rest] for row in (records, places, raw, own)  # type: ignore[misc]
-        )
+        records, places = [records[n] for n in rest], [places[n] for n in rest]
+        raw, own = [raw[n] for n in rest], [own[n] for n in rest]
     if layout.answer_after is None and all(golds.MARK in one for row in raw for one in row):
         layout = replace(layout, answer_after=golds.MARK)
         reasons.append(f"gold is what follows the last {golds.MARK}")
@@ -278,21 +282,22 @@ def _answer_is(rows: Sequence[_Row], layout: Layout, columns: Columns, reasons: 
             raise CellError(place, f"{layout.answer}: {len(gold)} right options: a choice has one")
     ways = [columns.answer_is] if columns.answer_is else ["label", "text", "from0", "from1"]
     fitting: dict[str, list[str]] = {}
-    worst: dict[str, tuple[str, str]] = {}
+    worst: dict[str, tuple[int, str]] = {}
     for way in ways:
         labels = []
-        for one, gold, _, place in known:
+        for number, (one, gold, _, _) in enumerate(known):
             label = chosen_label(gold[0], one, way)
             if label is None:
-                worst[way] = (place, gold[0])
+                worst[way] = (number, gold[0])
                 break
             labels.append(label)
         else:
             fitting[way] = labels
     if not fitting:
-        place, gold = max(worst.values(), key=lambda one: places_order(one[0]))
-        first = known[0][0]
-        raise CellError(place, f"{layout.answer}: {gold[:80]!r} is no option; they are {', '.join(first.labels)[:200]}")
+        # The way that went furthest is most likely the one that is meant.
+        reached, told = max(worst.values())
+        one, _, _, place = known[reached]
+        raise CellError(place, f"{layout.answer}: {told[:80]!r} is no option; they are {', '.join(one.labels)[:200]}")
     if len({tuple(labels) for labels in fitting.values()}) == 1:
         return next(iter(fitting))
     if "label" in fitting and all(one.declared for one, *_ in known):
@@ -307,10 +312,3 @@ def _answer_is(rows: Sequence[_Row], layout: Layout, columns: Columns, reasons: 
         f"{layout.answer}: {known[0][1][0][:40]!r} can be read in several ways ({shown}): say which "
         f"(--columns answer_is=label, text, from0 or from1)",
     )
-
-
-def places_order(place: str) -> int:
-    """For the furthest of several places: what failed latest tells most."""
-    digits = "".join(c for c in place[-12:] if c.isdigit())
-    return int(digits or 0)
-

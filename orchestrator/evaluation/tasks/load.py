@@ -22,9 +22,7 @@ def names() -> tuple[str, ...]:
     return (*(task.name for task in GENERATED), MIXED)
 
 
-def load(
-    name_or_path: str, split: str, n: int | None, seed: int = 0, columns: Columns | None = None
-) -> list[Question]:
+def load(name_or_path: str, split: str, n: int | None, seed: int = 0, columns: Columns | None = None) -> list[Question]:
     """`n` questions of one split; the same arguments give the same questions.
 
     `name_or_path` is a generated task, `mixed`, a file or folder of questions, `hf:NAME` for a Hugging Face dataset,

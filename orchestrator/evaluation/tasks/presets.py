@@ -32,42 +32,140 @@ PRESETS: Mapping[str, Preset] = {
     "openai/gsm8k": Preset(
         _columns(question="question", answer="answer", kind="number", answer_after="####"), "main", ("train", "test")
     ),
-    "openai/openai_humaneval": Preset(_columns(question="prompt", answer="test", id="task_id", kind="code"), None, ("test",)),
-    "google-research-datasets/mbpp": Preset(_columns(question="text", answer="test_list", id="task_id", kind="code"), "full"),
-    "HuggingFaceH4/MATH-500": Preset(_columns(question="problem", answer="answer", id="unique_id", kind="expression"), None, ("test",)),
-    "HuggingFaceH4/aime_2024": Preset(_columns(question="problem", answer="answer", id="id", kind="number"), None, ("train",)),
+    "openai/openai_humaneval": Preset(
+        _columns(question="prompt", answer="test", id="task_id", kind="code"), None, ("test",)
+    ),
+    "google-research-datasets/mbpp": Preset(
+        _columns(question="text", answer="test_list", id="task_id", kind="code"), "full"
+    ),
+    "HuggingFaceH4/MATH-500": Preset(
+        _columns(question="problem", answer="answer", id="unique_id", kind="expression"), None, ("test",)
+    ),
+    "HuggingFaceH4/aime_2024": Preset(
+        _columns(question="problem", answer="answer", id="id", kind="number"), None, ("train",)
+    ),
     "math-ai/aime25": Preset(_columns(question="problem", answer="answer", id="id", kind="number"), None, ("test",)),
     "math-ai/amc23": Preset(_columns(question="question", answer="answer", id="id", kind="number"), None, ("test",)),
     "EleutherAI/hendrycks_math": Preset(_columns(question="problem", answer="solution"), "algebra", ("train", "test")),
-    "DigitalLearningGmbH/MATH-lighteval": Preset(_columns(question="problem", answer="solution"), None, ("train", "test")),
-    "ChilleD/SVAMP": Preset(_columns(context="Body", question="Question", answer="Answer", id="ID", kind="number"), None, ("train", "test")),
-    "ChilleD/MultiArith": Preset(_columns(question="question", answer="final_ans", kind="number"), None, ("train", "test")),
+    "DigitalLearningGmbH/MATH-lighteval": Preset(
+        _columns(question="problem", answer="solution"), None, ("train", "test")
+    ),
+    "ChilleD/SVAMP": Preset(
+        _columns(context="Body", question="Question", answer="Answer", id="ID", kind="number"), None, ("train", "test")
+    ),
+    "ChilleD/MultiArith": Preset(
+        _columns(question="question", answer="final_ans", kind="number"), None, ("train", "test")
+    ),
     "deepmind/aqua_rat": Preset(_columns(question="question", choices="options", answer="correct"), "raw"),
-    "cais/mmlu": Preset(_columns(question="question", choices="choices", answer="answer", answer_is="from0", skills="subject"), "all", ("dev", "validation", "test")),
-    "TIGER-Lab/MMLU-Pro": Preset(_columns(question="question", choices="options", answer="answer", id="question_id", skills="category"), None, ("validation", "test")),
-    "openlifescienceai/medmcqa": Preset(_columns(question="question", choices="opa|opb|opc|opd", answer="cop", answer_is="from0", id="id", skills="subject_name"), None, ("train", "validation")),
-    "GBaker/MedQA-USMLE-4-options": Preset(_columns(question="question", choices="options", answer="answer_idx"), None, ("train", "test")),
-    "qiaojin/PubMedQA": Preset(_columns(question="question", answer="final_decision", id="pubid", kind="text"), "pqa_labeled", ("train",)),
-    "Idavidrein/gpqa": Preset(_columns(question="Question", answer="Correct Answer", choices="Correct Answer|Incorrect Answer 1|Incorrect Answer 2|Incorrect Answer 3", answer_is="text", id="Record ID"), "gpqa_diamond", ("train",)),
-    "allenai/ai2_arc": Preset(_columns(question="question", choices="choices", answer="answerKey", id="id"), "ARC-Challenge"),
-    "allenai/openbookqa": Preset(_columns(question="question_stem", choices="choices", answer="answerKey", id="id"), "main"),
-    "allenai/sciq": Preset(_columns(question="question", answer="correct_answer", choices="correct_answer|distractor1|distractor2|distractor3", answer_is="text")),
-    "tau/commonsense_qa": Preset(_columns(question="question", choices="choices", answer="answerKey", id="id"), None, ("train", "validation")),
-    "Rowan/hellaswag": Preset(_columns(question="ctx", choices="endings", answer="label", answer_is="from0"), None, ("train", "validation")),
-    "allenai/winogrande": Preset(_columns(question="sentence", choices="option1|option2", answer="answer"), "winogrande_xl", ("train", "validation")),
-    "ybisk/piqa": Preset(_columns(question="goal", choices="sol1|sol2", answer="label", answer_is="from0"), None, ("train", "validation")),
-    "allenai/social_i_qa": Preset(_columns(context="context", question="question", choices="answerA|answerB|answerC", answer="label", answer_is="from1"), None, ("train", "validation")),
-    "google/boolq": Preset(_columns(context="passage", question="question", answer="answer", kind="yesno"), None, ("train", "validation")),
-    "ChilleD/StrategyQA": Preset(_columns(question="question", answer="answer", id="qid", kind="yesno"), None, ("train", "test")),
+    "cais/mmlu": Preset(
+        _columns(question="question", choices="choices", answer="answer", answer_is="from0", skills="subject"),
+        "all",
+        ("dev", "validation", "test"),
+    ),
+    "TIGER-Lab/MMLU-Pro": Preset(
+        _columns(question="question", choices="options", answer="answer", id="question_id", skills="category"),
+        None,
+        ("validation", "test"),
+    ),
+    "openlifescienceai/medmcqa": Preset(
+        _columns(
+            question="question",
+            choices="opa|opb|opc|opd",
+            answer="cop",
+            answer_is="from0",
+            id="id",
+            skills="subject_name",
+        ),
+        None,
+        ("train", "validation"),
+    ),
+    "GBaker/MedQA-USMLE-4-options": Preset(
+        _columns(question="question", choices="options", answer="answer_idx"), None, ("train", "test")
+    ),
+    "qiaojin/PubMedQA": Preset(
+        _columns(question="question", answer="final_decision", id="pubid", kind="text"), "pqa_labeled", ("train",)
+    ),
+    "Idavidrein/gpqa": Preset(
+        _columns(
+            question="Question",
+            answer="Correct Answer",
+            choices="Correct Answer|Incorrect Answer 1|Incorrect Answer 2|Incorrect Answer 3",
+            answer_is="text",
+            id="Record ID",
+        ),
+        "gpqa_diamond",
+        ("train",),
+    ),
+    "allenai/ai2_arc": Preset(
+        _columns(question="question", choices="choices", answer="answerKey", id="id"), "ARC-Challenge"
+    ),
+    "allenai/openbookqa": Preset(
+        _columns(question="question_stem", choices="choices", answer="answerKey", id="id"), "main"
+    ),
+    "allenai/sciq": Preset(
+        _columns(
+            question="question",
+            answer="correct_answer",
+            choices="correct_answer|distractor1|distractor2|distractor3",
+            answer_is="text",
+        )
+    ),
+    "tau/commonsense_qa": Preset(
+        _columns(question="question", choices="choices", answer="answerKey", id="id"), None, ("train", "validation")
+    ),
+    "Rowan/hellaswag": Preset(
+        _columns(question="ctx", choices="endings", answer="label", answer_is="from0"), None, ("train", "validation")
+    ),
+    "allenai/winogrande": Preset(
+        _columns(question="sentence", choices="option1|option2", answer="answer"),
+        "winogrande_xl",
+        ("train", "validation"),
+    ),
+    "ybisk/piqa": Preset(
+        _columns(question="goal", choices="sol1|sol2", answer="label", answer_is="from0"), None, ("train", "validation")
+    ),
+    "allenai/social_i_qa": Preset(
+        _columns(
+            context="context", question="question", choices="answerA|answerB|answerC", answer="label", answer_is="from1"
+        ),
+        None,
+        ("train", "validation"),
+    ),
+    "google/boolq": Preset(
+        _columns(context="passage", question="question", answer="answer", kind="yesno"), None, ("train", "validation")
+    ),
+    "ChilleD/StrategyQA": Preset(
+        _columns(question="question", answer="answer", id="qid", kind="yesno"), None, ("train", "test")
+    ),
     "lukaemon/bbh": Preset(_columns(question="input", answer="target"), "boolean_expressions", ("test",)),
-    "truthfulqa/truthful_qa": Preset(_columns(question="question", choices="mc1_targets"), "multiple_choice", ("validation",)),
-    "mandarjoshi/trivia_qa": Preset(_columns(question="question", answer="answer", id="question_id", kind="text"), "rc.nocontext", ("train", "validation")),
-    "google-research-datasets/nq_open": Preset(_columns(question="question", answer="answer", kind="text"), None, ("train", "validation")),
-    "rajpurkar/squad": Preset(_columns(context="context", question="question", answer="answers", id="id", kind="text"), None, ("train", "validation")),
-    "hotpotqa/hotpot_qa": Preset(_columns(question="question", answer="answer", id="id", kind="text"), "distractor", ("train", "validation")),
-    "ucinlp/drop": Preset(_columns(context="passage", question="question", answer="answers_spans", id="query_id", kind="text"), None, ("train", "validation")),
+    "truthfulqa/truthful_qa": Preset(
+        _columns(question="question", choices="mc1_targets"), "multiple_choice", ("validation",)
+    ),
+    "mandarjoshi/trivia_qa": Preset(
+        _columns(question="question", answer="answer", id="question_id", kind="text"),
+        "rc.nocontext",
+        ("train", "validation"),
+    ),
+    "google-research-datasets/nq_open": Preset(
+        _columns(question="question", answer="answer", kind="text"), None, ("train", "validation")
+    ),
+    "rajpurkar/squad": Preset(
+        _columns(context="context", question="question", answer="answers", id="id", kind="text"),
+        None,
+        ("train", "validation"),
+    ),
+    "hotpotqa/hotpot_qa": Preset(
+        _columns(question="question", answer="answer", id="id", kind="text"), "distractor", ("train", "validation")
+    ),
+    "ucinlp/drop": Preset(
+        _columns(context="passage", question="question", answer="answers_spans", id="query_id", kind="text"),
+        None,
+        ("train", "validation"),
+    ),
     "basicv8vc/SimpleQA": Preset(_columns(question="problem", answer="answer", kind="text"), None, ("test",)),
-    "juletxara/mgsm": Preset(_columns(question="question", answer="answer_number", kind="number"), "en", ("train", "test")),
+    "juletxara/mgsm": Preset(
+        _columns(question="question", answer="answer_number", kind="number"), "en", ("train", "test")
+    ),
 }
 SHORT: Mapping[str, str] = {
     "gsm8k": "openai/gsm8k",

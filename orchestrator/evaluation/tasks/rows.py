@@ -29,7 +29,7 @@ class QuestionMaker:
     def __call__(self, record: Mapping[str, Any], id: str, split: str | None) -> Question:
         """The question; `id` and `split` where the record has none. Raises CellError naming the key."""
         layout = self.layout
-        text, images, reply = self._asked(record)
+        text, reply = self._asked(record)
         found = layout.options_of(record)
         if layout.in_question:
             told = options.in_question(text)
@@ -53,7 +53,7 @@ class QuestionMaker:
             first = error.errors()[0]
             raise CellError(".".join(map(str, first["loc"])), first["msg"]) from None
 
-    def _asked(self, record: Mapping[str, Any]) -> tuple[str, tuple[Any, ...], str | None]:
+    def _asked(self, record: Mapping[str, Any]) -> tuple[str, str | None]:
         layout = self.layout
         value = cell(record, layout.question)
         images = tuple(one for name in layout.images if (one := cell(record, name)) not in (None, "", []))
@@ -78,7 +78,7 @@ class QuestionMaker:
             text = f"{passage.strip()}\n\n{text}"
         if not text.strip():
             raise CellError(layout.question, "the question is empty")
-        return text, images, reply
+        return text, reply
 
     def _kind(self, record: Mapping[str, Any], found: Options | None) -> AnswerKind:
         own = record.get("kind")
@@ -111,7 +111,9 @@ class QuestionMaker:
         label = chosen_label(told[0], found, layout.answer_is)
         if label is None:
             shown = ", ".join(found.labels)[:200]
-            raise CellError(layout.answer, f"{told[0][:80]!r} is none of the options {shown} (read as {layout.answer_is})")
+            raise CellError(
+                layout.answer, f"{told[0][:80]!r} is none of the options {shown} (read as {layout.answer_is})"
+            )
         return label
 
     def _skills(self, record: Mapping[str, Any]) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ class Source:
     task: str
     """Of questions that name none."""
     parts: Sequence[SourcePart]
-    columns: Columns = Columns()
+    columns: Columns
 
     @classmethod
     def of_files(cls, name: str, columns: Columns) -> Source:

@@ -178,7 +178,7 @@ def test_a_file_of_questions_of_every_script(place: Path) -> None:
         (["-q", "a", "--experts", "nobody"], "the table knows none of nobody; it has"),
         (["-q", "a", "--router", "skills"], "skill router needs questions with skills"),
         (["--questions", "nowhere.jsonl"], "nowhere.jsonl"),
-        (["--questions", "bad.jsonl"], "bad.jsonl: row 2: question: must be text"),
+        (["--questions", "bad.jsonl"], "bad.jsonl:2: question: the question is empty"),
         (["-q", "a", "--table", "gone.jsonl"], "gone.jsonl: cannot be read"),
     ],
 )

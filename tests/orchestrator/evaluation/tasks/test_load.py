@@ -6,8 +6,9 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.tasks import hub, json_lines, load, names
+from orchestrator.evaluation.tasks import Columns, load, names, source_of
 from orchestrator.evaluation.tasks.registry import GENERATED
+from router.records.files import MAX_RECORD
 
 ROW: dict[str, Any] = {
     "id": "q1",
@@ -59,7 +60,8 @@ def test_a_sample_is_decided_by_its_seed_and_a_small_file_gives_all(tmp_path: Pa
     some = load(str(path), "test", 10, seed=1)
     assert some == load(str(path), "test", 10, seed=1)
     assert some != load(str(path), "test", 10, seed=2)
-    assert len(load(str(path), "test", 500)) == 50
+    # A fifth of a source that has `test` alone is lent to `validation`.
+    assert (len(load(str(path), "test", 500)), len(load(str(path), "validation", 500))) == (40, 10)
 
 
 def test_train_lends_a_tenth_as_validation_and_withholds_it(tmp_path: Path) -> None:
@@ -67,23 +69,23 @@ def test_train_lends_a_tenth_as_validation_and_withholds_it(tmp_path: Path) -> N
     path = str(written(tmp_path / "a.jsonl", *rows))
     validation, train = load(path, "validation", None), load(path, "train", None)
     assert 10 < len(validation) < 60
-    assert len(validation) + len(train) == 300
+    assert len(validation) + len(train) + len(load(path, "test", None)) == 300
     assert all(question.split == "validation" for question in validation)
-    with pytest.raises(BadInput, match="no split 'test'; it has train"):
-        load(path, "test", None)
+    with pytest.raises(BadInput, match="no split 'dev'; it has test, train, validation"):
+        load(path, "dev", None)
 
 
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", r"a.jsonl:2: not JSON"),
-        ("[1]", r"a.jsonl:2: line:"),
-        ({"id": "x", "answer": "B"}, r"a.jsonl:2: question: Field required"),
+        ("{", r"a.jsonl:2: not valid JSON"),
+        ("[1]", r"a.jsonl:2: must be an object, is a list"),
+        ({"id": "x", "answer": "B"}, r"a.jsonl:2: .*choices|a.jsonl:2: question: the question is empty"),
         ({**ROW, "id": "x", "kind": "essay"}, r"a.jsonl:2: kind:"),
-        ({**ROW, "id": "x", "answer": "C"}, r"a.jsonl:2: answer: 'C' is no answer of kind choice"),
-        (ROW, r"a.jsonl:2: id 'q1' occurs twice"),
-        ("[" * 100_000, r"a.jsonl:2: not JSON"),
-        ('{"question": "' + "x" * json_lines.LINE_LIMIT + '"}', r"a.jsonl:2: a line of more than 4 MiB"),
+        ({**ROW, "id": "x", "answer": "C"}, r"a.jsonl:2: answer: 'C' is no option; they are A, B"),
+        (ROW, r"a.jsonl:2: id: 'q1' occurs twice"),
+        ("[" * 100_000, r"a.jsonl:2: not valid JSON"),
+        ('{"question": "' + "x" * MAX_RECORD + '"}', r"a.jsonl:2: a line of more than 16 MiB"),
     ],
 )
 def test_a_bad_line_is_named(tmp_path: Path, line: Any, message: str) -> None:
@@ -109,7 +111,6 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         ("dates", "test", None, "say how many"),
         ("dates", "test", 0, "ask for 1 or more"),
         (" , ", "test", 1, "no task named"),
-        ("hf:gsm8k", "test", 1, "say which of its columns"),
     ],
 )
 def test_bad_requests(name: str, split: str, n: int | None, message: str) -> None:
@@ -117,50 +118,28 @@ def test_bad_requests(name: str, split: str, n: int | None, message: str) -> Non
         load(name, split, n)
 
 
-def test_hub_rows_become_questions_by_the_mapping() -> None:
-    gsm8k = hub.ColumnNames(question="question", answer="answer", kind="number", answer_after="####")
-    (question,) = hub.questions([{"question": "Six threes?", "answer": "6*3\n#### 1,018"}], "gsm8k", "test", gsm8k)
-    assert (question.id, question.answer, question.kind) == ("gsm8k-test-0", "1,018", "number")
-    arc = hub.ColumnNames(question="q", answer="key", choices="choices.text", letters="choices.label", id="id")
-    row = {"q": "Which?", "key": "B", "id": 7, "choices": {"text": ["red", "blue"], "label": ["A", "B"]}}
-    (question,) = hub.questions([row], "arc", "test", arc)
-    assert (question.id, question.choices, question.answer) == ("7", {"A": "red", "B": "blue"}, "B")
-    by_number = hub.ColumnNames(question="q", answer="key", choices="options")
-    (question,) = hub.questions([{"q": "Which?", "key": 1, "options": ["red", "blue"]}], "x", "test", by_number)
-    assert question.answer == "B"
-
-
-@pytest.mark.parametrize(
-    ("row", "message"),
-    [
-        ({"key": 1, "options": ["a", "b"]}, "row 0: no column 'q'; it has key, options"),
-        ({"q": "?", "key": 5, "options": ["a", "b"]}, "row 0: column 'key': '5' is no answer of kind choice"),
-        ({"q": "?", "key": 0, "options": "ab"}, "not a list of 2 to 26 options"),
-        ({"q": "", "key": 0, "options": ["a", "b"]}, "row 0: question:"),
-    ],
-)
-def test_hub_rows_that_do_not_fit_the_mapping(row: dict[str, Any], message: str) -> None:
-    with pytest.raises(BadInput, match=message):
-        hub.questions([row], "x", "test", hub.ColumnNames(question="q", answer="key", choices="options"))
-
-
-def test_a_dataset_is_loaded_by_the_library(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_dataset_is_loaded_by_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     datasets = pytest.importorskip("datasets")
-    rows = datasets.Dataset.from_list([{"q": f"{i} + 1?", "a": str(i + 1)} for i in range(4)])
+    rows = datasets.Dataset.from_list([{"q": f"{i} + 1?", "a": f"so\n#### {i + 1}"} for i in range(4)])
     asked = []
 
-    def load_dataset(name: str, subset: str | None, split: str) -> Any:
-        asked.append((name, subset, split))
-        return rows
+    def load_dataset(name: str, subset: str | None) -> Any:
+        asked.append((name, subset))
+        return datasets.DatasetDict({"train": rows, "test": rows.select(range(2))})
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    columns = hub.ColumnNames(question="q", answer="a", kind="number", subset="main")
-    assert [question.answer for question in load("hf:some/set", "test", None, columns=columns)] == ["1", "2", "3", "4"]
-    assert asked == [("some/set", "main", "test")]
+    columns = Columns(question="q", answer="a")
+    found = load("hf:some/set:main", "test", None, columns=columns)
+    assert [(question.answer, question.kind, question.split) for question in found] == [
+        ("1", "number", "test"),
+        ("2", "number", "test"),
+    ]
+    assert load("hf:gsm8k", "test", None, columns=columns)[1].answer == "2"
+    assert asked == [("some/set", "main"), ("openai/gsm8k", "main")]
 
     def fail(*_: Any, **__: Any) -> None:
         raise ConnectionError("no network")
 
     monkeypatch.setattr(datasets, "load_dataset", fail)
-    with pytest.raises(BadInput, match="'some/set', split 'test': cannot be loaded: no network"):
-        load("hf:some/set", "test", None, columns=columns)
+    with pytest.raises(BadInput, match="'hf:some/set': cannot be loaded: no network"):
+        source_of("hf:some/set")
