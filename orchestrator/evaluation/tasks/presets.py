@@ -32,14 +32,12 @@ PRESETS: Mapping[str, Preset] = {
     "openai/gsm8k": Preset(
         _columns(question="question", answer="answer", kind="number", answer_after="####"), "main", ("train", "test")
     ),
-    "openai/openai_humaneval": Preset(
         _columns(question="prompt", answer="test", id="task_id", kind="code"), None, ("test",)
     ),
-    "google-research-datasets/mbpp": Preset(
         _columns(question="text", answer="test_list", id="task_id", kind="code"), "full"
     ),
     "HuggingFaceH4/MATH-500": Preset(
-        _columns(question="problem", answer="answer", id="unique_id", kind="expression"), None, ("test",)
+        _columns(question="problem", answer="answer", id="unique_id"), None, ("test",)
     ),
     "HuggingFaceH4/aime_2024": Preset(
         _columns(question="problem", answer="answer", id="id", kind="number"), None, ("train",)
@@ -186,7 +184,5 @@ SHORT: Mapping[str, str] = {
     "medmcqa": "openlifescienceai/medmcqa",
     "gpqa": "Idavidrein/gpqa",
     "svamp": "ChilleD/SVAMP",
-    "humaneval": "openai/openai_humaneval",
-    "mbpp": "google-research-datasets/mbpp",
 }
 """Names without their owner."""
