@@ -32,13 +32,7 @@ PRESETS: Mapping[str, Preset] = {
     "openai/gsm8k": Preset(
         _columns(question="question", answer="answer", kind="number", answer_after="####"), "main", ("train", "test")
     ),
-        _columns(question="prompt", answer="test", id="task_id", kind="code"), None, ("test",)
-    ),
-        _columns(question="text", answer="test_list", id="task_id", kind="code"), "full"
-    ),
-    "HuggingFaceH4/MATH-500": Preset(
-        _columns(question="problem", answer="answer", id="unique_id"), None, ("test",)
-    ),
+    "HuggingFaceH4/MATH-500": Preset(_columns(question="problem", answer="answer", id="unique_id"), None, ("test",)),
     "HuggingFaceH4/aime_2024": Preset(
         _columns(question="problem", answer="answer", id="id", kind="number"), None, ("train",)
     ),
