@@ -180,6 +180,9 @@ class ServiceConfig(StrictModel):
         gt=0,
         description="A client that does not read its response for so many seconds is cut (not on Ray Serve).",
     )
+    cors: list[str] = Field(
+        default_factory=list, description="Origins of web pages that may use the service, such as https://chat.example."
+    )
     strict: bool = Field(
         default=False, description="Refuse request fields without meaning here instead of ignoring and naming them."
     )

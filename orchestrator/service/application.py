@@ -7,6 +7,7 @@ a service starts.
 from __future__ import annotations
 
 import contextlib
+import difflib
 import time
 from collections.abc import AsyncIterator
 from typing import Any
@@ -127,7 +128,10 @@ def application(house: Runtime) -> Middleware:
         return api.openapi()
 
     job_routes.add(api, house)
-    return Middleware(api, house.config.service, house.keys, metrics)
+    roots = {
+        route.path.split("/")[2] for route in api.routes if isinstance(route, ScopedRoute) and "/v1/" in route.path
+    }
+    return Middleware(api, house.config.service, house.keys, metrics, roots)
 
 
 def _model(name: str, what: str) -> dict[str, Any]:
@@ -135,6 +139,24 @@ def _model(name: str, what: str) -> dict[str, Any]:
 
 
 _STARTED = time.time()
+
+
+def _methods(api: FastAPI, path: str) -> list[str]:
+    """The methods that this path knows."""
+    matching = (route for route in api.routes if isinstance(route, ScopedRoute) and route.path_regex.match(path))
+    return sorted({method for route in matching for method in route.methods})
+
+
+def _help(api: FastAPI, request: Request, error: HTTPException) -> str:
+    """The error, with what to do instead where that is known."""
+    path = request.url.path[:200]
+    if error.status_code == 405:
+        return f"{path} is not for {request.method}; use {' or '.join(_methods(api, request.url.path))}"
+    if error.status_code == 404:
+        paths = sorted({route.path for route in api.routes if isinstance(route, ScopedRoute)})
+        close = difflib.get_close_matches(path, paths, 1, 0.6)
+        return f"there is no path {path}" + (f"; did you mean {close[0]}?" if close else "; /openapi.json lists them")
+    return str(error.detail)[:500]
 
 
 _WORDS = {
@@ -169,8 +191,10 @@ def _handle_errors(api: FastAPI) -> None:
         return respond(Refused(400, f"{where}: {message}" if where else message, code="invalid", param=where or None))
 
     @api.exception_handler(HTTPException)
-    async def http(_: Request, error: HTTPException) -> JSONResponse:
-        return respond(Refused(error.status_code, str(error.detail)[:500]))
+    async def http(request: Request, error: HTTPException) -> JSONResponse:
+        status, body, headers = refusals.of(Refused(error.status_code, _help(api, request, error)))
+        allowed = _methods(api, request.url.path) if status == 405 else ()
+        return JSONResponse(body, status, {**headers, **({"Allow": ", ".join(allowed)} if allowed else {})})
 
     @api.exception_handler(CollegiumError)
     async def ours(_: Request, error: CollegiumError) -> JSONResponse:

@@ -23,6 +23,9 @@ from orchestrator.service.replies import ReplyForm, events, failure, whole
 from orchestrator.service.schema import ChatBody
 from orchestrator.service.tracing import Tracing
 
+ALIVE = 10.0
+"""Seconds without an event after which a stream says that it is alive: an expert may be loading."""
+WAITING = b": waiting\n\n"
 T = TypeVar("T")
 AsgiMessage = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[AsgiMessage]]
@@ -112,8 +115,8 @@ class Chats:
 
 
 class EventStream(Response):
-    """Server-sent events. The status waits for the first event, so that an error before it is an ordinary response;
-    later ones are told in the stream. A client that leaves ends the generation."""
+    """Server-sent events. The status waits for the first event, at most `ALIVE` seconds, so that an error before it is
+    an ordinary response; later ones are told in the stream. A client that leaves ends the generation."""
 
     media_type = "text/event-stream"
 
@@ -130,17 +133,44 @@ class EventStream(Response):
     async def _pass_on(self, send: Send) -> None:
         content = self._content
         async with contextlib.aclosing(content):  # type: ignore[type-var]  # it is a generator
-            first = await anext(content)
-            await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
-            await send({"type": "http.response.body", "body": first, "more_body": True})
+            first = asyncio.ensure_future(anext(content))
             try:
-                async for chunk in content:
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            except Exception as error:
-                log_failure(error)
-                _, body, _ = refusals.of(error)
-                await send({"type": "http.response.body", "body": failure(body), "more_body": True})
+                done, _ = await asyncio.wait([first], timeout=ALIVE)
+                if done:
+                    first.result()  # raises what an ordinary response tells
+                await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
+                try:
+                    async for chunk in _kept_alive(first, content):
+                        await send({"type": "http.response.body", "body": chunk, "more_body": True})
+                except Exception as error:
+                    log_failure(error)
+                    _, body, _ = refusals.of(error)
+                    await send({"type": "http.response.body", "body": failure(body), "more_body": True})
+            finally:
+                await _ended(first)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _kept_alive(coming: asyncio.Future[bytes], content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """The chunks, from the one that is coming on, with a comment whenever none has come for `ALIVE` seconds."""
+    try:
+        while True:
+            if not (await asyncio.wait([coming], timeout=ALIVE))[0]:
+                yield WAITING
+                continue
+            try:
+                yield coming.result()
+            except StopAsyncIteration:
+                return
+            coming = asyncio.ensure_future(anext(content))
+    finally:
+        await _ended(coming)
+
+
+async def _ended(coming: asyncio.Future[bytes]) -> None:
+    """Nobody waits for it any more: the generator behind it can be closed."""
+    coming.cancel()
+    await asyncio.gather(coming, return_exceptions=True)
 
 
 async def until_gone(receive: Receive, work: Awaitable[T]) -> T:

@@ -14,10 +14,11 @@ import logging
 import re
 import secrets
 import time
-from collections.abc import Awaitable, Callable, MutableMapping
+from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any
 
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 
 from orchestrator.config import ServiceConfig
 from orchestrator.errors import Cancelled, ConfigError
@@ -35,6 +36,8 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 QUIET = frozenset({"/health", "/health/ready", "/metrics"})
 """Paths that are not logged: machines ask for them every few seconds."""
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+EXPOSED = ("X-Request-Id", "X-Collegium-Ignored", "Retry-After")
+"""Response headers that web pages of other origins may read."""
 GONE = 499
 """The status, in log and metrics, of a request whose client left before its end."""
 _TOO_LARGE = "the request's body is too large"
@@ -45,8 +48,17 @@ _log = logging.getLogger("collegium.requests")
 class Middleware:
     """Wraps an application. Whatever goes wrong inside, the client gets an error in OpenAI's form."""
 
-    def __init__(self, app: App, config: ServiceConfig, keys: Keys, metrics: Metrics) -> None:
+    def __init__(
+        self, app: App, config: ServiceConfig, keys: Keys, metrics: Metrics, roots: Collection[str] = ()
+    ) -> None:
+        """`roots`: first parts of the paths under /v1, which are found without it too."""
         self.app = app
+        self._roots = frozenset(roots)
+        self._entry: App = self._http
+        if config.cors:
+            self._entry = CORSMiddleware(
+                self._http, config.cors, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED
+            )
         self._config = config
         self._keys = keys
         self._metrics = metrics
@@ -57,12 +69,15 @@ class Middleware:
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "http":
-            await self._http(scope, receive, send)
+            await self._entry(scope, receive, send)
         else:
             await send({"type": "websocket.close", "code": 1000})
 
     async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        self._straighten(scope)
+        if scope["method"] == "HEAD":
+            scope, send = {**scope, "method": "GET"}, _without_body(send)
         given = headers.get("x-request-id", "")
         visit = _Visit(scope, given if _ID.fullmatch(given) else f"req-{secrets.token_hex(12)}", send)
         key: Key | None = None
@@ -86,6 +101,18 @@ class Middleware:
             if scope["path"] not in QUIET:
                 self._note(visit, key)
 
+    def _straighten(self, scope: Scope) -> None:
+        """Paths as people write them: with a slash at the end, and without /v1. What a route needs stands on the route,
+        so that no spelling leads around it."""
+        prefix = scope.get("root_path", "")
+        path = scope["path"].removeprefix(prefix)
+        if len(path) > 1 and path.endswith("/"):
+            path = path.rstrip("/")
+        if path[1:].partition("/")[0] in self._roots:
+            path = f"/v1{path}"
+        if prefix + path != scope["path"]:
+            scope["path"], scope["raw_path"] = prefix + path, (prefix + path).encode()
+
     def _needed(self) -> bool:
         """Whether requests need a key. Raises `Refused` (503) while the file of keys is damaged."""
         try:
@@ -98,10 +125,14 @@ class Middleware:
         """Whose request this is; None without a key, for routes that are open. Raises `Refused` for a wrong key, and
         where the key's limits are reached."""
         given = headers.get("authorization")
-        if given is None:
-            return None
-        scheme, _, text = given.partition(" ")
-        key = self._keys.find(text.strip()) if scheme.lower() == "bearer" and text else None
+        if given is not None:
+            scheme, _, text = given.partition(" ")
+            text = text.strip() if scheme.lower() == "bearer" else ""
+        else:  # as Anthropic's and Azure's clients send it
+            text = headers.get("x-api-key") or headers.get("api-key") or ""
+            if not text:
+                return None
+        key = self._keys.find(text) if text else None
         if key is None:
             raise Refused(401, "this API key is not valid", code="invalid_api_key")
         if (wait := self._limits.enter(key, time.monotonic())) is not None:
@@ -198,6 +229,17 @@ class _Bounded:
             raise HTTPException(413, _TOO_LARGE)
         self._whole = not message.get("more_body", False)
         return message
+
+
+def _without_body(send: Send) -> Send:
+    """HEAD: as GET, without the body."""
+
+    async def head(message: AsgiMessage) -> None:
+        if message["type"] == "http.response.body":
+            message = {**message, "body": b""}
+        await send(message)
+
+    return head
 
 
 def _only_from_here(scope: Scope, headers: dict[str, str]) -> None:

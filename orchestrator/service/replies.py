@@ -76,12 +76,15 @@ async def whole(parts: ChatEvents, form: ReplyForm) -> dict[str, Any]:
 
 
 async def events(parts: ChatEvents, form: ReplyForm) -> AsyncIterator[bytes]:
-    """Server-sent events: role, content, finish, explanation, usage if asked for, [DONE]."""
+    """Server-sent events: role, content, finish (with the explanation), usage if asked for, [DONE]. Only the usage's
+    event has no choices. What experts say on the way to a common answer is `reasoning_content`: chat pages fold it."""
     head = json.dumps(
         {"id": form.id, "object": "chat.completion.chunk", "created": form.created, "model": form.model}
     ).removesuffix("}")
     usage = ', "usage": null' if form.include_usage else ""
     begun: set[int] = set()
+    finish: FinishEvent | None = None
+    """The last finish: it waits for the explanation that goes with it."""
 
     def chunk(index: int, delta: str, logprobs: str = "null", reason: str = "null", more: str = "") -> bytes:
         choice = f'{{"index": {index}, "delta": {delta}, "logprobs": {logprobs}, "finish_reason": {reason}}}'
@@ -93,25 +96,42 @@ async def events(parts: ChatEvents, form: ReplyForm) -> AsyncIterator[bytes]:
         begun.add(index)
         return chunk(index, '{"role": "assistant", "content": ""}')
 
+    def end(more: str = "") -> bytes:
+        nonlocal finish
+        if finish is None:
+            return b""
+        ended, finish = finish, None
+        return begin(ended.index) + chunk(ended.index, "{}", reason=f'"{ended.reason}"', more=more)
+
     async for part in parts:
         match part:
             case TextEvent(text, tokens, index):
                 logprobs = json.dumps(_logprobs(tokens)) if form.logprobs else "null"
-                yield begin(index) + chunk(index, f'{{"content": {json.dumps(text)}}}', logprobs)
+                yield end() + begin(index) + chunk(index, f'{{"content": {json.dumps(text)}}}', logprobs)
             case ToolCallEvent(index=index):
                 delta = json.dumps({"tool_calls": [{"index": n, **call} for n, call in enumerate(_calls(part))]})
-                yield begin(index) + chunk(index, delta)
-            case FinishEvent(reason, index):
-                yield begin(index) + chunk(index, "{}", reason=f'"{reason}"')
+                yield end() + begin(index) + chunk(index, delta)
+            case FinishEvent():
+                if ended := end():
+                    yield ended
+                finish = part
             case ProgressEvent(event):
-                yield begin(0) + chunk(0, "{}", more=f', "collegium": {json.dumps({"event": event})}')
+                delta = json.dumps(_reasoning(event))
+                yield end() + begin(0) + chunk(0, delta, more=f', "collegium": {json.dumps({"event": event})}')
             case UsageEvent(explanation=explanation):
-                if explanation is not None:
-                    told = f', "collegium": {json.dumps(explanation)}'
-                    yield f'data: {head}, "choices": []{usage}{told}}}\n\n'.encode()
+                more = f', "collegium": {json.dumps(explanation)}' if explanation is not None else ""
+                if ended := end(more):
+                    yield ended
                 if form.include_usage:
                     yield f'data: {head}, "choices": [], "usage": {json.dumps(_usage(part))}}}\n\n'.encode()
-    yield DONE
+    yield end() + DONE
+
+
+def _reasoning(event: dict[str, Any]) -> dict[str, str]:
+    """An expert's reply on the way to the answer, as chat pages show thoughts."""
+    if "text" not in event:
+        return {}
+    return {"reasoning_content": f"{event.get('expert', 'an expert')}: {event['text'].strip()}\n\n"}
 
 
 def failure(error: dict[str, Any]) -> bytes:

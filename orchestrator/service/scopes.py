@@ -30,6 +30,8 @@ class ScopedRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         check(scope, (self.openapi_extra or {}).get(_NAME))
+        if scope["method"] in self.methods and self.body_field is not None and self.dependant.body_params:
+            _json_only(scope)
         await super().handle(scope, receive, send)
 
 
@@ -45,3 +47,13 @@ def check(scope: Scope, needed: str | None) -> None:
         raise Refused(401, "a valid API key is needed: Authorization: Bearer KEY", code="invalid_api_key")
     if needed != ANY and needed not in key.scopes:
         raise Refused(403, f"this key has not the scope {needed!r}", code="scope")
+
+
+def _json_only(scope: Scope) -> None:
+    """Raises `Refused` (415) for a body that says it is no JSON."""
+    kinds = [value.decode("latin-1") for name, value in scope["headers"] if name == b"content-type"]
+    plain = kinds[0].partition(";")[0].strip().lower() if kinds else ""
+    if plain not in ("", "application/json") and not plain.endswith("+json"):
+        raise Refused(
+            415, f"the body is {plain[:100]}; send JSON, with Content-Type: application/json", code="media_type"
+        )

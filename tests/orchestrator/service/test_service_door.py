@@ -261,7 +261,8 @@ async def test_malformed_bodies_are_the_clients_fault(client: httpx.AsyncClient,
 async def test_a_body_of_another_type_is_refused(client: httpx.AsyncClient) -> None:
     for kind in ("text/plain", "multipart/form-data", "x"):
         response = await client.post("/v1/chat/completions", content=b'{"a": 1}', headers={"Content-Type": kind})
-        assert response.status_code == 400, response.text
+        assert response.status_code == 415, response.text
+        assert "application/json" in response.json()["error"]["message"]
 
 
 async def test_bodies_are_bounded(settings: dict[str, Any], serving: Any) -> None:
@@ -326,10 +327,50 @@ async def test_metrics_tell_what_happened(client: httpx.AsyncClient) -> None:
     assert "nobody" not in text
 
 
-async def test_unknown_paths_and_methods_have_the_same_form(client: httpx.AsyncClient) -> None:
-    for response in (await client.get("/v1/nothing"), await client.get("/v1/chat/completions")):
-        assert response.status_code in (404, 405)
-        assert response.json()["error"]["type"]
+async def test_paths_are_found_as_people_write_them(client: httpx.AsyncClient) -> None:
+    for path in ("/v1/chat/completions", "/chat/completions", "/v1/chat/completions/", "/chat/completions/"):
+        assert (await client.post(path, json=CHAT)).status_code == 200, path
+    for path in ("/models", "/v1/models/", "/models/words", "/v1/models/words/"):
+        assert (await client.get(path)).status_code == 200, path
+    head = await client.head("/v1/models")
+    assert (head.status_code, head.content) == (200, b"")
+
+
+async def test_unknown_paths_and_methods_say_what_to_do(client: httpx.AsyncClient) -> None:
+    missing = await client.post("/v1/chat/completion", json=CHAT)
+    assert (missing.status_code, missing.json()["error"]["type"]) == (404, "not_found_error")
+    assert "did you mean /v1/chat/completions?" in missing.json()["error"]["message"]
+    for path in ("/v1/chat/completions", "/chat/completions"):
+        wrong = await client.get(path)
+        assert (wrong.status_code, wrong.headers["allow"]) == (405, "POST")
+        assert wrong.json()["error"]["message"] == "/v1/chat/completions is not for GET; use POST"
+
+
+async def test_keys_as_other_clients_send_them(settings: dict[str, Any], serving: Any) -> None:
+    text, _ = KeyFile(Path(settings["state"]) / "keys.json").create("all")
+    async with serving(settings) as client:
+        for header in ("x-api-key", "api-key"):
+            assert (await client.get("/v1/models", headers={header: text})).status_code == 200
+            assert (await client.get("/v1/models", headers={header: "wrong"})).status_code == 401
+            both = {header: text, "Authorization": "Bearer wrong"}
+            assert (await client.get("/v1/models", headers=both)).status_code == 401
+
+
+async def test_pages_of_named_origins_may_use_it(settings: dict[str, Any], serving: Any) -> None:
+    KeyFile(Path(settings["state"]) / "keys.json").create("all")
+    page = {"Origin": "https://chat.example", "Access-Control-Request-Method": "POST"}
+    page["Access-Control-Request-Headers"] = "authorization, content-type"
+    async with serving(settings) as client:
+        asked = await client.options("/v1/chat/completions", headers=page)
+        assert "access-control-allow-origin" not in asked.headers
+    settings["service"]["cors"] = ["https://chat.example"]
+    async with serving(settings) as client:
+        asked = await client.options("/v1/chat/completions", headers=page)
+        assert (asked.status_code, asked.headers["access-control-allow-origin"]) == (200, "https://chat.example")
+        refused = await client.get("/v1/models", headers={"Origin": "https://chat.example"})
+        assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "https://chat.example")
+        other = await client.get("/v1/models", headers={"Origin": "https://evil.example"})
+        assert "access-control-allow-origin" not in other.headers
 
 
 def test_spans_follow_the_conventions(settings: dict[str, Any]) -> None:
