@@ -180,6 +180,11 @@ class ServiceConfig(StrictModel):
         gt=0,
         description="A client that does not read its response for so many seconds is cut (not on Ray Serve).",
     )
+    database: str | None = Field(
+        default=None,
+        description="PostgreSQL URL for what is kept for clients; default: SQLite in the state. No password in it: "
+        "PGPASSWORD or ~/.pgpass.",
+    )
     cors: list[str] = Field(
         default_factory=list, description="Origins of web pages that may use the service, such as https://chat.example."
     )

@@ -19,12 +19,13 @@ from starlette.exceptions import HTTPException
 
 from orchestrator import __version__
 from orchestrator.errors import CollegiumError
-from orchestrator.service import chat, job_routes, refusals
+from orchestrator.service import chat, job_routes, refusals, response_routes
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.middleware import Middleware
 from orchestrator.service.model_list import ModelList
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
+from orchestrator.service.response_store import ResponseStore
 from orchestrator.service.routing import told
 from orchestrator.service.schema import ChatBody, FeedbackBody, RouteBody
 from orchestrator.service.scopes import ANY, OPEN, ScopedRoute, scoped
@@ -128,6 +129,7 @@ def application(house: Runtime) -> Middleware:
         return api.openapi()
 
     job_routes.add(api, house)
+    response_routes.add(api, chats, ResponseStore(house.database))
     roots = {
         route.path.split("/")[2] for route in api.routes if isinstance(route, ScopedRoute) and "/v1/" in route.path
     }
@@ -159,24 +161,6 @@ def _help(api: FastAPI, request: Request, error: HTTPException) -> str:
     return str(error.detail)[:500]
 
 
-_WORDS = {
-    "extra_forbidden": "no such field here; leave it out",
-    "missing": "is needed",
-    "model_attributes_type": "a JSON object is needed",
-    "dict_type": "a JSON object is needed",
-    "model_type": "a JSON object is needed",
-}
-"""Pydantic's errors in words for somebody who does not know it."""
-
-
-def _is_type(part: str) -> bool:
-    """Whether a part of an error's place names an alternative of a union, and no field."""
-    return part in _TYPES or "[" in part or part[:1].isupper()
-
-
-_TYPES = frozenset({"str", "constrained-str", "int", "float", "bool"})
-
-
 def _handle_errors(api: FastAPI) -> None:
     def respond(error: Exception) -> JSONResponse:
         status, body, headers = refusals.of(error)
@@ -184,11 +168,7 @@ def _handle_errors(api: FastAPI) -> None:
 
     @api.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        # Of a union's alternatives the one that went furthest is the one that was meant.
-        first = max(error.errors(), key=lambda one: len(one["loc"]))
-        where = ".".join(str(part)[:80] for part in first["loc"] if part != "body" and not _is_type(str(part)))
-        message = _WORDS.get(first["type"]) or str(first["msg"]).removeprefix("Value error, ")[:500]
-        return respond(Refused(400, f"{where}: {message}" if where else message, code="invalid", param=where or None))
+        return respond(refusals.invalid(error.errors()))
 
     @api.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:

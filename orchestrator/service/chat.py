@@ -44,7 +44,19 @@ class Chats:
         self._running = 0
 
     async def answer(self, chat: ChatBody, request: Request) -> Response:
-        """Raises `CollegiumError` for what fails before the first text."""
+        """The response to a chat in OpenAI's chat form. Raises `CollegiumError` for what fails before the first
+        text."""
+        parts = self.events(chat, request)
+        usage = bool(chat.stream_options and chat.stream_options.include_usage)
+        form = ReplyForm(chat.model, bool(chat.logprobs), usage)
+        headers = ignored_header(chat.ignored)
+        if chat.stream:
+            return EventStream(events(parts, form), headers)
+        return JSONResponse(await until_gone(request.receive, whole(parts, form)), headers=headers)
+
+    def events(self, chat: ChatBody, request: Request) -> ChatEvents:
+        """What comes of the chat, counted and measured as it passes, whatever form it is given. Raises `Refused` and
+        `Overloaded` where the service cannot take it."""
         told = request.state.told
         told["model"] = chat.model
         if chat.ignored and (self._house.config.service.strict or request.headers.get("x-collegium-strict") == "true"):
@@ -57,13 +69,7 @@ class Chats:
             raise refusals.Refused(503, "the service is starting", code="starting")
         if self._running >= self._house.config.service.queue:
             raise Overloaded(f"{self._running} chats under way", 1.0)
-        parts = self._watched(self._offers.parts(chat), chat.model, told)
-        usage = bool(chat.stream_options and chat.stream_options.include_usage)
-        form = ReplyForm(chat.model, bool(chat.logprobs), usage)
-        headers = ignored_header(chat.ignored)
-        if chat.stream:
-            return EventStream(events(parts, form), headers)
-        return JSONResponse(await until_gone(request.receive, whole(parts, form)), headers=headers)
+        return self._watched(self._offers.parts(chat), chat.model, told)
 
     async def _watched(self, parts: ChatEvents, model: str, told: dict[str, Any]) -> AsyncIterator[ChatEvent]:
         """Measures the parts as they pass."""
@@ -120,8 +126,15 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, content: AsyncIterator[bytes], headers: Mapping[str, str] = MappingProxyType({})) -> None:
+    def __init__(
+        self,
+        content: AsyncIterator[bytes],
+        headers: Mapping[str, str] = MappingProxyType({}),
+        failed: Callable[[dict[str, Any]], bytes] = failure,
+    ) -> None:
+        """`failed`: an error's body as the stream tells it."""
         self._content = content
+        self._failed = failed
         self.status_code = 200
         self.background = None
         self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no", **headers})
@@ -145,7 +158,7 @@ class EventStream(Response):
                 except Exception as error:
                     log_failure(error)
                     _, body, _ = refusals.of(error)
-                    await send({"type": "http.response.body", "body": failure(body), "more_body": True})
+                    await send({"type": "http.response.body", "body": self._failed(body), "more_body": True})
             finally:
                 await _ended(first)
             await send({"type": "http.response.body", "body": b"", "more_body": False})

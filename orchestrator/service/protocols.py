@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.evaluation.profile import Profiled
+from orchestrator.service.database import Database
 from orchestrator.service.job_store import Job
 from orchestrator.service.keys import Keys
 from router.ranking import Ranking
@@ -76,6 +77,8 @@ class Runtime(Protocol):
     config: Config
     collegium: Collegium
     keys: Keys
+    database: Database
+    """What is kept for clients."""
     started: bool
     """There is a pool: chats can wait for its workers."""
     ready: bool

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from orchestrator.errors import (
@@ -80,3 +80,30 @@ def told(error: CollegiumError) -> str:
     if error.status >= 500 and not isinstance(error, StreamBroken):
         return "the expert or the server's storage failed; the server's log has it under this request's id"
     return _PATH.sub("<path>", str(error))[:2000]
+
+
+def invalid(errors: Sequence[Any]) -> Refused:
+    """What Pydantic found wrong with a body, in one sentence that names the field."""
+    # Of a union's alternatives the one that went furthest is the one that was meant.
+    first = max(errors, key=lambda one: len(one["loc"]))
+    where = ".".join(str(part)[:80] for part in first["loc"] if part != "body" and not _is_type(str(part)))
+    message = _WORDS.get(first["type"]) or str(first["msg"]).removeprefix("Value error, ")[:500]
+    return Refused(400, f"{where}: {message}" if where else message, code="invalid", param=where or None)
+
+
+_WORDS = {
+    "extra_forbidden": "no such field here; leave it out",
+    "missing": "is needed",
+    "model_attributes_type": "a JSON object is needed",
+    "dict_type": "a JSON object is needed",
+    "model_type": "a JSON object is needed",
+}
+"""Pydantic's errors in words for somebody who does not know it."""
+
+
+def _is_type(part: str) -> bool:
+    """Whether a part of an error's place names an alternative of a union, and no field."""
+    return part in _ALTERNATIVES or "[" in part or part[:1].isupper()
+
+
+_ALTERNATIVES = frozenset({"str", "constrained-str", "int", "float", "bool"})

@@ -11,6 +11,7 @@ from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.evaluation.profile import Profiled
 from orchestrator.inference.schedule.remote_pool import RemotePool
+from orchestrator.service.database import Database
 from orchestrator.service.job_store import Job
 from orchestrator.service.keys import Keys
 from orchestrator.service.routing import Routing
@@ -30,6 +31,7 @@ class ReplicaRuntime:
         self._pool = RemotePool(actor, caller)
         self.collegium = Collegium(config, pool=self._pool)
         self.keys = Keys(key_file(config))
+        self.database = Database(config.service.database, self.collegium.state / "service.sqlite")
         self.routing = RemoteRouting(self.collegium, actor)
         self.jobs = RemoteJobs(actor)
         self.started = True
@@ -48,6 +50,7 @@ class ReplicaRuntime:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._preparing
         await asyncio.to_thread(self._pool.close)
+        self.database.close()
 
     async def _prepare(self) -> None:
         while True:

@@ -20,6 +20,7 @@ from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
 from orchestrator.inference.schedule.placement import kind_of
 from orchestrator.private_files import private_file
+from orchestrator.service.database import Database
 from orchestrator.service.experts import ask_expert
 from orchestrator.service.job_store import JobStore
 from orchestrator.service.jobs import Jobs
@@ -58,6 +59,7 @@ class ServiceRuntime:
         self.ready = False
         self.draining = False
         self._lock = _locked(self.collegium.state / "service.lock", patience)
+        self.database = Database(self.config.service.database, self.collegium.state / "service.sqlite")
         self.jobs = Jobs(self.collegium, JobStore(self.collegium.state / "jobs.sqlite"))
         self._preparing: asyncio.Task[None] | None = None
 
@@ -74,6 +76,7 @@ class ServiceRuntime:
                 await self._preparing
         await asyncio.to_thread(self.jobs.close)
         await asyncio.to_thread(self.collegium.close)
+        self.database.close()
         os.close(self._lock)
 
     async def _prepare(self) -> None:

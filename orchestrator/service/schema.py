@@ -321,6 +321,25 @@ class ChatBody(RequestBody):
         )
 
 
+class ResponsesBody(RequestBody):
+    """OpenAI's Responses request. Its further fields are read by `response_forms`, which refuses what it does not
+    know."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: ShortText
+    input: (
+        Annotated[str, Field(max_length=10_000_000)]
+        | Annotated[list[dict[str, JsonValue]], Field(min_length=1, max_length=MAX_MESSAGES)]
+    )
+    instructions: str | None = None
+    previous_response_id: ShortText | None = None
+    stream: bool | None = None
+    store: bool | None = None
+    max_output_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    metadata: dict[str, JsonValue] | None = None
+
+
 class RouteBody(RequestBody):
     """Which experts suit these questions?"""
 

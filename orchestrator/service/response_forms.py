@@ -1,0 +1,131 @@
+"""OpenAI's Responses request as a chat request: https://platform.openai.com/docs/api-reference/responses/create.
+
+Raises `ValueError` with one sentence that begins with the field's name; `ignored` collects what was left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_SAME = frozenset({"model", "temperature", "top_p", "stream", "parallel_tool_calls", "user", "metadata", "collegium"})
+"""Fields that a chat request has under the same name."""
+_IGNORED = frozenset(
+    {
+        "background", "client_metadata", "context_management", "include", "max_tool_calls", "moderation",
+        "prompt_cache_key", "prompt_cache_options", "prompt_cache_retention", "safety_identifier", "service_tier",
+        "stream_options", "truncation",
+    }
+)  # fmt: skip
+_TEXTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
+_OWN = frozenset({"input", "instructions", "max_output_tokens", "previous_response_id", "reasoning", "store", "text"})
+_OWN |= {"tools", "tool_choice", "top_logprobs"}
+
+
+def as_chat(body: Mapping[str, Any], before: list[dict[str, Any]]) -> tuple[dict[str, Any], set[str]]:
+    """(a chat request's fields, names of what was ignored). `before`: the messages of the response that this one
+    follows, without its instructions."""
+    given = {name: value for name, value in body.items() if value is not None}
+    if given.get("background") is True:
+        raise ValueError("background: responses are answered while you wait; leave it out, or submit a batch")
+    if "conversation" in given:
+        raise ValueError("conversation: is not kept here; send previous_response_id, or the whole input")
+    if unknown := given.keys() - _SAME - _IGNORED - _OWN:
+        raise ValueError(f"{min(unknown)}: no such field here; leave it out")
+    ignored = {name for name in given.keys() & _IGNORED if given[name] not in (False, "", [], {}, "auto", "disabled")}
+    chat = {name: given[name] for name in given.keys() & _SAME}
+    instructions = given.get("instructions")
+    first = [{"role": "system", "content": instructions}] if instructions else []
+    chat["messages"] = [*first, *before, *messages(given.get("input", []), ignored)]
+    if "max_output_tokens" in given:
+        chat["max_completion_tokens"] = given["max_output_tokens"]
+    if given.get("top_logprobs"):
+        chat |= {"logprobs": True, "top_logprobs": given["top_logprobs"]}
+    if isinstance(reasoning := given.get("reasoning"), dict) and reasoning.get("effort") is not None:
+        chat["reasoning_effort"] = reasoning["effort"]
+    _text(chat, given.get("text"), ignored)
+    _tools(chat, given, ignored)
+    return chat, ignored
+
+
+def messages(given: Any, ignored: set[str]) -> list[dict[str, Any]]:
+    """A response's input as a chat's messages."""
+    if isinstance(given, str):
+        return [{"role": "user", "content": given}]
+    if not isinstance(given, list):
+        raise ValueError("input: a text or a list of items is needed")
+    told: list[dict[str, Any]] = []
+    for place, item in enumerate(given):
+        where = f"input.{place}"
+        if not isinstance(item, dict):
+            raise ValueError(f"{where}: an item must be an object")
+        kind = item.get("type", "message")
+        if kind == "message":
+            told.append({"role": item.get("role"), "content": _content(item.get("content"), f"{where}.content")})
+        elif kind == "function_call":
+            function = {"name": item.get("name"), "arguments": item.get("arguments")}
+            call = {"id": item.get("call_id"), "type": "function", "function": function}
+            if told and told[-1]["role"] == "assistant":
+                told[-1].setdefault("tool_calls", []).append(call)
+            else:
+                told.append({"role": "assistant", "content": None, "tool_calls": [call]})
+        elif kind == "function_call_output":
+            content = _content(item.get("output"), f"{where}.output")
+            told.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
+        elif kind == "reasoning":
+            ignored.add("input.reasoning")
+        else:
+            raise ValueError(f"{where}.type: {str(kind)[:50]!r} is not understood; texts and function calls are")
+    return told
+
+
+def _content(content: Any, where: str) -> Any:
+    if not isinstance(content, list):
+        return content
+    texts = []
+    for place, part in enumerate(content):
+        kind = part.get("type") if isinstance(part, dict) else None
+        if kind in _TEXTS:
+            texts.append({"type": "text", "text": part.get("text")})
+        elif kind == "refusal":
+            texts.append({"type": "text", "text": part.get("refusal")})
+        else:
+            raise ValueError(f"{where}.{place}.type: {str(kind)[:50]!r} cannot be sent to these experts, only text")
+    return texts
+
+
+def _text(chat: dict[str, Any], text: Any, ignored: set[str]) -> None:
+    if not isinstance(text, dict):
+        return
+    if text.get("verbosity") is not None:
+        ignored.add("text.verbosity")
+    form = text.get("format")
+    if not isinstance(form, dict):
+        return
+    if form.get("type") == "json_schema":
+        inner = {name: form[name] for name in ("name", "description", "schema", "strict") if form.get(name) is not None}
+        chat["response_format"] = {"type": "json_schema", "json_schema": inner}
+    else:
+        chat["response_format"] = {"type": form.get("type")}
+
+
+def _tools(chat: dict[str, Any], given: Mapping[str, Any], ignored: set[str]) -> None:
+    """Functions are offered; tools that OpenAI's own servers run are left out and named."""
+    tools = given.get("tools") or []
+    if not isinstance(tools, list):
+        raise ValueError("tools: a list is needed")
+    kept = []
+    for tool in tools:
+        kind = tool.get("type") if isinstance(tool, dict) else None
+        if kind == "function":
+            names = ("name", "description", "parameters", "strict")
+            kept.append({"type": "function", "function": {name: tool[name] for name in names if name in tool}})
+        else:
+            ignored.add(f"tools.{str(kind)[:50]}")
+    if kept:
+        chat["tools"] = kept
+    choice = given.get("tool_choice")
+    if isinstance(choice, dict) and choice.get("type") not in ("function", "allowed_tools"):
+        raise ValueError(f"tool_choice: {str(choice.get('type'))[:50]!r} cannot be run here; only functions can")
+    if choice is not None and (kept or choice != "auto"):
+        chat["tool_choice"] = choice

@@ -1,0 +1,73 @@
+"""The routes of OpenAI's Responses."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import ValidationError
+
+from orchestrator.service import responses
+from orchestrator.service.chat import Chats, EventStream, ignored_header, until_gone
+from orchestrator.service.refusals import Refused, invalid
+from orchestrator.service.response_forms import as_chat, messages
+from orchestrator.service.response_store import ResponseStore
+from orchestrator.service.responses import ResponseForm
+from orchestrator.service.schema import ChatBody, ResponsesBody
+from orchestrator.service.scopes import scoped
+
+
+def add(api: FastAPI, chats: Chats, store: ResponseStore) -> None:
+    """Add the routes."""
+
+    async def find(request: Request, id: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+        found = await asyncio.to_thread(store.get, _owner(request), id) if len(id) <= 64 else None
+        if found is None:
+            message = f"there is no response {id[:100]!r}; it may have been deleted, or made with store: false"
+            raise Refused(404, message, code="response_not_found", param="previous_response_id")
+        return found
+
+    @api.post("/v1/responses", openapi_extra=scoped("chat"))
+    async def create(body: ResponsesBody, request: Request) -> Response:
+        """A chat in OpenAI's newer form: https://platform.openai.com/docs/api-reference/responses/create."""
+        given = body.model_dump(exclude_unset=True)
+        before = (await find(request, body.previous_response_id))[1] if body.previous_response_id else []
+        try:
+            fields, ignored = as_chat(given, before)
+            chat = ChatBody.model_validate(fields)
+        except ValidationError as error:
+            raise invalid(error.errors()) from error
+        except ValueError as error:
+            raise Refused(400, str(error), code="invalid", param=str(error).partition(":")[0]) from error
+        form = ResponseForm(given)
+        conversation = [*before, *messages(given["input"], set())]
+        owner = _owner(request)
+
+        async def keep(response: dict[str, Any]) -> None:
+            if given.get("store") is not False:
+                whole = [*conversation, *messages(response["output"], set())]
+                await asyncio.to_thread(store.put, owner, response, whole)
+
+        events = chats.events(chat, request)
+        headers = ignored_header(sorted({*chat.ignored, *ignored}))
+        if chat.stream:
+            return EventStream(responses.stream(events, form, keep), headers, responses.failure)
+        return JSONResponse(await until_gone(request.receive, responses.whole(events, form, keep)), headers=headers)
+
+    @api.get("/v1/responses/{id}", openapi_extra=scoped("chat"))
+    async def fetch(id: str, request: Request) -> dict[str, Any]:
+        """A response that was kept."""
+        return (await find(request, id))[0]
+
+    @api.delete("/v1/responses/{id}", openapi_extra=scoped("chat"))
+    async def delete(id: str, request: Request) -> dict[str, Any]:
+        """Forget a response."""
+        await find(request, id)
+        await asyncio.to_thread(store.delete, _owner(request), id)
+        return {"id": id, "object": "response", "deleted": True}
+
+
+def _owner(request: Request) -> str:
+    return request.state.key.id if request.state.key else "anyone"

@@ -1,0 +1,51 @@
+"""Responses that clients may go on from, with the conversation that led to each."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import sqlalchemy as sql
+
+from orchestrator.service.database import SCHEMA, Database
+
+KEEP_SECONDS = 30 * 86400
+"""How long a response is kept, as OpenAI does."""
+
+_RESPONSES = sql.Table(
+    "responses",
+    SCHEMA,
+    sql.Column("id", sql.String(64), primary_key=True),
+    sql.Column("owner", sql.String(64), nullable=False),
+    sql.Column("created", sql.Float, nullable=False, index=True),
+    sql.Column("response", sql.JSON, nullable=False),
+    sql.Column("messages", sql.JSON, nullable=False),
+)
+
+
+class ResponseStore:
+    """Thread-safe, blocking. Every method may raise `StorageError`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, owner: str, response: dict[str, Any], messages: list[dict[str, Any]]) -> None:
+        """Keep a response. `messages`: the conversation with the reply at its end, without instructions."""
+        now = time.time()
+        with self._database.use() as connection:
+            row = {"id": response["id"], "owner": owner, "created": now, "response": response, "messages": messages}
+            connection.execute(sql.insert(_RESPONSES).values(row))
+            connection.execute(sql.delete(_RESPONSES).where(_RESPONSES.c.created < now - KEEP_SECONDS))
+
+    def get(self, owner: str, id: str) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+        """(the response, its conversation); None where this owner has none of this id."""
+        wanted = sql.select(_RESPONSES.c.response, _RESPONSES.c.messages)
+        with self._database.use() as connection:
+            row = connection.execute(wanted.where(_RESPONSES.c.id == id, _RESPONSES.c.owner == owner)).one_or_none()
+        return (row[0], row[1]) if row else None
+
+    def delete(self, owner: str, id: str) -> bool:
+        """Forget a response; False where this owner has none of this id."""
+        gone = sql.delete(_RESPONSES).where(_RESPONSES.c.id == id, _RESPONSES.c.owner == owner)
+        with self._database.use() as connection:
+            return bool(connection.execute(gone).rowcount)

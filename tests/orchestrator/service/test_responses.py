@@ -1,0 +1,143 @@
+"""OpenAI's Responses, as the official client reads them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from orchestrator.service.keys import KeyFile
+
+TOOL: Any = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}, "strict": False}
+CALLER = """
+import json
+
+def caller(messages, seed):
+    if messages[-1][1].startswith("<tool_response>"):
+        return "It is " + messages[-1][1].split()[1]
+    return "I look. <tool_call>" + json.dumps({"name": "weather", "arguments": {"city": "Ulm"}}) + "</tool_call>"
+"""
+
+
+@pytest.fixture
+def settings(settings: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "responding.py").write_text(CALLER)
+    settings["experts"]["caller"] = {"script": "responding:caller"}
+    return settings
+
+
+@pytest.fixture
+def official(url: str) -> Any:
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        yield client
+
+
+def test_a_text_is_answered_and_gone_on_from(official: openai.OpenAI) -> None:
+    first = official.responses.create(model="words", input="Which word?", instructions="Be kind.")
+    assert (first.status, first.output_text) == ("completed", "Easy.\nAnswer: a\nConfidence: 0.9")
+    assert first.usage
+    assert first.usage.total_tokens == first.usage.input_tokens + first.usage.output_tokens > 0
+    second = official.responses.create(model="words", input="history", previous_response_id=first.id)
+    assert second.output_text == f"user:Which word? | assistant:{first.output_text} | user:history"
+    assert official.responses.retrieve(second.id).output_text == second.output_text
+    official.responses.delete(first.id)
+    with pytest.raises(openai.NotFoundError, match=first.id):
+        official.responses.create(model="words", input="history", previous_response_id=first.id)
+    secret = official.responses.create(model="words", input="Which word?", store=False)
+    with pytest.raises(openai.NotFoundError):
+        official.responses.retrieve(secret.id)
+
+
+@pytest.mark.parametrize("model", ["words", "vote"])
+def test_a_stream_is_put_together_by_the_official_client(official: openai.OpenAI, model: str) -> None:
+    extra: Any = {"collegium": {"kind": "text"}}
+    with official.responses.stream(model=model, input="Which word?", extra_body=extra) as stream:
+        kinds = [event.type for event in stream]
+        final = stream.get_final_response()
+    assert kinds[:2] == ["response.created", "response.in_progress"]
+    assert kinds[-1] == "response.completed"
+    assert ("response.reasoning_text.delta" in kinds) == (model == "vote")
+    assert "Answer: a" in final.output_text or final.output_text == "a"
+    assert official.responses.retrieve(final.id).output_text == final.output_text
+    numbers = []
+    for event in official.responses.create(model=model, input="Which word?", stream=True, extra_body=extra):
+        numbers.append(event.sequence_number)
+    assert numbers == list(range(len(numbers)))
+
+
+def test_a_function_is_called_and_its_output_sent_back(official: openai.OpenAI) -> None:
+    with official.responses.stream(model="caller", input="Rain?", tools=[TOOL]) as stream:
+        events = list(stream)
+        first = stream.get_final_response()
+    assert [json.loads(one.arguments) for one in events if one.type == "response.function_call_arguments.done"] == [
+        {"city": "Ulm"}
+    ]
+    (call,) = [item for item in first.output if item.type == "function_call"]
+    assert (call.name, first.output_text) == ("weather", "I look. ")
+    result: Any = {"type": "function_call_output", "call_id": call.call_id, "output": "dry"}
+    for more in (
+        {"previous_response_id": first.id, "input": [result]},
+        {"input": [{"role": "user", "content": "Rain?"}, *[item.model_dump() for item in first.output], result]},
+    ):
+        assert official.responses.create(model="caller", tools=[TOOL], **more).output_text == "It is dry"  # type: ignore[call-overload]
+
+
+def test_a_schema_is_kept_to(official: openai.OpenAI) -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    text: Any = {"format": {"type": "json_schema", "name": "s", "schema": schema}}
+    assert "a" in json.loads(official.responses.create(model="words", input="Which word?", text=text).output_text)
+
+
+async def test_a_cut_reply_is_incomplete(client: httpx.AsyncClient) -> None:
+    body = {"model": "words", "input": "Which word?", "max_output_tokens": 1}
+    found = (await client.post("/v1/responses", json=body)).json()
+    assert (found["status"], found["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "named"),
+    [
+        ({"model": "nobody"}, 404, "nobody"),
+        ({"input": []}, 400, "input"),
+        ({"input": [{"type": "item_reference", "id": "x"}]}, 400, "input.0.type"),
+        ({"input": [{"role": "user", "content": [{"type": "input_image", "file": "x"}]}]}, 400, "input.0.content.0"),
+        ({"background": True}, 400, "background"),
+        ({"conversation": "c"}, 400, "conversation"),
+        ({"surprise": 1}, 400, "surprise"),
+        ({"temperature": 3}, 400, "temperature"),
+        ({"tools": [{"type": "web_search"}], "tool_choice": {"type": "web_search"}}, 400, "tool_choice"),
+        ({"previous_response_id": "resp_none"}, 404, "resp_none"),
+    ],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_cannot_be_done_is_refused_by_name(
+    client: httpx.AsyncClient, body: dict[str, Any], status: int, named: str, stream: bool
+) -> None:
+    asked = {"model": "words", "input": "Which word?", "stream": stream, **body}
+    answer = await client.post("/v1/responses", json=asked)
+    assert answer.status_code == status, answer.text
+    assert named in answer.json()["error"]["message"]
+
+
+async def test_what_openais_own_servers_do_is_left_out_and_named(client: httpx.AsyncClient) -> None:
+    body = {"model": "words", "input": "Which word?", "tools": [{"type": "web_search"}], "service_tier": "flex"}
+    answer = await client.post("/v1/responses", json=body)
+    assert answer.headers["x-collegium-ignored"] == "service_tier, tools.web_search"
+
+
+async def test_responses_belong_to_their_key(settings: dict[str, Any], serving: Any) -> None:
+    file = KeyFile(Path(settings["state"]) / "keys.json")
+    ann, bob = ({"Authorization": f"Bearer {file.create(name)[0]}"} for name in ("ann", "bob"))
+    async with serving(settings) as client:
+        made = await client.post("/v1/responses", json={"model": "words", "input": "Which word?"}, headers=ann)
+        id = made.json()["id"]
+        assert (await client.get(f"/v1/responses/{id}", headers=ann)).status_code == 200
+        assert (await client.get(f"/v1/responses/{id}", headers=bob)).status_code == 404
+        assert (await client.delete(f"/v1/responses/{id}", headers=bob)).status_code == 404
+        stolen = {"model": "words", "input": "history", "previous_response_id": id}
+        assert (await client.post("/v1/responses", json=stolen, headers=bob)).status_code == 404
