@@ -5,25 +5,24 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-import tempfile
-from collections.abc import AsyncIterator, Callable, Mapping
+import warnings
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, cast
 
 from pydantic import BaseModel
 
 from orchestrator.errors import BadInput, CollegiumError, ExpertFailed, Overloaded, RequestError, SetupError
+from orchestrator.methods import PipelineMethods
+from orchestrator.pipeline_calls import quiet, wait
+from orchestrator.pipelines.registry import named
 
 if TYPE_CHECKING:
     import httpx
     from langchain_core.language_models import BaseChatModel
 
-    from orchestrator.evaluation.answer import AnswerRequest, AnswerResult
-    from orchestrator.evaluation.profile import Profile, ProfileRequest
     from orchestrator.pipelines.distill import DistillRequest
     from orchestrator.pipelines.distill_compare import DistillResult
-    from orchestrator.pipelines.distill_generate import Generated, GenerateRequest
-    from orchestrator.pipelines.glue import GlueRequest, GlueResult
     from router.ranking import Ranking
 
 MAX_BYTES = 2**30
@@ -32,7 +31,7 @@ TRIES = 5
 """Attempts where the connection breaks or the service says "later"."""
 
 
-class RemoteCollegium:
+class RemoteCollegium(PipelineMethods):
     """Everything runs at the service; chats and pipelines have the same names and results as `Collegium`'s.
 
         with Collegium.connect("http://localhost:8000", key) as collegium:
@@ -42,8 +41,17 @@ class RemoteCollegium:
     A pipeline is a job: it goes on if this process ends, and the same call finds it again.
     """
 
-    def __init__(self, url: str, key: str | None = None, *, transport: httpx.AsyncBaseTransport | None = None) -> None:
-        """`url` with or without /v1. `transport` replaces the network, for tests."""
+    def __init__(
+        self,
+        url: str,
+        key: str | None = None,
+        *,
+        runs: str | Path = "runs",
+        transport: httpx.AsyncBaseTransport | None = None,
+    ) -> None:
+        """`url` with or without /v1. `runs`: folder for what jobs leave. `transport` replaces the network, for
+        tests."""
+        self.runs = Path(runs).expanduser()
         self.url = url.rstrip("/").removesuffix("/v1")
         if not self.url.startswith(("http://", "https://")):
             raise BadInput(f"{url}: an address beginning with http:// or https:// was expected")
@@ -67,98 +75,65 @@ class RemoteCollegium:
         )
         return made
 
-    async def aprofile(
-        self, request: ProfileRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
-    ) -> Profile:
-        """As `Collegium.aprofile`; the experts' replies stay at the service."""
-        from orchestrator.evaluation.profile import Profile
-        from orchestrator.evaluation.report.data import Matrix
-        from router.table import Table
+    async def aexecute(
+        self,
+        pipeline: str,
+        request: BaseModel | None = None,
+        *,
+        done: Callable[[], None] = quiet,
+        note: Callable[[str], None] = quiet,
+        **options: Any,
+    ) -> Any:
+        """As `Collegium.aexecute`, as a job of the service: it goes on if this process ends. The files that make the
+        result are fetched into `runs`, below the job's id; replies and checkpoints stay at the service."""
+        if pipeline == "route" and isinstance(request, list):
+            warnings.warn("route(questions) is now called rank(questions)", FutureWarning, stacklevel=2)
+            return await self.arank(request)
+        found, old = named(pipeline)
+        if old:
+            warnings.warn(old, FutureWarning, stacklevel=2)
+        asked = found.checked(request, options)
+        given = asked.model_dump(mode="json", exclude_unset=True, exclude=set(found.writes))
+        job = await self._job(found.name, given, done, note)
+        folder = self.runs / job
+        await self._fetch(job, folder, found.needs)
+        result = found.stored.load(folder)
+        found.stored.deliver(asked, result)
+        return result
 
-        job = await self.ajob("profile", request, done=done, **options)
-        with tempfile.TemporaryDirectory() as folder:
-            await self.afetch(job, Path(folder))
-            table = Table.read(Path(folder) / "table.jsonl")
-            matrix = Matrix.model_validate_json((Path(folder) / "results.json").read_bytes())
-        return Profile(table, {}, matrix)
+    async def adistil(self, request: DistillRequest | None = None, **options: Any) -> DistillResult:
+        """The old name of `adistill`; it goes with the next version."""
+        return cast("DistillResult", await self.aexecute("distil", request, **options))
 
-    async def arun(
-        self, request: AnswerRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
-    ) -> AnswerResult:
-        """As `Collegium.arun`; single replies stay at the service (`afetch` has them as Parquet)."""
-        from orchestrator.evaluation.answer import AnswerResult
-        from orchestrator.evaluation.report.data import RunReport
-
-        job = await self.ajob("answer", request, done=done, **options)
-        report = RunReport.model_validate(await self._json("GET", f"/v1/jobs/{job}/result"))
-        return AnswerResult(report, (), {}, None)
-
-    async def aglue(
-        self, request: GlueRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
-    ) -> GlueResult:
-        """As `Collegium.aglue`; checkpoints that it wrote, and replies, stay at the service."""
-        import yaml
-
-        from orchestrator.evaluation.profile import Profile
-        from orchestrator.evaluation.report.data import Matrix, RunReport
-        from orchestrator.pipelines.glue import GlueResult
-        from router.table import Table
-
-        job = await self.ajob("glue", request, done=done, **options)
-        with tempfile.TemporaryDirectory() as name:
-            folder = Path(name)
-            await self.afetch(job, folder)
-            matrix = Matrix.model_validate_json((folder / "matrix.json").read_bytes())
-            return GlueResult(
-                RunReport.model_validate_json((folder / "results.json").read_bytes()),
-                yaml.safe_load((folder / "zoo.yaml").read_text("utf-8")),
-                Profile(Table.read(folder / "table.jsonl"), {}, matrix),
-            )
-
-    async def agenerate(
-        self, request: GenerateRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
-    ) -> Generated:
-        """As `Collegium.agenerate`; the transcripts are fetched into `runs`, below the job's id."""
-        from orchestrator.pipelines.distill_generate import Generated
-
-        job = await self.ajob("distill-generate", request, done=done, **options)
-        told = await self._json("GET", f"/v1/jobs/{job}/result")
-        folder = Path("runs") / job
-        await self.afetch(job, folder)
-        return Generated(**{**told, "path": folder / told["path"]})
-
-    async def adistil(
-        self, request: DistillRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
-    ) -> DistillResult:
-        """As `Collegium.adistil`; students stay at the service."""
-        from orchestrator.evaluation.report.data import RunReport
-        from orchestrator.pipelines.distill_compare import DistillResult
-
-        job = await self.ajob("distill", request, done=done, **options)
-        report = RunReport.model_validate(await self._json("GET", f"/v1/jobs/{job}/result"))
-        return DistillResult(report, (), ())
+    def distil(self, request: DistillRequest | None = None, **options: Any) -> DistillResult:
+        """The old name of `distill`; it goes with the next version."""
+        return wait(self.adistil(request, **options))
 
     async def ajob(
         self,
         pipeline: str,
         request: BaseModel | None = None,
         *,
-        done: Callable[[], None] = lambda: None,
-        told: Callable[[str], None] = lambda line: None,
+        done: Callable[[], None] = quiet,
+        note: Callable[[str], None] = quiet,
         **options: Any,
     ) -> str:
-        """Run any pipeline of the service to its end; the job's id. `told` hears its log lines, `done` each reply.
+        """Run any pipeline of the service to its end; the job's id. `note` hears its log lines, `done` each reply.
 
         Cancelling this waits no longer; the job goes on. Raises what the pipeline raised.
         """
-        given = request.model_dump(mode="json", exclude_defaults=True) if request else options
-        body = {"pipeline": pipeline, "request": given}
-        job = await self._json("POST", "/v1/jobs", body)
+        given = request.model_dump(mode="json", exclude_unset=True) if request else options
+        return await self._job(pipeline, given, done, note)
+
+    async def _job(
+        self, pipeline: str, given: Mapping[str, Any], done: Callable[[], None], note: Callable[[str], None]
+    ) -> str:
+        job = await self._json("POST", "/v1/jobs", {"pipeline": pipeline, "request": given})
         replies, last = 0, 0
         async for kind, data in self._events(job["id"], last):
             if kind == "log":
                 last = data["number"]
-                told(data["text"])
+                note(data["text"])
             elif kind == "progress":
                 for _ in range(data["replies"] - replies):
                     done()
@@ -169,15 +144,18 @@ class RemoteCollegium:
 
     async def afetch(self, job: str, folder: Path) -> list[Path]:
         """Copy what a job left (report, tables, replies) into a folder."""
-        listed = await self._json("GET", f"/v1/jobs/{job}/files")
-        folder.mkdir(parents=True, exist_ok=True)
-        return [await self._download(job, file["name"], folder) for file in listed["data"]]
+        return await self._fetch(job, folder, None)
 
-    async def aroute(self, questions: list[str]) -> list[Ranking]:
-        """Experts for each question, best first, with reasons."""
+    async def _fetch(self, job: str, folder: Path, wanted: Sequence[str] | None) -> list[Path]:
+        listed = [file["name"] for file in (await self._json("GET", f"/v1/jobs/{job}/files"))["data"]]
+        folder.mkdir(parents=True, exist_ok=True)
+        return [await self._download(job, name, folder) for name in listed if wanted is None or name in wanted]
+
+    async def arank(self, questions: Sequence[str]) -> list[Ranking]:
+        """As `Collegium.arank`, by the service's own router, which has heard all feedback."""
         from router.ranking import Evidence, Ranking, RankingEntry
 
-        found = (await self._json("POST", "/v1/route", {"questions": questions}))["data"]
+        found = (await self._json("POST", "/v1/route", {"questions": list(questions)}))["data"]
         return [
             Ranking(
                 tuple(RankingEntry(**entry) for entry in one["ranking"]),
@@ -194,45 +172,25 @@ class RemoteCollegium:
         """What can be chatted with."""
         return [model["id"] for model in (await self._json("GET", "/v1/models"))["data"]]
 
-    def profile(self, request: ProfileRequest | None = None, **options: Any) -> Profile:
-        """As `aprofile`, from ordinary code."""
-        return asyncio.run(self.aprofile(request, **options))
-
-    def run(self, request: AnswerRequest | None = None, **options: Any) -> AnswerResult:
-        """As `arun`, from ordinary code."""
-        return asyncio.run(self.arun(request, **options))
-
-    def glue(self, request: GlueRequest | None = None, **options: Any) -> GlueResult:
-        """As `aglue`, from ordinary code."""
-        return asyncio.run(self.aglue(request, **options))
-
-    def generate(self, request: GenerateRequest | None = None, **options: Any) -> Generated:
-        """As `agenerate`, from ordinary code."""
-        return asyncio.run(self.agenerate(request, **options))
-
-    def distil(self, request: DistillRequest | None = None, **options: Any) -> DistillResult:
-        """As `adistil`, from ordinary code."""
-        return asyncio.run(self.adistil(request, **options))
-
     def job(self, pipeline: str, request: BaseModel | None = None, **options: Any) -> str:
         """As `ajob`, from ordinary code."""
-        return asyncio.run(self.ajob(pipeline, request, **options))
+        return wait(self.ajob(pipeline, request, **options))
 
     def fetch(self, job: str, folder: str | Path) -> list[Path]:
         """As `afetch`, from ordinary code."""
-        return asyncio.run(self.afetch(job, Path(folder)))
+        return wait(self.afetch(job, Path(folder)))
 
-    def route(self, questions: list[str]) -> list[Ranking]:
-        """As `aroute`, from ordinary code."""
-        return asyncio.run(self.aroute(questions))
+    def rank(self, questions: Sequence[str]) -> list[Ranking]:
+        """As `arank`, from ordinary code."""
+        return wait(self.arank(questions))
 
     def feedback(self, question: str, expert: str, score: float) -> None:
         """As `afeedback`, from ordinary code."""
-        asyncio.run(self.afeedback(question, expert, score))
+        wait(self.afeedback(question, expert, score))
 
     def models(self) -> list[str]:
         """As `amodels`, from ordinary code."""
-        return asyncio.run(self.amodels())
+        return wait(self.amodels())
 
     def close(self) -> None:
         """Nothing is kept open."""

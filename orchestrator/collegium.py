@@ -1,4 +1,4 @@
-"""`Collegium`: the Python face of everything. Sync methods are thin faces over the async ones."""
+"""`Collegium`: the Python face of everything. Its methods for pipelines are `PipelineMethods`."""
 
 from __future__ import annotations
 
@@ -6,15 +6,16 @@ import asyncio
 import atexit
 import functools
 import threading
-from collections.abc import Callable, Coroutine, Mapping
+import warnings
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, cast
+
+from pydantic import BaseModel
 
 from orchestrator.config import Config, read, validate
-from orchestrator.errors import BadInput, ConfigError, RequestError
-from orchestrator.evaluation.answer import AnswerRequest, AnswerResult
+from orchestrator.errors import BadInput, ConfigError
 from orchestrator.evaluation.context import Context
-from orchestrator.evaluation.profile import Profile, ProfileRequest
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.chat import ExpertChat
 from orchestrator.inference.expert import Expert
@@ -24,27 +25,19 @@ from orchestrator.inference.schedule.placement import engine_name, kind_of, queu
 from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.scheduler import Policy
 from orchestrator.inference.schedule.timeline import PoolProgress
-from orchestrator.run_folder import RunFolder
+from orchestrator.methods import PipelineMethods
+from orchestrator.pipeline_calls import quiet, wait
+from orchestrator.pipelines.registry import named
 from router.embedding import DEFAULT_MODEL, Embedder
 
 if TYPE_CHECKING:
-    from orchestrator.evaluation.eval_router import EvalRouterRequest
-    from orchestrator.evaluation.route import RouteRequest, RoutingResult
-    from router.evaluate import Evaluation
-
-if TYPE_CHECKING:
+    from orchestrator.client import RemoteCollegium
     from orchestrator.pipelines.distill import DistillRequest
     from orchestrator.pipelines.distill_compare import DistillResult
-    from orchestrator.pipelines.distill_generate import Generated, GenerateRequest
-    from orchestrator.pipelines.glue import GlueRequest, GlueResult
-
-if TYPE_CHECKING:
-    from orchestrator.client import RemoteCollegium
-
-T = TypeVar("T")
+    from router.ranking import Ranking
 
 
-class Collegium:
+class Collegium(PipelineMethods):
     """A zoo of experts, ready to answer. Workers start when the first question needs them.
 
         with Collegium("collegium.yaml") as collegium:
@@ -54,11 +47,19 @@ class Collegium:
     Errors in the configuration or in an expert's files are raised here, before anything heavy starts.
     """
 
-    def __init__(self, config: Config | Mapping[str, Any] | str | Path = "demo", *, pool: Pool | None = None) -> None:
+    def __init__(
+        self,
+        config: Config | Mapping[str, Any] | str | Path = "demo",
+        *,
+        pool: Pool | None = None,
+        check: bool = True,
+    ) -> None:
         """`config`: a YAML file, a mapping of the same form, or "demo" for the demo zoo. `pool`: workers that are
-        there already (of a Ray cluster's scheduler), closed by whoever made it."""
+        there already (of a Ray cluster's scheduler), closed by whoever made it. `check`: look at the experts' files
+        now; otherwise when one is first needed."""
         self.config = _configuration(config)
-        self.experts: dict[str, Expert] = resolve(self.config)
+        if check:
+            _ = self.experts
         self._given = pool
         self._own: LocalPool | None = None
         self._pool_lock = threading.Lock()
@@ -79,6 +80,11 @@ class Collegium:
     def engine(self) -> str:
         """The engine in which local experts run."""
         return engine_name(self.config.workers)
+
+    @functools.cached_property
+    def experts(self) -> dict[str, Expert]:
+        """The experts by name, their files checked."""
+        return resolve(self.config)
 
     @functools.cached_property
     def embedder(self) -> Embedder:
@@ -105,9 +111,7 @@ class Collegium:
             atexit.register(self.close)  # the last comes first: before Ray, which has been imported, leaves
         return self._own
 
-    def context(
-        self, done: Callable[[], None] = lambda: None, note: Callable[[str], None] = lambda line: None
-    ) -> Context:
+    def context(self, done: Callable[[], None] = quiet, note: Callable[[str], None] = quiet) -> Context:
         """What pipelines work with. `done` is called once per finished reply, `note` with a line per new step."""
         return Context(self.config, lambda: self.experts, lambda: self.pool, lambda: self.embedder, done, note)
 
@@ -123,95 +127,50 @@ class Collegium:
             raise BadInput(f"no expert {expert!r} in the zoo; it has {', '.join(self.experts)}")
         return ExpertChat(pool=self.pool, expert=self.experts[expert], **settings)
 
-    async def aprofile(
-        self, request: ProfileRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
-    ) -> Profile:
-        """Let experts answer a validation split; options as in `ProfileRequest`."""
-        from orchestrator.evaluation.profile import profile
-
-        request = request or ProfileRequest(**options)
-        found = await profile(request, self.context(done))
-        if request.out:
-            found.table.write(request.out)
-        return found
-
-    async def arun(
-        self, request: AnswerRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
-    ) -> AnswerResult:
-        """Answer a task with one or more methods and compare them; options as in `AnswerRequest`."""
-        from orchestrator.evaluation.answer import answer
-        from orchestrator.evaluation.compare import compare
-
-        request = request or AnswerRequest(**options)
-        return await (compare if request.compare else answer)(request, self.context(done))
-
-    async def aglue(
-        self, request: GlueRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
-    ) -> GlueResult:
-        """Cluster, merge and select: a better zoo of this one; options as in `GlueRequest`."""
-        from orchestrator.pipelines.glue import GlueRequest, glue
-
-        return await glue(request or GlueRequest(**options), self.context(done))
-
-    async def agenerate(
-        self, request: GenerateRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
-    ) -> Generated:
-        """Let a panel discuss training questions; options as in `GenerateRequest`. Transcripts lie in a run folder."""
-        from orchestrator.pipelines.distill_generate import GenerateRequest, generate
-
-        request = request or GenerateRequest(**options)
-        folder = RunFolder.open(self.config, "distill-generate", request)
-        found = await generate(request, self.context(done), folder.path)
-        folder.finish()
-        return found
-
-    async def adistil(
-        self, request: DistillRequest | None = None, *, done: Callable[[], None] = lambda: None, **options: Any
-    ) -> DistillResult:
-        """Teach students from transcripts and compare them, in a run folder; options as in `DistillRequest`."""
-        from orchestrator.evaluation.report import write
-        from orchestrator.pipelines.distill import DistillRequest
-        from orchestrator.pipelines.distill_compare import distil
-
-        request = request or DistillRequest(**options)
-        folder = RunFolder.open(self.config, "distill", request)
-        result = await distil(request, self.context(done), folder.path)
-        folder.write("results.json", result.report.model_dump_json(indent=2))
-        write(result.report, folder.path / "report.html")
-        folder.finish()
+    async def aexecute(
+        self,
+        pipeline: str,
+        request: BaseModel | None = None,
+        *,
+        done: Callable[[], None] = quiet,
+        note: Callable[[str], None] = quiet,
+        **options: Any,
+    ) -> Any:
+        """Run a pipeline, given its request or the request's fields; its results are kept in a run folder (`runs`).
+        `done` is called once per finished reply, `note` with a line per new step. Raises `BadInput` for an unknown
+        pipeline or field, and what the pipeline raises."""
+        found, old = named(pipeline)
+        if old:
+            warnings.warn(old, FutureWarning, stacklevel=2)
+        asked = found.checked(request, options)
+        context = self.context(done, note)
+        folder = found.folder(context, asked) if found.keeps else None
+        result = await found.execute(asked, context, folder)
+        found.stored.deliver(asked, result)
         return result
 
-    def profile(self, request: ProfileRequest | None = None, **options: Any) -> Profile:
-        """As `aprofile`, from ordinary code."""
-        return _wait(self.aprofile(request, **options))
+    def run_folder(self, pipeline: str, request: BaseModel, *, fresh: bool = False) -> Path:
+        """Where a pipeline keeps the results of this request; `fresh` empties it (the ledger stays)."""
+        found, _ = named(pipeline)
+        return found.folder(self.context(), request, fresh=fresh).path
 
-    def run(self, request: AnswerRequest | None = None, **options: Any) -> AnswerResult:
-        """As `arun`, from ordinary code."""
-        return _wait(self.arun(request, **options))
+    async def arank(self, questions: Sequence[str]) -> list[Ranking]:
+        """Experts for each question, best first, with reasons, by the newest profile. Raises `NotReady` without."""
+        from orchestrator.evaluation.route import rank
 
-    def glue(self, request: GlueRequest | None = None, **options: Any) -> GlueResult:
-        """As `aglue`, from ordinary code."""
-        return _wait(self.aglue(request, **options))
+        return await asyncio.to_thread(rank, questions, self.context())
 
-    def generate(self, request: GenerateRequest | None = None, **options: Any) -> Generated:
-        """As `agenerate`, from ordinary code."""
-        return _wait(self.agenerate(request, **options))
+    def rank(self, questions: Sequence[str]) -> list[Ranking]:
+        """As `arank`, from ordinary code."""
+        return wait(self.arank(questions))
+
+    async def adistil(self, request: DistillRequest | None = None, **options: Any) -> DistillResult:
+        """The old name of `adistill`; it goes with the next version."""
+        return cast("DistillResult", await self.aexecute("distil", request, **options))
 
     def distil(self, request: DistillRequest | None = None, **options: Any) -> DistillResult:
-        """As `adistil`, from ordinary code."""
-        return _wait(self.adistil(request, **options))
-
-    def route(self, request: RouteRequest | None = None, **options: Any) -> RoutingResult:
-        """Rank experts for questions, with reasons; options as in `RouteRequest`. Starts no worker."""
-        from orchestrator.evaluation.route import RouteRequest, route
-
-        return route(request or RouteRequest(**options), self.context())
-
-    def eval_router(self, request: EvalRouterRequest | None = None, **options: Any) -> Evaluation:
-        """Judge routers on a correctness table; options as in `EvalRouterRequest`. Starts no worker."""
-        from orchestrator.evaluation.eval_router import EvalRouterRequest, eval_router
-
-        return eval_router(request or EvalRouterRequest(**options), self.context())
+        """The old name of `distill`; it goes with the next version."""
+        return wait(self.adistil(request, **options))
 
     def close(self) -> None:
         """Stop the workers. Idempotent; what was generated stays in the ledger. A program that ends without it is
@@ -227,16 +186,6 @@ class Collegium:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-
-def light_context(config: Config, note: Callable[[str], None] = lambda line: None) -> Context:
-    """For pipelines that ask no expert: experts are looked at when one is needed, workers are refused."""
-
-    def workers() -> Pool:
-        raise RequestError("this pipeline was given no workers")
-
-    zoo, embedding = functools.cache(lambda: resolve(config)), functools.cache(lambda: embedder_of(config))
-    return Context(config, zoo, workers, embedding, note=note)
 
 
 def embedder_of(config: Config) -> Embedder:
@@ -256,16 +205,6 @@ def _configuration(config: Config | Mapping[str, Any] | str | Path) -> Config:
     if not path.exists():
         raise ConfigError(f"{path}: no such file")
     return read(path)
-
-
-def _wait(work: Coroutine[Any, Any, T]) -> T:
-    """Run to its end from code without a loop."""
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return asyncio.run(work)
-    work.close()
-    raise RequestError("an event loop is running here (a notebook?): await the method with an `a` in front instead")
 
 
 def _cuda() -> bool:

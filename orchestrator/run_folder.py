@@ -22,7 +22,7 @@ import os
 import platform
 import shutil
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -41,12 +41,15 @@ class RunFolder:
         self.path = path
 
     @classmethod
-    def open(cls, config: Config, name: str, request: BaseModel, *, fresh: bool = False) -> RunFolder:
-        """The folder of this request under this configuration, made if need be; `fresh` empties it first."""
+    def open(
+        cls, config: Config, name: str, request: BaseModel, *, fresh: bool = False, ignore: Collection[str] = ()
+    ) -> RunFolder:
+        """The folder of this request under this configuration, made if need be; `fresh` empties it first. `ignore`:
+        the request's fields that decide nothing."""
         # How the service listens decides nothing of a run.
         resolved = {
             "config": config.model_dump(mode="json", exclude={"service"}),
-            "request": request.model_dump(mode="json"),
+            "request": request.model_dump(mode="json", exclude=set(ignore)),
         }
         digest = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:8]
         folder = cls(Path(config.runs).expanduser() / f"{name}-{digest}")

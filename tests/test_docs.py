@@ -53,7 +53,10 @@ def reference() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("page", ["configuration.md", "pipelines.md", "sdk.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["configuration.md", "pipelines.md", "sdk.md", "../orchestrator/options.py", "../orchestrator/methods.py"],
+)
 def test_generated_pages_are_current(reference: ModuleType, page: str) -> None:
     assert (DOCS / page).read_text() == reference.PAGES[page](), "run python docs/reference.py"
 

@@ -14,35 +14,40 @@ from typing import Any
 
 import click
 
-COMMANDS: Mapping[str, tuple[str, str]] = {
-    "demo": ("orchestrator.cli.demo:command", "Several real experts answer, end to end, on this machine."),
-    "setup": ("orchestrator.cli.setup:command", "Install vLLM (CUDA or CPU) or the transformers engine, from locks."),
-    "experts": ("orchestrator.cli.experts:command", "List, add, check and train experts."),
-    "cluster": ("orchestrator.cli.cluster:command", "Which experts are alike enough to be merged?"),
-    "glue": ("orchestrator.cli.glue:command", "Make a better zoo: cluster, search merges, drop, compare."),
-    "gather": ("orchestrator.cli.gather:command", "Gather what RegMean and Fisher merging need to know of a model."),
-    "merge": ("orchestrator.cli.merge:command", "Merge models into one, by mergekit's YAML."),
-    "profile": ("orchestrator.cli.runs:profile_command", "Let experts answer a split: who is good at what?"),
-    "run": ("orchestrator.cli.runs:run_command", "Answer a task with one or more methods, and compare them."),
-    "task": ("orchestrator.cli.task:command", "Show how a file of questions is read: gold answers, kinds, splits."),
-    "route": ("orchestrator.cli.routing:route_command", "Which experts should answer a question, and why?"),
-    "eval-router": ("orchestrator.cli.routing:eval_command", "Judge routers on recorded answers: lift, cost, votes."),
-    "convincing": (
-        "orchestrator.cli.discussions:convincing_command",
-        "Find explanations that change experts' minds, to show in discussions.",
-    ),
-    "transcripts": (
-        "orchestrator.cli.discussions:transcripts_command",
-        "Transcripts of discussions as a page to read.",
-    ),
-    "distill": (
-        "orchestrator.cli.distill:command",
-        "Teach a student what a panel said: transcripts, training, report.",
-    ),
-    "serve": ("orchestrator.cli.serve:command", "Serve the zoo as an OpenAI-compatible REST endpoint."),
-    "submit": ("orchestrator.cli.submit:command", "Run any command as a Ray job, and fetch its results."),
-    "keys": ("orchestrator.cli.keys:command", "API keys of the service: create, list, revoke."),
+COMMANDS: Mapping[str, str] = {
+    "demo": "orchestrator.cli.demo:command",
+    "setup": "orchestrator.cli.setup:command",
+    "experts": "orchestrator.cli.experts:command",
+    "cluster": "orchestrator.cli.cluster:command",
+    "glue": "orchestrator.cli.glue:command",
+    "gather": "orchestrator.cli.gather:command",
+    "merge": "orchestrator.cli.merge:command",
+    "profile": "orchestrator.cli.runs:profile_command",
+    "run": "orchestrator.cli.runs:run_command",
+    "task": "orchestrator.cli.task:command",
+    "route": "orchestrator.cli.routing:route_command",
+    "eval-router": "orchestrator.cli.routing:eval_command",
+    "convincing": "orchestrator.cli.discussions:convincing_command",
+    "transcripts": "orchestrator.cli.discussions:transcripts_command",
+    "generate": "orchestrator.cli.distill:generate_command",
+    "teach": "orchestrator.cli.distill:teach_command",
+    "distill": "orchestrator.cli.distill:command",
+    "serve": "orchestrator.cli.serve:command",
+    "submit": "orchestrator.cli.submit:command",
+    "keys": "orchestrator.cli.keys:command",
 }
+SUMMARIES: Mapping[str, str] = {
+    "demo": "Several real experts answer, end to end, on this machine.",
+    "setup": "Install vLLM (CUDA or CPU) or the transformers engine, from locks.",
+    "experts": "List, add, check and train experts.",
+    "gather": "Gather what RegMean and Fisher merging need to know of a model.",
+    "task": "Show how a file of questions is read: gold answers, kinds, splits.",
+    "transcripts": "Transcripts of discussions as a page to read.",
+    "serve": "Serve the zoo as an OpenAI-compatible REST endpoint.",
+    "submit": "Run any command as a Ray job, and fetch its results.",
+    "keys": "API keys of the service: create, list, revoke.",
+}
+"""Of the commands that are no pipeline: a pipeline's record has its own."""
 
 
 class LazyGroup(click.Group):
@@ -54,13 +59,16 @@ class LazyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
+        module, _, attribute = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from orchestrator.pipelines.registry import PIPELINES
+
+        summaries = {name: pipeline.summary for name, pipeline in PIPELINES.items()} | dict(SUMMARIES)
         with formatter.section("Commands"):
-            formatter.write_dl([(name, summary) for name, (_, summary) in COMMANDS.items()])
+            formatter.write_dl([(name, summaries[name]) for name in COMMANDS])
 
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:

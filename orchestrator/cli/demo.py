@@ -23,8 +23,6 @@ from orchestrator.evaluation.report.headline import headline
 from orchestrator.evaluation.report.terminal import matrix_table, methods_table, timeline
 from orchestrator.experts.demo import ready
 from orchestrator.inference.expert import Expert
-from orchestrator.pipelines.results import store
-from orchestrator.run_folder import RunFolder
 
 QUESTIONS = 96
 FIT_QUESTIONS = 96
@@ -39,7 +37,6 @@ def command(questions: int, fit_questions: int) -> None:
     console = Console(highlight=False)
     config = configuration("demo")
     request = AnswerRequest(task="mixed", questions=questions, fit_questions=fit_questions)
-    folder = RunFolder.open(config, "demo", request)
     if not ready():
         console.print("Converting the demo models (once, about 20 s) ...")
     with Collegium(config) as collegium:
@@ -64,7 +61,7 @@ def command(questions: int, fit_questions: int) -> None:
             console.print(Text(f"{method.method}: {method.note}", style="dim"))
         console.print(Padding(Text(str(headline(report)), style="bold"), (1, 0)))
         _question(console, result)
-        path = store(folder, result)
+        path = collegium.run_folder("run", request).absolute() / "report.html"
         _chapter(console, "4. ReConcile: experts confer")
         confer(console, collegium, fit_questions)
         _chapter(console, "5. Model-GLUE: a better zoo of this one")

@@ -11,33 +11,27 @@ from rich.console import Console
 
 from agents.figures import fate
 from agents.transcript import Transcript, TranscriptError, read, schema
-from orchestrator.cli.options import request_command
-from orchestrator.cli.progress import run_with_progress
-from orchestrator.collegium import Collegium
-from orchestrator.config import Config
+from orchestrator.cli.pipeline import Finished, pipeline_command
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.convincing import ConvincingRequest, convincing, write_samples
+from orchestrator.evaluation.convincing import ConvincingRequest, ConvincingResult
 from orchestrator.evaluation.report import RunReport, write
 from orchestrator.evaluation.report.data import Cost, MethodResult
 from orchestrator.evaluation.report.intervals import wilson
 
 
-def find(config: Config, request: ConvincingRequest, *, as_json: bool) -> None:
-    with Collegium(config) as collegium:
-        found = run_with_progress(collegium, lambda: convincing(request, collegium.context()), quiet=as_json)
-    write_samples(Path(request.out), found)
-    if as_json:
-        click.echo(json.dumps([one.model_dump() for one in found]))
-        return
-    console = Console()
+def show_convincing(console: Console, finished: Finished[ConvincingRequest, ConvincingResult]) -> None:
+    found = finished.result.samples
     for one in found:
         console.print(
             f"{one.expert}, {one.task}: {one.before} → {one.answer}, utility {one.utility:+.2f}", markup=False
         )
-    console.print(f"{len(found)} samples: {request.out}. Show them with: collegium run --convincing {request.out}")
+    path = finished.request.out or finished.folder / "convincing.jsonl"
+    console.print(f"{len(found)} samples: {path}. Show them with: collegium run --convincing {path}", soft_wrap=True)
 
 
-convincing_command = request_command("convincing", ConvincingRequest, find)
+convincing_command = pipeline_command(
+    "convincing", show_convincing, lambda finished: [one.model_dump() for one in finished.result.samples]
+)
 
 
 @click.command("transcripts")

@@ -1,11 +1,11 @@
-"""`collegium distill`: generate transcripts, look at them, teach students, compare them."""
+"""`collegium generate`, `teach` and `distill`: transcripts, a student, several students compared."""
 
 from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,10 @@ from rich.text import Text
 from distill.corpus import CorpusSummary
 from distill.train import StepMetrics
 from orchestrator.cli.experts import add_expert
-from orchestrator.cli.options import request_command
-from orchestrator.cli.progress import run_with_progress
+from orchestrator.cli.pipeline import Finished, pipeline_command
 from orchestrator.collegium import Collegium
-from orchestrator.config import Config
 from orchestrator.evaluation.report.formats import count, percent, plain
 from orchestrator.evaluation.report.terminal import methods_table
-from orchestrator.experts.zoo import resolve
 from orchestrator.pipelines.distill import (
     LEVELS,
     TEACHERS,
@@ -34,29 +31,13 @@ from orchestrator.pipelines.distill import (
     read_all,
     teach,
 )
-from orchestrator.pipelines.distill_generate import GenerateRequest
+from orchestrator.pipelines.distill_compare import DistillResult
+from orchestrator.pipelines.distill_generate import Generated, GenerateRequest
 from orchestrator.pipelines.teaching import TeachRequest
-from orchestrator.run_folder import RunFolder
 
 
-@click.group("distill")
-def command() -> None:
-    """Teach a student what a panel said: generate transcripts, train, compare.
-
-    \b
-    collegium distill generate --discussion reconcile --questions 200
-    collegium distill run --transcripts runs/distill-generate-.../transcripts.jsonl.gz --arms L4 --panel reconcile
-    """
-
-
-def generate_transcripts(config: Config, request: GenerateRequest, *, as_json: bool, fresh: bool) -> None:
-    RunFolder.open(config, "distill-generate", request, fresh=fresh)
-    with Collegium(config) as collegium:
-        found = run_with_progress(collegium, lambda: collegium.agenerate(request), quiet=as_json)
-    if as_json:
-        click.echo(json.dumps({**dataclasses.asdict(found), "path": str(found.path)}))
-        return
-    console = Console(highlight=False)
+def show_generated(console: Console, finished: Finished[GenerateRequest, Generated]) -> None:
+    found = finished.result
     console.print(
         f"{found.transcripts} transcripts, {count(found.replies)} replies ({count(found.cached_replies)} from the "
         f"ledger), {count(found.generated_tokens)} tokens generated; the panel was right on "
@@ -65,7 +46,11 @@ def generate_transcripts(config: Config, request: GenerateRequest, *, as_json: b
     console.print(f"Transcripts: {found.path}", soft_wrap=True)
 
 
-@command.command("inspect")
+def generated_document(finished: Finished[GenerateRequest, Generated]) -> dict[str, Any]:
+    return {**dataclasses.asdict(finished.result), "path": str(finished.result.path)}
+
+
+@click.command("inspect")
 @click.argument("transcripts", nargs=-1, required=True)
 @click.option("--graphs", type=click.Path(path_type=Path), help="Write every interaction graph here, JSON Lines.")
 @click.option("--graphml", type=click.Path(path_type=Path), help="Write each graph as a GraphML file into this folder.")
@@ -105,46 +90,58 @@ def inspect_transcripts(transcripts: tuple[str, ...], graphs: Path | None, graph
         console.print(convinced)
 
 
-def train_student(config: Config, request: TeachRequest, *, as_json: bool, fresh: bool, add: str | None) -> None:
-    folder = RunFolder.open(config, f"distill-train-{request.name}", request, fresh=fresh)
-    taught = teach_shown(request, folder.path, config, quiet=as_json)
-    folder.finish()
-    entry = {key: value for key, value in taught.expert.model_dump(include={"model", "adapter"}).items() if value}
-    if add:
+def teach_first(collegium: Collegium, request: TeachRequest, folder: Path, quiet: bool) -> None:
+    """Teach with a progress bar; the pipeline then finds the student."""
+    teach_shown(request, folder, collegium, quiet=quiet)
+
+
+def add_to_zoo(finished: Finished[TeachRequest, Taught]) -> None:
+    if target := finished.options["add"]:
         with contextlib.redirect_stdout(sys.stderr):
-            add_expert.callback(request.name, add, **entry)  # type: ignore[misc]
-    if as_json:
-        click.echo(json.dumps(_row(taught)))
-        return
-    console = Console(highlight=False)
+            add_expert.callback(finished.request.name, target, **_entry(finished.result))  # type: ignore[misc]
+
+
+def show_taught(console: Console, finished: Finished[TeachRequest, Taught]) -> None:
+    taught = finished.result
+    add_to_zoo(finished)
     _dropped(console, taught)
     console.print(f"Student: {taught.folder}", soft_wrap=True)
-    if not add:
-        flags = " ".join(f"--{key} {value}" for key, value in entry.items())
-        console.print(f"Into the zoo: collegium experts add {request.name} {flags}", soft_wrap=True)
+    if not finished.options["add"]:
+        flags = " ".join(f"--{key} {value}" for key, value in _entry(taught).items())
+        console.print(f"Into the zoo: collegium experts add {taught.request.name} {flags}", soft_wrap=True)
 
 
-def compare_students(config: Config, request: DistillRequest, *, as_json: bool, fresh: bool, ablate: bool) -> None:
-    if ablate:
-        request = request.model_copy(update={"arms": [*LEVELS, TEACHERS]})
-    folder = RunFolder.open(config, "distill", request, fresh=fresh)
+def taught_document(finished: Finished[TeachRequest, Taught]) -> dict[str, Any]:
+    add_to_zoo(finished)
+    return _row(finished.result)
+
+
+def ablated(request: DistillRequest, options: Mapping[str, Any]) -> DistillRequest:
+    return request.model_copy(update={"arms": [*LEVELS, TEACHERS]}) if options["ablate"] else request
+
+
+def teach_arms(collegium: Collegium, request: DistillRequest, folder: Path, quiet: bool) -> None:
+    """Teach every arm with a progress bar; the pipeline then finds the students."""
     for arm, one in arms(request, inspect(request.transcripts, CorpusSummary())[1]):
-        teach_shown(one, folder.path / one.name, config, arm=arm, quiet=as_json)
-    with Collegium(config) as collegium:
-        result = run_with_progress(collegium, lambda: collegium.adistil(request), quiet=as_json)
-    page = folder.path / "report.html"
-    if as_json:
-        click.echo(json.dumps({"report": str(page), **result.report.model_dump(mode="json")}))
-        return
-    console = Console(highlight=False)
+        teach_shown(one, folder / one.name, collegium, arm=arm, quiet=quiet)
+
+
+def show_compared(console: Console, finished: Finished[DistillRequest, DistillResult]) -> None:
+    result = finished.result
     console.print(methods_table(result.report.methods))
     _dropped(console, result.taught[0])
     for taught in result.taught:
         console.print(f"Student {taught.request.name}: {taught.folder}", soft_wrap=True)
-    console.print(f"Report: {page.absolute()}", soft_wrap=True)
+    console.print(f"Report: {finished.report}", soft_wrap=True)
 
 
-def teach_shown(request: TeachRequest, folder: Path, config: Config, *, arm: str = "", quiet: bool = False) -> Taught:
+def compared_document(finished: Finished[DistillRequest, DistillResult]) -> dict[str, Any]:
+    return {"report": str(finished.report), **finished.result.report.model_dump(mode="json")}
+
+
+def teach_shown(
+    request: TeachRequest, folder: Path, collegium: Collegium, *, arm: str = "", quiet: bool = False
+) -> Taught:
     """Teach with a progress bar on standard error."""
     from rich.progress import Progress as Bar
 
@@ -159,7 +156,7 @@ def teach_shown(request: TeachRequest, folder: Path, config: Config, *, arm: str
                 task, completed=one.step, total=one.steps, description=f"{request.name}: {told}, {speed:.0f} tokens/s"
             )
 
-        return teach(request, folder, experts=resolve(config), arm=arm, report=shown)
+        return teach(request, folder, experts=collegium.experts, arm=arm, report=shown)
 
 
 def _dropped(console: Console, taught: Taught) -> None:
@@ -183,9 +180,42 @@ def _row(taught: Taught) -> dict[str, Any]:
     }
 
 
-_FRESH = click.Option(["--fresh"], is_flag=True, help="Empty the run's folder first (the ledger stays).")
+def _entry(taught: Taught) -> dict[str, str]:
+    """The student as the options of `collegium experts add`."""
+    return {key: value for key, value in taught.expert.model_dump(include={"model", "adapter"}).items() if value}
+
+
+class DistillCommand(click.Group):
+    """`collegium distill` with its flags; `inspect` below it, and the names of earlier versions."""
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name in OLD:
+            now = f"collegium {OLD[cmd_name].name}"
+            click.echo(f"collegium distill {cmd_name} is now {now}; the old name goes with the next version", err=True)
+        return super().get_command(ctx, cmd_name) or OLD.get(cmd_name)
+
+
 _ADD = click.Option(["--add"], metavar="FILE", help="Enter the student into this configuration's zoo.")
 _ABLATE = click.Option(["--ablate"], is_flag=True, help="All arms: gold, L1 to L4, L4-detached, each teacher alone.")
-command.add_command(request_command("generate", GenerateRequest, generate_transcripts, _FRESH))
-command.add_command(request_command("train", TeachRequest, train_student, _FRESH, _ADD))
-command.add_command(request_command("run", DistillRequest, compare_students, _FRESH, _ABLATE))
+generate_command = pipeline_command("generate", show_generated, generated_document)
+teach_command = pipeline_command("teach", show_taught, taught_document, _ADD, before=teach_first)
+distill_command = pipeline_command(
+    "distill", show_compared, compared_document, _ABLATE, adapt=ablated, before=teach_arms
+)
+OLD: Mapping[str, click.Command] = {"generate": generate_command, "train": teach_command, "run": distill_command}
+
+
+@click.pass_context
+def _distill(ctx: click.Context, /, **flags: Any) -> None:
+    if ctx.invoked_subcommand is None:
+        ctx.invoke(distill_command, **flags)
+
+
+command = DistillCommand(
+    "distill",
+    callback=_distill,
+    params=distill_command.params,
+    help=distill_command.help,
+    invoke_without_command=True,
+    commands={"inspect": inspect_transcripts},
+)

@@ -44,7 +44,7 @@ def chapter(console: Console, collegium: Collegium, result: AnswerResult) -> Non
     )
     request = TeachRequest(transcripts=[str(recorded())], name=NAME, tokens=TOKENS, step_tokens=STEP_TOKENS)
     folder = RunFolder.open(collegium.config, "demo-distill", request)
-    taught = teach_shown(request, folder.path, collegium.config)
+    taught = teach_shown(request, folder.path, collegium)
     student = resolve(with_students(collegium.config, [taught]))[NAME]
     base = {one.question.id: one for outcome in result.outcomes if outcome.name == "base" for one in outcome.answers}
     questions = [one.question for one in base.values()]

@@ -2,48 +2,41 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
+from typing import Any
 
-import click
-import yaml
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from orchestrator.cli.cluster import show as show_clusters
-from orchestrator.cli.options import request_command
+from orchestrator.cli.pipeline import Finished, pipeline_command
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
-from orchestrator.config import Config
 from orchestrator.errors import StorageError
 from orchestrator.evaluation.report.data import Glue
 from orchestrator.evaluation.report.formats import percent, plain
 from orchestrator.evaluation.report.headline import headline
 from orchestrator.evaluation.report.terminal import methods_table
 from orchestrator.pipelines.glue import GlueRequest, GlueResult
-from orchestrator.pipelines.results import store_glue
-from orchestrator.run_folder import RunFolder
-
-HEAD = "# Made by `collegium glue`: {title}.\n# Why each expert is here, or is not: {report}\n"
 
 
-def glue(config: Config, request: GlueRequest, *, as_json: bool, fresh: bool) -> None:
-    folder = RunFolder.open(config, "glue", request, fresh=fresh)
-    _writable(Path(request.out))
-    with Collegium(config) as collegium:
-        result = run_with_progress(collegium, lambda: collegium.aglue(request), quiet=as_json)
-    report = store_glue(folder, result)
-    out = write_zoo(result, Path(request.out), report)
-    if as_json:
-        told = {"zoo": str(out), "report": str(report), **result.report.model_dump(mode="json")}
-        click.echo(json.dumps(told))
-        return
-    console = Console(highlight=False)
-    show(console, result)
-    console.print(f"New zoo: {out}", soft_wrap=True)
-    console.print(f"Report: {report}", soft_wrap=True)
+def show_finished(console: Console, finished: Finished[GlueRequest, GlueResult]) -> None:
+    show(console, finished.result)
+    console.print(f"New zoo: {zoo_file(finished)}", soft_wrap=True)
+    console.print(f"Report: {finished.report}", soft_wrap=True)
+
+
+def document(finished: Finished[GlueRequest, GlueResult]) -> dict[str, Any]:
+    report = finished.result.report.model_dump(mode="json")
+    return {"zoo": str(zoo_file(finished)), "report": str(finished.report), **report}
+
+
+def zoo_file(finished: Finished[GlueRequest, GlueResult]) -> Path:
+    """The new zoo's file: where the request wants it, else the run folder's."""
+    wanted = finished.request.out
+    return (Path(wanted).expanduser() if wanted else finished.folder / "zoo.yaml").absolute()
 
 
 def chapter(console: Console, collegium: Collegium, questions: int, select_questions: int) -> None:
@@ -53,35 +46,21 @@ def chapter(console: Console, collegium: Collegium, questions: int, select_quest
         "nothing to the others is dropped. All of that on the validation split; reported on the test split.\n"
     )
     request = GlueRequest(trials=0, sample=16, select_questions=select_questions, questions=questions)
-    folder = RunFolder.open(collegium.config, "demo-glue", request)
     result = run_with_progress(collegium, lambda: collegium.aglue(request))
-    report = store_glue(folder, result)
-    show(console, result)
-    console.print(f"New zoo: {write_zoo(result, folder.path / request.out, report)}", soft_wrap=True)
-    console.print(f"Report: {report}", soft_wrap=True)
+    show_finished(console, Finished(collegium, request, result, collegium.run_folder("glue", request), {}))
 
 
-def _writable(path: Path) -> None:
-    """Raises `StorageError` now, not after the work, if a file cannot be made there."""
-    folder = path.expanduser().absolute().parent
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StorageError(f"{folder}: {error.strerror or error}") from error
-    if not os.access(folder, os.W_OK) or path.expanduser().is_dir():
-        raise StorageError(f"{path}: cannot be written")
-
-
-def write_zoo(result: GlueResult, path: Path, report: Path) -> Path:
-    """The new zoo's file. Raises `StorageError` where it cannot be written."""
-    path = path.expanduser().absolute()
-    text = HEAD.format(title=result.report.title, report=report) + yaml.safe_dump(result.zoo, sort_keys=False)
+def check(collegium: Collegium, request: GlueRequest, folder: Path, quiet: bool) -> None:
+    """Raises `StorageError` now, not after the work, if the new zoo cannot be written."""
+    if not request.out:
+        return
+    path = Path(request.out).expanduser().absolute()
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, "utf-8")
     except OSError as error:
-        raise StorageError(f"{path}: {error.strerror or error}") from error
-    return path
+        raise StorageError(f"{path.parent}: {error.strerror or error}") from error
+    if not os.access(path.parent, os.W_OK) or path.is_dir():
+        raise StorageError(f"{path}: cannot be written")
 
 
 def show(console: Console, result: GlueResult) -> None:
@@ -118,5 +97,4 @@ def fates_table(glue: Glue) -> Table:
     return table
 
 
-_FRESH = click.Option(["--fresh"], is_flag=True, help="Empty the run's folder first (the ledger stays).")
-command = request_command("glue", GlueRequest, glue, _FRESH)
+command = pipeline_command("glue", show_finished, document, before=check)

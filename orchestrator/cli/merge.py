@@ -3,60 +3,21 @@
 from __future__ import annotations
 
 import json
-import re
+from collections.abc import Mapping
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
 import click
+from rich.console import Console
 
-from orchestrator.errors import BadInput, StorageError
+from merging.merge import MergeSummary
+from orchestrator.cli.pipeline import Finished, pipeline_command, positional
+from orchestrator.errors import BadInput
+from orchestrator.pipelines.merge import MergeRequest, recipe_of
 
 
-@click.command("merge")
-@click.argument("config", type=click.Path(path_type=Path))
-@click.argument("out", type=click.Path(path_type=Path))
-@click.option("--seed", type=click.IntRange(0), default=0, help="Of methods that draw at random.  [default: 0]")
-@click.option("--threads", type=click.IntRange(1), help="Default: the cores of this machine.")
-@click.option("--device", default="cpu", show_default=True, help="cuda or cuda:1: through torch; auto: if any.")
-@click.option("--shard-size", default="5GB", show_default=True, help="Most bytes of one file of weights.")
-@click.option("--allow-nan", is_flag=True, help="Merge weights that are infinite or not a number all the same.")
-@click.option("--plan", "only_plan", is_flag=True, help="Check everything and say what would be done; read no weights.")
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
-def command(
-    config: Path,
-    out: Path,
-    seed: int,
-    threads: int | None,
-    device: str,
-    shard_size: str,
-    allow_nan: bool,
-    only_plan: bool,
-    as_json: bool,
-) -> None:
-    """Merge models into one: CONFIG is mergekit's YAML, OUT the folder for the result (it must not exist).
-
-    Nothing is downloaded unless a model is no folder but a hub id. Paths are relative to the current folder.
-    """
-    from merging.device import chosen
-    from merging.recipe import load
-    from merging.writer import WriteError
-
-    shard_bytes = _bytes(shard_size)
-    try:
-        recipe = load(config).seeded(seed)
-        settings = {"allow_nan": allow_nan, "device": chosen(device)}
-        if only_plan:
-            _plan(recipe, settings, as_json)
-            return
-        result = _merged(recipe, out, {**settings, "threads": threads, "shard_bytes": shard_bytes})
-    except WriteError as error:
-        raise StorageError(str(error)) from error
-    except ValueError as error:
-        raise BadInput(str(error)) from error
-    if as_json:
-        click.echo(json.dumps(asdict(result), default=str))
-        return
+def show(console: Console, finished: Finished[MergeRequest, MergeSummary]) -> None:
+    result = finished.result
     for note in result.notes:
         click.echo(f"note: {note}", err=True)
     click.echo(
@@ -65,31 +26,30 @@ def command(
     )
 
 
-def _merged(recipe: Any, out: Path, settings: dict[str, Any]) -> Any:
-    import sys
-
-    from merging.merge import merge
-
-    if not sys.stderr.isatty():
-        return merge(recipe, out, **settings)
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True) as bar:
-        task = bar.add_task(f"merging ({recipe.method})", total=None)
-
-        def told(done: int, total: int) -> None:
-            bar.update(task, completed=done, total=total)
-
-        return merge(recipe, out, **settings, progress=told)
+def document(finished: Finished[MergeRequest, MergeSummary]) -> dict[str, Any]:
+    return {**asdict(finished.result), "out": str(finished.result.out)}
 
 
-def _plan(recipe: Any, settings: dict[str, Any], as_json: bool) -> None:
+def plan_only(request: MergeRequest, options: Mapping[str, Any]) -> MergeRequest:
+    """With `--plan`, print what would be done, and end here."""
+    if options["only_plan"]:
+        context = click.get_current_context()
+        _plan(request, as_json=context.params["as_json"])
+        context.exit()
+    return request
+
+
+def _plan(request: MergeRequest, as_json: bool) -> None:
+    from merging.device import chosen
     from merging.merge import out_config
     from merging.plan import Merge
 
-    plan = Merge(recipe, **settings)
-    told = {
+    recipe = recipe_of(request)
+    try:
+        plan = Merge(recipe, allow_nan=request.allow_nan, device=chosen(request.device))
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    found = {
         "method": recipe.method,
         "models": [str(ref) for ref in plan.models],
         "tensors": {name: [target.dtype, list(target.shape)] for name, target in plan.targets.items()},
@@ -97,18 +57,17 @@ def _plan(recipe: Any, settings: dict[str, Any], as_json: bool) -> None:
         "notes": plan.notes,
     }
     if as_json:
-        click.echo(json.dumps(told))
+        click.echo(json.dumps(found))
         return
     size = sum(target.size for target in plan.targets.values())
-    click.echo(f"{recipe.method} of {', '.join(told['models'])}: {len(plan.targets)} tensors, {size:,} numbers")
+    click.echo(f"{recipe.method} of {', '.join(found['models'])}: {len(plan.targets)} tensors, {size:,} numbers")
     for note in plan.notes:
         click.echo(f"note: {note}", err=True)
 
 
-def _bytes(text: str) -> int:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([kMGT]?)B?", text.strip(), re.IGNORECASE)
-    size = float(match[1]) * 1000 ** "KMGT".find(match[2].upper()) * 1000 if match and match[2] else 0.0
-    size = float(match[1]) if match and not match[2] else size
-    if not size >= 1:
-        raise BadInput(f"--shard-size: {text[:40]!r} is no size such as 5GB")
-    return int(size)
+PLAN = click.Option(
+    ["--plan", "only_plan"], is_flag=True, help="Check everything and say what would be done; read no weights."
+)
+command = positional(
+    pipeline_command("merge", show, document, PLAN, adapt=plan_only), "recipe", "out", metavars={"recipe": "CONFIG"}
+)

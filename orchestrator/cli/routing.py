@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
 import math
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict
-from pathlib import Path
 from typing import Any
 
-import click
 from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.options import request_command
-from orchestrator.collegium import light_context
-from orchestrator.config import Config
-from orchestrator.evaluation.eval_router import EvalRouterRequest, eval_router
+from orchestrator.cli.pipeline import Finished, pipeline_command, positional
+from orchestrator.evaluation.eval_router import EvalRouterRequest
 from orchestrator.evaluation.report.formats import clipped, plain
-from orchestrator.evaluation.route import RoutedQuestion, RouteRequest, RoutingResult, route
+from orchestrator.evaluation.route import RoutedQuestion, RouteRequest, RoutingResult
+from router.evaluate import Evaluation
 from router.ranking import Evidence, Ranking
 
 BAR = 20
@@ -30,34 +25,20 @@ SHOWN = 400
 REASONS = 5
 
 
-def run_route(config: Config, request: RouteRequest, *, as_json: bool) -> None:
-    with Console(stderr=True, quiet=as_json).status("ranking ..."):
-        routes = route(request, light_context(config))
-    if as_json:
-        click.echo(json.dumps(_routes(routes), ensure_ascii=False))
-        return
-    console = Console(highlight=False)
+def show_route(console: Console, finished: Finished[RouteRequest, RoutingResult]) -> None:
+    routes = finished.result
     for asked, ranking in zip(routes.asked, routes.rankings, strict=True):
         console.print(_shown(asked, ranking))
-    told = f"router {routes.router}, {'saved in' if request.saved else 'fitted on'} {routes.source}"
-    console.print(Text(plain(told), style="dim"))
+    source = f"router {routes.router}, {'saved in' if finished.request.saved else 'fitted on'} {routes.source}"
+    console.print(Text(plain(source), style="dim"))
 
 
-def run_eval(config: Config, request: EvalRouterRequest, *, as_json: bool) -> None:
-    from orchestrator.evaluation.report.routers import routers_table, write_routers
+def show_evaluation(console: Console, finished: Finished[EvalRouterRequest, Evaluation]) -> None:
+    from orchestrator.evaluation.report.routers import routers_table
 
-    with Console(stderr=True, quiet=as_json).status("reading ...") as status:
-        found = eval_router(request, light_context(config, lambda what: status.update(f"{plain(what)} ...")))
-    if request.html:
-        command = " ".join(["collegium", *sys.argv[1:]])
-        write_routers(found, Path(request.html).expanduser(), title=Path(request.table).name, command=command)
-    if as_json:
-        click.echo(json.dumps(_finite(asdict(found)), ensure_ascii=False))
-        return
-    console = Console(highlight=False)
-    console.print(routers_table(found))
-    if request.html:
-        console.print(Text(f"Plots: {request.html}"), soft_wrap=True)
+    console.print(routers_table(finished.result))
+    if finished.request.html:
+        console.print(Text(f"Plots: {finished.request.html}"), soft_wrap=True)
 
 
 def _routes(routes: RoutingResult) -> dict[str, Any]:
@@ -118,7 +99,8 @@ def _finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-route_command = request_command("route", RouteRequest, run_route)
+route_command = pipeline_command("route", show_route, lambda finished: _routes(finished.result))
 next(option for option in route_command.params if option.name == "question").opts.append("-q")
-eval_command = request_command("eval-router", EvalRouterRequest, run_eval)
-eval_command.params[0] = click.Argument(["table"], metavar="TABLE")
+eval_command = positional(
+    pipeline_command("eval-router", show_evaluation, lambda finished: _finite(asdict(finished.result))), "table"
+)

@@ -39,7 +39,7 @@ class ConvincingRequest(StrictModel):
     keep: int = Field(default=4, ge=1, le=100, description="Samples kept for each expert and task.")
     max_tokens: int = Field(default=160, ge=1, le=32_768, description="Longest reply, in tokens.")
     seed: int = Field(default=0, ge=0, description="Of the questions.")
-    out: str = Field(default="convincing.jsonl", description="File to write.")
+    out: str | None = Field(default=None, description="Write the samples to this file (JSON Lines) too.")
 
 
 class ConvincingRow(StrictModel):
@@ -52,6 +52,12 @@ class ConvincingRow(StrictModel):
     answer: str
     before: str | None
     utility: float
+
+
+class ConvincingResult(StrictModel):
+    """What was found, best first within each expert and task."""
+
+    samples: list[ConvincingRow]
 
 
 async def convincing(request: ConvincingRequest, context: Context) -> list[ConvincingRow]:

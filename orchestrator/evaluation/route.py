@@ -9,7 +9,7 @@ from pathlib import Path
 from pydantic import Field, model_validator
 
 from orchestrator.config import Config
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, NotReady
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.costs import CostOptions, fit_router
 from orchestrator.evaluation.tasks import Columns
@@ -101,6 +101,22 @@ def route(request: RouteRequest, context: Context) -> RoutingResult:
         except OSError as error:
             raise BadInput(f"save: {error}") from error
     return _ranked(asked, router, embedder, request.router, f"{len(table.rows)} questions of {path}")
+
+
+def rank(questions: Sequence[str], context: Context) -> list[Ranking]:
+    """Experts for each question by the default router, fitted on the newest profile. Raises `NotReady` where there is
+    none, `BadInput` for a question that nobody can route."""
+    try:
+        for text in questions:
+            check_question(text, "questions")
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    try:
+        table = read_table(last_table(context.config))
+    except BadInput as error:
+        raise NotReady(str(error)) from error
+    router, _ = fitted(table, list(context.config.experts), FittingRequest(), context.embedder)
+    return router.rank(_embedded(context.embedder, list(questions), [()] * len(questions)))
 
 
 def _ranked(

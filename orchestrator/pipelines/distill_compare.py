@@ -82,7 +82,7 @@ class DistillResult:
         return notebook_frame(self.report)
 
 
-async def distil(request: DistillRequest, context: Context, folder: Path) -> DistillResult:
+async def distill(request: DistillRequest, context: Context, folder: Path) -> DistillResult:
     """Teach every arm in its own folder below `folder` (those that are finished there are taken), then compare.
 
     The workers are made when all are taught, so that engines need not wait in memory meanwhile.

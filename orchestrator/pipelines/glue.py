@@ -46,7 +46,7 @@ MAX_TRIALS = 100_000
 class GlueRequest(AskingRequest):
     """Make a better zoo of this one: cluster, search merges, drop who does not help, and compare."""
 
-    out: str = Field(default="glued.yaml", description="Write the new zoo to this file.")
+    out: str | None = Field(default=None, description="Write the new zoo to this file, too.")
     select_split: str = Field(default="validation", description="The split on which everything is decided.")
     select_questions: int = Field(default=200, ge=2, le=1_000_000, description="How many questions of it.")
     split: str = Field(default="test", description="The split to report on.")

@@ -1,30 +1,117 @@
-"""What a pipeline's result leaves in its run folder."""
+"""How each pipeline's result lies in its run folder: written there, and read back, here or from a service's job."""
 
 from __future__ import annotations
 
 import gzip
 import json
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import yaml
+from pydantic import TypeAdapter, ValidationError
 
 from agents.transcript import line
-from orchestrator.evaluation.answer import AnswerResult
-from orchestrator.evaluation.profile import Profile
-from orchestrator.evaluation.report import write
-from orchestrator.pipelines.glue import GlueResult
-from orchestrator.run_folder import RunFolder
+from orchestrator.errors import CollegiumError, StorageError
+from orchestrator.evaluation.answer import AnswerRequest, AnswerResult
+from orchestrator.evaluation.profile import Profile, ProfileRequest
+from orchestrator.evaluation.report import RunReport, write
+from orchestrator.evaluation.report.data import Clustering, Matrix
+from orchestrator.run_folder import RunFolder, machine, manifest
+from router.table import Table
+
+if TYPE_CHECKING:
+    from orchestrator.evaluation.convincing import ConvincingRequest, ConvincingResult
+    from orchestrator.evaluation.eval_router import EvalRouterRequest
+    from orchestrator.pipelines.distill_compare import DistillResult
+    from orchestrator.pipelines.distill_generate import Generated
+    from orchestrator.pipelines.glue import GlueRequest, GlueResult
+    from router.evaluate import Evaluation
+
+Q = TypeVar("Q")
+R = TypeVar("R")
+REPORT, RESULTS, TABLE = "report.html", "results.json", "table.jsonl"
 
 
-def store_profile(folder: RunFolder, found: Profile) -> None:
-    """Write the correctness table and the matrix."""
-    found.table.write(folder.path / "table.jsonl")
-    folder.write("results.json", found.matrix.model_dump_json(indent=2))
-    folder.finish()
+@dataclass(frozen=True)
+class Stored(Generic[Q, R]):
+    """One kind of result on disk. `save` fills a run folder; `load` reads the result from a copy of it, as far as
+    files hold it; `deliver` writes what the request names for its caller."""
+
+    save: Callable[[RunFolder, R], None]
+    load: Callable[[Path], R]
+    deliver: Callable[[Q, R], None] = lambda request, result: None
 
 
-def store(folder: RunFolder, result: AnswerResult) -> Path:
-    """Write all of a run's results into its folder; the report's path."""
+def typed(model: str) -> Stored[Any, Any]:
+    """A result that is one JSON document; `model`: its type as `module:name`."""
+
+    def kind() -> TypeAdapter[Any]:
+        from orchestrator.extensions import load
+
+        return TypeAdapter(load(model, "result"))
+
+    def save(folder: RunFolder, result: Any) -> None:
+        folder.write(RESULTS, json.dumps(kind().dump_python(result, mode="json"), indent=2))
+
+    def read(folder: Path) -> Any:
+        try:
+            return kind().validate_python(json.loads((folder / RESULTS).read_bytes()))
+        except (OSError, ValueError) as error:
+            raise _unreadable(folder / RESULTS, error) from error
+
+    return Stored(save, read)
+
+
+def _unreadable(path: Path, error: Exception) -> CollegiumError:
+    return StorageError(f"{path}: not a result that this version reads: {' '.join(str(error).split())[:300]}")
+
+
+def _report(folder: Path) -> RunReport:
+    try:
+        return RunReport.model_validate_json((folder / RESULTS).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise _unreadable(folder / RESULTS, error) from error
+
+
+def _save_report(folder: RunFolder, report: RunReport) -> None:
+    folder.write("manifest.json", json.dumps(report.manifest, indent=2))
+    folder.write(RESULTS, report.model_dump_json(indent=2, exclude={"transcripts"}))
+    write(report, folder.path / REPORT)
+
+
+# Profile -----------------------------------------------------------------------------------------------------
+
+
+def _save_profile(folder: RunFolder, found: Profile) -> None:
+    found.table.write(folder.path / TABLE)
+    folder.write(RESULTS, found.matrix.model_dump_json(indent=2))
+
+
+def _load_profile(folder: Path) -> Profile:
+    return _profile(folder, RESULTS)
+
+
+def _profile(folder: Path, matrix: str) -> Profile:
+    try:
+        found = Matrix.model_validate_json((folder / matrix).read_bytes())
+        return Profile(Table.read(folder / TABLE), {}, found)
+    except (OSError, ValueError) as error:
+        raise _unreadable(folder, error) from error
+
+
+def _deliver_profile(request: ProfileRequest, found: Profile) -> None:
+    if request.out:
+        found.table.write(request.out)
+
+
+# Run ---------------------------------------------------------------------------------------------------------
+
+
+def _save_run(folder: RunFolder, result: AnswerResult) -> None:
     rows = [
         {
             "question": one.question.id,
@@ -44,26 +131,132 @@ def store(folder: RunFolder, result: AnswerResult) -> Path:
     ]
     folder.write_rows("replies.parquet", rows)
     if result.profile:
-        result.profile.table.write(folder.path / "table.jsonl")
+        result.profile.table.write(folder.path / TABLE)
     held = [transcript for outcome in result.outcomes for transcript in outcome.transcripts]
     if held:
         folder.write("transcripts.jsonl.gz", gzip.compress(b"".join(line(one) for one in held), 6, mtime=0))
-    folder.write("manifest.json", json.dumps(result.report.manifest, indent=2))
-    folder.write("results.json", result.report.model_dump_json(indent=2, exclude={"transcripts"}))
-    path = folder.path / "report.html"
-    write(result.report, path)
-    folder.finish()
-    return path.absolute()
+    _save_report(folder, result.report)
 
 
-def store_glue(folder: RunFolder, result: GlueResult) -> Path:
-    """Write all results into the run's folder; the report's path."""
-    result.profile.table.write(folder.path / "table.jsonl")
-    folder.write("manifest.json", json.dumps(result.report.manifest, indent=2))
-    folder.write("results.json", result.report.model_dump_json(indent=2))
+def _load_run(folder: Path) -> AnswerResult:
+    return AnswerResult(_report(folder), (), {}, None)
+
+
+# Convincing, cluster, routers --------------------------------------------------------------------------------
+
+
+def _save_convincing(folder: RunFolder, found: ConvincingResult) -> None:
+    from orchestrator.evaluation.convincing import write_samples
+
+    folder.write(RESULTS, found.model_dump_json(indent=2))
+    write_samples(folder.path / "convincing.jsonl", found.samples)
+
+
+def _deliver_convincing(request: ConvincingRequest, found: ConvincingResult) -> None:
+    from orchestrator.evaluation.convincing import write_samples
+
+    if request.out:
+        write_samples(Path(request.out).expanduser(), found.samples)
+
+
+def _save_cluster(folder: RunFolder, found: Clustering) -> None:
+    folder.write(RESULTS, found.model_dump_json(indent=2))
+    report = RunReport(
+        title=f"Clusters of {len(found.experts)} experts",
+        command=" ".join(["collegium", *sys.argv[1:]]),
+        created=datetime.now(UTC),
+        split="",
+        fitted_on="",
+        seed=0,
+        methods=[],
+        machine=machine(),
+        clustering=found,
+        manifest=manifest({}, {}),
+    )
+    write(report, folder.path / REPORT)
+
+
+def _deliver_evaluation(request: EvalRouterRequest, found: Evaluation) -> None:
+    from orchestrator.evaluation.report.routers import write_routers
+
+    if request.html:
+        command = " ".join(["collegium", *sys.argv[1:]])
+        write_routers(found, Path(request.html).expanduser(), title=Path(request.table).name, command=command)
+
+
+# Glue --------------------------------------------------------------------------------------------------------
+
+HEAD = "# Made by `collegium glue`: {title}.\n# Why each expert is here, or is not: the run's report.html\n"
+
+
+def _save_glue(folder: RunFolder, result: GlueResult) -> None:
+    result.profile.table.write(folder.path / TABLE)
     folder.write("matrix.json", result.profile.matrix.model_dump_json())
-    folder.write("zoo.yaml", yaml.safe_dump(result.zoo, sort_keys=False))
-    path = folder.path / "report.html"
-    write(result.report, path)
-    folder.finish()
-    return path.absolute()
+    folder.write("zoo.yaml", zoo_text(result))
+    _save_report(folder, result.report)
+
+
+def _load_glue(folder: Path) -> GlueResult:
+    from orchestrator.pipelines.glue import GlueResult
+
+    try:
+        zoo = yaml.safe_load((folder / "zoo.yaml").read_text("utf-8"))
+    except (OSError, yaml.YAMLError) as error:
+        raise _unreadable(folder / "zoo.yaml", error) from error
+    return GlueResult(_report(folder), zoo, _profile(folder, "matrix.json"))
+
+
+def zoo_text(result: GlueResult) -> str:
+    """The new zoo as a YAML file has it."""
+    body: str = yaml.safe_dump(result.zoo, sort_keys=False)
+    return HEAD.format(title=result.report.title) + body
+
+
+def _deliver_glue(request: GlueRequest, result: GlueResult) -> None:
+    if not request.out:
+        return
+    path = Path(request.out).expanduser()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(zoo_text(result), "utf-8")
+    except OSError as error:
+        raise StorageError(f"{path}: {error.strerror or error}") from error
+
+
+# Distillation ------------------------------------------------------------------------------------------------
+
+_GENERATED = typed("orchestrator.pipelines.distill_generate:Generated")
+
+
+def _save_generated(folder: RunFolder, found: Generated) -> None:
+    _GENERATED.save(folder, replace(found, path=Path(found.path.name)))
+
+
+def _load_generated(folder: Path) -> Generated:
+    found: Generated = _GENERATED.load(folder)
+    return replace(found, path=folder / found.path.name)
+
+
+def _save_distill(folder: RunFolder, result: DistillResult) -> None:
+    _save_report(folder, result.report)
+
+
+def _load_distill(folder: Path) -> DistillResult:
+    from orchestrator.pipelines.distill_compare import DistillResult
+
+    return DistillResult(_report(folder), (), ())
+
+
+PROFILE = Stored(_save_profile, _load_profile, _deliver_profile)
+RUN: Stored[AnswerRequest, AnswerResult] = Stored(_save_run, _load_run)
+ROUTE = typed("orchestrator.evaluation.route:RoutingResult")
+EVAL_ROUTER = replace(typed("router.evaluate:Evaluation"), deliver=_deliver_evaluation)
+CONVINCING = replace(
+    typed("orchestrator.evaluation.convincing:ConvincingResult"), save=_save_convincing, deliver=_deliver_convincing
+)
+CLUSTER = replace(typed("orchestrator.evaluation.report.data:Clustering"), save=_save_cluster)
+GLUE = Stored(_save_glue, _load_glue, _deliver_glue)
+MERGE = typed("merging.merge:MergeSummary")
+GENERATE: Stored[Any, Generated] = Stored(_save_generated, _load_generated)
+TEACH = typed("orchestrator.pipelines.distill:Taught")
+DISTILL: Stored[Any, DistillResult] = Stored(_save_distill, _load_distill)

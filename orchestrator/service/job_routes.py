@@ -11,11 +11,11 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Header, Query, Request
 from fastapi.responses import FileResponse, JSONResponse, Response
 
+from orchestrator.pipelines.registry import PIPELINES
 from orchestrator.service.chat import EventStream
 from orchestrator.service.job_store import Job
 from orchestrator.service.jobs import over
 from orchestrator.service.keys import Key
-from orchestrator.service.pipelines import PIPELINES
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
 from orchestrator.service.schema import JobBody
@@ -41,7 +41,7 @@ def add(api: FastAPI, house: Runtime) -> None:
     @api.get("/v1/pipelines", openapi_extra=scoped("jobs"))
     async def pipelines() -> dict[str, Any]:
         """The pipelines, each with the schema of its request."""
-        listed = [{"id": name, "schema": one.model.model_json_schema()} for name, one in PIPELINES.items()]
+        listed = [{"id": name, "schema": one.request.model_json_schema()} for name, one in PIPELINES.items()]
         return {"object": "list", "data": listed}
 
     @api.post("/v1/jobs", status_code=201, openapi_extra=scoped("jobs"))

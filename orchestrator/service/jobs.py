@@ -16,10 +16,10 @@ from typing import Any
 
 from orchestrator.collegium import Collegium
 from orchestrator.errors import CollegiumError
-from orchestrator.run_folder import RunFolder
+from orchestrator.pipelines.registry import named
 from orchestrator.service import refusals
 from orchestrator.service.job_store import OVER, Job, JobStore
-from orchestrator.service.pipelines import PIPELINES, parse
+from orchestrator.service.pipelines import parse
 
 _log = logging.getLogger("collegium")
 TICK = 0.5
@@ -51,13 +51,15 @@ class Jobs:
     ) -> tuple[Job, bool]:
         """A new job, or the one that this owner made with the same idempotency key; and whether it is new. Raises
         `BadInput`, and `Refused` (409) if that one is another request's."""
-        _, request = parse(pipeline, given, self._collegium)
-        wanted = request.model_dump(mode="json")
-        job, new = self.store.add(owner, pipeline, wanted, idempotency_key)
-        if not new and (job.pipeline, job.request) != (pipeline, wanted):
+        found, request = parse(pipeline, given, self._collegium)
+        wanted = request.model_dump(mode="json", exclude_defaults=True)
+        job, new = self.store.add(owner, found.name, wanted, idempotency_key)
+        if not new and (job.pipeline, job.request) != (found.name, wanted):
             message = f"this Idempotency-Key belongs to another request's job, {job.id}: use a new key"
             raise refusals.Refused(409, message, code="idempotency", param="Idempotency-Key")
         if new:
+            if note := named(pipeline)[1]:
+                self.store.log(job.id, note)
             self._begin(job)
         return job, new
 
@@ -126,9 +128,9 @@ class Jobs:
                 self._fail(job, f"internal error: {type(error).__name__}; the server's log has it")
 
     async def _run_pipeline(self, job: Job) -> None:
-        pipeline = PIPELINES[job.pipeline]
-        request = pipeline.model.model_validate(job.request)
-        folder = RunFolder.open(self._collegium.config, pipeline.folder or pipeline.name, request)
+        pipeline, _ = named(job.pipeline)
+        request = pipeline.request.model_validate(job.request)
+        folder = pipeline.folder(self._collegium.context(), request)
         if not self.store.start(job.id, str(folder.path.absolute())):
             return  # cancelled while it waited
         self.store.log(job.id, f"started: {pipeline.name}, folder {folder.path.name}")
@@ -141,7 +143,8 @@ class Jobs:
                 written = time.monotonic()
                 self.store.progress(job.id, replies)
 
-        await pipeline.run(self._collegium, request, folder, done)
+        context = self._collegium.context(done, lambda text: self.store.log(job.id, text))
+        await pipeline.execute(request, context, folder)
         self.store.progress(job.id, replies)
         self.store.log(job.id, f"{replies} replies")
 

@@ -21,7 +21,7 @@ from orchestrator.evaluation.compare import estimate
 from orchestrator.evaluation.convincing import ConvincingRequest, ConvincingRow, convincing, read_samples, write_samples
 from orchestrator.evaluation.discussing import fitted
 from orchestrator.evaluation.report import render
-from orchestrator.pipelines.results import store
+from orchestrator.pipelines.results import RUN
 from orchestrator.run_folder import RunFolder
 
 COSTS = ("calls", "tokens")
@@ -133,7 +133,7 @@ def test_calibrated_log_odds_beat_the_best_expert_and_the_majority(zoo: Collegiu
 def test_transcripts_are_kept_and_shown(zoo: Collegium, tmp_path: Path) -> None:
     result = run(zoo, "vote", "reconcile", mode="paper")
     folder = RunFolder.open(zoo.config, "run", AnswerRequest(task="questions.jsonl"))
-    store(folder, result)
+    RUN.save(folder, result)
     kept = list(transcripts.read(folder.path / "transcripts.jsonl.gz"))
     assert kept == [one for outcome in result.outcomes for one in outcome.transcripts]
     assert len(kept) == 40

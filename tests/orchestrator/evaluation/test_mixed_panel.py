@@ -78,7 +78,9 @@ def test_a_busy_url_and_a_langchain_model_confer_with_the_zoos_own(
         "chain": {"url": "langchain:mixed_panel:chain", "model": "fake"},
     }
     workers = {"engine": "scripted", "in_process": True}
-    with Collegium({"experts": experts, "workers": workers, "state": str(tmp_path / "state")}) as collegium:
+    with Collegium(
+        {"experts": experts, "workers": workers, "state": str(tmp_path / "state"), "runs": str(tmp_path)}
+    ) as collegium:
         result = collegium.run(
             task=str(tmp_path / "coins.jsonl"),
             fit_split="train",

@@ -86,6 +86,7 @@ def collegium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         "experts": {name: {"script": f"panel_scripts:{name}"} for name in names},
         "workers": {"engine": "scripted", "in_process": True},
         "state": str(tmp_path / "state"),
+        "runs": str(tmp_path / "runs"),
     }
     with Collegium(config) as made:
         made.__dict__["embedder"] = Words()

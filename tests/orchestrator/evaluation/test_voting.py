@@ -98,6 +98,7 @@ def test_the_mixture_of_a_run_fits_its_vote_on_the_validation_questions(
         "experts": {name: {"script": f"agreeing:{name}"} for name in EXPERTS},
         "workers": {"engine": "scripted", "in_process": True},
         "state": str(tmp_path / "state"),
+        "runs": str(tmp_path / "runs"),
     }
     with Collegium(config) as made:
         made.__dict__["embedder"] = Same()

@@ -82,7 +82,7 @@ def call(*arguments: str) -> Result:
 
 
 def generated() -> dict[str, Any]:
-    result = call("distill", "generate", "--task", "questions.jsonl", "--questions", "20", "--json")
+    result = call("generate", "--task", "questions.jsonl", "--questions", "20", "--json")
     assert result.exit_code == 0, (result.output, result.exception)
     found: dict[str, Any] = json.loads(result.stdout)
     return found
@@ -158,7 +158,7 @@ def test_students_are_taught_by_arms_into_ordinary_experts(zoo: Path, tiny: Path
 def test_training_from_the_command_line(zoo: Path, tiny: Path) -> None:
     path = generated()["path"]
     flags = ["--transcripts", path, "--student", str(tiny), "--tokens", "400", "--step-tokens", "200", "--rank", "2"]
-    result = call("distill", "train", *flags, "--encoder-width", "8", "--merged", "--json")
+    result = call("teach", *flags, "--encoder-width", "8", "--merged", "--json")
     assert result.exit_code == 0, (result.output, result.exception)
     found = json.loads(result.stdout)
     assert found["steps"] == 2
@@ -183,7 +183,7 @@ def test_students_are_compared_on_a_real_engine_and_reported(zoo: Path, tiny: Pa
     Path("real.yaml").write_text(yaml.safe_dump(config))
     flags = ["--config", "real.yaml", "--transcripts", path, "--student", "pupil", "--arms", "gold,L4", "--seeds", "2"]
     flags += ["--tokens", "400", "--step-tokens", "200", "--rank", "2", "--encoder-width", "8", "--panel", "vote"]
-    result = call("distill", "run", *flags, "--task", "questions.jsonl", "--max-tokens", "8", "--json")
+    result = call("distill", *flags, "--task", "questions.jsonl", "--max-tokens", "8", "--json")
     assert result.exit_code == 0, (result.output, result.exception)
     found = json.loads(result.stdout)
     names = [method["method"] for method in found["methods"]]
@@ -203,19 +203,19 @@ def test_students_are_compared_on_a_real_engine_and_reported(zoo: Path, tiny: Pa
     [
         (["generate", "--discussion", "brawl"], "no discussion 'brawl'; there are single"),
         (["generate", "--split", "test"], "must not learn from the split it is tested on"),
-        (["inspect", "nowhere.jsonl"], "nowhere.jsonl: no such file"),
-        (["inspect", "questions.jsonl"], r"questions.jsonl:1"),
-        (["train", "--transcripts", "nowhere.jsonl"], "nowhere.jsonl: no such file"),
-        (["train", "--transcripts", "a", "--student", "nobody"], "'nobody' is no checkpoint folder"),
-        (["train", "--transcripts", "a", "--student", "words"], "expert 'words' is no checkpoint"),
-        (["train", "--transcripts", "a", "--level", "L9"], "level: .*'L4'"),
-        (["train", "--transcripts", "a", "--tokens", "0"], "tokens"),
-        (["run", "--transcripts", "questions.jsonl", "--arms", "L7"], r"no arm 'L7' \(there are gold, L1"),
-        (["train"], "transcripts"),
+        (["distill", "inspect", "nowhere.jsonl"], "nowhere.jsonl: no such file"),
+        (["distill", "inspect", "questions.jsonl"], r"questions.jsonl:1"),
+        (["teach", "--transcripts", "nowhere.jsonl"], "nowhere.jsonl: no such file"),
+        (["teach", "--transcripts", "a", "--student", "nobody"], "'nobody' is no checkpoint folder"),
+        (["teach", "--transcripts", "a", "--student", "words"], "expert 'words' is no checkpoint"),
+        (["teach", "--transcripts", "a", "--level", "L9"], "level: .*'L4'"),
+        (["teach", "--transcripts", "a", "--tokens", "0"], "tokens"),
+        (["distill", "--transcripts", "questions.jsonl", "--arms", "L7"], r"no arm 'L7' \(there are gold, L1"),
+        (["teach"], "transcripts"),
     ],
 )
 def test_bad_input_is_one_line(zoo: Path, arguments: list[str], told: str) -> None:
-    result = call("distill", *arguments)
+    result = call(*arguments)
     assert isinstance(result.exception, CollegiumError), (result.output, result.exception)
     assert result.exception.exit_code == 2
     assert "\n" not in str(result.exception)

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from safetensors.numpy import save_file
 
-from orchestrator.cli.glue import show, write_zoo
+from orchestrator.cli.glue import show
 from orchestrator.config import Config, read, validate
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.context import Context
@@ -32,7 +32,7 @@ from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.supervisor import WorkerSpec
 from orchestrator.pipelines.glue import GlueRequest, GlueResult, glue
 from orchestrator.pipelines.merges import Merges
-from orchestrator.pipelines.results import store_glue
+from orchestrator.pipelines.results import GLUE
 from router.embedding import Features
 
 TOPICS = ("colours", "rivers", "metals")
@@ -151,7 +151,8 @@ async def test_it_merges_who_is_alike_drops_who_harms_and_routes_the_rest(
 
 async def test_the_new_zoo_is_a_configuration(config: Config, pool: LocalPool, tmp_path: Path) -> None:
     result = await glued(config, pool, tmp_path, full_merging=False)
-    path = write_zoo(result, tmp_path / "new" / "zoo.yaml", tmp_path / "report.html")
+    path = tmp_path / "new" / "zoo.yaml"
+    GLUE.deliver(GlueRequest(out=str(path)), result)
     zoo = resolve(read(path))
     recipes = [expert for expert in zoo.values() if expert.recipe]
     assert len(zoo) == 2
@@ -191,8 +192,9 @@ async def test_a_report_shows_it_all(config: Config, pool: LocalPool, tmp_path: 
     assert "Dendrogram" in page
     assert "got worse with it" in page
     folder = RunFolder.open(config, "glue", GlueRequest())
-    assert store_glue(folder, result).exists()
-    assert folder.finished
+    GLUE.save(folder, result)
+    assert (folder.path / "report.html").exists()
+    assert GLUE.load(folder.path).zoo == result.zoo
     console = Console(record=True, width=120, file=io.StringIO())
     show(console, result)
     shown = console.export_text()

@@ -11,18 +11,21 @@ import pytest
 from agents import transcript
 from orchestrator import Collegium
 from orchestrator.client import RemoteCollegium
-from orchestrator.errors import BadInput, ExpertFailed, RequestError
+from orchestrator.errors import BadInput, CollegiumError, ExpertFailed, RequestError
+from orchestrator.pipelines.registry import PIPELINES
 
 
 def test_the_methods_are_the_same() -> None:
-    pipelines = ("profile", "run", "glue", "generate", "distil")
-    for name in ("chat", "close", *pipelines, *(f"a{name}" for name in pipelines)):
-        local, remote = inspect.signature(getattr(Collegium, name)), inspect.signature(getattr(RemoteCollegium, name))
-        assert list(local.parameters)[1:2] == [] or len(local.parameters) == len(remote.parameters), name
+    pipelines = [pipeline.method for pipeline in PIPELINES.values()]
+    for name in ("rank", "execute", "close", "distil", *pipelines):
+        for one in (name,) if name == "close" else (name, f"a{name}"):
+            local, remote = getattr(Collegium, one), getattr(RemoteCollegium, one)
+            assert inspect.signature(local) == inspect.signature(remote), one
 
 
 def test_everything_through_a_connection(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with Collegium.connect(f"{url}/v1") as collegium:
+        monkeypatch.chdir(tmp_path)
         assert {"words", "coins", "mixture"} <= set(collegium.models())
         chat = collegium.chat("words")
         assert chat.invoke("Which word?").content == "Easy.\nAnswer: a\nConfidence: 0.9"
@@ -39,13 +42,12 @@ def test_everything_through_a_connection(url: str, tmp_path: Path, monkeypatch: 
         job = collegium.job("answer", task="coin_flip", methods=["vote"], questions=2)
         names = {path.name for path in collegium.fetch(job, tmp_path / "fetched")}
         assert {"report.html", "replies.parquet", "results.json"} <= names
-        (ranking,) = collegium.route(["Which coin?"])
+        (ranking,) = collegium.rank(["Which coin?"])
         assert set(ranking.experts) == {"words", "coins"}
-        monkeypatch.chdir(tmp_path)
         made = collegium.generate(task="coin_flip", questions=4)
         assert made.transcripts == len(list(transcript.read(made.path))) == 4
         collegium.feedback("Which coin?", "coins", 1.0)
-        with pytest.raises(RequestError, match="unknown key"):
+        with pytest.raises(BadInput, match="unknown key"):
             collegium.run(tsak="coin_flip")
         chat.root_client.close()  # type: ignore[attr-defined]
 
@@ -64,3 +66,28 @@ def test_keys_are_sent(settings: dict[str, Any], on_socket: Any, monkeypatch: py
         assert "words" in Collegium.connect(url, "a-key-that-is-long-enough").models()
         with pytest.raises(RequestError, match="401"):
             Collegium.connect(url, "wrong").models()
+
+
+def test_pipelines_give_the_same_result_here_and_there(
+    settings: dict[str, Any], on_socket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings["service"]["paths"] = True
+    with on_socket(settings) as url, Collegium.connect(url) as there, Collegium(settings) as here:
+        asked: dict[str, Any] = {"task": "coin_flip", "questions": 6}
+        table = here.profile(**asked, split="train", out="table.jsonl").table
+        assert there.profile(**asked, split="train", out="there.jsonl").table.rows == table.rows
+        assert Path("there.jsonl").read_bytes() == Path("table.jsonl").read_bytes()
+        routed: dict[str, Any] = {"question": "Is 1/2 a coin?", "table": str(Path("table.jsonl").absolute())}
+        assert there.route(**routed, router="best") == here.route(**routed, router="best")
+        assert there.convincing(**asked) == here.convincing(**asked)
+        ran: dict[str, Any] = {**asked, "methods": ["each", "vote"], "fit_questions": 6}
+        mine, theirs = here.run(**ran).report, there.run(**ran).report
+        assert [one.overall for one in theirs.methods] == [one.overall for one in mine.methods]
+        with pytest.raises(CollegiumError, match="there is nothing to cluster"):
+            here.cluster()
+        with pytest.raises(CollegiumError, match="there is nothing to cluster"):
+            there.cluster()
+        with pytest.warns(FutureWarning, match="now called rank"):
+            (ranking,) = there.route(["Which coin?"])  # type: ignore[arg-type, misc]
+        assert set(ranking.experts) == {"words", "coins"}

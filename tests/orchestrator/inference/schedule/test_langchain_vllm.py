@@ -43,7 +43,7 @@ def collegium(ray_cluster: object, tmp_path_factory: pytest.TempPathFactory) -> 
     experts = {"base": {"model": demo.FULL}, "letters": {"model": demo.FULL, "adapter": str(LETTERS)}}
     workers = {"engine": "vllm", "cpus": 1, "kv_gib": 0.5}
     state = str(tmp_path_factory.mktemp("state"))
-    with Collegium({"experts": experts, "workers": workers, "state": state}) as collegium:
+    with Collegium({"experts": experts, "workers": workers, "state": state, "runs": state}) as collegium:
         yield collegium
 
 

@@ -1,0 +1,82 @@
+"""A pipeline as a command: its flags are its request's fields, its work is the SDK's, only the tables are its own."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Generic, TypeVar
+
+import click
+from pydantic import BaseModel
+from rich.console import Console
+
+from orchestrator.cli.options import request_command
+from orchestrator.cli.progress import run_with_progress
+from orchestrator.collegium import Collegium
+from orchestrator.config import Config
+from orchestrator.evaluation.report.formats import plain
+from orchestrator.pipelines.registry import PIPELINES
+
+Q = TypeVar("Q", bound=BaseModel)
+R = TypeVar("R")
+FRESH = click.Option(["--fresh"], is_flag=True, help="Empty the run's folder first (the ledger stays).")
+
+
+@dataclass(frozen=True)
+class Finished(Generic[Q, R]):
+    """A pipeline that has run for the command line."""
+
+    collegium: Collegium
+    request: Q
+    result: R
+    folder: Path
+    """Its run folder; of a pipeline that keeps none, the current folder."""
+    options: Mapping[str, Any]
+    """The command's own, beside the request's fields."""
+
+    @property
+    def report(self) -> Path:
+        """The report's page."""
+        return (self.folder / "report.html").absolute()
+
+
+def pipeline_command(
+    name: str,
+    show: Callable[[Console, Finished[Any, Any]], None],
+    document: Callable[[Finished[Any, Any]], Any],
+    *extra: click.Option,
+    adapt: Callable[[Any, Mapping[str, Any]], Any] = lambda request, options: request,
+    before: Callable[[Collegium, Any, Path, bool], None] = lambda collegium, request, folder, quiet: None,
+) -> click.Command:
+    """`show` prints tables for people, `document` gives what `--json` prints. `adapt` changes the request by the
+    command's own options (`extra`); `before` does what is to be done, and shown, before the pipeline runs."""
+    pipeline = PIPELINES[name]
+
+    def run(config: Config, request: BaseModel, *, as_json: bool, fresh: bool = False, **own: Any) -> None:
+        request = adapt(request, own)
+        with Collegium(config, check=pipeline.asks) as collegium:
+            folder = collegium.run_folder(name, request, fresh=fresh) if pipeline.keeps else Path()
+            before(collegium, request, folder, as_json)
+            if pipeline.asks:
+                result = run_with_progress(collegium, lambda: collegium.aexecute(name, request), quiet=as_json)
+            else:
+                with Console(stderr=True, quiet=as_json).status("reading ...") as status:
+                    result = collegium.execute(name, request, note=lambda line: status.update(f"{plain(line)} ..."))
+            finished = Finished(collegium, request, result, folder, own)
+        if as_json:
+            click.echo(json.dumps(document(finished), ensure_ascii=False))
+        else:
+            show(Console(highlight=False), finished)
+
+    options = (FRESH, *extra) if pipeline.keeps else extra
+    return request_command(name, pipeline.request, run, *options)
+
+
+def positional(command: click.Command, *names: str, metavars: Mapping[str, str] | None = None) -> click.Command:
+    """The command with these options as arguments, in this order."""
+    options = [parameter for parameter in command.params if parameter.name not in names]
+    arguments = [click.Argument([name], metavar=(metavars or {}).get(name, name.upper())) for name in names]
+    command.params = [*arguments, *options]
+    return command

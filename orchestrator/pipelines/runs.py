@@ -1,0 +1,93 @@
+"""Every pipeline as one coroutine of one form: request, context, run folder -> result."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from orchestrator.evaluation.context import Context
+
+if TYPE_CHECKING:
+    from merging.merge import MergeSummary
+    from orchestrator.evaluation.answer import AnswerRequest, AnswerResult
+    from orchestrator.evaluation.convincing import ConvincingRequest, ConvincingResult
+    from orchestrator.evaluation.eval_router import EvalRouterRequest
+    from orchestrator.evaluation.profile import Profile, ProfileRequest
+    from orchestrator.evaluation.report.data import Clustering
+    from orchestrator.evaluation.route import RouteRequest, RoutingResult
+    from orchestrator.pipelines.cluster import ClusterRequest
+    from orchestrator.pipelines.distill import DistillRequest, Taught
+    from orchestrator.pipelines.distill_compare import DistillResult
+    from orchestrator.pipelines.distill_generate import Generated, GenerateRequest
+    from orchestrator.pipelines.glue import GlueRequest, GlueResult
+    from orchestrator.pipelines.merge import MergeRequest
+    from orchestrator.pipelines.teaching import TeachRequest
+    from router.evaluate import Evaluation
+
+
+async def profile(request: ProfileRequest, context: Context, folder: Path) -> Profile:
+    from orchestrator.evaluation.profile import profile
+
+    return await profile(request, context)
+
+
+async def run(request: AnswerRequest, context: Context, folder: Path) -> AnswerResult:
+    from orchestrator.evaluation.answer import answer
+    from orchestrator.evaluation.compare import compare
+
+    return await (compare if request.compare else answer)(request, context)
+
+
+async def route(request: RouteRequest, context: Context, folder: Path) -> RoutingResult:
+    from orchestrator.evaluation.route import route
+
+    return await asyncio.to_thread(route, request, context)
+
+
+async def eval_router(request: EvalRouterRequest, context: Context, folder: Path) -> Evaluation:
+    from orchestrator.evaluation.eval_router import eval_router
+
+    return await asyncio.to_thread(eval_router, request, context)
+
+
+async def convincing(request: ConvincingRequest, context: Context, folder: Path) -> ConvincingResult:
+    from orchestrator.evaluation.convincing import ConvincingResult, convincing
+
+    return ConvincingResult(samples=await convincing(request, context))
+
+
+async def cluster(request: ClusterRequest, context: Context, folder: Path) -> Clustering:
+    from orchestrator.pipelines.cluster import cluster_experts
+
+    return await asyncio.to_thread(cluster_experts, request, context)
+
+
+async def glue(request: GlueRequest, context: Context, folder: Path) -> GlueResult:
+    from orchestrator.pipelines.glue import glue
+
+    return await glue(request, context)
+
+
+async def merge(request: MergeRequest, context: Context, folder: Path) -> MergeSummary:
+    from orchestrator.pipelines.merge import merge
+
+    return await asyncio.to_thread(merge, request, context)
+
+
+async def generate(request: GenerateRequest, context: Context, folder: Path) -> Generated:
+    from orchestrator.pipelines.distill_generate import generate
+
+    return await generate(request, context, folder)
+
+
+async def teach(request: TeachRequest, context: Context, folder: Path) -> Taught:
+    from orchestrator.pipelines.distill import teach
+
+    return await asyncio.to_thread(teach, request, folder, experts=context.experts)
+
+
+async def distill(request: DistillRequest, context: Context, folder: Path) -> DistillResult:
+    from orchestrator.pipelines.distill_compare import distill
+
+    return await distill(request, context, folder)
