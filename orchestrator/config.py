@@ -14,16 +14,30 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, model_validator
 
 from orchestrator.errors import ConfigError
+from orchestrator.expert_config import ExpertConfig, PricesConfig, RecipeConfig, SourceConfig, StrictModel
+
+__all__ = [
+    "Config",
+    "EngineName",
+    "ExpertConfig",
+    "PricesConfig",
+    "RecipeConfig",
+    "ServiceConfig",
+    "SourceConfig",
+    "StrictModel",
+    "WorkersConfig",
+    "demo_zoo",
+    "explain",
+    "read",
+    "read_yaml",
+    "validate",
+]
 
 MAX_BYTES = 2**20
 EngineName = Literal["auto", "vllm", "transformers", "scripted"]
-
-
-class StrictModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 def _renamed(data: Any, section: str, names: Mapping[str, str]) -> Any:
@@ -43,75 +57,6 @@ def _renamed(data: Any, section: str, names: Mapping[str, str]) -> Any:
             )
             data[new] = data.pop(old)
     return data
-
-
-class SourceConfig(StrictModel):
-    """One source of a recipe."""
-
-    model: str = Field(description="Checkpoint folder, or demo/NAME.")
-    adapter: str | None = Field(default=None, description="LoRA adapter folder over it.")
-    weight: float = Field(default=1.0, description="Its coefficient.")
-    parameters: dict[str, Any] = Field(default_factory=dict, description="More of its own, e.g. density.")
-
-
-class RecipeConfig(StrictModel):
-    """A merge, done on the way into the engine; nothing is written to disk."""
-
-    method: str = Field(default="linear", description="Any method of `collegium merge`: linear, ties, dare_ties, ...")
-    base: str | None = Field(default=None, description="Checkpoint folder of the base, where the method needs one.")
-    sources: list[SourceConfig] = Field(min_length=1)
-    parameters: dict[str, Any] = Field(default_factory=dict, description="Of the merge, e.g. normalize or lambda.")
-    seed: int = Field(default=0, ge=0, description="Of methods that draw at random.")
-
-    @model_validator(mode="after")
-    def _can_be_done(self) -> RecipeConfig:
-        from merging.recipe import parse
-        from merging.settings import RecipeError
-
-        def named(model: str, adapter: str | None) -> dict[str, Any]:
-            return {"model": {"path": model}, **({"lora": {"path": adapter}} if adapter else {})}
-
-        models = [
-            {"model": named(each.model, each.adapter), "parameters": {"weight": each.weight, **each.parameters}}
-            for each in self.sources
-        ]
-        base = {"base_model": named(self.base, None)} if self.base else {}
-        try:
-            parse({"merge_method": self.method, "models": models, "parameters": self.parameters, **base})
-        except RecipeError as error:  # which speaks of mergekit's keys
-            raise ValueError(str(error).removeprefix("recipe: ").replace("base_model", "a base")) from error
-        if self.method == "linear" and sum(source.weight for source in self.sources) == 0:
-            raise ValueError("the weights of a linear merge sum to zero")
-        return self
-
-
-class ExpertConfig(StrictModel):
-    """One expert: a checkpoint (`model`), an adapter over it (`adapter`), a `recipe`, a remote model (`url`), or a
-    `script`."""
-
-    model: str | None = Field(default=None, description="Checkpoint folder, or demo/NAME; with `url`: the name there.")
-    adapter: str | None = Field(default=None, description="LoRA adapter folder (peft layout) over `model`.")
-    recipe: RecipeConfig | None = Field(default=None, description="A merge of checkpoints and adapters.")
-    url: str | None = Field(default=None, description="Base URL of an OpenAI-compatible server, ending in /v1.")
-    api_key_env: str | None = Field(default=None, description="Environment variable that holds the URL's key.")
-    concurrency: int = Field(default=8, ge=1, le=1024, description="Requests in flight at the URL.")
-    script: str | None = Field(default=None, description="module:function that answers; scripted engine only.")
-    chat_template: str | None = Field(default=None, description="File with a Jinja template to use instead.")
-    context: int | None = Field(default=None, ge=16, description="Longest prompt plus reply, tokens; default: 2048.")
-    skills: list[str] = Field(default_factory=list, description="What it is said to be good at; shown, not trusted.")
-
-    @model_validator(mode="after")
-    def _one_kind(self) -> ExpertConfig:
-        kinds = [name for name in ("recipe", "url", "script") if getattr(self, name)]
-        if self.model and not self.url:
-            kinds.append("model")
-        if len(kinds) != 1:
-            raise ValueError(f"an expert has exactly one of model, recipe, url, script; this one has {kinds or 'none'}")
-        if self.adapter and "model" not in kinds:
-            raise ValueError("an adapter needs a model under it")
-        if self.url and not self.model:
-            raise ValueError("a url needs the model's name there: set model")
-        return self
 
 
 class WorkersConfig(StrictModel):

@@ -1,31 +1,94 @@
-"""Every error that Collegium raises on purpose.
+"""Every error that Collegium raises on purpose, and what each means to whom.
 
-CollegiumError                what was wrong, where, and what to do; exit code 1, HTTP 500
-├── BadInput                  the user's file, key, flag or body; exit code 2, HTTP 400
+CollegiumError                what was wrong, where, and what to do
+├── BadInput                  the user's file, key, flag or body
 │   ├── ConfigError           configuration YAML or an override
-│   └── ExpertError           an expert that cannot be used: missing, truncated, mismatched
-├── RequestError              one request failed, the rest go on; HTTP 400
+│   └── ExpertError           an expert whose files or settings cannot be used: missing, truncated, mismatched
+├── RequestError              the caller's own mistake in one request
 │   ├── PromptTooLong         the prompt does not fit the expert's context
-│   ├── StreamBroken          its worker was lost after a part was streamed; ask again; HTTP 503
 │   └── Cancelled             withdrawn by its caller
-├── ExpertFailed              an expert failed while loading or running; HTTP 503
-├── NotReady                  something must be done first (no profile yet); HTTP 409
-├── Overloaded                the estimated wait passes the request's deadline; HTTP 429
-├── StorageError              the ledger or a run folder cannot be written (disk full, locked); HTTP 507
+├── ExpertFailed              an expert gave no answer, and the request is not to blame
+│   ├── ExpertUnavailable     it cannot be asked now: no key, weights that do not load, cooling down after failures
+│   ├── StreamBroken          its worker was lost after a part was streamed
+│   ├── Unreachable           transport: refused, reset, broken off
+│   ├── UpstreamTimeout       its server did not answer in time
+│   ├── UpstreamError         its server failed, or sent something that is no reply
+│   ├── UpstreamBusy          its server is overloaded or being restarted
+│   ├── UpstreamRefused       its server refuses the key, the model or the request's settings
+│   ├── RateLimited           its server allows no more requests for now
+│   ├── ContentFiltered       its server withholds the reply
+│   └── NoAnswer              several experts were asked, and none answered
+├── BudgetExceeded            the next call would pass a budget
+├── NotReady                  something must be done first (no profile yet)
+├── Overloaded                the estimated wait passes the request's deadline
+├── StorageError              the ledger or a run folder cannot be written (disk full, locked)
 └── SetupError                something is not installed on this machine
+
+The class attributes are the one table of what follows from an error: `status` for HTTP, `exit_code` for the command
+line, `code` and `words` for a client that must not read an operator's message, `retry` and `elsewhere` for whoever
+may try again. docs/errors.md shows it.
 """
 
 from __future__ import annotations
 
+import copy
+import math
+from collections.abc import Iterable, Mapping
+from typing import ClassVar, Self
+
+MIN_RETRY_AFTER, MAX_RETRY_AFTER = 1, 86400
+RETRY_AFTER = 5.0
+"""Seconds that a client is told to wait: at least, at most, and where nothing is known."""
+
 
 class CollegiumError(Exception):
-    exit_code = 1
-    status = 500
+    """An error with a message for the operator: it may name paths, addresses and what an upstream said.
+
+    It travels between processes: attributes beyond the message are optional keywords.
+    """
+
+    status: int = 500
+    """HTTP status."""
+    exit_code: ClassVar[int] = 1
+    """Of the command line."""
+    code: str | None = "failed"
+    """OpenAI's `code`, or one of ours."""
+    words: str | None = "the server failed; its log has the cause under this request's id"
+    """What a client reads in place of the message. None: the message itself, which is about the client's request."""
+    retry: ClassVar[bool] = False
+    """The same request may succeed if it is sent again."""
+    elsewhere: ClassVar[bool] = False
+    """It is one expert's own: another one may answer the request."""
+
+    def __init__(self, message: str, *, retry_after: float | None = None, upstream_status: int | None = None) -> None:
+        """`retry_after`: seconds until another try may help. `upstream_status`: HTTP status of an expert's server."""
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.upstream_status = upstream_status
+        self.expert: str | None = None
+        """Whose failure it is, where it is an expert's."""
+
+    def with_message(self, message: str) -> Self:
+        """The same error in other words."""
+        twin = copy.copy(self)
+        twin.args = (message,)
+        return twin
+
+    @property
+    def wait(self) -> int | None:
+        """Whole seconds for a Retry-After header; None where another try does not help."""
+        if not self.retry:
+            return None
+        known = self.retry_after is not None and math.isfinite(self.retry_after)
+        seconds = self.retry_after if known and self.retry_after is not None else RETRY_AFTER
+        return min(MAX_RETRY_AFTER, max(MIN_RETRY_AFTER, math.ceil(seconds)))
 
 
 class BadInput(CollegiumError):
-    exit_code = 2
     status = 400
+    exit_code = 2
+    code = "bad_input"
+    words: str | None = None
 
 
 class ConfigError(BadInput):
@@ -33,47 +96,146 @@ class ConfigError(BadInput):
 
 
 class ExpertError(BadInput):
-    pass
+    status = 503
+    code = "expert_unavailable"
+    words = "this expert cannot be used: its files or settings are wrong; ask another model"
+    elsewhere = True
 
 
 class RequestError(CollegiumError):
     status = 400
+    code = "bad_request"
+    words: str | None = None
+    elsewhere = True
 
 
 class PromptTooLong(RequestError):
-    pass
-
-
-class StreamBroken(RequestError):
-    status = 503
+    code = "context_length_exceeded"
 
 
 class Cancelled(RequestError):
     status = 499
+    code = "cancelled"
+    elsewhere = False
 
 
 class ExpertFailed(CollegiumError):
     status = 503
+    code = "expert_failed"
+    words = "the expert failed and gave no answer; try again, or ask another model"
+    retry = True
+    elsewhere = True
+
+
+class ExpertUnavailable(ExpertFailed):
+    code = "expert_unavailable"
+    words = "the expert is not available now; try again later, or ask another model"
+
+
+class StreamBroken(ExpertFailed):
+    code = "worker_lost"
+    words = "the expert's worker was lost after a part had been streamed; send the request again"
+    elsewhere = False
+
+
+class Unreachable(ExpertFailed):
+    status = 502
+    code = "upstream_unreachable"
+    words = "the connection to the expert's server failed; try again, or ask another model"
+
+
+class UpstreamTimeout(ExpertFailed):
+    status = 504
+    code = "upstream_timeout"
+    words = "the expert's server did not answer in time; try again, or ask another model"
+
+
+class UpstreamError(ExpertFailed):
+    status = 502
+    code = "upstream_error"
+    words = "the expert's server failed or sent no valid reply; try again, or ask another model"
+
+
+class UpstreamBusy(ExpertFailed):
+    code = "upstream_busy"
+    words = "the expert's server is overloaded; try again later, or ask another model"
+
+
+class UpstreamRefused(ExpertFailed):
+    status = 502
+    code = "upstream_refused"
+    words = "the expert's server refuses this request; the service's operator finds the cause in its log"
+    retry = False
+
+
+class RateLimited(ExpertFailed):
+    status = 429
+    code = "rate_limit_exceeded"
+    words = "the expert's server allows no more requests for now; try again later, or ask another model"
+
+
+class ContentFiltered(ExpertFailed):
+    status = 400
+    code = "content_filter"
+    words = "the expert's server withheld the reply because of its content rules; change the messages"
+    retry = False
+
+
+class NoAnswer(ExpertFailed):
+    code = "no_expert_answered"
+    words = "none of the experts that were asked gave an answer; try again later"
+
+
+class BudgetExceeded(CollegiumError):
+    status = 429
+    code = "budget_exceeded"
+    words: str | None = None
 
 
 class NotReady(CollegiumError):
     status = 409
+    code = "not_ready"
+    words: str | None = None
 
 
 class Overloaded(CollegiumError):
     status = 429
+    code = "overloaded"
+    words = "the wait would be longer than this service allows; try again later"
+    retry = True
+    elsewhere = True
 
-    def __init__(self, message: str, retry_after: float) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
-    def __reduce__(self) -> tuple[type[Overloaded], tuple[str, float]]:
-        return type(self), (str(self), self.retry_after)  # it travels between processes
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message, retry_after=retry_after)
 
 
 class StorageError(CollegiumError):
     status = 507
+    code = "storage_failed"
 
 
 class SetupError(CollegiumError):
     pass
+
+
+def every_error(kind: type[CollegiumError] = CollegiumError) -> Iterable[type[CollegiumError]]:
+    """The classes of this file in the order of the tree."""
+    if kind.__module__ == __name__:
+        yield kind
+    for below in kind.__subclasses__():
+        yield from every_error(below)
+
+
+def no_answer(failures: Mapping[str, CollegiumError]) -> CollegiumError:
+    """What to raise where every expert asked has failed; expert -> its error. A mistake of the caller's that all of
+    them report is the caller's mistake; else `NoAnswer`, with the shortest time after which another try may help."""
+    if not failures:
+        return NoAnswer("no expert gave an answer")
+    errors = list(failures.values())
+    if all(isinstance(error, RequestError) for error in errors):
+        return errors[0]
+    if all(isinstance(error, Overloaded) for error in errors):
+        return Overloaded(str(errors[0]), min(error.retry_after or 1.0 for error in errors))
+    told = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in failures.items())
+    waits = [error.retry_after for error in errors if error.retry and error.retry_after is not None]
+    return NoAnswer(f"no expert gave an answer: {told}"[:4000], retry_after=min(waits, default=None))

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import logging
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +19,13 @@ from merging.stream import compare
 from orchestrator.config import Config, ExpertConfig, RecipeConfig
 from orchestrator.errors import ExpertError
 from orchestrator.experts.demo import locate
-from orchestrator.inference.expert import Expert, ExpertRecipe, RemoteModel, Weights
+from orchestrator.inference.expert import Expert, ExpertRecipe, Prices, RemoteModel, Weights
 
+_log = logging.getLogger("collegium")
 CONTEXT = 2048
 """Longest prompt plus reply, tokens, where the configuration does not say; capped by what the model was made for."""
+UNKNOWN_CONTEXT = 2**20
+"""Of a remote expert whose configuration does not say: its server is the one to refuse."""
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
 SHAPE_KEYS = ("torch_dtype", "dtype", "transformers_version", "_name_or_path", "use_cache", "architectures")
 """Keys of config.json that do not change the shape (architectures is compared apart)."""
@@ -40,17 +43,37 @@ def resolve(config: Config) -> dict[str, Expert]:
         except (CheckpointError, ExpertError, OSError) as error:
             raise ExpertError(f"expert {name!r}: {error}") from error
     hashes.save()
+    for found in experts.values():
+        if missing := missing_variable(found):
+            _log.warning("expert %r is unavailable: the environment variable %s is not set", found.name, missing)
     return experts
 
 
+def missing_variable(expert: Expert) -> str | None:
+    """The environment variable that a remote expert needs and that is not set: it cannot be asked, and the others
+    can."""
+    if expert.remote is None:
+        return None
+    named = [expert.remote.api_key_env] if expert.remote.api_key_env else []
+    named += [value[1:] for _, value in expert.remote.headers if value.startswith("$")]
+    return next((name for name in named if not os.environ.get(name, "").strip()), None)
+
+
 def _resolve(name: str, config: ExpertConfig, opened: dict[Path, Checkpoint], hashes: FileHashes) -> Expert:
+    prices = Prices(**config.prices.model_dump()) if config.prices else None
     if config.url:
-        remote = RemoteModel(config.url, config.model or "", config.api_key_env, config.concurrency)
-        if remote.api_key_env and not os.environ.get(remote.api_key_env):
-            raise ExpertError(f"the environment variable {remote.api_key_env} is not set")
-        return Expert(name, _digest(asdict(remote)), "remote", remote=remote, context=config.context or 2**20)
+        remote = _remote(config)
+        context = config.context or UNKNOWN_CONTEXT
+        return Expert(name, _remote_identity(remote), "remote", remote=remote, context=context, prices=prices)
     if config.script:
-        return Expert(name, _digest(config.script), "script", script=config.script, context=config.context or CONTEXT)
+        return Expert(
+            name,
+            _digest(config.script),
+            "script",
+            script=config.script,
+            context=config.context or CONTEXT,
+            prices=prices,
+        )
     template = _template(config.chat_template)
     recipe = weights = None
     if config.recipe:
@@ -77,7 +100,35 @@ def _resolve(name: str, config: ExpertConfig, opened: dict[Path, Checkpoint], ha
         chat_template=template,
         context=context,
         file_bytes=sum(_bytes(source, opened) for source in sources),
+        prices=prices,
     )
+
+
+def _remote(config: ExpertConfig) -> RemoteModel:
+    return RemoteModel(
+        config.url or "",
+        config.model or "",
+        config.api_key_env,
+        config.concurrency,
+        config.timeout,
+        config.tries,
+        tuple(sorted(config.headers.items())),
+        config.extra_body,
+        tuple(config.leave_out),
+        config.max_completion_tokens,
+    )
+
+
+def _remote_identity(remote: RemoteModel) -> str:
+    """What decides its answers. Settings that an old ledger does not know leave its keys as they are."""
+    identity: dict[str, Any] = {
+        "url": remote.url,
+        "model": remote.model,
+        "api_key_env": remote.api_key_env,
+        "concurrency": 8,
+    }
+    further = {"extra_body": remote.extra_body, "leave_out": sorted(remote.leave_out)}
+    return _digest(identity | {name: value for name, value in further.items() if value})
 
 
 def _weights(model: str, adapter: str | None, opened: dict[Path, Checkpoint]) -> Weights:

@@ -51,12 +51,39 @@ def _reference(source: Weights) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True)
 class RemoteModel:
-    """An OpenAI-compatible chat model at a URL. The key is read from the environment variable, never stored."""
+    """An OpenAI-compatible chat model at a URL. Keys are read from environment variables, never stored."""
 
     url: str
     model: str
     api_key_env: str | None = None
     concurrency: int = 8
+    """Most requests in flight; fewer while its server's rate limits ask for fewer."""
+    timeout: float | None = None
+    """Longest silence of its server, seconds: before the first byte and between two. None: the engine's."""
+    tries: int | None = None
+    """Most attempts for one request. None: the engine's."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """(name, value); `$NAME` as value stands for that environment variable."""
+    extra_body: Mapping[str, Any] = field(default_factory=dict, hash=False)
+    """Fields that are added to every request's body."""
+    leave_out: tuple[str, ...] = ()
+    """Fields of the body that its server does not take."""
+    max_completion_tokens: bool = False
+    """The server wants `max_completion_tokens` in place of `max_tokens`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What an expert's replies cost, in US dollars. All that is given is added up."""
+
+    input: float = 0.0
+    """Per million prompt tokens."""
+    cached: float | None = None
+    """Per million prompt tokens that the server had in its cache. None: as `input`."""
+    output: float = 0.0
+    """Per million completion tokens, reasoning among them."""
+    second: float = 0.0
+    """Per second of a worker, for experts on one's own machines."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +109,8 @@ class Expert:
     """Longest prompt plus completion, in tokens."""
     file_bytes: int = 0
     """Bytes read from disk to load it."""
+    prices: Prices | None = None
+    """None: not known."""
 
     @property
     def folder(self) -> Path:

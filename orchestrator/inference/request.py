@@ -7,12 +7,14 @@ import json
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
+from orchestrator.errors import CollegiumError
+
 _FIRST = 7
 """Settings of `Sampling` that every ledger key has had from the beginning."""
 Role = Literal["system", "user", "assistant", "tool"]
 PromptMessage = tuple[str, str]
 """(role, content)."""
-FinishReason = Literal["stop", "length", "abort"]
+FinishReason = Literal["stop", "length", "abort", "content_filter"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,18 @@ class TokenLogprob:
 
 
 @dataclass(frozen=True, slots=True)
+class UpstreamUsage:
+    """What a server counts besides the tokens of prompt and reply."""
+
+    cached_tokens: int = 0
+    """Prompt tokens that it had in its cache."""
+    reasoning_tokens: int = 0
+    """Completion tokens that were reasoning."""
+    cost: float | None = None
+    """Price of this reply as the server states it, in its currency (US dollars with all known ones)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Delta:
     """What one engine step added to one request. The last one carries `finish_reason` or `error`."""
 
@@ -99,8 +113,12 @@ class Delta:
     logprobs: tuple[TokenLogprob, ...] = ()
     prompt_tokens: int = 0
     finish_reason: FinishReason | None = None
-    error: str | None = None
-    """The request failed in the engine, the engine goes on: what was wrong with it."""
+    error: CollegiumError | None = None
+    """The request failed in the engine, the engine goes on: what failed."""
+    reasoning: str = ""
+    """Text that the model thought and did not say."""
+    usage: UpstreamUsage | None = None
+    """What only a server elsewhere knows of the reply; with the last delta."""
 
     @property
     def last(self) -> bool:
@@ -121,6 +139,10 @@ class Completion:
     """From entering the engine to the last token."""
     cached: bool = False
     """True when it came from the ledger and nothing was generated."""
+    reasoning: str = ""
+    """Text that the model thought and did not say, where its server sends it."""
+    usage: UpstreamUsage | None = None
+    """None: a local expert, or a server that counts nothing more."""
 
 
 def request_key(

@@ -20,6 +20,7 @@ from starlette.exceptions import HTTPException
 from orchestrator import __version__
 from orchestrator.errors import CollegiumError
 from orchestrator.service import chat, job_routes, refusals, response_routes
+from orchestrator.service.failure_log import log_failure
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.middleware import Middleware
 from orchestrator.service.model_list import ModelList
@@ -178,7 +179,7 @@ def _handle_errors(api: FastAPI) -> None:
 
     @api.exception_handler(CollegiumError)
     async def ours(_: Request, error: CollegiumError) -> JSONResponse:
-        chat.log_failure(error)
+        log_failure(error, error.expert)
         return respond(error)
 
     @api.exception_handler(Exception)

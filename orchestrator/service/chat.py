@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
 from types import MappingProxyType
@@ -16,6 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from orchestrator.errors import Cancelled, CollegiumError, Overloaded
 from orchestrator.service import refusals
 from orchestrator.service.chat_events import ChatEvent, ChatEvents, TextEvent, UsageEvent
+from orchestrator.service.failure_log import log_failure, request_id
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.model_list import ModelList
 from orchestrator.service.protocols import Runtime
@@ -30,7 +30,6 @@ T = TypeVar("T")
 AsgiMessage = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[AsgiMessage]]
 Send = Callable[[AsgiMessage], Awaitable[None]]
-_log = logging.getLogger("collegium")
 
 
 class Chats:
@@ -59,6 +58,7 @@ class Chats:
         `Overloaded` where the service cannot take it."""
         told = request.state.told
         told["model"] = chat.model
+        request_id.set(request.state.request_id)
         if chat.ignored and (self._house.config.service.strict or request.headers.get("x-collegium-strict") == "true"):
             raise refusals.Refused(
                 400, f"{chat.ignored[0]}: not known here", code="unknown_field", param=chat.ignored[0]
@@ -210,11 +210,3 @@ def ignored_header(names: Sequence[str]) -> dict[str, str]:
     plain = [name.encode("ascii", "replace").decode()[:100] for name in names[:50]]
     shown = ["".join(sign if sign.isprintable() and sign != "," else "?" for sign in name) for name in plain]
     return {"X-Collegium-Ignored": ", ".join(shown)} if shown else {}
-
-
-def log_failure(error: Exception) -> None:
-    """What a client is told only in part."""
-    if not isinstance(error, CollegiumError):
-        _log.error("a chat failed", exc_info=error)
-    elif error.status >= 500:
-        _log.error("%s: %s", type(error).__name__, error)

@@ -161,7 +161,7 @@ class Middleware:
 class _TooMany(Refused):
     def __init__(self, wait: float) -> None:
         super().__init__(429, "this key's limit is reached; try again later", code="rate_limit")
-        self.retry_after = wait
+        self.pause = max(1, round(wait + 0.5))
 
 
 class _Visit:
@@ -192,7 +192,7 @@ class _Visit:
             return  # the response has begun: the connection breaks off
         status, body, headers = refusals.of(error)
         if isinstance(error, _TooMany):
-            headers = {"Retry-After": str(max(1, round(error.retry_after + 0.5)))}
+            headers = {"Retry-After": str(error.pause)}
         content = json.dumps(body).encode()
         raw = [(b"content-type", b"application/json"), (b"content-length", str(len(content)).encode())]
         raw += [(name.lower().encode(), value.encode()) for name, value in headers.items()]

@@ -1,24 +1,14 @@
-"""Errors in OpenAI's form: `{"error": {"message", "type", "param", "code"}}`, without internal detail."""
+"""Errors in OpenAI's form: `{"error": {"message", "type", "param", "code"}}`, without internal detail. What each class
+of error is to a client stands in `orchestrator.errors`."""
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.errors import (
-    BadInput,
-    Cancelled,
-    CollegiumError,
-    NotReady,
-    Overloaded,
-    PromptTooLong,
-    RequestError,
-    StreamBroken,
-)
+from orchestrator.errors import CollegiumError
 
-LONGEST_RETRY = 300
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 _TYPES |= {413: "invalid_request_error", 408: "invalid_request_error", 429: "rate_limit_error", 503: "overloaded_error"}
 _PATH = re.compile(r"(?<![\w:/.])(?:~|\.{1,2})?/(?:[^\s'\",;:()]+)")
@@ -26,6 +16,8 @@ _PATH = re.compile(r"(?<![\w:/.])(?:~|\.{1,2})?/(?:[^\s'\",;:()]+)")
 
 class Refused(CollegiumError):
     """A request that the service turns away, with its status."""
+
+    words = None
 
     def __init__(self, status: int, message: str, *, code: str | None = None, param: str | None = None) -> None:
         super().__init__(message)
@@ -47,39 +39,19 @@ def body(status: int, message: str, code: str | None = None, param: str | None =
 
 
 def of(error: Exception) -> tuple[int, dict[str, Any], Mapping[str, str]]:
-    """Status, body and headers for an error. What Collegium did not raise on purpose is told as nothing but that."""
+    """Status, body and headers for an error. What Collegium did not raise on purpose becomes a 500 without detail."""
     if isinstance(error, Refused):
         headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
         return error.status, body(error.status, str(error), error.code, error.param), headers
-    if isinstance(error, Overloaded):
-        retry = error.retry_after if math.isfinite(error.retry_after) else 10.0
-        seconds = min(LONGEST_RETRY, max(1, math.ceil(retry)))
-        message = "the wait would be longer than this service allows; try again later"
-        return 429, body(429, message, "overloaded"), {"Retry-After": str(seconds)}
     if isinstance(error, CollegiumError):
-        status, code = error.status, _code(error)
-        headers = {"Retry-After": "5"} if status == 503 else {}
-        return status, body(status, told(error), code), headers
+        headers = {} if error.wait is None else {"Retry-After": str(error.wait)}
+        return error.status, body(error.status, told(error), error.code), headers
     return 500, body(500, "internal error; the server's log has it under this request's id", "internal_error"), {}
 
 
-def _code(error: CollegiumError) -> str:
-    codes: tuple[tuple[type[CollegiumError], str], ...] = (
-        (PromptTooLong, "context_length_exceeded"),
-        (StreamBroken, "worker_lost"),
-        (Cancelled, "cancelled"),
-        (NotReady, "not_ready"),
-        (RequestError, "bad_request"),
-        (BadInput, "bad_input"),
-    )
-    return next((code for kind, code in codes if isinstance(error, kind)), "failed")
-
-
 def told(error: CollegiumError) -> str:
-    """Its message for a client: without paths of this machine, and nothing of the server's own trouble."""
-    if error.status >= 500 and not isinstance(error, StreamBroken):
-        return "the expert or the server's storage failed; the server's log has it under this request's id"
-    return _PATH.sub("<path>", str(error))[:2000]
+    """Its message for a client: without paths of this machine, addresses of others, and what upstreams said."""
+    return error.words if error.words is not None else _PATH.sub("<path>", str(error))[:2000]
 
 
 def invalid(errors: Sequence[Any]) -> Refused:

@@ -10,15 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
+from orchestrator.errors import CollegiumError, RequestError
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Delta, Request
 
 LoadKind = Literal["resident", "beside", "in_place", "wake", "start"]
 """How an expert was reached, cheapest first."""
-
-
-PROMPT_TOO_LONG = "prompt too long"
-"""How the `error` of a Delta begins when the prompt does not fit the expert's context."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +55,13 @@ class LoadReport:
     expert: str
     way: LoadKind
     seconds: float
+
+
+def rejected(request: Request, error: Exception) -> Delta:
+    """The delta of a request that cannot be answered as it is: what a template, a grammar or a tokenizer refuses is
+    that request's fault alone."""
+    known = isinstance(error, CollegiumError)
+    return Delta(request.key, error=error if known else RequestError(f"{type(error).__name__}: {error}"))  # type: ignore[arg-type]
 
 
 class Engine(Protocol):

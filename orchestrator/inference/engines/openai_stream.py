@@ -1,48 +1,43 @@
-"""Streaming chat completions from an OpenAI-compatible server: https://platform.openai.com/docs/api-reference/chat"""
+"""Chat completions from an OpenAI-compatible server, streamed or whole:
+https://platform.openai.com/docs/api-reference/chat"""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import email.utils
 import json
-import time
-from collections.abc import AsyncIterator
+import os
+import zlib
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from orchestrator.inference.engines.engine import PROMPT_TOO_LONG
-from orchestrator.inference.engines.schema import parse_structured
-from orchestrator.inference.engines.tools import MAX_CALLS, ParsedCall, ToolHistory, spoken
+from orchestrator.errors import CollegiumError, ExpertUnavailable, RequestError, UpstreamError
+from orchestrator.inference.engines.openai_body import LIMIT_FIELDS, body, choices_of
+from orchestrator.inference.engines.openai_reply import ReplyReader
+from orchestrator.inference.engines.upstream_failures import of_event, of_exception, of_status, remaining_requests
 from orchestrator.inference.expert import RemoteModel
-from orchestrator.inference.request import Delta, FinishReason, Request, Sampling, TokenLogprob
+from orchestrator.inference.request import Delta, Request
 
-FINISHES: dict[str, FinishReason] = {"stop": "stop", "length": "length", "tool_calls": "stop"}
-
-
-class RemoteError(Exception):
-    """The server refused, or said something that cannot be understood."""
-
-
-class _TryAgain(Exception):
-    def __init__(self, why: str, after: float | None = None) -> None:
-        super().__init__(why)
-        self.after = after
+MAX_ERROR_BYTES = 65536
 
 
 @dataclass(frozen=True, slots=True)
 class RemoteOptions:
+    """How patient the engine is; an expert's own `timeout` and `tries` go before these."""
+
     capacity: int = 64
-    tries: int = 5
-    """Attempts in all, for 408, 409, 429, 5xx and broken connections."""
+    """Requests held at once; at least the expert's concurrency."""
+    tries: int = 3
+    """Attempts in all, where another one may help."""
     first_wait: float = 0.5
     """Seconds before the second attempt; doubled each time, unless the server says how long (Retry-After)."""
     longest_wait: float = 60.0
+    """Seconds that batch work waits for a server that says when; interactive callers wait their `max_wait`."""
     connect_seconds: float = 10.0
     read_seconds: float = 120.0
-    """Longest silence in the middle of a reply."""
+    """Longest silence: before the first byte, and between two."""
     total_seconds: float = 1800.0
     max_reply_bytes: int = 16 * 2**20
     transport: httpx.AsyncBaseTransport | None = field(default=None, repr=False)
@@ -50,275 +45,218 @@ class RemoteOptions:
 
 
 class OpenAIStream:
-    """A source of deltas. Its repr and its errors never contain the key."""
+    """A source of deltas. Its repr and its errors never contain a key."""
 
-    def __init__(self, remote: RemoteModel, key: str, options: RemoteOptions) -> None:
-        self._model = remote.model
-        self._url = f"{remote.url.rstrip('/')}/chat/completions"
-        self._key = key
+    def __init__(self, remote: RemoteModel, context: int, options: RemoteOptions) -> None:
+        """`context`: prompt plus reply, tokens. Raises `ExpertUnavailable` for an environment variable that is not
+        set."""
+        self._remote = remote
+        self._context = context
+        self._url = endpoint(remote.url)
+        self._headers, self._secrets = _headers(remote)
         self._options = options
         self._client: httpx.AsyncClient | None = None
+        self._renamed: str | None = None
+        """The field for the longest reply that the server asked for; "": none."""
+        self.remaining: tuple[int, float] | None = None
+        """(requests, seconds) of the last response's rate limits."""
 
     def __repr__(self) -> str:
-        return f"OpenAIStream({self._url!r}, {self._model!r})"
+        return f"OpenAIStream({self._url!r}, {self._remote.model!r})"
 
     async def deltas(self, request: Request) -> AsyncIterator[Delta]:
-        """The reply as it arrives. Raises what `told` turns into words."""
-        body = _body(self._model, request)
-        unwrapped = _choices(request.sampling)
-        for attempt in range(self._options.tries):
-            begun = False
-            try:
-                async for delta in self._attempt(request.key, body, unwrapped):
-                    begun = True
-                    yield delta
-                return
-            except (_TryAgain, httpx.TransportError) as error:
-                if begun or attempt + 1 == self._options.tries:
-                    raise
-                after = error.after if isinstance(error, _TryAgain) else None
-                wait = self._options.first_wait * 2**attempt if after is None else after
-                await asyncio.sleep(min(wait, self._options.longest_wait))
+        """One attempt: the reply as it arrives. Raises what `failure` makes a typed error of."""
+        wanted = body(self._remote, self._context, request)
+        try:
+            async for delta in self._attempt(request, self._limited(wanted)):
+                yield delta
+        except CollegiumError as error:  # before anything was said: the server refuses a field
+            if not self._adapt(wanted, error):
+                raise
+            async for delta in self._attempt(request, self._limited(wanted)):
+                yield delta
 
-    def told(self, error: Exception) -> str:
-        """The error in words, without the key, whatever the server echoed."""
-        name = "" if isinstance(error, (RemoteError, _TryAgain, ValueError)) else f"{type(error).__name__}: "
-        text = f"{name}{error}" if str(error) else type(error).__name__
-        text = text.replace(self._key, "***") if self._key else text
-        return text if text.startswith(PROMPT_TOO_LONG) else f"{self._url}: {text[:500]}"
+    def failure(self, error: Exception) -> CollegiumError:
+        """An exception of `deltas` as a typed error whose message names the server, without the keys, whatever the
+        server echoed."""
+        typed = of_exception(error)
+        if type(typed) is RequestError:  # found here, before anything was sent
+            return typed
+        told = f"{self._url}: {typed}"
+        for secret in self._secrets:
+            told = told.replace(secret, "***")
+        return typed.with_message(told)
 
     async def close(self) -> None:
         if self._client is not None:
             await self._client.aclose()
 
-    async def _attempt(self, key: str, body: dict[str, Any], choices: list[str] | None) -> AsyncIterator[Delta]:
+    def _limited(self, wanted: dict[str, Any]) -> dict[str, Any]:
+        """The body with the longest reply under the name that the server wants."""
+        if self._renamed is None:
+            return wanted
+        limit = next((wanted[name] for name in LIMIT_FIELDS if name in wanted), None)
+        rest = {name: value for name, value in wanted.items() if name not in LIMIT_FIELDS}
+        return rest | {self._renamed: limit} if self._renamed and limit is not None else rest
+
+    def _adapt(self, wanted: Mapping[str, Any], error: CollegiumError) -> bool:
+        """Whether the server refused `max_tokens` and wants `max_completion_tokens`, which means the same."""
+        if error.upstream_status not in (400, 422) or "max_tokens" not in wanted or self._renamed is not None:
+            return False
+        if "max_completion_tokens" not in str(error):
+            return False
+        self._renamed = "max_completion_tokens"
+        return True
+
+    async def _attempt(self, request: Request, wanted: dict[str, Any]) -> AsyncIterator[Delta]:
         if self._client is None:  # made on the loop that uses it
-            options = self._options
-            timeout = httpx.Timeout(options.read_seconds, connect=options.connect_seconds, pool=None)
-            self._client = httpx.AsyncClient(timeout=timeout, transport=options.transport)
-        headers = {"Authorization": f"Bearer {self._key}"} if self._key else {}
-        async with self._client.stream("POST", self._url, json=body, headers=headers) as response:
+            self._client = self._connect()
+        sampling = request.sampling
+        reader = ReplyReader(request.key, choices_of(sampling), may_be_empty=bool(sampling.stop))
+        async with self._client.stream("POST", self._url, json=wanted) as response:
+            self.remaining = remaining_requests(response.headers)
             if response.status_code != 200:
-                await self._refused(response)
-            reply = _Reply(key, choices)
+                raise await _refusal(response)
             async for event in self._events(response):
-                for delta in reply.take(event):
+                if event is None:
+                    reader.done = True
+                    break
+                if error := event.get("error"):
+                    raise of_event(error, response.headers)
+                if "choices" not in event and event.get("message") and event.get("object") == "error":  # vLLM's
+                    raise of_event(event, response.headers)
+                if delta := reader.take(event):
                     yield delta
-            yield reply.end()
+            yield reader.end()
 
-    async def _events(self, response: httpx.Response) -> AsyncIterator[dict[str, Any]]:
-        """The JSON of each `data:` line until [DONE]."""
-        size, buffer = 0, b""
-        async for chunk in response.aiter_bytes():
-            size += len(chunk)
-            if size > self._options.max_reply_bytes:
-                raise RemoteError(f"the reply is larger than {self._options.max_reply_bytes} bytes")
-            *lines, buffer = (buffer + chunk).split(b"\n")
-            for line in lines:
-                if not line.startswith(b"data:"):
-                    continue
-                data = line[5:].strip()
-                if data == b"[DONE]":
+    def _connect(self) -> httpx.AsyncClient:
+        options, remote = self._options, self._remote
+        silence = remote.timeout or options.read_seconds
+        many = remote.concurrency
+        return httpx.AsyncClient(
+            timeout=httpx.Timeout(silence, connect=min(options.connect_seconds, silence), pool=None),
+            limits=httpx.Limits(max_connections=None, max_keepalive_connections=many),
+            headers={**self._headers, "Accept-Encoding": "identity"},
+            transport=options.transport,
+        )
+
+    async def _events(self, response: httpx.Response) -> AsyncIterator[dict[str, Any] | None]:
+        """Each event's JSON, then None if the server said that this is all: [DONE], or one body because it does not
+        stream. Which it is, the first byte tells, whatever the content type says."""
+        whole: list[bytes] = []
+        data: list[bytes] = []
+        async for line in _lines(_plain(response, self._options.max_reply_bytes)):
+            if whole or line.lstrip()[:1] in (b"{", b"[", b"<"):
+                whole.append(line)
+            elif line.startswith(b"data:"):
+                part = line[5:].strip()
+                if part == b"[DONE]":
+                    yield None
                     return
-                event = _object(data)
-                if "error" in event:
-                    raise RemoteError(_message(event))
-                yield event
-
-    async def _refused(self, response: httpx.Response) -> None:
-        raw = b""
-        async for chunk in response.aiter_bytes():
-            raw += chunk
-            if len(raw) > 65536:
-                break
-        body: dict[str, Any] = {}
-        with contextlib.suppress(RemoteError):
-            body = _object(raw)
-        message = _message(body) or raw[:200].decode("utf-8", "replace")
-        status = response.status_code
-        if status in (408, 409, 429) or status >= 500:
-            raise _TryAgain(f"HTTP {status}: {message}", _seconds(response.headers.get("Retry-After")))
-        error = body.get("error")
-        code = error.get("code") if isinstance(error, dict) else None
-        if code == "context_length_exceeded" or "maximum context length" in message:
-            raise RemoteError(f"{PROMPT_TOO_LONG}: {message}")
-        raise RemoteError(f"HTTP {status}: {message}")
+                data.append(part)
+            elif not line and data:  # the event is complete
+                for event in _parsed(data):
+                    yield event
+                data = []
+        for event in _parsed(data):
+            yield event
+        if whole:
+            yield _object(b"\n".join(whole))
+            yield None
 
 
-class _Reply:
-    """Puts a reply's events together. With `choices` the text is held back and must be one of them; calls of tools
-    come last, as text."""
-
-    def __init__(self, key: str, choices: list[str] | None) -> None:
-        self._key = key
-        self._choices = choices
-        self._text = ""
-        self._tokens = 0
-        self._calls: dict[int, tuple[list[str], list[str]]] = {}
-        """Number -> parts of its name and of its arguments."""
-        self._usage: dict[str, Any] = {}
-        self._finish: FinishReason | None = None
-
-    def take(self, event: dict[str, Any]) -> list[Delta]:
-        usage = event.get("usage")
-        if isinstance(usage, dict):
-            self._usage = usage
-        choices = event.get("choices")
-        if not isinstance(choices, list) or not choices:
-            return []
-        choice = choices[0]
-        delta = choice.get("delta") or {}
-        text = delta.get("content") or ""
-        self._take_calls(delta.get("tool_calls"))
-        logprobs = _logprobs(choice.get("logprobs"))
-        if reason := choice.get("finish_reason"):
-            self._finish = FINISHES.get(reason)
-            if self._finish is None:
-                raise RemoteError(f"the server ended the reply: {str(reason)[:80]}")
-        if not text and not logprobs:
-            return []
-        tokens = len(logprobs) or 1
-        self._tokens += tokens
-        if self._choices is not None:
-            self._text += text
-            return []
-        return [Delta(self._key, text=text, tokens=tokens, logprobs=logprobs)]
-
-    def end(self) -> Delta:
-        if self._finish is None:
-            raise RemoteError("the reply broke off")
-        counted = self._usage.get("completion_tokens")
-        # A server may put several tokens in one event: what it says in the end is added with the last delta.
-        missing = max(0, counted - self._tokens) if isinstance(counted, int) else 0
-        text, tokens = "", missing
-        if self._choices is not None:
-            text, tokens = _chosen(self._text, self._choices), self._tokens + missing
-        elif self._calls:
-            calls = [
-                ParsedCall("".join(name), "".join(arguments)) for _, (name, arguments) in sorted(self._calls.items())
-            ]
-            text = ("\n" if self._tokens else "") + spoken(calls)
-        prompt_tokens = self._usage.get("prompt_tokens")
-        return Delta(
-            self._key,
-            text=text,
-            tokens=tokens,
-            prompt_tokens=prompt_tokens if isinstance(prompt_tokens, int) else 0,
-            finish_reason=self._finish,
-        )
-
-    def _take_calls(self, parts: Any) -> None:
-        for part in parts if isinstance(parts, list) else ():
-            if not isinstance(part, dict):
-                continue
-            number, function = part.get("index", 0), part.get("function")
-            if not isinstance(number, int) or (number not in self._calls and len(self._calls) >= MAX_CALLS):
-                raise RemoteError(f"a reply with more than {MAX_CALLS} calls of tools, or calls without numbers")
-            call = self._calls.setdefault(number, ([], []))
-            for said, key in zip(call, ("name", "arguments"), strict=True):
-                if isinstance(function, dict) and isinstance(function.get(key), str):
-                    said.append(function[key])
+def endpoint(url: str) -> str:
+    """The address of chat completions below a base URL; a query (Azure's api-version) stays behind it."""
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    path = path if path.endswith("/chat/completions") else f"{path}/chat/completions"
+    return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
 
 
-def _body(model: str, request: Request) -> dict[str, Any]:
-    sampling = request.sampling
-    tools = ToolHistory.read(sampling.tools)
-    body: dict[str, Any] = {
-        "model": model,
-        "messages": tools.messages(request.messages),
-        "max_tokens": sampling.max_tokens,
-        "temperature": sampling.temperature,
-        "top_p": sampling.top_p,
-        "stream": True,
-        "stream_options": {"include_usage": True},
-        **sampling.further,
-    }
-    if tools.definitions:
-        body["tools"] = list(tools.definitions)
-        body |= {"tool_choice": tools.choice} if tools.choice is not None else {}
-        body |= {"parallel_tool_calls": tools.parallel} if tools.parallel is not None else {}
-    if sampling.temperature > 0:
-        body["seed"] = request.seed
-    if sampling.ignore_eos:
-        body["ignore_eos"] = True
-    if sampling.stop:
-        body["stop"] = list(sampling.stop)
-    if sampling.logprobs is not None:
-        body |= {"logprobs": True, "top_logprobs": sampling.logprobs}
-    if sampling.structured is not None:
-        kind, value = parse_structured(sampling.structured)
-        if kind == "regex":
-            raise ValueError("structured output: OpenAI's interface has no regular expressions")
-        schema = value if kind == "json" else _choice_schema(value)
-        body["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
-    return body
+def _headers(remote: RemoteModel) -> tuple[dict[str, str], tuple[str, ...]]:
+    """(the headers to send, the secrets among them). Raises `ExpertUnavailable`."""
+
+    def read(variable: str) -> str:
+        value = os.environ.get(variable, "").strip()
+        if not value:
+            raise ExpertUnavailable(f"the environment variable {variable} is not set")
+        if not value.isprintable() or not value.isascii():
+            raise ExpertUnavailable(f"the environment variable {variable} holds what cannot stand in a header")
+        return value
+
+    headers: dict[str, str] = {}
+    secrets = []
+    if remote.api_key_env:
+        secrets.append(read(remote.api_key_env))
+        headers["Authorization"] = f"Bearer {secrets[0]}"
+    for name, value in remote.headers:
+        headers[name] = read(value[1:]) if value.startswith("$") else value
+        secrets += [headers[name]] if value.startswith("$") else []
+    return headers, tuple(secrets)
 
 
-def _choice_schema(choices: list[str]) -> dict[str, Any]:
-    return {
-        "type": "object",
-        "properties": {"choice": {"type": "string", "enum": choices}},
-        "required": ["choice"],
-        "additionalProperties": False,
-    }
-
-
-def _choices(sampling: Sampling) -> list[str] | None:
-    if sampling.structured is None:
-        return None
-    kind, value = parse_structured(sampling.structured)
-    return list(value) if kind == "choice" else None
-
-
-def _chosen(text: str, choices: list[str]) -> str:
-    """The choice in {"choice": ...}, or the bare text of a server that ignores schemas."""
+async def _refusal(response: httpx.Response) -> CollegiumError:
+    raw = b""
+    async for chunk in _plain(response, MAX_ERROR_BYTES, cut=True):
+        raw += chunk
     try:
-        value = json.loads(text)
-    except ValueError:
-        value = text.strip()
-    if isinstance(value, dict):
-        value = value.get("choice")
-    if value not in choices:
-        raise RemoteError(f"the reply {text[:80]!r} is none of the choices")
-    return str(value)
+        told: Any = json.loads(raw)
+    except (ValueError, RecursionError):
+        text = raw[:400].decode("utf-8", "replace")
+        told = "" if text.lstrip().startswith("<") else text
+    return of_status(response.status_code, told, response.headers)
 
 
-def _logprobs(block: Any) -> tuple[TokenLogprob, ...]:
-    content = block.get("content") if isinstance(block, dict) else None
-    return tuple(
-        TokenLogprob(
-            str(entry["token"]),
-            float(entry["logprob"]),
-            tuple((str(other["token"]), float(other["logprob"])) for other in entry.get("top_logprobs") or ()),
-        )
-        for entry in content or ()
-    )
+async def _plain(response: httpx.Response, most: int, *, cut: bool = False) -> AsyncIterator[bytes]:
+    """The body, unpacked if it is packed although nobody asked for that, of at most `most` bytes; more is an
+    `UpstreamError`, or with `cut` left away."""
+    here = response.is_stream_consumed  # as a transport without a network hands it over: read and unpacked
+    packing = "" if here else response.headers.get("content-encoding", "").strip().lower()
+    if packing not in ("", "identity", "gzip", "x-gzip", "deflate"):
+        raise UpstreamError(f"the reply is packed as {packing[:40]!r}, which nobody asked for")
+    unpack = zlib.decompressobj(47) if packing not in ("", "identity") else None
+    size = 0
+    async for chunk in response.aiter_bytes() if here else response.aiter_raw():
+        try:
+            plain = unpack.decompress(chunk, most + 1) if unpack else chunk
+        except zlib.error as error:
+            raise UpstreamError(f"the reply is not what its content-encoding says: {error}") from None
+        size += len(plain)
+        if size > most:
+            if cut:
+                return
+            raise UpstreamError(f"the reply is larger than {most} bytes")
+        yield plain
+
+
+async def _lines(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    """Lines without their ends (\\n or \\r\\n); the last one may have none."""
+    parts: list[bytes] = []
+    async for chunk in content:
+        first, *more = chunk.split(b"\n")
+        parts.append(first)
+        for line in more:
+            yield b"".join(parts).rstrip(b"\r")
+            parts = [line]
+    if last := b"".join(parts):
+        yield last
+
+
+def _parsed(data: list[bytes]) -> list[dict[str, Any]]:
+    """The JSON of one event's lines; of each line where a server leaves out the blank ones between its events."""
+    if len(data) < 2:
+        return [_object(part) for part in data if part]
+    try:
+        return [_object(b"\n".join(data))]
+    except UpstreamError:
+        return [_object(part) for part in data if part]
 
 
 def _object(raw: bytes) -> dict[str, Any]:
     try:
         value = json.loads(raw)
     except (ValueError, RecursionError):
-        raise RemoteError(f"not JSON: {raw[:80]!r}") from None
+        raise UpstreamError(f"the server sent no JSON: {raw[:80]!r}") from None
     if not isinstance(value, dict):
-        raise RemoteError(f"not a JSON object: {raw[:80]!r}")
+        raise UpstreamError(f"the server sent no JSON object: {raw[:80]!r}")
     return value
-
-
-def _message(body: dict[str, Any]) -> str:
-    error = body.get("error")
-    return str(error.get("message", error) if isinstance(error, dict) else error or "")[:400]
-
-
-def _seconds(header: str | None) -> float | None:
-    """Retry-After: seconds, or a date."""
-    if header is None:
-        return None
-    try:
-        return max(0.0, float(header))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(header).timestamp() - time.time())
-    except ValueError:
-        return None

@@ -1,37 +1,34 @@
 """Experts that live elsewhere: an OpenAI-compatible URL, or any LangChain chat model.
 
 Requests run as coroutines on a thread of their own, as many at once as the expert allows; `step` collects what has
-arrived. The key comes from the environment, is held by one object whose repr hides it, and is cut out of whatever
-a server says before that becomes an error. A reply that has begun is not asked for again: half of it may have been
-shown.
+arrived. Keys come from the environment, are held by one object whose repr hides them, and are cut out of whatever a
+server says before that becomes an error. A reply that is streamed and has begun is not asked for again: half of it
+may have been shown. `Admission` decides when a server may be asked at all.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import json
-import os
+import math
 import queue
 import threading
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from concurrent.futures import Future
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from orchestrator.errors import ExpertError
+from orchestrator.errors import CollegiumError, ExpertError, ExpertUnavailable, RateLimited, UpstreamTimeout
+from orchestrator.inference.engines.admission import Admission
 from orchestrator.inference.engines.engine import LoadReport
+from orchestrator.inference.engines.langchain_stream import LANGCHAIN, LangChainStream, chat_model
 from orchestrator.inference.engines.openai_stream import OpenAIStream, RemoteOptions
-from orchestrator.inference.engines.schema import parse_structured
-from orchestrator.inference.engines.tools import ParsedCall, ToolHistory, spoken
 from orchestrator.inference.expert import Expert, RemoteModel
 from orchestrator.inference.request import Delta, Request
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-LANGCHAIN = "langchain:"
-"""`Remote.url` may be langchain:package.module:function; the function makes the chat model."""
 POLL = 0.02
 """Seconds that `step` waits for something to arrive."""
 
@@ -48,19 +45,20 @@ class RemoteEngine:
         self.capacity = self.options.capacity
         self._chat_models = dict(chat_models or {})
         self._expert: Expert | None = None
-        self._source: OpenAIStream | _LangChainStream | None = None
+        self._source: OpenAIStream | LangChainStream | None = None
         self._arrived: queue.SimpleQueue[Delta] = queue.SimpleQueue()
         self._running: dict[str, Future[None]] = {}
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="remote-engine", daemon=True)
         self._thread.start()
-        self._gate: asyncio.Semaphore | None = None
+        self._admission: Admission | None = None
 
     def beside(self, expert: Expert) -> bool:
         return False
 
     def load(self, expert: Expert) -> LoadReport:
-        """Raises `ExpertError` if the key is not in the environment or the chat model cannot be made."""
+        """Raises `ExpertUnavailable` if a key is not in the environment, `ExpertError` if the chat model cannot be
+        made."""
         if self._loop.is_closed():
             raise RuntimeError("the engine is closed")
         began = time.perf_counter()
@@ -70,10 +68,10 @@ class RemoteEngine:
             raise RuntimeError(f"cannot load {expert.name!r} while requests are running")
         if expert.remote is None:
             raise ExpertError(f"expert {expert.name!r} is not remote")
-        source = self._make(expert.name, expert.remote)
+        source = self._make(expert, expert.remote)
         self._drop()
         self._source, self._expert = source, expert
-        self._gate = asyncio.Semaphore(max(1, expert.remote.concurrency))
+        self._admission = Admission(expert.remote.concurrency)
         return LoadReport(expert.name, "start", time.perf_counter() - began)
 
     def add(self, request: Request, expert: Expert) -> None:
@@ -116,94 +114,87 @@ class RemoteEngine:
         if source is not None:
             asyncio.run_coroutine_threadsafe(source.close(), self._loop).result(timeout=10)
 
-    def _make(self, name: str, remote: RemoteModel) -> OpenAIStream | _LangChainStream:
+    def _make(self, expert: Expert, remote: RemoteModel) -> OpenAIStream | LangChainStream:
+        name = expert.name
         if remote.model in self._chat_models:
-            return _LangChainStream(self._chat_models[remote.model])
+            return LangChainStream(self._chat_models[remote.model])
         if remote.url.startswith(LANGCHAIN):
-            return _LangChainStream(_chat_model(name, remote.url.removeprefix(LANGCHAIN)))
+            return LangChainStream(chat_model(name, remote.url.removeprefix(LANGCHAIN)))
         if not remote.url.startswith(("http://", "https://")):
             raise ExpertError(
                 f"expert {name!r}: {remote.url!r} is neither an http(s) URL nor {LANGCHAIN}module:function"
             )
-        key = os.environ.get(remote.api_key_env, "") if remote.api_key_env else ""
-        if remote.api_key_env and not key:
-            raise ExpertError(f"expert {name!r}: set the environment variable {remote.api_key_env} to its key")
-        return OpenAIStream(remote, key, self.options)
+        try:
+            return OpenAIStream(remote, expert.context, self.options)
+        except ExpertUnavailable as error:
+            raise ExpertUnavailable(f"expert {name!r}: {error}") from None
 
     async def _answer(self, request: Request) -> None:
-        assert self._gate is not None
+        """Ask until there is a reply, or another attempt does not help."""
         assert self._source is not None
+        assert self._admission is not None
+        assert self._expert is not None
         try:
-            async with self._gate, asyncio.timeout(self.options.total_seconds):
-                async for delta in self._source.deltas(request):
-                    self._arrived.put(delta)
-                    if delta.last:
-                        return
-            self._arrived.put(Delta(request.key, error="the reply ended without a reason"))
+            async with asyncio.timeout(self.options.total_seconds):
+                await self._attempts(request, self._source, self._admission)
         except TimeoutError:
-            self._arrived.put(Delta(request.key, error=f"no reply within {self.options.total_seconds:g} s"))
+            self._fail(request, UpstreamTimeout(f"no reply within {self.options.total_seconds:g} s"))
+        except CollegiumError as error:
+            self._fail(request, error)
         except Exception as error:
-            self._arrived.put(Delta(request.key, error=self._source.told(error)))
+            self._fail(request, self._source.failure(error))
+
+    async def _attempts(self, request: Request, source: OpenAIStream | LangChainStream, admission: Admission) -> None:
+        options, interactive = self.options, request.max_wait is not None
+        longest = math.inf if request.max_wait is None else request.max_wait
+        patience = min(options.longest_wait, longest)
+        assert self._expert is not None
+        remote = self._expert.remote
+        tries = (remote and remote.tries) or options.tries
+        for attempt in range(tries):
+            await admission.enter(patience, longest, interactive=interactive)
+            begun = False
+            try:
+                parts: list[Delta] = []
+                async for delta in source.deltas(request):
+                    if request.stream:
+                        begun = True
+                        self._arrived.put(delta)
+                    else:
+                        parts.append(delta)
+            except asyncio.CancelledError:
+                admission.abandon()
+                raise
+            except Exception as error:
+                failure = source.failure(error)
+                last = begun or attempt + 1 == tries or not failure.retry or isinstance(failure, UpstreamTimeout)
+                pause = options.first_wait * 2**attempt if failure.retry_after is None else failure.retry_after
+                last = last or pause > patience
+                admission.leave(failure, final=last)
+                if last:
+                    raise failure from None
+                if not isinstance(failure, RateLimited):  # that one's pause is the admission's
+                    await asyncio.sleep(pause)
+            else:
+                admission.leave(None)
+                if source.remaining is not None:
+                    admission.remaining(*source.remaining)
+                if not request.stream:
+                    self._arrived.put(_joined(parts))
+                return
+
+    def _fail(self, request: Request, error: CollegiumError) -> None:
+        name = self._expert.name if self._expert else request.expert
+        self._arrived.put(Delta(request.key, error=error.with_message(f"expert {name!r}: {error}")))
 
 
-class _LangChainStream:
-    """A LangChain chat model as a source of deltas. A chunk counts as one token where the model counts none."""
-
-    def __init__(self, model: BaseChatModel) -> None:
-        self._model = model
-
-    async def deltas(self, request: Request) -> AsyncIterator[Delta]:
-        from langchain_core.messages import convert_to_messages
-
-        sampling = request.sampling
-        model: Any = self._model
-        allowed: list[str] | None = None
-        if sampling.structured is not None:
-            kind, value = parse_structured(sampling.structured)
-            if kind != "choice":
-                raise ValueError(f"structured output: a LangChain model cannot be held to a {kind}")
-            allowed = value
-        settings: dict[str, Any] = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature}
-        if sampling.stop:
-            settings["stop"] = list(sampling.stop)
-        if further := sampling.further:
-            raise ValueError(f"{', '.join(further)}: a LangChain chat model cannot be asked for that")
-        if sampling.ignore_eos:
-            raise ValueError("ignore_eos: a LangChain model cannot be kept from ending")
-        tools = ToolHistory.read(sampling.tools)
-        if tools.definitions:
-            model = model.bind_tools(list(tools.definitions), tool_choice=tools.choice)
-        text, tokens, prompt_tokens, counted, whole = "", 0, 0, 0, None
-        async for chunk in model.astream(convert_to_messages(tools.messages(request.messages)), **settings):
-            if tools.definitions:
-                whole = chunk if whole is None else whole + chunk
-            usage = getattr(chunk, "usage_metadata", None) or {}
-            prompt_tokens = max(prompt_tokens, int(usage.get("input_tokens", 0)))
-            counted = max(counted, int(usage.get("output_tokens", 0)))
-            piece = chunk.text if isinstance(chunk.text, str) else chunk.text()
-            text += piece
-            tokens += bool(piece)
-            if piece and allowed is None:
-                yield Delta(request.key, text=piece, tokens=1)
-        if allowed is not None and text.strip() not in allowed:
-            raise ValueError(f"the reply {text[:80]!r} is none of the choices")
-        rest = text.strip() if allowed is not None else ""
-        if calls := [ParsedCall(call["name"], json.dumps(call["args"])) for call in getattr(whole, "tool_calls", ())]:
-            rest = ("\n" if text else "") + spoken(calls)
-        more = max(0, counted - tokens) if allowed is None else max(counted, tokens)
-        yield Delta(request.key, text=rest, tokens=more, prompt_tokens=prompt_tokens, finish_reason="stop")
-
-    def told(self, error: Exception) -> str:
-        return f"{type(error).__name__}: {error}"
-
-    async def close(self) -> None:
-        """The model is its maker's to close."""
-
-
-def _chat_model(expert: str, path: str) -> BaseChatModel:
-    module, _, name = path.partition(":")
-    try:
-        model: BaseChatModel = getattr(importlib.import_module(module), name)()
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise ExpertError(f"expert {expert!r}: {LANGCHAIN}{path}: {error}") from error
-    return model
+def _joined(parts: list[Delta]) -> Delta:
+    """A whole reply as one delta."""
+    last = parts[-1]
+    return replace(
+        last,
+        text="".join(part.text for part in parts),
+        tokens=sum(part.tokens for part in parts),
+        logprobs=tuple(logprob for part in parts for logprob in part.logprobs),
+        reasoning="".join(part.reasoning for part in parts),
+    )

@@ -4,8 +4,8 @@ It behaves like a real engine (continuous batching of bounded width, one token a
 load within a shape and a start between shapes), sleeps only if asked to, and is deterministic. What it does
 not do: a prompt has as many tokens as words, and a token is a word with the white space before it.
 
-Faults: a script that raises fails its request and no other; a script that calls `os._exit` or
-`os.kill(os.getpid(), signal.SIGKILL)` takes its worker's process with it.
+Faults: a script that raises fails its request and no other (with its error, if that is one of ours); a script that
+calls `os._exit` or `os.kill(os.getpid(), signal.SIGKILL)` takes its worker's process with it.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.errors import ExpertError
-from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, FreshProcess, LoadKind, LoadReport
+from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, PromptTooLong
+from orchestrator.inference.engines.engine import FreshProcess, LoadKind, LoadReport, rejected
 from orchestrator.inference.engines.schema import StructuredError, parse_structured, smallest_instance
 from orchestrator.inference.engines.tools import ToolHistory
 from orchestrator.inference.expert import Expert
@@ -174,13 +174,18 @@ def _begin(request: Request, expert: Expert, script: Script) -> _Reply | Delta:
         messages = ToolHistory.read(request.sampling.tools).plain(messages)
     prompt_tokens = sum(len(content.split()) for _, content in messages)
     if prompt_tokens >= expert.context:
-        message = f"{PROMPT_TOO_LONG}: {prompt_tokens} tokens, {expert.name!r} holds {expert.context}"
-        return Delta(request.key, error=message)
+        message = f"the prompt is too long: {prompt_tokens} tokens, {expert.name!r} holds {expert.context}"
+        return Delta(request.key, error=PromptTooLong(message))
     seed = request.seed if request.sampling.temperature > 0 else 0
     try:
-        text = _constrained(script(messages, seed), request.sampling, seed)
+        text = script(messages, seed)
     except Exception as error:
-        return Delta(request.key, error=f"{type(error).__name__}: {error}")
+        ours = error if isinstance(error, CollegiumError) else ExpertFailed(f"{type(error).__name__}: {error}")
+        return Delta(request.key, error=ours)
+    try:
+        text = _constrained(text, request.sampling, seed)
+    except StructuredError as error:
+        return rejected(request, error)
     return _Reply(request, text, prompt_tokens, room=expert.context - prompt_tokens)
 
 

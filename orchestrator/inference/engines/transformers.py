@@ -11,10 +11,10 @@ from typing import Any
 
 from merging.checkpoint import CheckpointError
 from merging.stream import Blend, compare, plain
-from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed
+from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, PromptTooLong
 from orchestrator.inference.engines.canary import Canaries, Canary, difference, greedy, prompt_ids
 from orchestrator.inference.engines.decoding import DecodingBatch, SequenceState
-from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, EngineOptions, LoadKind, LoadReport
+from orchestrator.inference.engines.engine import EngineOptions, LoadKind, LoadReport, rejected
 from orchestrator.inference.engines.grammar import Constraint, Grammars
 from orchestrator.inference.engines.penalties import check
 from orchestrator.inference.engines.prompts import Prompts
@@ -86,16 +86,14 @@ class TransformersEngine:
             context = min(expert.context, self.options.context or expert.context, _longest(self._model.config))
             room = context - len(ids)
             if room < 1:
-                message = f"{PROMPT_TOO_LONG}: {len(ids)} tokens, {expert.name!r} holds {context}"
-                self._failures.append(Delta(request.key, error=message))
-                return
+                raise PromptTooLong(f"the prompt is too long: {len(ids)} tokens, {expert.name!r} holds {context}")
             if request.sampling.max_tokens < 1:
                 raise ValueError(f"max_tokens must be at least 1, not {request.sampling.max_tokens}")
             text = TextStream(self.prompts.tokenizer(expert), request.sampling.stop)
             room = min(room, request.sampling.max_tokens)
             self._waiting.append(SequenceState(request, ids, room, text, self._constraint(request, expert)))
         except Exception as error:  # what a template or a grammar refuses is this request's fault alone
-            self._failures.append(Delta(request.key, error=f"{type(error).__name__}: {error}"))
+            self._failures.append(rejected(request, error))
 
     def step(self) -> list[Delta]:
         deltas, self._failures = self._failures, []

@@ -14,9 +14,9 @@ from typing import Any
 
 from merging.checkpoint import CheckpointError
 from merging.stream import Blend, compare
-from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed
+from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, PromptTooLong
 from orchestrator.inference.engines.canary import TOP, Canaries, Canary, difference, prompt_ids
-from orchestrator.inference.engines.engine import PROMPT_TOO_LONG, EngineOptions, LoadKind, LoadReport
+from orchestrator.inference.engines.engine import EngineOptions, LoadKind, LoadReport, rejected
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources, same_architecture
 from orchestrator.inference.engines.vllm_shape import LiveModel
@@ -85,12 +85,12 @@ class VLLMEngine:
             ids = self.prompts.ids(expert, request.messages, request.sampling)
             room = min(expert.context, shape.context) - len(ids)
             if room < 1:
-                message = f"{PROMPT_TOO_LONG}: {len(ids)} tokens, {expert.name!r} holds {expert.context}"
-                self._failures.append(Delta(request.key, error=message))
-                return
+                raise PromptTooLong(
+                    f"the prompt is too long: {len(ids)} tokens, {expert.name!r} holds {expert.context}"
+                )
             shape.add(request, expert, ids, min(room, request.sampling.max_tokens), self.prompts.stop_ids(expert))
         except Exception as error:  # what vLLM or a template refuses is this request's fault alone
-            self._failures.append(Delta(request.key, error=f"{type(error).__name__}: {error}"))
+            self._failures.append(rejected(request, error))
             return
         self._running[request.key] = expert
 
@@ -211,7 +211,7 @@ def _delta(output: Any) -> Delta:
     part = output.outputs[0]
     finish = part.finish_reason
     if finish is not None and finish not in FINISHES:
-        return Delta(output.request_id, error=f"vLLM ended the request: {finish}")
+        return Delta(output.request_id, error=ExpertFailed(f"vLLM ended the request: {finish}"))
     return Delta(
         key=output.request_id,
         text=part.text,

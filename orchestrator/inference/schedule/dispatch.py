@@ -19,11 +19,8 @@ from orchestrator.errors import (
     ExpertError,
     ExpertFailed,
     Overloaded,
-    PromptTooLong,
-    RequestError,
     StorageError,
 )
-from orchestrator.inference.engines.engine import PROMPT_TOO_LONG
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Request
 from orchestrator.inference.schedule.caller_loops import CallerLoops
@@ -31,7 +28,6 @@ from orchestrator.inference.schedule.ledger import Ledger
 from orchestrator.inference.schedule.messages import (
     Abort,
     Add,
-    Failed,
     Loaded,
     LoadFailed,
     ReadAhead,
@@ -197,7 +193,10 @@ class Dispatch:
         expert, queue, kind = waiter.expert, self._queue_of(waiter.expert), self._kind_of(waiter.expert)
         for name in (expert.fingerprint, queue, kind):
             error, until = self._failed.get(name, (None, 0.0))
-            if now < until:
+            if error is not None and now < until:
+                error = error.with_message(str(error))
+                error.expert = expert.name
+                error.retry_after = None if math.isinf(until) else until - now
                 return error
         if queue not in self._declared:
             if not self._supervisor.serves(kind):
@@ -266,10 +265,10 @@ class Dispatch:
                 if following := self.scheduler.following(worker):
                     self._supervisor.send(worker, [ReadAhead(self._declared[following])])
             # A late event of a load that was given up meanwhile says nothing about the next one.
-            case LoadFailed(name, message, bad_input=True) if (
+            case LoadFailed(name, error=CollegiumError() as error) if (
                 handle.queue and handle.expert and name == handle.expert.name
             ):
-                self._give_up(handle.queue, ExpertError(message), handle.expert.fingerprint)
+                self._give_up(handle.queue, error, handle.expert.fingerprint)
                 handle.queue = None
             case Stepped():
                 self._stepped(handle, event, now)
@@ -285,7 +284,10 @@ class Dispatch:
             self._recall(wanted)  # withdrawn, asked again and queued anew while this was on its way
             if handle.queue and event.completions:
                 self._crashes.pop(handle.queue, None)
-        self._resolve([(failure.key, _failure(failure)) for failure in event.failures])
+        for failure in event.failures:
+            if entry := self._pending_requests.get(failure.key):
+                failure.error.expert = entry.expert.name
+        self._resolve([(failure.key, failure.error) for failure in event.failures])
         if event.completions:
             self._store(event.completions)
 
@@ -386,8 +388,3 @@ class Dispatch:
     def _fail(self, name: str, error: CollegiumError) -> None:
         retry_seconds = self._retry_limits.retry_seconds
         self._failed[name] = error, math.inf if retry_seconds is None else time.monotonic() + retry_seconds
-
-
-def _failure(failure: Failed) -> RequestError:
-    kind = PromptTooLong if failure.message.startswith(PROMPT_TOO_LONG) else RequestError
-    return kind(f"request {failure.key[:12]}: {failure.message}")

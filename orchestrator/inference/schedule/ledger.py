@@ -15,14 +15,15 @@ import threading
 import time
 from collections.abc import Iterable, Sequence
 from concurrent.futures import Future
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, cast
 
 from orchestrator.errors import StorageError
-from orchestrator.inference.request import Completion, FinishReason, TokenLogprob
+from orchestrator.inference.request import Completion, FinishReason, TokenLogprob, UpstreamUsage
 from orchestrator.private_files import private_file
 
-VERSION = 1
+VERSION = 2
 GROUP = 512
 """Most rows in one transaction."""
 
@@ -30,9 +31,11 @@ _SCHEMA = """
 CREATE TABLE IF NOT EXISTS completions (
     key BLOB PRIMARY KEY, fingerprint TEXT NOT NULL, text TEXT NOT NULL, finish_reason TEXT NOT NULL,
     prompt_tokens INTEGER NOT NULL, completion_tokens INTEGER NOT NULL, logprobs TEXT, seconds REAL NOT NULL,
-    created REAL NOT NULL
+    created REAL NOT NULL, upstream TEXT
 )"""
-_COLUMNS = "key, text, finish_reason, prompt_tokens, completion_tokens, logprobs, seconds"
+_COLUMNS = "key, text, finish_reason, prompt_tokens, completion_tokens, logprobs, seconds, upstream"
+_ADDED = {1: ("ALTER TABLE completions ADD COLUMN upstream TEXT",)}
+"""Version -> what brings its file to the next one."""
 
 LedgerEntry = tuple[str, Completion]
 """(expert fingerprint, completion)."""
@@ -116,7 +119,7 @@ class Ledger:
                 raise StorageError(f"{self.path}: written by a newer Collegium (ledger version {version})")
             connection.execute(_SCHEMA)
             if version < VERSION:
-                connection.execute(f"PRAGMA user_version={VERSION}")
+                _bring_up_to_date(connection)
             opened.pop_all()
         return connection
 
@@ -139,7 +142,7 @@ class Ledger:
         try:
             self._writer.execute("BEGIN IMMEDIATE")
             self._writer.executemany(
-                "INSERT OR IGNORE INTO completions VALUES (?,?,?,?,?,?,?,?,?)",
+                "INSERT OR IGNORE INTO completions VALUES (?,?,?,?,?,?,?,?,?,?)",
                 (_row(fingerprint, reply) for entries, _ in group for fingerprint, reply in entries),
             )
             self._writer.execute("COMMIT")
@@ -167,11 +170,32 @@ def _row(fingerprint: str, reply: Completion) -> tuple[object, ...]:
         logprobs,
         reply.seconds,
         time.time(),
+        _upstream(reply),
     )
 
 
-def _completion(row: tuple[bytes, str, str, int, int, str | None, float]) -> Completion:
-    key, text, finish_reason, prompt_tokens, completion_tokens, logprobs, seconds = row
+def _bring_up_to_date(connection: sqlite3.Connection) -> None:
+    """Several processes may open an old file at once: one of them changes it."""
+    connection.execute("BEGIN IMMEDIATE")
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    for old in range(version or VERSION, VERSION):
+        for statement in _ADDED[old]:
+            connection.execute(statement)
+    connection.execute(f"PRAGMA user_version={VERSION}")
+    connection.execute("COMMIT")
+
+
+def _upstream(reply: Completion) -> str | None:
+    """What a server elsewhere told of the reply, as JSON."""
+    if reply.usage is None and not reply.reasoning:
+        return None
+    return json.dumps({"reasoning": reply.reasoning, **(asdict(reply.usage) if reply.usage else {})})
+
+
+def _completion(row: tuple[bytes, str, str, int, int, str | None, float, str | None]) -> Completion:
+    key, text, finish_reason, prompt_tokens, completion_tokens, logprobs, seconds, upstream = row
+    told = json.loads(upstream or "{}")
+    reasoning = told.pop("reasoning", "")
     tokens = tuple(
         TokenLogprob(token, logprob, tuple((other, value) for other, value in top))
         for token, logprob, top in json.loads(logprobs or "[]")
@@ -185,4 +209,6 @@ def _completion(row: tuple[bytes, str, str, int, int, str | None, float]) -> Com
         tokens,
         seconds,
         cached=True,
+        reasoning=reasoning,
+        usage=UpstreamUsage(**told) if told else None,
     )

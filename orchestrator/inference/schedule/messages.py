@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from orchestrator.errors import CollegiumError
 from orchestrator.inference.engines.engine import LoadReport
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Delta, Request
@@ -51,12 +52,12 @@ class Loaded:
 
 @dataclass(frozen=True, slots=True)
 class LoadFailed:
-    """The expert could not be loaded. `fresh`: nothing is wrong with it, it wants a process of its own.
-    `broken`: the engine cannot go on, the process must be replaced."""
+    """The expert could not be loaded. `error`: it cannot be used, and the engine goes on. `fresh`: nothing is wrong
+    with it, it wants a process of its own. `broken`: the engine cannot go on, the process must be replaced."""
 
     expert: str
     message: str
-    bad_input: bool = False
+    error: CollegiumError | None = None
     fresh: bool = False
     broken: bool = False
 
@@ -66,7 +67,7 @@ class Failed:
     """One request failed; the others go on."""
 
     key: str
-    message: str
+    error: CollegiumError
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from orchestrator.errors import CollegiumError, ExpertError
+from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, ExpertUnavailable
 from orchestrator.inference.engines.engine import Engine, FreshProcess
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Delta, Request, TokenLogprob
@@ -43,6 +43,7 @@ class _Running:
     started: float
     text: list[str] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
+    reasoning: list[str] = field(default_factory=list)
     tokens: int = 0
     prompt_tokens: int = 0
 
@@ -114,8 +115,8 @@ class Worker:
                 if not engine.beside(expert):
                     return  # its load failed, and the pool has heard so
                 engine.load(expert)
-            except ExpertError as error:
-                self._emit([Stepped((), (), (Failed(request.key, str(error)),), 0.0, 0)])
+            except (ExpertError, ExpertUnavailable) as error:
+                self._emit([Stepped((), (), (Failed(request.key, error),), 0.0, 0)])
                 return
             self._loaded.add(expert.fingerprint)
         self._running[request.key] = _Running(request, time.perf_counter())
@@ -129,8 +130,8 @@ class Worker:
         except FreshProcess as wish:
             self._emit([LoadFailed(expert.name, str(wish), fresh=True)])
             return False
-        except ExpertError as error:
-            self._emit([LoadFailed(expert.name, str(error), bad_input=True)])
+        except (ExpertError, ExpertUnavailable) as error:
+            self._emit([LoadFailed(expert.name, str(error), error)])
         except Exception as error:
             self._emit([LoadFailed(expert.name, _told(error), broken=True)])
             return False
@@ -148,13 +149,14 @@ class Worker:
             running.logprobs.extend(delta.logprobs)
             running.tokens += delta.tokens
             running.prompt_tokens = delta.prompt_tokens or running.prompt_tokens
+            running.reasoning.append(delta.reasoning)
             if running.request.stream:
                 streamed.append(delta)
             if not delta.last:
                 continue
             del self._running[delta.key]
             if delta.error is not None or delta.finish_reason is None:
-                failures.append(Failed(delta.key, delta.error or "no reason given"))
+                failures.append(Failed(delta.key, delta.error or ExpertFailed("the engine gave no reason")))
                 continue
             completions.append(
                 Completion(
@@ -165,6 +167,8 @@ class Worker:
                     running.tokens,
                     tuple(running.logprobs),
                     time.perf_counter() - running.started,
+                    reasoning=_storable("".join(running.reasoning)),
+                    usage=delta.usage,
                 )
             )
         self._busy += busy

@@ -141,9 +141,17 @@ def test_a_recipe_of_two_shapes_is_refused_by_tensor(tmp_path: Path) -> None:
         zoo(tmp_path, merged={"recipe": {"sources": sources}})
 
 
-def test_a_key_that_is_not_in_the_environment_is_named(tmp_path: Path) -> None:
-    with pytest.raises(ExpertError, match="NO_SUCH_KEY is not set"):
-        zoo(tmp_path, far={"url": "https://example.org/v1", "model": "big", "api_key_env": "NO_SUCH_KEY"})
+def test_a_key_that_is_not_in_the_environment_is_named_and_stops_nobody(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    far = {"url": "https://example.org/v1", "model": "big"}
+    found = zoo(tmp_path, far=far | {"api_key_env": "NO_SUCH_KEY"}, azure=far | {"headers": {"api-key": "$NO_KEY"}})
+    assert [*found] == ["far", "azure"]
+    said = [record.getMessage() for record in caplog.records]
+    assert said == [
+        "expert 'far' is unavailable: the environment variable NO_SUCH_KEY is not set",
+        "expert 'azure' is unavailable: the environment variable NO_KEY is not set",
+    ]
 
 
 def test_every_refusal_is_a_collegium_error(tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ class Subject:
     more: dict[str, Expert] = field(default_factory=dict)
 
     def request(
-        self, text: str, expert: Expert | None = None, draw: int = 0, stream: bool = False, **sampling: Any
+        self, text: str, expert: Expert | None = None, draw: int = 0, stream: bool = True, **sampling: Any
     ) -> Request:
         expert = expert or self.first
         wanted = Sampling(**{"max_tokens": 12, **sampling})

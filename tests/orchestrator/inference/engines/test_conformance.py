@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.inference.engines.engine import PROMPT_TOO_LONG
+from orchestrator.errors import PromptTooLong, RequestError
 from orchestrator.inference.request import Sampling
 
 # vLLM's call of xgrammar.
@@ -200,8 +200,9 @@ def test_a_bad_request_fails_alone(subject: Any) -> None:
     for request in bad:
         (delta,) = deltas[request.key]
         assert delta.error
-    assert deltas[bad[0].key][0].error.startswith(PROMPT_TOO_LONG)
-    assert "structured output" in deltas[bad[1].key][0].error
+    assert isinstance(deltas[bad[0].key][0].error, PromptTooLong)
+    assert isinstance(deltas[bad[1].key][0].error, RequestError)
+    assert "structured output" in str(deltas[bad[1].key][0].error)
 
 
 def test_another_expert_answers_after_load_and_the_first_again_after_the_next(subject: Any) -> None:

@@ -12,8 +12,7 @@ import pytest
 from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 
-from orchestrator.errors import ExpertError
-from orchestrator.inference.engines.engine import PROMPT_TOO_LONG
+from orchestrator.errors import ExpertError, ExpertUnavailable, PromptTooLong, UpstreamError, UpstreamTimeout
 from orchestrator.inference.engines.openai_stream import OpenAIStream, RemoteOptions
 from orchestrator.inference.engines.remote import RemoteEngine
 from orchestrator.inference.engines.tools import ParsedCall, ToolHistory, heard
@@ -37,7 +36,7 @@ def reply(text: str = "hello") -> httpx.Response:
 def request(text: str = "hi", **sampling: Any) -> Request:
     wanted = Sampling(**{"max_tokens": 8, **sampling})
     messages = (("user", text),)
-    return Request(request_key("far", messages, wanted, 0), "far", messages, wanted)
+    return Request(request_key("far", messages, wanted, 0), "far", messages, wanted, stream=True)
 
 
 @pytest.fixture
@@ -95,7 +94,9 @@ def test_it_gives_up_in_the_end_and_says_why(engine_for: Any) -> None:
         return httpx.Response(500, json={"error": {"message": "on fire"}})
 
     (delta,) = only(engine_for(serve, tries=3), request())
-    assert delta.error == "http://server/v1/chat/completions: HTTP 500: on fire"
+    assert isinstance(delta.error, UpstreamError)
+    assert str(delta.error) == "expert 'far': http://server/v1/chat/completions: HTTP 500: on fire"
+    assert delta.error.upstream_status == 500
     assert len(calls) == 3
 
 
@@ -108,8 +109,8 @@ def test_what_is_the_requests_fault_is_not_asked_again(engine_for: Any) -> None:
         return httpx.Response(400, json={"error": error})
 
     (delta,) = only(engine_for(serve), request())
-    assert delta.error is not None
-    assert delta.error.startswith(PROMPT_TOO_LONG)
+    assert isinstance(delta.error, PromptTooLong)
+    assert "http" not in (delta.error.words or "")
     assert len(calls) == 1
 
 
@@ -124,13 +125,13 @@ def test_the_key_is_sent_and_never_told(engine_for: Any, monkeypatch: pytest.Mon
     (delta,) = only(engine, request())
     assert sent == [f"Bearer {KEY}"]
     assert delta.error is not None
-    assert "bad key ***" in delta.error
-    stream = OpenAIStream(RemoteModel("http://server", "model"), KEY, RemoteOptions())
-    for text in (repr(engine), repr(stream), stream.told(RuntimeError(KEY)), repr(vars(engine)), str(delta)):
+    assert "bad key ***" in str(delta.error)
+    stream = OpenAIStream(EXPERT.remote or RemoteModel("", ""), 2048, RemoteOptions())
+    for text in (repr(engine), repr(stream), str(stream.failure(RuntimeError(KEY))), repr(vars(engine)), repr(delta)):
         assert KEY not in text
     monkeypatch.delenv("FAR_KEY")
     keyless = RemoteEngine()
-    with pytest.raises(ExpertError, match="environment variable FAR_KEY"):
+    with pytest.raises(ExpertUnavailable, match="environment variable FAR_KEY"):
         keyless.load(EXPERT)
     keyless.close()
 
@@ -156,11 +157,13 @@ def test_no_more_run_at_once_than_the_expert_allows(engine_for: Any) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("data: {nope\n\n", "not JSON"),
-        ("data: [1]\n\n", "not a JSON object"),
+        ("data: {nope\n\n", "no JSON"),
+        ("data: [1]\n\n", "no JSON object"),
         ('data: {"error": {"message": "lost it"}}\n\n', "lost it"),
         (event("half"), "broke off"),
-        (event("x", "content_filter"), "ended the reply: content_filter"),
+        (event("", "content_filter"), "withholds the reply"),
+        (event(finish="stop"), "is empty"),
+        (event("x", "error"), "with an error"),
         ("data: " + "x" * 5000, "larger than 1000 bytes"),
         ("", "broke off"),
     ],
@@ -174,7 +177,7 @@ def test_a_reply_that_makes_no_sense_is_an_error_and_no_more(engine_for: Any, te
     bad = request("bad")
     deltas = finish(engine_for(serve, max_reply_bytes=1000), good, bad)
     assert deltas[bad.key][-1].error is not None
-    assert message in deltas[bad.key][-1].error
+    assert message in str(deltas[bad.key][-1].error)
     assert deltas[good.key][-1].finish_reason == "stop"
 
 
@@ -204,7 +207,8 @@ def test_silence_ends_in_an_error(engine_for: Any) -> None:
 
     engine = engine_for(lambda _: httpx.Response(200, content=body()), total_seconds=0.05)
     (delta,) = only(engine, request())
-    assert delta.error == "no reply within 0.05 s"
+    assert isinstance(delta.error, UpstreamTimeout)
+    assert "no reply within 0.05 s" in str(delta.error)
 
 
 def test_the_body_says_what_was_asked(engine_for: Any) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.errors import Cancelled, CollegiumError, ExpertError, ExpertFailed, RequestError, StorageError
+from orchestrator.errors import Cancelled, CollegiumError, ExpertError, ExpertFailed, StorageError, StreamBroken
 from orchestrator.inference.engines.engine import FreshProcess, LoadReport
 from orchestrator.inference.engines.scripted import ScriptedEngine, ScriptedOptions
 from orchestrator.inference.expert import Expert
@@ -167,7 +167,7 @@ async def test_a_stream_goes_on_after_its_worker_is_lost_or_says_why_it_cannot(m
         await asyncio.wait_for(listen(), 10)
         assert heard == ["one", " two", " three four"]
     else:
-        with pytest.raises(RequestError, match="differs from that part"):
+        with pytest.raises(StreamBroken, match="differs from that part"):
             await asyncio.wait_for(listen(), 10)
         assert play.stored(pool) == ["one or two"]
 

@@ -179,7 +179,8 @@ async def test_a_failing_request_fails_alone(make_pool: MakePool) -> None:
 
     pool = make_pool(script)
     outcomes = await pool.ask(calls(pool, expert("a"), 10))
-    assert isinstance(outcomes[3], RequestError)
+    assert isinstance(outcomes[3], ExpertFailed)
+    assert outcomes[3].expert == "a"
     assert "no such word" in str(outcomes[3])
     assert texts(outcomes[:3] + outcomes[4:]) == ["fine"] * 9
 

@@ -1,0 +1,133 @@
+"""The part of the configuration that describes experts."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import urlsplit
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+
+class StrictModel(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class SourceConfig(StrictModel):
+    """One source of a recipe."""
+
+    model: str = Field(description="Checkpoint folder, or demo/NAME.")
+    adapter: str | None = Field(default=None, description="LoRA adapter folder over it.")
+    weight: float = Field(default=1.0, description="Its coefficient.")
+    parameters: dict[str, Any] = Field(default_factory=dict, description="More of its own, e.g. density.")
+
+
+class RecipeConfig(StrictModel):
+    """A merge, done on the way into the engine; nothing is written to disk."""
+
+    method: str = Field(default="linear", description="Any method of `collegium merge`: linear, ties, dare_ties, ...")
+    base: str | None = Field(default=None, description="Checkpoint folder of the base, where the method needs one.")
+    sources: list[SourceConfig] = Field(min_length=1)
+    parameters: dict[str, Any] = Field(default_factory=dict, description="Of the merge, e.g. normalize or lambda.")
+    seed: int = Field(default=0, ge=0, description="Of methods that draw at random.")
+
+    @model_validator(mode="after")
+    def _can_be_done(self) -> RecipeConfig:
+        from merging.recipe import parse
+        from merging.settings import RecipeError
+
+        def named(model: str, adapter: str | None) -> dict[str, Any]:
+            return {"model": {"path": model}, **({"lora": {"path": adapter}} if adapter else {})}
+
+        models = [
+            {"model": named(each.model, each.adapter), "parameters": {"weight": each.weight, **each.parameters}}
+            for each in self.sources
+        ]
+        base = {"base_model": named(self.base, None)} if self.base else {}
+        try:
+            parse({"merge_method": self.method, "models": models, "parameters": self.parameters, **base})
+        except RecipeError as error:  # which speaks of mergekit's keys
+            raise ValueError(str(error).removeprefix("recipe: ").replace("base_model", "a base")) from error
+        if self.method == "linear" and sum(source.weight for source in self.sources) == 0:
+            raise ValueError("the weights of a linear merge sum to zero")
+        return self
+
+
+class PricesConfig(StrictModel):
+    """What an expert's replies cost, in US dollars."""
+
+    input: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="Per million prompt tokens.")
+    cached: float | None = Field(
+        default=None, ge=0, allow_inf_nan=False, description="Per million cached prompt tokens; default: as input."
+    )
+    output: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="Per million reply tokens.")
+    second: float = Field(
+        default=0.0, ge=0, allow_inf_nan=False, description="Per second that a worker is busy with a reply."
+    )
+
+
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_SECRET_HEADER = re.compile(r"(?i)auth|key|token|secret|cookie|password|credential")
+
+
+class ExpertConfig(StrictModel):
+    """One expert: a checkpoint (`model`), an adapter over it (`adapter`), a `recipe`, a remote model (`url`), or a
+    `script`."""
+
+    model: str | None = Field(default=None, description="Checkpoint folder, or demo/NAME; with `url`: the name there.")
+    adapter: str | None = Field(default=None, description="LoRA adapter folder (peft layout) over `model`.")
+    recipe: RecipeConfig | None = Field(default=None, description="A merge of checkpoints and adapters.")
+    url: str | None = Field(default=None, description="Base URL of an OpenAI-compatible server, ending in /v1.")
+    api_key_env: str | None = Field(default=None, description="Environment variable that holds the URL's key.")
+    concurrency: int = Field(
+        default=8, ge=1, le=1024, description="Most requests in flight at the URL; fewer while its rate limits say so."
+    )
+    timeout: float | None = Field(
+        default=None, gt=0, le=3600, description="Longest silence of the URL's server, seconds; default: 120."
+    )
+    tries: int | None = Field(default=None, ge=1, le=20, description="Most attempts for one request; default: 3.")
+    headers: dict[str, str] = Field(
+        default_factory=dict,
+        description="Further headers for the URL; $NAME as value stands for that environment variable.",
+    )
+    extra_body: dict[str, JsonValue] = Field(
+        default_factory=dict, description="Fields added to every request's body, as the URL's server wants them."
+    )
+    leave_out: list[str] = Field(
+        default_factory=list, description="Fields of the body that the URL's server does not take: seed, temperature."
+    )
+    max_completion_tokens: bool = Field(
+        default=False, description="The URL's server wants max_completion_tokens in place of max_tokens."
+    )
+    prices: PricesConfig | None = Field(
+        default=None, description="What replies cost; default: known models' prices, else unknown."
+    )
+    script: str | None = Field(default=None, description="module:function that answers; scripted engine only.")
+    chat_template: str | None = Field(default=None, description="File with a Jinja template to use instead.")
+    context: int | None = Field(default=None, ge=16, description="Longest prompt plus reply, tokens; default: 2048.")
+    skills: list[str] = Field(default_factory=list, description="What it is said to be good at; shown, not trusted.")
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> ExpertConfig:
+        kinds = [name for name in ("recipe", "url", "script") if getattr(self, name)]
+        if self.model and not self.url:
+            kinds.append("model")
+        if len(kinds) != 1:
+            raise ValueError(f"an expert has exactly one of model, recipe, url, script; this one has {kinds or 'none'}")
+        if self.adapter and "model" not in kinds:
+            raise ValueError("an adapter needs a model under it")
+        if self.url and not self.model:
+            raise ValueError("a url needs the model's name there: set model")
+        if self.url and (set(urlsplit(self.url).netloc) & {"@"}):
+            raise ValueError("url: a password or key in an address ends in logs: name a variable in api_key_env")
+        remote = ("api_key_env", "timeout", "tries", "headers", "extra_body", "leave_out", "max_completion_tokens")
+        if not self.url and (idle := next((name for name in remote if getattr(self, name)), None)):
+            raise ValueError(f"{idle} belongs to an expert with a url")
+        for name, value in self.headers.items():
+            if not _HEADER.fullmatch(name) or not value.isascii() or not value.isprintable():
+                raise ValueError(f"headers: {name[:80]!r}: no header has such a name or value")
+            if _SECRET_HEADER.search(name) and not value.startswith("$"):
+                raise ValueError(f"headers.{name}: a key must not stand in a file: write $NAME of a variable")
+        if owned := sorted({"messages", "model", "stream"} & {*self.extra_body, *(set(self.leave_out) - {"stream"})}):
+            raise ValueError(f"extra_body, leave_out: {owned[0]} is not theirs to change")
+        return self
