@@ -38,7 +38,12 @@ class MergedLora:
     def __init__(self, model: Any) -> None:
         from peft.tuners.lora import Linear
 
-        self._layers = [layer for layer in model.modules() if isinstance(layer, Linear)]
+        self._layers = [
+            layer
+            for layer in model.modules()
+            # Others keep peft's own way: a Conv1D of GPT-2, for instance, holds its weight transposed.
+            if isinstance(layer, Linear) and type(layer.base_layer) is torch.nn.Linear and not layer.fan_in_fan_out
+        ]
         self._weights = [layer.base_layer.weight.detach().clone() for layer in self._layers]
         for layer, weight in zip(self._layers, self._weights, strict=True):
             layer.forward = functools.partial(_forward, layer, weight)

@@ -18,16 +18,20 @@ from distill.encoder import Encoder
 from distill.errors import TrainingError
 from distill.losses import Losses, losses
 from distill.merged_lora import MergedLora
-from distill.rows import TokenBatch
+from distill.pairs import Lesson
+from distill.rows import TokenBatch, TokenRow, batched
 from distill.specification import TrainingSpec
+
+CLOSE = {torch.float32: 1e-3, torch.bfloat16: 0.03}
+"""Largest difference between two computations of the same states, as a share of their length."""
 
 
 class Network:
     """The student, its tokenizer and the encoder that training throws away.
 
     Raises:
-        TrainingError: no checkpoint there, a tokenizer that does not fit it, modules that LoRA does not find, or an
-            output layer that does more than multiply.
+        TrainingError: no checkpoint there, a tokenizer that does not fit it, modules that LoRA does not find, or
+            logits that this module does not know how to compute.
     """
 
     def __init__(self, spec: TrainingSpec, device: Any = "cpu") -> None:
@@ -43,12 +47,14 @@ class Network:
         self.changed()
         base = model.get_base_model() if spec.method == "lora" else model
         self._decoder, self._head = base.get_decoder(), base.get_output_embeddings()
+        self._config = base.config.get_text_config()
+        self._packs = False
         self._check_head(base, device)
         if spec.gradient_checkpointing:
             base.gradient_checkpointing_enable(gradient_checkpointing_kwargs={"use_reentrant": False})
             base.enable_input_require_grads()
         torch.manual_seed(spec.seed)
-        self.encoder = Encoder(base.config.hidden_size, spec.encoder_width, spec.encoder_dropout).to(device)
+        self.encoder = Encoder(self._config.hidden_size, spec.encoder_width, spec.encoder_dropout).to(device)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -81,6 +87,17 @@ class Network:
         return self.spec.method == "full" and self.spec.precision == "bf16"
 
     def _hidden(self, batch: TokenBatch) -> torch.Tensor:
+        """Last hidden states (B, T, d). Where each row is one sequence, padded on the right, any causal model's own
+        mask will do; several replies in a row need a mask that keeps them apart."""
+        if not batch.packed:
+            states: torch.Tensor = self._decoder(input_ids=batch.ids, use_cache=False).last_hidden_state
+            return states
+        if not self._packs:
+            self._check_packing(batch.ids.device)
+        self._check_window(batch)
+        return self._packed(batch)
+
+    def _packed(self, batch: TokenBatch) -> torch.Tensor:
         blocked = torch.finfo(self.dtype).min
         mask = torch.zeros_like(batch.mask, dtype=self.dtype).masked_fill_(~batch.mask, blocked)
         found = self._decoder(
@@ -90,17 +107,68 @@ class Network:
         return found
 
     def _logits(self, hidden: torch.Tensor) -> torch.Tensor:
+        """Logits (N, vocabulary) of hidden states (N, d), scaled and capped as the architecture does."""
         found: torch.Tensor = self._head(hidden.to(self._head.weight.dtype))
-        return found
+        scale = getattr(self._config, "logit_scale", None) or 1 / (getattr(self._config, "logits_scaling", None) or 1)
+        cap = getattr(self._config, "final_logit_softcapping", None)
+        found = found if scale == 1 else found * scale
+        return torch.tanh(found / cap) * cap if cap else found
+
+    def _check_packing(self, device: Any) -> None:
+        """Raises `TrainingError` where replies side by side are not computed as each alone: layers that carry a state
+        from token to token, or that make their own mask."""
+        prompt, replies = [2, 3, 4, 5], [[6, 7, 8], [9, 8, 7]]
+        row = TokenRow(_lesson(len(replies)), prompt, replies, [[True] * len(reply) for reply in replies])
+        training = self.model.training
+        self.train(False)
+        with torch.no_grad(), torch.autocast(torch.device(device).type, self.dtype, enabled=self._mixed):
+            try:
+                packed = self._packed(batched([row]).to(device))[0].float()
+            except (TypeError, ValueError, RuntimeError) as error:
+                raise self._unpackable(f" ({error!s:.200})") from error
+            start = len(prompt)
+            for reply in replies:
+                ids = torch.tensor([prompt + reply], device=device)
+                alone = self._decoder(input_ids=ids, use_cache=False).last_hidden_state[0, len(prompt) :].float()
+                if (packed[start : start + len(reply)] - alone).norm() > CLOSE[self.dtype] * alone.norm():
+                    raise self._unpackable("")
+                start += len(reply)
+        self.train(training)
+        self._packs = True
+
+    def _unpackable(self, why: str) -> TrainingError:
+        return TrainingError(
+            f"{self.spec.student}: {self._config.model_type} cannot read several replies to one question side by "
+            f"side{why}: teach it with level gold, or fine-tune it on one reply per question"
+        )
+
+    def _check_window(self, batch: TokenBatch) -> None:
+        """Raises `TrainingError` where a reply with its prompt is longer than a sliding window: side by side, replies
+        are read without one."""
+        kinds = getattr(self._config, "layer_types", None) or ["sliding_attention"]
+        window = getattr(self._config, "sliding_window", None) if "sliding_attention" in kinds else None
+        longest = int((batch.spans[:, 1] + batch.spans[:, 3]).max())
+        if window and getattr(self._config, "use_sliding_window", True) and longest > window:
+            raise TrainingError(
+                f"{self.spec.student}: a question with a reply of {longest} tokens passes the model's sliding window "
+                f"of {window}: lower longest_question or longest_reply"
+            )
 
     def _check_head(self, base: Any, device: Any) -> None:
-        """Some architectures scale or cap their logits; training would then teach another model."""
+        """Some architectures do more to their logits than is known here; training would then teach another model."""
         ids = torch.arange(2, 10, device=device)[None]
         with torch.no_grad():
             wanted = base(input_ids=ids).logits.float()
-            found = self._head(self._decoder(input_ids=ids).last_hidden_state).float()
-        if not torch.allclose(wanted, found, rtol=0.02, atol=0.05):
-            raise TrainingError(f"{self.spec.student}: its logits are more than its output layer; it cannot be trained")
+            found = self._logits(self._decoder(input_ids=ids, use_cache=False).last_hidden_state).float()
+        if (wanted - found).norm() > CLOSE[self.dtype] * wanted.norm():
+            raise TrainingError(
+                f"{self.spec.student}: {self._config.model_type} computes its logits in a way that is not known here; "
+                "it cannot be trained"
+            )
+
+
+def _lesson(texts: int) -> Lesson:
+    return Lesson(id="", task="", messages=[], texts=("",) * texts, taught=tuple(range(texts)))
 
 
 def check_tokenizer(tokenizer: Any, model: Any) -> None:
@@ -122,7 +190,12 @@ def _loaded(spec: TrainingSpec) -> tuple[Any, Any]:
     with _quiet():
         try:
             tokenizer = AutoTokenizer.from_pretrained(folder)
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa")
+            try:
+                model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa")
+            except ValueError as error:
+                if "scaled_dot_product_attention" not in str(error):
+                    raise
+                model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
         except (OSError, ValueError, KeyError) as error:
             raise TrainingError(f"student: {folder}: {' '.join(str(error).split())[:300]}") from error
     return tokenizer, model

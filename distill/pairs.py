@@ -61,6 +61,9 @@ class Lesson(BaseModel):
     messages: list[dict[str, str]] = Field(description="The prompt, as `agents.prompts.solve` makes it.")
     texts: tuple[str, ...] = Field(min_length=1, description="Different replies, as the student would say them.")
     taught: tuple[int, ...] = Field(min_length=1, description="Places of texts that carry next-token loss.")
+    untaught: tuple[tuple[int, int, int], ...] = Field(
+        default=(), description="(text's place, first, end): characters of taught texts that carry no loss."
+    )
     pairs: tuple[tuple[int, int], ...] = Field(default=(), description="Places of (right, wrong) texts.")
     nodes: tuple[int, ...] = Field(default=(), description="For each node of the graph, its text's place.")
     labels: tuple[bool, ...] = Field(default=(), description="For each node, whether it is right.")

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from typing import Any
 
 import torch
@@ -26,6 +27,8 @@ class TokenRow:
     lesson: Lesson
     prompt: list[int]
     replies: list[list[int]]
+    taught: list[list[bool]]
+    """For each reply, which of its tokens carry next-token loss."""
 
     @property
     def tokens(self) -> int:
@@ -34,8 +37,7 @@ class TokenRow:
 
     def targets(self, prompts_too: bool = False) -> int:
         """Tokens that carry next-token loss."""
-        taught = sum(len(self.replies[place]) for place in self.lesson.taught)
-        return taught + (len(self.prompt) - 1 if prompts_too else 0)
+        return sum(map(sum, self.taught)) + (len(self.prompt) - 1 if prompts_too else 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +65,34 @@ class TokenBatch:
     edges: torch.Tensor
     """(2, E) among V."""
 
+    @property
+    def packed(self) -> bool:
+        """True if a row holds several replies, which must not attend to one another."""
+        return len(self.spans) > len(self.ids)
+
     def to(self, device: Any) -> TokenBatch:
         return TokenBatch(*(getattr(self, name).to(device) for name in self.__slots__))
 
 
 def tokenised(lesson: Lesson, tokenizer: Any) -> TokenRow:
-    """The row of a lesson. Raises `TrainingError` where the tokenizer has no chat template or end token."""
+    """The row of a lesson.
+
+    Raises `TrainingError` where the tokenizer has no chat template or end token, or where parts of a reply carry no
+    loss and the tokenizer does not say which characters a token stands for.
+    """
     if tokenizer.eos_token_id is None or not tokenizer.chat_template:
         raise TrainingError("the student's tokenizer needs a chat template and an end-of-text token")
+    if lesson.untaught and not tokenizer.is_fast:
+        raise TrainingError("the student's tokenizer gives no offsets: it cannot leave parts of a reply untaught")
     prompt = tokenizer.apply_chat_template(lesson.messages, add_generation_prompt=True, return_dict=False)
-    replies = tokenizer(list(lesson.texts), add_special_tokens=False)["input_ids"]
-    return TokenRow(lesson, list(prompt), [[*reply, tokenizer.eos_token_id] for reply in replies])
+    encoded = tokenizer(list(lesson.texts), add_special_tokens=False, return_offsets_mapping=bool(lesson.untaught))
+    replies = [[*reply, tokenizer.eos_token_id] for reply in encoded["input_ids"]]
+    taught = [[place in lesson.taught] * len(reply) for place, reply in enumerate(replies)]
+    for place, first, end in lesson.untaught:
+        # A token belongs to the piece in which it ends.
+        for index, (_, last) in enumerate(encoded["offset_mapping"][place]):
+            taught[place][index] &= not first < last <= end
+    return TokenRow(lesson, list(prompt), replies, taught)
 
 
 def batched(rows: Sequence[TokenRow], prompts_too: bool = False) -> TokenBatch:
@@ -103,9 +122,9 @@ def batched(rows: Sequence[TokenRow], prompts_too: bool = False) -> TokenBatch:
             spans.append((number, head, end, len(reply)))
             positions[number, end : end + len(reply)] = torch.arange(head, head + len(reply))
             segment[number, end : end + len(reply)] = place + 1
-            if place in row.lesson.taught:
-                sources += [start + head - 1, *range(start + end, start + end + len(reply) - 1)]
-                targets += reply
+            before = [start + head - 1, *range(start + end, start + end + len(reply) - 1)]
+            sources += compress(before, row.taught[place])
+            targets += compress(reply, row.taught[place])
             end += len(reply)
         edges += [(len(nodes) + a, len(nodes) + b) for a, b in row.lesson.edges]
         pairs += [(first + right, first + wrong) for right, wrong in row.lesson.pairs]

@@ -111,7 +111,8 @@ def train_expert(name: str, spec: Path | None, out: Path | None) -> None:
     """Train a LoRA expert on generated tasks, as the demo zoo's were. Takes some minutes on two cores."""
     from rich.progress import Progress as Bar
 
-    from orchestrator.pipelines.adapter_training import SPECIFICATION, Progress, TrainingSpec, train
+    from distill.train import Metrics
+    from orchestrator.pipelines.adapter_training import SPECIFICATION, AdapterSpec, train
 
     path = spec or demo_zoo().parent / name / SPECIFICATION
     if not path.exists():
@@ -120,12 +121,12 @@ def train_expert(name: str, spec: Path | None, out: Path | None) -> None:
     with Bar(console=Console(stderr=True)) as bar:
         task = bar.add_task(f"training {name}")
 
-        def report(progress: Progress) -> None:
-            speed = progress.tokens / max(progress.seconds, 1e-9)
-            told = f"{name}: loss {progress.loss:.3f}, {speed:,.0f} tokens/s"
-            bar.update(task, completed=progress.step, total=progress.steps, description=told)
+        def report(metrics: Metrics) -> None:
+            speed = metrics.tokens / max(metrics.seconds, 1e-9)
+            text = f"{name}: loss {metrics.next_token:.3f}, {speed:,.0f} tokens/s"
+            bar.update(task, completed=metrics.step, total=metrics.steps, description=text)
 
-        last = train(TrainingSpec.read(path), target, report)
+        last = train(AdapterSpec.read(path), target, report)
     Console().print(f"{target}: {last.steps} steps, {last.tokens:,} tokens in {last.seconds:.0f} s", soft_wrap=True)
 
 

@@ -1,36 +1,39 @@
-"""Trains an expert of the demo zoo: a LoRA adapter over a small Llama checkpoint, on generated tasks.
+"""Trains an expert as the demo zoo's were: a LoRA adapter over a small checkpoint, on generated tasks.
 
-It knows nothing of validation: a run takes as many steps as its specification says, and is judged afterwards by
-`collegium profile`. The same specification and seed give the same examples in the same order; weights agree bit by
-bit only on the same kind of processor and number of threads.
+The examples become lessons of plain supervised fine-tuning for the trainer of `distill`. A run takes as many steps as
+its specification says, without validation, and is judged afterwards by `collegium profile`. The same specification and
+seed give the same examples in the same order; weights agree bit by bit only on the same kind of processor and number of
+threads.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import math
 import os
-import random
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
+from distill.errors import DistillError, TrainingError
+from distill.specification import TrainingSpec
+from distill.supervised import Example, write_lessons
+from distill.train import Metrics
 from orchestrator.errors import ConfigError
 from orchestrator.evaluation.tasks.registry import GENERATED
-from orchestrator.pipelines.training_examples import Example, Portions, examples
+from orchestrator.experts.demo import locate
+from orchestrator.pipelines.training_examples import Portions, examples
 
-if TYPE_CHECKING:
-    import torch
-
+BATCH_TOKENS = 640
+"""Tokens in memory at once: examples of like length stand side by side, with little padding."""
 SPECIFICATION = "training.json"
 
 
-class TrainingSpec(BaseModel):
+class AdapterSpec(BaseModel):
     """All that decides an adapter."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,7 +47,7 @@ class TrainingSpec(BaseModel):
     alpha: float = Field(default=16.0, gt=0)
     learning_rate: float = Field(default=2e-3, gt=0)
     epochs: int = Field(default=1, ge=1)
-    batch: int = Field(default=8, ge=1, description="Examples a step.")
+    batch: int = Field(default=8, ge=1, description="Examples per step, on average.")
     seed: int = 0
 
     @field_validator("tasks")
@@ -57,7 +60,7 @@ class TrainingSpec(BaseModel):
         return tasks
 
     @classmethod
-    def read(cls, path: Path) -> TrainingSpec:
+    def read(cls, path: Path) -> AdapterSpec:
         """The specification in a JSON file.
 
         Raises:
@@ -73,129 +76,63 @@ class TrainingSpec(BaseModel):
             raise ConfigError(f"{path}: {key}: {first['msg']}") from error
 
 
-class Progress(NamedTuple):
-    """What `train` reports after each step. `tokens` counts prompts, replies and no padding."""
-
-    step: int
-    steps: int
-    loss: float
-    tokens: int
-    seconds: float
-
-
-class _Sequence(NamedTuple):
-    ids: list[int]
-    taught: list[bool]
-
-
-def train(spec: TrainingSpec, out: Path, report: Callable[[Progress], None] | None = None) -> Progress:
+def train(spec: AdapterSpec, out: Path, report: Callable[[Metrics], None] | None = None) -> Metrics:
     """Train one adapter and write it to the folder `out`, together with its specification.
 
-    The folder appears when all of it is written; an existing one is replaced. Returns the last step's progress.
+    The folder appears when all of it is written; an existing one is replaced. A training that was interrupted goes on
+    from its last checkpoint, which lies beside `out` until it is done. Returns the last step's metrics.
 
     Raises:
-        ConfigError: the base cannot be trained here.
+        ConfigError: the base cannot be trained, or there are no examples; names the expert.
     """
-    import torch
-    from transformers import AutoTokenizer
-
-    from orchestrator.experts.demo import locate
-    from orchestrator.pipelines.llama_lora import LlamaLora
+    from distill.train import train as train_network
 
     model = locate(spec.base) if spec.base.startswith("demo/") else Path(spec.base)
-    tokenizer = AutoTokenizer.from_pretrained(model)
+    text = spec.model_dump_json()
+    work = out.parent / f".{out.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    work.mkdir(parents=True, exist_ok=True)
+    lessons = work / "lessons.jsonl"
     made = examples(spec.tasks, spec.portions, spec.seed, wrong=spec.wrong)
-    sequences = [_tokenised(example, tokenizer) for example in made]
+    write_lessons(made, lessons)
     try:
-        network = LlamaLora(model, spec.rank, spec.alpha, spec.seed)
-    except ValueError as error:
+        trained = train_network(_training(spec, model, made), lessons, work, report)
+    except DistillError as error:
         raise ConfigError(f"expert {spec.name!r}: {error}") from error
-    prefix = torch.tensor(_common(sequences))
-    steps = -(-len(sequences) // spec.batch) * spec.epochs
-    optimiser = torch.optim.AdamW(network.factors, lr=spec.learning_rate, weight_decay=0.0, fused=True)
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
-    rng = random.Random(f"batches/{spec.seed}")
-    started, tokens, step, progress = time.monotonic(), 0, 0, Progress(0, steps, 0.0, 0, 0.0)
-    for _ in range(spec.epochs):
-        for batch in _batches(sequences, spec.batch, rng):
-            network.merge()
-            loss = network.loss(prefix, *_padded(batch, len(prefix)))
-            loss.backward()  # type: ignore[no-untyped-call]
-            torch.nn.utils.clip_grad_norm_(network.factors, 1.0)
-            optimiser.step()
-            schedule.step()
-            optimiser.zero_grad()
-            step, tokens = step + 1, tokens + sum(len(sequence.ids) for sequence in batch)
-            progress = Progress(step, steps, loss.item(), tokens, time.monotonic() - started)
-            if report:
-                report(progress)
-    _write(network, spec, out)
-    return progress
+    _write(trained.network, spec, out)
+    shutil.rmtree(work, ignore_errors=True)
+    return trained.metrics[-1]
 
 
-def _rate(step: int, steps: int) -> float:
-    """Linear warm-up over 5% of the steps, then half a cosine down to zero."""
-    warm = max(1, steps // 20)
-    if step < warm:
-        return (step + 1) / warm
-    return 0.5 * (1 + math.cos(math.pi * (step - warm) / max(1, steps - warm)))
+def _training(spec: AdapterSpec, model: Path, made: Sequence[Example]) -> TrainingSpec:
+    """The trainer's settings: `batch` examples per step on average, and every example `epochs` times."""
+    from transformers import AutoTokenizer
+
+    from distill.rows import tokenised
+
+    if not (model / "config.json").is_file():
+        raise TrainingError(f"base: {model}: no checkpoint there (no config.json)")
+    if not made:
+        raise TrainingError("portions: no examples to train on")
+    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokens = spec.epochs * sum(tokenised(example.lesson(""), tokenizer).tokens for example in made)
+    steps = -(-len(made) // spec.batch) * spec.epochs
+    return TrainingSpec(
+        student=str(model),
+        rank=spec.rank,
+        alpha=spec.alpha,
+        learning_rate=spec.learning_rate,
+        tokens=tokens,
+        step_tokens=-(-tokens // steps),
+        batch_tokens=BATCH_TOKENS,
+        seed=spec.seed,
+    )
 
 
-def _tokenised(example: Example, tokenizer: Any) -> _Sequence:
-    """Token ids of prompt, reply and end of turn; `taught` is true where a token carries loss.
-
-    The reply is tokenised as one text, as it will be generated; a token belongs to the piece in which it ends.
-    """
-    prompt = tokenizer.apply_chat_template(example.messages, add_generation_prompt=True, return_dict=False)
-    text = "".join(piece for piece, _ in example.reply)
-    bounds, end = [], 0
-    for piece, taught in example.reply:
-        end += len(piece)
-        bounds.append((end, taught))
-    encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-    marks = [next(taught for end, taught in bounds if last <= end) for _, last in encoded["offset_mapping"]]
-    ids = [*prompt, *encoded["input_ids"], tokenizer.eos_token_id]
-    return _Sequence(ids, [False] * len(prompt) + marks + [True])
-
-
-def _batches(sequences: Sequence[_Sequence], size: int, rng: random.Random) -> list[list[_Sequence]]:
-    """Random batches of like lengths: within pools of 32 batches, sequences are sorted by length."""
-    order = list(sequences)
-    rng.shuffle(order)
-    batches = []
-    for start in range(0, len(order), 32 * size):
-        pool = sorted(order[start : start + 32 * size], key=lambda sequence: len(sequence.ids))
-        cut = [pool[first : first + size] for first in range(0, len(pool), size)]
-        rng.shuffle(cut)
-        batches += cut
-    return batches
-
-
-def _common(sequences: Sequence[_Sequence]) -> list[int]:
-    """The ids that all sequences begin with; a chat template always begins alike."""
-    first, last = min(sequences), max(sequences)
-    same = next(i for i, (a, b) in enumerate(zip(first.ids, last.ids, strict=False)) if a != b)
-    return first.ids[:same]
-
-
-def _padded(batch: Sequence[_Sequence], skipped: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids and marks without the common prefix of `skipped` tokens, padded on the right."""
-    import torch
-
-    length = max(len(sequence.ids) for sequence in batch) - skipped
-    ids = torch.zeros(len(batch), length, dtype=torch.long)
-    taught = torch.zeros(len(batch), length, dtype=torch.bool)
-    for row, sequence in enumerate(batch):
-        ids[row, : len(sequence.ids) - skipped] = torch.tensor(sequence.ids[skipped:])
-        taught[row, : len(sequence.ids) - skipped] = torch.tensor(sequence.taught[skipped:])
-    return ids, taught
-
-
-def _write(network: Any, spec: TrainingSpec, out: Path) -> None:
+def _write(network: Any, spec: AdapterSpec, out: Path) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        network.save(folder, spec.base)
+        _save(network, spec.base, folder)
         text = json.dumps(spec.model_dump(mode="json"), indent=2) + "\n"
         (folder / SPECIFICATION).write_text(text, encoding="utf-8")
         for path in folder.iterdir():
@@ -207,3 +144,15 @@ def _write(network: Any, spec: TrainingSpec, out: Path) -> None:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+def _save(network: Any, base: str, folder: Path) -> None:
+    """Write the adapter in peft's layout, in bfloat16, naming `base` as the specification does."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    network.model.peft_config["default"].base_model_name_or_path = base
+    network.model.save_pretrained(folder)
+    (folder / "README.md").unlink(missing_ok=True)
+    file = folder / "adapter_model.safetensors"
+    save_file({name: tensor.to(torch.bfloat16) for name, tensor in load_file(file).items()}, file, {"format": "pt"})

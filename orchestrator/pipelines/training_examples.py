@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from pydantic import BaseModel, ConfigDict, Field
 
 from agents import prompts
+from distill.supervised import Example
 from orchestrator.evaluation.tasks.registry import GENERATED
 from orchestrator.evaluation.tasks.task import Problem, Task
 
@@ -32,15 +33,6 @@ class Portions(BaseModel):
     reconsider: int = Field(default=120, ge=0, description="Own tasks, others' answers shown: solve all the same.")
     follow: int = Field(default=120, ge=0, description="Foreign tasks, others' answers shown: adopt the surest.")
     keywords: int = Field(default=100, ge=0, description="All tasks: the skills that a question needs.")
-
-
-class Example(BaseModel):
-    """One conversation to train on. `reply` is cut into pieces; only those with `taught` carry loss."""
-
-    model_config = ConfigDict(frozen=True)
-
-    messages: list[dict[str, str]]
-    reply: tuple[tuple[str, bool], ...]
 
 
 def examples(tasks: Sequence[str], portions: Portions, seed: int, *, wrong: bool = False) -> list[Example]:

@@ -10,10 +10,9 @@ import tiny_llama
 
 from agents.answers import equal
 from agents.reply import parse_keywords, parse_reply
+from distill.train import Metrics
 from orchestrator.errors import ConfigError
-from orchestrator.pipelines import adapter_training, llama_lora, training_examples
-from orchestrator.pipelines.adapter_training import TrainingSpec, train
-from orchestrator.pipelines.llama_lora import LlamaLora
+from orchestrator.pipelines.adapter_training import AdapterSpec, train
 from orchestrator.pipelines.training_examples import Portions, examples
 
 FEW = Portions(solve=12, attempt=6, reconsider=4, follow=6, keywords=4)
@@ -24,16 +23,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_llama.write(tmp_path_factory.mktemp("tiny"))
 
 
-@pytest.fixture(autouse=True)
-def uncompiled(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Compiling takes a minute; the compiled passes are compared with these in a soak test."""
-    monkeypatch.setattr(llama_lora, "_can_compile", lambda: False)
-    llama_lora._operations.cache_clear()
-
-
-def spec(base: Path, **changes: Any) -> TrainingSpec:
+def spec(base: Path, **changes: Any) -> AdapterSpec:
     settings = {"name": "tiny", "base": str(base), "tasks": ("coin_flip",), "portions": FEW, "rank": 4, "batch": 4}
-    return TrainingSpec.model_validate(settings | changes)
+    return AdapterSpec.model_validate(settings | changes)
 
 
 def digest(folder: Path) -> str:
@@ -46,11 +38,13 @@ def test_training_lowers_the_loss_and_writes_an_adapter_that_peft_reads(tiny: Pa
     from transformers import AutoModelForCausalLM
 
     losses: list[float] = []
-    last = train(spec(tiny, epochs=8, learning_rate=1e-2), tmp_path / "out", lambda p: losses.append(p.loss))
+    last = train(spec(tiny, epochs=8, learning_rate=1e-2), tmp_path / "out", lambda m: losses.append(m.next_token or 0))
     assert (last.step, last.steps, len(losses)) == (64, 64, 64)
     assert sum(losses[-8:]) < 0.9 * sum(losses[:8])
     assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
-    assert TrainingSpec.read(tmp_path / "out" / "training.json").epochs == 8
+    assert AdapterSpec.read(tmp_path / "out" / "training.json").epochs == 8
+    config = json.loads((tmp_path / "out" / "adapter_config.json").read_text())
+    assert config["base_model_name_or_path"] == str(tiny)
 
     plain = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
     ids = torch.arange(20)[None]
@@ -66,66 +60,6 @@ def test_the_same_seed_trains_the_same_adapter_and_another_seed_another(tiny: Pa
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
         train(spec(tiny, seed=seed), tmp_path / name)
     assert digest(tmp_path / "a") == digest(tmp_path / "b") != digest(tmp_path / "c")
-
-
-def reference(tiny: Path, network: LlamaLora, prefix: Any, ids: Any, taught: Any) -> tuple[float, list[Any]]:
-    """Loss and gradients by transformers in float32, with plain autograd through base + scale B A."""
-    import torch
-    from torch.nn import functional
-    from transformers import AutoModelForCausalLM
-
-    plain = AutoModelForCausalLM.from_pretrained(tiny, dtype=torch.float32)
-    factors = []
-    for (_, _, linears), layer in zip(network.layers, plain.model.layers, strict=True):
-        for name, linear in linears.items():
-            module = getattr(layer.self_attn, name, None) or getattr(layer.mlp, name)
-            a, b = linear.a.detach().clone().requires_grad_(), linear.b.detach().clone().requires_grad_()
-            factors += [a, b]
-            weight = module.weight.detach()
-            module.forward = lambda x, w=weight, a=a, b=b: functional.linear(x, w + network.scale * b @ a)
-    whole = torch.cat((prefix.expand(len(ids), -1), ids), 1)
-    logits = plain(whole).logits[:, len(prefix) : -1][taught[:, 1:]]
-    loss = functional.cross_entropy(logits, ids[:, 1:][taught[:, 1:]])
-    loss.backward()
-    return loss.item(), [factor.grad for factor in factors]
-
-
-def batch(network: LlamaLora) -> tuple[Any, Any, Any]:
-    import torch
-
-    generator = torch.Generator().manual_seed(5)
-    for factor in network.factors:
-        factor.data.add_(torch.randn(factor.shape, generator=generator) * 0.05)
-    network.merge()
-    prefix, ids = torch.randint(0, 250, (7,), generator=generator), torch.randint(0, 250, (3, 150), generator=generator)
-    return prefix, ids, torch.rand(3, 150, generator=generator) > 0.4
-
-
-def test_loss_and_gradients_are_those_of_transformers(tiny: Path) -> None:
-    import torch
-
-    network = LlamaLora(tiny, 4, 8.0, 0)
-    prefix, ids, taught = batch(network)
-    loss = network.loss(prefix, ids, taught)
-    loss.backward()
-    expected, gradients = reference(tiny, network, prefix, ids, taught)
-    assert loss.item() == pytest.approx(expected, rel=5e-3)
-    for factor, gradient in zip(network.factors, gradients, strict=True):
-        assert factor.grad is not None
-        assert torch.cosine_similarity(factor.grad.flatten(), gradient.flatten(), 0) > 0.97
-        assert factor.grad.norm() == pytest.approx(gradient.norm().item(), rel=0.1)
-
-
-@pytest.mark.soak
-def test_compiled_passes_agree_with_plain_ones(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = LlamaLora(tiny, 4, 8.0, 0)
-    prefix, ids, taught = batch(plain)
-    expected = plain.loss(prefix, ids, taught).item()
-    monkeypatch.undo()
-    llama_lora._operations.cache_clear()
-    compiled = LlamaLora(tiny, 4, 8.0, 0)
-    batch(compiled)
-    assert compiled.loss(prefix, ids, taught).item() == pytest.approx(expected, rel=2e-3)
 
 
 def test_examples_have_every_format_in_its_number() -> None:
@@ -160,18 +94,6 @@ def test_worked_replies_are_right_and_the_careless_ones_are_wrong() -> None:
             assert equal(reply.answer, asked.answer, asked.kind, asked.choices) is not wrong
 
 
-def test_loss_falls_on_the_taught_tokens_and_the_end_of_turn(tiny: Path) -> None:
-    from transformers import AutoTokenizer
-
-    tokenizer = AutoTokenizer.from_pretrained(tiny)
-    reply = (("Hm.", True), ("\nAnswer:", True), (" 42", False), ("\nConfidence: 0.2", True))
-    example = training_examples.Example(messages=[{"role": "user", "content": "Why?"}], reply=reply)
-    sequence = adapter_training._tokenised(example, tokenizer)
-    taught = [token for token, mark in zip(sequence.ids, sequence.taught, strict=True) if mark]
-    assert tokenizer.decode(taught) == "Hm.\nAnswer:\nConfidence: 0.2</s>"
-    assert tokenizer.decode(sequence.ids) == "<s>user: Why?</s><s>assistant: Hm.\nAnswer: 42\nConfidence: 0.2</s>"
-
-
 @pytest.mark.parametrize(
     ("body", "message"),
     [
@@ -189,18 +111,35 @@ def test_a_bad_specification_is_refused_with_file_and_key(tmp_path: Path, body: 
     path = tmp_path / "training.json"
     path.write_text(body)
     with pytest.raises(ConfigError, match=message):
-        TrainingSpec.read(path)
+        AdapterSpec.read(path)
     with pytest.raises(ConfigError, match="cannot be read"):
-        TrainingSpec.read(tmp_path / "gone.json")
+        AdapterSpec.read(tmp_path / "gone.json")
 
 
-def test_a_base_of_another_architecture_is_refused(tiny: Path, tmp_path: Path) -> None:
-    other = tmp_path / "other"
-    other.mkdir()
-    for path in tiny.iterdir():
-        (other / path.name).write_bytes(path.read_bytes())
-    config = json.loads((other / "config.json").read_text()) | {"attention_bias": True}
-    (other / "config.json").write_text(json.dumps(config))
-    with pytest.raises(ConfigError, match=r"'tiny': .*without biases"):
-        train(spec(other), tmp_path / "out")
+def test_a_training_that_was_interrupted_goes_on(tiny: Path, tmp_path: Path) -> None:
+    class Stop(Exception):
+        pass
+
+    def stop(metrics: Metrics) -> None:
+        if metrics.step == 12:
+            raise Stop
+
+    wanted = spec(tiny, epochs=2)
+    train(wanted, tmp_path / "whole")
+    with pytest.raises(Stop):
+        train(wanted, tmp_path / "out", stop)
+    assert not (tmp_path / "out").exists()
+    steps: list[int] = []
+    train(wanted, tmp_path / "out", lambda metrics: steps.append(metrics.step))
+    assert steps == list(range(11, 17))
+    assert digest(tmp_path / "out") == digest(tmp_path / "whole")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["out", "whole"]
+
+
+def test_a_base_that_is_no_checkpoint_is_refused(tiny: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"'tiny': base: .*no checkpoint there"):
+        train(spec(tmp_path), tmp_path / "out")
+    none = Portions(solve=0, attempt=0, reconsider=0, follow=0, keywords=0)
+    with pytest.raises(ConfigError, match=r"'tiny': portions: no examples"):
+        train(spec(tiny, portions=none), tmp_path / "out")
     assert not (tmp_path / "out").exists()
