@@ -3,6 +3,10 @@
 Two ways. `linkage`: agglomerative, the same whatever the order of the models; with `complete` every pair of a
 cluster reaches the threshold. `leader`: Model-GLUE's own, a model joins the first family whose first member it
 resembles, so that the order decides; a model that resembles none founds a family (their code drops it).
+
+Not scipy's `linkage`: it refuses a matrix with NaN or infinity, and here NaN (two models that cannot be merged) keeps
+two groups apart for good, also with `single` and `average`, which no finite distance expresses. Nor does it say how
+ties fall; here they fall by name, whatever the order of the models.
 """
 
 from __future__ import annotations

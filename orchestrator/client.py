@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import secrets
 import warnings
@@ -233,6 +234,7 @@ class RemoteCollegium(PipelineMethods):
     async def _events(self, job: str, after: int) -> AsyncIterator[tuple[str, dict[str, Any]]]:
         """The job's events until its end, whatever happens to the connection."""
         import httpx
+        from httpx_sse import EventSource
 
         failures = 0
         while True:
@@ -240,19 +242,17 @@ class RemoteCollegium(PipelineMethods):
                 async with (
                     self._client() as client,
                     client.stream("GET", f"/v1/jobs/{job}/events", params={"after": after}) as response,
+                    contextlib.aclosing(EventSource(response).aiter_sse()) as events,
                 ):
                     if response.status_code != 200:
                         raise _error(response.status_code, await response.aread())
-                    kind = ""
-                    async for line in response.aiter_lines():
-                        if line.startswith("event: "):
-                            kind = line[7:]
-                        elif line.startswith("data: {"):
-                            data = json.loads(line[6:])
-                            after = data["number"] if kind == "log" else after
+                    async for event in events:
+                        if event.data.startswith("{"):
+                            data = event.json()
+                            after = data["number"] if event.event == "log" else after
                             failures = 0
-                            yield kind, data
-                            if kind == "end":
+                            yield event.event, data
+                            if event.event == "end":
                                 return
             except (httpx.TransportError, ExpertFailed) as error:
                 failures += 1

@@ -111,7 +111,7 @@ def train_expert(name: str, spec: Path | None, out: Path | None) -> None:
     """Train a LoRA expert on generated tasks, as the demo zoo's were. Takes some minutes on two cores."""
     from rich.progress import Progress as Bar
 
-    from distill.train import Metrics
+    from distill.train import StepMetrics
     from orchestrator.pipelines.adapter_training import SPECIFICATION, AdapterSpec, train
 
     path = spec or demo_zoo().parent / name / SPECIFICATION
@@ -121,7 +121,7 @@ def train_expert(name: str, spec: Path | None, out: Path | None) -> None:
     with Bar(console=Console(stderr=True)) as bar:
         task = bar.add_task(f"training {name}")
 
-        def report(metrics: Metrics) -> None:
+        def report(metrics: StepMetrics) -> None:
             speed = metrics.tokens / max(metrics.seconds, 1e-9)
             text = f"{name}: loss {metrics.next_token:.3f}, {speed:,.0f} tokens/s"
             bar.update(task, completed=metrics.step, total=metrics.steps, description=text)

@@ -22,7 +22,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from distill.errors import DistillError, TrainingError
 from distill.specification import TrainingSpec
 from distill.supervised import Example, write_lessons
-from distill.train import Metrics
+from distill.train import StepMetrics
 from orchestrator.errors import ConfigError
 from orchestrator.evaluation.tasks.registry import GENERATED
 from orchestrator.experts.demo import locate
@@ -76,7 +76,7 @@ class AdapterSpec(BaseModel):
             raise ConfigError(f"{path}: {key}: {first['msg']}") from error
 
 
-def train(spec: AdapterSpec, out: Path, report: Callable[[Metrics], None] | None = None) -> Metrics:
+def train(spec: AdapterSpec, out: Path, report: Callable[[StepMetrics], None] | None = None) -> StepMetrics:
     """Train one adapter and write it to the folder `out`, together with its specification.
 
     The folder appears when all of it is written; an existing one is replaced. A training that was interrupted goes on

@@ -27,7 +27,9 @@ PROMPT = [{"role": "user", "content": "Why?"}]
 def test_loss_falls_on_the_taught_pieces_and_the_end_of_turn(tiny: Path, tmp_path: Path) -> None:
     assert write_lessons([Example(messages=PROMPT, reply=REPLY)], tmp_path / "lessons.jsonl") == 1
     tokenizer = AutoTokenizer.from_pretrained(tiny)
-    row = tokenised(Corpus(tmp_path / "lessons.jsonl")[0], tokenizer)
+    corpus = Corpus(tmp_path / "lessons.jsonl")
+    row = tokenised(corpus[0], tokenizer)
+    corpus.close()
     batch = batched([row])
     assert tokenizer.decode(batch.targets) == "Hm.\nAnswer:\nConfidence: 0.2</s>"
     assert row.targets() == len(batch.targets)

@@ -20,7 +20,8 @@ from distill import checkpoint
 from distill.corpus import CorpusSummary, prepare
 from distill.errors import LessonError, NotFinite, TrainingError
 from distill.memory import needed
-from distill.pairs import Selection
+from distill.pairs import Lesson, Selection
+from distill.rows import TokenRow, tokenised
 from distill.specification import TrainingSpec
 from distill.student import CardFacts, write_student
 from distill.train import METRICS, StepMetrics, TrainingResult, train
@@ -112,6 +113,38 @@ def test_accumulation_gives_the_gradient_of_the_whole_step(tiny: Path, lessons: 
     assert whole.metrics[0].gradient == pytest.approx(cut.metrics[0].gradient, rel=1e-3)
     assert whole.metrics[0].next_token == pytest.approx(cut.metrics[0].next_token, rel=1e-4)
     assert whole.metrics[0].node == pytest.approx(cut.metrics[0].node, rel=1e-4)
+
+
+def test_every_lesson_is_read_once_in_each_epoch(
+    tiny: Path, lessons: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+
+    def noted(lesson: Lesson, tokenizer: Any) -> TokenRow:
+        read.append(lesson.id)
+        return tokenised(lesson, tokenizer)
+
+    monkeypatch.setattr("distill.rows.tokenised", noted)
+    trained = train(spec(tiny), lessons, tmp_path / "work")
+    assert trained.epochs > 2
+    names = sorted(json.loads(row)["id"] for row in lessons.read_text().splitlines())
+    assert sorted(read[: len(names)]) == sorted(read[len(names) : 2 * len(names)]) == names
+
+
+def test_dropout_differs_from_step_to_step(tiny: Path, discuss: Discuss, tmp_path: Path) -> None:
+    """One lesson again and again, and a student that does not change: only dropout tells one step from another."""
+    prepare([discuss(0)], Selection(), tmp_path / "one.jsonl", len)
+    settings = {"tokens": 5_000, "step_tokens": 1, "learning_rate": 1e-30}
+    stopped: list[float | None] = []
+
+    def enough(metrics: StepMetrics) -> None:
+        stopped.append(metrics.node)
+        if len(stopped) == 4:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        train(spec(tiny, **settings), tmp_path / "one.jsonl", tmp_path / "work", enough)
+    assert len(set(stopped)) == 4
 
 
 def test_every_level_takes_the_same_steps_and_tokens(tiny: Path, discuss: Discuss, tmp_path: Path) -> None:

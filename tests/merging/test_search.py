@@ -201,3 +201,18 @@ async def test_what_cannot_be_searched_is_said() -> None:
         await heuristic([], scorer, sizes=(10,))
     with pytest.raises(SearchError, match="more than one coefficient"):
         await evolve(Space(1), (Candidate(((1.0,),)), 0.5), scorer, sizes=(10,))
+
+
+@pytest.mark.parametrize(("early", "kept"), [(0.5 - 0.12, True), (0.5 - 0.13, False)])
+async def test_a_candidate_leaves_the_race_a_standard_error_below_the_rival(early: float, kept: bool) -> None:
+    """Of 16 questions half right: a standard error is an eighth."""
+    asked: list[int] = []
+
+    async def evaluate(candidates: Sequence[Candidate], count: int) -> list[float]:
+        asked.append(count)
+        alone = [max(candidate.weights[0]) == 1.0 for candidate in candidates]
+        return [0.5 if single else (early if count == 16 else 0.9) for single in alone]
+
+    found = await heuristic([0.5, 0.4], evaluate, kind="average", sizes=(16, 100))
+    assert asked == ([16, 100] if kept else [16])
+    assert (found.score == 0.9) is kept

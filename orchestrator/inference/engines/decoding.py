@@ -139,8 +139,8 @@ class DecodingBatch:
         )
 
     def _told(self, token: int, logprobs: torch.Tensor, count: int) -> TokenLogprob:
-        top = logprobs.topk(count)
-        likely = zip(top.indices.tolist(), top.values.tolist(), strict=True)
+        top = largest(logprobs, count)
+        likely = zip(top.tolist(), logprobs[top].tolist(), strict=True)
         return TokenLogprob(
             self._decode(token),
             float(logprobs[token]),
@@ -176,6 +176,16 @@ def _together(
     ]
 
 
+def largest(values: torch.Tensor, count: int) -> torch.Tensor:
+    """Indices (at most `count`,) of the largest of `values` (vocabulary,), in descending order; of equal ones the
+    first, whatever the processor. `topk` alone leaves their order open."""
+    count = min(count, values.numel())
+    if count == 0:
+        return values.new_empty(0).long()
+    found = (values >= values.topk(count).values[-1]).nonzero()[:, 0]
+    return found[values[found].sort(descending=True, stable=True).indices[:count]]
+
+
 def _choose(logits: torch.Tensor, row: SequenceState) -> int:
     import torch
 
@@ -188,10 +198,15 @@ def _choose(logits: torch.Tensor, row: SequenceState) -> int:
     if sampling.min_p > 0:
         chances = scaled.softmax(-1)
         scaled[chances < sampling.min_p * chances.max()] = -math.inf
+    # Not transformers' processors: they keep every token whose logit equals the k-th, and of equal logits top_p keeps
+    # any. Here k tokens are k tokens, and of equal ones the first, as the greedy choice takes it.
     if sampling.top_k > 0:
-        scaled[scaled < scaled.topk(min(sampling.top_k, scaled.numel())).values[-1]] = -math.inf
+        kept = largest(scaled, sampling.top_k)
+        limited = torch.full_like(scaled, -math.inf)
+        limited[kept] = scaled[kept]
+        scaled = limited
     if sampling.top_p < 1:
-        ranked = scaled.sort(descending=True)
-        before = ranked.values.softmax(-1).cumsum(-1) - ranked.values.softmax(-1)
-        scaled[ranked.indices[before >= sampling.top_p]] = -math.inf
+        ranked = scaled.sort(descending=True, stable=True)
+        chances = ranked.values.softmax(-1)
+        scaled[ranked.indices[chances.cumsum(-1) - chances >= sampling.top_p]] = -math.inf
     return int(torch.multinomial(scaled.softmax(-1), 1, generator=row.generator))

@@ -119,6 +119,12 @@ async def test_one_answer_of_many_agents_is_no_consensus(stage: Stage) -> None:
     assert (one.rounds, one.stopped) == (2, "consensus")
 
 
+async def test_half_of_the_panel_is_no_consensus(stage: Stage) -> None:
+    agents = stage.agents([stage.said(2)], [stage.said(2)], ["Hm.", stage.said(2)], ["Hm."])
+    one = await reconcile(stage, agents)
+    assert (one.rounds, one.stopped) == (2, "consensus")
+
+
 async def test_ties_are_broken_in_the_open(stage: Stage) -> None:
     agents = stage.agents([stage.said(2, 0.81)], [stage.said(3, 0.85)])
     one = await reconcile(stage, agents, rounds=0)

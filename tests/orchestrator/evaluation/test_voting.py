@@ -15,6 +15,7 @@ from agents.votes import AT_THEIR_WORD, log_odds
 from orchestrator.collegium import Collegium
 from orchestrator.evaluation.voting import held_out_odds
 from router.embedding import Features
+from router.ranking import Router, Scores
 from router.routers import BestRouter, maker
 from router.row import Row
 from router.table import Table
@@ -48,6 +49,26 @@ def test_where_nothing_can_be_fitted_probabilities_are_taken_at_their_word() -> 
         assert held_out_odds(*world(few), maker("mixture"), 3) == AT_THEIR_WORD
     assert held_out_odds(*world(3), maker("mixture"), 3) != AT_THEIR_WORD
     assert held_out_odds(*world(50, recorded=False), BestRouter.fit, 3) == AT_THEIR_WORD
+
+
+def test_the_odds_are_fitted_on_votes_whose_router_had_not_seen_the_question() -> None:
+    scored: list[int] = []
+
+    def fit(table: Table, features: Features) -> Router:
+        router, seen = BestRouter.fit(table, features), set(features.embeddings[:, 0].tolist())
+
+        class Watched(BestRouter):
+            def score(self, questions: Features) -> Scores:
+                places = questions.embeddings[:, 0].tolist()
+                assert not seen & set(places)
+                scored.extend(places)
+                return router.score(questions)
+
+        return Watched.fit(table, features)
+
+    table, _ = world(40)
+    held_out_odds(table, Features(np.arange(40, dtype=np.float32)[:, None]), fit, 4)
+    assert sorted(scored) == list(range(40))
 
 
 def test_each_question_is_fitted_with_as_many_options_as_it_has() -> None:

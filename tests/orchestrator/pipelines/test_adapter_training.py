@@ -10,7 +10,7 @@ import tiny_llama
 
 from agents.answers import equal
 from agents.reply import parse_keywords, parse_reply
-from distill.train import Metrics
+from distill.train import StepMetrics
 from orchestrator.errors import ConfigError
 from orchestrator.pipelines.adapter_training import AdapterSpec, train
 from orchestrator.pipelines.training_examples import Portions, examples
@@ -120,7 +120,7 @@ def test_a_training_that_was_interrupted_goes_on(tiny: Path, tmp_path: Path) -> 
     class Stop(Exception):
         pass
 
-    def stop(metrics: Metrics) -> None:
+    def stop(metrics: StepMetrics) -> None:
         if metrics.step == 12:
             raise Stop
 

@@ -83,3 +83,12 @@ def test_pairing_narrows_the_interval_of_methods_that_mostly_agree():
     unpaired = unpaired_difference(wilson(70, 100), wilson(60, 100))
     assert paired.high - paired.low < unpaired.high - unpaired.low
     assert paired.low > 0 > unpaired.low
+
+
+def test_intervals_hold_95_of_100_unless_asked_otherwise():
+    # Half of 400 differences are 1: the mean's standard error is 0.025, and 1.96 of it lie on either side.
+    one, other = [1.0, 0.0] * 200, [0.0] * 400
+    interval = paired_difference(one, other)
+    assert (interval.low, interval.high) == pytest.approx((0.5 - 1.96 * 0.025, 0.5 + 1.96 * 0.025), abs=0.004)
+    narrow = paired_difference(one, other, confidence=0.9)
+    assert (narrow.low, narrow.high) == pytest.approx((0.5 - 1.645 * 0.025, 0.5 + 1.645 * 0.025), abs=0.004)
