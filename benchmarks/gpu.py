@@ -15,7 +15,7 @@ from benchmarks.machine import conditions, write_result
 STEPS: tuple[tuple[str, list[str], float], ...] = (
     ("conformance of all engines", ["-m", "pytest", "-q", "tests/orchestrator/inference/engines"], 240),
     ("swap and sleep", ["-m", "benchmarks.engine_swap"], 150),
-    ("training an adapter", ["-m", "pytest", "-q", "tests/orchestrator/experts/test_adapter_training.py"], 120),
+    ("training an adapter", ["-m", "pytest", "-q", "tests/orchestrator/pipelines/test_adapter_training.py"], 120),
 )
 """(what, arguments of Python, most seconds)"""
 
