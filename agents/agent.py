@@ -38,7 +38,7 @@ REPLY_SCHEMA: Mapping[str, Any] = {
 _SECRET = re.compile(r"(?i)\b(bearer\s+|api[-_ ]?key['\":= ]+)\S+|\b(sk|pk|key|hf|gsk)[-_][\w-]{8,}")
 
 
-class Chat(Protocol):
+class ChatModel(Protocol):
     """As much of a langchain-core `BaseChatModel` as agents use."""
 
     async def ainvoke(self, input: Any, /) -> Any: ...
@@ -51,7 +51,7 @@ class Agent:
     """One member of a panel. Prices are per million tokens, in any one currency."""
 
     name: str
-    chat: Chat
+    chat: ChatModel
     model: str = ""
     """What plays it; as `name` where empty."""
     structured: bool = False
@@ -100,8 +100,8 @@ async def ask(agent: Agent, messages: Messages) -> AgentReply:
         if isinstance(error, agent.fatal):
             raise
         late = agent.timeout is not None and isinstance(error, TimeoutError)
-        told = f"no reply within {agent.timeout or 0:g} s" if late else _told(error, agent.chat)
-        return AgentReply(error=told, seconds=time.perf_counter() - began)
+        message = f"no reply within {agent.timeout or 0:g} s" if late else _error_text(error, agent.chat)
+        return AgentReply(error=message, seconds=time.perf_counter() - began)
 
 
 async def _attempts(agent: Agent, messages: Messages) -> Any:
@@ -162,7 +162,7 @@ def _text(message: Any) -> str:
     return "".join(part for part in parts if isinstance(part, str))
 
 
-def _told(error: Exception, chat: object) -> str:
+def _error_text(error: Exception, chat: object) -> str:
     """An error in one bounded line, without the model's key or anything that looks like one."""
     text = f"{type(error).__name__}: {str(error)[:10_000]}"
     for value in getattr(chat, "__dict__", {}).values():

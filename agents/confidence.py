@@ -60,8 +60,8 @@ def from_tokens(tokens: Sequence[tuple[str, float]], text: str) -> float | None:
 
 def consistency(given: Sequence[str | None]) -> tuple[str | None, float | None]:
     """(the most frequent answer of several samples, the first one of equals; its share of all samples)."""
-    told = [answer for answer in given if answer is not None]
-    if not told:
+    answers = [answer for answer in given if answer is not None]
+    if not answers:
         return None, None
-    winner = max(dict.fromkeys(told), key=told.count)
-    return winner, told.count(winner) / len(given)
+    winner = max(dict.fromkeys(answers), key=answers.count)
+    return winner, answers.count(winner) / len(given)

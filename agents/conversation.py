@@ -58,7 +58,7 @@ class AgentCall:
 
     seat: int
     messages: Messages
-    heard: tuple[int, ...] = ()
+    received: tuple[int, ...] = ()
 
 
 class Conversation:
@@ -230,32 +230,32 @@ class Conversation:
         agent = self._agents[one.seat]
         many = self.terms.consistency_samples if self.terms.kind == "consistency" else 1
         if many == 1:
-            said = [await ask(agent, one.messages)]
+            agent_replies = [await ask(agent, one.messages)]
         else:
-            said = list(await asyncio.gather(*(ask(agent, one.messages) for _ in range(many))))
-        replies = [parse_reply(each.text, self.question) if each.error is None else NOTHING for each in said]
+            agent_replies = list(await asyncio.gather(*(ask(agent, one.messages) for _ in range(many))))
+        replies = [parse_reply(each.text, self.question) if each.error is None else NOTHING for each in agent_replies]
         chosen, share = (replies[0].answer, None)
         if many > 1:
             chosen, share = confidences.consistency([reply.answer for reply in replies])
         place = next((place for place, reply in enumerate(replies) if reply.answer == chosen), 0)
         # What counts is a reply, if there was any among the samples.
-        if said[place].error is not None:
-            place = next((place for place, each in enumerate(said) if each.error is None), place)
+        if agent_replies[place].error is not None:
+            place = next((place for place, each in enumerate(agent_replies) if each.error is None), place)
         return _turn_of(
             one,
             number,
             self._prompt(one.messages),
-            said,
+            agent_replies,
             place,
             replies[place],
-            self._sure(agent, said[place], replies[place], share),
+            self._sure(agent, agent_replies[place], replies[place], share),
         )
 
-    def _sure(self, agent: Agent, said: AgentReply, reply: Reply, share: float | None) -> float | None:
+    def _sure(self, agent: Agent, one: AgentReply, reply: Reply, share: float | None) -> float | None:
         if reply.answer is None:
             return None
         if self.terms.kind == "tokens":
-            return confidences.from_tokens(said.logprobs, said.text)
+            return confidences.from_tokens(one.logprobs, one.text)
         if self.terms.kind == "static":
             return agent.confidence
         return share if self.terms.kind == "consistency" else reply.confidence
@@ -266,11 +266,11 @@ class Conversation:
 
     async def _group_open(self) -> None:
         """Map each open answer to the first answer of its group."""
-        told = list(dict.fromkeys(turn.answer for turn in self.turns if turn.answer is not None))
+        answers = list(dict.fromkeys(turn.answer for turn in self.turns if turn.answer is not None))
         assert self.terms.same is not None
-        groups = await asyncio.to_thread(self.terms.same, told)
+        groups = await asyncio.to_thread(self.terms.same, answers)
         first: dict[int, str] = {}
-        self._same = {answer: first.setdefault(group, answer) for answer, group in zip(told, groups, strict=True)}
+        self._same = {answer: first.setdefault(group, answer) for answer, group in zip(answers, groups, strict=True)}
 
 
 NOTHING = Reply("", "", None, None)
@@ -280,29 +280,29 @@ def _turn_of(
     one: AgentCall,
     number: int,
     prompt: int,
-    said: Sequence[AgentReply],
+    agent_replies: Sequence[AgentReply],
     place: int,
     reply: Reply,
     confidence: float | None,
 ) -> Turn:
-    kept = said[place]
+    kept = agent_replies[place]
     return Turn(
         round=number,
         seat=one.seat,
         prompt=prompt,
-        heard=one.heard,
+        received=one.received,
         text=_clean(kept.text[:TEXT_LIMIT]),
         characters=len(kept.text),
         reasoning=_clean(reply.reasoning[:TEXT_LIMIT]),
         answer=None if reply.answer is None else _clean(reply.answer),
         stated=reply.confidence,
         confidence=confidence,
-        calls=len(said),
-        prompt_tokens=sum(each.prompt_tokens for each in said),
-        completion_tokens=sum(each.completion_tokens for each in said),
-        seconds=sum(each.seconds for each in said),
-        cost=sum(each.cost for each in said),
-        cached=all(each.cached for each in said),
+        calls=len(agent_replies),
+        prompt_tokens=sum(each.prompt_tokens for each in agent_replies),
+        completion_tokens=sum(each.completion_tokens for each in agent_replies),
+        seconds=sum(each.seconds for each in agent_replies),
+        cost=sum(each.cost for each in agent_replies),
+        cached=all(each.cached for each in agent_replies),
         key=kept.key,
         error=kept.error,
     )

@@ -89,9 +89,9 @@ def discuss(
     data: one line each, cut.
     """
     ordered = sorted(groups, key=lambda group: -len(group.voices))[: limits.groups]
-    shown = "\n".join(_group(group, limits) for group in ordered)
+    quoted = "\n".join(_group(group, limits) for group in ordered)
     return _user(
-        f"{_convincing(samples)}{stated(question)}\n\nOther agents answered:\n{shown}\n\n"
+        f"{_convincing(samples)}{stated(question)}\n\nOther agents answered:\n{quoted}\n\n"
         f"They may be wrong. Think briefly again. {_form(question)}"
     )
 
@@ -133,26 +133,26 @@ def judge(question: Question, replies: Sequence[str], limits: PromptLimits = Pro
 
 def criticise(question: Question, reply: str, limits: PromptLimits = PromptLimits()) -> Messages:
     """Ask for feedback on a reply (Self-Refine, https://arxiv.org/abs/2303.17651)."""
-    shown = _quoted(reply, 2 * limits.explanation)
+    quoted = _quoted(reply, 2 * limits.explanation)
     return _user(
-        f"{stated(question)}\n\nA student answered:\n{shown}\n\n"
+        f"{stated(question)}\n\nA student answered:\n{quoted}\n\n"
         "Check it step by step and say in a few sentences what is wrong with it, if anything is."
     )
 
 
 def revise(question: Question, reply: str, feedback: str, limits: PromptLimits = PromptLimits()) -> Messages:
     """Ask for a better answer after feedback (Self-Refine, https://arxiv.org/abs/2303.17651)."""
-    shown, told = _quoted(reply, 2 * limits.explanation), _quoted(feedback, 2 * limits.explanation)
+    quoted, critique = _quoted(reply, 2 * limits.explanation), _quoted(feedback, 2 * limits.explanation)
     return _user(
-        f"{stated(question)}\n\nYour first answer was:\n{shown}\nSomebody remarked:\n{told}\n\n"
+        f"{stated(question)}\n\nYour first answer was:\n{quoted}\nSomebody remarked:\n{critique}\n\n"
         f"The remark may be wrong. Think briefly again. {_form(question)}"
     )
 
 
 def explain(question: Question, explanation: str, limits: PromptLimits = PromptLimits()) -> Messages:
     """Ask with an explanation in hand: does it convince? (ReConcile, section 3.1, convincing samples.)"""
-    shown = _quoted(explanation, 2 * limits.explanation)
-    return _user(f"{stated(question)}\n\nSomebody explained:\n{shown}\n\nThink briefly. {_form(question)}")
+    quoted = _quoted(explanation, 2 * limits.explanation)
+    return _user(f"{stated(question)}\n\nSomebody explained:\n{quoted}\n\nThink briefly. {_form(question)}")
 
 
 def keywords(question: Question) -> Messages:
@@ -180,11 +180,11 @@ def _convincing(samples: Sequence[ConvincingExample]) -> str:
     """Questions on which others were convinced, as a beginning that all prompts to one agent share."""
     if not samples:
         return ""
-    shown = "\n".join(
+    quoted = "\n".join(
         f"- {_quoted(sample.question, 400)} {_quoted(sample.explanation, 400)} Answer: {_quoted(sample.answer, 100)}"
         for sample in samples
     )
-    return f"Explanations that convinced other agents:\n{shown}\n\nNow this question:\n"
+    return f"Explanations that convinced other agents:\n{quoted}\n\nNow this question:\n"
 
 
 def _listed(replies: Sequence[str], limits: PromptLimits) -> str:

@@ -1,6 +1,6 @@
 """What was said, by whom, in which round, at what cost: one frozen record a question, kept as JSON Lines.
 
-A transcript is a list of turns. Each turn names the earlier turns that its agent got to read (`heard`), always of an
+A transcript is a list of turns. Each turn names the earlier turns that its agent got to read (`received`), always of an
 earlier round, so that the record is a directed acyclic graph, whatever the discussion. A round that did not happen
 has no turns. Prompts stand once each, however many agents got the same one.
 
@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agents.answers import score
 from agents.question import Question
@@ -72,7 +72,11 @@ class Turn(TranscriptRecord):
     round: int = Field(ge=0, description="0: before anybody has read anything.")
     seat: int = Field(ge=0, description="Place in `seats`.")
     prompt: int = Field(ge=0, description="Place in `prompts`.")
-    heard: tuple[int, ...] = Field(default=(), description="Places in `turns` of the replies its prompt shows.")
+    received: tuple[int, ...] = Field(
+        default=(),
+        validation_alias=AliasChoices("received", "heard"),  # files of version 0.1 say `heard`
+        description="Places in `turns` of the replies its prompt shows.",
+    )
     text: str = Field(default="", max_length=TEXT_LIMIT, description="The reply's head.")
     characters: int = Field(default=0, ge=0, description="Length of the whole reply.")
     reasoning: str = Field(default="", max_length=TEXT_LIMIT, description="What stands before the answer.")
@@ -142,8 +146,8 @@ class Transcript(TranscriptRecord):
         for place, turn in enumerate(self.turns):
             if turn.seat >= len(self.seats) or turn.prompt >= len(self.prompts):
                 raise ValueError(f"turns.{place}: no such seat or prompt")
-            if any(not 0 <= heard < place or self.turns[heard].round >= turn.round for heard in turn.heard):
-                raise ValueError(f"turns.{place}.heard: a turn hears turns of earlier rounds only")
+            if any(not 0 <= received < place or self.turns[received].round >= turn.round for received in turn.received):
+                raise ValueError(f"turns.{place}.received: a turn receives turns of earlier rounds only")
             if (turn.round, turn.seat) in taken:
                 raise ValueError(f"turns.{place}: seat {turn.seat} speaks twice in round {turn.round}")
             taken.add((turn.round, turn.seat))
@@ -189,7 +193,7 @@ class Transcript(TranscriptRecord):
 
     def edges(self) -> list[tuple[int, int]]:
         """Influence as (from, to), places in `turns`; forward in time."""
-        return [(heard, place) for place, turn in enumerate(self.turns) for heard in turn.heard]
+        return [(received, place) for place, turn in enumerate(self.turns) for received in turn.received]
 
     def is_right(self, answer: str | None) -> bool | None:
         """Whether an answer is the question's gold answer; None where that is not known."""
@@ -238,9 +242,9 @@ def line(transcript: Transcript) -> bytes:
 
 
 def read(
-    path: Path, most: int | None = None, bad: Callable[[TranscriptError], None] | None = None
+    path: Path, limit: int | None = None, bad: Callable[[TranscriptError], None] | None = None
 ) -> Iterator[Transcript]:
-    """The transcripts of a file, one after the other, of at most `most` lines.
+    """The transcripts of a file, one after the other, of at most `limit` lines.
 
     With `bad`, a line that is no transcript is handed to it as an error, and reading goes on.
 
@@ -250,7 +254,7 @@ def read(
     number = 0
     try:
         with _opened(path, "rb") as file:
-            while (most is None or number < most) and (row := file.readline(LINE_LIMIT + 1)):
+            while (limit is None or number < limit) and (row := file.readline(LINE_LIMIT + 1)):
                 number += 1
                 if len(row) > LINE_LIMIT:
                     raise TranscriptError(f"{path}:{number}: a line of more than {LINE_LIMIT >> 20} MiB")
@@ -274,8 +278,8 @@ def parse(row: bytes | str, where: str = "transcript") -> Transcript:
     except ValidationError as error:
         first = error.errors(include_input=False, include_url=False)[0]
         key = ".".join(str(part)[:80] for part in first["loc"])
-        told = first["msg"].removeprefix("Value error, ")
-        raise TranscriptError(f"{where}: {key + ': ' if key else ''}{told}") from error
+        message = first["msg"].removeprefix("Value error, ")
+        raise TranscriptError(f"{where}: {key + ': ' if key else ''}{message}") from error
 
 
 def settings_of(values: Mapping[str, object]) -> dict[str, str | int | float | bool | None]:

@@ -63,7 +63,7 @@ def calibration(result: AnswerResult, kind: str) -> tuple[float, float]:
     return expected_calibration_error(raw, right), expected_calibration_error(fit, right)
 
 
-def told(figures: list[RoundFigures]) -> list[tuple[str, str, str]]:
+def report(figures: list[RoundFigures]) -> list[tuple[str, str, str]]:
     return [
         (
             f"reconcile, after round {one.round} ({one.discussed} questions had it)",
@@ -143,7 +143,7 @@ def rows(result: AnswerResult, kind: str) -> list[tuple[str, str, str]]:
         found.append((f"calibration error of {kind} confidences, before and after", f"{before:.3f}, {after:.3f}", ""))
     for outcome in result.outcomes:
         if outcome.name == "reconcile":
-            found += told(round_figures(outcome.transcripts))
+            found += report(round_figures(outcome.transcripts))
             fates = [fate(one) for one in outcome.transcripts]
             names = ("rescued", "corrupted", "kept right", "kept wrong")
             found.append(("reconcile: questions", ", ".join(f"{fates.count(name)} {name}" for name in names), ""))  # type: ignore[arg-type]

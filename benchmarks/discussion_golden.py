@@ -112,7 +112,7 @@ def dylan(path: Path) -> tuple[list[Transcript], dict[str, Any]]:
         size = max(len(one) for one in row["rounds"])
         turns: list[Turn] = []
         for number, replies in enumerate(row["rounds"]):
-            heard = tuple(place for place, turn in enumerate(turns) if turn.round == number - 1)
+            received = tuple(place for place, turn in enumerate(turns) if turn.round == number - 1)
             for seat, text in enumerate(replies):
                 if text is not None:
                     reply = parse_reply(text, question)
@@ -121,7 +121,7 @@ def dylan(path: Path) -> tuple[list[Transcript], dict[str, Any]]:
                             round=number,
                             seat=seat,
                             prompt=0,
-                            heard=heard,
+                            received=received,
                             text=text[:20_000],
                             characters=len(text),
                             reasoning=reply.reasoning[:20_000],

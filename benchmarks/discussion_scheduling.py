@@ -210,8 +210,8 @@ def report(kept: dict[str, Any]) -> None:
         ("prompt tokens found in the prefix cache", f"{mine['prefix']:.1%}", ""),
     ]
     if found := kept.get("samples"):
-        told = f"prompt tokens found in the prefix cache, convincing samples shown, {found['questions']} questions"
-        table.append((told, f"{found['prefix']:.1%}", ""))
+        report = f"prompt tokens found in the prefix cache, convincing samples shown, {found['questions']} questions"
+        table.append((report, f"{found['prefix']:.1%}", ""))
     note = (
         "The cache keeps blocks of 128 tokens: prompts that begin alike for less share none. Experts never share: the "
         "same tokens are other numbers under other weights. The row with samples is measured by `--samples` alone."

@@ -213,10 +213,10 @@ def _write(kept: dict[str, Any]) -> None:
     shown = []
     for arm, scores in means.items():
         more = ", ".join(f"{100 * sum(_scores(row)) / len(scores):.1f}" for row in groups[arm])
-        told = (
+        report = (
             f"{_points(scores, [0.0] * len(scores))} %, seeds: {more}; {_generated(groups[arm]):.1f} tokens a question"
         )
-        shown.append((f"{arm} ({len(scores)} questions)", told, ""))
+        shown.append((f"{arm} ({len(scores)} questions)", report, ""))
     single = max((arm for arm in means if arm.startswith(TEACHER)), key=lambda arm: sum(means[arm]), default=None)
     for arm, scores in means.items():
         if arm in ("untaught", "panel") or arm == single:

@@ -35,10 +35,10 @@ def conditions() -> dict[str, str]:
 def figures_of(python: str, program: str, *arguments: str) -> Any:
     """What a program, run by that interpreter, prints as JSON behind the word RESULT."""
     done = subprocess.run([python, "-c", program, *arguments], capture_output=True, text=True, check=False)
-    told = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
-    if not told:
+    report = [line for line in done.stdout.splitlines() if line.startswith("RESULT ")]
+    if not report:
         raise SystemExit(f"{python}: {done.stderr[-2000:]}")
-    return json.loads(told[-1].removeprefix("RESULT "))
+    return json.loads(report[-1].removeprefix("RESULT "))
 
 
 def write_result(

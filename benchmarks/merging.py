@@ -74,7 +74,7 @@ def run(given: argparse.Namespace, where: Path) -> None:
         result |= {"conditions": conditions(), "shape": shape}
         result["methods"][method] = compare(method, config, models, where, given)
         done = result["methods"]
-        rows = [row for name in METHODS if name in done for row in told(name, done[name])]
+        rows = [row for name in METHODS if name in done for row in report(name, done[name])]
         causes = [f"{name}: {CAUSES[name]}." for name in METHODS if done.get(name, {}).get("differing")]
         note = " ".join(["Differences are counted element by element between the two results.", *causes])
         write_result(f"merging_{given.size}", f"Merging, {shape['models']} models of {given.size}", rows, result, note)
@@ -105,7 +105,7 @@ def code() -> str:
     return hashlib.sha256(b"".join(Path(file).read_bytes() for file in files)).hexdigest()[:12]
 
 
-def told(method: str, measured: dict[str, Any]) -> list[tuple[str, str, str]]:
+def report(method: str, measured: dict[str, Any]) -> list[tuple[str, str, str]]:
     ours = measured["ours"]
     rows = [
         (f"{method}: collegium", f"{ours['seconds']:.2f} s, {ours['private_mb']:.0f} MB private", "at most 1,000 MB"),

@@ -112,8 +112,8 @@ def report(kept: dict[str, Any]) -> None:
         overall = wilson(sum(rights.values()), len(rights))
         ids = [one for one in rights if one in best]
         against = paired_difference([float(rights[one]) for one in ids], [float(best[one]) for one in ids])
-        told = "" if name == BEST else f"{shown(against)} points"
-        lines.append((f"{name}: {row['note']}", f"{shown(overall)} % of {overall.n}", told))
+        report = "" if name == BEST else f"{shown(against)} points"
+        lines.append((f"{name}: {row['note']}", f"{shown(overall)} % of {overall.n}", report))
     owned = ", ".join(f"{name} {list(kept['owners'].values()).count(name)}" for name in kept["experts"])
     note = (
         "Percent right on the test split with 95% Wilson intervals; the last column is the paired difference to the "

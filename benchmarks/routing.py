@@ -82,8 +82,8 @@ def main() -> None:
             one = [1000 * seconds(partial(route, embedder, router, text)) for text in asked]
             p50, p95 = statistics.median(one), statistics.quantiles(one, n=20)[-1]
             raw[name]["one"][source] = {"p50_ms": p50, "p95_ms": p95}
-            told = f"p50 {p50:.1f} ms, p95 {p95:.1f} ms"
-            rows.append((f"{name}: one {source} question, embedding included", told, "p50 under 15 ms"))
+            report = f"p50 {p50:.1f} ms, p95 {p95:.1f} ms"
+            rows.append((f"{name}: one {source} question, embedding included", report, "p50 under 15 ms"))
         rows += [
             (f"{name}: scoring alone, {EXPERTS} experts", f"{rate:,.0f} questions/s", "50,000 questions/s"),
             (f"{name}: fitting {given.questions:,} x {EXPERTS}", f"{fitting:.1f} s", "under 60 s"),

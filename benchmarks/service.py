@@ -57,8 +57,8 @@ async def load(url: str, streams: int, prompts: list[str], tokens: int) -> dict[
                         continue
                     if first is None and '"content": "' in line.replace('":"', '": "') and '"content": ""' not in line:
                         first = time.perf_counter() - began
-                    if '"usage"' in line and (told := json.loads(line[6:]).get("usage")):
-                        usage = told["completion_tokens"]
+                    if '"usage"' in line and (report := json.loads(line[6:]).get("usage")):
+                        usage = report["completion_tokens"]
             firsts.append(first or 0.0)
             totals.append(time.perf_counter() - began)
             counts.append(usage)

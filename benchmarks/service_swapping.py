@@ -126,11 +126,11 @@ def side(clients: int, requests: int, with_gate: bool) -> dict[str, Any]:
         ledger = Ledger(Path(folder) / "ledger.sqlite")
         policy = Policy(turn=config.service.turn)
         with LocalPool([WorkerSpec("worker", "local", host)], ledger, kind_of=lambda _: "local", policy=policy) as pool:
-            house = ServiceRuntime(config, pool)
-            server = uvicorn.Server(uvicorn.Config(application(house), port=0, log_config=None))
+            runtime = ServiceRuntime(config, pool)
+            server = uvicorn.Server(uvicorn.Config(application(runtime), port=0, log_config=None))
             thread = threading.Thread(target=server.run)
             thread.start()
-            while not (server.started and house.ready):
+            while not (server.started and runtime.ready):
                 time.sleep(0.01)
             url = f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
             try:

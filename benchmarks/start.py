@@ -29,10 +29,10 @@ def main() -> None:
     result = {"conditions": conditions()}
     script = Path(sys.executable).with_name("collegium")
     empty = seconds([sys.executable, "-c", "pass"])
-    told = seconds([str(script), "--help"])
+    report = seconds([str(script), "--help"])
     rows = [
         ("python -c pass, median", f"{empty * 1000:.0f} ms", ""),
-        ("collegium --help, median", f"{told * 1000:.0f} ms", "under 300 ms"),
+        ("collegium --help, median", f"{report * 1000:.0f} ms", "under 300 ms"),
     ]
     write_result("start", "Start of the command line", rows, result)
 

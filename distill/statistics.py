@@ -69,8 +69,8 @@ class CorpusStatistics(BaseModel):
             else:
                 tally.wrong += 1
             if agent in last and answer is not None and answer != last[agent]:
-                heard = (graph.nodes[other] for other in graph.predecessors(name))
-                for who in {other["agent"] for other in heard if other["answer"] == answer} - {agent}:
+                received = (graph.nodes[other] for other in graph.predecessors(name))
+                for who in {other["agent"] for other in received if other["answer"] == answer} - {agent}:
                     self.convinced.setdefault(who, {}).setdefault(agent, PersuasionCount()).count(bool(node["right"]))
             last[agent] = answer
 

@@ -164,7 +164,8 @@ class Config(StrictModel):
     def _names(self) -> Config:
         for name in self.experts:
             if not name or len(name) > 128 or not all(c.isalnum() or c in "-_./:" for c in name):
-                raise ValueError(f"experts.{_shown(name)}: a name has letters, digits and - _ . / : only, at most 128")
+                allowed = "letters, digits and - _ . / : only, at most 128"
+                raise ValueError(f"experts.{_printable(name)}: a name has {allowed}")
         return self
 
 
@@ -258,19 +259,19 @@ def _checked(model: type[Config], data: Mapping[str, Any], path: Path) -> Config
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
     """All that is wrong, on one line: key path, what was wrong, and for an unknown key the nearest valid one."""
-    told = []
+    messages = []
     for problem in error.errors():
-        where = ".".join(_shown(part) for part in problem["loc"])
+        where = ".".join(_printable(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             near = difflib.get_close_matches(str(problem["loc"][-1]), _fields(model, problem["loc"][:-1]), 1, 0.4)
-            told.append(f"{where}: unknown key" + (f"; did you mean {near[0]!r}?" if near else ""))
+            messages.append(f"{where}: unknown key" + (f"; did you mean {near[0]!r}?" if near else ""))
         else:
             given = "" if problem["type"] in ("missing", "value_error") else f" (got {problem['input']!r:.60})"
-            told.append(f"{where + ': ' if where else ''}{problem['msg'].removeprefix('Value error, ')}{given}")
-    return "; ".join(told)
+            messages.append(f"{where + ': ' if where else ''}{problem['msg'].removeprefix('Value error, ')}{given}")
+    return "; ".join(messages)
 
 
-def _shown(part: int | str) -> str:
+def _printable(part: int | str) -> str:
     """A key as it may stand in a one-line message, whatever is in it."""
     text = str(part)[:80]
     return text if text.isprintable() else repr(text)

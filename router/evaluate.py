@@ -104,7 +104,7 @@ def evaluate(
     seeds: int = 5,
     costs: Mapping[str, float] | None = None,
     canonical: Canonical = lambda row, answer: answer.strip() or None,
-    told: Callable[[str], None] = lambda name: None,
+    report: Callable[[str], None] = lambda name: None,
 ) -> Evaluation:
     """Judge every contestant at every k with every aggregator, and against the one called `default`.
 
@@ -124,7 +124,7 @@ def evaluate(
     voters = aggregators if ballots.recorded else {}
     fitted = test if what.fit is None else what.fit
     for contestant in contestants:
-        told(contestant.name)
+        report(contestant.name)
         runs = [what.scores(contestant.make(seed), seed) for seed in range(seeds)]
         qualities.append(_quality(contestant.name, runs, test.correct, costs))
         held_out = what.held_out(contestant.make(0), runs[0]) if voters else runs[0]

@@ -73,11 +73,11 @@ class Ranking:
             f"<td>{html.escape(entry.note or '')}</td></tr>"
             for place, entry in enumerate(self.entries, 1)
         )
-        told = "".join(
+        summary = "".join(
             f"<li>{html.escape(one.kind)}: {html.escape(one.label[:200])} ({one.weight:.2f})</li>"
             for one in self.evidence
         )
-        return f"<div><table><tr>{head}</tr>{rows}</table>{f'<ul>{told}</ul>' if told else ''}</div>"
+        return f"<div><table><tr>{head}</tr>{rows}</table>{f'<ul>{summary}</ul>' if summary else ''}</div>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""The house's rules that a machine can check: arrows between packages, light imports, what the wheel carries."""
+"""The rules that a machine can check: arrows between packages, light imports, what the wheel carries."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parent.parent
 ALLOWED = {
@@ -31,6 +32,21 @@ def test_imports_follow_the_arrows(package: str) -> None:
             wrong = {name.split(".")[0] for name in names} & (ALLOWED.keys() - ALLOWED[package])
             against += [f"{file.relative_to(ROOT)}:{node.lineno} imports {name}" for name in wrong]
     assert not against
+
+
+def test_the_contracts_of_import_linter_hold() -> None:
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command as run; run()", "--no-cache"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert "0 broken" in done.stdout
+
+
+def test_every_check_of_make_check_is_a_hook_of_pre_commit() -> None:
+    recipe = (ROOT / "Makefile").read_text().partition("\ncheck: setup\n")[2].partition("\n\n")[0]
+    commands = [line.strip().removeprefix("@$(VENV)/bin/") for line in recipe.splitlines()]
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    assert len(commands) >= 4
+    assert [hook["entry"].removeprefix(".venv/bin/") for hook in hooks] == commands
 
 
 @pytest.mark.parametrize("package", ["orchestrator", "agents", "router", "merging", "distill", "orchestrator.config"])

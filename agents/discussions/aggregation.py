@@ -10,13 +10,13 @@ from agents.conversation import AgentCall, Conversation
 async def aggregate(conversation: Conversation, aggregator: Agent | None = None) -> None:
     """One more reply, by an aggregator who has read all standing ones; it is the team's unless it abstains."""
     seat = conversation.seat(aggregator or conversation.agent(conversation.panel[0]), role="aggregator")
-    heard, asked = shown(conversation)
-    (last,) = await conversation.ask([AgentCall(seat, asked, heard)])
+    received, asked = readable_replies(conversation)
+    (last,) = await conversation.ask([AgentCall(seat, asked, received)])
     conversation.decide(last)
 
 
-def shown(conversation: Conversation) -> tuple[tuple[int, ...], prompts.Messages]:
+def readable_replies(conversation: Conversation) -> tuple[tuple[int, ...], prompts.Messages]:
     """(places of the standing replies, the prompt that shows them)."""
-    heard = tuple(place for place in conversation.standing() if conversation.turns[place].error is None)
-    replies = [conversation.turns[place].text for place in heard]
-    return heard, prompts.combine(conversation.question, replies, conversation.terms.limits)
+    received = tuple(place for place in conversation.standing() if conversation.turns[place].error is None)
+    replies = [conversation.turns[place].text for place in received]
+    return received, prompts.combine(conversation.question, replies, conversation.terms.limits)

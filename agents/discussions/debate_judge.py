@@ -20,8 +20,8 @@ class DebateJudge:
     async def __call__(self, conversation: Conversation) -> None:
         await self.debate(conversation)
         seat = conversation.seat(self.judge or conversation.agent(conversation.panel[0]), role="judge")
-        heard = tuple(place for place in conversation.standing() if conversation.turns[place].error is None)
-        replies = [conversation.turns[place].text for place in heard]
+        received = tuple(place for place in conversation.standing() if conversation.turns[place].error is None)
+        replies = [conversation.turns[place].text for place in received]
         asked = prompts.judge(conversation.question, replies, conversation.terms.limits)
-        (verdict,) = await conversation.ask([AgentCall(seat, asked, heard)])
+        (verdict,) = await conversation.ask([AgentCall(seat, asked, received)])
         conversation.decide(verdict)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from agents.agent import Agent
 from agents.conversation import AgentCall, Conversation
-from agents.discussions.aggregation import aggregate, shown
+from agents.discussions.aggregation import aggregate, readable_replies
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,7 @@ class MixtureOfAgents:
         await conversation.open()
         conversation.vote("majority")
         for _ in range(self.layers - 1):
-            heard, asked = shown(conversation)
-            await conversation.ask([AgentCall(seat, asked, heard) for seat in conversation.panel])
+            received, asked = readable_replies(conversation)
+            await conversation.ask([AgentCall(seat, asked, received) for seat in conversation.panel])
             conversation.vote("majority")
         await aggregate(conversation, self.aggregator)

@@ -63,13 +63,13 @@ def topology(name: str) -> VisibleTurns:
 
 def grouped(conversation: Conversation, seat: int, places: Sequence[int]) -> Messages:
     """Answers with all who gave them, their explanations and how sure they are (ReConcile, section 3.2)."""
-    voices: dict[str, list[Explanation]] = {}
+    explanations: dict[str, list[Explanation]] = {}
     for place in places:
         answer = conversation.answer_of(place)
         if answer is not None:
-            told = Explanation(conversation.turns[place].reasoning, conversation.shown_confidence(place))
-            voices.setdefault(answer, []).append(told)
-    groups = [AnswerGroup(answer, tuple(said)) for answer, said in voices.items()]
+            explanation = Explanation(conversation.turns[place].reasoning, conversation.shown_confidence(place))
+            explanations.setdefault(answer, []).append(explanation)
+    groups = [AnswerGroup(answer, tuple(given)) for answer, given in explanations.items()]
     return prompts.discuss(conversation.question, groups, conversation.samples(seat), conversation.terms.limits)
 
 
@@ -77,8 +77,8 @@ def one_by_one(conversation: Conversation, seat: int, places: Sequence[int]) -> 
     """The others' replies, and its own as its own turn of the chat (Du and others)."""
     own = next((place for place in places if conversation.turns[place].seat == seat), None)
     others = [conversation.turns[place].text for place in places if place != own]
-    said = None if own is None else conversation.turns[own].text
-    return prompts.debate(conversation.question, said, others, conversation.terms.limits)
+    own_text = None if own is None else conversation.turns[own].text
+    return prompts.debate(conversation.question, own_text, others, conversation.terms.limits)
 
 
 # When to stop -----------------------------------------------------------------------------------------------
@@ -116,9 +116,9 @@ async def next_round(conversation: Conversation, sees: VisibleTurns, shows: Buil
     alike = shows is grouped and not conversation.terms.samples
     for place, seat in enumerate(panel):
         seen = {panel[other] for other in sees(place, len(panel))}
-        heard = tuple(turn for turn in readable if conversation.turns[turn].seat in seen)
-        messages = made.get(heard) if alike else None
+        received = tuple(turn for turn in readable if conversation.turns[turn].seat in seen)
+        messages = made.get(received) if alike else None
         if messages is None:
-            messages = made[heard] = shows(conversation, seat, heard)
-        asks.append(AgentCall(seat, messages, heard))
+            messages = made[received] = shows(conversation, seat, received)
+        asks.append(AgentCall(seat, messages, received))
     return await conversation.ask(asks)

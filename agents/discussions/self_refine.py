@@ -24,11 +24,11 @@ class SelfRefine:
             reply = conversation.turns[latest].text
             asked = prompts.criticise(question, reply, limits)
             (feedback,) = await conversation.ask([AgentCall(critic, asked, (latest,))])
-            said = conversation.turns[feedback]
-            if said.error is not None:
+            critique = conversation.turns[feedback]
+            if critique.error is not None:
                 conversation.stopped = "no feedback"
                 return
-            asked = prompts.revise(question, reply, said.text, limits)
+            asked = prompts.revise(question, reply, critique.text, limits)
             (latest,) = await conversation.ask([AgentCall(author, asked, (latest, feedback))])
             conversation.vote("majority")
         conversation.stopped = "rounds"

@@ -117,16 +117,16 @@ def _loads(console: Console, report: RunReport) -> None:
 def _question(console: Console, result: AnswerResult) -> None:
     """One question on which the mixture was right and the best single expert was not, if there is one."""
     samples = result.report.samples
-    told = [sample for sample in samples if _rescued(sample)] or list(samples)
-    if not told:
+    rescued = [sample for sample in samples if _rescued(sample)] or list(samples)
+    if not rescued:
         return
-    sample = told[0]
+    sample = rescued[0]
     console.print(Text("One question, as an example:", style="dim"))
     console.print(Padding(Text(sample.question), (0, 0, 0, 2)))
     for place, entry in enumerate(sample.ranking[:3], 1):
         reply = sample.answers.get(entry.expert)
-        said = f"answers {reply.answer!r}, {'right' if reply.right else 'wrong'}" if reply else "was not asked"
-        console.print(Text(f"  {place}. {entry.expert} (expected right: {entry.score:.0%}) {said}"))
+        reply_line = f"answers {reply.answer!r}, {'right' if reply.right else 'wrong'}" if reply else "was not asked"
+        console.print(Text(f"  {place}. {entry.expert} (expected right: {entry.score:.0%}) {reply_line}"))
     if sample.gold is not None:
         console.print(Text(f"  gold answer: {sample.gold}", style="dim"))
 

@@ -30,11 +30,11 @@ def chapter(console: Console, collegium: Collegium, fit_questions: int) -> None:
     scores = {method.method: method.overall.value for method in result.report.methods}
     changed = sum(1 for one in held for _ in changes(one))
     order = {"rescued": 0, "kept right": 1, "corrupted": 2}
-    shown = min(held, key=lambda one: (order.get(fate(one) or "", 3), -sum(1 for _ in changes(one))))
-    console.print(Padding(Text(shown.question.question), (1, 0, 1, 2)))
-    console.print(transcript_table(shown))
-    gold = shown.question.answer
-    console.print(Text(f"\nRight answer: {gold}. Team's answer: {shown.answer or 'none'}", style="bold"))
+    chosen = min(held, key=lambda one: (order.get(fate(one) or "", 3), -sum(1 for _ in changes(one))))
+    console.print(Padding(Text(chosen.question.question), (1, 0, 1, 2)))
+    console.print(transcript_table(chosen))
+    gold = chosen.question.answer
+    console.print(Text(f"\nRight answer: {gold}. Team's answer: {chosen.answer or 'none'}", style="bold"))
     console.print(
         Text(
             f"Of {QUESTIONS} questions the majority of the first replies gets {percent(scores['vote'])} right, the "

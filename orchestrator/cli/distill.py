@@ -148,15 +148,15 @@ def teach_shown(
     with Bar(console=Console(stderr=True, quiet=quiet)) as bar:
         task = bar.add_task(f"teaching {request.name}")
 
-        def shown(one: StepMetrics) -> None:
+        def show_progress(one: StepMetrics) -> None:
             losses = [("next token", one.next_token), ("graph", one.node), ("margin", one.margin)]
-            told = ", ".join(f"{name} {value:.3f}" for name, value in losses if value is not None)
+            line = ", ".join(f"{name} {value:.3f}" for name, value in losses if value is not None)
             speed = one.tokens / max(one.seconds, 1e-9)
             bar.update(
-                task, completed=one.step, total=one.steps, description=f"{request.name}: {told}, {speed:.0f} tokens/s"
+                task, completed=one.step, total=one.steps, description=f"{request.name}: {line}, {speed:.0f} tokens/s"
             )
 
-        return teach(request, folder, experts=collegium.experts, arm=arm, report=shown)
+        return teach(request, folder, experts=collegium.experts, arm=arm, report=show_progress)
 
 
 def _dropped(console: Console, taught: Taught) -> None:
@@ -164,8 +164,8 @@ def _dropped(console: Console, taught: Taught) -> None:
     console.print(f"{sifted.lessons} of {sifted.transcripts} transcripts became lessons.")
     for what, dropped in (("question", sifted.questions_dropped), ("reply", sifted.replies_dropped)):
         for rule, found in dropped.items():
-            told = f"left out {found.count} x {what}: {rule} (such as {', '.join(found.examples[:2])})"
-            console.print(Text(plain(told), style="dim"))
+            line = f"left out {found.count} x {what}: {rule} (such as {', '.join(found.examples[:2])})"
+            console.print(Text(plain(line), style="dim"))
 
 
 def _row(taught: Taught) -> dict[str, Any]:

@@ -94,7 +94,7 @@ def check_experts(
             failed += row["problem"] is not None
             rows.append(row)
             if not as_json:
-                console.print(_told(row), soft_wrap=True, highlight=False)
+                console.print(_format_row(row), soft_wrap=True, highlight=False)
     finally:
         engine.close()
     if as_json:
@@ -204,20 +204,20 @@ def _speed(engine: Engine, expert: Expert) -> tuple[float, str]:
         engine.add(
             Request(request_key(expert.fingerprint, messages, sampling), expert.name, messages, sampling), expert
         )
-    started, tokens, last, said = time.perf_counter(), 0, 0, ""
+    started, tokens, last, text = time.perf_counter(), 0, 0, ""
     first: str | None = None
     while last < 16:
         for delta in engine.step():
             if delta.error:
                 raise ExpertError(f"expert {expert.name!r}: {delta.error}")
             first = first or delta.key
-            said += delta.text if delta.key == first else ""
+            text += delta.text if delta.key == first else ""
             tokens += delta.tokens
             last += delta.last
-    return round(tokens / (time.perf_counter() - started), 1), " ".join(said.split())[:60]
+    return round(tokens / (time.perf_counter() - started), 1), " ".join(text.split())[:60]
 
 
-def _told(row: dict[str, Any]) -> str:
+def _format_row(row: dict[str, Any]) -> str:
     if row["problem"]:
         return f"✗ {row['expert']}: {row['problem']}"
     return (

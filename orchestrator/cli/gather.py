@@ -34,5 +34,5 @@ def command(model: Path, texts: Path, out: Path, kind: str, as_json: bool) -> No
     if not lines:
         raise BadInput(f"{texts}: no lines")
     tokens = gather(model, lines, "fisher" if kind == "fisher" else "gram", out)
-    told = {"out": str(out), "kind": kind, "texts": len(lines), "tokens": tokens}
-    click.echo(json.dumps(told) if as_json else f"{out}: {kind} of {tokens:,} tokens in {len(lines)} texts")
+    summary = {"out": str(out), "kind": kind, "texts": len(lines), "tokens": tokens}
+    click.echo(json.dumps(summary) if as_json else f"{out}: {kind} of {tokens:,} tokens in {len(lines)} texts")

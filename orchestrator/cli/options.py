@@ -85,6 +85,6 @@ def _split(value: Any, field: FieldInfo) -> Any:
     return value
 
 
-def _as_flags(told: str) -> str:
-    parts = (f"--{part}" if part[:1].isalpha() and ":" in part else part for part in told.split("; "))
-    return "; ".join(parts)
+def _as_flags(message: str) -> str:
+    clauses = (f"--{part}" if part[:1].isalpha() and ":" in part else part for part in message.split("; "))
+    return "; ".join(clauses)

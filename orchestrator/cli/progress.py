@@ -24,14 +24,14 @@ def run_with_progress(collegium: Collegium, work: Callable[[], Coroutine[Any, An
     """Run a pipeline to its end, showing what the workers do."""
 
     async def both() -> T:
-        async with _shown(collegium, Console(stderr=True, quiet=quiet)):
+        async with _progress_line(collegium, Console(stderr=True, quiet=quiet)):
             return await work()
 
     return asyncio.run(both())
 
 
 @contextlib.asynccontextmanager
-async def _shown(collegium: Collegium, console: Console) -> AsyncIterator[None]:
+async def _progress_line(collegium: Collegium, console: Console) -> AsyncIterator[None]:
     showing = asyncio.create_task(_show(collegium, console))
     try:
         yield

@@ -28,7 +28,7 @@ REASONS = 5
 def show_route(console: Console, finished: Finished[RouteRequest, RoutingResult]) -> None:
     routes = finished.result
     for asked, ranking in zip(routes.asked, routes.rankings, strict=True):
-        console.print(_shown(asked, ranking))
+        console.print(_ranking_group(asked, ranking))
     source = f"router {routes.router}, {'saved in' if finished.request.saved else 'fitted on'} {routes.source}"
     console.print(Text(plain(source), style="dim"))
 
@@ -52,7 +52,7 @@ def _routes(routes: RoutingResult) -> dict[str, Any]:
     }
 
 
-def _shown(asked: RoutedQuestion, ranking: Ranking) -> Group:
+def _ranking_group(asked: RoutedQuestion, ranking: Ranking) -> Group:
     table = Table(box=None, pad_edge=False, header_style="dim", padding=(0, 2, 0, 0))
     terms = list(ranking.entries[0].terms)
     for head in ("", "Expert", "Likely right", "", *terms, ""):

@@ -18,7 +18,7 @@ from agents.prompts import ConvincingExample, explain
 from agents.question import Question
 from agents.reply import parse_reply
 from orchestrator.config import StrictModel
-from orchestrator.config import explain as told
+from orchestrator.config import explain as explain_errors
 from orchestrator.errors import BadInput, RequestError
 from orchestrator.evaluation.answering import ExpertReply, answer_all, is_right
 from orchestrator.evaluation.context import Context
@@ -111,7 +111,7 @@ def read_samples(path: str, panel: Sequence[str]) -> Mapping[str, list[Convincin
         try:
             one = ConvincingRow.model_validate(json.loads(line))
         except ValidationError as error:
-            raise BadInput(f"{path}:{number}: {told(error, ConvincingRow)}") from error
+            raise BadInput(f"{path}:{number}: {explain_errors(error, ConvincingRow)}") from error
         except (ValueError, RecursionError) as error:
             raise BadInput(f"{path}:{number}: not JSON") from error
         if one.expert in panel:

@@ -64,8 +64,8 @@ def eval_router(request: EvalRouterRequest, context: Context) -> Evaluation:
 
     Raises `BadInput` naming table, row and key.
     """
-    told = context.note
-    told("reading")
+    note = context.note
+    note("reading")
     table = _chosen(read_table(Path(request.table).expanduser()), request)
     other = read_table(Path(request.fit).expanduser()) if request.fit else None
     try:
@@ -77,7 +77,7 @@ def eval_router(request: EvalRouterRequest, context: Context) -> Evaluation:
     skills = table.skills(request.skills_from)
     _check_skills(request, skills)
     costs = costs_of(request.costs, table)
-    told("embedding questions")
+    note("embedding questions")
     try:
         features = context.embedder.features(table.questions, skills)
         fit = None
@@ -97,7 +97,7 @@ def eval_router(request: EvalRouterRequest, context: Context) -> Evaluation:
             seeds=request.seeds,
             costs=costs,
             canonical=recorded_answer,
-            told=lambda name: told(f"router {name}"),
+            report=lambda name: note(f"router {name}"),
         )
     except ValueError as error:
         raise BadInput(f"{request.table}: {error}") from error

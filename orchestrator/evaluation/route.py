@@ -13,7 +13,7 @@ from orchestrator.errors import BadInput, NotReady
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.costs import CostOptions, fit_router
 from orchestrator.evaluation.tasks import Columns
-from orchestrator.evaluation.tasks.source import Source
+from orchestrator.evaluation.tasks.source import QuestionSource
 from router.embedding import Embedder, Features
 from router.ranking import Ranking
 from router.routers import DEFAULT, ROUTERS, FittedRouter
@@ -190,7 +190,7 @@ def _asked(request: RouteRequest) -> tuple[RoutedQuestion, ...]:
     if request.question is not None:
         return (RoutedQuestion("1", request.question, tuple(request.skills)),)
     asked: list[RoutedQuestion] = []
-    for question in Source.of_files(str(request.questions), Columns()).questions():
+    for question in QuestionSource.of_files(str(request.questions), Columns()).questions():
         if len(asked) == MAX_QUESTIONS:
             raise BadInput(f"{request.questions}: more than {MAX_QUESTIONS:,} questions")
         asked.append(RoutedQuestion(question.id, question.question, question.skills))

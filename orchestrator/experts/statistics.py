@@ -21,7 +21,7 @@ TOKENS = 512
 
 
 def gather(
-    model: Path, texts: Sequence[str], kind: StatisticsKind, out: Path, told: Callable[[int], None] | None = None
+    model: Path, texts: Sequence[str], kind: StatisticsKind, out: Path, report: Callable[[int], None] | None = None
 ) -> int:
     """Run `model` over the texts and write `out`; the number of tokens seen. Raises `ExpertError`."""
     import torch
@@ -34,7 +34,7 @@ def gather(
     except (OSError, ValueError) as error:
         raise ExpertError(f"{model}: cannot be loaded: {' '.join(str(error).split())[:200]}") from error
     batches = (tokenizer(text, return_tensors="pt", truncation=True, max_length=TOKENS).input_ids for text in texts)
-    found, tokens = gathered(network, (ids for ids in batches if ids.shape[1] > 1), kind, told)
+    found, tokens = gathered(network, (ids for ids in batches if ids.shape[1] > 1), kind, report)
     if not tokens:
         raise ExpertError(f"{model}: none of {len(texts)} texts has two tokens or more")
     save_file(found, out, metadata={"kind": kind, "tokens": str(tokens)})
@@ -42,7 +42,7 @@ def gather(
 
 
 def gathered(
-    network: Any, batches: Iterable[Any], kind: StatisticsKind, told: Callable[[int], None] | None = None
+    network: Any, batches: Iterable[Any], kind: StatisticsKind, report: Callable[[int], None] | None = None
 ) -> tuple[dict[str, Any], int]:
     """The statistics of a torch model over batches of token ids (1, tokens), by weight; and the tokens seen."""
     network.eval()
@@ -55,8 +55,8 @@ def gathered(
         for ids in batches:
             (_add_gradients if kind == "fisher" else _run)(network, ids, found)
             tokens += ids.shape[1]
-            if told:
-                told(tokens)
+            if report:
+                report(tokens)
     if kind == "fisher":
         found = {name: total / max(1, tokens) for name, total in found.items()}
     return found, tokens

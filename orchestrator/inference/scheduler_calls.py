@@ -37,7 +37,7 @@ class SchedulerCalls:
         for number in numbers:
             self._caller(caller).end(number)
 
-    async def news(self, caller: str) -> list[NumberedOutcome]:
+    async def outcome(self, caller: str) -> list[NumberedOutcome]:
         """Waits until there is some; [] once in a while."""
         known = self._caller(caller)
         known.last_heard = asyncio.get_running_loop().time()
@@ -63,12 +63,12 @@ class SchedulerCalls:
         try:
             if request.stream:
                 async for part in self._pool.stream(request, expert):
-                    caller.tell((number, part))
+                    caller.put_news((number, part))
             else:
                 (outcome,) = await self._pool.ask([(request, expert)])
-                caller.tell((number, outcome if isinstance(outcome, Completion) else _ours(outcome)))
+                caller.put_news((number, outcome if isinstance(outcome, Completion) else _ours(outcome)))
         except Exception as error:
-            caller.tell((number, _ours(error)))
+            caller.put_news((number, _ours(error)))
 
 
 class _Caller:
@@ -92,8 +92,8 @@ class _Caller:
         for number in list(self._tasks):
             self.end(number)
 
-    def tell(self, news: NumberedOutcome) -> None:
-        self._news.append(news)
+    def put_news(self, outcome: NumberedOutcome) -> None:
+        self._news.append(outcome)
         self._some.set()
 
     async def take(self) -> list[NumberedOutcome]:
@@ -101,8 +101,8 @@ class _Caller:
             async with asyncio.timeout(SILENCE / 3):
                 await self._some.wait()
         self._some.clear()
-        news, self._news = self._news, []
-        return news
+        outcome, self._news = self._news, []
+        return outcome
 
 
 def _ours(error: BaseException) -> CollegiumError:

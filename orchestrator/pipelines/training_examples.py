@@ -102,9 +102,9 @@ def _groups(problem: Problem, rng: random.Random, rightly: float) -> list[prompt
         answers = [(wrong, prompts.Explanation("This is easy.", SURE))]
     others = (prompts.Explanation(UNSURE_REASON, UNSURE), prompts.Explanation(FOLLOWING_REASON, FOLLOWING))
     answers += [(wrong if rng.random() < 0.7 else right, rng.choice(others)) for _ in range(rng.randint(1, 3))]
-    voices: dict[str, list[prompts.Explanation]] = {}
+    explanations: dict[str, list[prompts.Explanation]] = {}
     for answer, voice in answers:
-        voices.setdefault(answer, []).append(voice)
-    groups = [prompts.AnswerGroup(answer, tuple(said)) for answer, said in voices.items()]
+        explanations.setdefault(answer, []).append(voice)
+    groups = [prompts.AnswerGroup(answer, tuple(group)) for answer, group in explanations.items()]
     rng.shuffle(groups)
     return groups

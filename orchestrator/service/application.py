@@ -1,4 +1,4 @@
-"""The application: routes over a house. The same under uvicorn, on Ray Serve and in tests.
+"""The application: routes over a runtime. The same under uvicorn, on Ray Serve and in tests.
 
 FastAPI reads the annotations of the routes from this module's names: it is imported here, and this module only when
 a service starts.
@@ -27,7 +27,7 @@ from orchestrator.service.model_list import ModelList
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
 from orchestrator.service.response_store import ResponseStore
-from orchestrator.service.routing import told
+from orchestrator.service.routing import ranking_json
 from orchestrator.service.schema import ChatBody, FeedbackBody, RouteBody
 from orchestrator.service.scopes import ANY, OPEN, ScopedRoute, scoped
 from orchestrator.service.tracing import Tracing
@@ -48,18 +48,18 @@ ERRORS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def application(house: Runtime) -> Middleware:
-    """An ASGI application. It opens the house with its lifespan, and closes it."""
-    metrics, tracing = Metrics(), Tracing(house.config.service.tracing)
-    offers = ModelList(house)
+def application(runtime: Runtime) -> Middleware:
+    """An ASGI application. It opens the runtime with its lifespan, and closes it."""
+    metrics, tracing = Metrics(), Tracing(runtime.config.service.tracing)
+    model_list = ModelList(runtime)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        house.open()
+        runtime.open()
         try:
             yield
         finally:
-            await house.close()
+            await runtime.close()
 
     api = FastAPI(
         title="Collegium",
@@ -73,7 +73,7 @@ def application(house: Runtime) -> Middleware:
     )
     api.router.route_class = ScopedRoute
     _handle_errors(api)
-    chats = chat.Chats(house, offers, metrics, tracing)
+    chats = chat.Chats(runtime, model_list, metrics, tracing)
 
     @api.post("/v1/chat/completions", openapi_extra=scoped("chat"))
     async def chat_completions(body: ChatBody, request: Request) -> Response:
@@ -83,25 +83,25 @@ def application(house: Runtime) -> Middleware:
     @api.get("/v1/models", openapi_extra=scoped("chat"))
     async def models() -> dict[str, Any]:
         """Every expert and every method, as model ids."""
-        return {"object": "list", "data": [_model(name, what) for name, what in offers.all().items()]}
+        return {"object": "list", "data": [_model(name, what) for name, what in model_list.all().items()]}
 
     @api.get("/v1/models/{name:path}", openapi_extra=scoped("chat"))
     async def model(name: str) -> dict[str, Any]:
         """One of them."""
-        return _model(name, offers.what(name))
+        return _model(name, model_list.what(name))
 
     @api.post("/v1/route", openapi_extra=scoped("chat"))
     async def route(body: RouteBody) -> dict[str, Any]:
         """Experts for each question, best first, with reasons."""
         if not all(question.strip() for question in body.questions):
             raise Refused(400, "questions: a question is empty", param="questions")
-        rankings = await house.routing.rank(body.questions)
-        return {"object": "list", "data": [told(ranking) for ranking in rankings]}
+        rankings = await runtime.routing.rank(body.questions)
+        return {"object": "list", "data": [ranking_json(ranking) for ranking in rankings]}
 
     @api.post("/v1/feedback", openapi_extra=scoped("feedback"))
     async def feedback(body: FeedbackBody) -> dict[str, Any]:
         """Judge an expert's answer: routers learn from it."""
-        version = await house.routing.learn(body.question, body.expert, body.score, body.skills)
+        version = await runtime.routing.learn(body.question, body.expert, body.score, body.skills)
         return {"object": "feedback", "version": version}
 
     @api.get("/health", openapi_extra=scoped(OPEN))
@@ -112,16 +112,16 @@ def application(house: Runtime) -> Middleware:
     @api.get("/health/ready", openapi_extra=scoped(OPEN))
     async def ready() -> Response:
         """Workers are ready and nothing is draining."""
-        good = house.ready and not house.draining
+        good = runtime.ready and not runtime.draining
         return JSONResponse({"status": "ready" if good else "not ready"}, 200 if good else 503)
 
     @api.get("/metrics", response_class=PlainTextResponse, openapi_extra=scoped("metrics"))
     async def prometheus() -> Response:
         """Metrics for Prometheus."""
-        if not house.started:
+        if not runtime.started:
             raise Refused(503, "the service is starting", code="starting")
         return Response(
-            metrics.text(await house.collegium.pool.load()), media_type="text/plain; version=0.0.4; charset=utf-8"
+            metrics.text(await runtime.collegium.pool.load()), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
 
     @api.get("/openapi.json", include_in_schema=False, openapi_extra=scoped(ANY))
@@ -129,12 +129,12 @@ def application(house: Runtime) -> Middleware:
         """What this service offers, as OpenAPI."""
         return api.openapi()
 
-    job_routes.add(api, house)
-    response_routes.add(api, chats, ResponseStore(house.database))
+    job_routes.add(api, runtime)
+    response_routes.add(api, chats, ResponseStore(runtime.database))
     roots = {
         route.path.split("/")[2] for route in api.routes if isinstance(route, ScopedRoute) and "/v1/" in route.path
     }
-    return Middleware(api, house.config.service, house.keys, metrics, roots)
+    return Middleware(api, runtime.config.service, runtime.keys, metrics, roots)
 
 
 def _model(name: str, what: str) -> dict[str, Any]:

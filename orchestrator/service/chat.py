@@ -35,9 +35,9 @@ Send = Callable[[AsgiMessage], Awaitable[None]]
 class Chats:
     """The chats under way: at most `service.queue`."""
 
-    def __init__(self, house: Runtime, offers: ModelList, metrics: Metrics, tracing: Tracing) -> None:
-        self._house = house
-        self._offers = offers
+    def __init__(self, runtime: Runtime, models: ModelList, metrics: Metrics, tracing: Tracing) -> None:
+        self._runtime = runtime
+        self._models = models
         self._metrics = metrics
         self._tracing = tracing
         self._running = 0
@@ -45,33 +45,37 @@ class Chats:
     async def answer(self, chat: ChatBody, request: Request) -> Response:
         """The response to a chat in OpenAI's chat form. Raises `CollegiumError` for what fails before the first
         text."""
-        parts = self.events(chat, request)
+        chat_events = self.events(chat, request)
         usage = bool(chat.stream_options and chat.stream_options.include_usage)
         form = ReplyForm(chat.model, bool(chat.logprobs), usage)
         headers = ignored_header(chat.ignored)
         if chat.stream:
-            return EventStream(events(parts, form), headers)
-        return JSONResponse(await until_gone(request.receive, whole(parts, form)), headers=headers)
+            return EventStream(events(chat_events, form), headers)
+        return JSONResponse(await until_gone(request.receive, whole(chat_events, form)), headers=headers)
 
     def events(self, chat: ChatBody, request: Request) -> ChatEvents:
         """What comes of the chat, counted and measured as it passes, whatever form it is given. Raises `Refused` and
         `Overloaded` where the service cannot take it."""
-        told = request.state.told
-        told["model"] = chat.model
+        log_fields = request.state.log_fields
+        log_fields["model"] = chat.model
         request_id.set(request.state.request_id)
-        if chat.ignored and (self._house.config.service.strict or request.headers.get("x-collegium-strict") == "true"):
+        if chat.ignored and (
+            self._runtime.config.service.strict or request.headers.get("x-collegium-strict") == "true"
+        ):
             raise refusals.Refused(
                 400, f"{chat.ignored[0]}: not known here", code="unknown_field", param=chat.ignored[0]
             )
-        if self._house.draining:
+        if self._runtime.draining:
             raise refusals.Refused(503, "the service is shutting down", code="draining")
-        if not self._house.started:
+        if not self._runtime.started:
             raise refusals.Refused(503, "the service is starting", code="starting")
-        if self._running >= self._house.config.service.queue:
+        if self._running >= self._runtime.config.service.queue:
             raise Overloaded(f"{self._running} chats under way", 1.0)
-        return self._watched(self._offers.parts(chat), chat.model, told)
+        return self._watched(self._models.chat_events(chat), chat.model, log_fields)
 
-    async def _watched(self, parts: ChatEvents, model: str, told: dict[str, Any]) -> AsyncIterator[ChatEvent]:
+    async def _watched(
+        self, chat_events: ChatEvents, model: str, log_fields: dict[str, Any]
+    ) -> AsyncIterator[ChatEvent]:
         """Measures the parts as they pass."""
         metrics, began, first, status = self._metrics, time.perf_counter(), None, "200"
         account: UsageEvent | None = None
@@ -79,14 +83,14 @@ class Chats:
         metrics.chats.set(self._running)
         span = self._tracing.chat(model)
         try:
-            async for part in parts:
-                if first is None and isinstance(part, TextEvent):
+            async for event in chat_events:
+                if first is None and isinstance(event, TextEvent):
                     first = time.perf_counter() - began
                     metrics.first.labels(model).observe(first)
-                    told["first_token_seconds"] = round(first, 4)
-                if isinstance(part, UsageEvent):
-                    account = part
-                yield part
+                    log_fields["first_token_seconds"] = round(first, 4)
+                if isinstance(event, UsageEvent):
+                    account = event
+                yield event
         except CollegiumError as error:
             status = str(error.status)
             raise
@@ -101,10 +105,10 @@ class Chats:
             metrics.chats.set(self._running)
             self._count(model, account, status, time.perf_counter() - began)
             if account is not None:
-                told |= {"prompt_tokens": account.prompt_tokens, "completion_tokens": account.completion_tokens}
-            told["outcome"] = status
+                log_fields |= {"prompt_tokens": account.prompt_tokens, "completion_tokens": account.completion_tokens}
+            log_fields["outcome"] = status
             span.end(account, status)
-            await parts.aclose()  # type: ignore[attr-defined]  # every source of parts is a generator
+            await chat_events.aclose()  # type: ignore[attr-defined]  # every source of events is a generator
 
     def _count(self, model: str, account: UsageEvent | None, status: str, seconds: float) -> None:
         metrics = self._metrics

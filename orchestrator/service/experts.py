@@ -60,14 +60,14 @@ def _sure(outcome: Completion | Exception) -> Completion:
 
 async def _one(pool: Pool, request: Request, expert: Expert) -> AsyncIterator[Delta | Completion]:
     """Deltas with text, then the completion; one that came whole, from the ledger, as one delta before."""
-    said = False
+    started = False
     async for part in pool.stream(request, expert):
         if isinstance(part, Completion):
-            if part.text and not said:
+            if part.text and not started:
                 yield Delta(part.key, part.text, logprobs=part.logprobs)
             yield part
         elif part.text or part.logprobs:
-            said = True
+            started = True
             yield part
 
 

@@ -27,9 +27,9 @@ Limit = Annotated[int, Query(ge=1, le=1000)]
 After = Annotated[int, Query(ge=0, le=2**53)]
 
 
-def add(api: FastAPI, house: Runtime) -> None:
+def add(api: FastAPI, runtime: Runtime) -> None:
     """Add the routes."""
-    store = house.jobs.store
+    store = runtime.jobs.store
 
     async def find(id: str, request: Request) -> Job:
         job = await asyncio.to_thread(store.get, id) if len(id) < 100 else None
@@ -52,8 +52,8 @@ def add(api: FastAPI, house: Runtime) -> None:
     ) -> Response:
         """Run a pipeline. The same `Idempotency-Key` again gives the same job."""
         owner = request.state.key.id if request.state.key else "anyone"
-        job, new = await asyncio.to_thread(house.jobs.submit, body.pipeline, body.request, owner, idempotency_key)
-        return JSONResponse(told(job), 201 if new else 200)
+        job, new = await asyncio.to_thread(runtime.jobs.submit, body.pipeline, body.request, owner, idempotency_key)
+        return JSONResponse(job_json(job), 201 if new else 200)
 
     @api.get("/v1/jobs", openapi_extra=scoped("jobs"))
     async def listed(
@@ -62,18 +62,18 @@ def add(api: FastAPI, house: Runtime) -> None:
         """Jobs, the newest first; `after` is the last id of the page before."""
         owner = request.state.key.id if request.state.key else None
         jobs = await asyncio.to_thread(store.page, owner, limit + 1, after)
-        return {"object": "list", "data": [told(job) for job in jobs[:limit]], "has_more": len(jobs) > limit}
+        return {"object": "list", "data": [job_json(job) for job in jobs[:limit]], "has_more": len(jobs) > limit}
 
     @api.get("/v1/jobs/{id}", openapi_extra=scoped("jobs"))
     async def status(id: str, request: Request) -> dict[str, Any]:
         """How a job stands."""
-        return told(await find(id, request))
+        return job_json(await find(id, request))
 
     @api.post("/v1/jobs/{id}/cancel", openapi_extra=scoped("jobs"))
     async def cancel(id: str, request: Request) -> dict[str, Any]:
         """Stop a job. One that is over stays as it is."""
-        await asyncio.to_thread(house.jobs.cancel, (await find(id, request)).id)
-        return told(await find(id, request))
+        await asyncio.to_thread(runtime.jobs.cancel, (await find(id, request)).id)
+        return job_json(await find(id, request))
 
     @api.get("/v1/jobs/{id}/logs", openapi_extra=scoped("jobs"))
     async def logs(id: str, request: Request, after: After = 0, limit: Limit = 1000) -> dict[str, Any]:
@@ -85,40 +85,40 @@ def add(api: FastAPI, house: Runtime) -> None:
     @api.get("/v1/jobs/{id}/events", openapi_extra=scoped("jobs"))
     async def events(id: str, request: Request, after: After = 0) -> Response:
         """Its log lines and progress as they come, as server-sent events, until it is over."""
-        return EventStream(_followed(house, await find(id, request), after))
+        return EventStream(_followed(runtime, await find(id, request), after))
 
     @api.get("/v1/jobs/{id}/result", openapi_extra=scoped("jobs"))
     async def result(id: str, request: Request) -> Response:
         """The pipeline's results.json."""
         job = await find(id, request)
-        return await _file(house, job, "results.json")
+        return await _file(runtime, job, "results.json")
 
     @api.get("/v1/jobs/{id}/files", openapi_extra=scoped("jobs"))
     async def files(id: str, request: Request) -> dict[str, Any]:
         """What the job left: report, tables, replies."""
-        found = await asyncio.to_thread(house.jobs.files, await find(id, request))
+        found = await asyncio.to_thread(runtime.jobs.files, await find(id, request))
         return {"object": "list", "data": [{"name": path.name, "bytes": path.stat().st_size} for path in found]}
 
     @api.get("/v1/jobs/{id}/files/{name}", openapi_extra=scoped("jobs"))
     async def file(id: str, name: str, request: Request) -> Response:
         """One of these files."""
-        return await _file(house, await find(id, request), name)
+        return await _file(runtime, await find(id, request), name)
 
 
-async def _file(house: Runtime, job: Job, name: str) -> Response:
+async def _file(runtime: Runtime, job: Job, name: str) -> Response:
     """Only a name that the folder's listing has is ever opened."""
     if job.status != "succeeded":
         raise Refused(409, f"the job is {job.status}: it has no results", code="job_not_finished")
-    found: dict[str, Path] = {path.name: path for path in await asyncio.to_thread(house.jobs.files, job)}
+    found: dict[str, Path] = {path.name: path for path in await asyncio.to_thread(runtime.jobs.files, job)}
     if name not in found:
         raise Refused(404, "the job left no such file", code="file_not_found")
     return FileResponse(found[name])
 
 
-async def _followed(house: Runtime, job: Job, after: int) -> AsyncIterator[bytes]:
+async def _followed(runtime: Runtime, job: Job, after: int) -> AsyncIterator[bytes]:
     while True:
-        current = await asyncio.to_thread(house.jobs.store.get, job.id)
-        for number, time, text in await asyncio.to_thread(house.jobs.store.lines, job.id, after):
+        current = await asyncio.to_thread(runtime.jobs.store.get, job.id)
+        for number, time, text in await asyncio.to_thread(runtime.jobs.store.lines, job.id, after):
             after = number
             yield _event("log", {"number": number, "time": time, "text": text})
         if current is None or over(current):
@@ -126,14 +126,14 @@ async def _followed(house: Runtime, job: Job, after: int) -> AsyncIterator[bytes
         yield _event("progress", {"status": current.status, "replies": current.replies})
         await asyncio.sleep(POLL)
     if current is not None:
-        yield _event("end", told(current))
+        yield _event("end", job_json(current))
 
 
 def _event(kind: str, data: dict[str, Any]) -> bytes:
     return f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode()
 
 
-def told(job: Job) -> dict[str, Any]:
+def job_json(job: Job) -> dict[str, Any]:
     """A job as clients see it: the folder's name, not its path."""
     return {
         "id": job.id,

@@ -122,7 +122,7 @@ class Jobs:
                 raise
             except CollegiumError as error:
                 _log.error("job %s: %s", job.id, error)
-                self._fail(job, refusals.told(error))
+                self._fail(job, refusals.message_of(error))
             except Exception as error:
                 _log.exception("job %s failed", job.id)
                 self._fail(job, f"internal error: {type(error).__name__}; the server's log has it")

@@ -25,7 +25,7 @@ from orchestrator.service.chat_events import ChatEvents, FinishEvent, ProgressEv
 from orchestrator.service.chat_pool import ChatPool
 from orchestrator.service.experts import ask_expert
 from orchestrator.service.protocols import ServiceRouting
-from orchestrator.service.routing import told
+from orchestrator.service.routing import ranking_json
 from orchestrator.service.schema import ChatBody
 
 MIXTURE = "mixture"
@@ -33,7 +33,7 @@ LONGEST_QUESTION = 100_000
 """Characters of a last user turn."""
 
 
-def offered(config: Config) -> Mapping[str, Method]:
+def methods_of(config: Config) -> Mapping[str, Method]:
     """Methods that give one answer, as model ids; the user's own discussions among them."""
     own = [own_method(name, own_discussion(path, Path.cwd())) for name, path in config.discussions.items()]
     return {method.name: method for method in (*METHODS, *own) if method.answers_once}
@@ -47,13 +47,13 @@ async def ask_mixture(collegium: Collegium, routing: ServiceRouting, chat: ChatB
     recruit = min(chat.collegium.recruit or collegium.config.service.recruit, len(ranking.experts))
     recruit = 1 if question.kind == "open" else recruit
     names = ranking.top(recruit)
-    explanation: dict[str, Any] = {"method": MIXTURE, "experts": list(names), **told(ranking)}
+    explanation: dict[str, Any] = {"method": MIXTURE, "experts": list(names), **ranking_json(ranking)}
     if chat.stream:
         yield ProgressEvent({"routed": list(names)})
     if question.kind == "open":
         expert = collegium.experts[names[0]]
         wanted = chat.sampling(expert.context, temperature=0.0)
-        parts = ask_expert(
+        chat_events = ask_expert(
             collegium.pool,
             expert,
             chat.conversation,
@@ -63,13 +63,13 @@ async def ask_mixture(collegium: Collegium, routing: ServiceRouting, chat: ChatB
             stream=chat.stream,
             max_wait=max_wait,
         )
-        async for part in parts:
-            if isinstance(part, UsageEvent):
-                part = replace(part, explanation=explanation | (part.explanation or {}))
-            yield part
+        async for event in chat_events:
+            if isinstance(event, UsageEvent):
+                event = replace(event, explanation=explanation | (event.explanation or {}))
+            yield event
         return
-    heard = _ReplyEvents()
-    pool = ChatPool(collegium.pool, question.question, history, max_wait, heard.reply)
+    reply_events = _ReplyEvents()
+    pool = ChatPool(collegium.pool, question.question, history, max_wait, reply_events.reply)
     experts = [collegium.experts[name] for name in names]
     sampling = _sampling(chat, min(expert.context for expert in experts))
     seed = _seed(chat, collegium)
@@ -79,7 +79,7 @@ async def ask_mixture(collegium: Collegium, routing: ServiceRouting, chat: ChatB
     explanation["votes"] = [{"answer": group.answer, "weight": group.weight} for group in verdict.groups]
     yield TextEvent(_spoken(verdict.answer, replies))
     yield FinishEvent("stop")
-    yield heard.account(explanation | {"answer": verdict.answer, "confidence": verdict.share})
+    yield reply_events.account(explanation | {"answer": verdict.answer, "confidence": verdict.share})
 
 
 async def ask_method(
@@ -89,15 +89,15 @@ async def ask_method(
     question, history = as_question(chat)
     sampling = _sampling(chat, min(expert.context for expert in collegium.experts.values()))
     profiled = await _profiled(routing, method)
-    heard = _ReplyEvents()
-    pool = ChatPool(collegium.pool, question.question, history, max_wait, heard.reply)
+    reply_events = _ReplyEvents()
+    pool = ChatPool(collegium.pool, question.question, history, max_wait, reply_events.reply)
     context = replace(collegium.context(), workers=lambda: pool)
     recruit = min(chat.collegium.recruit, len(collegium.experts)) if chat.collegium.recruit else None
     setting = Setting(context, [question], sampling, _seed(chat, collegium), MethodOptions(recruit=recruit), profiled)
     working = asyncio.ensure_future(method.run(setting))
-    working.add_done_callback(lambda _: heard.events.put_nowait(None))
+    working.add_done_callback(lambda _: reply_events.events.put_nowait(None))
     try:
-        while (event := await heard.events.get()) is not None:
+        while (event := await reply_events.events.get()) is not None:
             if chat.stream:
                 yield ProgressEvent(event)
         (outcome, *_) = await working
@@ -107,7 +107,7 @@ async def ask_method(
     transcript = outcome.transcripts[0] if outcome.transcripts else None
     yield TextEvent((transcript.reply if transcript else "") or _spoken(found.answer, found.used))
     yield FinishEvent("stop")
-    yield heard.account(_explained(method.name, outcome, transcript, chat.collegium.explain))
+    yield reply_events.account(_explained(method.name, outcome, transcript, chat.collegium.explain))
 
 
 async def _profiled(routing: ServiceRouting, method: Method) -> Profiled | None:
@@ -149,20 +149,20 @@ class _ReplyEvents:
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        self._said: list[Completion] = []
+        self._replies: list[Completion] = []
         self._calls: dict[str, int] = {}
 
     def reply(self, expert: str, completion: Completion) -> None:
-        self._said.append(completion)
+        self._replies.append(completion)
         number = self._calls[expert] = self._calls.get(expert, 0) + 1
         self.events.put_nowait({"expert": expert, "reply": number, "text": completion.text})
 
     def account(self, explanation: dict[str, Any]) -> UsageEvent:
-        said = self._said
-        counts = {"calls": len(said), "cached_calls": sum(one.cached for one in said)}
+        replies = self._replies
+        counts = {"calls": len(replies), "cached_calls": sum(one.cached for one in replies)}
         return UsageEvent(
-            sum(one.prompt_tokens for one in said),
-            sum(one.completion_tokens for one in said),
+            sum(one.prompt_tokens for one in replies),
+            sum(one.completion_tokens for one in replies),
             explanation | {"experts": list(self._calls), **counts},
         )
 

@@ -67,26 +67,26 @@ class _PoolMetrics:
         if self.load is None:
             return
         load, totals = self.load, self.load.totals
-        for name, told, place in (
+        for name, help_text, place in (
             ("num_requests_waiting", "Requests that wait for a worker.", 0),
             ("num_requests_running", "Requests that workers have.", 1),
         ):
-            gauge = GaugeMetricFamily(f"collegium:{name}", told, labels=["expert"])
+            gauge = GaugeMetricFamily(f"collegium:{name}", help_text, labels=["expert"])
             for expert, counts in load.requests.items():
                 gauge.add_metric([expert], counts[place])
             yield gauge
-        for name, told, histograms in (
+        for name, help_text, histograms in (
             ("request_queue_time_seconds", "From request to its worker.", load.waits),
             ("batch_size", "Requests that one step of an engine moved on.", load.batches),
         ):
-            family = HistogramMetricFamily(f"collegium:{name}", told, labels=["expert"])
+            family = HistogramMetricFamily(f"collegium:{name}", help_text, labels=["expert"])
             for expert, histogram in histograms.items():
                 bounds = [*map(floatToGoString, histogram.bounds), "+Inf"]
                 sums = itertools.accumulate(histogram.counts)
                 family.add_metric([expert], list(zip(bounds, sums, strict=True)), histogram.total)
             yield family
         yield GaugeMetricFamily("collegium:workers_ready", "Workers that are ready.", len(load.held))
-        for name, told, value in (
+        for name, help_text, value in (
             ("swaps", "Loads of an expert by a worker.", totals.loads),
             ("swap_seconds", "Seconds of these loads.", totals.load_seconds),
             ("engine_busy_seconds", "Seconds inside engine steps.", totals.busy),
@@ -94,4 +94,4 @@ class _PoolMetrics:
             ("ledger_hits", "Requests that the ledger answered.", totals.cached),
             ("workers_lost", "Workers that were lost.", totals.losses),
         ):
-            yield CounterMetricFamily(f"collegium:{name}", told, value)
+            yield CounterMetricFamily(f"collegium:{name}", help_text, value)

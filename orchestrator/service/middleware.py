@@ -89,7 +89,7 @@ class Middleware:
                 _only_from_here(scope, headers)
             await self.app(scope, _Bounded(receive, headers, self._most, self._config.body_seconds), visit.send)
         except Cancelled:
-            visit.status, visit.told["outcome"] = GONE, "the client has gone"
+            visit.status, visit.log_fields["outcome"] = GONE, "the client has gone"
         except Exception as error:
             if not isinstance(error, Refused):
                 logging.getLogger("collegium").exception("request %s failed", visit.id)
@@ -150,7 +150,7 @@ class Middleware:
             "status": visit.status,
             "seconds": round(visit.seconds, 4),
             "key": key.id if key else None,
-            **visit.told,
+            **visit.log_fields,
         }
         if self._config.log == "json":
             _log.info(json.dumps(line))
@@ -172,7 +172,7 @@ class _Visit:
         self.method = scope["method"]
         self.path = scope["path"]
         self.status = 0
-        self.told: dict[str, Any] = scope.setdefault("state", {}).setdefault("told", {})
+        self.log_fields: dict[str, Any] = scope.setdefault("state", {}).setdefault("log_fields", {})
         """What the application wants in the log line."""
         self._started = time.perf_counter()
         self._send = send
@@ -205,13 +205,13 @@ class _Visit:
 class _Bounded:
     """Receives a body of bounded size in bounded time. Raises `HTTPException`, which FastAPI lets pass."""
 
-    def __init__(self, receive: Receive, headers: dict[str, str], most: int, seconds: float) -> None:
+    def __init__(self, receive: Receive, headers: dict[str, str], max_bytes: int, seconds: float) -> None:
         self._receive = receive
-        self._left = most
+        self._left = max_bytes
         self._until = time.monotonic() + seconds
         self._whole = False
         length = headers.get("content-length", "0")
-        if length.isdigit() and int(length[:20]) > most:
+        if length.isdigit() and int(length[:20]) > max_bytes:
             self._left = -1
 
     async def __call__(self) -> AsgiMessage:

@@ -17,13 +17,13 @@ UNSAID = 1.0
 class ModelList:
     """Finds who answers. An expert goes before a method of the same name."""
 
-    def __init__(self, house: Runtime) -> None:
-        self._house = house
-        self._methods = methods.offered(house.config)
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._methods = methods.methods_of(runtime.config)
 
     def all(self) -> dict[str, str]:
         """Model id -> expert or method."""
-        experts = dict.fromkeys(self._house.collegium.experts, "expert")
+        experts = dict.fromkeys(self._runtime.collegium.experts, "expert")
         return {**dict.fromkeys(self._methods, "method"), **experts}
 
     def what(self, model: str) -> str:
@@ -34,28 +34,28 @@ class ModelList:
             raise Refused(404, message, code="model_not_found", param="model")
         return found
 
-    def parts(self, chat: ChatBody) -> ChatEvents:
+    def chat_events(self, chat: ChatBody) -> ChatEvents:
         """What comes of the chat. Raises `Refused` (404) for an unknown model."""
-        house, wait = self._house, self._house.config.service.max_wait
+        runtime, wait = self._runtime, self._runtime.config.service.max_wait
         if self.what(chat.model) == "expert":
             return self._expert(chat)
         if chat.model == methods.MIXTURE:
-            return methods.ask_mixture(house.collegium, house.routing, chat, wait)
-        return methods.ask_method(house.collegium, house.routing, self._methods[chat.model], chat, wait)
+            return methods.ask_mixture(runtime.collegium, runtime.routing, chat, wait)
+        return methods.ask_method(runtime.collegium, runtime.routing, self._methods[chat.model], chat, wait)
 
     async def _expert(self, chat: ChatBody) -> ChatEvents:
-        expert = self._house.collegium.experts[chat.model]
-        parts = ask_expert(
-            self._house.collegium.pool,
+        expert = self._runtime.collegium.experts[chat.model]
+        chat_events = ask_expert(
+            self._runtime.collegium.pool,
             expert,
             chat.conversation,
             with_tools(chat, chat.sampling(expert.context, UNSAID), remote=expert.remote is not None),
             n=chat.n,
             seed=chat.seed,
             stream=chat.stream,
-            max_wait=self._house.config.service.max_wait,
+            max_wait=self._runtime.config.service.max_wait,
         )
-        async for part in with_calls(parts, chat) if chat.tools else parts:
-            if isinstance(part, UsageEvent) and not chat.collegium.explain:
-                part = UsageEvent(part.prompt_tokens, part.completion_tokens)
-            yield part
+        async for event in with_calls(chat_events, chat) if chat.tools else chat_events:
+            if isinstance(event, UsageEvent) and not chat.collegium.explain:
+                event = UsageEvent(event.prompt_tokens, event.completion_tokens)
+            yield event

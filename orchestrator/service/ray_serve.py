@@ -34,12 +34,12 @@ APPLICATION = "collegium"
 
 
 class SchedulerActor:
-    """The body of the named actor: a house without a door. Ray starts it anew if it is lost; jobs then go on, chats
+    """The body of the named actor: a runtime without HTTP. Ray starts it anew if it is lost; jobs then go on, chats
     hear a retriable error."""
 
     def __init__(self, config: str) -> None:
         # The one before it may have been killed with its whole Ray cluster, and not be gone yet.
-        self._house = ServiceRuntime(Config.model_validate_json(config), patience=PATIENCE)
+        self._runtime = ServiceRuntime(Config.model_validate_json(config), patience=PATIENCE)
         self._calls: Any = None
         self._opening = asyncio.Lock()
 
@@ -49,13 +49,13 @@ class SchedulerActor:
             if self._calls is None:
                 from orchestrator.inference.scheduler_calls import SchedulerCalls
 
-                pool = await asyncio.to_thread(lambda: self._house.collegium.pool)
-                self._house.open()
-                self._calls = SchedulerCalls(pool, self._house.collegium.experts)
+                pool = await asyncio.to_thread(lambda: self._runtime.collegium.pool)
+                self._runtime.open()
+                self._calls = SchedulerCalls(pool, self._runtime.collegium.experts)
 
     async def ready(self) -> bool:
         await self.open()
-        return self._house.ready
+        return self._runtime.ready
 
     async def submit(self, caller: str, calls: list[Any]) -> None:
         await self.open()
@@ -80,17 +80,17 @@ class SchedulerActor:
 
     async def job(self, method: str, *arguments: Any) -> Any:
         """One of `Jobs`' or its store's methods."""
-        owner = self._house.jobs if method in ("submit", "cancel", "files") else self._house.jobs.store
+        owner = self._runtime.jobs if method in ("submit", "cancel", "files") else self._runtime.jobs.store
         return await asyncio.to_thread(getattr(owner, method), *arguments)
 
     async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:
-        return await self._house.routing.learn(question, expert, score, skills)
+        return await self._runtime.routing.learn(question, expert, score, skills)
 
     async def pid(self) -> int:
         return os.getpid()
 
     async def close(self) -> None:
-        await self._house.close()
+        await self._runtime.close()
 
 
 def scheduler_actor(config: Config) -> Any:

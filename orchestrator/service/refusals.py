@@ -45,11 +45,11 @@ def of(error: Exception) -> tuple[int, dict[str, Any], Mapping[str, str]]:
         return error.status, body(error.status, str(error), error.code, error.param), headers
     if isinstance(error, CollegiumError):
         headers = {} if error.wait is None else {"Retry-After": str(error.wait)}
-        return error.status, body(error.status, told(error), error.code), headers
+        return error.status, body(error.status, message_of(error), error.code), headers
     return 500, body(500, "internal error; the server's log has it under this request's id", "internal_error"), {}
 
 
-def told(error: CollegiumError) -> str:
+def message_of(error: CollegiumError) -> str:
     """Its message for a client: without paths of this machine, addresses of others, and what upstreams said."""
     return error.words if error.words is not None else _PATH.sub("<path>", str(error))[:2000]
 

@@ -34,24 +34,24 @@ class ReplyForm:
     created: int = field(default_factory=lambda: int(time.time()))
 
 
-async def whole(parts: ChatEvents, form: ReplyForm) -> dict[str, Any]:
+async def whole(chat_events: ChatEvents, form: ReplyForm) -> dict[str, Any]:
     """The body of a reply that is not streamed."""
     texts: dict[int, list[str]] = {}
     tokens: dict[int, list[TokenLogprob]] = {}
     calls: dict[int, ToolCallEvent] = {}
     reasons: dict[int, str] = {}
     account = UsageEvent(0, 0)
-    async for part in parts:
-        match part:
+    async for event in chat_events:
+        match event:
             case TextEvent(text, logprobs, index):
                 texts.setdefault(index, []).append(text)
                 tokens.setdefault(index, []).extend(logprobs)
             case ToolCallEvent(index=index):
-                calls[index] = part
+                calls[index] = event
             case FinishEvent(reason, index):
                 reasons[index] = reason
             case UsageEvent():
-                account = part
+                account = event
             case ProgressEvent():
                 pass  # the explanation has it
     body: dict[str, Any] = {
@@ -75,7 +75,7 @@ async def whole(parts: ChatEvents, form: ReplyForm) -> dict[str, Any]:
     return body
 
 
-async def events(parts: ChatEvents, form: ReplyForm) -> AsyncIterator[bytes]:
+async def events(chat_events: ChatEvents, form: ReplyForm) -> AsyncIterator[bytes]:
     """Server-sent events: role, content, finish (with the explanation), usage if asked for, [DONE]. Only the usage's
     event has no choices. What experts say on the way to a common answer is `reasoning_content`: chat pages fold it."""
     head = json.dumps(
@@ -103,27 +103,27 @@ async def events(parts: ChatEvents, form: ReplyForm) -> AsyncIterator[bytes]:
         ended, finish = finish, None
         return begin(ended.index) + chunk(ended.index, "{}", reason=f'"{ended.reason}"', more=more)
 
-    async for part in parts:
-        match part:
+    async for event in chat_events:
+        match event:
             case TextEvent(text, tokens, index):
                 logprobs = json.dumps(_logprobs(tokens)) if form.logprobs else "null"
                 yield end() + begin(index) + chunk(index, f'{{"content": {json.dumps(text)}}}', logprobs)
             case ToolCallEvent(index=index):
-                delta = json.dumps({"tool_calls": [{"index": n, **call} for n, call in enumerate(_calls(part))]})
+                delta = json.dumps({"tool_calls": [{"index": n, **call} for n, call in enumerate(_calls(event))]})
                 yield end() + begin(index) + chunk(index, delta)
             case FinishEvent():
                 if ended := end():
                     yield ended
-                finish = part
-            case ProgressEvent(event):
-                delta = json.dumps(_reasoning(event))
-                yield end() + begin(0) + chunk(0, delta, more=f', "collegium": {json.dumps({"event": event})}')
+                finish = event
+            case ProgressEvent(progress):
+                delta = json.dumps(_reasoning(progress))
+                yield end() + begin(0) + chunk(0, delta, more=f', "collegium": {json.dumps({"event": progress})}')
             case UsageEvent(explanation=explanation):
                 more = f', "collegium": {json.dumps(explanation)}' if explanation is not None else ""
                 if ended := end(more):
                     yield ended
                 if form.include_usage:
-                    yield f'data: {head}, "choices": [], "usage": {json.dumps(_usage(part))}}}\n\n'.encode()
+                    yield f'data: {head}, "choices": [], "usage": {json.dumps(_usage(event))}}}\n\n'.encode()
     yield end() + DONE
 
 

@@ -54,29 +54,29 @@ def messages(given: Any, ignored: set[str]) -> list[dict[str, Any]]:
         return [{"role": "user", "content": given}]
     if not isinstance(given, list):
         raise ValueError("input: a text or a list of items is needed")
-    told: list[dict[str, Any]] = []
+    messages: list[dict[str, Any]] = []
     for place, item in enumerate(given):
         where = f"input.{place}"
         if not isinstance(item, dict):
             raise ValueError(f"{where}: an item must be an object")
         kind = item.get("type", "message")
         if kind == "message":
-            told.append({"role": item.get("role"), "content": _content(item.get("content"), f"{where}.content")})
+            messages.append({"role": item.get("role"), "content": _content(item.get("content"), f"{where}.content")})
         elif kind == "function_call":
             function = {"name": item.get("name"), "arguments": item.get("arguments")}
             call = {"id": item.get("call_id"), "type": "function", "function": function}
-            if told and told[-1]["role"] == "assistant":
-                told[-1].setdefault("tool_calls", []).append(call)
+            if messages and messages[-1]["role"] == "assistant":
+                messages[-1].setdefault("tool_calls", []).append(call)
             else:
-                told.append({"role": "assistant", "content": None, "tool_calls": [call]})
+                messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
         elif kind == "function_call_output":
             content = _content(item.get("output"), f"{where}.output")
-            told.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
+            messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
         elif kind == "reasoning":
             ignored.add("input.reasoning")
         else:
             raise ValueError(f"{where}.type: {str(kind)[:50]!r} is not understood; texts and function calls are")
-    return told
+    return messages
 
 
 def _content(content: Any, where: str) -> Any:

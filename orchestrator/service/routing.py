@@ -116,7 +116,7 @@ def _replies(table: Table, names: Sequence[str]) -> Replies:
     return found
 
 
-def told(ranking: Ranking, most: int = 64) -> dict[str, Any]:
+def ranking_json(ranking: Ranking, limit: int = 64) -> dict[str, Any]:
     """A ranking with its reasons, for JSON."""
     return {
         "ranking": [
@@ -127,7 +127,7 @@ def told(ranking: Ranking, most: int = 64) -> dict[str, Any]:
                 "terms": dict(entry.terms),
                 "note": entry.note,
             }
-            for entry in ranking.entries[:most]
+            for entry in ranking.entries[:limit]
         ],
         "evidence": [
             {"kind": one.kind, "label": one.label[:200], "weight": one.weight, "source": one.source}

@@ -24,11 +24,11 @@ def serve(config: Config) -> None:
     if service.tracing:
         tracing.export()
     listening = _listen(service.host, service.port)
-    house = ServiceRuntime(config)
-    check_address(service.host, house.keys)
+    runtime = ServiceRuntime(config)
+    check_address(service.host, runtime.keys)
     server = uvicorn.Server(
         uvicorn.Config(
-            application(house),
+            application(runtime),
             http=bounded_protocol(service.head_seconds, int(service.body_mib * 2**20), service.send_seconds),
             access_log=False,
             log_config=None,

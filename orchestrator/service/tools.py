@@ -18,20 +18,20 @@ def with_tools(chat: ChatBody, sampling: Sampling, remote: bool) -> Sampling:
     """`sampling` with the chat's tools. A remote server is told `tool_choice` and `response_format` as they are; a
     local engine that must call is held to the JSON of a call, and one that may call or answer in a schema to either of
     the two. Raises `RequestError` for a demand that cannot be kept."""
-    offered, turns = chat.offered_tools, chat.turns
-    if not offered and not turns:
+    definitions_given, turns = chat.offered_tools, chat.turns
+    if not definitions_given and not turns:
         return sampling
-    definitions = [tool.model_dump(exclude_none=True) for tool in offered]
+    definitions = [tool.model_dump(exclude_none=True) for tool in definitions_given]
     choice: Any = chat.tool_choice.model_dump() if isinstance(chat.tool_choice, NamedTool) else chat.tool_choice
-    told = ToolHistory(definitions, choice, chat.parallel_tool_calls, turns)
+    tool_history = ToolHistory(definitions, choice, chat.parallel_tool_calls, turns)
     free = choice in (None, "auto")
-    if not offered or remote or (free and sampling.structured is None):
-        return replace(sampling, tools=told.text())
-    wanted = {choice["function"]["name"]} if isinstance(choice, dict) else told.names
+    if not definitions_given or remote or (free and sampling.structured is None):
+        return replace(sampling, tools=tool_history.text())
+    wanted = {choice["function"]["name"]} if isinstance(choice, dict) else tool_history.names
     schema = _schema_of_a_call([one["function"] for one in definitions if one["function"]["name"] in wanted])
     if free and sampling.structured is not None:
         schema = _either(schema, json.loads(sampling.structured))
-    return replace(sampling, tools=told.text(), structured=json.dumps({"json": schema}, sort_keys=True))
+    return replace(sampling, tools=tool_history.text(), structured=json.dumps({"json": schema}, sort_keys=True))
 
 
 def _either(call: dict[str, Any], structured: dict[str, Any]) -> dict[str, Any]:
@@ -67,13 +67,13 @@ def _schema_of_a_call(functions: list[dict[str, Any]]) -> dict[str, Any]:
     return {**schema, "$defs": shared} if shared else schema
 
 
-async def with_calls(parts: ChatEvents, chat: ChatBody) -> ChatEvents:
+async def with_calls(chat_events: ChatEvents, chat: ChatBody) -> ChatEvents:
     """The parts, with calls where the text has some. Text goes on at once as far as no call can have begun."""
     names = frozenset(tool.function.name for tool in chat.offered_tools)
     held: dict[int, str] = defaultdict(str)
     begun: set[int] = set()
-    async for part in parts:
-        match part:
+    async for event in chat_events:
+        match event:
             case TextEvent(text, logprobs, index) if names:
                 text = held[index] + text
                 free = begins(text, first=index not in begun)
@@ -90,4 +90,4 @@ async def with_calls(parts: ChatEvents, chat: ChatBody) -> ChatEvents:
                     yield ToolCallEvent(tuple(calls[:1] if chat.parallel_tool_calls is False else calls), index)
                 yield FinishEvent("tool_calls" if calls and reason == "stop" else reason, index)
             case _:
-                yield part
+                yield event

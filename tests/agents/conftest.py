@@ -27,11 +27,11 @@ class Actor:
 
     def __init__(self, *replies: Any) -> None:
         self.replies = list(replies)
-        self.heard: list[Any] = []
+        self.received: list[Any] = []
 
     async def ainvoke(self, messages: Any) -> Any:
-        self.heard.append(messages)
-        reply = self.replies[min(len(self.heard), len(self.replies)) - 1]
+        self.received.append(messages)
+        reply = self.replies[min(len(self.received), len(self.replies)) - 1]
         await asyncio.sleep(0)
         if callable(reply):
             reply = reply(messages)
@@ -64,7 +64,7 @@ class Stage:
     def prompts(agent: Agent) -> list[str]:
         """What an agent was asked, as one text a call."""
         chat: Any = agent.chat
-        return ["\n".join(message["content"] for message in messages) for messages in chat.heard]
+        return ["\n".join(message["content"] for message in messages) for messages in chat.received]
 
 
 @pytest.fixture(scope="session")

@@ -69,7 +69,7 @@ async def test_it_is_given_up_after_some_attempts_and_no_pause_is_endless(stage:
 async def test_other_errors_are_not_asked_again(stage: Stage, pauses: list[float]) -> None:
     chat = stage.Actor(Busy(401))
     assert (await ask(Agent("a", chat), MESSAGES)).error
-    assert len(chat.heard) == 1
+    assert len(chat.received) == 1
     assert pauses == []
 
 

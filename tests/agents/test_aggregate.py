@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.aggregate import prompt, spoken, synthesise
+from agents.aggregate import prompt, synthesise, without_thoughts
 from agents.prompts import Messages
 from agents.question import Question
 from agents.votes import OPTIONS, majority, options_of
@@ -67,12 +67,12 @@ def test_the_prompt_is_bounded_however_long_and_many_the_replies() -> None:
     ],
 )
 def test_thoughts_are_not_spoken(text: str, said: str) -> None:
-    assert spoken(text) == said
+    assert without_thoughts(text) == said
 
 
 @given(st.lists(st.sampled_from(["<think>", "</think>", "x", " ", "\n"]), max_size=30))
 def test_no_opening_tag_is_ever_spoken(parts: list[str]) -> None:
-    assert "<think>" not in spoken("".join(parts))
+    assert "<think>" not in without_thoughts("".join(parts))
 
 
 def test_how_many_answers_a_question_allows() -> None:

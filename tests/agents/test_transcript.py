@@ -19,7 +19,7 @@ PROMPT = (TranscriptMessage(role="user", content="1 + 1?"),)
 TURNS = (
     Turn(round=0, seat=0, prompt=0, text="Answer: 2", characters=9, answer="2", stated=0.9, prompt_tokens=4),
     Turn(round=0, seat=1, prompt=0, error="no reply within 3 s"),
-    Turn(round=1, seat=0, prompt=0, heard=(0, 1), answer="2", completion_tokens=3),
+    Turn(round=1, seat=0, prompt=0, received=(0, 1), answer="2", completion_tokens=3),
 )
 
 
@@ -61,7 +61,7 @@ def test_a_transcript_counts_what_it_holds() -> None:
     [
         ({"seats": (Seat(name="a", model="m"), Seat(name="a", model="m"))}, "two have one name"),
         ({"prompts": ()}, "turns.0: no such seat or prompt"),
-        ({"turns": (*TURNS, Turn(round=1, seat=1, prompt=0, heard=(2,)))}, "turns.3.heard"),
+        ({"turns": (*TURNS, Turn(round=1, seat=1, prompt=0, received=(2,)))}, "turns.3.received"),
         ({"turns": (*TURNS, TURNS[2])}, "speaks twice"),
         ({"turns": TURNS[1:2]}, "votes.0: counts a turn"),
     ],
@@ -111,7 +111,7 @@ def test_a_file_is_read_back_as_it_was(tmp_path: Path, name: str) -> None:
     written = [made(), made(seed=3, stopped="rounds")]
     assert transcripts.write(tmp_path / name, written) == 2
     assert list(transcripts.read(tmp_path / name)) == written
-    assert list(transcripts.read(tmp_path / name, most=1)) == written[:1]
+    assert list(transcripts.read(tmp_path / name, limit=1)) == written[:1]
 
 
 @pytest.mark.parametrize(
@@ -139,6 +139,16 @@ def test_a_line_without_end_and_a_cut_archive_are_named(tmp_path: Path, monkeypa
     (tmp_path / "t.jsonl.gz").write_bytes(whole[:-20])
     with pytest.raises(TranscriptError, match="cannot be read after line"):
         list(transcripts.read(tmp_path / "t.jsonl.gz"))
+
+
+def test_a_line_of_version_0_1_is_read(tmp_path: Path) -> None:
+    lines = tmp_path / "old.jsonl"
+    one = made()
+    transcripts.write(lines, [one])
+    old = lines.read_text().replace('"received"', '"heard"')
+    assert '"heard"' in old
+    lines.write_text(old)
+    assert list(transcripts.read(lines)) == [one]
 
 
 def test_the_published_schema_is_the_one_in_use() -> None:

@@ -43,7 +43,7 @@ def discussed(
                     round=place,
                     seat=seat,
                     prompt=0,
-                    heard=before,
+                    received=before,
                     text=text,
                     characters=len(text),
                     reasoning=reply.reasoning,

@@ -152,20 +152,20 @@ async def confer(
     )
     plain = sampling == setting.sampling and not options.structured
     answers = tuple(_answer(question, one, plain) for question, one in zip(setting.questions, held, strict=True))
-    note = "; ".join([_note(panel, held), *_told(setting, seating, panel)])
+    note = "; ".join([_note(panel, held), *_notes(setting, seating, panel)])
     return MethodOutcome(name, answers, note, tuple(held))
 
 
-def _told(setting: Setting, seating: Seating, panel: Sequence[str]) -> list[str]:
+def _notes(setting: Setting, seating: Seating, panel: Sequence[str]) -> list[str]:
     """What a reader should know of a panel that has little to confer about."""
     if seating.alone or seating.copies:
         return []
-    told = ["a panel of one confers with nobody"] if len(panel) == 1 else []
+    notes = ["a panel of one confers with nobody"] if len(panel) == 1 else []
     seats: dict[str, list[str]] = {}
     for expert in panel:
         seats.setdefault(setting.experts[expert].fingerprint, []).append(expert)
     same = [names for names in seats.values() if len(names) > 1]
-    return told + [f"{' and '.join(names)} are the same model and give the same replies" for names in same]
+    return notes + [f"{' and '.join(names)} are the same model and give the same replies" for names in same]
 
 
 def _rate(setting: Setting, expert: str) -> float:

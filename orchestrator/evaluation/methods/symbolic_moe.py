@@ -51,7 +51,7 @@ async def symbolic_moe(setting: Setting) -> list[MethodOutcome]:
     note = (
         f"skills named by {names.name}, {_matched(rankings)} of {len(rankings)} questions matched; {recruit} of "
         f"{len(setting.experts)} experts a question, {len({name for own in chosen for name in own})} were used; "
-        f"{_told(setting, aggregator)}"
+        f"{_note(setting, aggregator)}"
     )
     return [MethodOutcome("symbolic-moe", tuple(answers), note)]
 
@@ -92,8 +92,8 @@ async def _answer(
     answer, beside = vote.answer, named.replies
     if aggregator is not None:
         expert: Expert = setting.experts[aggregator.of(question.task)]
-        synthesis, said = await written(setting, expert, used, vote)
-        answer, beside = synthesis.answer, (*beside, *said)
+        synthesis, written_replies = await written(setting, expert, used, vote)
+        answer, beside = synthesis.answer, (*beside, *written_replies)
     right = is_right(question, answer)
     return Answer(question, answer, right, tuple(used), ranked(ranking), vote.share, beside)
 
@@ -110,7 +110,7 @@ def _matched(rankings: Sequence[Ranking]) -> int:
     return sum(any(one.kind == "skill" for one in ranking.evidence) for ranking in rankings)
 
 
-def _told(setting: Setting, aggregator: SynthesisChoice | None) -> str:
+def _note(setting: Setting, aggregator: SynthesisChoice | None) -> str:
     if aggregator is None:
         return "majority vote" if setting.options.aggregator == "majority" else "log-odds vote"
     if not aggregator.accuracy:

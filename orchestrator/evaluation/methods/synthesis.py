@@ -11,7 +11,7 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agents.aggregate import Synthesis, prompt, spoken, synthesise
+from agents.aggregate import Synthesis, prompt, synthesise, without_thoughts
 from agents.prompts import Messages
 from agents.question import Question
 from agents.reply import parse_reply
@@ -58,9 +58,9 @@ def cases(setting: Setting) -> list[SynthesisCase]:
         wrong = [reply.reply.text for reply in replies if not reply.right]
         if right and len(wrong) >= WRONG:
             draw = random.Random(f"{setting.seed}/{replies[0].question.id}")
-            told = [draw.choice(right), *draw.sample(wrong, WRONG)]
-            draw.shuffle(told)
-            found.append(SynthesisCase(replies[0].question, tuple(told)))
+            sampled = [draw.choice(right), *draw.sample(wrong, WRONG)]
+            draw.shuffle(sampled)
+            found.append(SynthesisCase(replies[0].question, tuple(sampled)))
     return found[:: max(1, len(found) // CASES)][:CASES]
 
 
@@ -89,17 +89,17 @@ async def written(
     setting: Setting, expert: Expert, used: Sequence[ExpertReply], vote: Verdict
 ) -> tuple[Synthesis, tuple[ExpertReply, ...]]:
     """The expert's answer from the replies `used`, and what it said."""
-    question, said = used[0].question, []
+    question, replies_used = used[0].question, []
 
     async def ask(messages: Messages) -> str | None:
         with setting.context.pool.conversation(question.id, setting.seed):
             reply = await prompted(setting.context.pool, expert, question, messages, setting.sampling)
         setting.context.done()
-        said.append(reply)
+        replies_used.append(reply)
         return reply.reply.text if reply.error is None else None
 
     found = await synthesise(ask, question, [reply.reply.text for reply in used], vote)
-    return found, tuple(said)
+    return found, tuple(replies_used)
 
 
 async def _right(setting: Setting, expert: Expert, case: SynthesisCase) -> bool:
@@ -107,4 +107,4 @@ async def _right(setting: Setting, expert: Expert, case: SynthesisCase) -> bool:
         messages = prompt(case.question, case.replies)
         reply = await prompted(setting.context.pool, expert, case.question, messages, setting.sampling)
     setting.context.done()
-    return is_right(case.question, parse_reply(spoken(reply.reply.text), case.question).answer)
+    return is_right(case.question, parse_reply(without_thoughts(reply.reply.text), case.question).answer)

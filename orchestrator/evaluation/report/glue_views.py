@@ -19,14 +19,14 @@ def clusters(report: RunReport) -> View | None:
         return None
     order = list(dendrogram_order(found))
     place = {name: index for index, name in enumerate(found.experts)}
-    shown = order[:MAX_EXPERTS]
-    rows = [(name, [found.values[place[name]][place[other]] for other in shown]) for name in shown]
+    displayed = order[:MAX_EXPERTS]
+    rows = [(name, [found.values[place[name]][place[other]] for other in displayed]) for name in displayed]
     return {
         "clustering": found,
         "compared": sorted(set(found.compared)),
-        "names": shown,
+        "names": displayed,
         "rows": rows,
-        "left_out": len(order) - len(shown),
+        "left_out": len(order) - len(displayed),
         "chart": {"order": order, "threshold": found.threshold, "links": _links(found, order)},
     }
 

@@ -54,14 +54,14 @@ SECTIONS = (
 
 def render(report: RunReport) -> str:
     """The page, under 2 MB for up to some thousand residencies; long replies and many samples are clipped."""
-    shown = [(section, view) for section in SECTIONS if (view := section.view(report)) is not None]
+    displayed = [(section, view) for section in SECTIONS if (view := section.view(report)) is not None]
     return document(
         "page.html",
-        [path for section, _ in shown if _exists(path := f"sections/{section.name}.js")],
+        [path for section, _ in displayed if _exists(path := f"sections/{section.name}.js")],
         report=report,
         headline=headline(report),
-        sections=shown,
-        charts={section.name: view["chart"] for section, view in shown if "chart" in view},
+        sections=displayed,
+        charts={section.name: view["chart"] for section, view in displayed if "chart" in view},
     )
 
 

@@ -37,8 +37,8 @@ def reference(found: Evaluation) -> str:
 def claim(found: Evaluation) -> str:
     """The result in one sentence, saying plainly where nothing was gained."""
     mine = [result for result in found.results if result.router == reference(found)]
-    told = [_told(result) for result in mine if result.aggregator in (vote_shown(found), "first")]
-    return f"{reference(found)} against the best expert: {'; '.join(told)}."
+    sentences = [_sentence(result) for result in mine if result.aggregator in (vote_shown(found), "first")]
+    return f"{reference(found)} against the best expert: {'; '.join(sentences)}."
 
 
 def write_routers(found: Evaluation, path: Path, *, title: str, command: str) -> None:
@@ -133,7 +133,7 @@ def _tail(found: Evaluation) -> list[Text]:
     ]
 
 
-def _told(result: RouterResult) -> str:
+def _sentence(result: RouterResult) -> str:
     where = "one expert a question" if result.k == 1 else f"k={result.k}"
     gap = result.over_best
     sure = "significant" if gap.p < SURE else "not significant"
@@ -154,11 +154,11 @@ def _row(result: RouterResult, found: Evaluation) -> Mapping[str, Any]:
 
 def _charts(found: Evaluation) -> Mapping[str, Any]:
     vote = vote_shown(found)
-    shown = [r for r in found.results if r.aggregator == (vote if r.k > 1 else "first")]
-    ks = sorted({result.k for result in shown})
+    displayed = [r for r in found.results if r.aggregator == (vote if r.k > 1 else "first")]
+    ks = sorted({result.k for result in displayed})
     lost = [
         {"router": result.router, "what": what, "share": share}
-        for result in shown
+        for result in displayed
         if result.k == ks[-1]
         for what, share in {"right": result.accuracy.value, **result.lost}.items()
     ]
@@ -174,7 +174,7 @@ def _charts(found: Evaluation) -> Mapping[str, Any]:
                 "low": r.accuracy.low,
                 "high": r.accuracy.high,
             }
-            for r in shown
+            for r in displayed
         ],
         "lost_k": ks[-1],
         "lost": lost,

@@ -59,9 +59,9 @@ def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
     table.columns[1].justify = "left"
     for one in comparisons:
         gap = one.difference
-        told = Text(points(gap.value), style="" if gap.low <= 0 <= gap.high else "bold")
+        difference = Text(points(gap.value), style="" if gap.low <= 0 <= gap.high else "bold")
         bounds = Text(f"{points(gap.low)} to {points(gap.high)}", style="dim", no_wrap=True)
-        table.add_row(_name(one.method), _name(one.baseline), told, bounds, probability(one.p))
+        table.add_row(_name(one.method), _name(one.baseline), difference, bounds, probability(one.p))
     return table
 
 

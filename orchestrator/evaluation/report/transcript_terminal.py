@@ -24,10 +24,10 @@ def transcript_table(one: Transcript, reasoning: int = 60) -> Table:
     table.add_section()
     for rule in dict.fromkeys(vote.rule for vote in one.votes):
         votes = [one.vote(rule, number) for number in range(one.rounds)]
-        told = [
+        verdicts = [
             Text(f"{plain(vote.answer or 'none')} {vote.share:.0%}" if vote else "", style="bold") for vote in votes
         ]
-        table.add_row(Text(rule, style="dim"), *told)
+        table.add_row(Text(rule, style="dim"), *verdicts)
     return table
 
 

@@ -109,8 +109,8 @@ def _cell(one: Transcript, seat: int, number: int, colours: dict[str, int]) -> V
 
 def _colours(one: Transcript) -> dict[str, int]:
     """Answer -> its place in the palette, in order of appearance."""
-    told = dict.fromkeys(turn.answer for turn in one.turns if turn.answer is not None)
-    return {answer: place % PALETTE for place, answer in enumerate(told)}
+    answers = dict.fromkeys(turn.answer for turn in one.turns if turn.answer is not None)
+    return {answer: place % PALETTE for place, answer in enumerate(answers)}
 
 
 def _colour(turn: Turn, colours: dict[str, int]) -> int | None:

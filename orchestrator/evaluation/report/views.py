@@ -157,18 +157,18 @@ def cost(report: RunReport) -> View | None:
 def samples(report: RunReport) -> View | None:
     if not report.samples:
         return None
-    shown: list[View] = []
+    displayed: list[View] = []
     room = SAMPLE_BUDGET
     for card in (_card(report, sample) for sample in report.samples):
         room -= _page_bytes(card)
         if room < 0:
             break
-        shown.append(card)
+        displayed.append(card)
     return {
-        "cards": shown,
-        "left_out": len(report.samples) - len(shown),
-        "tasks": list(dict.fromkeys(card["sample"].task for card in shown)),
-        "who": list(dict.fromkeys(name for card in shown for name in card["sample"].answers)),
+        "cards": displayed,
+        "left_out": len(report.samples) - len(displayed),
+        "tasks": list(dict.fromkeys(card["sample"].task for card in displayed)),
+        "who": list(dict.fromkeys(name for card in displayed for name in card["sample"].answers)),
     }
 
 

@@ -2,7 +2,7 @@
 
 Each generated task is one small file that ends in a line `TASK = Task(...)`; `registry` lists them. A `Source` is a
 file, a folder, a dataset or a harness task; `layout` decides how its records are read, `splits` which belong to a
-split. `load` is the one door to all of them.
+split. `load` is the one entry to all of them.
 """
 
 from orchestrator.evaluation.tasks.columns import Columns, parse_columns

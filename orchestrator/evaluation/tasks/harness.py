@@ -8,7 +8,7 @@ from typing import Any
 
 from orchestrator.errors import BadInput, SetupError
 from orchestrator.evaluation.tasks.columns import Columns
-from orchestrator.evaluation.tasks.source import Source
+from orchestrator.evaluation.tasks.source import QuestionSource
 
 HARNESS = "lm-eval:"
 _SPLITS = (("train", "training_docs"), ("validation", "validation_docs"), ("test", "test_docs"))
@@ -36,7 +36,7 @@ class HarnessPart:
         return f"{HARNESS}{self.task}, split {self.split}, row {number}"
 
 
-def source(name: str, columns: Columns) -> Source:
+def source(name: str, columns: Columns) -> QuestionSource:
     """The tasks of this name, a group's all. Raises SetupError without the package, BadInput for an unknown name."""
     bare = name.removeprefix(HARNESS)
     try:
@@ -57,7 +57,7 @@ def source(name: str, columns: Columns) -> Source:
     if not parts:
         raise BadInput(f"{name}: no split with documents")
     columns = Columns(answer_is="label").model_copy(update=columns.model_dump(exclude_none=True))
-    return Source(name, bare, parts, columns)
+    return QuestionSource(name, bare, parts, columns)
 
 
 def _tasks(tree: Any) -> Iterator[tuple[str, Any]]:

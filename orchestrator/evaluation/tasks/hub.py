@@ -9,7 +9,7 @@ from typing import Any
 from orchestrator.errors import BadInput, SetupError
 from orchestrator.evaluation.tasks.columns import Columns
 from orchestrator.evaluation.tasks.presets import PRESETS, SHORT
-from orchestrator.evaluation.tasks.source import Source
+from orchestrator.evaluation.tasks.source import QuestionSource
 
 HUB = "hf:"
 
@@ -36,7 +36,7 @@ class HubPart:
         return f"{HUB}{self.name}, split {self.split}, row {number}"
 
 
-def source(name: str, columns: Columns) -> Source:
+def source(name: str, columns: Columns) -> QuestionSource:
     """A dataset, `OWNER/NAME` or `OWNER/NAME:SUBSET`. What the preset and `columns` leave out is found by name.
 
     Raises:
@@ -64,4 +64,4 @@ def source(name: str, columns: Columns) -> Source:
     if preset is not None:
         splits = {split: rows for split, rows in splits.items() if split in preset.splits} or splits
     parts = [HubPart(full, str(split), rows) for split, rows in splits.items()]
-    return Source(name, full.rpartition("/")[2], parts, columns)
+    return QuestionSource(name, full.rpartition("/")[2], parts, columns)

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from agents.question import Question
-from orchestrator.evaluation.tasks.source import Source
+from orchestrator.evaluation.tasks.source import QuestionSource
 from orchestrator.evaluation.tasks.splits import plan
 
 EXAMPLES = 5
@@ -46,7 +46,7 @@ class Inspection:
     first: list[Question]
 
 
-def inspect(source: Source, show: int = 3) -> Inspection:
+def inspect(source: QuestionSource, show: int = 3) -> Inspection:
     """Read the whole source. Raises BadInput for a record that cannot be read, with its place."""
     parts = plan(source)
     found = Inspection(source.name, source.layout.reasons, parts.note, {}, {}, {}, 0, Repeats(), Repeats(), {}, [])

@@ -1,4 +1,4 @@
-"""One door to all questions: generated tasks, files and folders, Hugging Face datasets, lm-evaluation-harness."""
+"""One entry to all questions: generated tasks, files and folders, Hugging Face datasets, lm-evaluation-harness."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from orchestrator.errors import BadInput
 from orchestrator.evaluation.tasks import harness, hub
 from orchestrator.evaluation.tasks.columns import Columns
 from orchestrator.evaluation.tasks.registry import GENERATED
-from orchestrator.evaluation.tasks.source import Source
+from orchestrator.evaluation.tasks.source import QuestionSource
 from orchestrator.evaluation.tasks.splits import chosen
 from orchestrator.evaluation.tasks.task import SPLITS, Task
 from router.records import SUFFIXES
@@ -55,7 +55,7 @@ def sources_in(text: str) -> list[str]:
     return found
 
 
-def source_of(name: str, columns: Columns | None = None) -> Source:
+def source_of(name: str, columns: Columns | None = None) -> QuestionSource:
     """The source of this name that is no generated task. Raises BadInput where there is none."""
     if name.startswith(hub.HUB):
         return hub.source(name, columns or Columns())
@@ -63,7 +63,7 @@ def source_of(name: str, columns: Columns | None = None) -> Source:
         return harness.source(name, columns or Columns())
     known = any(name.lower().removesuffix(end).endswith(SUFFIXES) for end in ("", ".gz", ".zst", ".bz2"))
     if known or Path(name).expanduser().exists():
-        return Source.of_files(name, columns or Columns())
+        return QuestionSource.of_files(name, columns or Columns())
     raise BadInput(f"no task or file {name!r}; known tasks: {', '.join(names())}")
 
 

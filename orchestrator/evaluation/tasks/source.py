@@ -30,7 +30,7 @@ class SourcePart(Protocol):
 
 
 @dataclass(frozen=True)
-class Source:
+class QuestionSource:
     """Where questions come from, and how they are read."""
 
     name: str
@@ -40,7 +40,7 @@ class Source:
     columns: Columns
 
     @classmethod
-    def of_files(cls, name: str, columns: Columns) -> Source:
+    def of_files(cls, name: str, columns: Columns) -> QuestionSource:
         """A file or folder. Raises BadInput where it cannot be read."""
         path = Path(name).expanduser()
         try:

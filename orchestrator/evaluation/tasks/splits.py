@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from agents.question import Question
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.tasks.source import Source
+from orchestrator.evaluation.tasks.source import QuestionSource
 from orchestrator.evaluation.tasks.task import split_of
 
 ALIASES = {
@@ -71,7 +71,7 @@ def text_hash(text: str) -> int:
     return int.from_bytes(hashlib.sha256(text.encode(errors="replace")).digest()[:8], "big")
 
 
-def plan(source: Source) -> SplitPlan:
+def plan(source: QuestionSource) -> SplitPlan:
     """Read the source once to see which splits it has. Raises BadInput for a record that cannot be read."""
     present: dict[str, int] = {}
     unnamed = 0
@@ -108,7 +108,7 @@ def _cut(hashes: array[int]) -> int | None:
     return cut if count and ordered[0] < cut else None
 
 
-def chosen(source: Source, wanted: str, n: int | None, seed: int) -> list[Question]:
+def chosen(source: QuestionSource, wanted: str, n: int | None, seed: int) -> list[Question]:
     """`n` questions of a split in the source's order, which ones by the seed; all where there are fewer, or for None.
 
     Raises BadInput for a split that the source has not, naming those it has.

@@ -93,7 +93,7 @@ class Dispatch:
     def closed(self, conversation: str) -> None:
         self.scheduler.close(conversation)
 
-    def tell(self, asked: concurrent.futures.Future[PoolLoad]) -> None:
+    def report_load(self, asked: concurrent.futures.Future[PoolLoad]) -> None:
         """Workers that are ready with the expert each holds, and requests per expert."""
         queued = self.scheduler.queued()
         counts = {expert.name: queued[queue] for queue, expert in self._declared.items()}

@@ -47,7 +47,7 @@ class PoolBackend(Protocol):
 
     def closed(self, conversation: str) -> None: ...
 
-    def tell(self, asked: concurrent.futures.Future[PoolLoad]) -> None: ...
+    def report_load(self, asked: concurrent.futures.Future[PoolLoad]) -> None: ...
 
     async def end(self) -> None: ...
 
@@ -83,7 +83,7 @@ class ThreadedPool:
     async def load(self) -> PoolLoad:
         """What the workers hold and what waits for them, now."""
         asked = concurrent.futures.Future[PoolLoad]()
-        self._post([lambda: self._dispatch.tell(asked)])
+        self._post([lambda: self._dispatch.report_load(asked)])
         return await asyncio.wrap_future(asked)
 
     # Calls from any thread or loop --------------------------------------------------------------------------

@@ -251,9 +251,9 @@ class WorkerState:
         queue = self.queue
         if queue is None:
             return 0
-        most = min(self.room(), queue.count - queue.promised)
+        limit = min(self.room(), queue.count - queue.promised)
         if len(queue.workers) == 1 or (queue.count >= queue.capacity and not self.loading):
-            return most
+            return limit
         total, own, seconds = float(queue.count), 0.0, queue.seconds()
         for worker in queue.workers:
             holds = float(len(worker.running))
@@ -263,7 +263,7 @@ class WorkerState:
             if worker is self:
                 own = holds
         fair = -(-total * self.capacity // queue.capacity) - own
-        return min(most, max(int(self.loading), int(fair)))
+        return min(limit, max(int(self.loading), int(fair)))
 
     def read_ahead(self, queue: ExpertQueue | None) -> None:
         if self.next is not None:

@@ -55,7 +55,7 @@ def place(workers: WorkersConfig, nodes: Sequence[Mapping[str, float]]) -> dict[
         each = ", ".join(f"{amount:g} {resource}" for resource, amount in needs.items() if amount)
         raise ConfigError(
             f"workers.count: {workers.count} workers with {each} each; the Ray cluster has room for {places}: "
-            + "; ".join(_told(node, needs) for node in nodes)
+            + "; ".join(_describe(node, needs) for node in nodes)
         )
     return needs
 
@@ -70,7 +70,7 @@ def fitting(needs: Mapping[str, float], node: Mapping[str, float]) -> int:
     return int(min((node.get(what, 0.0) + 1e-4) // amount for what, amount in needs.items() if amount))
 
 
-def _told(node: Mapping[str, float], needs: Mapping[str, float]) -> str:
+def _describe(node: Mapping[str, float], needs: Mapping[str, float]) -> str:
     return "a node with " + ", ".join(f"{node.get(what, 0.0):g} {what}" for what, amount in needs.items() if amount)
 
 
@@ -136,14 +136,14 @@ def _look_for_files(files: Mapping[str, Sequence[str]], nodes: Sequence[Node]) -
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
     here = ray.get_runtime_context().get_node_id()
-    looks = []
+    checks = []
     for node in nodes:
         if node["NodeID"] == here:
             _refuse(missing_file(files))
         else:
             there = NodeAffinitySchedulingStrategy(node["NodeID"], soft=False)
-            looks.append(ray.remote(missing_file).options(num_cpus=0, scheduling_strategy=there).remote(dict(files)))
-    for missing in ray.get(looks):
+            checks.append(ray.remote(missing_file).options(num_cpus=0, scheduling_strategy=there).remote(dict(files)))
+    for missing in ray.get(checks):
         _refuse(missing)
 
 

@@ -1,4 +1,4 @@
-"""A pool whose inside lives in a Ray actor: callers of many processes share one scheduler, one ledger, one crew.
+"""A pool whose inside lives in a Ray actor: callers of many processes share one scheduler, one ledger, one supervisor.
 
 `RemotePool` has every face of a pool and sends what is asked to `scheduler_calls.SchedulerCalls` in the actor, one
 message per turn of the loop; what comes back is one message for all that happened since the last, an engine step for
@@ -100,7 +100,7 @@ class _ActorBackend:
     def closed(self, conversation: str) -> None:
         self._closed.append(conversation)
 
-    def tell(self, asked: concurrent.futures.Future[PoolLoad]) -> None:
+    def report_load(self, asked: concurrent.futures.Future[PoolLoad]) -> None:
         async def ask() -> None:
             try:
                 asked.set_result(await self._actor.load.remote())

@@ -74,13 +74,13 @@ class Worker:
         try:
             engine = self._make_engine()
         except BaseException as error:  # SystemExit, too: the pool would wait for ever
-            self._emit([Broken(_told(error))])
+            self._emit([Broken(_error_text(error))])
             return
         try:
             self._emit([Ready(engine.capacity)])
             self._loop(engine)
         except BaseException as error:
-            self._emit([Broken(_told(error))])
+            self._emit([Broken(_error_text(error))])
         finally:
             engine.close()
 
@@ -127,13 +127,13 @@ class Worker:
             load = engine.load(expert)
             self._loaded = {expert.fingerprint}
             self._emit([Loaded(load)])
-        except FreshProcess as wish:
-            self._emit([LoadFailed(expert.name, str(wish), fresh=True)])
+        except FreshProcess as reason:
+            self._emit([LoadFailed(expert.name, str(reason), fresh=True)])
             return False
         except (ExpertError, ExpertUnavailable) as error:
             self._emit([LoadFailed(expert.name, str(error), error)])
         except Exception as error:
-            self._emit([LoadFailed(expert.name, _told(error), broken=True)])
+            self._emit([LoadFailed(expert.name, _error_text(error), broken=True)])
             return False
         return True
 
@@ -194,7 +194,7 @@ def _storable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def _told(error: BaseException) -> str:
+def _error_text(error: BaseException) -> str:
     if isinstance(error, CollegiumError):
         return str(error)
     where = traceback.extract_tb(error.__traceback__)[-1] if error.__traceback__ else None

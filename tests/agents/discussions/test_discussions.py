@@ -51,7 +51,7 @@ async def test_debate_shows_the_others_one_by_one_and_the_own_reply_as_said(stag
     agents = stage.agents([stage.said(2, reason="Mine.")], [stage.said(3, reason="Yours.")], [stage.said(3)])
     one = await run(stage, "debate", agents, rounds=1)
     first: Any = agents[0].chat
-    own, asked = first.heard[1][1], first.heard[1][2]["content"]
+    own, asked = first.received[1][1], first.received[1][2]["content"]
     assert own == {"role": "assistant", "content": stage.said(2, reason="Mine.")}
     assert "Yours." in asked
     assert "Mine." not in asked
@@ -63,7 +63,7 @@ async def test_a_judge_decides_and_the_vote_stands_if_the_judge_abstains(stage: 
     judge = Agent("judge", stage.Actor(stage.said(2)))
     one = await run(stage, "debate-judge", stage.agents(*panel), rounds=1, leader=judge)
     assert (one.answer, one.vote("majority").answer, one.seats[-1].role) == ("2", "3", "judge")  # type: ignore[union-attr]
-    assert one.turns[-1].heard == (3, 4, 5)
+    assert one.turns[-1].received == (3, 4, 5)
     silent = await run(stage, "debate-judge", stage.agents(*panel), rounds=1, leader=Agent("judge", stage.Actor("Hm.")))
     assert silent.answer == "3"
 
@@ -72,17 +72,17 @@ async def test_moa_has_layers_and_an_aggregator(stage: Stage) -> None:
     agents = stage.agents([stage.said(3), stage.said(4), stage.said(5)], [stage.said(3), stage.said(4)])
     one = await run(stage, "moa", agents, rounds=2)
     assert (one.answer, one.calls, one.rounds, one.seats[-1].role) == ("5", 5, 3, "aggregator")
-    assert [turn.heard for turn in one.turns] == [(), (), (0, 1), (0, 1), (2, 3)]
+    assert [turn.received for turn in one.turns] == [(), (), (0, 1), (0, 1), (2, 3)]
 
 
 async def test_a_sparse_debate_follows_its_graph(stage: Stage) -> None:
     agents = stage.agents(*[[stage.said(number)] for number in range(4)])
     one = await run(stage, "sparse-debate", agents, rounds=1, topology="ring")
-    assert [turn.heard for _, turn in one.in_round(1)] == [(0, 1, 3), (0, 1, 2), (1, 2, 3), (0, 2, 3)]
+    assert [turn.received for _, turn in one.in_round(1)] == [(0, 1, 3), (0, 1, 2), (1, 2, 3), (0, 2, 3)]
     one = await run(
         stage, "sparse-debate", stage.agents(*[[stage.said(n)] for n in range(3)]), rounds=1, topology="0>1"
     )
-    assert [turn.heard for _, turn in one.in_round(1)] == [(0,), (0, 1), (2,)]
+    assert [turn.received for _, turn in one.in_round(1)] == [(0,), (0, 1), (2,)]
 
 
 def test_topologies() -> None:

@@ -50,7 +50,7 @@ async def test_rounds_are_synchronous_and_show_all_groups_with_explanations_and_
         'confidence 0.6: "Even."',
     ):
         assert part in shown
-    assert [turn.heard for _, turn in one.in_round(1)] == [(0, 1, 2, 3)] * 4
+    assert [turn.received for _, turn in one.in_round(1)] == [(0, 1, 2, 3)] * 4
     assert len(one.prompts) == 2
 
 
@@ -99,7 +99,7 @@ async def test_an_agent_that_is_lost_later_keeps_the_answer_it_gave_in_this_conv
 async def test_only_replies_that_a_prompt_shows_have_been_heard(stage: Stage) -> None:
     agents = stage.agents([stage.said(2)], ["Hm."], [stage.said(3)], [OSError("gone")])
     one = await reconcile(stage, agents, rounds=1)
-    assert {turn.heard for _, turn in one.in_round(1)} == {(0, 2)}
+    assert {turn.received for _, turn in one.in_round(1)} == {(0, 2)}
 
 
 async def test_a_last_round_without_answers_does_not_take_back_what_was_found(stage: Stage) -> None:

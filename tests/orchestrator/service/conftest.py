@@ -71,13 +71,13 @@ async def served(
     settings: dict[str, Any], *, root_path: str = "", peer: str = "127.0.0.1", **options: Any
 ) -> AsyncIterator[httpx.AsyncClient]:
     """An HTTP client of the application, without a socket; the service is ready. `peer`: the client's address."""
-    house = ServiceRuntime(configured(settings))
-    app = application(house)
+    runtime = ServiceRuntime(configured(settings))
+    app = application(runtime)
     api = app.app
     transport = httpx.ASGITransport(app, False, root_path, (peer, 123))  # type: ignore[arg-type]
     client = httpx.AsyncClient(transport=transport, base_url="http://localhost", **options)
     async with api.router.lifespan_context(api), client:  # type: ignore[attr-defined]
-        while not house.ready:
+        while not runtime.ready:
             await asyncio.sleep(0.01)
         yield client
 
@@ -109,13 +109,13 @@ async def client(settings: dict[str, Any]) -> AsyncIterator[httpx.AsyncClient]:
 @contextlib.contextmanager
 def listening(settings: dict[str, Any]) -> Iterator[str]:
     """The service on a socket, on a thread of this process; its base URL."""
-    house = ServiceRuntime(configured(settings))
-    config = uvicorn.Config(application(house), port=0, log_config=None, timeout_graceful_shutdown=5)
+    runtime = ServiceRuntime(configured(settings))
+    config = uvicorn.Config(application(runtime), port=0, log_config=None, timeout_graceful_shutdown=5)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, daemon=True)
     thread.start()
     try:
-        while not server.started or not house.ready:
+        while not server.started or not runtime.ready:
             assert thread.is_alive()
             threading.Event().wait(0.01)
         port = server.servers[0].sockets[0].getsockname()[1]

@@ -37,8 +37,8 @@ def test_a_transcript_shows_rounds_replies_and_who_read_whom() -> None:
     turns = (
         Turn(round=0, seat=0, prompt=0, text="<script>I think 4</script>", answer="4", confidence=0.5),
         Turn(round=0, seat=1, prompt=0, text="It is 5", answer="5"),
-        Turn(round=1, seat=0, prompt=0, heard=(0, 1), error="gone"),
-        Turn(round=1, seat=1, prompt=0, heard=(0, 1), text="4 then", answer="4"),
+        Turn(round=1, seat=0, prompt=0, received=(0, 1), error="gone"),
+        Turn(round=1, seat=1, prompt=0, received=(0, 1), text="4 then", answer="4"),
     )
     transcript = Transcript(
         question=Question(id="q", question="2 + 2?", kind="number", answer="4"),

@@ -29,9 +29,9 @@ def conferred(number: int = 0, gold: str | None = "2", said: str = "Two ones.") 
         Turn(round=0, seat=0, prompt=0, reasoning=said, text=said, answer="3", stated=0.5),
         Turn(round=0, seat=1, prompt=0, reasoning="Three.", answer="3", stated=0.4),
         Turn(round=0, seat=2, prompt=0, reasoning="One more.", answer="2", stated=0.9),
-        Turn(round=1, seat=0, prompt=1, heard=(0, 1, 2), reasoning="I follow.", answer="2", stated=0.7),
-        Turn(round=1, seat=1, prompt=1, heard=(0, 1, 2), text="Hm."),
-        Turn(round=1, seat=2, prompt=1, heard=(0, 1, 2), error="no reply within 3 s"),
+        Turn(round=1, seat=0, prompt=1, received=(0, 1, 2), reasoning="I follow.", answer="2", stated=0.7),
+        Turn(round=1, seat=1, prompt=1, received=(0, 1, 2), text="Hm."),
+        Turn(round=1, seat=2, prompt=1, received=(0, 1, 2), error="no reply within 3 s"),
     )
     votes = (
         Vote(round=0, rule="majority", answer="3", share=0.67, tallies=(Tally(answer="3", turns=(0, 1), weight=2),)),
