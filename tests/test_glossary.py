@@ -13,23 +13,25 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("agents", "router", "merging", "distill", "orchestrator")
 FIELD = frozenset(
     """
-    command database finished output stored abort activation actor adapter add ahead ai aligned answer asking aware backend bad batch best bit body
-    broken calibrated calibration call called caller cancelled case causal cell checkpoint choice clustering
-    collegium columns comparison config consistency constraint context cost count curve debate decoding
-    definition device difference discussed distill distillation dropped eight embedder embedding encoder entry
-    error escalate estimate eval evaluation example explanation extension factorisation facts failed features
-    figures file findings finish finite fitted fitting folder for fork form format fresh function gated generate
-    generated gguf grammars group harness hashes headline histogram history hub in info input inspection
-    interval isotonic json judge kernels kind kmeans knn layer layout lazy linear list live llama lm load loaded
-    local log logistic logprob long loops lora losses lost low maker matrix member merged message metrics
-    middleware mlp model name named network node not on open options overloaded parameter parsed part pending
-    picture place plain plan platt point policy portions preset pretrained priced process processor products
+    abort activation actor adapter add admission ahead ai aligned answer asking aware backend bad batch best bit
+    body broken budget busy calibrated calibration call called caller cancelled case causal cell chain
+    checkpoint choice clustering collegium columns command comparison config consistency constraint content
+    context cost count curve database debate decoding definition device difference discussed distill
+    distillation dropped eight embedder embedding encoder entry error escalate estimate eval evaluation example
+    exceeded explanation extension factorisation facts failed features figures file filtered findings finish
+    finished finite fitted fitting folder for fork form format fresh function gated generate generated gguf
+    grammars group harness hashes headline histogram history hub in info input inspection interval isotonic json
+    judge kernels kind kmeans knn lang layer layout lazy limited linear list live lm load loaded local log
+    logistic logprob long loops lora losses lost low maker matrix member merged message metrics middleware mlp
+    model name named network no node not on open options output overloaded parameter parsed part pending picture
+    place plain plan platt point policy portions preset pretrained priced prices process processor products
     profiled progress prompt quality question queue queued random rank ranked rate ray read reader ready record
     ref refine refused remote repeats replica reply response result route routed routing rule runner sample
     sampling schema scoped scores scripted seating section selection self sequence service setup similarity slot
-    space span spec state step stepped stop storage store stream strict structured sum summary target taught
-    teach tensor text threaded token tokenizer too tool torch totals tracing training transformers unknown usage
-    values vector vllm vocabulary weighted weights write writer
+    space span spec state step stepped stop storage store stored stream strict structured sum summary target
+    taught teach tensor text threaded timeout token tokenizer too tool torch totals tracing training
+    transformers unavailable unknown unreachable upstream usage values vector vllm vocabulary weighted weights
+    write writer
     """.split()  # noqa: SIM905
 )
 """Terms of the field, and words that mean here what they mean everywhere."""
