@@ -118,6 +118,7 @@ class ServiceConfig(StrictModel):
     )
     recruit: int = Field(default=1, ge=1, description="Experts that mixture asks, where a request does not say.")
     body_mib: float = Field(default=4.0, gt=0, description="Largest request body, MiB.")
+    file_mib: float = Field(default=100.0, gt=0, description="Largest uploaded file, such as a batch's requests, MiB.")
     body_seconds: float = Field(default=20.0, gt=0, description="Longest time for a request body to arrive, seconds.")
     head_seconds: float = Field(default=10.0, gt=0, description="The same for a request's headers (not on Ray Serve).")
     send_seconds: float = Field(

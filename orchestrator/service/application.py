@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 
 from orchestrator import __version__
 from orchestrator.errors import CollegiumError
-from orchestrator.service import chat, job_routes, refusals, response_routes
+from orchestrator.service import batch_routes, chat, job_routes, refusals, response_routes
 from orchestrator.service.failure_log import log_failure
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.middleware import Middleware
@@ -130,6 +130,7 @@ def application(runtime: Runtime) -> Middleware:
         return api.openapi()
 
     job_routes.add(api, runtime)
+    batch_routes.add(api, runtime)
     response_routes.add(api, chats, ResponseStore(runtime.database))
     roots = {
         route.path.split("/")[2] for route in api.routes if isinstance(route, ScopedRoute) and "/v1/" in route.path

@@ -39,7 +39,9 @@ def methods_of(config: Config) -> Mapping[str, Method]:
     return {method.name: method for method in (*METHODS, *own) if method.answers_once}
 
 
-async def ask_mixture(collegium: Collegium, routing: ServiceRouting, chat: ChatBody, max_wait: float) -> ChatEvents:
+async def ask_mixture(
+    collegium: Collegium, routing: ServiceRouting, chat: ChatBody, max_wait: float | None
+) -> ChatEvents:
     """The experts that suit the last user turn answer. One of them alone sees the chat as it is; several answer the
     question in their form (`solve`), and their answers are counted by the log-odds of being right."""
     question, history = as_question(chat)
@@ -83,7 +85,7 @@ async def ask_mixture(collegium: Collegium, routing: ServiceRouting, chat: ChatB
 
 
 async def ask_method(
-    collegium: Collegium, routing: ServiceRouting, method: Method, chat: ChatBody, max_wait: float
+    collegium: Collegium, routing: ServiceRouting, method: Method, chat: ChatBody, max_wait: float | None
 ) -> ChatEvents:
     """Run a method on the last user turn, within the conversation; a stream hears of every reply as it comes."""
     question, history = as_question(chat)

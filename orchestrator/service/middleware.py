@@ -64,6 +64,7 @@ class Middleware:
         self._metrics = metrics
         self._limits = KeyLimits()
         self._most = int(config.body_mib * 2**20)
+        self._most_file = int(config.file_mib * 2**20)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -87,7 +88,8 @@ class Middleware:
             state["key"] = key = None if state["keyless"] else self._key(headers)
             if state["keyless"]:
                 _only_from_here(scope, headers)
-            await self.app(scope, _Bounded(receive, headers, self._most, self._config.body_seconds), visit.send)
+            most = self._most_file if scope["path"].endswith("/v1/files") else self._most
+            await self.app(scope, _Bounded(receive, headers, most, self._config.body_seconds), visit.send)
         except Cancelled:
             visit.status, visit.log_fields["outcome"] = GONE, "the client has gone"
         except Exception as error:

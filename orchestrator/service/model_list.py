@@ -34,16 +34,18 @@ class ModelList:
             raise Refused(404, message, code="model_not_found", param="model")
         return found
 
-    def chat_events(self, chat: ChatBody) -> ChatEvents:
-        """What comes of the chat. Raises `Refused` (404) for an unknown model."""
-        runtime, wait = self._runtime, self._runtime.config.service.max_wait
+    def chat_events(self, chat: ChatBody, *, batch: bool = False) -> ChatEvents:
+        """What comes of the chat. One of a `batch` waits as long as it takes. Raises `Refused` (404) for an unknown
+        model."""
+        runtime = self._runtime
+        wait = None if batch else runtime.config.service.max_wait
         if self.what(chat.model) == "expert":
-            return self._expert(chat)
+            return self._expert(chat, wait)
         if chat.model == methods.MIXTURE:
             return methods.ask_mixture(runtime.collegium, runtime.routing, chat, wait)
         return methods.ask_method(runtime.collegium, runtime.routing, self._methods[chat.model], chat, wait)
 
-    async def _expert(self, chat: ChatBody) -> ChatEvents:
+    async def _expert(self, chat: ChatBody, wait: float | None) -> ChatEvents:
         expert = self._runtime.collegium.experts[chat.model]
         chat_events = ask_expert(
             self._runtime.collegium.pool,
@@ -53,7 +55,7 @@ class ModelList:
             n=chat.n,
             seed=chat.seed,
             stream=chat.stream,
-            max_wait=self._runtime.config.service.max_wait,
+            max_wait=wait,
         )
         async for event in with_calls(chat_events, chat) if chat.tools else chat_events:
             if isinstance(event, UsageEvent) and not chat.collegium.explain:

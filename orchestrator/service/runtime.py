@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import fcntl
 import functools
 import logging
@@ -20,11 +19,14 @@ from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
 from orchestrator.inference.schedule.placement import kind_of
 from orchestrator.private_files import private_file
+from orchestrator.service.batch_store import BatchStore
+from orchestrator.service.batches import Batches
 from orchestrator.service.database import Database
 from orchestrator.service.experts import ask_expert
 from orchestrator.service.job_store import JobStore
 from orchestrator.service.jobs import Jobs
 from orchestrator.service.keys import KeyFile, Keys
+from orchestrator.service.model_list import ModelList
 from orchestrator.service.routing import Routing
 from router.routers import ROUTERS
 
@@ -61,7 +63,9 @@ class ServiceRuntime:
         self._lock = _locked(self.collegium.state / "service.lock", patience)
         self.database = Database(self.config.service.database, self.collegium.state / "service.sqlite")
         self.jobs = Jobs(self.collegium, JobStore(self.collegium.state / "jobs.sqlite"))
+        self._batches = Batches(BatchStore(self.database), ModelList(self))
         self._preparing: asyncio.Task[None] | None = None
+        self._running_batches: asyncio.Task[None] | None = None
 
     def open(self) -> None:
         """Start workers, preload, and go on with interrupted jobs. Needs a running loop."""
@@ -70,10 +74,10 @@ class ServiceRuntime:
     async def close(self) -> None:
         """Stop everything. Jobs under way stay queued and go on at the next start."""
         self.draining, self.ready = True, False
-        if self._preparing is not None:
-            self._preparing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._preparing
+        for task in (self._preparing, self._running_batches):
+            if task is not None:
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
         await asyncio.to_thread(self.jobs.close)
         await asyncio.to_thread(self.collegium.close)
         self.database.close()
@@ -90,6 +94,7 @@ class ServiceRuntime:
         try:
             pool.start()
             self.jobs.start()
+            self._running_batches = asyncio.create_task(self._batches.run())
             kinds = {
                 functools.partial(kind_of, pinned=self.config.workers.pin)(expert)
                 for expert in self.collegium.experts.values()

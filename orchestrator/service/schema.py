@@ -340,6 +340,15 @@ class ResponsesBody(RequestBody):
     metadata: dict[str, JsonValue] | None = None
 
 
+class BatchBody(RequestBody):
+    """OpenAI's request for a batch."""
+
+    input_file_id: ShortText
+    endpoint: ShortText = Field(description="Where each row's request would be sent alone.")
+    completion_window: ShortText = Field(default="24h", description="Without effect: a batch runs at once.")
+    metadata: dict[ShortText, Annotated[str, Field(max_length=512)]] | None = Field(default=None, max_length=16)
+
+
 class RouteBody(RequestBody):
     """Which experts suit these questions?"""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from fastapi.params import Form
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
@@ -30,7 +31,8 @@ class ScopedRoute(APIRoute):
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         check(scope, (self.openapi_extra or {}).get(_NAME))
-        if scope["method"] in self.methods and self.body_field is not None and self.dependant.body_params:
+        fields = self.dependant.body_params
+        if scope["method"] in self.methods and fields and not any(isinstance(one.field_info, Form) for one in fields):
             _json_only(scope)
         await super().handle(scope, receive, send)
 

@@ -29,7 +29,9 @@ def serve(config: Config) -> None:
     server = uvicorn.Server(
         uvicorn.Config(
             application(runtime),
-            http=bounded_protocol(service.head_seconds, int(service.body_mib * 2**20), service.send_seconds),
+            http=bounded_protocol(
+                service.head_seconds, int(max(service.body_mib, service.file_mib) * 2**20), service.send_seconds
+            ),
             access_log=False,
             log_config=None,
             server_header=False,

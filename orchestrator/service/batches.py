@@ -1,0 +1,155 @@
+"""Runs batches beside the chats: all rows are asked at once, so that each expert is loaded once and answers its own.
+
+A batch that was interrupted goes on at the next start: what was recorded stays, and what an expert had answered but was
+not recorded yet comes from the ledger, for each row draws by its own seed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import logging
+import secrets
+from typing import Any
+
+from pydantic import ValidationError
+
+from orchestrator.service import refusals, replies, responses
+from orchestrator.service.batch_store import BatchRow, BatchStore, StoredBatch
+from orchestrator.service.model_list import ModelList
+from orchestrator.service.response_forms import as_chat
+from orchestrator.service.schema import ChatBody
+
+ENDPOINTS = ("/v1/chat/completions", "/v1/responses")
+LOOK = 1.0
+"""Seconds between looks for new batches, and for those that were cancelled."""
+RECORD = 0.5
+"""Seconds between writes of answers."""
+AT_ONCE = 10_000
+"""Rows under way at once, of all batches."""
+_log = logging.getLogger("collegium")
+
+
+class Batches:
+    """One per state folder or database. `run` it on the service's loop."""
+
+    def __init__(self, store: BatchStore, models: ModelList) -> None:
+        self._store = store
+        self._models = models
+        self._places = asyncio.Semaphore(AT_ONCE)
+        self._running: dict[str, asyncio.Task[None]] = {}
+
+    async def run(self) -> None:
+        """Take up whatever is unfinished, until cancelled."""
+        try:
+            while True:
+                try:
+                    await self._look()
+                except Exception:
+                    _log.exception("batches: cannot be looked up; trying again")
+                await asyncio.sleep(LOOK)
+        finally:
+            await self._stop(list(self._running.values()))
+
+    async def _look(self) -> None:
+        wanted = {batch.id: batch for batch in await asyncio.to_thread(self._store.unfinished)}
+        await self._stop([task for id, task in self._running.items() if id not in wanted])
+        for id in wanted.keys() - self._running.keys():
+            self._running[id] = task = asyncio.create_task(self._work(wanted[id]))
+            task.add_done_callback(lambda _, id=id: self._running.pop(id, None))  # type: ignore[misc]
+
+    async def _stop(self, tasks: list[asyncio.Task[None]]) -> None:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _work(self, batch: StoredBatch) -> None:
+        answered: asyncio.Queue[BatchRow] = asyncio.Queue()
+        recording = asyncio.create_task(self._record(batch.id, answered))
+        try:
+            async with asyncio.TaskGroup() as group:
+                for row in await asyncio.to_thread(self._store.waiting, batch.id):
+                    await self._places.acquire()
+                    group.create_task(self._row(batch, row, answered))
+            recording.cancel()
+            await asyncio.gather(recording, return_exceptions=True)
+            await self._flush(batch.id, answered)
+            await asyncio.to_thread(self._store.end, batch.id, "completed")
+        except asyncio.CancelledError:
+            raise
+        except Exception:
+            _log.exception("batch %s: interrupted; it goes on at the next look", batch.id)
+        finally:
+            recording.cancel()
+            await asyncio.gather(recording, return_exceptions=True)
+            with contextlib.suppress(Exception):
+                await self._flush(batch.id, answered)
+
+    async def _row(self, batch: StoredBatch, row: BatchRow, answered: asyncio.Queue[BatchRow]) -> None:
+        try:
+            status, body = 200, await self._answer(batch, row)
+        except Exception as error:
+            status, body, _ = refusals.of(error)
+            if status >= 500:
+                _log.error("batch %s, row %s: %s: %s", batch.id, row.custom_id[:100], type(error).__name__, error)
+        finally:
+            self._places.release()
+        answered.put_nowait(BatchRow(row.number, row.custom_id, row.request, status, body))
+
+    async def _answer(self, batch: StoredBatch, row: BatchRow) -> dict[str, Any]:
+        """The body of the row's response. Raises what an ordinary request raises."""
+        asked = {**row.request, "stream": False}
+        try:
+            if batch.endpoint == "/v1/responses":
+                fields, _ = as_chat(asked, [])
+                chat = ChatBody.model_validate(fields)
+            else:
+                chat = ChatBody.model_validate(asked)
+        except ValidationError as error:
+            raise refusals.invalid(error.errors()) from error
+        except ValueError as error:
+            raise refusals.Refused(400, str(error), code="invalid", param=str(error).partition(":")[0]) from error
+        if chat.seed is None and self._models.what(chat.model) == "expert":
+            chat = chat.model_copy(update={"seed": _seed(batch, row)})
+        events = self._models.chat_events(chat, batch=True)
+        if batch.endpoint == "/v1/responses":
+            return await responses.whole(events, responses.ResponseForm(asked), _keep_nothing)
+        return await replies.whole(events, replies.ReplyForm(chat.model, bool(chat.logprobs)))
+
+    async def _record(self, id: str, answered: asyncio.Queue[BatchRow]) -> None:
+        while True:
+            await asyncio.sleep(RECORD)
+            await self._flush(id, answered)
+
+    async def _flush(self, id: str, answered: asyncio.Queue[BatchRow]) -> None:
+        rows = [answered.get_nowait() for _ in range(answered.qsize())]
+        writing = asyncio.ensure_future(asyncio.to_thread(self._store.record, id, rows))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await writing
+            raise
+        except Exception:
+            for row in rows:
+                answered.put_nowait(row)
+            raise
+
+
+async def _keep_nothing(_: dict[str, Any]) -> None:
+    """Responses of a batch are in its output."""
+
+
+def _seed(batch: StoredBatch, row: BatchRow) -> int:
+    """A row's own draws, the same at every start."""
+    return int.from_bytes(hashlib.sha256(f"{batch.id} {row.custom_id}".encode()).digest()[:7], "big")
+
+
+def output(row: BatchRow) -> dict[str, Any]:
+    """A row of the output file, in OpenAI's form."""
+    return {
+        "id": f"batch_req_{secrets.token_hex(12)}",
+        "custom_id": row.custom_id,
+        "response": {"status_code": row.status, "request_id": f"req-{secrets.token_hex(12)}", "body": row.body},
+        "error": None,
+    }

@@ -1,0 +1,180 @@
+"""Files and batches, through the official client: run by expert, resumed, half-finished results at hand."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import httpx
+import openai
+import pytest
+
+from orchestrator.service.batch_routes import read_rows
+from orchestrator.service.keys import KeyFile
+
+CHAT = "/v1/chat/completions"
+
+
+def row(number: int, model: str = "words", text: str = "Which word?", url: str = CHAT, **body: Any) -> dict[str, Any]:
+    asked = {"input": text} if url == "/v1/responses" else {"messages": [{"role": "user", "content": text}]}
+    return {"custom_id": f"r{number}", "method": "POST", "url": url, "body": {"model": model, **asked, **body}}
+
+
+def lines(*rows: dict[str, Any]) -> bytes:
+    return b"".join(json.dumps(one).encode() + b"\n" for one in rows)
+
+
+def finished(client: openai.OpenAI, id: str) -> Any:
+    for _ in range(1500):
+        batch = client.batches.retrieve(id)
+        if batch.status not in ("validating", "in_progress", "finalizing"):
+            return batch
+        time.sleep(0.02)
+    raise AssertionError(batch)
+
+
+@pytest.mark.parametrize("url_of_rows", [CHAT, "/v1/responses"])
+def test_the_official_client_runs_a_batch(url: str, url_of_rows: Any) -> None:
+    rows = [row(n, ("words", "coins")[n % 2], f"Which word? {n}", url_of_rows) for n in range(20)]
+    rows += [row(20, "nobody", url=url_of_rows), row(21, url=url_of_rows, temperature=7)]
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        file = client.files.create(file=("asked.jsonl", lines(*rows)), purpose="batch")
+        assert client.files.content(file.id).content == lines(*rows)
+        made = client.batches.create(
+            input_file_id=file.id, endpoint=url_of_rows, completion_window="24h", metadata={"why": "test"}
+        )
+        batch = finished(client, made.id)
+        assert (batch.status, batch.request_counts.model_dump()) == (
+            "completed", {"total": 22, "completed": 20, "failed": 2})  # fmt: skip
+        assert batch.output_file_id
+        assert batch.error_file_id
+        found = [json.loads(line) for line in client.files.content(batch.output_file_id).text.splitlines()]
+        assert [one["custom_id"] for one in found] == [f"r{n}" for n in range(20)]
+        assert {one["response"]["status_code"] for one in found} == {200}
+        texts = {json.dumps(one["response"]["body"]) for one in found}
+        assert sum("Answer: a" in text for text in texts) == 10, "each row has its own expert's answer"
+        wrong = [json.loads(line) for line in client.files.content(batch.error_file_id).text.splitlines()]
+        assert [one["response"]["status_code"] for one in wrong] == [404, 400]
+        assert [one.id for one in client.batches.list()] == [batch.id]
+        assert [one.id for one in client.files.list()] == [file.id]
+        client.files.delete(file.id)
+        with pytest.raises(openai.NotFoundError):
+            client.files.retrieve(file.id)
+
+
+async def test_each_expert_is_loaded_once(client: httpx.AsyncClient) -> None:
+    rows = [row(n, ("words", "coins")[n % 2], f"number {n}") for n in range(60)]
+    await run(client, lines(*rows))
+    metrics = (await client.get("/metrics")).text
+    assert "collegium:swaps_total 2.0" in metrics
+
+
+async def run(client: httpx.AsyncClient, raw: bytes, until: str = "completed", **headers: str) -> dict[str, Any]:
+    id = await submit(client, raw, **headers)
+    for _ in range(1500):
+        batch: dict[str, Any] = (await client.get(f"/v1/batches/{id}", headers=headers)).json()
+        if batch["status"] == until:
+            return batch
+        await asyncio.sleep(0.02)
+    raise AssertionError(batch)
+
+
+async def submit(client: httpx.AsyncClient, raw: bytes, **headers: str) -> str:
+    sent = await client.post("/v1/files", files={"file": ("b.jsonl", raw)}, data={"purpose": "batch"}, headers=headers)
+    body = {"input_file_id": sent.json()["id"], "endpoint": CHAT, "completion_window": "24h"}
+    made = await client.post("/v1/batches", json=body, headers=headers)
+    assert made.status_code == 200, made.text
+    id: str = made.json()["id"]
+    return id
+
+
+async def test_an_interrupted_batch_goes_on_and_its_results_are_at_hand(settings: dict[str, Any], serving: Any) -> None:
+    rows = lines(*(row(n, "words", f"nap {n}" if n < 20 else "nap") for n in range(40)))
+    async with serving(settings) as client:
+        id = await submit(client, rows)
+        for _ in range(1000):
+            batch = (await client.get(f"/v1/batches/{id}")).json()
+            if batch["request_counts"]["completed"]:
+                break
+            await asyncio.sleep(0.02)
+        assert 0 < batch["request_counts"]["completed"] < 40
+        early = (await client.get(f"/v1/files/{batch['output_file_id']}/content")).text.splitlines()
+        assert early
+    async with serving(settings) as client:
+        for _ in range(1500):
+            batch = (await client.get(f"/v1/batches/{id}")).json()
+            if batch["status"] == "completed":
+                break
+            await asyncio.sleep(0.02)
+        assert batch["request_counts"] == {"total": 40, "completed": 40, "failed": 0}
+        late = (await client.get(f"/v1/files/{batch['output_file_id']}/content")).text.splitlines()
+        answers = [{json.loads(line)["custom_id"]: json.loads(line)["response"]["body"]["id"] for line in part}
+                   for part in (early, late)]  # fmt: skip
+        assert answers[0].items() <= answers[1].items(), "what was recorded stays"
+
+
+async def test_a_cancelled_batch_stops(client: httpx.AsyncClient) -> None:
+    id = await submit(client, lines(*(row(n, "words", f"nap {n}") for n in range(200))))
+    stopped = (await client.post(f"/v1/batches/{id}/cancel")).json()
+    assert (stopped["status"], stopped["cancelled_at"] is not None) == ("cancelled", True)
+    again = (await client.post(f"/v1/batches/{id}/cancel")).json()
+    assert again["cancelled_at"] == stopped["cancelled_at"]
+
+
+@pytest.mark.parametrize(
+    ("raw", "line", "named"),
+    [
+        (b"{", 1, "line 1: is not JSON"),
+        (b"", None, "no requests"),
+        (b"\xff\xfe", 1, "UTF-8"),
+        (b"[" * 5000, 1, "line 1: is not JSON"),
+        (lines(row(1), {"a": 1}), 2, "line 2: custom_id"),
+        (lines(row(1), row(2), row(1)), 3, "line 3: custom_id 'r1' is line 1's too"),
+        (lines(row(1, url="/v1/other")), 1, "line 1: url"),
+        (lines({**row(1), "method": "GET"}), 1, "line 1: method"),
+        (lines({**row(1), "body": "x"}), 1, "line 1: body"),
+        (lines(row(1, stream=True)), 1, "line 1: body.stream"),
+    ],
+)
+def test_a_faulty_file_is_refused_line_by_line(raw: bytes, line: int | None, named: str) -> None:
+    _, errors = read_rows(raw, CHAT)
+    assert errors[0]["line"] == line
+    assert named in errors[0]["message"]
+
+
+async def test_a_batch_of_a_faulty_file_fails_and_says_why(client: httpx.AsyncClient) -> None:
+    batch = await run(client, lines(row(1)) + b"{\n", "failed")
+    assert batch["errors"]["data"][0]["line"] == 2
+    assert batch["request_counts"] == {"total": 0, "completed": 0, "failed": 0}
+
+
+async def test_files_and_batches_belong_to_their_key(settings: dict[str, Any], serving: Any) -> None:
+    keys = KeyFile(Path(settings["state"]) / "keys.json")
+    ann, bob = ({"Authorization": f"Bearer {keys.create(name)[0]}"} for name in ("ann", "bob"))
+    async with serving(settings) as client:
+        batch = await run(client, lines(row(1)), **ann)
+        for path in (
+            f"/v1/batches/{batch['id']}",
+            f"/v1/files/{batch['input_file_id']}",
+            f"/v1/files/{batch['input_file_id']}/content",
+            f"/v1/files/{batch['output_file_id']}/content",
+        ):
+            assert (await client.get(path, headers=ann)).status_code == 200, path
+            assert (await client.get(path, headers=bob)).status_code == 404, path
+        assert (await client.post(f"/v1/batches/{batch['id']}/cancel", headers=bob)).status_code == 404
+        assert (await client.delete(f"/v1/files/{batch['input_file_id']}", headers=bob)).status_code == 404
+        stolen = {"input_file_id": batch["input_file_id"], "endpoint": CHAT}
+        assert (await client.post("/v1/batches", json=stolen, headers=bob)).status_code == 404
+        for path in ("/v1/files", "/v1/batches"):
+            assert (await client.get(path, headers=bob)).json()["data"] == []
+
+
+async def test_an_uploaded_file_is_bounded(settings: dict[str, Any], serving: Any) -> None:
+    settings["service"] |= {"file_mib": 0.05, "body_mib": 0.01}
+    async with serving(settings) as client:
+        small = await client.post("/v1/files", files={"file": b"x" * 20_000})
+        assert small.status_code == 200
+        assert (await client.post("/v1/files", files={"file": b"x" * 60_000})).status_code == 413
