@@ -22,6 +22,7 @@ from typing import Any
 
 import yaml
 
+from merging import extensions
 from merging.methods import METHODS
 from merging.methods.method import MergeMethod
 from merging.settings import RecipeError, Settings, setting
@@ -103,7 +104,7 @@ class Recipe:
 
     @property
     def rule(self) -> MergeMethod:
-        return next(method for method in METHODS if method.name == self.method)
+        return _method(self.method, "recipe")
 
     @property
     def models(self) -> tuple[ModelRef, ...]:
@@ -227,6 +228,12 @@ def _method(name: Any, where: str) -> MergeMethod:
     for method in METHODS:
         if method.name == name:
             return method
+    try:
+        own = extensions.found(name) if isinstance(name, str) else None
+    except ValueError as error:
+        raise RecipeError(f"{where}: merge_method: {error}") from error
+    if isinstance(own, MergeMethod):
+        return own
     known = [method.name for method in METHODS]
     raise RecipeError(f"{where}: merge_method: {str(name)[:80]!r} is none of {', '.join(known)}")
 

@@ -10,18 +10,20 @@ import difflib
 import os
 import warnings
 from collections.abc import Iterable, Mapping
+from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, model_validator
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from orchestrator.errors import ConfigError
 from orchestrator.expert_config import ExpertConfig, PricesConfig, RecipeConfig, SourceConfig, StrictModel
+from orchestrator.extensions import is_code
 
 __all__ = [
+    "ENGINES",
     "Config",
-    "EngineName",
     "ExpertConfig",
     "PricesConfig",
     "RecipeConfig",
@@ -37,7 +39,7 @@ __all__ = [
 ]
 
 MAX_BYTES = 2**20
-EngineName = Literal["auto", "vllm", "transformers", "scripted"]
+ENGINES = ("auto", "vllm", "transformers", "scripted")
 
 
 def _renamed(data: Any, section: str, names: Mapping[str, str]) -> Any:
@@ -63,7 +65,11 @@ class WorkersConfig(StrictModel):
     """The workers and their devices."""
 
     count: int = Field(default=1, ge=1, le=1024, description="Number of workers, one engine each.")
-    engine: EngineName = Field(default="auto", description="auto: vLLM where it is installed, else transformers.")
+    engine: str = Field(
+        default="auto",
+        description="vllm, transformers, scripted, or auto (vLLM where it is installed, else transformers); your own: "
+        "an entry point in the group collegium.engines, or module:attribute.",
+    )
     cpus: float | None = Field(default=None, gt=0, description="CPU cores per worker; default: an equal share.")
     gpus: float | None = Field(default=None, ge=0, description="GPUs per worker, fractions allowed; default: 1 if any.")
     resources: dict[str, float] = Field(default_factory=dict, description="Further Ray resources per worker.")
@@ -97,6 +103,13 @@ class WorkersConfig(StrictModel):
     @classmethod
     def _old_names(cls, data: Any) -> Any:
         return _renamed(data, "workers", {"deaths": "max_crashes", "again": "retry_seconds"})
+
+    @field_validator("engine")
+    @classmethod
+    def _known_engine(cls, name: str) -> str:
+        if name not in ENGINES and not is_code(name) and not entry_points(group="collegium.engines", name=name):
+            raise ValueError(f"no engine {name!r}; there are {', '.join(ENGINES)}, and those of installed packages")
+        return name
 
 
 class ServiceConfig(StrictModel):

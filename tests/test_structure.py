@@ -73,4 +73,5 @@ def test_the_wheel_carries_all_data_and_no_tests(tmp_path: Path) -> None:
     ]
     assert len(data) > 10
     assert set(data) <= carried
+    assert {f"{package}/py.typed" for package in ALLOWED} <= carried  # editors read the types
     assert not [name for name in carried if name.startswith(("tests/", "benchmarks/", "examples/"))]

@@ -7,6 +7,7 @@ error that Collegium raises on purpose is one line and a non-zero exit code (2 f
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 import warnings
 from collections.abc import Mapping
@@ -103,7 +104,7 @@ def main() -> None:
     from orchestrator.errors import CollegiumError
 
     _notes_on_one_line()
-
+    sys.path.append(os.getcwd())  # code of the user's own, named as module:attribute
     try:
         code = group.main(standalone_mode=False)
     except click.ClickException as error:

@@ -21,7 +21,7 @@ from orchestrator.experts.zoo import resolve
 from orchestrator.inference.engines.engine import Engine
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Request, Sampling, request_key
-from orchestrator.inference.schedule.placement import engine_name, local_engine, options
+from orchestrator.inference.schedule.placement import check_engine, engine_name, local_engine, options
 
 
 @click.group("experts")
@@ -86,6 +86,7 @@ def check_experts(
     """Load experts and let them speak: files, chat template, canary against transformers, speed."""
     settings = configuration(config, overrides)
     experts = [expert for expert in chosen(resolve(settings), names) if not expert.remote]
+    check_engine(engine_name(settings.workers))
     engine = local_engine(engine_name(settings.workers), options(settings.workers))
     console, rows, failed = Console(), [], 0
     try:

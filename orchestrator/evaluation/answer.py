@@ -44,6 +44,7 @@ from orchestrator.evaluation.report.data import (
     SampleAnswer,
     SampleQuestion,
 )
+from orchestrator.extensions import extension
 from orchestrator.inference.schedule.timeline import Timeline
 from orchestrator.run_folder import engine_version, machine, manifest
 
@@ -135,6 +136,9 @@ def methods_named(names: Sequence[str], config: Config) -> list[Method]:
     """The named methods, a user's own among them, in the order of `METHODS`. Raises `BadInput`."""
     own = [name for name in names if name in config.discussions]
     known = [*METHODS, *(own_method(name, own_discussion(config.discussions[name], Path.cwd())) for name in own)]
+    for name in set(names) - {method.name for method in known}:
+        if (found := extension("collegium.discussions", name, "--methods")) is not None:
+            known.append(own_method(name, found))
     for name in names:
         if name not in {method.name for method in known}:
             every = ", ".join([*(method.name for method in METHODS), *config.discussions])

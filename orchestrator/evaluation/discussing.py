@@ -6,7 +6,6 @@ The scheduler turns them into batches; first replies that two methods ask alike 
 from __future__ import annotations
 
 import functools
-import importlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -29,6 +28,7 @@ from agents.window import run_window
 from orchestrator.config import StrictModel
 from orchestrator.errors import BadInput, SetupError, StorageError
 from orchestrator.evaluation.answering import ExpertReply
+from orchestrator.extensions import load
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
@@ -220,15 +220,11 @@ def by_meaning(embedder: Embedder) -> Equivalence:
 
 def own_discussion(path: str, folder: Path) -> Discussion:
     """A user's discussion, `module:function`; the module may lie beside the configuration. Raises `BadInput`."""
-    module, colon, name = path.partition(":")
     if str(folder) not in sys.path:
         sys.path.append(str(folder))
-    try:
-        found = getattr(importlib.import_module(module), name) if colon else None
-    except (ImportError, AttributeError, ValueError) as error:
-        raise BadInput(f"discussion {path!r}: {error}") from error
+    found = load(path, "discussion")
     if not callable(found):
-        raise BadInput(f"discussion {path!r} is not of the form module:function")
+        raise BadInput(f"discussion: {path!r} is not a function")
     discussion: Discussion = found
     return discussion
 

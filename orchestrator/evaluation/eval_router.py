@@ -18,7 +18,7 @@ from orchestrator.evaluation.route import read_table
 from orchestrator.evaluation.voting import options_in, recorded_answer
 from router.ballots import Aggregate, Replies
 from router.evaluate import Evaluation, FitAggregate, RouterCandidate, evaluate
-from router.routers import DEFAULT, ROUTERS, SkillsRouter, maker
+from router.routers import DEFAULT, ROUTERS, SkillsRouter, check, maker
 from router.table import Table
 from router.trial import trial
 
@@ -49,8 +49,11 @@ class EvalRouterRequest(StrictModel):
     @model_validator(mode="after")
     def _known(self) -> EvalRouterRequest:
         for name in self.routers:
-            if name not in (*ROUTERS, *SYMBOLIC, "all"):
-                raise ValueError(f"routers: no router {name!r}; there are {', '.join(ROUTERS)}, all")
+            if name not in (*SYMBOLIC, "all"):
+                try:
+                    check(name)
+                except ValueError as error:
+                    raise ValueError(f"routers: {error}, all") from error
         for k in self.k:
             if not 1 <= k <= MAX_RECRUITED:
                 raise ValueError(f"k: must be from 1 to {MAX_RECRUITED}, is {k}")
@@ -85,7 +88,7 @@ def eval_router(request: EvalRouterRequest, context: Context) -> Evaluation:
             fit = other, context.embedder.features(other.questions, other.skills(request.skills_from))
         what = trial(table, features, train_split=request.train_split, test_split=request.test_split, fit=fit)
         seen = features if what.fit_features is None else what.fit_features
-        wanted = contestants(any(seen.skills))
+        wanted = contestants(any(seen.skills), [name for name in request.routers if name not in (*SYMBOLIC, "all")])
         if "all" not in request.routers:
             wanted = [one for one in wanted if one.name in request.routers]
         return evaluate(
@@ -103,9 +106,11 @@ def eval_router(request: EvalRouterRequest, context: Context) -> Evaluation:
         raise BadInput(f"{request.table}: {error}") from error
 
 
-def contestants(skills: bool) -> list[RouterCandidate]:
-    """Every router by its defaults; where questions have skills, Symbolic-MoE as published and as programmed too."""
-    found = [RouterCandidate(name, partial(maker, name)) for name in ROUTERS if skills or name != "skills"]
+def contestants(skills: bool, named: Sequence[str] = ()) -> list[RouterCandidate]:
+    """Every router by its defaults, and the named ones of other packages; where questions have skills, Symbolic-MoE as
+    published and as programmed too."""
+    every = dict.fromkeys([*ROUTERS, *named])
+    found = [RouterCandidate(name, partial(maker, name)) for name in every if skills or name != "skills"]
     if skills:
         code = partial(SkillsRouter.fit, suitability="code", threshold=0.0, merge=2.0)
         paper = partial(SkillsRouter.fit, suitability="paper", threshold=0.0, merge=2.0)

@@ -16,7 +16,7 @@ from orchestrator.evaluation.tasks import Columns
 from orchestrator.evaluation.tasks.source import QuestionSource
 from router.embedding import Embedder, Features
 from router.ranking import Ranking
-from router.routers import DEFAULT, ROUTERS, FittedRouter
+from router.routers import DEFAULT, ROUTERS, FittedRouter, check
 from router.row import TableError
 from router.table import Table
 
@@ -37,8 +37,10 @@ class FittingRequest(CostOptions):
 
     @model_validator(mode="after")
     def _known_router(self) -> FittingRequest:
-        if self.router not in ROUTERS:
-            raise ValueError(f"router: no router {self.router!r}; there are {', '.join(ROUTERS)}")
+        try:
+            check(self.router)
+        except ValueError as error:
+            raise ValueError(f"router: {error}") from error
         return self
 
 
@@ -95,6 +97,8 @@ def route(request: RouteRequest, context: Context) -> RoutingResult:
     table = read_table(path)
     names = request.experts or [*table.experts, *_new_experts(table, config)]
     router, _ = fitted(table, names, request, embedder)
+    if request.save is not None and not isinstance(router, FittedRouter):
+        raise BadInput(f"save: the router {request.router} cannot be saved: it is no FittedRouter")
     if request.save is not None:
         try:
             router.save(Path(request.save).expanduser())

@@ -81,6 +81,12 @@ def models_folder() -> Path:
 
 def _read() -> tuple[dict[str, torch.Tensor], Any]:
     """The package's tensors in bfloat16, by their transformers names, and its tokenizer."""
+    missing = [name for name in ("torch", "transformers", "gguf") if not importlib.util.find_spec(name)]
+    if missing:
+        raise SetupError(
+            f"the demo models need packages that are not installed ({', '.join(missing)}): run `collegium setup`, or "
+            "pip install 'collegium[cpu]'"
+        )
     import torch
     from tokenizers.pre_tokenizers import ByteLevel, Digits
     from tokenizers.pre_tokenizers import Sequence as Chain

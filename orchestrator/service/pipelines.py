@@ -12,15 +12,21 @@ from orchestrator.collegium import Collegium
 from orchestrator.config import explain
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.tasks.load import names as task_names
+from orchestrator.extensions import is_code
 from orchestrator.pipelines.registry import Pipeline, named
 
 LONGEST_TEXT = 10_000
+AGENTS = ("arms", "teacher")
+"""Fields that name agents of transcripts, as in teacher:NAME."""
 
 
 def parse(name: str, given: Mapping[str, Any], collegium: Collegium) -> tuple[Pipeline, BaseModel]:
     """The pipeline and its checked request. Raises `BadInput` for what is unknown, or names a file that a client may
     not have the server use."""
     pipeline, _ = named(name)
+    for field, value in given.items():
+        if field not in (*pipeline.texts, *AGENTS):
+            _refuse_code(f"request.{field}", value, collegium)
     if not collegium.config.service.paths:
         _refuse_paths(pipeline, given, collegium)
     try:
@@ -41,6 +47,20 @@ def _refuse_paths(pipeline: Pipeline, given: Mapping[str, Any], collegium: Colle
     for field, value in given.items():
         if field not in pipeline.texts:
             _look(f"request.{field}", value, collegium)
+
+
+def _refuse_code(where: str, value: Any, collegium: Collegium) -> None:
+    """Refuses names of code, which only this machine's owner may have imported, wherever they stand."""
+    if isinstance(value, str):
+        parts = {value, *(part.strip() for part in value.split(","))} - set(collegium.experts)
+        if any(is_code(part) and not part.startswith("hf:") for part in parts):
+            raise BadInput(f"{where}: this service does not let clients name code (module:attribute)")
+    elif isinstance(value, Mapping):
+        for key, inner in value.items():
+            _refuse_code(f"{where}.{str(key)[:80]}", inner, collegium)
+    elif isinstance(value, (list, tuple)):
+        for inner in value:
+            _refuse_code(where, inner, collegium)
 
 
 def _look(where: str, value: Any, collegium: Collegium) -> None:

@@ -28,7 +28,7 @@ from orchestrator.service.jobs import Jobs
 from orchestrator.service.keys import KeyFile, Keys
 from orchestrator.service.model_list import ModelList
 from orchestrator.service.routing import Routing
-from router.routers import ROUTERS
+from router.routers import check
 
 _log = logging.getLogger("collegium")
 MAX_CRASHES, RETRY_SECONDS = 5, 60.0
@@ -50,10 +50,10 @@ class ServiceRuntime:
         for name in self.config.service.preload:
             if name not in self.collegium.experts:
                 raise ConfigError(f"service.preload: no expert {name!r} in the zoo")
-        if self.config.service.router not in ROUTERS:
-            raise ConfigError(
-                f"service.router: no router {self.config.service.router!r}; there are {', '.join(ROUTERS)}"
-            )
+        try:
+            check(self.config.service.router)
+        except ValueError as error:
+            raise ConfigError(f"service.router: {error}") from error
         self.keys = Keys(key_file(self.config))
         self.routing = Routing(self.collegium)
         self.started = False

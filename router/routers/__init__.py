@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any, cast
 
+from router import extensions
 from router.crossfit import Fit
 from router.embedding import Features
 from router.routers.baselines import BestRouter, RandomRouter
@@ -42,10 +43,17 @@ MEMBERS = ("best", "knn", "prompt_vectors", "linear", "kmeans", "matrix_factoris
 ROUTERS: tuple[str, ...] = (*SIMPLE, "mixture")
 
 
+def check(name: str) -> None:
+    """Raises ValueError for a name that is neither one of `ROUTERS` nor another package's (`router.extensions`)."""
+    if name not in ROUTERS and not callable(extensions.found(name)):
+        raise ValueError(f"no router {name!r}; there are {', '.join(ROUTERS)}, and those of installed packages")
+
+
 def maker(name: str, seed: int = 0) -> Fit:
     """How the router of this name is fitted, with its defaults. Raises ValueError for an unknown name."""
+    check(name)
     if name not in ROUTERS:
-        raise ValueError(f"there is no router {name!r}; there are {', '.join(ROUTERS)}")
+        return cast(Fit, extensions.found(name))
     if name == "mixture":
         return partial(_mixture, seed=seed)
     return partial(SIMPLE[name], seed=seed) if name in SEEDED else partial(SIMPLE[name])
@@ -78,6 +86,7 @@ __all__ = [
     "PromptVectorRouter",
     "RandomRouter",
     "SkillsRouter",
+    "check",
     "fit",
     "maker",
 ]

@@ -21,7 +21,7 @@ from orchestrator.evaluation.profile import Profiled, Replies
 from orchestrator.evaluation.report.data import RankedExpert
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Sampling
-from router.routers import DEFAULT, ROUTERS
+from router.routers import DEFAULT, ROUTERS, check
 from router.table import Table
 
 AGGREGATORS = ("log-odds", "majority", "benchmark")
@@ -46,8 +46,9 @@ class MethodOptions(DiscussionOptions, CostOptions):
     @field_validator("router")
     @classmethod
     def _known_router(cls, name: str) -> str:
-        if name not in ROUTERS or name == "skills":
+        if name == "skills":
             raise ValueError(f"no router {name!r} for questions without tags; {', '.join(ROUTERS)}")
+        check(name)
         return name
 
     @property

@@ -12,6 +12,7 @@ from orchestrator.evaluation.tasks.registry import GENERATED
 from orchestrator.evaluation.tasks.source import QuestionSource
 from orchestrator.evaluation.tasks.splits import chosen
 from orchestrator.evaluation.tasks.task import SPLITS, Task
+from orchestrator.extensions import extension
 from router.records import SUFFIXES
 
 MIXED = "mixed"
@@ -68,10 +69,21 @@ def source_of(name: str, columns: Columns | None = None) -> QuestionSource:
 
 
 def _one(source: str, split: str, n: int | None, seed: int, columns: Columns | None) -> list[Question]:
-    task = next((task for task in GENERATED if task.name == source), None)
+    task = next((task for task in GENERATED if task.name == source), None) or own_task(source)
     if task:
         return _generated(task, split, n, seed)
     return chosen(source_of(source, columns), split, n, seed)
+
+
+def own_task(name: str) -> Task | None:
+    """Another package's task: an entry point of the group `collegium.tasks`, or `module:attribute`. None where there is
+    none of this name. Raises BadInput for one that is no task or cannot be imported."""
+    if name.startswith((hub.HUB, harness.HARNESS)):
+        return None
+    found = extension("collegium.tasks", name, "task")
+    if found is not None and not isinstance(found, Task):
+        raise BadInput(f"task {name!r} is no Task but {type(found).__name__}")
+    return found
 
 
 def _generated(task: Task, split: str, n: int | None, seed: int) -> list[Question]:

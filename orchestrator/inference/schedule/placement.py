@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import functools
 import importlib.util
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
-from orchestrator.config import WorkersConfig
+from orchestrator.config import ENGINES, WorkersConfig
 from orchestrator.errors import ConfigError, SetupError
+from orchestrator.extensions import extension
 from orchestrator.inference.engines.engine import Engine, EngineOptions
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.schedule.host import Host, InProcess, OnRay
@@ -15,14 +16,36 @@ from orchestrator.inference.schedule.ray_cluster import join_cluster
 from orchestrator.inference.schedule.supervisor import RetryLimits, WorkerSpec
 from orchestrator.inference.schedule.worker import MakeEngine
 
+PACKAGES = {"vllm": ("vllm", "torch", "transformers"), "transformers": ("torch", "transformers", "accelerate")}
+"""What each engine imports on a worker."""
+
 
 def engine_name(workers: WorkersConfig) -> str:
-    """The engine that local experts run in. Raises `SetupError` if the one asked for is not installed."""
+    """The name of the engine that local experts run in."""
     if workers.engine == "auto":
         return "vllm" if importlib.util.find_spec("vllm") else "transformers"
-    if workers.engine != "scripted" and not importlib.util.find_spec(workers.engine):
-        raise SetupError(f"workers.engine: {workers.engine} is not installed; run `collegium setup`")
     return workers.engine
+
+
+def check_engine(name: str) -> None:
+    """Raises `SetupError` that says what to install, where the engine's packages are missing, and `ConfigError` for an
+    engine that does not exist. Imports none of them."""
+    if name not in ENGINES:
+        if not callable(_own_engine(name)):
+            known = ", ".join(ENGINES)
+            raise ConfigError(f"workers.engine: no engine {name!r}; there are {known}, and those of installed packages")
+        return
+    missing = [package for package in PACKAGES.get(name, ()) if not importlib.util.find_spec(package)]
+    if missing:
+        raise SetupError(
+            f"the engine {name} needs packages that are not installed ({', '.join(missing)}): run `collegium setup`, "
+            "or pip install 'collegium[cpu]' for the transformers engine"
+        )
+
+
+def _own_engine(name: str) -> Callable[[EngineOptions], Engine] | None:
+    found: Callable[[EngineOptions], Engine] | None = extension("collegium.engines", name, "workers.engine")
+    return found
 
 
 def kind_of(expert: Expert, pinned: Collection[str] = ()) -> str:
@@ -53,6 +76,7 @@ def worker_specs(workers: WorkersConfig, experts: Iterable[Expert]) -> list[Work
     local = [expert for expert in experts if not expert.remote]
     if not local:
         return remote
+    check_engine(engine_name(workers))
     make_engine = functools.partial(local_engine, engine_name(workers), options(workers))
     names = [f"worker-{number}" for number in range(workers.count)]
     kinds = _kinds(workers, local)
@@ -110,9 +134,14 @@ def local_engine(name: str, options: EngineOptions) -> Engine:
         from orchestrator.inference.engines.transformers import TransformersEngine
 
         return TransformersEngine(options)
-    from orchestrator.inference.engines.scripted import ScriptedEngine
+    if name == "scripted":
+        from orchestrator.inference.engines.scripted import ScriptedEngine
 
-    return ScriptedEngine()
+        return ScriptedEngine()
+    make = _own_engine(name)
+    if make is None:
+        raise ConfigError(f"workers.engine: no engine {name!r} on this node")
+    return make(options)
 
 
 def remote_engine() -> Engine:

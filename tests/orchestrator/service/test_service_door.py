@@ -165,6 +165,15 @@ async def test_without_keys_the_peers_address_counts(
             assert (await client.get("/v1/models", headers=headers)).status_code == status
 
 
+async def test_a_key_may_ask_again_once_its_request_is_over(settings: dict[str, Any], serving: Any) -> None:
+    text, _ = KeyFile(Path(settings["state"]) / "keys.json").create("one", concurrent=1)
+    wrong = {**CHAT, "model": "nobody"}
+    async with serving(settings) as client:
+        for body, status in ((CHAT, 200), (wrong, 404), (CHAT, 200)):
+            answer = await client.post("/v1/chat/completions", json=body, headers=bearer(text))
+            assert answer.status_code == status, answer.text
+
+
 async def test_keys_come_from_the_environment_too(
     settings: dict[str, Any], serving: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -101,6 +101,10 @@ async def test_an_answer_job_has_a_report(client: httpx.AsyncClient) -> None:
         ({"pipeline": "profile", "request": {"out": "x"}}, "does not let clients name files"),
         ({"pipeline": "answer", "request": {"split": "../../x"}}, "does not let clients name files"),
         ({"pipeline": "answer", "request": {"experts": ["http://evil/"]}}, "does not let clients name files"),
+        ({"pipeline": "run", "request": {"router": "os:system"}}, "does not let clients name code"),
+        ({"pipeline": "run", "request": {"methods": ["vote", "os:system"]}}, "does not let clients name code"),
+        ({"pipeline": "profile", "request": {"task": "coin_flip,os:environ"}}, "does not let clients name code"),
+        ({"pipeline": "merge", "request": {"recipe": {"merge_method": "os:fork"}, "out": "x"}}, "name code"),
     ],
 )
 async def test_bad_jobs_are_refused_before_anything_starts(
@@ -121,6 +125,8 @@ async def test_paths_are_allowed_where_the_configuration_says_so(
     (tmp_path / "q.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     settings["service"]["paths"] = True
     async with serving(settings) as client:
+        code = {"pipeline": "profile", "request": {"task": "os:environ"}}
+        assert "name code" in (await client.post("/v1/jobs", json=code)).json()["error"]["message"]
         request = {"task": str(tmp_path / "q.jsonl"), "split": "test", "questions": 3}
         made = await client.post("/v1/jobs", json={"pipeline": "profile", "request": request})
         assert (await over(client, made.json()["id"]))["status"] == "succeeded"

@@ -1,0 +1,158 @@
+"""What others add is found by its name: an entry point of an installed package, or module:attribute. The examples of
+docs/extending run."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from merging.recipe import parse
+from merging.settings import RecipeError
+from orchestrator import Collegium, extensions
+from orchestrator.config import validate
+from orchestrator.errors import BadInput, ConfigError, SetupError
+from orchestrator.evaluation.tasks import load
+from router import Features, Table
+from router.routers import fit
+from router.row import Row
+
+EXAMPLES = Path(__file__).parent.parent / "examples" / "extending"
+PAGES = Path(__file__).parent.parent / "docs" / "extending"
+
+
+@pytest.fixture(autouse=True)
+def examples(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    monkeypatch.syspath_prepend(str(EXAMPLES))
+    yield
+    for name in ("own_router", "own_task", "own_merge", "own_engine"):
+        sys.modules.pop(name, None)
+
+
+@pytest.fixture
+def family(tmp_path: Path) -> Callable[[int], list[Path]]:
+    """family(n): a base and n fine-tunes of it."""
+    from small_llamas import random_tensors, write_model
+
+    return lambda count: [write_model(tmp_path / f"m{seed}", random_tensors(seed)) for seed in range(count + 1)]
+
+
+def installed(monkeypatch: pytest.MonkeyPatch, module: str, **values: str) -> None:
+    """Entry points as if a package with them were installed: group -> value, all named `mine`."""
+
+    def entry_points(*, group: str, name: str) -> tuple[EntryPoint, ...]:
+        key = group.removeprefix("collegium.")
+        return (EntryPoint("mine", values[key], group),) if name == "mine" and key in values else ()
+
+    monkeypatch.setattr(f"{module}.entry_points", entry_points)
+
+
+def profiled() -> tuple[Table, Features]:
+    vectors = np.eye(4, dtype=np.float32)
+    rows = (Row(f"q{n}", f"question {n}", {"a": float(n % 2), "b": float(1 - n % 2)}) for n in range(4))
+    return Table.from_rows(rows, ("a", "b")), Features(vectors)
+
+
+def test_a_router_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    table, questions = profiled()
+    rankings = fit("own_router:fit", table, questions).rank(questions)
+    assert [one.experts[0] for one in rankings] == ["b", "a", "b", "a"]
+    installed(monkeypatch, "router.extensions", routers="own_router:fit")
+    assert fit("mine", table, questions).rank(questions) == rankings
+    with pytest.raises(ValueError, match="no router 'yours'; there are best"):
+        fit("yours", table, questions)
+    with pytest.raises(ValueError, match="No module named 'nowhere'"):
+        fit("nowhere:fit", table, questions)
+
+
+def test_a_task_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = load("own_task:SUMS", "test", 5)
+    assert len(asked) == 5
+    numbers = [[int(word) for word in one.question[:-1].split() if word.isdigit()] for one in asked]
+    assert [str(sum(both)) for both in numbers] == [one.answer for one in asked]
+    installed(monkeypatch, "orchestrator.extensions", tasks="own_task:SUMS")
+    assert load("mine", "test", 5) == asked
+    with pytest.raises(BadInput, match="is no Task but function"):
+        load("own_task:draft", "test", 5)
+
+
+def test_a_merge_method_of_ones_own(family: Callable[[int], list[Path]], tmp_path: Path) -> None:
+    from small_llamas import bf16, random_tensors
+
+    from merging.checkpoint import Checkpoint
+    from merging.merge import merge
+
+    def rounded(array: Any) -> Any:
+        """To bfloat16 and back."""
+        return (bf16(array).astype(np.uint32) << 16).view(np.float32)
+
+    base, tuned = family(1)
+    recipe: dict[str, Any] = {
+        "merge_method": "own_merge:TOWARDS",
+        "base_model": str(base),
+        "models": [{"model": str(tuned)}],
+        "parameters": {"step": 0.25},
+        "dtype": "float32",
+    }
+    merge(parse(recipe), tmp_path / "out")
+    name = next(iter(Checkpoint(base).tensors))
+    drawn = {seed: rounded(random_tensors(seed)[name]) for seed in (0, 1)}
+    made = Checkpoint(tmp_path / "out").array(name)
+    np.testing.assert_allclose(made, 0.75 * drawn[0] + 0.25 * drawn[1], rtol=1e-5, atol=1e-7)
+    with pytest.raises(RecipeError, match="is none of linear"):
+        parse({**recipe, "merge_method": "own_merge:towards"})
+
+
+def test_an_engine_of_ones_own(tmp_path: Path) -> None:
+    config = {
+        "experts": {"one": {"script": "unused:unused"}},
+        "workers": {"engine": "own_engine:make", "in_process": True},
+        "state": str(tmp_path / "state"),
+    }
+    with Collegium(config) as collegium:
+        assert collegium.chat("one").invoke("Say the last word").content == "word"
+    with pytest.raises(ConfigError, match=r"workers\.engine: no engine 'fastest'; there are auto, vllm"):
+        validate({**config, "workers": {"engine": "fastest"}}, tmp_path / "c.yaml")
+    broken = {**config, "workers": {"engine": "own_engine:nothing", "in_process": True}}
+    with Collegium(broken) as collegium, pytest.raises(BadInput, match=r"workers\.engine: 'own_engine:nothing'"):
+        collegium.chat("one")
+
+
+@pytest.mark.parametrize("missing", ["transformers", "torch"])
+def test_what_is_not_installed_is_said_before_ray_starts(
+    missing: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    from orchestrator.inference.schedule import placement
+
+    def find_spec(name: str) -> object | None:
+        return None if name in ("vllm", missing) else object()
+
+    monkeypatch.setattr(placement.importlib.util, "find_spec", find_spec)
+    monkeypatch.setattr(placement, "join_cluster", lambda *_: pytest.fail("Ray was started"))
+    config = {"experts": {"one": {"script": "unused:unused"}}, "state": str(tmp_path / "state")}
+    said = pytest.raises(SetupError, match=rf"not installed \({missing}\): run `collegium setup`, or pip install")
+    with Collegium(config) as collegium, said:
+        collegium.chat("one")
+
+
+def test_names_with_a_colon_are_code() -> None:
+    assert [extensions.is_code(name) for name in ("a.b:c", "mixture", "https://x", "hf:x/y", ":x", "a:")] == [
+        True, False, False, False, False, False,
+    ]  # fmt: skip
+
+
+def test_every_page_names_its_group_and_its_example() -> None:
+    for page, group in {
+        "engines": "collegium.engines",
+        "routers": "collegium.routers",
+        "merge-methods": "collegium.merge_methods",
+        "tasks": "collegium.tasks",
+    }.items():
+        text = (PAGES / f"{page}.md").read_text()
+        assert group in text
+        assert "examples/extending/own_" in text
