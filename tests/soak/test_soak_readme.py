@@ -37,7 +37,7 @@ def coins(messages, seed):
 ELSEWHERE = {
     "experts add big": "tests/orchestrator/cli/test_cli.py (its URL is asked only when it is used)",
     "glue": "tests/orchestrator/pipelines/test_glue.py and the chapter of `make demo`",
-    "distill run": "tests/orchestrator/pipelines/test_distill_pipeline.py, with a tiny student",
+    "distill": "tests/orchestrator/pipelines/test_distill_pipeline.py, with a tiny student",
     "serve": "tests/soak/test_soak_service.py",
     "submit": "tests/orchestrator/cli/test_submit.py",
 }

@@ -88,7 +88,7 @@ def test_the_page_shows_arms_rounds_graphs_and_what_was_left_out_as_text() -> No
     page = render(
         RunReport(
             title="distil",
-            command="collegium distill run",
+            command="collegium distill",
             created=datetime.now(UTC),
             split="test",
             fitted_on="train",
