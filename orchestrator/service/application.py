@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 
 from orchestrator import __version__
 from orchestrator.errors import CollegiumError
-from orchestrator.service import batch_routes, chat, job_routes, refusals, response_routes
+from orchestrator.service import anthropic, batch_routes, chat, embeddings, job_routes, refusals, response_routes
 from orchestrator.service.failure_log import log_failure
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.middleware import Middleware
@@ -115,6 +115,11 @@ def application(runtime: Runtime) -> Middleware:
         good = runtime.ready and not runtime.draining
         return JSONResponse({"status": "ready" if good else "not ready"}, 200 if good else 503)
 
+    @api.get("/version", openapi_extra=scoped(OPEN))
+    async def version() -> dict[str, str]:
+        """The version of this service."""
+        return {"version": __version__}
+
     @api.get("/metrics", response_class=PlainTextResponse, openapi_extra=scoped("metrics"))
     async def prometheus() -> Response:
         """Metrics for Prometheus."""
@@ -130,6 +135,8 @@ def application(runtime: Runtime) -> Middleware:
         return api.openapi()
 
     job_routes.add(api, runtime)
+    anthropic.add(api, chats)
+    embeddings.add(api, runtime)
     batch_routes.add(api, runtime)
     response_routes.add(api, chats, ResponseStore(runtime.database))
     roots = {

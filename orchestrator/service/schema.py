@@ -340,6 +340,31 @@ class ResponsesBody(RequestBody):
     metadata: dict[str, JsonValue] | None = None
 
 
+class MessagesBody(RequestBody):
+    """Anthropic's Messages request. Its further fields are read by `anthropic_forms`, which refuses what it does not
+    know."""
+
+    model_config = ConfigDict(extra="allow")
+
+    model: ShortText
+    messages: list[dict[str, JsonValue]] = Field(min_length=1, max_length=MAX_MESSAGES)
+    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    stream: bool | None = None
+
+
+class EmbeddingsBody(RequestBody):
+    """OpenAI's request for embeddings."""
+
+    model: ShortText
+    input: (
+        Annotated[str, Field(max_length=1_000_000)]
+        | Annotated[list[Annotated[str, Field(max_length=1_000_000)]], Field(min_length=1, max_length=2048)]
+    )
+    encoding_format: Literal["float", "base64"] = "float"
+    dimensions: int | None = Field(default=None, ge=1, description="Only the model's own number.")
+    user: str | None = Field(default=None, max_length=1000, description="Without effect.")
+
+
 class BatchBody(RequestBody):
     """OpenAI's request for a batch."""
 

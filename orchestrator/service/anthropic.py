@@ -1,0 +1,134 @@
+"""A chat's events in the form of Anthropic's Messages: one message, or a stream of its events.
+
+https://docs.anthropic.com/en/api/messages-streaming; the official client is the oracle.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from pydantic import ValidationError
+
+from orchestrator.service.anthropic_forms import as_chat
+from orchestrator.service.chat import Chats, EventStream, ignored_header, until_gone
+from orchestrator.service.chat_events import ChatEvents, FinishEvent, TextEvent, ToolCallEvent, UsageEvent
+from orchestrator.service.refusals import Refused, invalid
+from orchestrator.service.schema import ChatBody, MessagesBody
+from orchestrator.service.scopes import scoped
+
+REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
+
+
+def add(api: FastAPI, chats: Chats) -> None:
+    """Add the route."""
+
+    @api.post("/v1/messages", openapi_extra=scoped("chat"))
+    async def messages(body: MessagesBody, request: Request) -> Response:
+        """A chat in Anthropic's form: https://docs.anthropic.com/en/api/messages."""
+        given = body.model_dump(exclude_unset=True)
+        try:
+            fields, ignored = as_chat(given)
+            chat = ChatBody.model_validate(fields)
+        except ValidationError as error:
+            raise invalid(error.errors()) from error
+        except ValueError as error:
+            raise Refused(400, str(error), code="invalid", param=str(error).partition(":")[0]) from error
+        events = chats.events(chat, request)
+        headers = ignored_header(sorted({*chat.ignored, *ignored}))
+        if chat.stream:
+            return EventStream(stream(events, chat.model), headers, failure)
+        return JSONResponse(await until_gone(request.receive, whole(events, chat.model)), headers=headers)
+
+
+def failure(error: dict[str, Any]) -> bytes:
+    """An error in the middle of a stream."""
+    found = error["error"]
+    return _event("error", error={"type": found["type"], "message": found["message"]})
+
+
+async def whole(events: ChatEvents, model: str) -> dict[str, Any]:
+    """The message of a request that is not streamed."""
+    text, calls, reason, usage = "", list[dict[str, Any]](), "stop", UsageEvent(0, 0)
+    async for event in events:
+        match event:
+            case TextEvent(more):
+                text += more
+            case ToolCallEvent():
+                calls += _calls(event)
+            case FinishEvent(why):
+                reason = why
+            case UsageEvent():
+                usage = event
+    content = [{"type": "text", "text": text}] if text or not calls else []
+    body = _message(model, [*content, *calls], reason, usage)
+    return body if usage.explanation is None else {**body, "collegium": usage.explanation}
+
+
+async def stream(events: ChatEvents, model: str) -> AsyncIterator[bytes]:
+    """Server-sent events: the message's start, its blocks, its end with usage."""
+    started, index, open_text, reason, usage = False, 0, False, "stop", UsageEvent(0, 0)
+    async for event in events:
+        if not started:
+            started = True
+            yield _event("message_start", message={**_message(model, [], None, usage)})
+        match event:
+            case TextEvent(more) if more:
+                if not open_text:
+                    open_text = True
+                    yield _event("content_block_start", index=index, content_block={"type": "text", "text": ""})
+                yield _event("content_block_delta", index=index, delta={"type": "text_delta", "text": more})
+            case ToolCallEvent():
+                if open_text:
+                    yield _event("content_block_stop", index=index)
+                    index, open_text = index + 1, False
+                for call in _calls(event):
+                    yield _event("content_block_start", index=index, content_block={**call, "input": {}})
+                    delta = {"type": "input_json_delta", "partial_json": json.dumps(call["input"])}
+                    yield _event("content_block_delta", index=index, delta=delta)
+                    yield _event("content_block_stop", index=index)
+                    index += 1
+            case FinishEvent(why):
+                reason = why
+            case UsageEvent():
+                usage = event
+    if open_text:
+        yield _event("content_block_stop", index=index)
+    delta: dict[str, Any] = {"stop_reason": REASONS.get(reason, "end_turn"), "stop_sequence": None}
+    tokens = {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens}
+    more_fields = {} if usage.explanation is None else {"collegium": usage.explanation}
+    yield _event("message_delta", delta=delta, usage=tokens, **more_fields)
+    yield _event("message_stop")
+
+
+def _event(kind: str, **fields: Any) -> bytes:
+    return f"event: {kind}\ndata: {json.dumps({'type': kind, **fields})}\n\n".encode()
+
+
+def _calls(event: ToolCallEvent) -> list[dict[str, Any]]:
+    return [
+        {
+            "type": "tool_use",
+            "id": f"toolu_{secrets.token_hex(12)}",
+            "name": call.name,
+            "input": json.loads(call.arguments),
+        }
+        for call in event.calls
+    ]
+
+
+def _message(model: str, content: list[Any], reason: str | None, usage: UsageEvent) -> dict[str, Any]:
+    return {
+        "id": f"msg_{secrets.token_hex(12)}",
+        "type": "message",
+        "role": "assistant",
+        "model": model,
+        "content": content,
+        "stop_reason": REASONS.get(reason, "end_turn") if reason else None,
+        "stop_sequence": None,
+        "usage": {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens},
+    }

@@ -1,0 +1,107 @@
+"""Anthropic's Messages, as the official client reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import anthropic
+import httpx
+import pytest
+
+TOOL: Any = {"name": "weather", "description": "w", "input_schema": {"type": "object", "properties": {}}}
+ASKED: Any = [{"role": "user", "content": "Rain?"}]
+CALLER = """
+import json
+
+def caller(messages, seed):
+    if messages[-1][1].startswith("<tool_response>"):
+        return "It is " + messages[-1][1].split()[1]
+    return "I look. <tool_call>" + json.dumps({"name": "weather", "arguments": {"city": "Ulm"}}) + "</tool_call>"
+"""
+
+
+@pytest.fixture
+def settings(settings: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
+    (tmp_path / "anthropically.py").write_text(CALLER)
+    settings["experts"]["caller"] = {"script": "anthropically:caller"}
+    return settings
+
+
+@pytest.fixture
+def official(url: str) -> Iterator[anthropic.Anthropic]:
+    with anthropic.Anthropic(base_url=url, api_key="none", max_retries=0) as client:
+        yield client
+
+
+def test_a_text_is_answered(official: anthropic.Anthropic) -> None:
+    message = official.messages.create(
+        model="words", max_tokens=50, system="Be kind.", messages=[{"role": "user", "content": "history"}]
+    )
+    assert message.content[0].type == "text"
+    assert (message.content[0].text, message.stop_reason) == ("system:Be kind. | user:history", "end_turn")
+    assert message.usage.input_tokens > 0
+    assert message.usage.output_tokens > 0
+
+
+def test_a_stream_is_put_together_by_the_official_client(official: anthropic.Anthropic) -> None:
+    with official.messages.stream(
+        model="words", max_tokens=50, messages=[{"role": "user", "content": "Which word?"}]
+    ) as stream:
+        text = "".join(stream.text_stream)
+        final = stream.get_final_message()
+    assert text == "Easy.\nAnswer: a\nConfidence: 0.9"
+    assert (final.content[0].type, final.stop_reason) == ("text", "end_turn")
+    assert final.usage.output_tokens > 0
+
+
+def test_a_tool_is_used_and_its_result_sent_back(official: anthropic.Anthropic) -> None:
+    for streamed in (False, True):
+        if streamed:
+            with official.messages.stream(model="caller", max_tokens=50, messages=ASKED, tools=[TOOL]) as stream:
+                first = stream.get_final_message()
+        else:
+            first = official.messages.create(model="caller", max_tokens=50, messages=ASKED, tools=[TOOL])  # type: ignore[assignment]
+        text, use = first.content
+        assert (text.type, use.type, first.stop_reason) == ("text", "tool_use", "tool_use")
+        assert (use.name, use.input) == ("weather", {"city": "Ulm"})  # type: ignore[union-attr]
+        result: Any = {"type": "tool_result", "tool_use_id": use.id, "content": "dry"}  # type: ignore[union-attr]
+        turns: Any = [*ASKED, {"role": "assistant", "content": [block.model_dump() for block in first.content]}]
+        turns.append({"role": "user", "content": [result]})
+        second = official.messages.create(model="caller", max_tokens=50, messages=turns, tools=[TOOL])
+        assert second.content[0].text == "It is dry"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "named"),
+    [
+        ({"model": "nobody"}, 404, "nobody"),
+        ({"messages": []}, 400, "messages"),
+        ({"messages": [{"role": "tool", "content": "x"}]}, 400, "messages.0.role"),
+        ({"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]}, 400, "messages.0.content.0"),
+        ({"surprise": 1}, 400, "surprise"),
+        ({"temperature": 9}, 400, "temperature"),
+    ],
+    ids=str,
+)
+async def test_what_cannot_be_done_is_refused_by_name(
+    client: httpx.AsyncClient, body: dict[str, Any], status: int, named: str
+) -> None:
+    answer = await client.post("/v1/messages", json={"model": "words", "max_tokens": 5, "messages": ASKED, **body})
+    assert answer.status_code == status, answer.text
+    assert named in answer.json()["error"]["message"]
+
+
+async def test_what_has_no_meaning_here_is_named(client: httpx.AsyncClient) -> None:
+    block = {"type": "text", "text": "Which word?", "cache_control": {"type": "ephemeral"}}
+    body = {
+        "model": "words",
+        "max_tokens": 5,
+        "messages": [{"role": "user", "content": [block]}],
+        "metadata": {"user_id": "u"},
+    }
+    body["tools"] = [{"type": "web_search_20250305", "name": "web_search"}]
+    answer = await client.post("/v1/messages", json=body)
+    assert answer.status_code == 200, answer.text
+    assert answer.headers["x-collegium-ignored"] == "content.cache_control, metadata, tools.web_search_20250305"
