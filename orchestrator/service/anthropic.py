@@ -98,10 +98,10 @@ async def stream(events: ChatEvents, model: str) -> AsyncIterator[bytes]:
                 usage = event
     if open_text:
         yield _event("content_block_stop", index=index)
-    delta: dict[str, Any] = {"stop_reason": REASONS.get(reason, "end_turn"), "stop_sequence": None}
+    end: dict[str, Any] = {"stop_reason": REASONS.get(reason, "end_turn"), "stop_sequence": None}
     tokens = {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens}
     more_fields = {} if usage.explanation is None else {"collegium": usage.explanation}
-    yield _event("message_delta", delta=delta, usage=tokens, **more_fields)
+    yield _event("message_delta", delta=end, usage=tokens, **more_fields)
     yield _event("message_stop")
 
 
