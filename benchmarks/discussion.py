@@ -24,7 +24,7 @@ from agents.conversation import Conversation
 from agents.figures import RoundFigures, fate, round_figures, sure_and_right
 from benchmarks.machine import conditions, write_result
 from orchestrator import Collegium
-from orchestrator.evaluation.answer import AnswerResult
+from orchestrator.evaluation.answer import RunResult
 from orchestrator.evaluation.discussing import SAMPLING_TEMPERATURE, fitted
 from orchestrator.evaluation.report.data import Interval
 from orchestrator.evaluation.report.formats import probability
@@ -51,7 +51,7 @@ def shown(interval: Interval) -> str:
     return f"{100 * interval.value:.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
-def calibration(result: AnswerResult, kind: str) -> tuple[float, float]:
+def calibration(result: RunResult, kind: str) -> tuple[float, float]:
     """Expected calibration error of the panel's first replies, as they come and calibrated on validation questions."""
     assert result.profile is not None
     held = next(outcome.transcripts for outcome in result.outcomes if outcome.name == "weighted-vote")
@@ -112,7 +112,7 @@ def main() -> None:
             write_result(given.name, "Discussions of the demo zoo", table, raw)
 
 
-def rows(result: AnswerResult, kind: str) -> list[tuple[str, str, str]]:
+def rows(result: RunResult, kind: str) -> list[tuple[str, str, str]]:
     right = {o.name: [float(one.right) for one in o.answers] for o in result.outcomes}
     found = [
         (

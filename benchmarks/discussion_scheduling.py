@@ -30,7 +30,7 @@ from agents import transcript as transcripts
 from benchmarks.machine import RESULTS, conditions, write_result
 from orchestrator import Collegium
 from orchestrator.config import demo_zoo
-from orchestrator.evaluation.answer import AnswerResult
+from orchestrator.evaluation.answer import RunResult
 from orchestrator.evaluation.convincing import ConvincingRequest, convincing, write_samples
 
 PANEL = ("arithmetic", "calendar", "letters")
@@ -95,7 +95,7 @@ def ours(questions: int, state: Path, seconds: float | None) -> dict[str, Any] |
         talk = collegium.arun(
             methods=["reconcile"], mode="paper", rounds=ROUNDS, questions=questions, fit_questions=3, **kinds
         )
-        result: AnswerResult | None = None
+        result: RunResult | None = None
         with contextlib.suppress(TimeoutError):
             result = asyncio.run(asyncio.wait_for(talk, seconds))
         wall = time.perf_counter() - began

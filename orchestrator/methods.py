@@ -12,14 +12,13 @@ from orchestrator.pipeline_calls import PipelineCalls, quiet, wait
 
 if TYPE_CHECKING:
     from merging.merge import MergeSummary
-    from orchestrator.evaluation.answer import AnswerRequest, AnswerResult
+    from orchestrator.evaluation.answer import RunRequest, RunResult
     from orchestrator.evaluation.convincing import ConvincingRequest, ConvincingResult
     from orchestrator.evaluation.eval_router import EvalRouterRequest
     from orchestrator.evaluation.profile import Profile, ProfileRequest
     from orchestrator.evaluation.report.data import Clustering
     from orchestrator.evaluation.route import RouteRequest, RoutingResult
     from orchestrator.options import (
-        AnswerOptions,
         ClusterOptions,
         ConvincingOptions,
         DistillOptions,
@@ -29,6 +28,7 @@ if TYPE_CHECKING:
         MergeOptions,
         ProfileOptions,
         RouteOptions,
+        RunOptions,
         TeachOptions,
     )
     from orchestrator.pipelines.cluster import ClusterRequest
@@ -68,23 +68,23 @@ class PipelineMethods(PipelineCalls):
 
     async def arun(
         self,
-        request: AnswerRequest | None = None,
+        request: RunRequest | None = None,
         *,
         done: Callable[[], None] = quiet,
         note: Callable[[str], None] = quiet,
-        **options: Unpack[AnswerOptions],
-    ) -> AnswerResult:
-        """Answer a task with one or more methods, and compare them. Options as in `AnswerRequest`."""
-        return cast("AnswerResult", await self.aexecute("run", request, done=done, note=note, **options))
+        **options: Unpack[RunOptions],
+    ) -> RunResult:
+        """Answer a task with one or more methods, and compare them. Options as in `RunRequest`."""
+        return cast("RunResult", await self.aexecute("run", request, done=done, note=note, **options))
 
     def run(
         self,
-        request: AnswerRequest | None = None,
+        request: RunRequest | None = None,
         *,
         done: Callable[[], None] = quiet,
         note: Callable[[str], None] = quiet,
-        **options: Unpack[AnswerOptions],
-    ) -> AnswerResult:
+        **options: Unpack[RunOptions],
+    ) -> RunResult:
         """As `arun`, from ordinary code."""
         return wait(self.arun(request, done=done, note=note, **options))
 

@@ -23,8 +23,8 @@ class ProfileOptions(TypedDict, total=False):
     out: str | None
 
 
-class AnswerOptions(TypedDict, total=False):
-    """Fields of `AnswerRequest`, where they are described."""
+class RunOptions(TypedDict, total=False):
+    """Fields of `RunRequest`, where they are described."""
 
     quality: float | None
     spend: float | None

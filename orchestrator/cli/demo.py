@@ -17,7 +17,7 @@ from orchestrator.cli.glue import chapter as glue
 from orchestrator.cli.options import configuration
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
-from orchestrator.evaluation.answer import AnswerRequest, AnswerResult
+from orchestrator.evaluation.answer import RunRequest, RunResult
 from orchestrator.evaluation.report.data import RunReport, SampleQuestion
 from orchestrator.evaluation.report.headline import headline
 from orchestrator.evaluation.report.terminal import matrix_table, methods_table, timeline
@@ -36,7 +36,7 @@ def command(questions: int, fit_questions: int) -> None:
     started = time.monotonic()
     console = Console(highlight=False)
     config = configuration("demo")
-    request = AnswerRequest(task="mixed", questions=questions, fit_questions=fit_questions)
+    request = RunRequest(task="mixed", questions=questions, fit_questions=fit_questions)
     if not ready():
         console.print("Converting the demo models (once, about 20 s) ...")
     with Collegium(config) as collegium:
@@ -114,7 +114,7 @@ def _loads(console: Console, report: RunReport) -> None:
     )
 
 
-def _question(console: Console, result: AnswerResult) -> None:
+def _question(console: Console, result: RunResult) -> None:
     """One question on which the mixture was right and the best single expert was not, if there is one."""
     samples = result.report.samples
     rescued = [sample for sample in samples if _rescued(sample)] or list(samples)

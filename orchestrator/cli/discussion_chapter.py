@@ -9,7 +9,7 @@ from rich.text import Text
 from agents.figures import changes, fate
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
-from orchestrator.evaluation.answer import AnswerRequest
+from orchestrator.evaluation.answer import RunRequest
 from orchestrator.evaluation.report.formats import percent
 from orchestrator.evaluation.report.transcript_terminal import transcript_table
 
@@ -18,7 +18,7 @@ QUESTIONS = 8
 
 def chapter(console: Console, collegium: Collegium, fit_questions: int) -> None:
     """One round of ReConcile on one question of each task; first replies come from the ledger."""
-    request = AnswerRequest(
+    request = RunRequest(
         task="mixed", questions=QUESTIONS, fit_questions=fit_questions, methods=["vote", "reconcile"], rounds=1
     )
     console.print(

@@ -13,7 +13,7 @@ from orchestrator.cli.distill import teach_shown
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
 from orchestrator.config import demo_zoo
-from orchestrator.evaluation.answer import AnswerResult
+from orchestrator.evaluation.answer import RunResult
 from orchestrator.evaluation.answering import answer_all
 from orchestrator.evaluation.report.formats import percent
 from orchestrator.experts.zoo import resolve
@@ -30,7 +30,7 @@ def recorded() -> Path:
     return demo_zoo().parent / "transcripts.jsonl.gz"
 
 
-def chapter(console: Console, collegium: Collegium, result: AnswerResult) -> None:
+def chapter(console: Console, collegium: Collegium, result: RunResult) -> None:
     """Teach a student and let it answer the test questions of the chapters before, alone."""
     sifted = CorpusSummary()
     found = list(read_all([str(recorded())], sifted))

@@ -86,5 +86,9 @@ def _split(value: Any, field: FieldInfo) -> Any:
 
 
 def _as_flags(message: str) -> str:
-    clauses = (f"--{part}" if part[:1].isalpha() and ":" in part else part for part in message.split("; "))
-    return "; ".join(clauses)
+    return "; ".join(_as_flag(clause) for clause in message.split("; "))
+
+
+def _as_flag(clause: str) -> str:
+    key, colon, rest = clause.partition(":")
+    return f"--{key.replace('_', '-')}:{rest}" if colon and clause[:1].isalpha() else clause

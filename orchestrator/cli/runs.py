@@ -9,7 +9,7 @@ from rich.console import Console
 
 from orchestrator.cli.pipeline import Finished, pipeline_command
 from orchestrator.collegium import Collegium
-from orchestrator.evaluation.answer import AnswerRequest, AnswerResult, methods_named
+from orchestrator.evaluation.answer import RunRequest, RunResult, methods_named
 from orchestrator.evaluation.compare import estimate
 from orchestrator.evaluation.profile import Profile, ProfileRequest
 from orchestrator.evaluation.report.terminal import comparisons_table, matrix_table, methods_table, timeline
@@ -24,7 +24,7 @@ def profile_document(finished: Finished[ProfileRequest, Profile]) -> dict[str, A
     return {"table": str(finished.folder / "table.jsonl"), "matrix": finished.result.matrix.model_dump()}
 
 
-def check(collegium: Collegium, request: AnswerRequest, folder: Path, quiet: bool) -> None:
+def check(collegium: Collegium, request: RunRequest, folder: Path, quiet: bool) -> None:
     """Unknown methods are refused, and a comparison's cost is told, before anything starts."""
     methods_named(request.methods, collegium.config)
     if request.compare:
@@ -32,7 +32,7 @@ def check(collegium: Collegium, request: AnswerRequest, folder: Path, quiet: boo
         Console(stderr=True).print(f"Estimated cost: {cost}", soft_wrap=True)
 
 
-def show_run(console: Console, finished: Finished[AnswerRequest, AnswerResult]) -> None:
+def show_run(console: Console, finished: Finished[RunRequest, RunResult]) -> None:
     report = finished.result.report
     if report.matrix:
         console.print(matrix_table(report.matrix, width=console.width))
@@ -44,7 +44,7 @@ def show_run(console: Console, finished: Finished[AnswerRequest, AnswerResult]) 
     console.print(f"Report: {finished.report}", soft_wrap=True)
 
 
-def run_document(finished: Finished[AnswerRequest, AnswerResult]) -> dict[str, Any]:
+def run_document(finished: Finished[RunRequest, RunResult]) -> dict[str, Any]:
     report = finished.result.report.model_dump(mode="json", exclude={"transcripts"})
     return {"report": str(finished.report), **report}
 

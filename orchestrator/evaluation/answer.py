@@ -51,7 +51,7 @@ from orchestrator.run_folder import engine_version, machine, manifest
 SAMPLES = 24
 
 
-class AnswerRequest(AskingRequest, MethodOptions):
+class RunRequest(AskingRequest, MethodOptions):
     """Answer a split with one or more methods, and compare them."""
 
     methods: list[str] = Field(
@@ -69,14 +69,14 @@ class AnswerRequest(AskingRequest, MethodOptions):
     budget: int | None = Field(default=None, ge=1, description="With compare: the most tokens it may take.")
 
     @model_validator(mode="after")
-    def _honest(self) -> AnswerRequest:
+    def _honest(self) -> RunRequest:
         if self.split == self.fit_split:
             raise ValueError(f"fit_split: cannot fit and report on the same split ({self.split})")
         return self
 
 
 @dataclass(frozen=True)
-class AnswerResult:
+class RunResult:
     """The report, and behind it every answer of every method and every reply of every expert."""
 
     report: RunReport
@@ -90,7 +90,11 @@ class AnswerResult:
         return notebook_frame(self.report)
 
 
-async def answer(request: AnswerRequest, context: Context) -> AnswerResult:
+AnswerRequest, AnswerResult = RunRequest, RunResult
+"""Their old names, which go with the next version."""
+
+
+async def answer(request: RunRequest, context: Context) -> RunResult:
     """Run the methods side by side: whatever they ask reaches the scheduler together."""
     seed = context.seed(request.seed)
     asked = {expert.name: expert for expert in chosen(context.experts, request.experts)}
@@ -129,7 +133,7 @@ async def answer(request: AnswerRequest, context: Context) -> AnswerResult:
     outcomes = tuple(outcome for part in nested for outcome in part)
     replies = {(one.question.id, one.expert): one for o in outcomes for a in o.answers for one in a.used}
     findings = Findings(seed, questions, outcomes, replies, found)
-    return AnswerResult(report_of(request, context, findings), outcomes, replies, found)
+    return RunResult(report_of(request, context, findings), outcomes, replies, found)
 
 
 def methods_named(names: Sequence[str], config: Config) -> list[Method]:
@@ -157,7 +161,7 @@ class Findings:
     profile: Profile | None
 
 
-def report_of(request: AnswerRequest, context: Context, findings: Findings) -> RunReport:
+def report_of(request: RunRequest, context: Context, findings: Findings) -> RunReport:
     """The report of these findings, of the context's experts."""
     experts, seed, found = context.experts, findings.seed, findings.profile
     questions, outcomes, replies = findings.questions, findings.outcomes, findings.replies

@@ -18,7 +18,7 @@ from agents.transcript import Transcript
 from agents.votes import majority
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.answer import AnswerRequest, AnswerResult, Findings, answer, methods_named, report_of
+from orchestrator.evaluation.answer import Findings, RunRequest, RunResult, answer, methods_named, report_of
 from orchestrator.evaluation.answering import is_right
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.methods import METHODS, Answer, MethodOutcome
@@ -50,7 +50,7 @@ class TokenEstimate:
         )
 
 
-def estimate(request: AnswerRequest, config: Config, experts: Mapping[str, Expert]) -> TokenEstimate:
+def estimate(request: RunRequest, config: Config, experts: Mapping[str, Expert]) -> TokenEstimate:
     """Before any model is loaded. With a budget, for as many questions as it allows.
 
     Raises:
@@ -78,7 +78,7 @@ def estimate(request: AnswerRequest, config: Config, experts: Mapping[str, Exper
     )
 
 
-async def compare(request: AnswerRequest, context: Context) -> AnswerResult:
+async def compare(request: RunRequest, context: Context) -> RunResult:
     """Run the request's discussions and all baselines with three seeds, and report them together."""
     first = context.seed(request.seed)
     questions = estimate(request, context.config, context.experts).questions
@@ -100,7 +100,7 @@ async def compare(request: AnswerRequest, context: Context) -> AnswerResult:
     return _together(request, context.only(chosen(context.experts, request.experts)), first, results)
 
 
-def _samples(result: AnswerResult) -> int:
+def _samples(result: RunResult) -> int:
     """How many single replies the dearest discussion's calls, and its tokens, would have bought."""
     held = [one for outcome in result.outcomes for one in outcome.transcripts]
     if not held:
@@ -115,7 +115,7 @@ def _samples(result: AnswerResult) -> int:
     return min(MAX_SAMPLES, max(1, math.ceil(calls), math.ceil(tokens / alone)))
 
 
-def _curve(result: AnswerResult, sampled: MethodOutcome) -> list[MethodOutcome]:
+def _curve(result: RunResult, sampled: MethodOutcome) -> list[MethodOutcome]:
     """Self-consistency with 1, 2, 4 ... samples, and with as many as each discussion made calls and spent tokens."""
     most, own = len(sampled.transcripts[0].turns), sampled.name
     found = [_first(sampled, 1 << power, f"{own} x{1 << power}") for power in range(most.bit_length())]
@@ -149,7 +149,7 @@ def _first(sampled: MethodOutcome, count: int, name: str, equals: str = "") -> M
     return MethodOutcome(name, tuple(answers), note, role="point", equals=equals)
 
 
-def _together(request: AnswerRequest, context: Context, first: int, results: Sequence[AnswerResult]) -> AnswerResult:
+def _together(request: RunRequest, context: Context, first: int, results: Sequence[RunResult]) -> RunResult:
     """All seeds as one result. A question that two seeds drew counts once."""
     names = [outcome.name for outcome in results[0].outcomes]
     names = [name for name in names if all(any(o.name == name for o in result.outcomes) for result in results)]
@@ -178,7 +178,7 @@ def _together(request: AnswerRequest, context: Context, first: int, results: Seq
     seeds = f"{first} to {first + len(results) - 1}"
     report = report_of(request, context, Findings(first, list(questions.values()), outcomes, replies, found))
     manifest = {**report.manifest, "seeds": seeds}
-    return AnswerResult(report.model_copy(update={"manifest": manifest}), tuple(outcomes), replies, found)
+    return RunResult(report.model_copy(update={"manifest": manifest}), tuple(outcomes), replies, found)
 
 
 def _prompt(questions: Sequence[Question]) -> float:
@@ -188,7 +188,7 @@ def _prompt(questions: Sequence[Question]) -> float:
 
 
 def _of_one(
-    request: AnswerRequest, questions: Sequence[Question], experts: int, panel: int, talking: int
+    request: RunRequest, questions: Sequence[Question], experts: int, panel: int, talking: int
 ) -> tuple[int, float]:
     """(calls, tokens) at most for one test question: first replies once, all rounds of all discussions, samples."""
     prompt, reply = _prompt(questions), request.max_tokens * REPLY_SHARE

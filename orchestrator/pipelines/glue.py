@@ -20,7 +20,7 @@ from merging.checkpoint import Checkpoint
 from merging.cluster import THRESHOLD, Linkage
 from merging.search import Candidate, Heuristic, Space, evolve, heuristic, sizes_of
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.answer import AnswerRequest, AnswerResult, answer
+from orchestrator.evaluation.answer import RunRequest, RunResult, answer
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.profile import (
     AskingRequest,
@@ -95,7 +95,7 @@ class GlueResult:
     report: RunReport
     zoo: dict[str, Any]
     profile: Profile
-    results: Mapping[str, AnswerResult] = field(default_factory=dict)
+    results: Mapping[str, RunResult] = field(default_factory=dict)
 
     def _repr_html_(self) -> str:
         return notebook_frame(self.report)
@@ -293,13 +293,13 @@ def _ffn(setting: _Gluing, family: Sequence[str], members: Sequence[str], routed
 
 async def _compared(
     setting: _Gluing, members: Sequence[Expert], full: _Merge | None, level: Expert | None
-) -> dict[str, AnswerResult]:
+) -> dict[str, RunResult]:
     """The report split, answered by the best single expert, by everything merged, and by the new zoo."""
     request = setting.request
     keys = set(AskingRequest.model_fields) - {"experts"}
 
-    async def ask(method: str, experts: Iterable[Expert], count: int = request.questions) -> AnswerResult:
-        asking = AnswerRequest(
+    async def ask(method: str, experts: Iterable[Expert], count: int = request.questions) -> RunResult:
+        asking = RunRequest(
             **request.model_dump(include=keys),
             methods=[method],
             split=request.split,

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
-from orchestrator.evaluation.answer import AnswerResult
+from orchestrator.evaluation.answer import RunResult
 from orchestrator.evaluation.report.data import Clustering, Comparison, Glue, Interval, RunReport
 from orchestrator.evaluation.report.intervals import paired_difference
 
@@ -16,7 +16,7 @@ MIXTURE = " mixture"
 
 
 def glue_report(
-    results: Mapping[str, AnswerResult], clustering: Clustering, record: Glue, family: Sequence[str], seed: int
+    results: Mapping[str, RunResult], clustering: Clustering, record: Glue, family: Sequence[str], seed: int
 ) -> RunReport:
     """`results`: one of the names above -> what it answered; `family`: the experts that full merging merges."""
     methods = []
@@ -42,14 +42,14 @@ def glue_report(
     )
 
 
-def _difference(one: AnswerResult, other: AnswerResult, seed: int) -> Interval:
+def _difference(one: RunResult, other: RunResult, seed: int) -> Interval:
     """Paired over the questions that both answered."""
     mine, theirs = _rights(one), _rights(other)
     both = [id for id in mine if id in theirs]
     return paired_difference([mine[id] for id in both], [theirs[id] for id in both], seed=seed)
 
 
-def _rights(result: AnswerResult) -> dict[str, float]:
+def _rights(result: RunResult) -> dict[str, float]:
     return {one.question.id: float(one.right) for one in result.outcomes[0].answers}
 
 

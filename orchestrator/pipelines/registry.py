@@ -119,8 +119,8 @@ PIPELINES: Mapping[str, Pipeline] = {
         Pipeline(
             "run",
             "Answer a task with one or more methods, and compare them.",
-            f"{EVALUATION}.answer:AnswerRequest",
-            f"{EVALUATION}.answer:AnswerResult",
+            f"{EVALUATION}.answer:RunRequest",
+            f"{EVALUATION}.answer:RunResult",
             paths=("convincing", "costs"),
             old=("answer",),
         ),

@@ -16,7 +16,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from agents.transcript import line
 from orchestrator.errors import CollegiumError, StorageError
-from orchestrator.evaluation.answer import AnswerRequest, AnswerResult
+from orchestrator.evaluation.answer import RunRequest, RunResult
 from orchestrator.evaluation.profile import Profile, ProfileRequest
 from orchestrator.evaluation.report import RunReport, write
 from orchestrator.evaluation.report.data import Clustering, Matrix
@@ -111,7 +111,7 @@ def _deliver_profile(request: ProfileRequest, found: Profile) -> None:
 # Run ---------------------------------------------------------------------------------------------------------
 
 
-def _save_run(folder: RunFolder, result: AnswerResult) -> None:
+def _save_run(folder: RunFolder, result: RunResult) -> None:
     rows = [
         {
             "question": one.question.id,
@@ -138,8 +138,8 @@ def _save_run(folder: RunFolder, result: AnswerResult) -> None:
     _save_report(folder, result.report)
 
 
-def _load_run(folder: Path) -> AnswerResult:
-    return AnswerResult(_report(folder), (), {}, None)
+def _load_run(folder: Path) -> RunResult:
+    return RunResult(_report(folder), (), {}, None)
 
 
 # Convincing, cluster, routers --------------------------------------------------------------------------------
@@ -248,7 +248,7 @@ def _load_distill(folder: Path) -> DistillResult:
 
 
 PROFILE = Stored(_save_profile, _load_profile, _deliver_profile)
-RUN: Stored[AnswerRequest, AnswerResult] = Stored(_save_run, _load_run)
+RUN: Stored[RunRequest, RunResult] = Stored(_save_run, _load_run)
 ROUTE = typed("orchestrator.evaluation.route:RoutingResult")
 EVAL_ROUTER = replace(typed("router.evaluate:Evaluation"), deliver=_deliver_evaluation)
 CONVINCING = replace(

@@ -10,7 +10,7 @@ from orchestrator.evaluation.context import Context
 
 if TYPE_CHECKING:
     from merging.merge import MergeSummary
-    from orchestrator.evaluation.answer import AnswerRequest, AnswerResult
+    from orchestrator.evaluation.answer import RunRequest, RunResult
     from orchestrator.evaluation.convincing import ConvincingRequest, ConvincingResult
     from orchestrator.evaluation.eval_router import EvalRouterRequest
     from orchestrator.evaluation.profile import Profile, ProfileRequest
@@ -32,7 +32,7 @@ async def profile(request: ProfileRequest, context: Context, folder: Path) -> Pr
     return await profile(request, context)
 
 
-async def run(request: AnswerRequest, context: Context, folder: Path) -> AnswerResult:
+async def run(request: RunRequest, context: Context, folder: Path) -> RunResult:
     from orchestrator.evaluation.answer import answer
     from orchestrator.evaluation.compare import compare
 

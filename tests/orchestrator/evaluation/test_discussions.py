@@ -16,7 +16,7 @@ from agents import transcript as transcripts
 from orchestrator import Collegium
 from orchestrator.cli.discussion_chapter import chapter
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.answer import AnswerRequest
+from orchestrator.evaluation.answer import RunRequest
 from orchestrator.evaluation.compare import estimate
 from orchestrator.evaluation.convincing import ConvincingRequest, ConvincingRow, convincing, read_samples, write_samples
 from orchestrator.evaluation.discussing import fitted
@@ -132,7 +132,7 @@ def test_calibrated_log_odds_beat_the_best_expert_and_the_majority(zoo: Collegiu
 
 def test_transcripts_are_kept_and_shown(zoo: Collegium, tmp_path: Path) -> None:
     result = run(zoo, "vote", "reconcile", mode="paper")
-    folder = RunFolder.open(zoo.config, "run", AnswerRequest(task="questions.jsonl"))
+    folder = RunFolder.open(zoo.config, "run", RunRequest(task="questions.jsonl"))
     RUN.save(folder, result)
     kept = list(transcripts.read(folder.path / "transcripts.jsonl.gz"))
     assert kept == [one for outcome in result.outcomes for one in outcome.transcripts]
@@ -222,7 +222,7 @@ def test_an_expert_that_says_nothing_in_validation_is_as_good_as_all_of_them() -
 
 
 def test_a_comparison_has_every_baseline_and_keeps_to_its_budget(zoo: Collegium) -> None:
-    request = AnswerRequest(
+    request = RunRequest(
         task="questions.jsonl", fit_split="train", methods=["reconcile"], questions=20, fit_questions=20, compare=True
     )
     whole = estimate(request, zoo.config, zoo.experts)

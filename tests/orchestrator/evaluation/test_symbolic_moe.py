@@ -10,7 +10,7 @@ import pytest
 
 from orchestrator.collegium import Collegium
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.answer import AnswerResult
+from orchestrator.evaluation.answer import RunResult
 
 SCRIPTS = '''
 """Two specialists who name skills, one who is always wrong and a critic who reads others well."""
@@ -93,7 +93,7 @@ def collegium(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
         yield made
 
 
-def run(collegium: Collegium, task: Path, **options: Any) -> AnswerResult:
+def run(collegium: Collegium, task: Path, **options: Any) -> RunResult:
     return collegium.run(task=str(task), methods=["symbolic-moe"], questions=20, fit_questions=20, **options)
 
 

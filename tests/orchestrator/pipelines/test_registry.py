@@ -86,7 +86,7 @@ def test_what_is_wrong_with_a_request_is_said_in_one_line(zoo: Collegium) -> Non
         zoo.run(tsak="coin_flip")  # type: ignore[call-arg]
     with pytest.raises(BadInput, match="profile: give a request or its fields, not both"):
         zoo.profile(ProfileRequest(), task="coin_flip")
-    with pytest.raises(BadInput, match="run: the request must be AnswerRequest, not ProfileRequest"):
+    with pytest.raises(BadInput, match="run: the request must be RunRequest, not ProfileRequest"):
         zoo.run(ProfileRequest())  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="no pipeline 'fly'; there are profile, run"):
         zoo.execute("fly")

@@ -7,14 +7,14 @@ import re
 
 from agents.question import Question
 from agents.transcript import Seat, Transcript, TranscriptMessage, Turn
-from orchestrator.evaluation.answer import AnswerResult
+from orchestrator.evaluation.answer import RunResult
 from orchestrator.evaluation.report.data import RunReport
 from orchestrator.evaluation.report.page import render
 from router.ranking import Evidence, Ranking, RankingEntry
 
 
 def test_a_result_shows_its_report_in_a_notebook(report: RunReport) -> None:
-    shown = AnswerResult(report, (), {}, None)._repr_html_()
+    shown = RunResult(report, (), {}, None)._repr_html_()
     (inside,) = re.findall(r'<iframe srcdoc="([^"]*)" style="[^"]*"></iframe>', shown)
     assert html.unescape(inside) == render(report)
 
