@@ -76,7 +76,7 @@ def main() -> None:
         ks=(3, 5),
         seeds=options.seeds,
         canonical=recorded_answer,
-        told=lambda name: marks.append((name, time.perf_counter())),
+        report=lambda name: marks.append((name, time.perf_counter())),
     )
     end = time.perf_counter()
     marks.append(("", end))

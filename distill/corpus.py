@@ -56,10 +56,10 @@ class CorpusSummary(BaseModel):
     questions_dropped: dict[str, DroppedTranscripts] = Field(default_factory=dict)
     replies_dropped: dict[str, DroppedTranscripts] = Field(default_factory=dict)
 
-    def bad_line(self, told: Exception) -> None:
+    def bad_line(self, error: Exception) -> None:
         """Count a line that is no transcript."""
         self.transcripts += 1
-        self._dropped(self.questions_dropped, "a line that is no transcript", str(told))
+        self._dropped(self.questions_dropped, "a line that is no transcript", str(error))
 
     def took(self, transcript: Transcript, found: Lesson | str) -> None:
         """Count one transcript and what became of it."""
@@ -141,9 +141,9 @@ class Corpus:
     def __getitem__(self, index: int) -> Lesson:
         return self._at(self._train[index])
 
-    def validation(self, most: int) -> Iterator[Lesson]:
+    def validation(self, limit: int) -> Iterator[Lesson]:
         """The first held-out lessons."""
-        yield from (self._at(place) for place in self._held_out[:most])
+        yield from (self._at(place) for place in self._held_out[:limit])
 
     def close(self) -> None:
         self._file.close()

@@ -70,7 +70,7 @@ class Lesson(BaseModel):
     edges: tuple[tuple[int, int], ...] = Field(default=(), description="Between places of nodes, forward in time.")
 
 
-def spoken(reasoning: str, answer: str | None, confidence: float | None) -> str:
+def reply_text(reasoning: str, answer: str | None, confidence: float | None) -> str:
     """A reply in the form in which `agents.prompts.solve` asks for it."""
     lines = [reasoning] if reasoning else []
     lines += [f"Answer: {answer}"] if answer is not None else []
@@ -95,7 +95,7 @@ def lesson(
 ) -> Lesson | str:
     """The lesson of one graph, or the rule by which its question is dropped.
 
-    `tokens` counts a text's tokens; `dropped` hears the rule of each reply that is left out.
+    `tokens` counts a text's tokens; `dropped` receives the rule of each reply that is left out.
     """
     question = Question.model_validate(graph.graph["question"])
     if question.answer is None:
@@ -106,15 +106,15 @@ def lesson(
         return LONG_QUESTION
     head: dict[str, Any] = {"id": question.id, "task": question.task, "messages": messages}
     if selection.level == "gold":
-        return Lesson(**head, texts=(spoken("", question.answer, None),), taught=(0,))
+        return Lesson(**head, texts=(reply_text("", question.answer, None),), taught=(0,))
     places: dict[str, int] = {}
     taught: dict[int, None] = {}
-    said: dict[str, tuple[int, bool]] = {}
+    kept: dict[str, tuple[int, bool]] = {}
     for name, node in _chosen(graph, selection):
         if not (node["reasoning"] or selection.bare_answers):
             dropped(MERE)
             continue
-        text = spoken(node["reasoning"], node["answer"], node["confidence"]) or "..."
+        text = reply_text(node["reasoning"], node["answer"], node["confidence"]) or "..."
         if text not in places:
             length = tokens(text)
             if length > selection.longest_reply or length > room:
@@ -124,22 +124,22 @@ def lesson(
             places[text] = len(places)
             if node["right"]:
                 taught[places[text]] = None
-        said[name] = (places[text], bool(node["right"]))
+        kept[name] = (places[text], bool(node["right"]))
     if not taught:
         return NO_RIGHT
     lesson = Lesson(**head, texts=tuple(places), taught=tuple(taught))
     if selection.level in ("L1", "L2"):
         return lesson
-    right = dict.fromkeys(place for place, is_right in said.values() if is_right)
-    wrong = dict.fromkeys(place for place, is_right in said.values() if not is_right)
+    right = dict.fromkeys(place for place, is_right in kept.values() if is_right)
+    wrong = dict.fromkeys(place for place, is_right in kept.values() if not is_right)
     lesson = lesson.model_copy(update={"pairs": tuple(zipped(right, wrong))})
     if selection.level == "L3":
         return lesson
-    order = {name: place for place, name in enumerate(said)}
+    order = {name: place for place, name in enumerate(kept)}
     return lesson.model_copy(
         update={
-            "nodes": tuple(place for place, _ in said.values()),
-            "labels": tuple(is_right for _, is_right in said.values()),
+            "nodes": tuple(place for place, _ in kept.values()),
+            "labels": tuple(is_right for _, is_right in kept.values()),
             "edges": tuple((order[a], order[b]) for a, b in graph.edges if a in order and b in order),
         }
     )

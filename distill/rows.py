@@ -146,11 +146,11 @@ def batched(rows: Sequence[TokenRow], prompts_too: bool = False) -> TokenBatch:
     )
 
 
-def cut(rows: Sequence[TokenRow], most: int) -> list[list[TokenRow]]:
-    """Batches of rows of like length, each of at most `most` tokens with padding, or of one longer row."""
+def cut(rows: Sequence[TokenRow], limit: int) -> list[list[TokenRow]]:
+    """Batches of rows of like length, each of at most `limit` tokens with padding, or of one longer row."""
     batches: list[list[TokenRow]] = []
     for row in sorted(rows, key=lambda row: (row.tokens, row.lesson.id)):
-        if batches and (len(batches[-1]) + 1) * row.tokens <= most:
+        if batches and (len(batches[-1]) + 1) * row.tokens <= limit:
             batches[-1].append(row)
         else:
             batches.append([row])

@@ -90,8 +90,8 @@ def model_card(
         f"{trained.state.step} steps, {trained.state.tokens:,} tokens, {trained.epochs:.2f} epochs, seed {spec.seed}",
     }
     if last:
-        shown = (("next token", last.next_token), ("graph nodes", last.node), ("margin", last.margin))
-        facts["Last losses"] = ", ".join(f"{name} {value:.3f}" for name, value in shown if value is not None)
+        listed = (("next token", last.next_token), ("graph nodes", last.node), ("margin", last.margin))
+        facts["Last losses"] = ", ".join(f"{name} {value:.3f}" for name, value in listed if value is not None)
     facts |= {key: _line(value) for key, value in card.metrics.items()}
     teachers = sorted(sifted.teachers.items(), key=lambda entry: -entry[1])
     lines = [

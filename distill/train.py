@@ -77,7 +77,7 @@ def train(
     """Train on a file of lessons (`corpus.prepare`), keeping checkpoints and metrics in `folder`; resumes there.
 
     Raises:
-        TrainingError: a student that cannot be trained, or a batch too large for the memory; told before anything
+        TrainingError: a student that cannot be trained, or a batch too large for the memory; reported before anything
             is trained, with the setting to change.
         NotFinite: the loss is not a number; the last checkpoint stays.
         LessonError: the file of lessons cannot be read.
@@ -130,8 +130,8 @@ class _Training:
                     checkpoint.save(self.folder / CHECKPOINTS, state, self.tensors, self.optimiser)
                 report(metrics)
             if spec.trackers:
-                shown = {key: value for key, value in _plain(metrics).items() if value is not None}
-                self.accelerator.log(shown, step=state.step)
+                logged = {key: value for key, value in _plain(metrics).items() if value is not None}
+                self.accelerator.log(logged, step=state.step)
         if spec.trackers:
             self.accelerator.end_training()
         self.accelerator.wait_for_everyone()
@@ -148,8 +148,8 @@ class _Training:
         try:
             self.accelerator.init_trackers("collegium-distill", config=settings)
         except Exception as error:  # Each tracker has its own errors: a key, a server, a database that is not there.
-            told = " ".join(str(error).split())[:300]
-            raise TrainingError(f"trackers: {', '.join(self.spec.trackers)}: {told}") from error
+            message = " ".join(str(error).split())[:300]
+            raise TrainingError(f"trackers: {', '.join(self.spec.trackers)}: {message}") from error
 
     def _step(self) -> StepMetrics:
         import torch

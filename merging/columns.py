@@ -89,7 +89,7 @@ def read_ahead(terms: Sequence[Term], name: str) -> None:
             os.posix_fadvise(file.fileno(), info.start, info.stop - info.start, os.POSIX_FADV_WILLNEED)
 
 
-def _blocks(terms: Sequence[Term], name: str, most: int, as_bits: bool) -> Iterator[tuple[int, int, NDArray[Any]]]:
+def _blocks(terms: Sequence[Term], name: str, limit: int, as_bits: bool) -> Iterator[tuple[int, int, NDArray[Any]]]:
     """(first row, rows, [terms, at least as many rows, columns]) through the tensor: fp32 numbers, or the files' bits.
     The array is used again."""
     rows, columns = matrix_shape(terms[0][0], name)
@@ -97,10 +97,10 @@ def _blocks(terms: Sequence[Term], name: str, most: int, as_bits: bool) -> Itera
         if matrix_shape(source, name) != (rows, columns):
             has = f"has shape {matrix_shape(source, name)}, in {terms[0][0].folder} {(rows, columns)}"
             raise SimilarityError(f"{source.folder}: tensor {name!r} {has}")
-    size = len(terms) * most * columns
-    values = scratch("columns", size, np.uint16 if as_bits else np.float32).reshape(len(terms), most, columns)
-    for start in range(0, rows, most):
-        count = min(most, rows - start)
+    size = len(terms) * limit * columns
+    values = scratch("columns", size, np.uint16 if as_bits else np.float32).reshape(len(terms), limit, columns)
+    for start in range(0, rows, limit):
+        count = min(limit, rows - start)
         less: tuple[Checkpoint, NDArray[Any]] | None = None
         for (model, base), out in zip(terms, values, strict=True):
             if as_bits:

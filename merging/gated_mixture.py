@@ -141,7 +141,7 @@ def check_settings(settings: Mapping[str, Any]) -> None:
         "gate_width": (1, MAX_WIDTH),
         "dense_layers": (0, 1_000_000),
     }
-    for key, (least, most) in bounds.items():
+    for key, (minimum, maximum) in bounds.items():
         value = settings[key]
-        if not isinstance(value, int) or not least <= value <= most:
-            raise MixtureError(f"{key} is {value!r}, not a number from {least} to {most}")
+        if not isinstance(value, int) or not minimum <= value <= maximum:
+            raise MixtureError(f"{key} is {value!r}, not a number from {minimum} to {maximum}")

@@ -58,8 +58,8 @@ class GgufCheckpoint(Checkpoint):
         except CheckpointError:
             raise
         except _BROKEN as error:
-            told = " ".join(str(error).split())[:200]
-            raise CheckpointError(f"{file}: truncated, or not a GGUF file: {type(error).__name__}: {told}") from None
+            message = " ".join(str(error).split())[:200]
+            raise CheckpointError(f"{file}: truncated, or not a GGUF file: {type(error).__name__}: {message}") from None
 
     def _read(self, reader: Any) -> None:
         kind = _value(reader, "general.architecture")
@@ -100,7 +100,7 @@ class GgufCheckpoint(Checkpoint):
         from gguf.quants import dequantize
 
         try:
-            # Scales that are no numbers are told by whoever merges them.
+            # Scales that are no numbers are message by whoever merges them.
             with np.errstate(all="ignore"):
                 found: NDArray[Any] = rows if kind is None else dequantize(rows, kind)
             return found

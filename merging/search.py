@@ -25,7 +25,7 @@ HEURISTICS: tuple[Heuristic, ...] = ("average", "coefficient", "similar", "dissi
 GRID = tuple(step / 10 for step in range(1, 10))
 TRIALS = 200
 SIGMA = 1 / 6
-LEAST = 1e-3
+MIN_WEIGHT = 1e-3
 """A weight below this is a source left out."""
 
 
@@ -45,7 +45,9 @@ class Candidate:
     @property
     def used(self) -> tuple[int, ...]:
         """The sources that have a weight anywhere."""
-        return tuple(index for index in range(len(self.weights[0])) if any(row[index] > LEAST for row in self.weights))
+        return tuple(
+            index for index in range(len(self.weights[0])) if any(row[index] > MIN_WEIGHT for row in self.weights)
+        )
 
     @property
     def mean(self) -> tuple[float, ...]:

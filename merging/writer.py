@@ -66,7 +66,7 @@ class Writer:
             self._lay_out(tensors)
         except OSError as error:
             self._discard()
-            raise _told(out, error, sum(_bytes(*entry) for entry in tensors.values())) from error
+            raise _write_error(out, error, sum(_bytes(*entry) for entry in tensors.values())) from error
 
     def __enter__(self) -> Writer:
         return self
@@ -93,7 +93,7 @@ class Writer:
                 written = os.pwrite(self._descriptors[place.shard], view, offset)
                 view, offset = view[written:], offset + written
         except OSError as error:
-            raise _told(self.out, error) from error
+            raise _write_error(self.out, error) from error
 
     def finish(self) -> None:
         """Show the result under its name. Raises `WriteError`."""
@@ -104,7 +104,7 @@ class Writer:
             self.folder.rename(self.out)
             self._release()
         except OSError as error:
-            raise _told(self.out, error) from error
+            raise _write_error(self.out, error) from error
 
     def _claimed(self) -> int:
         """The lock on the temporary folder, whose leftovers are removed. The lock dies with its process."""
@@ -154,12 +154,12 @@ class Writer:
         os.close(self._lock)
 
 
-def _divide(tensors: Mapping[str, tuple[str, tuple[int, ...]]], most: int) -> list[list[str]]:
+def _divide(tensors: Mapping[str, tuple[str, tuple[int, ...]]], limit: int) -> list[list[str]]:
     shards: list[list[str]] = [[]]
     held = 0
     for name, entry in tensors.items():
         size = _bytes(*entry)
-        if shards[-1] and held + size > most:
+        if shards[-1] and held + size > limit:
             shards.append([])
             held = 0
         shards[-1].append(name)
@@ -193,7 +193,7 @@ def _reserve(descriptor: int, size: int) -> None:
         os.ftruncate(descriptor, size)
 
 
-def _told(out: Path, error: OSError, wanted: int = 0) -> WriteError:
+def _write_error(out: Path, error: OSError, wanted: int = 0) -> WriteError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         need = f", {wanted / 1e9:.1f} GB are needed" if wanted else ""
         return WriteError(f"{out}: no room on the disk{need}; nothing was left behind")

@@ -108,8 +108,8 @@ def evaluate(
 ) -> Evaluation:
     """Judge every contestant at every k with every aggregator, and against the one called `default`.
 
-    Tables without predictions get `first` and `any_right` only. `canonical` makes equal answers equal texts; `told`
-    hears the name of each contestant as its turn comes.
+    Tables without predictions get `first` and `any_right` only. `canonical` makes equal answers equal texts;
+    `report` receives the name of each contestant as its turn comes.
     """
     test = what.test
     ballots = Ballots(test, canonical)

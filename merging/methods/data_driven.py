@@ -16,7 +16,7 @@ from merging.settings import RecipeError
 from merging.stack import Block, Stack
 
 STATISTICS = Parameter("statistics", each=True, kind="path")
-WEIGHT_ONE = Parameter("weight", 1.0, each=True, least=0)
+WEIGHT_ONE = Parameter("weight", 1.0, each=True, minimum=0)
 
 
 def fisher(stack: Stack, values: Values) -> FinishBlock:
@@ -86,13 +86,13 @@ METHODS = (
         "fisher",
         "https://arxiv.org/abs/2111.09832",
         fisher,
-        (WEIGHT_ONE, STATISTICS, Parameter("floor", 1e-10, least=1e-30)),
+        (WEIGHT_ONE, STATISTICS, Parameter("floor", 1e-10, minimum=1e-30)),
     ),
     MergeMethod(
         "regmean",
         "https://arxiv.org/abs/2212.09849",
         regmean,
-        (STATISTICS, Parameter("shrink", 0.9, least=0, most=1)),
+        (STATISTICS, Parameter("shrink", 0.9, minimum=0, maximum=1)),
         rows=True,
         whole=True,
     ),

@@ -49,8 +49,8 @@ def linear(stack: Stack, values: Values) -> FinishBlock:
 def lm_cocktail(stack: Stack, values: Values) -> FinishBlock:
     """Weights = softmax(-loss / temperature): each model's mean loss on a few examples of the task, measured before."""
     losses, temperature = values.each["loss"], values.shared["temperature"]
-    least = min(losses)
-    weights = tuple(math.exp((least - loss) / temperature) for loss in losses)
+    lowest = min(losses)
+    weights = tuple(math.exp((lowest - loss) / temperature) for loss in losses)
     return weighted(stack, tuple(weight / sum(weights) for weight in weights))
 
 
@@ -73,7 +73,7 @@ METHODS = (
         "lm_cocktail",
         "https://arxiv.org/abs/2311.13534",
         lm_cocktail,
-        (Parameter("loss", each=True), Parameter("temperature", 1.0, least=1e-6)),
+        (Parameter("loss", each=True), Parameter("temperature", 1.0, minimum=1e-6)),
         base="source",
         device=True,
         elementwise=True,
@@ -83,7 +83,7 @@ METHODS = (
         "https://github.com/arcee-ai/mergekit",
         passthrough,
         (Parameter("scale", 1.0, each=True),),
-        most=1,
+        max_sources=1,
         device=True,
         elementwise=True,
     ),

@@ -19,15 +19,15 @@ REQUIRED: Any = object()
 
 @dataclass(frozen=True, slots=True)
 class Parameter:
-    """A named parameter. Numbers lie in [least, most]; a word is one of `words`."""
+    """A named parameter. Numbers lie in [minimum, maximum]; a word is one of `words`."""
 
     name: str
     default: Any = REQUIRED
     kind: ParameterKind = "number"
     each: bool = False
     """One value a source (its own, else the merge's) instead of one for the merge."""
-    least: float = -1e30
-    most: float = 1e30
+    minimum: float = -1e30
+    maximum: float = 1e30
     words: tuple[str, ...] = ()
 
     def checked(self, given: Scalar, where: str) -> Any:
@@ -45,7 +45,7 @@ class Parameter:
             if given not in self.words:
                 raise RecipeError(f"{where}: {self.name} is one of {', '.join(self.words)}, not {given!r}")
             return given
-        if not number or not self.least <= float(given) <= self.most:
+        if not number or not self.minimum <= float(given) <= self.maximum:
             raise RecipeError(f"{where}: {self.name} is a number{self._bounds()}, not {given!r}")
         if self.kind == "count":
             if float(given) != int(given):
@@ -54,8 +54,8 @@ class Parameter:
         return float(given)
 
     def _bounds(self) -> str:
-        low = f" from {self.least:g}" if self.least > -1e30 else ""
-        return low + (f" to {self.most:g}" if self.most < 1e30 else "")
+        low = f" from {self.minimum:g}" if self.minimum > -1e30 else ""
+        return low + (f" to {self.maximum:g}" if self.maximum < 1e30 else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +81,8 @@ class MergeMethod:
     base: Literal["required", "optional", "source", "unused"] = "unused"
     """required, optional: the point that task vectors start from. source: one source among the others. unused: only
     config and tokenizer come from it, unless it stands among the models."""
-    least: int = 1
-    most: int | None = None
+    min_sources: int = 1
+    max_sources: int | None = None
     """Sources, the base left out."""
     taus: bool = False
     """Blocks hold task vectors (sources minus base), where there is a base."""

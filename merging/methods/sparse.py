@@ -16,7 +16,7 @@ from merging.methods.task_vectors import SCALE, scaled
 from merging.settings import RecipeError
 from merging.stack import Block, Stack
 
-DENSITY = Parameter("density", 1.0, each=True, least=0, most=1)
+DENSITY = Parameter("density", 1.0, each=True, minimum=0, maximum=1)
 WHOLE = 1 << 24
 """The probability 1 of `kernels.drop`."""
 Sparsify = Callable[[Block], None]
@@ -225,8 +225,8 @@ def _rescale(default: bool) -> tuple[Parameter, ...]:
 
 
 _MAGNITUDE = Parameter("rescale", False, "switch")
-_GAMMA = Parameter("gamma", 0.01, each=True, least=0, most=1)
-_EPSILON = Parameter("epsilon", 0.15, each=True, least=0, most=0.5)
+_GAMMA = Parameter("gamma", 0.01, each=True, minimum=0, maximum=1)
+_EPSILON = Parameter("epsilon", 0.15, each=True, minimum=0, maximum=0.5)
 _DARE, _DELLA = "https://arxiv.org/abs/2311.03099", "https://arxiv.org/abs/2406.11617"
 _CRUMBS = "https://arxiv.org/abs/2312.06795"
 METHODS = (
@@ -241,7 +241,7 @@ METHODS = (
         "sce",
         "https://arxiv.org/abs/2408.07990",
         sce,
-        (Parameter("select_topk", 1.0, least=0, most=1), Parameter("int8_mask", False, "switch")),
+        (Parameter("select_topk", 1.0, minimum=0, maximum=1), Parameter("int8_mask", False, "switch")),
         "required",
         taus=True,
     ),

@@ -124,7 +124,7 @@ def karcher(stack: Stack, values: Values) -> FinishBlock:
     return weighted(stack, _karcher(dots, values.shared["max_iter"], values.shared["tol"]))
 
 
-def _karcher(dots: Gram, most: int, tol: float) -> tuple[float, ...]:
+def _karcher(dots: Gram, max_iterations: int, tol: float) -> tuple[float, ...]:
     count = len(dots)
     norms = np.sqrt(np.maximum(np.diag(dots), 0))
     valid = norms > tol
@@ -136,7 +136,7 @@ def _karcher(dots: Gram, most: int, tol: float) -> tuple[float, ...]:
     mean = share
     length = math.sqrt(max(0.0, float(mean @ units @ mean)))
     mean = np.eye(count)[int(np.argmax(valid))] if length < tol else mean / length
-    for _ in range(most):
+    for _ in range(max_iterations):
         cosines = np.clip(units @ mean, -1, 1)
         angles = np.arccos(cosines)
         active = valid & (angles >= tol)
@@ -153,7 +153,13 @@ def _karcher(dots: Gram, most: int, tol: float) -> tuple[float, ...]:
 _BLOG = "https://goddard.blog/posts/multislerp-wow-what-a-cool-idea"
 METHODS = (
     MergeMethod(
-        "slerp", "https://doi.org/10.1145/325165.325242", slerp, (Parameter("t"),), "required", most=1, device=True
+        "slerp",
+        "https://doi.org/10.1145/325165.325242",
+        slerp,
+        (Parameter("t"),),
+        "required",
+        max_sources=1,
+        device=True,
     ),
     MergeMethod(
         "nuslerp",
@@ -161,8 +167,8 @@ METHODS = (
         nuslerp,
         (WEIGHT, Parameter("nuslerp_row_wise", False, "switch"), Parameter("nuslerp_flatten", True, "switch")),
         "optional",
-        least=2,
-        most=2,
+        min_sources=2,
+        max_sources=2,
         taus=True,
         rows=True,
     ),
@@ -170,7 +176,7 @@ METHODS = (
         "multislerp",
         _BLOG,
         multislerp,
-        (WEIGHT, Parameter("normalize_weights", True, "switch"), Parameter("eps", 1e-8, least=0)),
+        (WEIGHT, Parameter("normalize_weights", True, "switch"), Parameter("eps", 1e-8, minimum=0)),
         "optional",
         taus=True,
         device=True,
@@ -179,7 +185,7 @@ METHODS = (
         "karcher",
         "https://arxiv.org/abs/2603.04972",
         karcher,
-        (Parameter("max_iter", 10, "count", least=1, most=10_000), Parameter("tol", 1e-5, least=0)),
+        (Parameter("max_iter", 10, "count", minimum=1, maximum=10_000), Parameter("tol", 1e-5, minimum=0)),
         "source",
         device=True,
     ),

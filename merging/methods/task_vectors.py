@@ -92,7 +92,7 @@ METHODS = (
         model_stock,
         (Parameter("filter_wise", False, "switch"),),
         "required",
-        least=2,
+        min_sources=2,
         taus=True,
         rows=True,
     ),

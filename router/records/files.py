@@ -94,8 +94,8 @@ def text_chunks(file: IO[bytes], path: Path) -> Iterator[str]:
             text = decoder.decode(data, final=not data)
         except UnicodeError as error:
             place = read + getattr(error, "start", 0)
-            told = f"byte {place}: not {encoding.upper()} text ({getattr(error, 'reason', error)})"
-            raise RecordError(f"{path}: {told}: save the file as UTF-8") from None
+            message = f"byte {place}: not {encoding.upper()} text ({getattr(error, 'reason', error)})"
+            raise RecordError(f"{path}: {message}: save the file as UTF-8") from None
         read += len(data)
         if text:
             yield text

@@ -117,8 +117,8 @@ def _element(text: Text, where: str) -> tuple[Any, str]:
             return value, source
         except json.JSONDecodeError as error:
             if len(text.held) - text.at > MAX_RECORD:
-                told = f"{error.msg}, or longer than {MAX_RECORD >> 20} MiB"
-                raise RecordError(f"{where}: not valid JSON: {told}") from None
+                message = f"{error.msg}, or longer than {MAX_RECORD >> 20} MiB"
+                raise RecordError(f"{where}: not valid JSON: {message}") from None
             if not text.double():
                 raise RecordError(f"{where}: not valid JSON: {error.msg}") from None
         except (ValueError, RecursionError) as error:

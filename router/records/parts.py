@@ -106,8 +106,8 @@ def _folder(folder: Path) -> list[Part]:
 
 def split_in(name: Path) -> str | None:
     """The split that a file's name speaks of: `data/test-00000-of-00001.parquet` is `test`."""
-    told = _SPLIT.findall(bare_name(name)) or _SPLIT.findall(str(name.parent))
-    return told[-1].lower() if told else None
+    found = _SPLIT.findall(bare_name(name)) or _SPLIT.findall(str(name.parent))
+    return found[-1].lower() if found else None
 
 
 def _saved(folder: Path, split: str | None) -> list[Part]:

@@ -83,10 +83,10 @@ class MixtureRouter(FittedRouter):
 
     def evidence(self, questions: Features) -> list[tuple[Evidence, ...]]:
         """That of all members that have a say."""
-        heard = [
+        evidence = [
             member.evidence(questions) for member, weight in zip(self.members, self.weights, strict=True) if weight > 0
         ]
-        return [tuple(item for rows in heard for item in rows[index]) for index in range(len(questions))]
+        return [tuple(item for rows in evidence for item in rows[index]) for index in range(len(questions))]
 
 
 def _calibration(scores: Array, correct: Array) -> Calibration:
