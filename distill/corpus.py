@@ -33,6 +33,7 @@ class DroppedTranscripts(BaseModel):
     examples: list[str] = Field(default_factory=list)
 
     def add(self, example: str) -> None:
+        """Count one more, and keep its question id while there are few."""
         self.count += 1
         if len(self.examples) < EXAMPLES and example not in self.examples:
             self.examples.append(example[:200])
@@ -79,6 +80,7 @@ class CorpusSummary(BaseModel):
             self.teachers[transcript.seats[turn.seat].model] += turn.error is None
 
     def reply_dropped(self, rule: str, question: str) -> None:
+        """Count one reply that the rule `rule` left out."""
         self._dropped(self.replies_dropped, rule, question)
 
     @staticmethod
@@ -146,6 +148,7 @@ class Corpus:
         yield from (self._at(place) for place in self._held_out[:limit])
 
     def close(self) -> None:
+        """Close the file of lessons."""
         self._file.close()
 
     def _rows(self) -> Iterator[tuple[int, bytes]]:

@@ -11,20 +11,20 @@ from __future__ import annotations
 
 
 class DistillError(ValueError):
-    pass
+    """Any error that distillation raises on purpose."""
 
 
 class GraphError(DistillError):
-    pass
+    """A file that is not an interaction graph."""
 
 
 class LessonError(DistillError):
-    pass
+    """A file of lessons that cannot be read."""
 
 
 class TrainingError(DistillError):
-    pass
+    """A training that cannot start or go on."""
 
 
 class NotFinite(TrainingError):
-    pass
+    """The loss or the gradient is not a finite number."""

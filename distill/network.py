@@ -58,6 +58,7 @@ class Network:
 
     @property
     def dtype(self) -> torch.dtype:
+        """The type in which the student computes."""
         return torch.bfloat16 if self.spec.precision == "bf16" else torch.float32
 
     def changed(self) -> None:

@@ -71,6 +71,7 @@ class TokenBatch:
         return len(self.spans) > len(self.ids)
 
     def to(self, device: Any) -> TokenBatch:
+        """The same batch on `device`."""
         return TokenBatch(*(getattr(self, name).to(device) for name in self.__slots__))
 
 

@@ -28,6 +28,7 @@ class ReplyTally(BaseModel):
 
     @property
     def total(self) -> int:
+        """All replies."""
         return self.right + self.wrong + self.silent
 
 
@@ -40,6 +41,7 @@ class PersuasionCount(BaseModel):
     wrongly: int = 0
 
     def count(self, right: bool) -> None:
+        """Count one more, to a right or to a wrong answer."""
         self.rightly += right
         self.wrongly += not right
 

@@ -73,6 +73,7 @@ class Checkpoint:
 
     @property
     def bytes(self) -> int:
+        """Bytes of all weight files."""
         return sum(file.stat().st_size for file in self.files)
 
     @property
@@ -155,6 +156,7 @@ class Adapter:
 
     @property
     def bytes(self) -> int:
+        """Bytes of the adapter's file."""
         return self.file.stat().st_size
 
     def arrays(self, name: str) -> tuple[NDArray[Any], NDArray[Any], float]:

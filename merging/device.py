@@ -57,6 +57,7 @@ class TorchDevice:
 
     @property
     def kernels(self) -> Kernels:
+        """torch's operations in place of the compiled kernels."""
         from merging import torch_kernels
 
         return torch_kernels

@@ -62,6 +62,7 @@ class GatedMixture:
 
     @property
     def layers(self) -> int:
+        """Decoder layers of the dense model."""
         return int(self.dense.checkpoint.config.get("num_hidden_layers") or 0)
 
     def settings(self) -> dict[str, Any]:

@@ -58,6 +58,7 @@ class MLPGates:
 
     @property
     def width(self) -> int:
+        """Hidden units of each gate."""
         return int(self.inner.shape[1])
 
     def scores(self, states: States) -> States:

@@ -100,7 +100,7 @@ class GgufCheckpoint(Checkpoint):
         from gguf.quants import dequantize
 
         try:
-            # Scales that are no numbers are message by whoever merges them.
+            # Scales that are not numbers are reported by whoever merges them.
             with np.errstate(all="ignore"):
                 found: NDArray[Any] = rows if kind is None else dequantize(rows, kind)
             return found

@@ -25,6 +25,7 @@ LANES = 4
 
 @inner
 def widened(bits: np.uint16) -> np.float32:
+    """One bfloat16 number as float32; exact."""
     return np.uint32(np.uint32(bits) << np.uint32(16)).view(np.float32)
 
 

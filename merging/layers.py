@@ -27,6 +27,7 @@ class LayerName:
         return LayerName(match["head"], int(match["number"]), match["tail"]) if match else None
 
     def numbered(self, number: int) -> str:
+        """The name of the same tensor in layer `number`."""
         return f"{self.head}{number}{self.tail}"
 
 
@@ -36,6 +37,7 @@ def outer_order(name: str) -> int:
 
 
 def count_key(checkpoint: Checkpoint) -> str | None:
+    """The key of config.json that holds the number of layers; None where there is none."""
     return next((key for key in COUNT_KEYS if isinstance(checkpoint.config.get(key), int)), None)
 
 

@@ -40,14 +40,17 @@ class LiveMerge(Blend):
 
     @property
     def made(self) -> Merge:
+        """The merge that makes the tensors."""
         assert self.merge is not None
         return self.merge
 
     @property
     def bytes(self) -> int:
+        """Bytes of all files that take part."""
         return self.made.bytes
 
     def origin(self, name: str) -> tuple[Any, ...]:
+        """All tensors come from the one merge: equal only to those of the same merge."""
         return (id(self.merge), self.merge)
 
     def _plain(self, name: str) -> None:

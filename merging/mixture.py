@@ -81,6 +81,7 @@ class Mixture:
 
     @property
     def layers(self) -> int:
+        """Decoder layers of the dense model."""
         return int(self.dense.checkpoint.config.get("num_hidden_layers") or 0)
 
     def config(self) -> dict[str, Any]:

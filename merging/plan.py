@@ -52,6 +52,7 @@ class Target:
 
     @property
     def size(self) -> int:
+        """Elements of the tensor."""
         return math.prod(self.shape)
 
 
@@ -88,6 +89,7 @@ class Merge:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The result's tensors, in the order in which they are written."""
         return tuple(self.targets)
 
     @property
@@ -129,6 +131,7 @@ class Merge:
             flat[start : start + bits.size] = bits
 
     def array(self, name: str) -> NDArray[Any]:
+        """One tensor, newly allocated: its shape, bits as stored (bfloat16 as uint16). Raises `CheckpointError`."""
         target = self.targets[name]
         out = np.empty(target.shape, np.dtype(STORAGE[target.dtype]))
         self.write(name, out)
@@ -290,6 +293,7 @@ BUFFERS = ("rotary_emb.inv_freq", "attn.bias", "attn.masked_bias")
 
 
 def begin(method: MergeMethod, target: Target) -> FinishBlock:
+    """The method's `begin` for one tensor. Raises `RecipeError` or `CheckpointError` for numbers it cannot merge."""
     return method.begin(target.stack, target.values)
 
 

@@ -31,11 +31,13 @@ class Processor:
 
     @property
     def kernels(self) -> Kernels:
+        """The compiled kernels."""
         return kernels
 
     def blocks(
         self, stack: Stack, taus: bool, rows: bool, start: int, stop: int, keep: bool = False
     ) -> Iterator[Block]:
+        """`Stack.blocks` in NumPy arrays."""
         step = max(1, BLOCK // max(1, stack.columns)) * stack.columns if rows else BLOCK
         for first in range(start, stop, max(1, step)):
             last = min(first + step, stop)
@@ -45,6 +47,7 @@ class Processor:
             yield Block(first, last, whole[:-1], whole[-1], scratch("out", count, stack.work), whole)
 
     def encoded(self, values: NDArray[Any], dtype: str) -> NDArray[Any]:
+        """See `encoded`."""
         return encoded(values, dtype)
 
 

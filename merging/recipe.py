@@ -104,6 +104,7 @@ class Recipe:
 
     @property
     def rule(self) -> MergeMethod:
+        """The recipe's merge method."""
         return _method(self.method, "recipe")
 
     @property
@@ -116,6 +117,7 @@ class Recipe:
         return tuple(dict.fromkeys(named))
 
     def seeded(self, seed: int) -> Recipe:
+        """The same recipe with another seed for its random draws."""
         return replace(self, seed=seed)
 
 

@@ -30,6 +30,7 @@ class Gate(nn.Module):
             self.outer = nn.Linear(config.gate_width, config.experts)
 
     def forward(self, seen: torch.Tensor) -> torch.Tensor:
+        """Scores [..., experts] of hidden states [..., hidden], in float32."""
         seen = seen.float()  # so that what else is in a batch does not turn a close choice
         if self.linear:
             return nn.functional.linear(seen, self.weight.float())

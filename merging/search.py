@@ -88,10 +88,12 @@ class Space:
 
     @property
     def rows(self) -> int:
+        """Rows of weights: one for what lies in no layer, one per group of layers."""
         return self.groups + 1
 
     @property
     def size(self) -> int:
+        """Numbers that CMA-ES varies."""
         return self.rows * self.sources * (2 if self.densities else 1)
 
     def candidate(self, vector: Sequence[float]) -> Candidate:

@@ -26,6 +26,7 @@ class Plain:
 
     @property
     def label(self) -> str:
+        """The tensor's file and name, for errors."""
         return f"{self.checkpoint.tensors[self.name].file}: tensor {self.name!r}"
 
     @property

@@ -68,9 +68,11 @@ class EightBit:
 
     @property
     def label(self) -> str:
+        """The tensor's file and name, for errors."""
         return f"{self.checkpoint.tensors[self.name].file}: tensor {self.name!r}"
 
     def read(self, start: int, stop: int, out: Work) -> None:
+        """Elements [start, stop), times their scale, into `out` (stop - start,). Raises `CheckpointError`."""
         info = self.checkpoint.tensors[self.name]
         raw = self.checkpoint.array(self.name).reshape(-1)[start:stop]
         out[:] = eight_bit_values(info.dtype)[raw]

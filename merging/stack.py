@@ -39,31 +39,43 @@ class Kernels(Protocol):
 
     LANES: int
 
-    def weighted_sum(self, rows: Numbers, weights: Work, divisor: Work, out: Numbers) -> None: ...
+    def weighted_sum(self, rows: Numbers, weights: Work, divisor: Work, out: Numbers) -> None:
+        """out = sum_k weights[k] rows[k] / divisor[0]."""
 
-    def shifted_sum(self, base: Numbers, taus: Numbers, weights: Work, out: Numbers) -> None: ...
+    def shifted_sum(self, base: Numbers, taus: Numbers, weights: Work, out: Numbers) -> None:
+        """out = base + sum_k weights[k] taus[k]."""
 
-    def subtract(self, rows: Numbers, base: Numbers) -> None: ...
+    def subtract(self, rows: Numbers, base: Numbers) -> None:
+        """rows[k] -= base."""
 
-    def add_gram(self, rows: Numbers, out: NDArray[np.float64]) -> None: ...
+    def add_gram(self, rows: Numbers, out: NDArray[np.float64]) -> None:
+        """out[j, k] += rows[j] . rows[k], in float64."""
 
-    def add_absolute(self, rows: Numbers, out: NDArray[np.float64]) -> None: ...
+    def add_absolute(self, rows: Numbers, out: NDArray[np.float64]) -> None:
+        """out[k] += sum |rows[k]|, in float64."""
 
-    def count_high(self, rows: Numbers, out: NDArray[np.uint32], longer: NDArray[np.uint32]) -> None: ...
+    def count_high(self, rows: Numbers, out: NDArray[np.uint32], longer: NDArray[np.uint32]) -> None:
+        """Count magnitudes by their upper 15 bits: out (rows, LANES, bins), longer (rows, bins)."""
 
-    def count_low(self, row: Numbers, high: int, out: NDArray[np.uint32]) -> None: ...
+    def count_low(self, row: Numbers, high: int, out: NDArray[np.uint32]) -> None:
+        """Count magnitudes with the upper bits `high` by their lower 16 bits: out (LANES, bins)."""
 
-    def scale_rows(self, rows: Numbers, factors: Work) -> None: ...
+    def scale_rows(self, rows: Numbers, factors: Work) -> None:
+        """rows[k] *= factors[k]."""
 
-    def keep_between(self, row: Numbers, low: np.float32, high: np.float32) -> None: ...
+    def keep_between(self, row: Numbers, low: np.float32, high: np.float32) -> None:
+        """Zero what is smaller in magnitude than `low` or larger than `high`."""
 
-    def drop(self, row: Numbers, key: np.uint64, start: int, keep: int, scale: Work) -> None: ...
+    def drop(self, row: Numbers, key: np.uint64, start: int, keep: int, scale: Work) -> None:
+        """Keep each element with probability keep / 2^24, times scale[0]; zero the rest."""
 
     def consensus(
         self, base: Numbers, taus: Numbers, weights: NDArray[np.float64], divide: bool, scale: Work, out: Numbers
-    ) -> None: ...
+    ) -> None:
+        """out = base + scale[0] * the sum of weights[k] taus[k] that agree with the whole sum's sign."""
 
-    def near_swap(self, base: Numbers, row: Numbers, t: Work, out: Numbers) -> None: ...
+    def near_swap(self, base: Numbers, row: Numbers, t: Work, out: Numbers) -> None:
+        """out = base + (row - base) * min(1, t / |row - base|)."""
 
 
 @dataclass
@@ -117,6 +129,7 @@ class Stack:
 
     @property
     def size(self) -> int:
+        """Elements of the tensor."""
         return math.prod(self.shape)
 
     @property

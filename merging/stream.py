@@ -46,6 +46,7 @@ class Blend:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """The names of all tensors."""
         return tuple(self.checkpoint.tensors)
 
     @property

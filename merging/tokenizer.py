@@ -126,6 +126,7 @@ def disagreement(first: Path, other: Path) -> str | None:
 
 
 def copy_files(source: Path, folder: Path) -> None:
+    """Copy a model's tokenizer files from `source` to `folder`. Raises OSError."""
     for name in FILES:
         if (source / name).is_file():
             shutil.copyfile(source / name, folder / name)

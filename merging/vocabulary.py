@@ -84,9 +84,11 @@ class Aligned:
 
     @property
     def label(self) -> str:
+        """The tensor's file and name, for errors."""
         return self.slabs[self.ref].label
 
     def read(self, start: int, stop: int, out: Work) -> None:
+        """Elements [start, stop) of the aligned matrix into `out` (stop - start,). Raises `CheckpointError`."""
         table = self.vocabulary.rows[self.ref]
         position = start
         while position < stop:
@@ -157,6 +159,7 @@ def _ruled(
 
 
 def embedding_name(checkpoint: Checkpoint) -> str:
+    """The name of the input embedding. Raises `CheckpointError` where there is none."""
     for name in checkpoint.tensors:
         if name.endswith(_MATRICES) and not name.startswith("lm_head"):
             return name

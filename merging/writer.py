@@ -79,6 +79,7 @@ class Writer:
 
     @property
     def files(self) -> list[str]:
+        """The names of the safetensors files, in order."""
         if len(self._shards) == 1:
             return ["model.safetensors"]
         count = len(self._shards)

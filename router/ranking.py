@@ -101,7 +101,8 @@ class Router(Protocol):
     """Ranks experts for questions. Fitted routers are immutable and safe to share between threads."""
 
     @property
-    def experts(self) -> tuple[str, ...]: ...
+    def experts(self) -> tuple[str, ...]:
+        """The experts that it ranks, in the order of the score columns."""
 
     def score(self, questions: Features) -> Scores:
         """Scores alone, fast."""

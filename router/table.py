@@ -68,10 +68,12 @@ class Table:
 
     @cached_property
     def ids(self) -> tuple[str, ...]:
+        """The question ids, in the order of the rows."""
         return tuple(row.id for row in self.rows)
 
     @cached_property
     def questions(self) -> tuple[str, ...]:
+        """The question texts, in the order of the rows."""
         return tuple(row.question for row in self.rows)
 
     @cached_property

@@ -60,7 +60,8 @@ class FittedRouter(ABC):
             raise ValueError(f"prior.mean and prior.observations must have one number for each of {self.experts}")
 
     @abstractmethod
-    def score(self, questions: Features) -> Scores: ...
+    def score(self, questions: Features) -> Scores:
+        """Scores (questions, experts)."""
 
     def evidence(self, questions: Features) -> list[tuple[Evidence, ...]]:
         """What the scores go by, one tuple a question; nothing where the terms say it all."""

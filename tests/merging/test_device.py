@@ -36,7 +36,7 @@ def recipe(name: str, folders: list[Path], **shared: Any) -> dict[str, Any]:
     known = {parameter.name for parameter in method.parameters}
     usual = {"weight": 0.4, "density": 0.4, "gamma": 0.1}
     parameters = {key: value for key, value in {**usual, **MORE.get(name, {}), **shared}.items() if key in known}
-    models = [{"model": str(folder)} for folder in folders[1 : 1 + min(method.most or 3, 3)]]
+    models = [{"model": str(folder)} for folder in folders[1 : 1 + min(method.max_sources or 3, 3)]]
     wanted = {"merge_method": name, "models": models, "parameters": parameters}
     return {**wanted, "base_model": str(folders[0])} if method.base == "required" else wanted
 

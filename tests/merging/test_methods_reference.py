@@ -251,7 +251,7 @@ def test_every_method_leaves_equal_sources_as_they_are(family: Family) -> None:
         if "statistics" in names:
             continue
         shared = {name: value for name, value in (("t", 0.4), ("weight", 0.5), ("loss", 1.0)) if name in names}
-        count = min(method.most or 3, 3)
+        count = min(method.max_sources or 3, 3)
         refs = [link(folder, number) for number in range(count)]
         wanted: dict[str, Any] = {"merge_method": method.name, "models": [{"model": str(ref)} for ref in refs]}
         if method.base == "required":
