@@ -20,7 +20,7 @@ from itertools import zip_longest
 
 from agents import confidence as confidences
 from agents import votes
-from agents.agent import Agent, AgentReply, ask
+from agents.agent import ERROR_LIMIT, Agent, AgentReply, ask
 from agents.confidence import Calibrate, ConfidenceKind, paper_weight, uncalibrated
 from agents.prompts import ConvincingExample, Messages, PromptLimits, solve
 from agents.question import Question
@@ -77,6 +77,8 @@ class Conversation:
         self._seats: list[Seat] = []
         self._prompts: dict[tuple[TranscriptMessage, ...], int] = {}
         self._decided: int | None = None
+        self._lost: dict[str, str] = {}
+        """Model -> why it failed: it is not asked again in this conversation."""
         self._same: dict[str, str] = {}
         for agent in agents:
             if any(seat.name == agent.name for seat in self._seats):
@@ -128,6 +130,11 @@ class Conversation:
         """Round 0: each seat answers alone. Places of the new turns."""
         asked = self.panel if seats is None else seats
         return await self.ask([AgentCall(seat, solve(self.question, self.samples(seat))) for seat in asked], round=0)
+
+    def stand_in(self, agent: Agent) -> Agent:
+        """The agent, or where its model has failed in this conversation the first of the panel whose has not."""
+        others = (self._agents[seat] for seat in self.panel)
+        return next((one for one in (agent, *others) if _model(one) not in self._lost), agent)
 
     async def ask(self, asks: Sequence[AgentCall], round: int | None = None) -> list[int]:
         """Put prompts to seats, all at once, as one round (None: the next one). Places of the new turns."""
@@ -228,6 +235,8 @@ class Conversation:
 
     async def _turn(self, one: AgentCall, number: int) -> Turn:
         agent = self._agents[one.seat]
+        if (why := self._lost.get(_model(agent))) is not None:
+            return self._missing(one, number, why)
         many = self.terms.consistency_samples if self.terms.kind == "consistency" else 1
         if many == 1:
             agent_replies = [await ask(agent, one.messages)]
@@ -241,6 +250,8 @@ class Conversation:
         # What counts is a reply, if there was any among the samples.
         if agent_replies[place].error is not None:
             place = next((place for place, each in enumerate(agent_replies) if each.error is None), place)
+        if (error := agent_replies[place].error) is not None:
+            self._lost.setdefault(_model(agent), error)
         return _turn_of(
             one,
             number,
@@ -250,6 +261,11 @@ class Conversation:
             replies[place],
             self._sure(agent, agent_replies[place], replies[place], share),
         )
+
+    def _missing(self, one: AgentCall, number: int, why: str) -> Turn:
+        """The turn of an agent that is not asked again."""
+        said = AgentReply(error=why if why.startswith(NOT_ASKED) else f"{NOT_ASKED}: {why}"[:ERROR_LIMIT])
+        return _turn_of(one, number, self._prompt(one.messages), [said], 0, NOTHING, None)
 
     def _sure(self, agent: Agent, one: AgentReply, reply: Reply, share: float | None) -> float | None:
         if reply.answer is None:
@@ -274,6 +290,11 @@ class Conversation:
 
 
 NOTHING = Reply("", "", None, None)
+NOT_ASKED = "not asked again after a failure"
+
+
+def _model(agent: Agent) -> str:
+    return agent.model or agent.name
 
 
 def _turn_of(

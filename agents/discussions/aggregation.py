@@ -8,8 +8,10 @@ from agents.conversation import AgentCall, Conversation
 
 
 async def aggregate(conversation: Conversation, aggregator: Agent | None = None) -> None:
-    """One more reply, by an aggregator who has read all standing ones; it is the team's unless it abstains."""
-    seat = conversation.seat(aggregator or conversation.agent(conversation.panel[0]), role="aggregator")
+    """One more reply, by an aggregator who has read all standing ones; it is the team's unless it abstains. Where the
+    aggregator has failed before, another agent of the panel stands in."""
+    wanted = aggregator or conversation.agent(conversation.panel[0])
+    seat = conversation.seat(conversation.stand_in(wanted), role="aggregator")
     received, asked = readable_replies(conversation)
     (last,) = await conversation.ask([AgentCall(seat, asked, received)])
     conversation.decide(last)

@@ -19,7 +19,8 @@ class DebateJudge:
 
     async def __call__(self, conversation: Conversation) -> None:
         await self.debate(conversation)
-        seat = conversation.seat(self.judge or conversation.agent(conversation.panel[0]), role="judge")
+        wanted = self.judge or conversation.agent(conversation.panel[0])
+        seat = conversation.seat(conversation.stand_in(wanted), role="judge")
         received = tuple(place for place in conversation.standing() if conversation.turns[place].error is None)
         replies = [conversation.turns[place].text for place in received]
         asked = prompts.judge(conversation.question, replies, conversation.terms.limits)

@@ -11,17 +11,45 @@ from orchestrator.cli.pipeline import Finished, pipeline_command
 from orchestrator.collegium import Collegium
 from orchestrator.evaluation.answer import RunRequest, RunResult, methods_named
 from orchestrator.evaluation.compare import estimate
-from orchestrator.evaluation.profile import Profile, ProfileRequest
+from orchestrator.evaluation.outcomes import OutcomeKind, counts, failure_lines, outcome_of
+from orchestrator.evaluation.profile import Profile, ProfileRequest, Replies
+from orchestrator.evaluation.report.formats import plain
 from orchestrator.evaluation.report.terminal import comparisons_table, matrix_table, methods_table, timeline
 
 
 def show_profile(console: Console, finished: Finished[ProfileRequest, Profile]) -> None:
     console.print(matrix_table(finished.result.matrix, width=console.width))
+    show_outcomes(console, finished.result.replies)
     console.print(f"Correctness table: {finished.folder / 'table.jsonl'}", soft_wrap=True)
 
 
+def show_outcomes(console: Console, replies: Replies) -> None:
+    """What became of the replies, and who failed, where there is something to say."""
+    found = counts(outcome_of(one) for one in replies.values())
+    if found.abstained or found.unreadable or found.failed:
+        console.print(
+            f"Replies: {found.right} right, {found.wrong} wrong, {found.abstained} abstained, "
+            f"{found.unreadable} unreadable, {found.failed} failed"
+        )
+    for line in failure_lines(replies):
+        console.print(plain(line), style="red", soft_wrap=True, markup=False)
+
+
 def profile_document(finished: Finished[ProfileRequest, Profile]) -> dict[str, Any]:
-    return {"table": str(finished.folder / "table.jsonl"), "matrix": finished.result.matrix.model_dump()}
+    return {
+        "table": str(finished.folder / "table.jsonl"),
+        "matrix": finished.result.matrix.model_dump(),
+        "counts": _counted(finished.result.replies),
+        "failures": failure_lines(finished.result.replies),
+    }
+
+
+def _counted(replies: Replies) -> dict[str, Any]:
+    """Expert -> what became of its replies."""
+    kinds: dict[str, list[OutcomeKind]] = {}
+    for (_, expert), one in replies.items():
+        kinds.setdefault(expert, []).append(outcome_of(one))
+    return {expert: counts(own).model_dump() for expert, own in kinds.items()}
 
 
 def check(collegium: Collegium, request: RunRequest, folder: Path, quiet: bool) -> None:
@@ -41,6 +69,7 @@ def show_run(console: Console, finished: Finished[RunRequest, RunResult]) -> Non
     if report.comparisons:
         console.print(comparisons_table(report.comparisons))
     console.print(timeline(report.timeline, console.width))
+    show_outcomes(console, finished.result.replies)
     console.print(f"Report: {finished.report}", soft_wrap=True)
 
 

@@ -25,6 +25,7 @@ from orchestrator.evaluation.discussing import own_discussion
 from orchestrator.evaluation.discussion_report import chosen_transcripts, discussion_results
 from orchestrator.evaluation.methods import AGGREGATORS, METHODS, Method, MethodOptions, MethodOutcome, Setting
 from orchestrator.evaluation.methods.discussion import own_method
+from orchestrator.evaluation.outcomes import check_scored, counts, failure_lines
 from orchestrator.evaluation.profile import (
     AskingRequest,
     Profile,
@@ -132,6 +133,7 @@ async def answer(request: RunRequest, context: Context) -> RunResult:
         fitting.cancel()
     outcomes = tuple(outcome for part in nested for outcome in part)
     replies = {(one.question.id, one.expert): one for o in outcomes for a in o.answers for one in a.used}
+    check_scored(replies)
     findings = Findings(seed, questions, outcomes, replies, found)
     return RunResult(report_of(request, context, findings), outcomes, replies, found)
 
@@ -168,7 +170,7 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
     timeline = context.pool.timeline
     everyone = all((question.id, name) in replies for question in questions for name in experts)
     rate_of = _seconds_a_token(timeline)
-    failures = sorted({f"{one.expert}: {one.error}" for one in replies.values() if one.error})
+    failures = failure_lines(replies)
     return RunReport(
         title=f"{request.task}: {', '.join(request.methods)}",
         command=" ".join(["collegium", *sys.argv[1:]]),
@@ -202,12 +204,13 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
 def _result(outcome: MethodOutcome, seconds_a_token: Mapping[str, float]) -> MethodResult:
     tasks: dict[str, list[bool]] = {}
     for one in outcome.answers:
-        tasks.setdefault(one.question.task, []).append(one.right)
+        tasks.setdefault(one.question.task, []).extend([one.right] * (not one.failed))
     used = [reply for one in outcome.answers for reply in (*one.used, *one.beside)]
     return MethodResult(
         method=outcome.name,
         accuracies={task: rate(rights) for task, rights in tasks.items()},
-        overall=rate(one.right for one in outcome.answers),
+        overall=rate(one.right for one in outcome.answers if not one.failed),
+        counts=counts(one.outcome for one in outcome.answers),
         cost=_cost(used, seconds_a_token),
         note=outcome.note,
     )

@@ -10,7 +10,7 @@ from agents.answers import equal
 from agents.prompts import Messages, solve
 from agents.question import Question
 from agents.reply import Reply, parse_reply
-from orchestrator.errors import CollegiumError, RequestError
+from orchestrator.errors import CollegiumError
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Completion, Sampling
@@ -18,7 +18,7 @@ from orchestrator.inference.request import Completion, Sampling
 
 @dataclass(frozen=True, slots=True)
 class ExpertReply:
-    """What one expert made of one question. A request that failed is an abstention with its `error`."""
+    """What one expert made of one question. A request that failed has its `error`, and no answer."""
 
     question: Question
     expert: str
@@ -26,6 +26,8 @@ class ExpertReply:
     right: bool
     completion: Completion | None
     error: str | None = None
+    failure: CollegiumError | None = None
+    """The typed error behind `error`, as long as the reply has not been stored and read again."""
 
 
 def is_right(question: Question, answer: str | None) -> bool:
@@ -55,7 +57,7 @@ async def answer_pairs(
     seed: int,
     done: Callable[[], None] = lambda: None,
 ) -> dict[tuple[str, str], ExpertReply]:
-    """The given (question, expert) pairs. A failed request is recorded; a failed expert or store is raised."""
+    """The given (question, expert) pairs. What is one expert's failure is recorded; a failed store is raised."""
 
     async def one(question: Question, expert: Expert) -> ExpertReply:
         answered = await answer(pool, expert, question, sampling, seed)
@@ -78,10 +80,9 @@ async def prompted(
     """One reply about a question to any prompt; to be called within a conversation, which counts the draws."""
     request = pool.request(expert, [(message["role"], message["content"]) for message in messages], sampling)
     (outcome,) = await pool.ask([(request, expert)])
-    if isinstance(outcome, RequestError):
-        nothing = parse_reply("", question)
-        return ExpertReply(question, expert.name, nothing, False, None, str(outcome))
-    if isinstance(outcome, CollegiumError):
+    if isinstance(outcome, CollegiumError) and outcome.elsewhere:
+        return ExpertReply(question, expert.name, parse_reply("", question), False, None, str(outcome), outcome)
+    if isinstance(outcome, Exception):
         raise outcome
     assert isinstance(outcome, Completion), outcome
     reply = parse_reply(outcome.text, question)

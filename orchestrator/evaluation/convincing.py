@@ -19,7 +19,7 @@ from agents.question import Question
 from agents.reply import parse_reply
 from orchestrator.config import StrictModel
 from orchestrator.config import explain as explain_errors
-from orchestrator.errors import BadInput, RequestError
+from orchestrator.errors import BadInput, CollegiumError
 from orchestrator.evaluation.answering import ExpertReply, answer_all, is_right
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.profile import chosen
@@ -71,14 +71,14 @@ async def convincing(request: ConvincingRequest, context: Context) -> list[Convi
         (expert, question, explanation)
         for expert in experts
         for question, explanation in explained
-        if not first[question.id, expert.name].right
+        if first[question.id, expert.name].error is None and not first[question.id, expert.name].right
     ]
 
     async def again(expert: Expert, question: Question, explanation: str) -> ConvincingRow | None:
         messages = [(message["role"], message["content"]) for message in explain(question, explanation)]
         with pool.conversation(f"{question.id}/convincing", request.seed):
             (outcome,) = await pool.ask([(pool.request(expert, messages, sampling), expert)])
-        if isinstance(outcome, RequestError):
+        if isinstance(outcome, CollegiumError) and outcome.elsewhere:
             return None
         if not isinstance(outcome, Completion):
             raise outcome

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pydantic import Field
 
@@ -12,6 +13,7 @@ from orchestrator.config import StrictModel
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.answering import ExpertReply, answer_all
 from orchestrator.evaluation.context import Context
+from orchestrator.evaluation.outcomes import check_scored, outcome_of
 from orchestrator.evaluation.report.data import Interval, Matrix
 from orchestrator.evaluation.report.intervals import wilson
 from orchestrator.evaluation.tasks import load, parse_columns
@@ -96,52 +98,70 @@ def questions_of(task: str, split: str, count: int, seed: int, columns: str | No
 
 
 async def profile(request: ProfileRequest, context: Context) -> Profile:
-    """Ask every chosen expert every question of the split."""
+    """Ask every chosen expert every question of the split. Raises `NoAnswer` if none of them gave a single reply."""
     seed, asked = context.seed(request.seed), chosen(context.experts, request.experts)
     questions = questions_of(request.task, request.split, request.questions, seed, request.columns)
     replies = await answer_all(context.pool, asked, questions, request.sampling, seed, context.done)
     names = [expert.name for expert in asked]
+    check_scored(replies)
     matrix = accuracy(questions, names, replies, request.split, seed)
     return Profile(correctness(questions, names, replies), replies, matrix)
 
 
 def correctness(questions: Sequence[Question], experts: Sequence[str], replies: Replies) -> Table:
-    """The correctness table of these questions."""
-    return Table.from_rows(
-        (
-            Row(
-                id=question.id,
-                question=question.question,
-                correct={name: float(replies[question.id, name].right) for name in experts},
-                split=question.split,
-                task=question.task,
-                skills=question.skills,
-                answer=question.answer,
-                predictions={name: replies[question.id, name].reply.answer for name in experts},
-                extra={"kind": question.kind, "cost": _tokens(question, experts, replies)}
-                | ({"choices": question.choices} if question.choices else {}),
-            )
-            for question in questions
-        ),
-        experts,
+    """The correctness table of these questions. A reply that failed has no cell: the row's `failed` says why, and an
+    expert that gave no reply at all is left out. The row's `unread` names replies without an answer: `abstained`, or
+    `unreadable`."""
+    answered = [name for name in experts if any(replies[one.id, name].error is None for one in questions)]
+    return Table.from_rows((_row(question, experts, replies) for question in questions), answered)
+
+
+def _row(question: Question, experts: Sequence[str], replies: Replies) -> Row:
+    own = {name: replies[question.id, name] for name in experts}
+    replied = {name: one for name, one in own.items() if one.error is None}
+    kinds = {name: outcome_of(one) for name, one in replied.items()}
+    unread = {name: kind for name, kind in kinds.items() if kind in ("abstained", "unreadable")}
+    failed = {
+        name: f"{type(one.failure).__name__ if one.failure else 'failed'}: {one.error}"[:300]
+        for name, one in own.items()
+        if one.error is not None
+    }
+    extra: dict[str, Any] = {"kind": question.kind, "cost": _tokens(replied)}
+    extra |= {"choices": question.choices} if question.choices else {}
+    extra |= {"failed": failed} if failed else {}
+    extra |= {"unread": unread} if unread else {}
+    return Row(
+        id=question.id,
+        question=question.question,
+        correct={name: float(one.right) for name, one in replied.items()},
+        split=question.split,
+        task=question.task,
+        skills=question.skills,
+        answer=question.answer,
+        predictions={name: one.reply.answer for name, one in replied.items()},
+        extra=extra,
     )
 
 
-def _tokens(question: Question, experts: Sequence[str], replies: Replies) -> dict[str, int]:
-    """What each expert's reply cost, prompt and generated tokens; a reply that failed is left out."""
-    completions = {name: replies[question.id, name].completion for name in experts}
+def _tokens(replied: Mapping[str, ExpertReply]) -> dict[str, int]:
+    """What each expert's reply cost, prompt and generated tokens."""
+    completions = {name: one.completion for name, one in replied.items()}
     return {name: one.prompt_tokens + one.completion_tokens for name, one in completions.items() if one}
 
 
 def accuracy(questions: Sequence[Question], experts: Sequence[str], replies: Replies, split: str, seed: int) -> Matrix:
-    """Every expert's accuracy on every task, with Wilson intervals."""
+    """Every expert's accuracy on every task, with Wilson intervals, over the questions to which it replied."""
     tasks = list(dict.fromkeys(question.task for question in questions))
     return Matrix(
         experts=experts,
         tasks=tasks,
         cells=[
             [
-                rate(replies[question.id, name].right for question in questions if question.task == task)
+                rate(
+                    replies[question.id, name].right
+                    for question in questions
+                    if question.task == task and replies[question.id, name].error is None
+                )
                 for task in tasks
             ]
             for name in experts

@@ -15,6 +15,7 @@ from merging.search import Candidate, group_of
 from orchestrator.config import ExpertConfig
 from orchestrator.evaluation.answering import ExpertReply, answer_all
 from orchestrator.evaluation.context import Context
+from orchestrator.evaluation.outcomes import check_scored
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Sampling
@@ -52,10 +53,13 @@ class Merges:
         questions = self.questions[:count]
         pool, done = self.context.pool, self.context.done
         self.replies |= await answer_all(pool, asked, questions, self.sampling, self.seed, done)
-        return [
-            sum(self.replies[question.id, expert.name].right for question in questions) / len(questions)
-            for expert in experts
-        ]
+        for expert in asked:
+            check_scored({key: reply for key, reply in self.replies.items() if key[1] == expert.name})
+        return [self._accuracy(expert, questions) for expert in experts]
+
+    def _accuracy(self, expert: Expert, questions: Sequence[Question]) -> float:
+        replied = [one for question in questions if (one := self.replies[question.id, expert.name]).error is None]
+        return sum(one.right for one in replied) / max(1, len(replied))
 
     def expert(self, candidate: Candidate) -> Expert:
         """The candidate, checked. One source alone is that expert itself."""

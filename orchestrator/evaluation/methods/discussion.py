@@ -28,6 +28,7 @@ from orchestrator.evaluation.discussing import (
     hold,
     scheme,
 )
+from orchestrator.evaluation.methods.fallback import MAX_FALLBACKS
 from orchestrator.evaluation.methods.method import Answer, Method, MethodOutcome, Setting
 from orchestrator.inference.request import Completion
 
@@ -89,9 +90,43 @@ def _run(
     name: str, seating: Seating, made: Callable[[Setting, Agent], Discussion]
 ) -> Callable[[Setting], Awaitable[list[MethodOutcome]]]:
     async def run(setting: Setting) -> list[MethodOutcome]:
-        return [await confer(setting, name, seating, made)]
+        outcome = await confer(setting, name, seating, made)
+        if seating.alone or seating.copies:
+            outcome = await _led_by_others(setting, name, seating, made, outcome)
+        return [outcome]
 
     return run
+
+
+async def _led_by_others(
+    setting: Setting,
+    name: str,
+    seating: Seating,
+    made: Callable[[Setting, Agent], Discussion],
+    outcome: MethodOutcome,
+) -> MethodOutcome:
+    """The outcome where, on questions on which the lead expert gave no reply, the next best expert leads instead."""
+    rates = {expert: _rate(setting, expert) for expert in setting.experts} if setting.profile else {}
+    members = sorted(setting.options.panel or setting.experts, key=lambda expert: -rates.get(expert, 0.0))
+    answers, transcripts = list(outcome.answers), list(outcome.transcripts)
+    first = setting.options.lead or members[0]
+    moved: set[int] = set()
+    for lead in [expert for expert in members if expert != first][:MAX_FALLBACKS]:
+        failed = [place for place, answer in enumerate(answers) if answer.failed]
+        if not failed:
+            break
+        options = setting.options.model_copy(update={"lead": lead})
+        again = dataclasses.replace(setting, options=options, questions=[setting.questions[one] for one in failed])
+        instead = await confer(again, name, seating, made)
+        for place, answer, transcript in zip(failed, instead.answers, instead.transcripts, strict=True):
+            if not answer.failed:
+                moved.add(place)
+            answers[place] = dataclasses.replace(answer, used=(*answers[place].used, *answer.used))
+            transcripts[place] = transcript
+    if not moved:
+        return outcome
+    note = f"{outcome.note}; {len(moved)} questions were led by another expert after a failure"
+    return dataclasses.replace(outcome, answers=tuple(answers), transcripts=tuple(transcripts), note=note)
 
 
 async def confer(
@@ -169,9 +204,10 @@ def _notes(setting: Setting, seating: Seating, panel: Sequence[str]) -> list[str
 
 
 def _rate(setting: Setting, expert: str) -> float:
-    """Share of the fit split that the expert has right."""
+    """Share of its answers to the fit split that the expert has right; 0 where it gave none."""
     rows = setting.fitted_on.rows
-    return sum(row.correct[expert] for row in rows) / len(rows)
+    known = [row.correct[expert] for row in rows if expert in row.correct]
+    return sum(known) / len(known) if known else 0.0
 
 
 def _answer(question: Question, transcript: Transcript, plain: bool) -> Answer:

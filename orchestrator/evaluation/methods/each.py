@@ -17,7 +17,8 @@ async def each(setting: Setting) -> list[MethodOutcome]:
     oracle = []
     for question in setting.questions:
         used = tuple(replies[question.id, name] for name in setting.experts)
-        winner = next((one for one in used if one.right), used[0])
+        replied = [one for one in used if one.error is None] or list(used)
+        winner = next((one for one in replied if one.right), replied[0])
         oracle.append(Answer(question, winner.reply.answer, winner.right, used))
     note = "right if any expert is: no router can do better"
     return [*outcomes, MethodOutcome("oracle", tuple(oracle), note, role="bound")]

@@ -17,6 +17,7 @@ from orchestrator.evaluation.answering import ExpertReply, answer_pairs
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.costs import CostOptions
 from orchestrator.evaluation.discussing import DiscussionOptions
+from orchestrator.evaluation.outcomes import OutcomeKind, declines
 from orchestrator.evaluation.profile import Profiled, Replies
 from orchestrator.evaluation.report.data import RankedExpert
 from orchestrator.inference.expert import Expert
@@ -109,6 +110,22 @@ class Answer:
     beside: tuple[ExpertReply, ...] = ()
     """Further replies that it took (keywords, aggregation): they cost, too."""
 
+    @property
+    def failed(self) -> bool:
+        """No expert replied, so that there is neither a right nor a wrong answer."""
+        asked = self.used or self.beside
+        return self.answer is None and bool(asked) and all(one.error is not None for one in asked)
+
+    @property
+    def outcome(self) -> OutcomeKind:
+        """What became of the question."""
+        if self.failed:
+            return "failed"
+        if self.right or self.answer is not None:
+            return "right" if self.right else "wrong"
+        replied = [one for one in (*self.used, *self.beside) if one.error is None]
+        return "abstained" if all(declines(one.reply.text) for one in replied) else "unreadable"
+
 
 Role = Literal["method", "expert", "bound", "point"]
 """What an outcome is in a comparison: a method; one expert alone; a bound that no method can pass; a point of a cost
@@ -152,7 +169,8 @@ class Method:
         return self.profile != "unused"
 
 
-def alone(answered: ExpertReply) -> Answer:
-    """The answer of a method that asks one expert."""
+def alone(*asked: ExpertReply) -> Answer:
+    """The answer of a method that takes one expert's reply; the last one's, where others failed before."""
+    *_, answered = asked
     reply = answered.reply
-    return Answer(answered.question, reply.answer, answered.right, (answered,), (), reply.confidence)
+    return Answer(answered.question, reply.answer, answered.right, asked, (), reply.confidence)

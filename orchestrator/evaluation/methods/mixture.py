@@ -7,6 +7,7 @@ import asyncio
 from agents.votes import AT_THEIR_WORD, log_odds, options_of
 from orchestrator.evaluation.answering import is_right
 from orchestrator.evaluation.costs import fit_router
+from orchestrator.evaluation.methods.fallback import ask_down, fallback_note
 from orchestrator.evaluation.methods.method import Answer, MethodOutcome, Setting
 from orchestrator.evaluation.report.data import RankedExpert
 from orchestrator.evaluation.voting import held_out_odds
@@ -36,22 +37,22 @@ async def mixture(setting: Setting) -> list[MethodOutcome]:
     odds = AT_THEIR_WORD
     if recruit > 1:
         odds = await asyncio.to_thread(held_out_odds, table, fitted, fit, recruit, setting.seed)
-    chosen = [ranking.top(recruit) for ranking in rankings]
-    pairs = [(q, setting.experts[name]) for q, names in zip(setting.questions, chosen, strict=True) for name in names]
-    replies = await setting.ask(pairs)
+    asked_of = list(zip(setting.questions, rankings, strict=True))
+    replies = await ask_down(setting, [(question, ranking.experts) for question, ranking in asked_of], recruit)
     answers = []
-    for question, ranking, names in zip(setting.questions, rankings, chosen, strict=True):
-        used = tuple(replies[question.id, name] for name in names)
-        chances = [ranking.probability(name) for name in names]
-        verdict = log_odds([one.reply.answer for one in used], chances, odds, options=options_of(question))
+    for question, ranking in asked_of:
+        used = replies[question.id]
+        replied = [one for one in used if one.error is None]
+        chances = [ranking.probability(one.expert) for one in replied]
+        verdict = log_odds([one.reply.answer for one in replied], chances, odds, options=options_of(question))
         right = is_right(question, verdict.answer)
         answers.append(Answer(question, verdict.answer, right, used, ranked(ranking), verdict.share))
-    used_experts = len({name for names in chosen for name in names})
+    used_experts = len({one.expert for used in replies.values() for one in used if one.error is None})
     by = "stacked routers" if options.router == DEFAULT else f"{options.router} router"
     note = f"{by}, {recruit} of {len(setting.experts)} experts a question; {used_experts} were used"
     if isinstance(router, PricedRouter):
         note += f"; quality {router.quality:.2f}"
-    return [MethodOutcome("mixture", tuple(answers), note)]
+    return [MethodOutcome("mixture", tuple(answers), note + fallback_note(replies))]
 
 
 def ranked(ranking: Ranking) -> tuple[RankedExpert, ...]:

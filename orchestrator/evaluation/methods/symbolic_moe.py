@@ -7,10 +7,11 @@ Where it differs from the paper by default: profiles are shrunk towards each exp
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from agents.votes import AT_THEIR_WORD, Odds, Verdict, log_odds, majority, options_of
 from orchestrator.evaluation.answering import ExpertReply, is_right
+from orchestrator.evaluation.methods.fallback import ask_down, fallback_note
 from orchestrator.evaluation.methods.keywords import NamedSkills, asked_of, keyword_expert, skills_of
 from orchestrator.evaluation.methods.method import Answer, MethodOutcome, Setting
 from orchestrator.evaluation.methods.mixture import ranked
@@ -35,23 +36,22 @@ async def symbolic_moe(setting: Setting) -> list[MethodOutcome]:
     named = [every[1][question.id] for question in setting.questions]
     rankings = await asyncio.to_thread(_rank, setting, router, named)
     recruit = min(setting.options.recruit or RECRUITED, len(setting.experts))
-    chosen = [ranking.top(recruit) for ranking in rankings]
-    pairs = [(q, setting.experts[name]) for q, own in zip(setting.questions, chosen, strict=True) for name in own]
-    replies = await setting.ask(pairs)
+    wanted = [(question, ranking.experts) for question, ranking in zip(setting.questions, rankings, strict=True)]
+    replies = await ask_down(setting, wanted, recruit)
     aggregator = await _aggregator(setting) if recruit > 1 else None
     odds = AT_THEIR_WORD
     if recruit > 1 and setting.options.aggregator != "majority":
         odds = await asyncio.to_thread(held_out_odds, setting.fitted_on, features, _fit, recruit, setting.seed)
     answers = await asyncio.gather(
         *(
-            _answer(setting, [replies[question.id, name] for name in own], ranking, skills, aggregator, odds)
-            for question, own, ranking, skills in zip(setting.questions, chosen, rankings, named, strict=True)
+            _answer(setting, replies[question.id], ranking, skills, aggregator, odds)
+            for question, ranking, skills in zip(setting.questions, rankings, named, strict=True)
         )
     )
     note = (
         f"skills named by {names.name}, {_matched(rankings)} of {len(rankings)} questions matched; {recruit} of "
-        f"{len(setting.experts)} experts a question, {len({name for own in chosen for name in own})} were used; "
-        f"{_note(setting, aggregator)}"
+        f"{len(setting.experts)} experts a question, {_experts_used(replies)} were used; "
+        f"{_note(setting, aggregator)}{fallback_note(replies)}"
     )
     return [MethodOutcome("symbolic-moe", tuple(answers), note)]
 
@@ -87,12 +87,12 @@ async def _answer(
     aggregator: SynthesisChoice | None,
     odds: Odds,
 ) -> Answer:
-    question = used[0].question
-    vote = _vote(setting, used, ranking, odds)
+    question, replied = used[0].question, [one for one in used if one.error is None]
+    vote = _vote(setting, replied, ranking, odds)
     answer, beside = vote.answer, named.replies
-    if aggregator is not None:
+    if aggregator is not None and replied:
         expert: Expert = setting.experts[aggregator.of(question.task)]
-        synthesis, written_replies = await written(setting, expert, used, vote)
+        synthesis, written_replies = await written(setting, expert, replied, vote)
         answer, beside = synthesis.answer, (*beside, *written_replies)
     right = is_right(question, answer)
     return Answer(question, answer, right, tuple(used), ranked(ranking), vote.share, beside)
@@ -103,7 +103,11 @@ def _vote(setting: Setting, used: Sequence[ExpertReply], ranking: Ranking, odds:
     if setting.options.aggregator == "majority":
         return majority(given, [one.reply.confidence for one in used])
     chances = [ranking.probability(one.expert) for one in used]
-    return log_odds(given, chances, odds, options=options_of(used[0].question))
+    return log_odds(given, chances, odds, options=options_of(used[0].question) if used else 2.0)
+
+
+def _experts_used(replies: Mapping[str, Sequence[ExpertReply]]) -> int:
+    return len({one.expert for used in replies.values() for one in used if one.error is None})
 
 
 def _matched(rankings: Sequence[Ranking]) -> int:

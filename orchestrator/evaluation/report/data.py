@@ -54,6 +54,19 @@ class Cost(ReportRecord):
         return self.prompt_tokens + self.completion_tokens
 
 
+class OutcomeCounts(ReportRecord):
+    """What became of the questions that were asked. A failure is no answer, and counts in no accuracy."""
+
+    right: int = Field(default=0, ge=0)
+    wrong: int = Field(default=0, ge=0)
+    abstained: int = Field(default=0, ge=0)
+    """The reply says that it has no answer."""
+    unreadable: int = Field(default=0, ge=0)
+    """A reply in which no answer can be read."""
+    failed: int = Field(default=0, ge=0)
+    """There was no reply."""
+
+
 class MethodResult(ReportRecord):
     """How well one method (`best`, `vote`, `mixture`, ...) answered, by task and overall, at what cost."""
 
@@ -64,6 +77,8 @@ class MethodResult(ReportRecord):
     cost: Cost
     note: str = ""
     """One line for the reader, such as which expert `best` chose."""
+    counts: OutcomeCounts | None = None
+    """What became of its questions; None: not counted."""
 
 
 class Comparison(ReportRecord):

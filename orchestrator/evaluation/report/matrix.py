@@ -23,7 +23,7 @@ def expert_totals(matrix: Matrix) -> dict[str, Interval]:
 def best_cells(matrix: Matrix) -> list[Interval]:
     """Task by task, the best expert's cell."""
     columns = zip(*matrix.cells, strict=True)
-    return [max(column, key=lambda cell: cell.value) for column in columns]
+    return [max(column, key=lambda cell: cell.value if cell.n else -1.0) for column in columns]
 
 
 def oracle_total(matrix: Matrix) -> Interval:

@@ -1,0 +1,89 @@
+"""What became of each request for an answer: right, wrong, abstained, unreadable or failed. Five different things: only
+the first two are the expert's answer, only the first three its reply, and a failure says nothing about its skill."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Literal
+
+from orchestrator.errors import CollegiumError, NoAnswer, no_answer
+from orchestrator.evaluation.answering import ExpertReply
+from orchestrator.evaluation.report.data import OutcomeCounts
+
+OutcomeKind = Literal["right", "wrong", "abstained", "unreadable", "failed"]
+MAX_REASONS = 3
+"""Different reasons that a line about an expert's failures names."""
+_DECLINES = re.compile(
+    r"(?:answer\s*[:=]\s*[\"'*]*)?"
+    r"(?:i (?:do not|don't|cannot|can't) (?:know|answer|say|tell)|unknown|none|n/?a|no answer|"
+    r"not sure|unsure|cannot be (?:determined|answered)|abstain|pass)\b[\"'*.!\s]*",
+    re.IGNORECASE,
+)
+
+
+def outcome_of(reply: ExpertReply) -> OutcomeKind:
+    """What became of one expert's reply."""
+    if reply.error is not None:
+        return "failed"
+    if reply.right:
+        return "right"
+    if reply.reply.answer is not None:
+        return "wrong"
+    return "abstained" if declines(reply.reply.text) else "unreadable"
+
+
+def declines(text: str) -> bool:
+    """Whether a reply without an answer says that it has none: it is empty, or its last line says so."""
+    lines = [line for line in text.strip().splitlines() if line.strip() and not _is_confidence(line)]
+    return not lines or _DECLINES.fullmatch(lines[-1].strip()[:200]) is not None
+
+
+def _is_confidence(line: str) -> bool:
+    return line.strip().lower().startswith("confidence")
+
+
+def counts(kinds: Iterable[OutcomeKind]) -> OutcomeCounts:
+    """How often each kind occurs."""
+    return OutcomeCounts(**{str(kind): number for kind, number in Counter(kinds).items()})
+
+
+def failure_lines(replies: Mapping[tuple[str, str], ExpertReply]) -> list[str]:
+    """One line per expert with failures: who answered nothing, who failed at times, and why; those who answered
+    nothing come first."""
+    asked: dict[str, list[ExpertReply]] = {}
+    for (_, expert), reply in replies.items():
+        asked.setdefault(expert, []).append(reply)
+    silent, at_times = [], []
+    for expert, own in asked.items():
+        failed = [one for one in own if one.error is not None]
+        if not failed:
+            continue
+        if len(failed) == len(own):
+            silent.append(f"{expert} answered nothing: {reasons(failed)}")
+        else:
+            at_times.append(f"{expert} failed on {len(failed)} of {len(own)} questions: {reasons(failed)}")
+    head = [f"{len(silent)} experts answered nothing; their cells are left out"] * (len(silent) > 1)
+    return [*head, *silent, *at_times]
+
+
+def reasons(failed: Sequence[ExpertReply]) -> str:
+    """The commonest classes of failure, each with one message."""
+    examples: dict[str, tuple[int, str]] = {}
+    for one in failed:
+        kind = type(one.failure).__name__ if one.failure else "failed"
+        number, message = examples.get(kind, (0, one.error or ""))
+        examples[kind] = number + 1, message
+    commonest = sorted(examples.items(), key=lambda item: -item[1][0])[:MAX_REASONS]
+    return "; ".join(f"{kind} ({number}x): {' '.join(message.split())[:300]}" for kind, (number, message) in commonest)
+
+
+def check_scored(replies: Mapping[tuple[str, str], ExpertReply]) -> None:
+    """Raises `NoAnswer`, or the caller's own mistake, if every single reply failed: there is nothing to score."""
+    if not replies or any(one.error is None for one in replies.values()):
+        return
+    first: dict[str, CollegiumError] = {}
+    for (_, expert), one in replies.items():
+        first.setdefault(expert, one.failure or NoAnswer(one.error or "failed"))
+    raise no_answer(first)
