@@ -65,11 +65,11 @@ class Collegium(PipelineMethods):
         self._pool_lock = threading.Lock()
 
     @staticmethod
-    def connect(url: str, key: str | None = None) -> RemoteCollegium:
-        """A service elsewhere, with the same methods."""
+    def connect(url: str, key: str | None = None, *, runs: str | Path = "runs") -> RemoteCollegium:
+        """A service elsewhere, with the same methods. `runs`: folder for what its jobs leave."""
         from orchestrator.client import RemoteCollegium
 
-        return RemoteCollegium(url, key)
+        return RemoteCollegium(url, key, runs=runs)
 
     @property
     def state(self) -> Path:

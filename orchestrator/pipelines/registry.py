@@ -121,7 +121,7 @@ PIPELINES: Mapping[str, Pipeline] = {
             "Answer a task with one or more methods, and compare them.",
             f"{EVALUATION}.answer:RunRequest",
             f"{EVALUATION}.answer:RunResult",
-            paths=("convincing", "costs"),
+            paths=("convincing",),
             old=("answer",),
         ),
         Pipeline(
@@ -131,7 +131,7 @@ PIPELINES: Mapping[str, Pipeline] = {
             f"{EVALUATION}.route:RoutingResult",
             asks=False,
             keeps=False,
-            paths=("questions", "table", "save", "saved", "costs"),
+            paths=("questions", "table", "save", "saved"),
             texts=("question", "skills"),
         ),
         Pipeline(
@@ -142,7 +142,7 @@ PIPELINES: Mapping[str, Pipeline] = {
             asks=False,
             keeps=False,
             writes=("html",),
-            paths=("table", "fit", "costs"),
+            paths=("table", "fit"),
         ),
         Pipeline(
             "convincing",

@@ -116,6 +116,13 @@ async def test_bad_jobs_are_refused_before_anything_starts(
     assert (await client.get("/v1/jobs")).json()["data"] == []
 
 
+async def test_what_only_looks_odd_is_no_file(client: httpx.AsyncClient) -> None:
+    request = {"task": "coin_flip", "questions": 2, "methods": ["vote"], "costs": "words=1,coins=0.2"}
+    assert (await client.post("/v1/jobs", json={"pipeline": "run", "request": request})).status_code == 201
+    question = {"question": "Is 1/2 of ~/x a number:yes or os:no?"}
+    assert (await client.post("/v1/jobs", json={"pipeline": "route", "request": question})).status_code == 201
+
+
 async def test_paths_are_allowed_where_the_configuration_says_so(
     settings: dict[str, Any], serving: Any, tmp_path: Path
 ) -> None:
