@@ -190,8 +190,8 @@ def _choose(logits: torch.Tensor, row: SequenceState) -> int:
     import torch
 
     sampling = row.request.sampling
-    if sampling.temperature <= 0:
-        return int(logits.argmax())
+    if sampling.temperature <= 0 or sampling.min_p >= 1:
+        return int(logits.argmax())  # of equal logits the first, whatever the processor
     if row.generator is None:
         row.generator = torch.Generator().manual_seed(row.request.seed)
     scaled = logits.cpu() / sampling.temperature

@@ -29,6 +29,7 @@ def test_k_tokens_are_k_tokens_although_logits_are_equal() -> None:
     assert largest(torch.tensor(TIED), 0).tolist() == []
     assert len(largest(torch.tensor(TIED), 99)) == len(TIED)
     assert chosen(TIED, top_k=1) == {1}
+    assert chosen(TIED, min_p=1.0) == {1}
     assert chosen(TIED, top_k=2) == {1, 2}
     assert chosen(TIED, top_k=4) == {1, 2, 3, 4}
 
