@@ -13,9 +13,7 @@ RECORDED: Canary = [[(5, -0.1), (7, -2.5), (9, -4.0)], [(7, -0.2), (5, -2.0), (9
 
 def moved(by: float, position: int = 0) -> Canary:
     """The recorded canary with one position's log-probabilities moved."""
-    return [
-        [(token, chance + by * (place == position)) for token, chance in row] for place, row in enumerate(RECORDED)
-    ]
+    return [[(token, chance + by * (place == position)) for token, chance in row] for place, row in enumerate(RECORDED)]
 
 
 def test_rounding_within_one_engine_passes() -> None:
