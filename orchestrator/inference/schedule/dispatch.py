@@ -345,7 +345,8 @@ class Dispatch:
             if error := done.exception():
                 self.stop(error if isinstance(error, CollegiumError) else StorageError(str(error)))
             else:
-                self._resolve([(reply.key, reply) for _, reply in entries])
+                stored_before = done.result()
+                self._resolve([(reply.key, stored_before.get(reply.key, reply)) for _, reply in entries])
             self._tick()
 
         def on_disk(_: object) -> None:

@@ -41,6 +41,10 @@ LedgerEntry = tuple[str, Completion]
 """(expert fingerprint, completion)."""
 
 
+Stored = Future[dict[str, Completion]]
+"""Done once everything is on disk; its result are those of the keys that had been stored before, as they are stored."""
+
+
 class Ledger:
     """Reads from any thread; writes go through one thread that commits in groups."""
 
@@ -49,7 +53,7 @@ class Ledger:
         self.path = path
         self._lock = threading.Lock()
         self._closed = False
-        self._waiting: queue.SimpleQueue[tuple[list[LedgerEntry], Future[None]] | None] = queue.SimpleQueue()
+        self._waiting: queue.SimpleQueue[tuple[list[LedgerEntry], Stored] | None] = queue.SimpleQueue()
         with contextlib.ExitStack() as opened:
             try:
                 private_file(path)
@@ -71,9 +75,10 @@ class Ledger:
             found.update((row[0].hex(), _completion(row)) for row in rows)
         return found
 
-    def put(self, entries: Iterable[LedgerEntry]) -> Future[None]:
-        """Queue completions; the future is done once they are on disk, or failed with `StorageError`."""
-        done: Future[None] = Future()
+    def put(self, entries: Iterable[LedgerEntry]) -> Stored:
+        """Queue completions; the future is done once they are on disk, or failed with `StorageError`. Its result are
+        those that another process had stored before: key -> what is stored, which is what everybody is told."""
+        done: Stored = Future()
         with self._lock:
             if not self._closed:
                 self._waiting.put((list(entries), done))
@@ -137,25 +142,41 @@ class Ledger:
             if closing:
                 return
 
-    def _commit(self, group: list[tuple[list[LedgerEntry], Future[None]]]) -> None:
+    def _commit(self, group: list[tuple[list[LedgerEntry], Stored]]) -> None:
         error: StorageError | None = None
+        lost: dict[str, Completion] = {}
         try:
             self._writer.execute("BEGIN IMMEDIATE")
+            before = self._writer.total_changes
             self._writer.executemany(
                 "INSERT OR IGNORE INTO completions VALUES (?,?,?,?,?,?,?,?,?,?)",
                 (_row(fingerprint, reply) for entries, _ in group for fingerprint, reply in entries),
             )
+            given = {reply.key: reply for entries, _ in group for _, reply in entries}
+            if self._writer.total_changes - before < len(given):
+                lost = {key: found for key, found in self._stored(given).items() if _differ(found, given[key])}
             self._writer.execute("COMMIT")
         except Exception as problem:  # whatever it is, the waiting callers must hear of it
             why = f"cannot write the ledger ({problem}); nothing that was stored is lost"
             error = StorageError(f"{self.path}: {why}")
             with contextlib.suppress(sqlite3.Error):  # SQLite may have rolled back itself
                 self._writer.execute("ROLLBACK")
-        for _, done in group:
+        for entries, done in group:
             if error:
                 done.set_exception(error)
             else:
-                done.set_result(None)
+                done.set_result({reply.key: lost[reply.key] for _, reply in entries if reply.key in lost})
+
+    def _stored(self, keys: Iterable[str]) -> dict[str, Completion]:
+        """What the file has for these keys, as the writer sees it."""
+        found: dict[str, Completion] = {}
+        wanted = [bytes.fromhex(key) for key in keys]
+        for start in range(0, len(wanted), GROUP):
+            part = wanted[start : start + GROUP]
+            marks = ",".join("?" * len(part))
+            rows = self._writer.execute(f"SELECT {_COLUMNS} FROM completions WHERE key IN ({marks})", part)
+            found.update((row[0].hex(), _completion(row)) for row in rows)
+        return found
 
 
 def _row(fingerprint: str, reply: Completion) -> tuple[object, ...]:
@@ -211,4 +232,12 @@ def _completion(row: tuple[bytes, str, str, int, int, str | None, float, str | N
         cached=True,
         reasoning=reasoning,
         usage=UpstreamUsage(**told) if told else None,
+    )
+
+
+def _differ(stored: Completion, given: Completion) -> bool:
+    return (stored.text, stored.finish_reason, stored.completion_tokens) != (
+        given.text,
+        given.finish_reason,
+        given.completion_tokens,
     )

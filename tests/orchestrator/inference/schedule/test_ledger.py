@@ -35,6 +35,16 @@ def test_what_was_put_is_read_back_equal(tmp_path: Path) -> None:
     again.close()
 
 
+def test_the_loser_of_an_insert_is_told_what_is_stored(tmp_path: Path) -> None:
+    first, second = (Ledger(tmp_path / "ledger.sqlite") for _ in range(2))
+    assert first.put([("fp", reply(1, "mine")), ("fp", reply(2))]).result() == {}
+    told = second.put([("fp", reply(1, "other")), ("fp", reply(2)), ("fp", reply(3, "new"))]).result()
+    assert {key: found.text for key, found in told.items()} == {reply(1).key: "mine"}
+    assert second.get([reply(1).key])[reply(1).key].text == "mine"
+    first.close()
+    second.close()
+
+
 def test_many_threads_put_and_everything_arrives(tmp_path: Path) -> None:
     ledger = Ledger(tmp_path / "ledger.sqlite")
 

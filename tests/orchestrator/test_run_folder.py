@@ -1,0 +1,51 @@
+"""A run's folder: one process at a time works in it."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+
+from orchestrator.config import Config
+from orchestrator.errors import BadInput
+from orchestrator.run_folder import RunFolder
+
+ELSEWHERE = """
+import sys
+from pydantic import BaseModel
+from orchestrator.config import Config
+from orchestrator.run_folder import RunFolder
+
+class Request(BaseModel):
+    seed: int = 1
+
+folder = RunFolder.open(Config(runs=sys.argv[1]), "run", Request())
+print(folder.path, flush=True)
+input()
+"""
+
+
+class Request(BaseModel):
+    seed: int = 1
+
+
+def test_two_processes_do_not_work_on_the_same_run(tmp_path: Path) -> None:
+    config = Config(runs=str(tmp_path))
+    command = [sys.executable, "-c", ELSEWHERE, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        path = Path(other.stdout.readline().strip())
+        with pytest.raises(BadInput, match=f"process {other.pid} works on this very run"):
+            RunFolder.open(config, "run", Request())
+        RunFolder.open(config, "run", Request(seed=2)).finish()
+        other.kill()
+    ours = RunFolder.open(config, "run", Request())
+    assert ours.path == path
+    again = RunFolder.open(config, "run", Request(), fresh=True)
+    assert [found.name for found in again.path.iterdir() if not found.name.startswith(".")] == ["config.json"]
+    ours.finish()
+    done = subprocess.run(command, input="\n", capture_output=True, text=True, check=True)
+    assert Path(done.stdout.strip()) == path
