@@ -171,25 +171,27 @@ def _help(api: FastAPI, request: Request, error: HTTPException) -> str:
 
 
 def _handle_errors(api: FastAPI) -> None:
-    def respond(error: Exception) -> JSONResponse:
+    def respond(error: Exception, request: Request) -> JSONResponse:
         status, body, headers = refusals.of(error)
+        request.state.log_fields |= refusals.log_fields(body)
         return JSONResponse(body, status, dict(headers))
 
     @api.exception_handler(RequestValidationError)
-    async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        return respond(refusals.invalid(error.errors()))
+    async def invalid(request: Request, error: RequestValidationError) -> JSONResponse:
+        return respond(refusals.invalid(error.errors()), request)
 
     @api.exception_handler(HTTPException)
     async def http(request: Request, error: HTTPException) -> JSONResponse:
-        status, body, headers = refusals.of(Refused(error.status_code, _help(api, request, error)))
-        allowed = _methods(api, request.url.path) if status == 405 else ()
-        return JSONResponse(body, status, {**headers, **({"Allow": ", ".join(allowed)} if allowed else {})})
+        response = respond(Refused(error.status_code, _help(api, request, error)), request)
+        if error.status_code == 405:
+            response.headers["Allow"] = ", ".join(_methods(api, request.url.path))
+        return response
 
     @api.exception_handler(CollegiumError)
-    async def ours(_: Request, error: CollegiumError) -> JSONResponse:
+    async def ours(request: Request, error: CollegiumError) -> JSONResponse:
         log_failure(error, error.expert)
-        return respond(error)
+        return respond(error, request)
 
     @api.exception_handler(Exception)
-    async def unknown(_: Request, error: Exception) -> JSONResponse:
-        return respond(error)
+    async def unknown(request: Request, error: Exception) -> JSONResponse:
+        return respond(error, request)

@@ -15,7 +15,7 @@ from fastapi.responses import JSONResponse, Response
 from orchestrator.errors import Cancelled, CollegiumError, Overloaded
 from orchestrator.service import refusals
 from orchestrator.service.chat_events import ChatEvent, ChatEvents, TextEvent, UsageEvent
-from orchestrator.service.failure_log import log_failure, request_id
+from orchestrator.service.failure_log import log_failure
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.model_list import ModelList
 from orchestrator.service.protocols import Runtime
@@ -58,7 +58,6 @@ class Chats:
         `Overloaded` where the service cannot take it."""
         log_fields = request.state.log_fields
         log_fields["model"] = chat.model
-        request_id.set(request.state.request_id)
         if chat.ignored and (
             self._runtime.config.service.strict or request.headers.get("x-collegium-strict") == "true"
         ):

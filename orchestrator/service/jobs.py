@@ -20,6 +20,7 @@ from orchestrator.pipelines.registry import named
 from orchestrator.service import refusals
 from orchestrator.service.job_store import OVER, Job, JobStore
 from orchestrator.service.pipelines import parse
+from orchestrator.service.references import References
 
 _log = logging.getLogger("collegium")
 TICK = 0.5
@@ -29,8 +30,9 @@ TICK = 0.5
 class Jobs:
     """Thread-safe. `start` it once; `close` leaves what is under way queued for the next start."""
 
-    def __init__(self, collegium: Collegium, store: JobStore) -> None:
+    def __init__(self, collegium: Collegium, store: JobStore, references: References) -> None:
         self.store = store
+        self._references = references
         self._collegium = collegium
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
@@ -52,6 +54,7 @@ class Jobs:
         """A new job, or the one that this owner made with the same idempotency key; and whether it is new. Raises
         `BadInput`, and `Refused` (409) if that one is another request's."""
         found, request = parse(pipeline, given, self._collegium)
+        self._references.resolved(owner, given)  # what cannot be found is refused now
         wanted = request.model_dump(mode="json", exclude_defaults=True)
         job, new = self.store.add(owner, found.name, wanted, idempotency_key)
         if not new and (job.pipeline, job.request) != (found.name, wanted):
@@ -129,7 +132,8 @@ class Jobs:
 
     async def _run_pipeline(self, job: Job) -> None:
         pipeline, _ = named(job.pipeline)
-        request = pipeline.request.model_validate(job.request)
+        resolved = await asyncio.to_thread(self._references.resolved, job.owner, job.request)
+        request = pipeline.request.model_validate(resolved)
         folder = pipeline.folder(self._collegium.context(), request)
         if not self.store.start(job.id, str(folder.path.absolute())):
             return  # cancelled while it waited

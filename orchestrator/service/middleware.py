@@ -23,6 +23,7 @@ from starlette.middleware.cors import CORSMiddleware
 from orchestrator.config import ServiceConfig
 from orchestrator.errors import Cancelled, ConfigError
 from orchestrator.service import refusals
+from orchestrator.service.failure_log import request_id
 from orchestrator.service.keys import Key, KeyLimits, Keys
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.refusals import Refused
@@ -82,6 +83,7 @@ class Middleware:
         given = headers.get("x-request-id", "")
         visit = _Visit(scope, given if _ID.fullmatch(given) else f"req-{secrets.token_hex(12)}", send)
         key: Key | None = None
+        request_id.set(visit.id)
         try:
             state = scope.setdefault("state", {})
             state["request_id"], state["keyless"] = visit.id, not self._needed()
@@ -193,6 +195,7 @@ class _Visit:
         if self.status:
             return  # the response has begun: the connection breaks off
         status, body, headers = refusals.of(error)
+        self.log_fields |= refusals.log_fields(body)
         if isinstance(error, _TooMany):
             headers = {"Retry-After": str(error.pause)}
         content = json.dumps(body).encode()

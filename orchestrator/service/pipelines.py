@@ -14,6 +14,7 @@ from orchestrator.errors import BadInput
 from orchestrator.evaluation.tasks.load import names as task_names
 from orchestrator.extensions import is_code
 from orchestrator.pipelines.registry import Pipeline, named
+from orchestrator.service.references import FIELDS, is_reference
 
 LONGEST_TEXT = 10_000
 AGENTS = ("arms", "teacher")
@@ -37,13 +38,19 @@ def parse(name: str, given: Mapping[str, Any], collegium: Collegium) -> tuple[Pi
 
 def _refuse_paths(pipeline: Pipeline, given: Mapping[str, Any], collegium: Collegium) -> None:
     for field in (*pipeline.paths, *pipeline.writes):
-        if given.get(field) is not None:
-            raise BadInput(f"request.{field}: this service does not let clients name files (service.paths)")
+        if given.get(field) is not None and not (field in FIELDS and is_reference(given[field])):
+            instead = "; give the id of a file that was uploaded to /v1/files, or of a job" if field in FIELDS else ""
+            raise BadInput(f"request.{field}: this service does not let clients name files (service.paths){instead}")
     for field in ("task", "other_task"):
         tasks = given.get(field)
-        if isinstance(tasks, str) and any(part.strip() not in task_names() for part in tasks.split(",")):
+        if (
+            isinstance(tasks, str)
+            and not is_reference(tasks)
+            and any(part.strip() not in task_names() for part in tasks.split(","))
+        ):
             known = ", ".join(task_names())
-            raise BadInput(f"request.{field}: this service knows the tasks {known}, and no files (service.paths)")
+            instead = "upload yours to /v1/files and give its id"
+            raise BadInput(f"request.{field}: this service knows the tasks {known}; {instead} (service.paths)")
     for field, value in given.items():
         if field not in pipeline.texts:
             _look(f"request.{field}", value, collegium)

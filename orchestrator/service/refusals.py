@@ -11,7 +11,7 @@ from orchestrator.errors import CollegiumError
 
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 _TYPES |= {413: "invalid_request_error", 408: "invalid_request_error", 429: "rate_limit_error", 503: "overloaded_error"}
-_PATH = re.compile(r"(?<![\w:/.])(?:~|\.{1,2})?/(?:[^\s'\",;:()]+)")
+_PATH = re.compile(r"(?<![\w:/.])(?:~|\.{1,2})?/(?!v1/)(?:[^\s'\",;:()]+)")
 
 
 class Refused(CollegiumError):
@@ -79,3 +79,9 @@ def _is_type(part: str) -> bool:
 
 
 _ALTERNATIVES = frozenset({"str", "constrained-str", "int", "float", "bool"})
+
+
+def log_fields(body: Mapping[str, Any]) -> dict[str, Any]:
+    """What a request's log line says of the error that it was answered with."""
+    error = body["error"]
+    return {"error": str(error["message"])[:300], "code": error["code"], "param": error["param"]}

@@ -23,10 +23,12 @@ from orchestrator.service.batch_store import BatchStore
 from orchestrator.service.batches import Batches
 from orchestrator.service.database import Database
 from orchestrator.service.experts import ask_expert
+from orchestrator.service.file_store import FileStore
 from orchestrator.service.job_store import JobStore
 from orchestrator.service.jobs import Jobs
 from orchestrator.service.keys import KeyFile, Keys
 from orchestrator.service.model_list import ModelList
+from orchestrator.service.references import References
 from orchestrator.service.routing import Routing
 from router.routers import check
 
@@ -62,7 +64,9 @@ class ServiceRuntime:
         self.draining = False
         self._lock = _locked(self.collegium.state / "service.lock", patience)
         self.database = Database(self.config.service.database, self.collegium.state / "service.sqlite")
-        self.jobs = Jobs(self.collegium, JobStore(self.collegium.state / "jobs.sqlite"))
+        jobs = JobStore(self.collegium.state / "jobs.sqlite")
+        references = References(self.collegium.state / "uploads", FileStore(self.database), jobs)
+        self.jobs = Jobs(self.collegium, jobs, references)
         self._batches = Batches(BatchStore(self.database), ModelList(self))
         self._preparing: asyncio.Task[None] | None = None
         self._running_batches: asyncio.Task[None] | None = None

@@ -57,6 +57,35 @@ async def test_an_idempotency_key_belongs_to_one_request_of_one_owner(settings: 
         assert (await client.get(f"/v1/jobs/{first.json()['id']}", headers=bob)).status_code == 404
 
 
+async def test_a_job_uses_uploads_and_what_earlier_jobs_left(settings: dict[str, Any], serving: Any) -> None:
+    keys = KeyFile(Path(settings["state"]) / "keys.json")
+    ann, bob = (bearer(keys.create(name)[0]) for name in ("ann", "bob"))
+    rows = [{"id": f"q{n}", "question": f"Which word? {n}", "answer": "a", "kind": "text"} for n in range(12)]
+    text = "\n".join(json.dumps({**row, "split": "validation"}) for row in rows)
+    async with serving(settings) as client:
+
+        async def submit(who: dict[str, str], pipeline: str, **request: Any) -> httpx.Response:
+            return await client.post("/v1/jobs", json={"pipeline": pipeline, "request": request}, headers=who)
+
+        sent = await client.post("/v1/files", files={"file": ("mine.jsonl", text)}, headers=ann)
+        file = sent.json()["id"]
+        profile = (await submit(ann, "profile", task=file, questions=12)).json()
+        client.headers.update(ann)
+        assert (await over(client, profile["id"]))["status"] == "succeeded"
+        judged = (await submit(ann, "eval-router", table=profile["id"], routers=["best"])).json()
+        found = await over(client, judged["id"])
+        assert "there is no" not in str(found["error"])
+        for who, pipeline, request, named in (
+            (bob, "profile", {"task": file}, f"there is no file {file}"),
+            (bob, "eval-router", {"table": profile["id"]}, f"there is no job {profile['id']}"),
+            (ann, "profile", {"task": profile["id"]}, "a job cannot stand here"),
+            (ann, "profile", {"task": "file-" + "0" * 24}, "there is no file"),
+            (ann, "eval-router", {"table": "/etc/passwd"}, "uploaded to /v1/files"),
+        ):
+            refused = await submit(who, pipeline, **request)
+            assert (refused.status_code, named in refused.text) == (400, True), refused.text
+
+
 async def test_a_job_runs_and_leaves_its_results(client: httpx.AsyncClient) -> None:
     made = await client.post("/v1/jobs", json=PROFILE, headers={"Idempotency-Key": "k"})
     assert made.status_code == 201
