@@ -26,7 +26,8 @@ from orchestrator.evaluation.eval_router import aggregators, contestants
 from orchestrator.evaluation.voting import recorded_answer
 from router import Embedder, Features, Table
 from router.ballots import cast_votes
-from router.evaluate import Evaluation, RouterCandidate, RouterResult, evaluate
+from router.candidates import RouterCandidate
+from router.evaluate import Evaluation, RouterResult, evaluate
 from router.routers import DEFAULT, SkillsRouter, maker
 from router.trial import trial
 
@@ -55,7 +56,7 @@ SMALL = (
 """The 17 small models that the reference points speak of."""
 
 
-AGGREGATORS = aggregators(OPTIONS)
+AGGREGATORS = aggregators()
 
 
 def judge(table: Table, features: Features, split: tuple[str, str], ks: Sequence[int], seeds: int) -> Evaluation:

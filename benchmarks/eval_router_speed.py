@@ -71,7 +71,7 @@ def main() -> None:
     found = evaluate(
         trial(table, features),
         wanted,
-        aggregators(10.0),
+        aggregators(),
         default=DEFAULT if any(c.name == DEFAULT for c in wanted) else wanted[0].name,
         ks=(3, 5),
         seeds=options.seeds,

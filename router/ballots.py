@@ -14,8 +14,9 @@ from router.row import Row
 from router.table import Table
 
 Replies: TypeAlias = Sequence[str | None]
-Aggregate: TypeAlias = Callable[[Replies, Sequence[float]], Mapping[str, float]]
-"""(answers, each one's probability of being right) -> final answer with share 1, or several if it drew lots."""
+Aggregate: TypeAlias = Callable[[Row, Replies, Sequence[float]], Mapping[str, float]]
+"""(row, answers, each one's probability of being right) -> final answer with share 1, or several if it drew lots. It is
+asked only where answers differ: the one answer that was given is the answer."""
 Canonical: TypeAlias = Callable[[Row, str], str | None]
 """(row, recorded answer) -> text that is equal for equal answers; None for no answer."""
 
@@ -24,6 +25,7 @@ class Ballots:
     """The recorded answers of a table's questions. Missing scores count as 0: nobody answered."""
 
     def __init__(self, table: Table, canonical: Canonical) -> None:
+        self.rows = table.rows
         self.filled = np.nan_to_num(table.correct).astype(np.float64)
         self.recorded = any(row.predictions for row in table.rows)
         self.answers = [answers_of(row, table.experts, canonical) for row in table.rows]
@@ -36,10 +38,16 @@ class Ballots:
     ) -> NDArray[np.float64]:
         """Score of the aggregate's answer, [questions]."""
         values = np.zeros(len(seats))
-        for row, (columns, worth) in enumerate(zip(seats, self.worth, strict=True)):
-            answers = [self.answers[row][column] for column in columns]
-            shares = aggregate(answers, [float(probabilities[row, column]) for column in columns])
-            values[row] = sum(share * worth[answer] for answer, share in shares.items())
+        chances = np.take_along_axis(probabilities, seats, 1).astype(np.float64).tolist()
+        for row, (columns, worth) in enumerate(zip(seats.tolist(), self.worth, strict=True)):
+            known = self.answers[row]
+            answers = [known[column] for column in columns]
+            given = {answer for answer in answers if answer is not None}
+            if len(given) > 1:
+                shares = aggregate(self.rows[row], answers, chances[row])
+                values[row] = sum(share * worth[answer] for answer, share in shares.items())
+            elif given:
+                values[row] = worth[given.pop()]
         return values
 
 

@@ -13,26 +13,21 @@ from typing import TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from router.arena import RoutingMetrics, cost_matrix, metrics
 from router.ballots import Aggregate, Ballots, Canonical, Replies, cast_votes
 from router.calibration import expected_calibration_error
+from router.candidates import RouterCandidate, judged
 from router.cost import area_under_cost_curve, cost_curve
-from router.crossfit import Fit
-from router.estimate import Difference, Estimate, difference, estimate
+from router.estimate import Difference, Estimate, Resamples
 from router.ranking import Scores
-from router.recruiting import RecruitRule, recruit
+from router.recruiting import recruit
+from router.row import Row
 from router.trial import RoutingTrial
 
-FitAggregate: TypeAlias = Callable[[Sequence[Replies], Sequence[Sequence[float]], Sequence[str | None]], Aggregate]
-"""(answers, probabilities, gold answers) of validation questions -> an aggregate; may ignore them."""
-
-
-@dataclass(frozen=True, slots=True)
-class RouterCandidate:
-    """A router by name: how a seed makes it, and how experts are recruited from it."""
-
-    name: str
-    make: Callable[[int], Fit]
-    how: RecruitRule = "topk"
+FitAggregate: TypeAlias = Callable[
+    [Sequence[Row], Sequence[Replies], Sequence[Sequence[float]], Sequence[str | None]], Aggregate
+]
+"""(rows, answers, probabilities, gold answers) of validation questions -> an aggregate; may ignore them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +87,8 @@ class Evaluation:
     comparisons: Mapping[str, Difference]
     """`router/k/aggregator` -> the default's accuracy minus this one's, same k and aggregator."""
     notes: tuple[str, ...] = ()
+    metrics: tuple[RoutingMetrics, ...] = ()
+    """Of other benchmarks, for one expert per question."""
 
 
 def evaluate(
@@ -121,33 +118,41 @@ def evaluate(
     prices = None if costs is None else np.array([costs[name] for name in test.experts], np.float64)
     outcomes: dict[tuple[str, int, str], _Outcome] = {}
     qualities = []
+    choices: dict[str, list[NDArray[np.intp]]] = {}
+    seconds: dict[str, float] = {}
     voters = aggregators if ballots.recorded else {}
     fitted = test if what.fit is None else what.fit
-    for contestant in contestants:
-        report(contestant.name)
-        runs = [what.scores(contestant.make(seed), seed) for seed in range(seeds)]
+    ks = sorted({1, *ks})
+    for contestant, trained in judged(what, contestants, seeds, bool(voters), report):
+        runs = trained.runs
+        seconds[contestant.name] = trained.seconds
         qualities.append(_quality(contestant.name, runs, test.correct, costs))
-        held_out = what.held_out(contestant.make(0), runs[0]) if voters else runs[0]
-        for k in sorted({1, *ks}):
+        for k in ks:
             seats = [recruit(run, k, contestant.how, seed=seed) for seed, run in enumerate(runs)]
             if k == 1:
+                choices[contestant.name] = [seat[:, 0] for seat in seats]
                 outcomes[contestant.name, 1, "first"] = _Outcome.of(seats, ballots, prices)
                 continue
             if not voters:
                 outcomes[contestant.name, k, "any right"] = _Outcome.of(seats, ballots, prices)
                 continue
-            cast = cast_votes(fitted, held_out, k, contestant.how, canonical)
+            cast = cast_votes(fitted, trained.held_out, k, contestant.how, canonical)
             for name, fit_aggregate in voters.items():
-                vote = fit_aggregate(*cast)
+                vote = fit_aggregate(fitted.rows, *cast)
                 values = [ballots.vote(seat, run.probabilities, vote) for seat, run in zip(seats, runs, strict=True)]
                 outcomes[contestant.name, k, name] = _Outcome.of(seats, ballots, prices, values)
-    results = []
-    comparisons = {}
-    for (router, k, name), outcome in outcomes.items():
-        results.append(outcome.result(router, k, name, best, oracle, groups))
-        reference = outcomes.get((default, k, name))
-        if reference is not None and router != default:
-            comparisons[f"{router}/{k}/{name}"] = difference(reference.accuracy, outcome.accuracy, groups)
+    drawn = Resamples(groups)
+    accuracies = drawn.estimates([outcome.accuracy for outcome in outcomes.values()])
+    over_best = drawn.differences([(outcome.accuracy, best) for outcome in outcomes.values()])
+    results = [
+        outcome.result(key, accuracy, gap, float(best.mean()), oracle)
+        for (key, outcome), accuracy, gap in zip(outcomes.items(), accuracies, over_best, strict=True)
+    ]
+    rivals = {key: outcomes.get((default, *key[1:])) for key in outcomes if key[0] != default}
+    against = {key: rival for key, rival in rivals.items() if rival is not None}
+    leads = drawn.differences([(rival.accuracy, outcomes[key].accuracy) for key, rival in against.items()])
+    comparisons = {"/".join(map(str, key)): lead for key, lead in zip(against, leads, strict=True)}
+    best_estimate, hindsight_estimate = drawn.estimates([best, ballots.filled[:, hindsight]])
     names, counts = np.unique(best_columns, return_counts=True)
     return Evaluation(
         what.fitted_on,
@@ -157,13 +162,14 @@ def evaluate(
         test.experts,
         seeds,
         test.experts[int(names[counts.argmax()])],
-        estimate(best, groups),
-        estimate(ballots.filled[:, hindsight], groups),
+        best_estimate,
+        hindsight_estimate,
         oracle,
         tuple(results),
         tuple(qualities),
         comparisons,
         what.notes if ballots.recorded else (*what.notes, "no predictions are recorded: nothing was voted over"),
+        metrics(test, choices, seconds, cost_matrix(test, costs)),
     )
 
 
@@ -184,31 +190,20 @@ class _Outcome:
         values: Sequence[NDArray[np.float64]] | None = None,
     ) -> _Outcome:
         right = [np.take_along_axis(ballots.filled, seat, 1).max(1) for seat in seats]
-        asked = [[np.unique(row) for row in seat] for seat in seats]
-        cost = None
-        if prices is not None:
-            cost = float(np.mean([prices[columns].sum() for rows in asked for columns in rows]))
-        unique = float(np.mean([len(columns) for rows in asked for columns in rows]))
+        ordered = [np.sort(seat, 1) for seat in seats]
+        first = [np.diff(seat, axis=1, prepend=-1) > 0 for seat in ordered]
+        paid = None if prices is None else [(prices[s] * once).sum(1) for s, once in zip(ordered, first, strict=True)]
+        cost = None if paid is None else float(np.mean(paid))
+        unique = float(np.mean([once.sum(1) for once in first]))
         return cls(np.mean(right if values is None else values, 0), float(np.mean(right)), unique, cost)
 
     def result(
-        self, router: str, k: int, name: str, best: NDArray[np.float64], oracle: float, groups: Sequence[str]
+        self, key: tuple[str, int, str], accuracy: Estimate, over_best: Difference, best: float, oracle: float
     ) -> RouterResult:
-        mean = float(self.accuracy.mean())
-        gap = oracle - float(best.mean())
+        mean, gap = float(self.accuracy.mean()), oracle - best
         lost = {"nobody": 1 - oracle, "recruiting": oracle - self.any_right, "vote": self.any_right - mean}
-        return RouterResult(
-            router,
-            k,
-            name,
-            estimate(self.accuracy, groups),
-            difference(self.accuracy, best, groups),
-            (mean - float(best.mean())) / gap if gap > 0 else float("nan"),
-            self.any_right,
-            lost,
-            self.unique,
-            self.cost,
-        )
+        closed = (mean - best) / gap if gap > 0 else float("nan")
+        return RouterResult(*key, accuracy, over_best, closed, self.any_right, lost, self.unique, self.cost)
 
 
 def _quality(

@@ -33,13 +33,11 @@ class RoutingTrial:
             return fit(self.fit, self.fit_features).score(self.test_features)
         return out_of_fold(fit, self.test, self.test_features, folds(self.test, self._count(self.test), seed))
 
-    def held_out(self, fit: Fit, tested: Scores) -> Scores:
-        """Scores of the fitted questions by a router that was not fitted on them, to fit votes with.
-
-        `tested`: what `scores` gave, which is the same thing where the tested questions are cross-validated.
-        """
+    def held_out_scores(self, fit: Fit) -> Scores:
+        """Scores of the fitted questions by a router that was not fitted on them, to fit votes with. Only where other
+        questions are tested: under cross-validation the tested questions' own scores are that."""
         if self.fit is None or self.fit_features is None:
-            return tested
+            raise ValueError("cross-validated scores are held out already")
         return out_of_fold(fit, self.fit, self.fit_features, folds(self.fit, self._count(self.fit)))
 
     def best_columns(self) -> NDArray[np.intp]:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import statistics
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from pydantic import Field, model_validator
 
-from agents.votes import OPTIONS, fit_log_odds, log_odds, majority, weighted
+from agents.votes import fit_log_odds, log_odds_weights, shares
 from orchestrator.config import StrictModel
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.context import Context
@@ -17,8 +17,10 @@ from orchestrator.evaluation.costs import costs_of
 from orchestrator.evaluation.route import read_table
 from orchestrator.evaluation.voting import options_in, recorded_answer
 from router.ballots import Aggregate, Replies
-from router.evaluate import Evaluation, FitAggregate, RouterCandidate, evaluate
-from router.routers import DEFAULT, ROUTERS, SkillsRouter, check, maker
+from router.candidates import RouterCandidate
+from router.evaluate import Evaluation, FitAggregate, evaluate
+from router.routers import DEFAULT, ROUTERS, UNSEEDED, SkillsRouter, check, maker
+from router.row import Row
 from router.table import Table
 from router.trial import trial
 
@@ -94,7 +96,7 @@ def eval_router(request: EvalRouterRequest, context: Context) -> Evaluation:
         return evaluate(
             what,
             wanted,
-            aggregators(statistics.median(map(options_in, table.rows))),
+            aggregators(),
             default=DEFAULT if DEFAULT in [one.name for one in wanted] else wanted[0].name,
             ks=sorted({min(k, len(table.experts)) for k in request.k}),
             seeds=request.seeds,
@@ -110,36 +112,45 @@ def contestants(skills: bool, named: Sequence[str] = ()) -> list[RouterCandidate
     """Every router by its defaults, and the named ones of other packages; where questions have skills, Symbolic-MoE as
     published and as programmed too."""
     every = dict.fromkeys([*ROUTERS, *named])
-    found = [RouterCandidate(name, partial(maker, name)) for name in every if skills or name != "skills"]
+    found = [
+        RouterCandidate(name, partial(maker, name), seeded=name not in UNSEEDED)
+        for name in every
+        if skills or name != "skills"
+    ]
     if skills:
         code = partial(SkillsRouter.fit, suitability="code", threshold=0.0, merge=2.0)
         paper = partial(SkillsRouter.fit, suitability="paper", threshold=0.0, merge=2.0)
         found += [
             RouterCandidate(SYMBOLIC[0], lambda seed: code, "code"),
-            RouterCandidate(SYMBOLIC[1], lambda seed: code),
+            RouterCandidate(SYMBOLIC[1], lambda seed: code, seeded=False),
             RouterCandidate(SYMBOLIC[2], lambda seed: paper, "paper"),
         ]
     return found
 
 
-def aggregators(options: float = OPTIONS) -> Mapping[str, FitAggregate]:
-    """The votes that can be taken over recorded answers; `options`: how many answers a question allows."""
+Rows: TypeAlias = Sequence[Row]
+ManyReplies: TypeAlias = Sequence[Replies]
+Chances: TypeAlias = Sequence[Sequence[float]]
 
-    def count(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Replies) -> Aggregate:
-        return lambda replies, p: majority(replies).shares
 
-    def weigh(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Replies) -> Aggregate:
-        return lambda replies, p: weighted(replies, p).shares
+def aggregators() -> Mapping[str, FitAggregate]:
+    """The votes that can be taken over recorded answers; each question allows as many answers as its row says."""
 
-    def odds(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Replies) -> Aggregate:
-        return lambda replies, p: log_odds(replies, p, options=options).shares
+    def count(judged: Rows, answers: ManyReplies, p: Chances, golds: Replies) -> Aggregate:
+        return lambda row, replies, p: shares(replies, [1.0] * len(replies))
 
-    def fitted(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Replies) -> Aggregate:
+    def weigh(judged: Rows, answers: ManyReplies, p: Chances, golds: Replies) -> Aggregate:
+        return lambda row, replies, p: shares(replies, p)
+
+    def odds(judged: Rows, answers: ManyReplies, p: Chances, golds: Replies) -> Aggregate:
+        return lambda row, replies, p: shares(replies, log_odds_weights(p, options=options_in(row)))
+
+    def fitted(judged: Rows, answers: ManyReplies, p: Chances, golds: Replies) -> Aggregate:
         try:
-            found = fit_log_odds(answers, chances, golds, options)
+            found = fit_log_odds(answers, p, golds, [options_in(row) for row in judged])
         except ValueError:
-            return odds(answers, chances, golds)
-        return lambda replies, p: log_odds(replies, p, found, options=options).shares
+            return odds(judged, answers, p, golds)
+        return lambda row, replies, p: shares(replies, log_odds_weights(p, found, options_in(row)))
 
     return {"majority": count, "weighted": weigh, "log-odds": odds, "log-odds fitted": fitted}
 

@@ -38,6 +38,7 @@ SIMPLE: Mapping[str, Any] = {
     "skills": SkillsRouter.fit,
 }
 SEEDED = ("random", "mlp", "kmeans", "matrix_factorisation")
+UNSEEDED = tuple(name for name in SIMPLE if name not in SEEDED)
 MEMBERS = ("best", "knn", "prompt_vectors", "linear", "kmeans", "matrix_factorisation", "skills")
 """Of the mixture; `skills` takes part where questions have skills."""
 ROUTERS: tuple[str, ...] = (*SIMPLE, "mixture")

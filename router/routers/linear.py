@@ -77,10 +77,14 @@ class LogisticRouter(FittedRouter):
             right, wrong = np.flatnonzero(score > 0), np.flatnonzero(score < 1)
             if not len(right) or not len(wrong):
                 continue
-            rows = np.concatenate([right, wrong])
-            outcome = np.concatenate([np.ones(len(right)), np.zeros(len(wrong))])
-            mass = np.concatenate([score[right], 1 - score[wrong]])
-            model = LogisticRegression(C=strength, tol=1e-3, max_iter=1000).fit(vectors[rows], outcome, mass)
+            if len(right) + len(wrong) == len(score):  # all 0 or 1: nothing to weigh, and no copy of the vectors
+                inputs, outcome, mass = vectors, score, None
+            else:
+                rows = np.concatenate([right, wrong])
+                outcome = np.concatenate([np.ones(len(right)), np.zeros(len(wrong))])
+                mass = np.concatenate([score[right], 1 - score[wrong]])
+                inputs = vectors[rows]
+            model = LogisticRegression(C=strength, tol=1e-3, max_iter=1000).fit(inputs, outcome, mass)
             weights[:, column] = model.coef_[0]
             intercepts[column] = model.intercept_[0]
         intercepts -= centre @ weights

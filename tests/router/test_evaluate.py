@@ -13,24 +13,27 @@ import pytest
 from agents.votes import fit_log_odds, log_odds, majority
 from router import Features, Row, Table, TableError
 from router.ballots import Aggregate, Replies
+from router.candidates import RouterCandidate
 from router.crossfit import folds, out_of_fold
 from router.estimate import difference, estimate
-from router.evaluate import Evaluation, RouterCandidate, RouterResult, evaluate
+from router.evaluate import Evaluation, RouterResult, evaluate
 from router.routers import maker
 from router.trial import trial
 
 World = tuple[Table, Features]
 
 
-def counting(answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Sequence[str | None]) -> Aggregate:
-    return lambda replies, p: majority(replies).shares
+def counting(
+    rows: Sequence[Row], answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Replies
+) -> Aggregate:
+    return lambda row, replies, p: majority(replies).shares
 
 
 def fitted_odds(
-    answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Sequence[str | None]
+    rows: Sequence[Row], answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Replies
 ) -> Aggregate:
     odds = fit_log_odds(answers, chances, golds, 4)
-    return lambda replies, p: log_odds(replies, p, odds, options=4).shares
+    return lambda row, replies, p: log_odds(replies, p, odds, options=4).shares
 
 
 VOTES = {"majority": counting, "log-odds": fitted_odds}
