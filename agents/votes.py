@@ -11,9 +11,13 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from agents.question import Question
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 TieBreak = Literal["weight", "count", "confidence", "order"]
 
@@ -139,18 +143,17 @@ def log_odds_weights(
     return [odds.trust * logit + shared for logit in apart]
 
 
-def shares(answers: Sequence[str | None], weights: Sequence[float]) -> dict[str, float]:
-    """`Verdict.shares` of a vote with these weights and nothing else of it, in a fifth of the time."""
-    voters: dict[str, list[float]] = {}
-    for answer, weight in zip(answers, weights, strict=True):
-        if answer is not None:
-            voters.setdefault(answer, []).append(weight)
-    if not voters:
-        return {}
-    totals = {answer: round(math.fsum(given), DIGITS) for answer, given in voters.items()}
-    most = max(totals.values())
-    tied = [answer for answer, total in totals.items() if total == most]
-    return {answer: 1 / len(tied) for answer in tied}
+def log_odds_matrix(
+    probabilities: NDArray[np.float64], options: NDArray[np.float64], odds: Odds = AT_THEIR_WORD
+) -> NDArray[np.float64]:
+    """`log_odds_weights` of many votes at once: probabilities [votes, replies], options [votes] -> [votes, replies]."""
+    import numpy as np
+
+    p = np.clip(probabilities, PROBABILITY_FLOOR, 1 - PROBABILITY_FLOOR)
+    logits = np.log(p / (1 - p))
+    mean = logits.mean(1, keepdims=True)
+    shared = odds.common * mean + odds.agreement * np.log(options - 1)[:, None]
+    return np.asarray(odds.trust * (logits - mean) + shared)
 
 
 def _apart(probabilities: Sequence[float]) -> tuple[list[float], float]:

@@ -25,7 +25,7 @@ from benchmarks.machine import conditions
 from orchestrator.evaluation.eval_router import aggregators, contestants
 from orchestrator.evaluation.voting import recorded_answer
 from router import Embedder, Features, Table
-from router.ballots import cast_votes
+from router.ballots import Ballots, cast_votes
 from router.candidates import RouterCandidate
 from router.evaluate import Evaluation, RouterResult, evaluate
 from router.routers import DEFAULT, SkillsRouter, maker
@@ -120,7 +120,7 @@ def votes_left_out(table: Table, features: Features, ks: Sequence[int]) -> list[
     pulls = (1.0, 4.0, 16.0, math.inf)
     lines = ["| asked | " + " | ".join(f"pull {pull:g}" for pull in pulls) + " |", "|---" * (1 + len(pulls)) + "|"]
     for k in ks:
-        votes = list(zip(*cast_votes(what.test, held_out, k, "topk", recorded_answer), strict=True))
+        votes = list(zip(*cast_votes(Ballots(what.test, recorded_answer), held_out, k, "topk"), strict=True))
         found = [_likelihood(votes, pull) for pull in pulls]
         lines.append(f"| {k} | " + " | ".join(f"{value:.4f}" for value in found) + " |")
     return lines

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -14,56 +14,66 @@ from router.row import Row
 from router.table import Table
 
 Replies: TypeAlias = Sequence[str | None]
-Aggregate: TypeAlias = Callable[[Row, Replies, Sequence[float]], Mapping[str, float]]
-"""(row, answers, each one's probability of being right) -> final answer with share 1, or several if it drew lots. It is
-asked only where answers differ: the one answer that was given is the answer."""
+Aggregate: TypeAlias = Callable[[Sequence[Row], NDArray[np.float64]], NDArray[np.float64]]
+"""(rows, probability of each recruited expert's answer, [questions, k]) -> weight of each answer, same shape."""
 Canonical: TypeAlias = Callable[[Row, str], str | None]
 """(row, recorded answer) -> text that is equal for equal answers; None for no answer."""
+
+
+DIGITS = 9
+"""Weights are compared to so many decimals: 0.1 + 0.2 ties with 0.3."""
 
 
 class Ballots:
     """The recorded answers of a table's questions. Missing scores count as 0: nobody answered."""
 
     def __init__(self, table: Table, canonical: Canonical) -> None:
-        self.rows = table.rows
+        self.rows, self.experts = table.rows, table.experts
         self.filled = np.nan_to_num(table.correct).astype(np.float64)
         self.recorded = any(row.predictions for row in table.rows)
         self.answers = [answers_of(row, table.experts, canonical) for row in table.rows]
-        self.worth = [
-            _worth(row, answers, table.experts) for row, answers in zip(table.rows, self.answers, strict=True)
+        self.golds = [
+            gold_of(row, answers, table.experts, canonical)
+            for row, answers in zip(table.rows, self.answers, strict=True)
         ]
+        self._codes = np.full(self.filled.shape, -1, np.intp)
+        """Number of each answer among its question's different ones; -1: abstained."""
+        self._worth = np.zeros(self.filled.shape)
+        """What each expert's answer scores as the final one."""
+        for index, (row, answers) in enumerate(zip(table.rows, self.answers, strict=True)):
+            worth = _worth(row, answers, table.experts)
+            numbers = {answer: number for number, answer in enumerate(worth)}
+            for column, answer in enumerate(answers):
+                if answer is not None:
+                    self._codes[index, column] = numbers[answer]
+                    self._worth[index, column] = worth[answer]
 
     def vote(
         self, seats: NDArray[np.intp], probabilities: NDArray[np.float32], aggregate: Aggregate
     ) -> NDArray[np.float64]:
-        """Score of the aggregate's answer, [questions]."""
-        values = np.zeros(len(seats))
-        chances = np.take_along_axis(probabilities, seats, 1).astype(np.float64).tolist()
-        for row, (columns, worth) in enumerate(zip(seats.tolist(), self.worth, strict=True)):
-            known = self.answers[row]
-            answers = [known[column] for column in columns]
-            given = {answer for answer in answers if answer is not None}
-            if len(given) > 1:
-                shares = aggregate(self.rows[row], answers, chances[row])
-                values[row] = sum(share * worth[answer] for answer, share in shares.items())
-            elif given:
-                values[row] = worth[given.pop()]
-        return values
+        """Score of the answer with the greatest weight, [questions]; answers that tie share it equally."""
+        codes = np.take_along_axis(self._codes, seats, 1)
+        worth = np.take_along_axis(self._worth, seats, 1)
+        chances = np.take_along_axis(probabilities, seats, 1).astype(np.float64)
+        weights = aggregate(self.rows, chances)
+        given = codes >= 0
+        same = (codes[:, :, None] == codes[:, None, :]) & given[:, None, :]
+        totals = np.round((same * weights[:, None, :]).sum(2), DIGITS)
+        most = np.where(given, totals, -np.inf).max(1, keepdims=True)
+        first = ~np.tril(same, -1).any(2)  # one seat speaks for each answer
+        tied = given & first & (totals == most)
+        return np.asarray((worth * tied).sum(1) / np.maximum(tied.sum(1), 1), np.float64)
 
 
 def cast_votes(
-    table: Table, held_out: Scores, k: int, how: RecruitRule, canonical: Canonical
+    ballots: Ballots, held_out: Scores, k: int, how: RecruitRule
 ) -> tuple[list[list[str | None]], list[list[float]], list[str | None]]:
-    """What a vote is fitted on: for each question of `table` the recorded answers of the k experts recruited, their
-    probabilities, and the gold answer. `held_out`: scores by routers that were not fitted on the question."""
-    answers, probabilities, golds = [], [], []
+    """What a vote is fitted on: for each question the recorded answers of the k experts recruited, their probabilities,
+    and the gold answer. `held_out`: scores by routers that were not fitted on the question."""
     seats = recruit(held_out, k, how)
-    for row, columns, chances in zip(table.rows, seats, held_out.probabilities, strict=True):
-        given = answers_of(row, table.experts, canonical)
-        answers.append([given[column] for column in columns])
-        probabilities.append([float(chances[column]) for column in columns])
-        golds.append(gold_of(row, given, table.experts, canonical))
-    return answers, probabilities, golds
+    chances = np.take_along_axis(held_out.probabilities, seats, 1).astype(np.float64).tolist()
+    answers = [[given[column] for column in seat] for given, seat in zip(ballots.answers, seats.tolist(), strict=True)]
+    return answers, chances, ballots.golds
 
 
 def answers_of(row: Row, experts: Sequence[str], canonical: Canonical) -> list[str | None]:

@@ -55,7 +55,7 @@ def judged(
     from threadpoolctl import threadpool_limits
 
     threads = max(1, min(MAX_THREADS, os.cpu_count() or 1))
-    with threadpool_limits(1), ThreadPoolExecutor(threads) as pool:
+    with threadpool_limits(1), ThreadPoolExecutor(threads, initializer=_alone) as pool:
         waiting = [_submitted(pool, what, candidate, seeds, votes) for candidate in candidates]
         try:
             for candidate, (clock, runs, held_out) in zip(candidates, waiting, strict=True):
@@ -65,6 +65,13 @@ def judged(
                 yield candidate, Trained(scores, held_out.result() if held_out else scores[0], clock.per_question)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _alone() -> None:
+    """OpenMP counts its threads for each of ours apart."""
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(1, user_api="openmp")
 
 
 _Waiting = tuple["_Clock", list[Future[Scores]], Future[Scores] | None]

@@ -122,6 +122,7 @@ def evaluate(
     seconds: dict[str, float] = {}
     voters = aggregators if ballots.recorded else {}
     fitted = test if what.fit is None else what.fit
+    fitted_ballots = ballots if fitted is test or not voters else Ballots(fitted, canonical)
     ks = sorted({1, *ks})
     for contestant, trained in judged(what, contestants, seeds, bool(voters), report):
         runs = trained.runs
@@ -136,7 +137,7 @@ def evaluate(
             if not voters:
                 outcomes[contestant.name, k, "any right"] = _Outcome.of(seats, ballots, prices)
                 continue
-            cast = cast_votes(fitted, trained.held_out, k, contestant.how, canonical)
+            cast = cast_votes(fitted_ballots, trained.held_out, k, contestant.how)
             for name, fit_aggregate in voters.items():
                 vote = fit_aggregate(fitted.rows, *cast)
                 values = [ballots.vote(seat, run.probabilities, vote) for seat, run in zip(seats, runs, strict=True)]

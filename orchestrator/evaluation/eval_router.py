@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from agents.votes import fit_log_odds, log_odds_weights, shares
+from agents.votes import fit_log_odds, log_odds_matrix
 from orchestrator.config import StrictModel
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.context import Context
@@ -128,31 +130,35 @@ def contestants(skills: bool, named: Sequence[str] = ()) -> list[RouterCandidate
     return found
 
 
-Rows: TypeAlias = Sequence[Row]
-ManyReplies: TypeAlias = Sequence[Replies]
-Chances: TypeAlias = Sequence[Sequence[float]]
-
-
 def aggregators() -> Mapping[str, FitAggregate]:
     """The votes that can be taken over recorded answers; each question allows as many answers as its row says."""
+    return {"majority": _count, "weighted": _weigh, "log-odds": _odds, "log-odds fitted": _fitted_odds}
 
-    def count(judged: Rows, answers: ManyReplies, p: Chances, golds: Replies) -> Aggregate:
-        return lambda row, replies, p: shares(replies, [1.0] * len(replies))
 
-    def weigh(judged: Rows, answers: ManyReplies, p: Chances, golds: Replies) -> Aggregate:
-        return lambda row, replies, p: shares(replies, p)
+def _count(*votes: Any) -> Aggregate:
+    return lambda rows, p: np.ones_like(p)
 
-    def odds(judged: Rows, answers: ManyReplies, p: Chances, golds: Replies) -> Aggregate:
-        return lambda row, replies, p: shares(replies, log_odds_weights(p, options=options_in(row)))
 
-    def fitted(judged: Rows, answers: ManyReplies, p: Chances, golds: Replies) -> Aggregate:
-        try:
-            found = fit_log_odds(answers, p, golds, [options_in(row) for row in judged])
-        except ValueError:
-            return odds(judged, answers, p, golds)
-        return lambda row, replies, p: shares(replies, log_odds_weights(p, found, options_in(row)))
+def _weigh(*votes: Any) -> Aggregate:
+    return lambda rows, p: p
 
-    return {"majority": count, "weighted": weigh, "log-odds": odds, "log-odds fitted": fitted}
+
+def _odds(*votes: Any) -> Aggregate:
+    return lambda rows, p: log_odds_matrix(p, _options(rows))
+
+
+def _fitted_odds(
+    rows: Sequence[Row], answers: Sequence[Replies], p: Sequence[Sequence[float]], golds: Replies
+) -> Aggregate:
+    try:
+        found = fit_log_odds(answers, p, golds, _options(rows).tolist())
+    except ValueError:
+        return _odds()
+    return lambda rows, p: log_odds_matrix(p, _options(rows), found)
+
+
+def _options(rows: Sequence[Row]) -> NDArray[np.float64]:
+    return np.array([options_in(row) for row in rows], np.float64)
 
 
 def _chosen(table: Table, request: EvalRouterRequest) -> Table:

@@ -7,7 +7,7 @@ from typing import get_args
 from agents.answers import canonical
 from agents.question import AnswerKind
 from agents.votes import AT_THEIR_WORD, OPTIONS, Odds, fit_log_odds
-from router.ballots import cast_votes
+from router.ballots import Ballots, cast_votes
 from router.crossfit import Fit, folds, out_of_fold
 from router.embedding import Features
 from router.row import Row
@@ -22,7 +22,7 @@ def held_out_odds(table: Table, features: Features, fit: Fit, recruit: int, seed
     if parts < 3:  # a router needs two questions to fit on
         return AT_THEIR_WORD
     held_out = out_of_fold(fit, table, features, folds(table, parts, seed))
-    votes = cast_votes(table, held_out, recruit, "topk", recorded_answer)
+    votes = cast_votes(Ballots(table, recorded_answer), held_out, recruit, "topk")
     try:
         return fit_log_odds(*votes, [options_in(row) for row in table.rows])
     except ValueError:

@@ -11,7 +11,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from agents.votes import AT_THEIR_WORD, Odds, fit_log_odds, log_odds, majority, weighted
+from agents.votes import (
+    AT_THEIR_WORD,
+    Odds,
+    fit_log_odds,
+    log_odds,
+    log_odds_matrix,
+    log_odds_weights,
+    majority,
+    weighted,
+)
 
 answers = st.lists(st.sampled_from(["A", "B", "C", None]), max_size=7)
 
@@ -167,3 +176,13 @@ def test_what_a_router_makes_of_all_experts_alike_is_set_aside_if_it_says_nothin
     odds = fit_log_odds(rows, p, golds, options=4)
     assert odds.common < 0.2 < 0.7 < odds.trust
     assert accuracy(odds) > accuracy(AT_THEIR_WORD) + 0.02
+
+
+def test_many_log_odds_votes_weigh_as_one_does() -> None:
+    import numpy as np
+
+    p = np.array([[0.0, 0.4, 1.0], [0.7, 0.7, 0.2]])
+    odds = Odds(0.5, 0.2, 1.5)
+    found = log_odds_matrix(p, np.array([4.0, 2.0]), odds)
+    for row, options in enumerate((4.0, 2.0)):
+        assert found[row].tolist() == pytest.approx(log_odds_weights(p[row].tolist(), odds, options))

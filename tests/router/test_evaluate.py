@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from agents.votes import fit_log_odds, log_odds, majority
+from agents.votes import fit_log_odds, log_odds_matrix
 from router import Features, Row, Table, TableError
 from router.ballots import Aggregate, Replies
 from router.candidates import RouterCandidate
@@ -26,14 +26,14 @@ World = tuple[Table, Features]
 def counting(
     rows: Sequence[Row], answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Replies
 ) -> Aggregate:
-    return lambda row, replies, p: majority(replies).shares
+    return lambda rows, p: np.ones_like(p)
 
 
 def fitted_odds(
     rows: Sequence[Row], answers: Sequence[Replies], chances: Sequence[Sequence[float]], golds: Replies
 ) -> Aggregate:
     odds = fit_log_odds(answers, chances, golds, 4)
-    return lambda row, replies, p: log_odds(replies, p, odds, options=4).shares
+    return lambda rows, p: log_odds_matrix(p, np.full(len(p), 4.0), odds)
 
 
 VOTES = {"majority": counting, "log-odds": fitted_odds}
