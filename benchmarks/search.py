@@ -29,7 +29,7 @@ from agents.prompts import solve
 from agents.question import Question
 from benchmarks.machine import conditions, write_result
 from merging.merge import merge
-from merging.recipe import parse
+from merging.recipe_file import parse
 from merging.search import Candidate
 from orchestrator.config import Config, ExpertConfig, demo_zoo, read
 from orchestrator.evaluation.context import Context

@@ -85,7 +85,8 @@ def merged_checkpoints(folder: Path, adapters: list[Path]) -> list[str]:
 
     from safetensors.torch import save_file
 
-    from merging.checkpoint import Adapter, Checkpoint
+    from merging.adapter import Adapter
+    from merging.checkpoint import Checkpoint
     from merging.stream import plain
     from orchestrator.experts.demo import FULL, locate
 

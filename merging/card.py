@@ -20,7 +20,7 @@ MAX_CARD_BYTES = 2**20
 def model_card(plan: Merge, name: str, notes: list[str]) -> str:
     """Markdown with the front matter that model hubs read."""
     method = plan.recipe.rule
-    licences = {ref: licence(model[0].folder) for ref, model in plan.models.items()}
+    licences = {ref: licence(model.folder) for ref, model in plan.models.items()}
     known = sorted({found for found in licences.values() if found})
     front: dict[str, Any] = {
         "base_model": [str(ref) for ref in plan.models],
@@ -43,6 +43,7 @@ def model_card(plan: Merge, name: str, notes: list[str]) -> str:
         *("Sources of several licences: all of them apply.",) * (len(known) > 1),
         *("", "## Recipe", "", "```yaml", text.strip(), "```"),
         *(("", "## Notes", "", *(f"- {note}" for note in notes)) if notes else ()),
+        *(("", "## Not in the result", "", *_left_out(plan)) if plan.left_out else ()),
     ]
     return "\n".join(lines) + "\n"
 
@@ -70,6 +71,15 @@ def _short(settings: Any) -> dict[str, Any]:
         name: [{"filter": choice.filter, "value": list(choice.values)} for choice in setting]
         for name, setting in settings.items()
     }
+
+
+def _left_out(plan: Merge) -> list[str]:
+    """Every tensor of a source that is not in the result, with the reason."""
+    lines = []
+    for left in plan.left_out:
+        lines.append(f"- {left.model}: {left.reason} ({len(left.names)} tensors)")
+        lines += [f"  - `{name}`" for name in left.names]
+    return lines
 
 
 def sample_hash(checkpoint: Checkpoint) -> str:
@@ -106,9 +116,11 @@ def licence(folder: Path) -> str | None:
 
 
 def _hash(plan: Merge, ref: ModelRef) -> str:
-    checkpoint, adapter = plan.models[ref]
-    whole = sample_hash(checkpoint)
-    return f"`{whole}`" + (f" + adapter `{_file_hash(adapter.file)}`" if adapter else "")
+    model = plan.models[ref]
+    if model.checkpoint is None:
+        return "made by another recipe of the same file"
+    whole = sample_hash(model.checkpoint)
+    return f"`{whole}`" + (f" + adapter `{_file_hash(model.adapter.file)}`" if model.adapter else "")
 
 
 def _file_hash(file: Path) -> str:

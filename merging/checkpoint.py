@@ -1,4 +1,4 @@
-"""Read safetensors checkpoints and LoRA adapters: headers checked, tensors memory-mapped, nothing copied.
+"""Read safetensors checkpoints: headers checked, tensors memory-mapped, nothing copied.
 
 Files come from strangers. A header is believed only after its size, offsets, shapes and types agree with one
 another and with the file; an index names files of its own folder only; pickles are not read at all. What is not
@@ -13,7 +13,6 @@ from __future__ import annotations
 import json
 import math
 import os
-import re
 import threading
 import weakref
 from collections.abc import Mapping
@@ -35,6 +34,10 @@ STORAGE: Mapping[str, str] = MappingProxyType(
     | {"U8": "u1", "BOOL": "?"}
 )
 """safetensors type -> NumPy type of its bits."""
+
+
+FLOATS = ("F64", "F32", "F16", "BF16", "F8_E4M3", "F8_E5M2")
+"""Types that can be computed with."""
 
 
 class CheckpointError(ValueError):
@@ -73,7 +76,6 @@ class Checkpoint:
 
     @property
     def bytes(self) -> int:
-        """Bytes of all weight files."""
         return sum(file.stat().st_size for file in self.files)
 
     @property
@@ -90,16 +92,6 @@ class Checkpoint:
             if name.endswith(("embed_tokens.weight", "wte.weight")):
                 return name
         raise CheckpointError(f"{self.folder}: neither lm_head.weight nor an embedding that could stand for it")
-
-    def scale_of(self, name: str) -> str | None:
-        """The tensor that holds the scales of an 8-bit one, if there is one."""
-        names = (f"{name}_scale_inv", f"{name}_scale", f"{name.removesuffix('.weight')}.weight_scale")
-        return next((other for other in names if other in self.tensors), None)
-
-    def is_scale(self, name: str) -> bool:
-        """The tensor belongs to an 8-bit one and means nothing alone."""
-        owner = re.sub(r"_scale(?:_inv)?$", "", name)
-        return owner != name and owner in self.tensors and self.tensors[owner].dtype.startswith("F8")
 
     def read_into(self, name: str, start: int, out: NDArray[Any]) -> None:
         """Fill `out` with the tensor's bits from element `start` on; with several threads quicker than the map.
@@ -122,47 +114,7 @@ class Checkpoint:
 
     def array(self, name: str) -> NDArray[Any]:
         """The tensor's bits, mapped (shape as stored; bfloat16 as uint16). Writing to it changes no file."""
-        return _view(self.tensors[name], self._maps[self.tensors[name].file])
-
-
-@dataclass(frozen=True, slots=True)
-class LowRank:
-    """What an adapter adds to one tensor: scale * up @ down."""
-
-    down: TensorInfo
-    """A: (rank, columns)."""
-    up: TensorInfo
-    """B: (rows, rank)."""
-    scale: float
-
-
-class Adapter:
-    """A LoRA adapter as peft writes it: `adapter_config.json` and `adapter_model.safetensors`.
-
-    `pairs` maps the base's tensor name to what is added to it. Variants that are more than scale * B @ A
-    (DoRA, trained biases, whole modules, embeddings) are refused.
-    """
-
-    def __init__(self, folder: Path, base: Checkpoint) -> None:
-        """Raises `CheckpointError` naming the first tensor that does not fit `base`."""
-        self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise CheckpointError(f"{self.folder}: no such folder")
-        self.file = self.folder / "adapter_model.safetensors"
-        self.config = _lora_config(self.folder / "adapter_config.json")
-        infos = read_header(self.file)
-        self.pairs: Mapping[str, LowRank] = MappingProxyType(_pairs(self.file, infos, self.config, base))
-        self._map = np.memmap(self.file, dtype=np.uint8, mode="c")
-
-    @property
-    def bytes(self) -> int:
-        """Bytes of the adapter's file."""
-        return self.file.stat().st_size
-
-    def arrays(self, name: str) -> tuple[NDArray[Any], NDArray[Any], float]:
-        """(A, B, scale) for the base's tensor `name`; A (rank, columns), B (rows, rank), as stored."""
-        pair = self.pairs[name]
-        return _view(pair.down, self._map), _view(pair.up, self._map), pair.scale
+        return view(self.tensors[name], self._maps[self.tensors[name].file])
 
 
 def read_header(file: Path) -> dict[str, TensorInfo]:
@@ -218,7 +170,7 @@ def _naturals(value: Any) -> bool:
     return isinstance(value, list) and all(type(item) is int and 0 <= item < 2**62 for item in value)
 
 
-def _view(info: TensorInfo, mapped: NDArray[np.uint8]) -> NDArray[Any]:
+def view(info: TensorInfo, mapped: NDArray[np.uint8]) -> NDArray[Any]:
     # A header of odd length leaves tensors unaligned: NumPy reads them, torch does not promise to.
     view = mapped[info.start : info.stop].view(np.ndarray).view(np.dtype(STORAGE[info.dtype]))
     return (view if view.flags.aligned else view.copy()).reshape(info.shape)
@@ -283,65 +235,3 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(found) != len(pairs):
         raise ValueError("a name occurs twice")
     return found
-
-
-def _lora_config(file: Path) -> dict[str, Any]:
-    config = json_object(file)
-    if config.get("peft_type") != "LORA":
-        raise CheckpointError(f"{file}: peft_type is {config.get('peft_type')!r}, only LORA is supported")
-    if config.get("bias", "none") != "none":
-        raise CheckpointError(f"{file}: bias is {config['bias']!r}: trained biases are not supported")
-    for key in ("use_dora", "fan_in_fan_out", "lora_bias", "modules_to_save", "megatron_config"):
-        if config.get(key):
-            raise CheckpointError(f"{file}: {key} is not supported")
-    for key in ("r", "lora_alpha"):
-        if not isinstance(config.get(key), (int, float)) or not 0 < config[key] < 2**31:
-            raise CheckpointError(f"{file}: {key} must be a positive number, not {str(config.get(key))[:40]}")
-    for key in ("rank_pattern", "alpha_pattern"):
-        for pattern in config.get(key) or {}:
-            # peft takes these for regular expressions; plain names (as it writes them) need none.
-            if not re.fullmatch(r"\^?[\w.]+", pattern):
-                raise CheckpointError(f"{file}: {key} {pattern[:80]!r} is not a plain module name")
-    return config
-
-
-_PART = re.compile(r"(?:base_model\.model\.)?(?P<module>.+)\.lora_(?P<part>[AB])(?:\.default)?\.weight")
-
-
-def _pairs(file: Path, infos: dict[str, TensorInfo], config: dict[str, Any], base: Checkpoint) -> dict[str, LowRank]:
-    halves: dict[str, dict[str, TensorInfo]] = {}
-    for name, info in infos.items():
-        match = _PART.fullmatch(name)
-        if not match:
-            raise CheckpointError(f"{file}: tensor {name!r} is neither lora_A nor lora_B of a linear layer")
-        if f"{match['module']}.weight" not in base.tensors:
-            raise CheckpointError(f"{file}: tensor {name!r}: {base.folder} has no {match['module']}.weight")
-        halves.setdefault(match["module"], {})[match["part"]] = info
-    pairs: dict[str, LowRank] = {}
-    for module, half in halves.items():
-        target = base.tensors[f"{module}.weight"]
-        if set(half) != {"A", "B"}:
-            raise CheckpointError(f"{file}: {module} has lora_{'/'.join(half)} only")
-        rank = int(_pattern(config.get("rank_pattern"), module, config["r"]))
-        for part, shape in (("A", (rank, target.shape[-1])), ("B", (target.shape[0], rank))):
-            info = half[part]
-            if len(target.shape) != 2 or info.shape != shape or info.dtype not in ("F32", "F16", "BF16"):
-                raise CheckpointError(
-                    f"{file}: tensor {info.name!r} is {info.dtype} {list(info.shape)}, wanted a float "
-                    f"{list(shape)} for {target.name!r} {list(target.shape)} at rank {rank}"
-                )
-        alpha = _pattern(config.get("alpha_pattern"), module, config["lora_alpha"])
-        scale = alpha / (math.sqrt(rank) if config.get("use_rslora") else rank)
-        pairs[target.name] = LowRank(half["A"], half["B"], scale)
-    if not pairs:
-        raise CheckpointError(f"{file}: no tensors")
-    return pairs
-
-
-def _pattern(patterns: dict[str, float] | None, module: str, default: float) -> float:
-    """The value for `module`: the first plain name that ends it (or is it, after ^), as peft chooses."""
-    for pattern, value in (patterns or {}).items():
-        name = pattern.removeprefix("^")
-        if module == name or (name == pattern and module.endswith(f".{name}")):
-            return float(value)
-    return float(default)

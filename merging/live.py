@@ -24,7 +24,11 @@ class LiveMerge(Blend):
     @staticmethod
     def of(merge: Merge) -> LiveMerge:
         """Raises `CheckpointError` unless the result has its first model's tensors, shapes and types."""
-        template = merge.template
+        template = merge.template.checkpoint
+        if template is None:
+            raise CheckpointError(
+                f"{merge.recipe.method}: a merge of merges is written to disk and loaded, not swapped in"
+            )
         for name, info in template.tensors.items():
             target = merge.targets.get(name)
             if target is None or (target.shape, target.dtype) != (info.shape, info.dtype):

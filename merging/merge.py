@@ -9,18 +9,17 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from merging.card import model_card
 from merging.gguf import GgufCheckpoint
-from merging.layers import count_key, layer_count
-from merging.plan import HEAD, Merge
+from merging.plan import Merge
 from merging.recipe import Recipe
-from merging.settings import RecipeError
-from merging.tokenizer import copy_files, disagreement
+from merging.result_config import result_config
+from merging.side_files import carry
+from merging.templates import write_template
+from merging.tokenizer import disagreement
 from merging.writer import SHARD_BYTES, Writer
 
-TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 ProgressCallback = Callable[[int, int], None]
 """Called with (elements done, elements in all), from any thread."""
 
@@ -45,6 +44,7 @@ def merge(
     threads: int | None = None,
     shard_bytes: int = SHARD_BYTES,
     allow_nan: bool = False,
+    allow_bin: bool = False,
     device: str | None = None,
     progress: ProgressCallback | None = None,
 ) -> MergeSummary:
@@ -54,59 +54,20 @@ def merge(
     Raises `RecipeError`, `CheckpointError`, `WriteError` (all ValueErrors); then nothing is left at `out`.
     """
     began = time.perf_counter()
-    plan = Merge(recipe, allow_nan=allow_nan, device=device)
+    plan = Merge(recipe, allow_nan=allow_nan, allow_bin=allow_bin, device=device)
+    config = result_config(plan)
     notes = [*plan.notes, *_tokenizers_differ(plan)]
-    config = out_config(plan)
     listing = {name: (target.dtype, target.shape) for name, target in plan.targets.items()}
     with Writer(out, listing, shard_bytes) as writer:
         _fill(plan, writer, 1 if recipe.rule.whole else threads or len(os.sched_getaffinity(0)), progress)
         (writer.folder / "config.json").write_text(json.dumps(config, indent=2) + "\n", "utf-8")
-        _tokenizer_files(plan, writer.folder)
-        notes += _template(plan, writer.folder)
+        notes += _files(plan, writer.folder)
+        notes += write_template(plan, writer.folder)
         (writer.folder / "README.md").write_text(model_card(plan, out.name, notes), "utf-8")
-        written = sum(file.stat().st_size for file in writer.folder.iterdir())
+        written = sum(file.stat().st_size for file in writer.folder.rglob("*") if file.is_file())
         writer.finish()
     sizes = [target.size for target in plan.targets.values()]
     return MergeSummary(out, len(sizes), sum(sizes), plan.bytes, written, time.perf_counter() - began, tuple(notes))
-
-
-def out_config(plan: Merge) -> dict[str, Any]:
-    """The first model's config.json, with the result's number of layers, vocabulary, ties and type."""
-    config = dict(plan.template.config)
-    kinds = {target.dtype for target in plan.targets.values() if target.copied is None}
-    if plan.recipe.dtype or len(kinds) == 1:
-        config["dtype" if "dtype" in config else "torch_dtype"] = TYPES[plan.recipe.dtype or kinds.pop()]
-    config.pop("quantization_config", None)
-    if (HEAD in plan.targets) != plan.template.own_head:
-        config["tie_word_embeddings"] = False
-    if plan.vocabulary is not None:
-        config["vocab_size"] = plan.vocabulary.size
-        config |= _special_tokens(plan)
-    sliced = any(source.layers for part in plan.recipe.slices for source in part.sources)
-    key = count_key(plan.template)
-    if sliced and key:
-        before = layer_count(plan.template)
-        config[key] = len(plan.layers)
-        for name, listed in config.items():
-            if isinstance(listed, list) and len(listed) == before and name.endswith("layer_types"):
-                config[name] = [listed[_origin(plan, number)] for number in range(len(plan.layers))]
-    return config
-
-
-def _special_tokens(plan: Merge) -> dict[str, Any]:
-    """Where the tokenizer is another model's, so are the numbers of the tokens that begin and end a text."""
-    assert plan.vocabulary is not None
-    keys = ("bos_token_id", "eos_token_id", "pad_token_id")
-    for checkpoint, _ in plan.models.values():
-        if checkpoint.folder == plan.vocabulary.tokenizer.folder:
-            return {key: checkpoint.config[key] for key in keys if key in checkpoint.config}
-    return {}
-
-
-def _origin(plan: Merge, number: int) -> int:
-    part, index, _ = plan.layers[number]
-    first = part.sources[0].layers
-    return (first[0] if first else 0) + index
 
 
 def _fill(plan: Merge, writer: Writer, threads: int, progress: ProgressCallback | None) -> None:
@@ -146,49 +107,19 @@ def _tokenizers_differ(plan: Merge) -> list[str]:
     if plan.recipe.tokenizer is not None:
         return []
     notes = []
-    if isinstance(plan.template, GgufCheckpoint):
+    if isinstance(plan.template.checkpoint, GgufCheckpoint):
         notes.append(f"{plan.template.folder}: a GGUF file's tokenizer is not converted: the result has none")
-    for ref, (checkpoint, _) in plan.models.items():
-        found = disagreement(plan.template.folder, checkpoint.folder)
+    for ref, model in plan.models.items():
+        found = disagreement(plan.template.folder, model.folder)
         if found:
             notes.append(f"tokenizer of {ref}: {found}; `tokenizer_source: union` (or base) aligns the vocabularies")
     return notes
 
 
-def _tokenizer_files(plan: Merge, folder: Path) -> None:
-    if plan.vocabulary is not None:
-        plan.vocabulary.tokenizer.save(folder)
-    else:
-        copy_files(plan.template.folder, folder)
-
-
-def _template(plan: Merge, folder: Path) -> list[str]:
-    """The recipe's chat template: its text, or `auto`: the one that most sources have."""
-    wanted = plan.recipe.chat_template
-    if wanted is None:
-        return []
-    if wanted == "auto":
-        held = [text for checkpoint, _ in plan.models.values() if (text := template_of(checkpoint.folder))]
-        if not held:
-            return ["chat_template: auto: none of the models has one"]
-        wanted = max(held, key=held.count)
-    elif "{" not in wanted:
-        raise RecipeError(f"chat_template: {wanted[:40]!r}: wants a Jinja template, or auto (names are not known here)")
-    (folder / "chat_template.jinja").write_text(wanted, "utf-8")
-    config = folder / "tokenizer_config.json"
-    if config.exists():
-        data = json.loads(config.read_text("utf-8"))
-        if data.pop("chat_template", None) is not None:
-            config.write_text(json.dumps(data, indent=2, ensure_ascii=False), "utf-8")
-    return []
-
-
-def template_of(folder: Path) -> str | None:
-    """A model's chat template, from its own file or its tokenizer's configuration."""
-    file, config = folder / "chat_template.jinja", folder / "tokenizer_config.json"
-    if file.is_file():
-        return file.read_text("utf-8")
-    if config.is_file():
-        found = json.loads(config.read_text("utf-8")).get("chat_template")
-        return found if isinstance(found, str) else None
-    return None
+def _files(plan: Merge, folder: Path) -> list[str]:
+    """The tokenizer, and everything else that belongs to the first model."""
+    tokenizer = plan.vocabulary.tokenizer if plan.vocabulary is not None else plan.template.tokenizer
+    notes = tokenizer.save(folder) if tokenizer is not None else []
+    if plan.template.folder.is_dir():
+        notes += carry(plan.template.folder, folder, tokenizer=tokenizer is None)
+    return notes

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from merging.adapter import Adapter
 from merging.buffers import widen
-from merging.checkpoint import Adapter, Checkpoint
+from merging.checkpoint import Checkpoint
 from merging.columns import Products, SimilarityError, products, read_ahead
 from merging.stream import Model
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from merging.checkpoint import Adapter, Checkpoint, CheckpointError
+from merging.adapter import Adapter
+from merging.checkpoint import Checkpoint, CheckpointError
 
 if TYPE_CHECKING:
     import torch
@@ -38,6 +39,13 @@ class Blend:
         first = self.dense[0][1]
         for _, other in self.dense[1:]:
             compare(first, other)
+        for _, adapter in self.low_rank:
+            for name, change in adapter.changes.items():
+                if change.whole is not None and change.whole.shape != first.tensors[name].shape:
+                    raise CheckpointError(
+                        f"{adapter.file}: {name!r} becomes {list(change.whole.shape)} instead of "
+                        f"{list(first.tensors[name].shape)}: merge the adapter into its base with `collegium merge`"
+                    )
 
     @property
     def checkpoint(self) -> Checkpoint:
@@ -56,7 +64,7 @@ class Blend:
 
     def origin(self, name: str) -> tuple[Any, ...]:
         """What tensor `name` is made from (hashable): equal origins make equal tensors."""
-        return self.dense, tuple(term for term in self.low_rank if name in term[1].pairs)
+        return self.dense, tuple(term for term in self.low_rank if name in term[1].changes)
 
     def differing(self, other: Blend) -> set[str]:
         """The tensors in which the two models (of one shape) may differ. Looks at the bytes where it must."""
@@ -75,7 +83,7 @@ class Blend:
     def _plain(self, name: str) -> Checkpoint | None:
         if len(self.dense) > 1 or np.float32(self.dense[0][0]) != 1:
             return None
-        return None if any(name in adapter.pairs for _, adapter in self.low_rank) else self.checkpoint
+        return None if any(name in adapter.changes for _, adapter in self.low_rank) else self.checkpoint
 
     def write(self, name: str, out: torch.Tensor) -> None:
         """Compute tensor `name` into `out` (same shape; any float type, any device)."""
@@ -84,6 +92,9 @@ class Blend:
         plain = self._plain(name)
         if plain is not None:
             out.copy_(_torch(plain, name))
+            return
+        if any(name in adapter.changes and not adapter.adds_product(name) for _, adapter in self.low_rank):
+            self._write_changed(name, out)
             return
         dense = [(scale, _matrix(_torch(checkpoint, name))) for scale, checkpoint in self.dense]
         added = []
@@ -107,6 +118,31 @@ class Blend:
             for scale, right, left in added:
                 block.addmm_(left[start:stop], right, alpha=scale)
             target[start:stop].copy_(block)
+
+    def _write_changed(self, name: str, out: torch.Tensor) -> None:
+        """The same where an adapter does more than add a product: what it changes is found over its own base."""
+        import torch
+
+        from merging.adapted import Adapted
+        from merging.slab import Plain
+
+        total = np.zeros(out.numel(), np.float32)
+        values, base = np.empty_like(total), np.empty_like(total)
+        alone = len(self.dense) == 1 and np.float32(self.dense[0][0]) == 1
+        for scale, checkpoint in self.dense:
+            Plain(checkpoint, name, True).read(0, total.size, base)
+            total += base * np.float32(scale)
+        for scale, adapter in self.low_rank:
+            if name not in adapter.changes:
+                continue
+            inner = Plain(adapter.base, name, True)
+            Adapted(inner, adapter, name, adapter.base.tensors[name].shape, True).read(0, total.size, values)
+            if alone and len(self.low_rank) == 1 and scale == 1:
+                total = values
+                continue
+            inner.read(0, total.size, base)
+            total += (values - base) * np.float32(scale)
+        out.copy_(torch.from_numpy(total).reshape(out.shape))
 
     def tensor(self, name: str) -> torch.Tensor:
         """Tensor `name`, newly allocated, in the type it is stored in."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -18,11 +18,14 @@ from typing import Any
 from merging.checkpoint import CheckpointError, json_object
 from merging.recipe import ModelRef, TokenizerChoice
 
-FILES = (
-    *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "added_tokens.json"),
-    *("vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "generation_config.json"),
+OWN_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+OTHER_FORMS = (
+    *("tokenizer.model", "added_tokens.json", "vocab.json", "merges.txt", "vocab.txt", "spiece.model"),
+    *("sentencepiece.bpe.model", "source.spm", "target.spm", "tekken.json", "tiktoken.model", "qwen.tiktoken"),
 )
-"""What comes along with a model's weights, beside its config."""
+"""The same tokenizer in other forms: stale where tokenizer.json was changed."""
+FILES = (*OWN_FILES, *OTHER_FORMS, "chat_template.jinja", "chat_template.json", "generation_config.json")
+"""What belongs to a model's tokenizer."""
 MAX_TOKENS = 4_000_000
 
 
@@ -33,6 +36,8 @@ class Tokenizer:
     folder: Path
     data: Mapping[str, Any]
     added: tuple[Mapping[str, Any], ...] = ()
+    removed: frozenset[str] = frozenset()
+    """Tokens that the file has, and the result has not: they stood last, and no model has numbers for them."""
 
     @staticmethod
     def read(folder: Path) -> Tokenizer:
@@ -56,14 +61,24 @@ class Tokenizer:
         found = {token: number for token, number in (vocabulary or {}).items() if _token(token, number)}
         for entry in self.specials:
             found[entry["content"]] = entry["id"]
-        return found
+        return {token: number for token, number in found.items() if token not in self.removed}
 
     @property
     def specials(self) -> list[Mapping[str, Any]]:
         """The added tokens, special or not, each with its content, number and flags."""
         listed = self.data.get("added_tokens")
         entries = [*(listed if isinstance(listed, list) else []), *self.added]
-        return [entry for entry in entries if isinstance(entry, dict) and _token(entry.get("content"), entry.get("id"))]
+        held = [entry for entry in entries if isinstance(entry, dict) and _token(entry.get("content"), entry.get("id"))]
+        return [entry for entry in held if entry["content"] not in self.removed]
+
+    def without(self, tokens: frozenset[str]) -> Tokenizer:
+        """The same without some of its tokens."""
+        return Tokenizer(self.folder, self.data, self.added, self.removed | tokens)
+
+    @property
+    def changed(self) -> bool:
+        """The result's tokenizer.json is not the folder's own."""
+        return bool(self.added or self.removed)
 
     def with_tokens(self, tokens: Mapping[str, Mapping[str, Any]]) -> Tokenizer:
         """The same with further tokens after its last one, each with the flags given."""
@@ -73,25 +88,51 @@ class Tokenizer:
             {**plain, **flags, "id": first + number, "content": token}
             for number, (token, flags) in enumerate(tokens.items())
         ]
-        return Tokenizer(self.folder, self.data, (*self.added, *added))
+        return Tokenizer(self.folder, self.data, (*self.added, *added), self.removed)
 
-    def save(self, folder: Path) -> None:
-        """Write the tokenizer's files, its templates and its generation config into `folder`."""
-        copy_files(self.folder, folder)
-        if self.added:
-            whole = {**self.data, "added_tokens": self.specials}
-            (folder / "tokenizer.json").write_text(json.dumps(whole, ensure_ascii=False), "utf-8")
-            self._extend_config(folder / "tokenizer_config.json")
+    def save(self, folder: Path) -> list[str]:
+        """Write the tokenizer's files and templates into `folder`; returns what the reader should know."""
+        stale = [name for name in OTHER_FORMS if self.changed and (self.folder / name).is_file()]
+        copy_files(self.folder, folder, without=stale)
+        if not self.changed:
+            return []
+        whole = {**self.data, "added_tokens": self.specials, "model": self._model()}
+        (folder / "tokenizer.json").write_text(json.dumps(whole, ensure_ascii=False), "utf-8")
+        self._extend_config(folder / "tokenizer_config.json")
+        return [f"{', '.join(stale)} of {self.folder} left out: tokenizer.json has other tokens now"] if stale else []
+
+    def _model(self) -> Any:
+        """tokenizer.json's `model` without what was removed."""
+        model = self.data.get("model")
+        if not self.removed or not isinstance(model, dict):
+            return model
+        vocabulary = model.get("vocab")
+        if isinstance(vocabulary, dict):
+            kept: Any = {token: number for token, number in vocabulary.items() if token not in self.removed}
+        else:
+            kept = [
+                pair for pair in vocabulary or [] if not (isinstance(pair, list) and pair and pair[0] in self.removed)
+            ]
+        model = {**model, "vocab": kept}
+        if isinstance(model.get("merges"), list):
+            model["merges"] = [merge for merge in model["merges"] if not self._makes_removed(merge)]
+        return model
+
+    def _makes_removed(self, merge: Any) -> bool:
+        parts = merge.split(" ") if isinstance(merge, str) else merge
+        return not self.removed.isdisjoint({*parts, "".join(parts)})
 
     def _extend_config(self, file: Path) -> None:
         """transformers also lists added tokens in its own file."""
         if not file.exists():
             return
         config = json_object(file)
-        if isinstance(config.get("added_tokens_decoder"), dict):
+        listed = config.get("added_tokens_decoder")
+        if isinstance(listed, dict):
+            for number in [number for number, entry in listed.items() if _content(entry) in self.removed]:
+                del listed[number]
             for entry in self.added:
-                flags = {key: value for key, value in entry.items() if key != "id"}
-                config["added_tokens_decoder"][str(entry["id"])] = flags
+                listed[str(entry["id"])] = {key: value for key, value in entry.items() if key != "id"}
             file.write_text(json.dumps(config, indent=2, ensure_ascii=False), "utf-8")
 
 
@@ -125,11 +166,15 @@ def disagreement(first: Path, other: Path) -> str | None:
     return f"{len(lacking)} tokens stand in one of {first} and {other} only, {lacking[0]!r} first" if lacking else None
 
 
-def copy_files(source: Path, folder: Path) -> None:
-    """Copy a model's tokenizer files from `source` to `folder`. Raises OSError."""
+def copy_files(source: Path, folder: Path, without: Sequence[str] = ()) -> None:
+    """Copy a model's tokenizer and templates."""
     for name in FILES:
-        if (source / name).is_file():
+        if name not in without and (source / name).is_file():
             shutil.copyfile(source / name, folder / name)
+
+
+def _content(entry: Any) -> str:
+    return str(entry.get("content", "")) if isinstance(entry, dict) else ""
 
 
 def _token(token: Any, number: Any) -> bool:

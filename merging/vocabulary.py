@@ -1,28 +1,33 @@
 """Models with different vocabularies, aligned token by token.
 
-Each model's embedding (and output layer) is read in the order of the result's vocabulary. A token that a model lacks
-takes the row of the base where that has it, of the only model that has it, else the mean of those that have it; a
-token that nobody has is zeros. `tokenizer: tokens:` overrides. As in mergekit; all here is whole rows, gathered a
-block at a time.
+Every tensor with a row for each token (embedding, output layer, its bias) is read in the order of the result's
+vocabulary. A token that a model lacks takes the row of the base where that has it, of the only model that has it, else
+the mean of those that have it; a token that nobody has is zeros. `tokenizer: tokens:` overrides. Padding rows are the
+mean of all others. As in mergekit; all here is whole rows, gathered a block at a time.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from merging.buffers import Work, scratch
-from merging.checkpoint import Checkpoint, CheckpointError
+from merging.checkpoint import CheckpointError
+from merging.naming import HEAD, LayerName
 from merging.recipe import ModelRef, Recipe, TokenRule
 from merging.settings import RecipeError
+from merging.source_model import EMBEDDINGS, SourceModel, ties
 from merging.stack import Slab
 from merging.tokenizer import Tokenizer, chosen
 
 LACKING = -1
-_MATRICES = ("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "lm_head.weight", "embed_in.weight")
+_OTHER_ROWS = ("position", "wpe", "pos_emb", "norm", "ln_", "token_type", "patch", "class_emb", "codebook")
+"""Tables and vectors that may be as long as the vocabulary by chance."""
 
 
 @dataclass(frozen=True)
@@ -32,13 +37,18 @@ class Vocabulary:
     tokenizer: Tokenizer
     size: int
     """Rows of the result, padding included."""
+    tokens: int
+    """Rows without padding."""
     rows: Mapping[ModelRef, NDArray[np.int64]]
     donors: Mapping[int, tuple[tuple[ModelRef, int], ...]]
     """For a token that some model lacks or that a rule overrides: whose rows are averaged (none: zeros)."""
     forced: frozenset[int]
+    axes: Mapping[str, int]
+    """Common name -> the axis that has an element for each token, of every tensor that has one."""
+    notes: tuple[str, ...] = ()
 
     @staticmethod
-    def build(recipe: Recipe, models: Mapping[ModelRef, Checkpoint]) -> Vocabulary:
+    def build(recipe: Recipe, models: Mapping[ModelRef, SourceModel]) -> Vocabulary:
         """Read all tokenizers. Raises `RecipeError` and `CheckpointError`."""
         choice = recipe.tokenizer
         assert choice is not None
@@ -46,28 +56,115 @@ class Vocabulary:
         for ref in [choice.source, *(rule.model for rule in choice.tokens.values())]:
             if isinstance(ref, ModelRef) and ref not in models:
                 raise RecipeError(f"tokenizer: {ref} is none of the merged models: {', '.join(map(str, models))}")
-        tokenizers = {ref: Tokenizer.read(checkpoint.folder) for ref, checkpoint in models.items()}
-        result = chosen(choice, first, tokenizers)
+        notes: list[str] = []
+        source = choice.source if isinstance(choice.source, ModelRef) else first
+        tokenizers, held = {}, {}
+        for ref, model in models.items():
+            if not model.embedding:
+                raise CheckpointError(f"{ref}: no embedding among its tensors, so that vocabularies cannot be aligned")
+            held[ref] = model.vocabulary_size
+            tokenizers[ref] = _tokenizer(ref, model, models[source], choice.source == "union", notes)
+        tokenizers = {ref: _within(ref, found, held[ref], notes) for ref, found in tokenizers.items()}
+        result = chosen(choice, source, tokenizers)
         ids = result.vocabulary
         used = max(ids.values()) + 1
         pad = choice.pad_to_multiple_of or 1
         size = -(-used // pad) * pad
         rows = {}
-        for ref, checkpoint in models.items():
-            held = checkpoint.tensors[embedding_name(checkpoint)].shape[0]
+        for ref in models:
             table = np.full(size, LACKING, np.int64)
             own = tokenizers[ref].vocabulary
             for token, place in ids.items():
-                if own.get(token, held) < held:
-                    table[place] = own[token]
+                table[place] = own.get(token, LACKING)
             rows[ref] = table
         donors = dict(_donors(recipe, ids, rows, tokenizers))
         forced = frozenset(ids[token] for token, rule in choice.tokens.items() if rule.force)
-        return Vocabulary(result, size, rows, donors, forced)
+        lost = {ref: held[ref] - len(tokenizers[ref].vocabulary) for ref in models}
+        for ref, count in lost.items():
+            if count > 0:
+                notes.append(f"{ref}: {count} rows of its embedding belong to no token and are left out")
+        return Vocabulary(result, size, used, rows, donors, forced, _axes(models), tuple(notes))
 
     def concerns(self, name: str) -> bool:
-        """The tensor has a row for each token."""
-        return name.endswith(_MATRICES)
+        """The tensor of this common name has an element for each token."""
+        return name in self.axes
+
+    def shape(self, name: str, held: tuple[int, ...]) -> tuple[int, ...]:
+        """The shape that a model's tensor has in the result."""
+        axis = self.axes[name]
+        return (*held[:axis], self.size, *held[axis + 1 :])
+
+    def aligned(self, name: str, ref: ModelRef, models: Mapping[ModelRef, SourceModel], allow_nan: bool) -> Aligned:
+        """A model's tensor in the order of the result's vocabulary."""
+        weights = {}
+        for other, model in models.items():
+            weight = model.weights.get(name)
+            if weight is None and name == HEAD and ties(model.config) is not False and model.embedding:
+                weight = model.weights[model.embedding]
+            if weight is not None:
+                weights[other] = weight
+        axis = self.axes[name]
+        shape = weights[ref].shape
+        return Aligned(
+            {other: weight.slab(allow_nan) for other, weight in weights.items()},
+            ref,
+            math.prod(shape[axis + 1 :]),
+            self,
+            shape[axis],
+        )
+
+
+def _axes(models: Mapping[ModelRef, SourceModel]) -> dict[str, int]:
+    """Outside the layers, what is as long as the embedding in every model that has it: by its size, not by its name.
+
+    Where all vocabularies have one size, a table of positions may have it too: then its name must not say so.
+    """
+    found = {}
+    first = next(iter(models.values()))
+    for name in dict.fromkeys(name for model in models.values() for name in model.weights):
+        held = [(model, model.weights[name]) for model in models.values() if name in model.weights]
+        sizes = {model.vocabulary_size for model, _ in held}
+        named = any(part in name.lower() for part in _OTHER_ROWS)
+        if LayerName.of(name) is not None or (named and name not in EMBEDDINGS and len(sizes) == 1):
+            continue
+        for axis in (0, 1):
+            spans = [weight.shape[axis] == model.vocabulary_size for model, weight in held if len(weight.shape) > axis]
+            leading = axis == 0 or all(weight.shape[0] == 1 for _, weight in held)
+            if leading and len(spans) == len(held) and all(spans):
+                found[name] = axis
+                break
+    if first.embedding and first.embedding not in found:
+        raise CheckpointError(f"{first.label}: the embedding {first.embedding!r} is no table of tokens in all models")
+    if any(HEAD in model.weights for model in models.values()):
+        found.setdefault(HEAD, 0)
+    return found
+
+
+def _tokenizer(ref: ModelRef, model: SourceModel, source: SourceModel, union: bool, notes: list[str]) -> Tokenizer:
+    """A model's tokenizer; where it has none, the result's, if the embedding has as many rows."""
+    if model.tokenizer is not None:
+        return Tokenizer(model.tokenizer.folder, model.tokenizer.data, model.tokenizer.added)
+    try:
+        return Tokenizer.read(model.folder)
+    except CheckpointError:
+        same = model.vocabulary_size == source.vocabulary_size and model is not source
+        if union or not same or (model.folder / "tokenizer.json").exists():
+            raise
+    notes.append(
+        f"{ref}: no tokenizer.json: its {model.vocabulary_size} tokens are taken to be those of {source.label}, whose "
+        "embedding has as many rows"
+    )
+    return Tokenizer.read(source.folder)
+
+
+def _within(ref: ModelRef, tokenizer: Tokenizer, rows: int, notes: list[str]) -> Tokenizer:
+    """Without the tokens that are numbered past the embedding."""
+    beyond = [token for token, number in tokenizer.vocabulary.items() if number >= rows]
+    if beyond:
+        notes.append(
+            f"{ref}: {len(beyond)} tokens are numbered past its {rows} embeddings and are left out, {beyond[0]!r} first"
+        )
+    return tokenizer.without(frozenset(beyond)) if beyond else tokenizer
 
 
 @dataclass(frozen=True)
@@ -81,21 +178,23 @@ class Aligned:
     ref: ModelRef
     columns: int
     vocabulary: Vocabulary
+    held: int
+    """Rows of the model's own."""
 
     @property
     def label(self) -> str:
-        """The tensor's file and name, for errors."""
         return self.slabs[self.ref].label
 
     def read(self, start: int, stop: int, out: Work) -> None:
-        """Elements [start, stop) of the aligned matrix into `out` (stop - start,). Raises `CheckpointError`."""
         table = self.vocabulary.rows[self.ref]
         position = start
         while position < stop:
             token, column = divmod(position, self.columns)
             last = min((token + 1) * self.columns, stop)
             row = int(table[token])
-            if row == LACKING or token in self.vocabulary.forced:
+            if token >= self.vocabulary.tokens:
+                out[position - start : last - start] = self._mean[column : column + last - position]
+            elif row == LACKING or token in self.vocabulary.forced:
                 self._from_donors(token, column, out[position - start : last - start])
             else:
                 # Consecutive tokens in consecutive rows are read at once: nearly all are.
@@ -105,6 +204,16 @@ class Aligned:
                 self.slabs[self.ref].read(first, first + last - position, out[position - start : last - start])
             position = last
 
+    @cached_property
+    def _mean(self) -> NDArray[np.float64]:
+        """The mean of all rows that are no padding, for those that are."""
+        total = np.zeros(self.columns)
+        row = np.empty(self.columns, np.float32)
+        for token in range(self.vocabulary.tokens):
+            self.read(token * self.columns, (token + 1) * self.columns, row)
+            total += row
+        return total / max(1, self.vocabulary.tokens)
+
     def _follows(self, table: NDArray[np.int64], token: int, row: int) -> bool:
         return int(table[token]) == row and token not in self.vocabulary.forced
 
@@ -113,6 +222,8 @@ class Aligned:
         donors = self.vocabulary.donors.get(token, ())
         part = scratch("donor", out.size, out.dtype)
         for ref, row in donors:
+            if ref not in self.slabs:
+                raise CheckpointError(f"{ref}: a token's row is to come from it, and it has no such tensor")
             first = row * self.columns + column
             self.slabs[ref].read(first, first + out.size, part)
             out += part
@@ -156,11 +267,3 @@ def _ruled(
     if row == LACKING or row < 0:
         raise RecipeError(f"tokenizer.tokens[{token!r}]: {rule.model} has no token {wanted or token!r}")
     return ((rule.model, row),)
-
-
-def embedding_name(checkpoint: Checkpoint) -> str:
-    """The name of the input embedding. Raises `CheckpointError` where there is none."""
-    for name in checkpoint.tensors:
-        if name.endswith(_MATRICES) and not name.startswith("lm_head"):
-            return name
-    raise CheckpointError(f"{checkpoint.folder}: no embedding among its tensors")

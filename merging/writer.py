@@ -26,6 +26,8 @@ from numpy.typing import NDArray
 from merging.checkpoint import STORAGE
 
 SHARD_BYTES = 5_000_000_000
+WEIGHTS_FILE = "model.safetensors"
+"""The one file of weights, where there is one."""
 TEMPORARY = ".{name}.merging"
 
 
@@ -81,7 +83,7 @@ class Writer:
     def files(self) -> list[str]:
         """The names of the safetensors files, in order."""
         if len(self._shards) == 1:
-            return ["model.safetensors"]
+            return [WEIGHTS_FILE]
         count = len(self._shards)
         return [f"model-{number + 1:05d}-of-{count:05d}.safetensors" for number in range(count)]
 

@@ -33,7 +33,7 @@ class RecipeConfig(StrictModel):
 
     @model_validator(mode="after")
     def _can_be_done(self) -> RecipeConfig:
-        from merging.recipe import parse
+        from merging.recipe_file import parse
         from merging.settings import RecipeError
 
         def named(model: str, adapter: str | None) -> dict[str, Any]:

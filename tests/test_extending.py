@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from merging.recipe import parse
+from merging.recipe_file import parse
 from merging.settings import RecipeError
 from orchestrator import Collegium, extensions
 from orchestrator.config import validate

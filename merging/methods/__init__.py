@@ -5,7 +5,7 @@ Nothing here imports numba or torch until a tensor is merged.
 
 from __future__ import annotations
 
-from merging.methods import data_driven, fusion, linear, sparse, spectral, spherical, task_vectors
+from merging.methods import contributions, data_driven, fusion, linear, sparse, spectral, spherical, task_vectors
 from merging.methods.method import MergeMethod
 
 METHODS: tuple[MergeMethod, ...] = (
@@ -13,6 +13,7 @@ METHODS: tuple[MergeMethod, ...] = (
     *spherical.METHODS,
     *task_vectors.METHODS,
     *sparse.METHODS,
+    *contributions.METHODS,
     *fusion.METHODS,
     *spectral.METHODS,
     *data_driven.METHODS,

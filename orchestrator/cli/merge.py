@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from merging.merge import MergeSummary
+from orchestrator.cli.merge_options import explain_foreign, foreign_options
 from orchestrator.cli.pipeline import Finished, pipeline_command, positional
 from orchestrator.errors import BadInput
 from orchestrator.pipelines.merge import MergeRequest, recipe_of
@@ -31,7 +32,12 @@ def document(finished: Finished[MergeRequest, MergeSummary]) -> dict[str, Any]:
 
 
 def plan_only(request: MergeRequest, options: Mapping[str, Any]) -> MergeRequest:
-    """With `--plan`, print what would be done, and end here."""
+    """mergekit's options are done or explained. With `--plan`, print what would be done, and end here."""
+    changes, notes = explain_foreign({key: value for key, value in options.items() if key != "only_plan"})
+    for note in notes:
+        click.echo(f"note: {note}", err=True)
+    if changes:
+        request = MergeRequest(**{**request.model_dump(), **changes})
     if options["only_plan"]:
         context = click.get_current_context()
         _plan(request, as_json=context.params["as_json"])
@@ -41,19 +47,24 @@ def plan_only(request: MergeRequest, options: Mapping[str, Any]) -> MergeRequest
 
 def _plan(request: MergeRequest, as_json: bool) -> None:
     from merging.device import chosen
-    from merging.merge import out_config
     from merging.plan import Merge
+    from merging.result_config import result_config
 
-    recipe = recipe_of(request)
+    if request.extract_lora or request.tokens_from:
+        raise BadInput("--plan: there is nothing to plan with --extract-lora or --tokens-from")
     try:
-        plan = Merge(recipe, allow_nan=request.allow_nan, device=chosen(request.device))
+        recipe = recipe_of(request)
+        device = chosen(request.device)
+        plan = Merge(recipe, allow_nan=request.allow_nan, allow_bin=request.allow_bin, device=device)
+        config = result_config(plan)
     except ValueError as error:
         raise BadInput(str(error)) from error
-    found = {
+    found: dict[str, Any] = {
         "method": recipe.method,
         "models": [str(ref) for ref in plan.models],
         "tensors": {name: [target.dtype, list(target.shape)] for name, target in plan.targets.items()},
-        "config": out_config(plan),
+        "config": config,
+        "left_out": [asdict(left) for left in plan.left_out],
         "notes": plan.notes,
     }
     if as_json:
@@ -61,6 +72,8 @@ def _plan(request: MergeRequest, as_json: bool) -> None:
         return
     size = sum(target.size for target in plan.targets.values())
     click.echo(f"{recipe.method} of {', '.join(found['models'])}: {len(plan.targets)} tensors, {size:,} numbers")
+    for left in plan.left_out:
+        click.echo(f"not in the result: {left}")
     for note in plan.notes:
         click.echo(f"note: {note}", err=True)
 
@@ -69,5 +82,8 @@ PLAN = click.Option(
     ["--plan", "only_plan"], is_flag=True, help="Check everything and say what would be done; read no weights."
 )
 command = positional(
-    pipeline_command("merge", show, document, PLAN, adapt=plan_only), "recipe", "out", metavars={"recipe": "CONFIG"}
+    pipeline_command("merge", show, document, PLAN, *foreign_options(), adapt=plan_only),
+    "recipe",
+    "out",
+    metavars={"recipe": "CONFIG"},
 )

@@ -56,6 +56,21 @@ def pipeline_command(
 
     def run(config: Config, request: BaseModel, *, as_json: bool, fresh: bool = False, **own: Any) -> None:
         request = adapt(request, own)
+        try:
+            finished = work(config, request, as_json=as_json, fresh=fresh, own=own)
+        except KeyboardInterrupt:
+            if pipeline.keeps:
+                raise
+            click.echo(f"collegium: {name} interrupted; nothing of it is kept, the same command starts anew", err=True)
+            raise SystemExit(130) from None
+        if as_json:
+            click.echo(json.dumps(document(finished), ensure_ascii=False))
+        else:
+            show(Console(highlight=False), finished)
+
+    def work(
+        config: Config, request: BaseModel, *, as_json: bool, fresh: bool, own: Mapping[str, Any]
+    ) -> Finished[Any, Any]:
         with Collegium(config, check=pipeline.asks) as collegium:
             folder = collegium.run_folder(name, request, fresh=fresh) if pipeline.keeps else Path()
             before(collegium, request, folder, as_json)
@@ -64,11 +79,7 @@ def pipeline_command(
             else:
                 with Console(stderr=True, quiet=as_json).status("reading ...") as status:
                     result = collegium.execute(name, request, note=lambda line: status.update(f"{plain(line)} ..."))
-            finished = Finished(collegium, request, result, folder, own)
-        if as_json:
-            click.echo(json.dumps(document(finished), ensure_ascii=False))
-        else:
-            show(Console(highlight=False), finished)
+            return Finished(collegium, request, result, folder, own)
 
     options = (FRESH, *extra) if pipeline.keeps else extra
     return request_command(name, pipeline.request, run, *options)

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from merging.checkpoint import Adapter, Checkpoint, CheckpointError
+from merging.adapter import Adapter
+from merging.checkpoint import Checkpoint, CheckpointError
 from merging.stream import compare
 from orchestrator.config import Config, ExpertConfig, RecipeConfig
 from orchestrator.errors import ExpertError

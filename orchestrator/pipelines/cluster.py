@@ -9,7 +9,8 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
-from merging.checkpoint import Adapter, Checkpoint, CheckpointError
+from merging.adapter import Adapter
+from merging.checkpoint import Checkpoint, CheckpointError
 from merging.cluster import THRESHOLD, Clusters, Linkage, cluster
 from merging.columns import SimilarityError
 from merging.similarity import Similarity, families, similarity

@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 
 from agents.prompts import solve
 from agents.question import Question
-from merging.checkpoint import Adapter, Checkpoint
+from merging.adapter import Adapter
+from merging.checkpoint import Checkpoint
 from merging.gated_mixture import GatedMixture, MixtureLevel, RoutingUnit
 from merging.gates import LinearGates, MLPGates, States, mlp_gates, prompt_gates, trained_gates
 from merging.mixture import Mixture
@@ -73,7 +74,19 @@ def sole_owners(right: NDArray[np.float32]) -> list[int | None]:
 
 
 def gate_states(folder: Path, questions: Sequence[Question], form: MixtureForm) -> States:
-    """[layers, questions, hidden]: what a form's gates see of each prompt on one model, by transformers.
+    """[layers, questions, hidden]: what a form's gates see of each question's prompt on one model, by transformers."""
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    texts = [
+        tokenizer.apply_chat_template(solve(question), add_generation_prompt=True, tokenize=False)
+        for question in questions
+    ]
+    return text_states(folder, texts, form)
+
+
+def text_states(folder: Path, texts: Sequence[str], form: MixtureForm) -> States:
+    """[layers, texts, hidden]: what a form's gates see of each text on one model.
 
     A layer's MLP sees its normed input, a layer its own at root mean square 1; a gate for tokens is made from the last
     one, a gate for samples from the mean of all.
@@ -96,9 +109,8 @@ def gate_states(folder: Path, questions: Sequence[Question], form: MixtureForm) 
     hooks = [place.register_forward_pre_hook(note) for place in places]
     states = []
     with torch.no_grad():
-        for question in questions:
+        for text in texts:
             seen.clear()
-            text = tokenizer.apply_chat_template(solve(question), add_generation_prompt=True, tokenize=False)
             network.model(**tokenizer(text, return_tensors="pt", add_special_tokens=False))
             states.append(torch.stack(seen).numpy().copy())
     for hook in hooks:

@@ -12,7 +12,7 @@ from small_llamas import HIDDEN, random_tensors, values_of, write_model
 
 from merging.checkpoint import Checkpoint, CheckpointError
 from merging.plan import Merge
-from merging.recipe import parse
+from merging.recipe_file import parse
 
 Q = "model.layers.1.self_attn.q_proj.weight"
 NORM = "model.norm.weight"

@@ -16,7 +16,7 @@ from merging.device import chosen
 from merging.merge import merge
 from merging.methods import METHODS
 from merging.plan import Merge
-from merging.recipe import parse
+from merging.recipe_file import parse
 from merging.settings import RecipeError
 
 Family = Callable[[int], list[Path]]

@@ -14,7 +14,7 @@ from merging.checkpoint import Checkpoint, CheckpointError
 from merging.gguf import GgufCheckpoint
 from merging.merge import merge
 from merging.plan import Merge
-from merging.recipe import parse
+from merging.recipe_file import parse
 
 HEADS, PAIRS = 4, 2
 Q = "model.layers.1.self_attn.q_proj.weight"

@@ -19,7 +19,7 @@ from small_llamas import HIDDEN, INNER, TOKENS, bf16, numbers, random_tensors, v
 from merging.checkpoint import Checkpoint, CheckpointError
 from merging.merge import merge
 from merging.plan import Merge
-from merging.recipe import parse
+from merging.recipe_file import parse
 from merging.settings import RecipeError
 from merging.writer import WriteError, Writer
 
@@ -198,7 +198,8 @@ def test_a_union_of_vocabularies_gives_each_token_its_own_row(family: Family, tm
     np.testing.assert_allclose(found[0], (mine[0] + theirs[1]) / 2, rtol=2**-8)
     np.testing.assert_allclose(found[5], (mine[5] + theirs[5]) / 2, rtol=2**-8)
     np.testing.assert_array_equal(found[TOKENS], theirs[TOKENS])
-    assert not found[TOKENS + 2 :].any()
+    assert np.abs(found[TOKENS + 2 :]).sum() > 0
+    np.testing.assert_allclose(found[TOKENS + 2 :], [found[: TOKENS + 2].mean(0)] * 6, atol=1e-2)
     assert Checkpoint(tmp_path / "out").config["vocab_size"] == 48
     from tokenizers import Tokenizer
 
@@ -271,8 +272,9 @@ def test_shapes_and_names_that_differ_are_refused_before_reading(family: Family,
     del tensors[Q]
     with pytest.raises(CheckpointError, match=rf"few: tensor '{Q}' is missing"):
         Merge(parse(linear([base, write_model(tmp_path / "few", tensors)])))
-    with pytest.raises(CheckpointError, match="tensor 'extra' is unknown to"):
-        Merge(parse(linear([base, write_model(tmp_path / "more", {**random_tensors(1), "extra": np.zeros(3)})])))
+    extra = "model.layers.0.extra.weight"
+    with pytest.raises(CheckpointError, match=f"tensor '{extra}' is unknown to"):
+        Merge(parse(linear([base, write_model(tmp_path / "more", {**random_tensors(1), extra: np.zeros(3)})])))
     with pytest.raises(CheckpointError, match="layers"):
         Merge(parse(linear([base, write_model(tmp_path / "deep", random_tensors(1, layers=4))])))
     with pytest.raises(RecipeError, match=r"linear: tensor 'model\.embed_tokens\.weight' of .*: the parameter weight"):

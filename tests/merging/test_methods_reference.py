@@ -15,7 +15,7 @@ from small_llamas import numbers, random_tensors, write_model
 from merging.checkpoint import Checkpoint
 from merging.methods import METHODS
 from merging.plan import Merge
-from merging.recipe import parse
+from merging.recipe_file import parse
 
 Array = np.ndarray[Any, Any]
 Family = Callable[[int], list[Path]]

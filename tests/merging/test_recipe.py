@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from merging.recipe import ModelRef, TokenRule, load, parse
+from merging.recipe import ModelRef, TokenRule
+from merging.recipe_file import load, parse
 from merging.settings import RecipeError, setting, value
 
 TWO = [{"model": "a", "parameters": {"weight": 1}}, {"model": "b", "parameters": {"weight": 1}}]
@@ -112,9 +113,8 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
         recipe(models=None, slices=[{"sources": [{"model": m, "layer_range": [0, n]} for m, n in ("a1", "b2")]}]),
         "layer_range|different numbers",
     ),
-    "residual": (recipe(models=None, slices=[{"sources": [], "residual_weight": 1}]), "residual_weight: not supported"),
     "two tokenizers": (recipe(tokenizer_source="base", tokenizer={}), "exclude one another|tokenizer"),
-    "many parts": (recipe(models=None, modules={"a": {}, "b": {}}), "several parts are not supported"),
+    "modules and models": (recipe(modules={"a": {}, "b": {}}), "modules: excludes models and slices"),
 }
 
 

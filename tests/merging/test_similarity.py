@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from merging.checkpoint import Adapter, Checkpoint
+from merging.adapter import Adapter
+from merging.checkpoint import Checkpoint
 from merging.columns import SimilarityError
 from merging.similarity import families, similarity
 

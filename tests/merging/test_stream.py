@@ -11,7 +11,8 @@ import torch
 from safetensors.torch import save_file
 
 from merging import stream
-from merging.checkpoint import Adapter, Checkpoint, CheckpointError
+from merging.adapter import Adapter
+from merging.checkpoint import Checkpoint, CheckpointError
 from merging.stream import linear, plain, task_arithmetic
 
 ROWS, COLUMNS = 40, 24

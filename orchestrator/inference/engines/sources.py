@@ -11,10 +11,12 @@ from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
-from merging.checkpoint import Adapter, Checkpoint, CheckpointError
+from merging.adapter import Adapter
+from merging.checkpoint import Checkpoint, CheckpointError
 from merging.live import LiveMerge
 from merging.plan import Merge
-from merging.recipe import ModelRef, parse
+from merging.recipe import ModelRef
+from merging.recipe_file import parse
 from merging.settings import RecipeError
 from merging.stream import Blend, Model, plain
 from orchestrator.errors import ExpertError

@@ -221,7 +221,7 @@ async def test_bad_requests_are_refused_before_anything_is_asked(
 
 
 def test_a_candidate_with_layer_groups_is_a_recipe_layer_by_layer(config: Config, tmp_path: Path) -> None:
-    from merging.recipe import parse
+    from merging.recipe_file import parse
     from merging.search import Candidate
     from merging.settings import value
 

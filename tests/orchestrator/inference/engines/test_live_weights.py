@@ -125,7 +125,7 @@ def test_a_recipe_answers_as_its_tensors_written_by_transformers(real: Any, tmp_
 @pytest.mark.parametrize("method", ["ties", "dare_linear"])
 def test_a_recipe_answers_as_the_same_merge_written_to_disk(real: Any, tmp_path: Path, method: str) -> None:
     from merging.merge import merge
-    from merging.recipe import parse
+    from merging.recipe_file import parse
 
     sources = real.second.weights, real.more["two"].weights
     each = ({"density": 0.6}, {"density": [0.2, 0.9]})

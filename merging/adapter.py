@@ -1,0 +1,249 @@
+"""Read LoRA adapters as PEFT writes them, and add them to the weights of their base.
+
+    adapter = Adapter(folder, base)
+    adapter.changes["model.layers.0.self_attn.q_proj.weight"]     # what becomes of that tensor of the base
+
+A change is one of four: a low-rank product is added (LoRA; of a Conv1D or an embedding transposed), its rows are
+brought to trained lengths besides (DoRA), some rows are replaced (trainable token indices), or all is
+(modules_to_save, trained biases). Everything else in the folder is refused by name.
+https://arxiv.org/abs/2106.09685,
+https://arxiv.org/abs/2402.09353.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from merging.adapter_config import lora_config, value_for
+from merging.checkpoint import FLOATS, Checkpoint, CheckpointError, TensorInfo, read_header, view
+from merging.naming import HEAD, common_name, common_names
+
+_PREFIX = "base_model.model."
+_KEPT_BASE = (".original_module.", ".modules_to_save.")
+"""Copies that PEFT writes beside the trained module itself, where embeddings were resized."""
+_PART = re.compile(
+    r"(?P<module>.+)\.lora_(?P<part>A|B|embedding_A|embedding_B)(?:\.default)?(?P<tail>\.weight|\.bias|)"
+)
+_MAGNITUDE = re.compile(r"(?P<module>.+)\.lora_magnitude_vector(?:\.default)?(?:\.weight)?")
+_TOKENS = re.compile(r"(?P<module>.+)\.token_adapter\.trainable_tokens_delta(?:\.default)?")
+
+
+@dataclass(frozen=True, slots=True)
+class LowRank:
+    """What an adapter adds to one tensor: scale * up @ down; the product transposed where `turned`."""
+
+    down: TensorInfo
+    """A: (rank, columns)."""
+    up: TensorInfo
+    """B: (rows, rank)."""
+    scale: float
+    turned: bool = False
+    """The base stores (in, out): up and down are B and A transposed, in each other's place."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of one tensor of the base. Where `whole` is given, nothing else is."""
+
+    whole: TensorInfo | None = None
+    rows: TensorInfo | None = None
+    places: tuple[int, ...] = ()
+    """Of `rows` in the base's tensor."""
+    pair: LowRank | None = None
+    magnitude: TensorInfo | None = None
+    added: tuple[TensorInfo, float] | None = None
+    """Added as it is, times a factor (the bias of a LoRA layer)."""
+
+
+class Adapter:
+    """An adapter over `base`: `adapter_config.json` and `adapter_model.safetensors`."""
+
+    def __init__(self, folder: Path, base: Checkpoint) -> None:
+        """Raises `CheckpointError` naming the first tensor or key that does not fit `base`."""
+        self.folder, self.base = Path(folder), base
+        if not self.folder.is_dir():
+            raise CheckpointError(f"{self.folder}: no such folder")
+        self.file = self.folder / "adapter_model.safetensors"
+        if not self.file.exists() and (self.folder / "adapter_model.bin").exists():
+            raise CheckpointError(f"{self.folder}: adapter_model.bin is a pickle: save it as adapter_model.safetensors")
+        self.config = lora_config(self.folder / "adapter_config.json")
+        reader = _Reader(self.file, self.config, base)
+        self.changes: Mapping[str, Change] = MappingProxyType(dict(reader.changes()))
+        """By the base's name of the tensor."""
+        self.left_out: tuple[str, ...] = tuple(reader.left_out)
+        """Tensors of the file that change nothing: copies of the base's."""
+        self.pairs: Mapping[str, LowRank] = MappingProxyType(
+            {name: change.pair for name, change in self.changes.items() if change.pair}
+        )
+        self._map = np.memmap(self.file, dtype=np.uint8, mode="c")
+
+    @property
+    def bytes(self) -> int:
+        return self.file.stat().st_size
+
+    @property
+    def low_rank_only(self) -> bool:
+        """It is a sum of products, as engines serve beside a base."""
+        return all(self.adds_product(name) and not pair.turned for name, pair in self.pairs.items()) and set(
+            self.pairs
+        ) == set(self.changes)
+
+    def adds_product(self, name: str) -> bool:
+        """All that becomes of the base's tensor is that a low-rank product is added."""
+        return self.changes[name] == Change(pair=self.changes[name].pair)
+
+    def arrays(self, name: str) -> tuple[NDArray[Any], NDArray[Any], float]:
+        """(A, B, scale) for the base's tensor `name`; A (rank, columns), B (rows, rank), as stored."""
+        pair = self.pairs[name]
+        down, up = view(pair.down, self._map), view(pair.up, self._map)
+        if pair.turned:
+            down, up = np.ascontiguousarray(down.T), np.ascontiguousarray(up.T)
+        return down, up, pair.scale
+
+    def tensor(self, info: TensorInfo) -> NDArray[Any]:
+        """A tensor of the adapter's file, as stored."""
+        return view(info, self._map)
+
+
+class _Reader:
+    """From the names in an adapter's file to changes of its base's tensors."""
+
+    def __init__(self, file: Path, config: dict[str, Any], base: Checkpoint) -> None:
+        self.file, self.config, self.base = file, config, base
+        self.infos = read_header(file)
+        self.left_out: list[str] = []
+        self._common = common_names(base.tensors)
+
+    def changes(self) -> Iterator[tuple[str, Change]]:
+        halves: dict[str, dict[str, TensorInfo]] = {}
+        found: dict[str, Change] = {}
+        for name, info in self.infos.items():
+            if info.dtype not in FLOATS:
+                raise CheckpointError(f"{self.file}: tensor {name!r} is {info.dtype}, wanted floats")
+            plain = name.removeprefix(_PREFIX)
+            if part := _PART.fullmatch(plain):
+                halves.setdefault(part["module"], {})[
+                    part["part"] + (part["tail"] if part["tail"] == ".bias" else "")
+                ] = info
+            elif part := _MAGNITUDE.fullmatch(plain):
+                halves.setdefault(part["module"], {})["magnitude"] = info
+            elif part := _TOKENS.fullmatch(plain):
+                target = self._weight(name, part["module"])
+                self._put(found, target, self._tokens(name, info, target, part["module"]))
+            elif any(kept in plain for kept in _KEPT_BASE):
+                self.left_out.append(name)
+            else:
+                self._saved(found, name, plain, info)
+        for module, parts in halves.items():
+            self._low_rank(found, module, parts)
+        if not found:
+            raise CheckpointError(f"{self.file}: no tensor that changes {self.base.folder}")
+        yield from found.items()
+
+    def _put(self, found: dict[str, Change], target: str, change: Change) -> None:
+        if target in found:
+            raise CheckpointError(f"{self.file}: two changes of {target!r}")
+        found[target] = change
+
+    def _name(self, name: str, wanted: str) -> str:
+        """The base's own name of a tensor. Raises `CheckpointError`."""
+        own = wanted if wanted in self.base.tensors else self._common.get(common_name(wanted))
+        if own is None and common_name(wanted) == HEAD and not self.base.own_head:
+            own = self.base.head_name
+        if own is None:
+            raise CheckpointError(f"{self.file}: tensor {name!r}: {self.base.folder} has no {wanted}")
+        return own
+
+    def _weight(self, name: str, module: str) -> str:
+        return self._name(name, f"{module}.weight")
+
+    def _saved(self, found: dict[str, Change], name: str, plain: str, info: TensorInfo) -> None:
+        """A whole tensor: trained (modules_to_save, a bias), or the base's own beside a trained one."""
+        own = plain.replace(".base_layer.", ".")
+        target = self._name(name, own)
+        if ".base_layer." in plain and own.endswith(".weight"):
+            # PEFT saves embeddings that it adapts, and their rows are trained only where they were resized.
+            if info.shape == self.base.tensors[target].shape:
+                self.left_out.append(name)
+                return
+            raise CheckpointError(f"{self.file}: tensor {name!r} resizes an adapted embedding, which is not supported")
+        if target in found and common_name(own) == HEAD:
+            raise CheckpointError(
+                f"{self.file}: tensor {name!r}: {self.base.folder} ties its output layer to the embedding"
+            )
+        held = self.base.tensors[target].shape
+        if info.shape[1:] != held[1:] or (info.shape != held and common_name(target).startswith(("layers.", "h."))):
+            raise CheckpointError(f"{self.file}: tensor {name!r} is {list(info.shape)}, {target!r} {list(held)}")
+        self._put(found, target, Change(whole=info))
+
+    def _tokens(self, name: str, info: TensorInfo, target: str, module: str) -> Change:
+        given = self.config.get("trainable_token_indices")
+        if isinstance(given, dict):
+            given = next((ids for key, ids in given.items() if module == key or module.endswith(f".{key}")), None)
+        shape = self.base.tensors[target].shape
+        if not isinstance(given, list) or not all(type(id) is int and 0 <= id < shape[0] for id in given):
+            raise CheckpointError(f"{self.file}: trainable_token_indices are no rows of {target!r} {list(shape)}")
+        if info.shape != (len(given), *shape[1:]):
+            raise CheckpointError(
+                f"{self.file}: tensor {name!r} is {list(info.shape)}, wanted {[len(given), *shape[1:]]}"
+            )
+        return Change(rows=info, places=tuple(given))
+
+    def _low_rank(self, found: dict[str, Change], module: str, parts: dict[str, TensorInfo]) -> None:
+        kinds = ("embedding_A", "embedding_B") if "embedding_A" in parts else ("A", "B")
+        if not set(kinds) <= set(parts):
+            raise CheckpointError(f"{self.file}: {module} has lora_{'/'.join(sorted(parts))} only")
+        down, up = (parts[kind] for kind in kinds)
+        target = self._weight(down.name, module)
+        shape, turned = (
+            self.base.tensors[target].shape,
+            "embedding_A" in parts or bool(self.config.get("fan_in_fan_out")),
+        )
+        if len(shape) != 2 or len(down.shape) != 2 or down.shape[0] < 1:
+            raise CheckpointError(
+                f"{self.file}: tensor {down.name!r}: LoRA of {target!r} {list(shape)} is not supported"
+            )
+        rank = down.shape[0]
+        for info, wanted in zip((down, up), _shapes(shape, rank, turned), strict=True):
+            if info.shape != wanted:
+                raise CheckpointError(
+                    f"{self.file}: tensor {info.name!r} is {info.dtype} {list(info.shape)}, wanted a float "
+                    f"{list(wanted)} for {target!r} {list(shape)} at rank {rank}"
+                )
+        stated = value_for(self.config.get("rank_pattern"), module, self.config["r"])
+        if rank != stated:
+            raise CheckpointError(
+                f"{self.file}: tensor {down.name!r} has rank {rank}, its configuration says {stated:g}"
+            )
+        alpha = value_for(self.config.get("alpha_pattern"), module, self.config["lora_alpha"])
+        scale = alpha / (math.sqrt(rank) if self.config.get("use_rslora") else rank)
+        pair = LowRank(up, down, scale, True) if turned else LowRank(down, up, scale)
+        magnitude = parts.get("magnitude")
+        if magnitude is not None and math.prod(magnitude.shape) != shape[1 if turned else 0]:
+            raise CheckpointError(
+                f"{self.file}: tensor {magnitude.name!r} {list(magnitude.shape)} does not fit {target!r}"
+            )
+        rows, places = (found[target].rows, found[target].places) if target in found else (None, ())
+        if target in found and (rows is None or magnitude is not None):
+            raise CheckpointError(f"{self.file}: {module} is adapted and replaced at once")
+        found[target] = Change(rows=rows, places=places, pair=pair, magnitude=magnitude)
+        if bias := parts.get("B.bias"):
+            own = self._name(bias.name, f"{module}.bias")
+            if own in found or bias.shape != self.base.tensors[own].shape:
+                raise CheckpointError(f"{self.file}: tensor {bias.name!r} does not fit {own!r}")
+            found[own] = Change(added=(bias, scale))
+
+
+def _shapes(shape: tuple[int, ...], rank: int, turned: bool) -> tuple[tuple[int, int], tuple[int, int]]:
+    """Of A and B over a base tensor of this shape."""
+    rows, columns = reversed(shape) if turned else shape
+    return (rank, columns), (rows, rank)

@@ -1,0 +1,132 @@
+"""What a fine-tune changed in its base, as a LoRA adapter that PEFT loads.
+
+Each linear layer's difference is cut off after its largest singular values; what has no such form (embeddings, the
+output layer, norms, biases) is saved whole where it changed (`modules_to_save`). The error that the cut leaves is told.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from merging.checkpoint import CheckpointError
+from merging.merge import MergeSummary
+from merging.naming import LayerName
+from merging.recipe import ModelRef
+from merging.source_model import SourceModel, Weight
+from merging.sources import open_model
+from merging.writer import WEIGHTS_FILE, Writer
+
+Array = NDArray[np.float32]
+
+
+def extract_lora(model: str, base: str, out: Path, *, rank: int = 32, allow_bin: bool = False) -> MergeSummary:
+    """Write the adapter over `base` that comes nearest to `model` at `rank` to the folder `out`.
+
+    Raises `CheckpointError` where the two are not of one shape, and `WriteError`.
+    """
+    began = time.perf_counter()
+    fine, own = (_opened(name, allow_bin) for name in (model, base))
+    lacking = [name for name in own.weights if name not in fine.weights]
+    over = [name for name in fine.weights if name not in own.weights]
+    if lacking or over:
+        raise CheckpointError(f"{model}: tensor {(lacking or over)[0]!r} is in one of it and {base} only")
+    pairs: dict[str, tuple[Array, Array]] = {}
+    whole: dict[str, Array] = {}
+    unlike: list[tuple[float, float]] = []
+    for name, weight in own.weights.items():
+        if weight.bits is not None:
+            continue
+        before, after = _numbers(weight), _numbers(fine.weights[name])
+        if before.shape != after.shape and before.shape[1:] != after.shape[1:]:
+            raise CheckpointError(f"{model}: tensor {name!r} is {list(after.shape)}, in {base} {list(before.shape)}")
+        if before.shape == after.shape and np.array_equal(before, after):
+            continue
+        if _linear(name, weight) and before.shape == after.shape:
+            left, right, change, error = _low_rank(after - before, rank)
+            pairs[own.names[name]] = left, right
+            unlike.append((change, error))
+        else:
+            whole[own.names[name]] = after
+    if not pairs and not whole:
+        raise CheckpointError(f"{model}: has the same weights as {base}: there is nothing to extract")
+    notes = [f"{len(pairs)} layers at rank {rank}, {len(whole)} tensors saved whole"]
+    if unlike:
+        left_over = np.sqrt(sum(error for _, error in unlike) / sum(change for change, _ in unlike))
+        notes.append(f"of the change of the linear layers {left_over:.1%} is cut off (relative Frobenius norm)")
+    written = _write(out, base, pairs, whole, rank)
+    size = sum(array.size for both in pairs.values() for array in both) + sum(array.size for array in whole.values())
+    read = sum(source.checkpoint.bytes for source in (fine, own) if source.checkpoint)
+    count = 2 * len(pairs) + len(whole)
+    return MergeSummary(out, count, size, read, written, time.perf_counter() - began, tuple(notes))
+
+
+def _opened(name: str, allow_bin: bool) -> SourceModel:
+    return SourceModel.of(name, *open_model(ModelRef(name), allow_bin))
+
+
+def _linear(name: str, weight: Weight) -> bool:
+    layer = LayerName.of(name)
+    normal = layer is not None and layer.tail.endswith(".weight") and "norm" not in layer.tail
+    return normal and len(weight.shape) == 2
+
+
+def _numbers(weight: Weight) -> Array:
+    out = np.empty(int(np.prod(weight.shape)), np.float32)
+    weight.slab(False).read(0, out.size, out)
+    return out.reshape(weight.shape)
+
+
+def _low_rank(change: Array, rank: int) -> tuple[Array, Array, float, float]:
+    """(B, A, squared length of the change, of what is cut off)"""
+    from scipy.linalg import svd
+
+    u, s, v = svd(change, full_matrices=False, check_finite=False)
+    kept = min(rank, len(s))
+    root = np.sqrt(s[:kept])
+    left, right = np.zeros((change.shape[0], rank), np.float32), np.zeros((rank, change.shape[1]), np.float32)
+    left[:, :kept], right[:kept] = u[:, :kept] * root, root[:, None] * v[:kept]
+    return left, right, float((s**2).sum()), float((s[kept:] ** 2).sum())
+
+
+def _write(out: Path, base: str, pairs: dict[str, tuple[Array, Array]], whole: dict[str, Array], rank: int) -> int:
+    arrays: dict[str, Array] = {}
+    for name, (left, right) in pairs.items():
+        module = name.removesuffix(".weight")
+        arrays[f"base_model.model.{module}.lora_A.weight"] = right
+        arrays[f"base_model.model.{module}.lora_B.weight"] = left
+    for name, array in whole.items():
+        arrays[f"base_model.model.{name}"] = array
+    with Writer(out, {name: ("F32", array.shape) for name, array in arrays.items()}, 1 << 62) as writer:
+        for name, array in arrays.items():
+            writer.write(name, 0, array.reshape(-1))
+        (writer.folder / WEIGHTS_FILE).rename(writer.folder / "adapter_model.safetensors")
+        config = json.dumps(_config(base, pairs, whole, rank), indent=2)
+        (writer.folder / "adapter_config.json").write_text(config + "\n", "utf-8")
+        written = sum(file.stat().st_size for file in writer.folder.iterdir())
+        writer.finish()
+    return written
+
+
+def _config(base: str, pairs: dict[str, Any], whole: dict[str, Any], rank: int) -> dict[str, Any]:
+    modules = [name.removesuffix(".weight") for name in pairs]
+    saved = {re.sub(r"\.(weight|bias)$", "", name) for name in whole}
+    return {
+        "peft_type": "LORA",
+        "base_model_name_or_path": base,
+        "task_type": "CAUSAL_LM",
+        "r": rank,
+        "lora_alpha": rank,
+        "lora_dropout": 0.0,
+        "bias": "none",
+        "fan_in_fan_out": False,
+        "inference_mode": True,
+        "target_modules": sorted(modules),
+        "modules_to_save": sorted(saved) or None,
+    }

@@ -1,0 +1,74 @@
+"""One name for a tensor that checkpoints of one architecture store under several.
+
+Libraries wrap models in different ways and rename the wrappers with each version: GPT-2's `h.0.attn.c_attn.weight`
+is saved today as `transformer.h.0.attn.c_attn.weight`, LLaVA's `language_model.model.layers.0...` was for a time
+`model.language_model.layers.0...`, and a text model inside a vision-language model has another prefix than alone. The
+common name leaves the wrappers out: `layers.0...`, `vision_tower.encoder.layers.0...`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+WRAPPERS = frozenset(
+    {"model", "transformer", "language_model", "base_model", "backbone", "gpt_neox", "bert", "roberta", "distilbert"}
+    | {"electra", "deberta", "camembert", "mpnet"}
+)
+"""Modules that only hold others: whether a name has them depends on the class and version that saved it."""
+VISION = ("vision_tower", "vision_model")
+"""The second is a wrapper inside the first."""
+HEAD = "lm_head.weight"
+_OLD_NORM = re.compile(r"(LayerNorm|layer_norm)\.(gamma|beta)$")
+_LAYER = re.compile(r"(?P<head>(?:.*?\.)?(?:layers|layer|h|blocks|block|resblocks)\.)(?P<number>\d{1,6})(?P<tail>\..+)")
+
+
+@dataclass(frozen=True, slots=True)
+class LayerName:
+    """A tensor's name, taken apart: head, layer, tail."""
+
+    head: str
+    number: int
+    tail: str
+
+    @staticmethod
+    def of(name: str) -> LayerName | None:
+        """None if the tensor belongs to no layer."""
+        match = _LAYER.fullmatch(name)
+        return LayerName(match["head"], int(match["number"]), match["tail"]) if match else None
+
+    def numbered(self, number: int) -> str:
+        return f"{self.head}{number}{self.tail}"
+
+
+def common_names(names: Iterable[str]) -> dict[str, str]:
+    """Common name -> stored name. A model in which two tensors would get one name keeps its own names."""
+    names = list(names)
+    found = {common_name(name): name for name in names}
+    return found if len(found) == len(names) else {name: name for name in names}
+
+
+def common_name(name: str) -> str:
+    """The name without wrappers. What stands behind the first layer number is never touched."""
+    parts = name.split(".")
+    kept: list[str] = []
+    for place, part in enumerate(parts):
+        if part.isdigit() or place >= len(parts) - 1:
+            kept += parts[place:]
+            break
+        if part in WRAPPERS or (part == VISION[1] and kept == [VISION[0]]):
+            continue
+        kept.append(part)
+    return _OLD_NORM.sub(lambda old: f"{old[1]}.{'weight' if old[2] == 'gamma' else 'bias'}", ".".join(kept))
+
+
+def stored_like(common: str, stored: Mapping[str, str]) -> str:
+    """What a model whose tensors are `stored` (common name -> stored name) would call a tensor that it lacks."""
+    if common == HEAD and any(name.startswith("language_model.model.") for name in stored.values()):
+        return f"language_model.{HEAD}"
+    first = common.split(".")[0]
+    for other, name in stored.items():
+        if other.split(".")[0] == first and name.endswith(other):
+            return name.removesuffix(other) + common
+    return common

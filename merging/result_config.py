@@ -1,0 +1,189 @@
+"""config.json of a merge: the first model's, with the result's layers, vocabulary, ties and type."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from merging.naming import HEAD
+from merging.plan import Merge
+from merging.settings import RecipeError
+from merging.source_model import SourceModel
+from merging.towers import Tower, count_keys, section_of
+
+TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+NOT_PER_LAYER = ("token_id", "token_ids", "architectures", "suppress_tokens", "mrope_section", "languages", "labels")
+"""Ends of the names of lists that may be as long as there are layers by chance."""
+PLACES = (
+    "idxs",
+    "indexes",
+    "indices",
+    "_index",
+    "moe_layers",
+    "only_layers",
+    "attn_layers",
+    "dense_layers",
+    "_layer_ids",
+)
+"""Ends of the names of lists of layers."""
+PATTERNS = ("sliding_window_pattern", "full_attention_interval", "no_rope_layer_interval", "attn_layer_period")
+"""What a layer is follows from its number by these, where no list says it."""
+LEADING = "first_k_dense_replace"
+Origin = tuple[SourceModel, int]
+"""A layer of a model."""
+
+
+def result_config(plan: Merge) -> dict[str, Any]:
+    """Raises `RecipeError` where the number of layers changes and config.json cannot say so."""
+    config: dict[str, Any] = copy.deepcopy(dict(plan.template.config))
+    kinds = {target.dtype for target in plan.targets.values() if target.copied is None}
+    if plan.recipe.dtype or len(kinds) == 1:
+        named = TYPES[plan.recipe.dtype or kinds.pop()]
+        for section in (config, *(value for key, value in config.items() if key.endswith("_config"))):
+            if isinstance(section, dict):
+                for key in ("dtype", "torch_dtype"):
+                    if key in section:
+                        section[key] = named
+        if "dtype" not in config:
+            config["torch_dtype"] = named
+    config.pop("quantization_config", None)
+    if isinstance(config.get("text_config"), dict):
+        config["text_config"].pop("quantization_config", None)
+    head = any(place.name == HEAD for place in plan.layout.places)
+    if head and not plan.template.own_head:
+        config["tie_word_embeddings"] = False
+        if isinstance(config.get("text_config"), dict) and "tie_word_embeddings" in config["text_config"]:
+            config["text_config"]["tie_word_embeddings"] = False
+    _vocabulary(plan, config)
+    for head_name, tower in plan.template.towers.items():
+        _layers(plan, config, head_name, tower)
+    return config
+
+
+def _vocabulary(plan: Merge, config: dict[str, Any]) -> None:
+    """Where embeddings have other rows than before: after an alignment, or through an adapter that resizes them."""
+    name = plan.template.embedding
+    place = next((place for place in plan.layout.places if place.name == name), None)
+    if place is None:
+        return
+    rows = plan.targets[place.stored].shape[0]
+    inner: Any = config.get("text_config")
+    stated = [section for section in (config, inner) if isinstance(section, dict) and "vocab_size" in section]
+    for section in stated or [config]:
+        if section.get("vocab_size") != rows:
+            section["vocab_size"] = rows
+    if plan.vocabulary is not None:
+        for key, number in _special_tokens(plan).items():
+            for section in (config, inner):
+                if isinstance(section, dict) and (section is config or key in section):
+                    section[key] = number
+
+
+def _special_tokens(plan: Merge) -> dict[str, Any]:
+    """Where the tokenizer is another model's, so are the numbers of the tokens that begin and end a text."""
+    assert plan.vocabulary is not None
+    keys = ("bos_token_id", "eos_token_id", "pad_token_id")
+    for model in plan.models.values():
+        if model.folder == plan.vocabulary.tokenizer.folder and model is not plan.template:
+            inner = model.config.get("text_config")
+            sections = (model.config, inner if isinstance(inner, dict) else {})
+            return {key: section[key] for key in keys for section in sections if key in section}
+    return {}
+
+
+def _layers(plan: Merge, config: dict[str, Any], head: str, tower: Tower) -> None:
+    """The number of layers, and what config.json lists for each of them."""
+    made = plan.layout.layers[head]
+    origins = [(plan.models[layer.part.sources[0].model], layer.number(layer.part.sources[0])) for layer in made]
+    before = tower.layers
+    if origins == [(plan.template, number) for number in range(before)]:
+        return
+    keys = count_keys(tower, plan.template.config)
+    if len(origins) != before and not any(value == before for _, _, value in keys):
+        raise RecipeError(
+            f"{plan.template.label}: config.json does not say under a known key that {tower.name} has {before} layers, "
+            "so the new number cannot be written"
+        )
+    for section, key, value in keys:
+        if value == before:
+            (config[section] if section else config)[key] = len(origins)
+    section = section_of(tower, config)
+    inner = config[section] if section else config
+    listed = _follow(inner, tower, origins)
+    _check_kinds(plan, head, inner, origins, listed)
+
+
+def _follow(section: dict[str, Any], tower: Tower, origins: Sequence[Origin]) -> bool:
+    """Reorder every list (or string) that has an entry for each layer; True if there was one."""
+    found = False
+    before = tower.layers
+    for name, held in list(section.items()):
+        if isinstance(held, list) and name.endswith(PLACES) and _are_places(held, before):
+            section[name] = [place for place, origin in enumerate(origins) if origin[1] in _listed(name, tower, origin)]
+            found = True
+        elif isinstance(held, list) and len(held) == before and before > 1 and not name.endswith(NOT_PER_LAYER):
+            section[name] = [_entry(name, tower, origin) for origin in origins]
+            found = True
+        elif isinstance(held, str) and name.endswith("_pattern") and len(held) == before:
+            section[name] = "".join(_entry(name, tower, origin) for origin in origins)
+            found = True
+    return found
+
+
+def _listed(name: str, tower: Tower, origin: Origin) -> Any:
+    """What the configuration of the model that a layer comes from says under `name`."""
+    model = origin[0]
+    section = section_of(tower, model.config)
+    return (model.config[section] if section else model.config).get(name, ())
+
+
+def _entry(name: str, tower: Tower, origin: Origin) -> Any:
+    held = _listed(name, tower, origin)
+    if origin[1] >= len(held):
+        raise RecipeError(f"{origin[0].label}: config.json says nothing about layer {origin[1]} under {name}")
+    return held[origin[1]]
+
+
+def _are_places(held: Sequence[Any], before: int) -> bool:
+    return all(type(item) is int and 0 <= item < before for item in held) and sorted(set(held)) == list(held)
+
+
+def _check_kinds(plan: Merge, head: str, section: dict[str, Any], origins: Sequence[Origin], listed: bool) -> None:
+    """A layer that moved must still be what config.json makes of its new place."""
+    kinds = _kinds(plan.template, head)
+    held = {id(model): _kinds(model, head) for model, _ in origins}
+    new = [held[id(model)].get(number) for model, number in origins]
+    if type(section.get(LEADING)) is int:
+        dense = kinds.get(0)
+        leading = next((place for place, kind in enumerate(new) if kind != dense), len(new)) if section[LEADING] else 0
+        if any(kind == dense for kind in new[leading:]) and section[LEADING]:
+            raise RecipeError(
+                f"{plan.template.label}: {LEADING} can only say that the first layers are dense: no such layer may "
+                "follow others in the slices"
+            )
+        section[LEADING] = leading
+        return
+    moved = [place for place, kind in enumerate(new) if place in kinds and kinds[place] != kind]
+    if moved and not listed:
+        raise RecipeError(
+            f"{plan.template.label}: layer {origins[moved[0]][1]} has other tensors than layer {moved[0]}, "
+            "whose place it takes, and no list in config.json says which layers are of which kind"
+        )
+    pattern = next((name for name in PATTERNS if isinstance(section.get(name), int)), None)
+    if pattern and not listed:
+        plan.notes.append(
+            f"config.json: {pattern} {section[pattern]} goes by a layer's number: a moved layer may change its kind"
+        )
+
+
+def _kinds(model: SourceModel, head: str) -> Mapping[int, frozenset[str]]:
+    """Which tensors each layer of a model has; experts count once."""
+    found: dict[int, set[str]] = {}
+    for name in model.weights:
+        if name.startswith(head):
+            number, _, tail = name[len(head) :].partition(".")
+            found.setdefault(int(number), set()).add(
+                ".".join("N" if part.isdigit() else part for part in tail.split("."))
+            )
+    return {number: frozenset(tails) for number, tails in found.items()}

@@ -1,0 +1,244 @@
+"""A model as a merge sees it: its weights under common names, whatever they are stored as.
+
+    source = SourceModel.of("./a+./lora", checkpoint, adapter)
+    source.weights["layers.0.self_attn.q_proj.weight"].slab(allow_nan=False)
+
+Every stored tensor is part of a weight, or stands in `left_out` with the reason why it is not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from merging.adapted import Adapted
+from merging.adapter import Adapter
+from merging.checkpoint import FLOATS, Checkpoint, CheckpointError, TensorInfo
+from merging.eight_bit import EightBit, is_scale, scale_of
+from merging.naming import HEAD, common_names
+from merging.packed import Unpacker
+from merging.slab import Plain
+from merging.stack import Slab
+from merging.towers import Tower, check_counts, towers_of
+from merging.unpack import Unpacked
+
+EMBEDDINGS = (
+    *("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight", "embeddings.weight"),
+    *("embeddings.word_embeddings.weight", "embeddings.tok_embeddings.weight", "tok_embeddings.weight"),
+    *("shared.weight", "decoder.embed_tokens.weight", "encoder.embed_tokens.weight"),
+)
+"""Common names of the matrix with a row for each token."""
+
+
+@dataclass(frozen=True)
+class Weight:
+    """One tensor: `dtype` is that of its numbers, `stored` the names of the tensors that hold it."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    stored: tuple[str, ...]
+    slab: Callable[[bool], Slab]
+    """slab(allow_nan)"""
+    bits: Callable[[], NDArray[Any]] | None = None
+    """All of it as it is stored: of what is not computed with (integers, flags)."""
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """Tensors of a model that are not in the result, and why."""
+
+    model: str
+    names: tuple[str, ...]
+    reason: str
+
+    def __str__(self) -> str:
+        more = f" and {len(self.names) - 1} more" if len(self.names) > 1 else ""
+        return f"{self.model}: {self.names[0]}{more}: {self.reason}"
+
+
+@dataclass(frozen=True)
+class SourceModel:
+    """`weights` by common name. `folder` holds its tokenizer and side files."""
+
+    label: str
+    folder: Path
+    config: Mapping[str, Any]
+    weights: Mapping[str, Weight]
+    names: Mapping[str, str]
+    """Common name -> the name that this model stores, for all its weights."""
+    towers: Mapping[str, Tower]
+    left_out: tuple[LeftOut, ...] = ()
+    checkpoint: Checkpoint | None = None
+    adapter: Adapter | None = None
+    notes: tuple[str, ...] = ()
+    tokenizer: Any = field(default=None, compare=False)
+    """Its tokenizer where that is in no folder (a merge that was not written)."""
+
+    @staticmethod
+    def of(label: str, checkpoint: Checkpoint, adapter: Adapter | None) -> SourceModel:
+        """Raises `CheckpointError` naming what cannot be decoded or is missing."""
+        return _Reader(label, checkpoint, adapter).read()
+
+    @property
+    def tied(self) -> bool:
+        """config.json says that the output layer is the embedding."""
+        return ties(self.config) is True
+
+    @property
+    def own_head(self) -> bool:
+        """It has an output layer of its own."""
+        return HEAD in self.weights
+
+    @cached_property
+    def embedding(self) -> str | None:
+        """The common name of the matrix with a row for each token."""
+        return next((name for name in EMBEDDINGS if name in self.weights), None)
+
+    @property
+    def vocabulary_size(self) -> int:
+        """Rows of the embedding; 0 where there is none."""
+        return self.weights[self.embedding].shape[0] if self.embedding else 0
+
+    @property
+    def architecture(self) -> str:
+        found = self.config.get("architectures")
+        return str(found[0]) if isinstance(found, list) and found else str(self.config.get("model_type"))
+
+
+def ties(config: Mapping[str, Any]) -> bool | None:
+    """Whether config.json ties the output layer to the embedding; None where it does not say."""
+    inner = config.get("text_config")
+    for section in (config, inner if isinstance(inner, dict) else {}):
+        if isinstance(section.get("tie_word_embeddings"), bool):
+            return bool(section["tie_word_embeddings"])
+    return None
+
+
+class _Reader:
+    def __init__(self, label: str, checkpoint: Checkpoint, adapter: Adapter | None) -> None:
+        self.label, self.checkpoint, self.adapter = label, checkpoint, adapter
+        self.unpacker = Unpacker(checkpoint)
+        self.left_out: dict[str, list[str]] = {}
+
+    def read(self) -> SourceModel:
+        weights = dict(self._weights())
+        stored = common_names(weights)
+        weights = {common: replace(weights[name], name=common) for common, name in stored.items()}
+        self._leave_out(weights, stored)
+        towers = towers_of(weights, self.checkpoint.config)
+        check_counts(towers, self.checkpoint.config, self.label)
+        left_out = [LeftOut(self.label, tuple(names), why) for why, names in self.left_out.items()]
+        notes = []
+        if self.unpacker.packed:
+            how = self.unpacker.method or "integers with scales"
+            notes.append(f"{self.label}: {len(self.unpacker.packed)} quantised weights ({how}) are decoded and merged")
+        return SourceModel(
+            self.label,
+            self.checkpoint.folder,
+            self.checkpoint.config,
+            weights,
+            {common: name for common, name in stored.items() if common in weights},
+            towers,
+            tuple(left_out),
+            self.checkpoint,
+            self.adapter,
+            tuple(notes),
+        )
+
+    def _weights(self) -> Iterator[tuple[str, Weight]]:
+        """By stored name."""
+        parts = {part: packed for packed in self.unpacker.packed.values() for part in packed.parts}
+        for name, info in self.checkpoint.tensors.items():
+            if name in parts:
+                packed = parts[name]
+                if name == packed.parts[0]:
+                    yield packed.name, self._packed(packed.name)
+            elif name in self.unpacker.activations:
+                self.left_out.setdefault("a scale of activations: it changes no weight", []).append(name)
+            elif not is_scale(self.checkpoint, name):
+                yield name, self._plain(name, info)
+
+    def _packed(self, name: str) -> Weight:
+        packed = self.unpacker.packed[name]
+        columns = packed.shape[-1]
+
+        def slab(allow_nan: bool) -> Slab:
+            label = f"{self.label}: tensor {name!r}"
+            return Unpacked(label, columns, packed.rows(), allow_nan)
+
+        return self._weight(name, self.unpacker.dtype, packed.shape, packed.parts, slab)
+
+    def _plain(self, name: str, info: TensorInfo) -> Weight:
+        if info.dtype not in FLOATS:
+            return Weight(
+                name, info.dtype, info.shape, (name,), lambda _: _nothing(name), lambda: self.checkpoint.array(name)
+            )
+        if info.dtype.startswith("F8"):
+            scale = scale_of(self.checkpoint, name)
+            parts = (name, scale) if scale else (name,)
+            return self._weight(
+                name, "BF16", info.shape, parts, lambda allow_nan: EightBit(self.checkpoint, name, allow_nan)
+            )
+        return self._weight(name, info.dtype, info.shape, (name,), lambda allow: Plain(self.checkpoint, name, allow))
+
+    def _weight(
+        self, name: str, dtype: str, shape: tuple[int, ...], parts: tuple[str, ...], slab: Callable[[bool], Slab]
+    ) -> Weight:
+        adapter = self.adapter
+        if adapter is None or name not in adapter.changes:
+            return Weight(name, dtype, shape, parts, slab)
+        whole = adapter.changes[name].whole
+        return Weight(
+            name,
+            dtype,
+            whole.shape if whole else shape,
+            parts,
+            lambda allow: Adapted(slab(True), adapter, name, shape, allow),
+        )
+
+    def _leave_out(self, weights: dict[str, Weight], stored: Mapping[str, str]) -> None:
+        """Constants that loaders compute themselves, and an output layer beside a tied embedding."""
+        for common in list(weights):
+            why = _constant(common, weights[common])
+            if why is None and common == HEAD and ties(self.checkpoint.config) and self._has_embedding(weights):
+                why = "config.json ties the output layer to the embedding"
+            if why:
+                del weights[common]
+                self.left_out.setdefault(why, []).append(stored[common])
+
+    @staticmethod
+    def _has_embedding(weights: Mapping[str, Weight]) -> bool:
+        return any(name in weights for name in EMBEDDINGS)
+
+
+def _constant(common: str, weight: Weight) -> str | None:
+    """Why a tensor is no weight, or None. By name and shape: GPT-2's `attn.c_attn.bias` is one, `attn.bias` is not."""
+    last = common.rsplit(".", 2)[-2:]
+    square = len(weight.shape) == 4 and weight.shape[-1] == weight.shape[-2]
+    whole = weight.dtype[0] in "IU"
+    if last[-1] == "inv_freq" or last[-1] in ("cos_cached", "sin_cached"):
+        return "rotary frequencies: loaders compute them from config.json"
+    if last in (["attn", "bias"], ["attention", "bias"]) and (square or weight.dtype == "BOOL"):
+        return "a causal mask: loaders compute it"
+    if last[-1] == "masked_bias" and math.prod(weight.shape) == 1:
+        return "the value of masked scores: loaders compute it"
+    if last[-1] in ("position_ids", "token_type_ids") and whole:
+        return "a count from zero: loaders compute it"
+    return None
+
+
+def _nothing(name: str) -> Slab:
+    raise CheckpointError(f"tensor {name!r} is not made of numbers that can be merged")
+
+
+def work_type(weights: list[Weight]) -> np.dtype[Any]:
+    """float64 where a source is, else float32."""
+    return np.dtype(np.float64 if any(weight.dtype == "F64" for weight in weights) else np.float32)

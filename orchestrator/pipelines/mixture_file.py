@@ -1,0 +1,160 @@
+"""A mergekit-moe file: several models of one shape as one checkpoint in Mixtral's layout.
+
+    base_model: ./base
+    gate_mode: hidden            # or cheap_embed, random
+    experts:
+      - {source_model: ./a, positive_prompts: ["..."], negative_prompts: ["..."]}
+      - {source_model: ./b, positive_prompts: ["..."]}
+    experts_per_token: 2
+
+Format: https://github.com/arcee-ai/mergekit/blob/main/docs/moe.md. A gate's row for an expert is the mean of what its
+layer sees of the positive prompts minus that of the negative ones, at length 1. Gate modes: `hidden` (the normed input
+of the MLP at the last token), `cheap_embed` (the mean token embedding, the same in each layer), `random` (drawn from
+the seed).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from merging.checkpoint import Checkpoint, CheckpointError
+from merging.gates import LinearGates, MixtureError, States
+from merging.merge import MergeSummary
+from merging.mixture import Mixture
+from merging.recipe import ModelRef
+from merging.recipe_file import read_yaml
+from merging.recipe_values import dtype_of, listed, mapping, model_ref
+from merging.settings import RecipeError
+from merging.sources import open_model
+from merging.stream import plain
+
+MODES = ("hidden", "cheap_embed", "random")
+KEYS = ("base_model", "experts", "gate_mode", "dtype", "experts_per_token", "shared_experts", "architecture")
+MAX_PROMPTS, MAX_PROMPT = 1000, 100_000
+
+
+def mixture_from_file(path: Path, out: Path, *, seed: int = 0, allow_bin: bool = False) -> MergeSummary:
+    """Write the mixture that a mergekit-moe file describes to the folder `out`.
+
+    Raises `RecipeError`, `CheckpointError`, `MixtureError` and `WriteError` (all ValueErrors).
+    """
+    began = time.perf_counter()
+    data, experts = _read(path)
+    base_ref = model_ref(data.get("base_model"), f"{path}: base_model")
+    opened = {ref: open_model(ref, allow_bin) for ref in dict.fromkeys([base_ref, *(ref for ref, _, _ in experts)])}
+    base = opened[base_ref][0]
+    stored = base.tensors["model.embed_tokens.weight"].dtype if "model.embed_tokens.weight" in base.tensors else ""
+    wanted = dtype_of(data, str(path))
+    notes = (
+        [f"dtype {data['dtype']}: a mixture keeps its base's type, {stored}"] if wanted not in (None, stored) else []
+    )
+    gates = _gates(path, data.get("gate_mode", "hidden"), base, experts, seed)
+    mixture = Mixture(
+        plain(opened[base_ref]),
+        tuple(plain(opened[ref]) for ref, _, _ in experts),
+        LinearGates(gates),
+        _whole(data.get("experts_per_token", 2), 1, len(experts), f"{path}: experts_per_token"),
+    )
+    mixture.write(out)
+    made = Checkpoint(out)
+    numbers = [int(np.prod(info.shape)) for info in made.tensors.values()]
+    read = sum(model[0].bytes for model in opened.values())
+    return MergeSummary(out, len(numbers), sum(numbers), read, made.bytes, time.perf_counter() - began, tuple(notes))
+
+
+Expert = tuple[ModelRef, tuple[str, ...], tuple[str, ...]]
+"""Model, positive prompts, negative prompts."""
+
+
+def _read(path: Path) -> tuple[dict[str, Any], list[Expert]]:
+    documents, _ = read_yaml(path)
+    if len(documents) != 1:
+        raise RecipeError(f"{path}: a mergekit-moe file is one document, not {len(documents)}")
+    data = mapping(documents[0], str(path), list(KEYS))
+    if data.get("shared_experts"):
+        raise RecipeError(f"{path}: shared_experts: Mixtral's layout has none (Qwen's and DeepSeek's are not written)")
+    if data.get("architecture") not in (None, "mixtral"):
+        raise RecipeError(f"{path}: architecture: {str(data['architecture'])[:40]!r}: only mixtral is written")
+    mode = data.get("gate_mode", "hidden")
+    if mode not in MODES:
+        raise RecipeError(f"{path}: gate_mode: {str(mode)[:40]!r} is none of {', '.join(MODES)}")
+    experts = []
+    for number, raw in enumerate(listed(data.get("experts"), f"{path}: experts")):
+        here = f"{path}: experts[{number}]"
+        keys = ["source_model", "positive_prompts", "negative_prompts", "noise_scale", "residual_scale"]
+        item = mapping(raw, here, keys)
+        for key in ("noise_scale", "residual_scale"):
+            if item.get(key):
+                raise RecipeError(f"{here}.{key}: not supported")
+        positive = _prompts(item.get("positive_prompts"), f"{here}.positive_prompts")
+        if mode != "random" and not positive:
+            raise RecipeError(f"{here}: gate_mode {mode} wants positive_prompts")
+        negative = _prompts(item.get("negative_prompts"), f"{here}.negative_prompts")
+        experts.append((model_ref(item.get("source_model"), f"{here}.source_model"), positive, negative))
+    if mode != "random" and len({(positive, negative) for _, positive, negative in experts}) < len(experts):
+        raise RecipeError(f"{path}: two experts have the same prompts: no gate could tell them apart")
+    return data, experts
+
+
+def _prompts(raw: Any, where: str) -> tuple[str, ...]:
+    if raw is None:
+        return ()
+    if not isinstance(raw, list) or len(raw) > MAX_PROMPTS:
+        raise RecipeError(f"{where}: wants a list of up to {MAX_PROMPTS} texts")
+    for text in raw:
+        if not isinstance(text, str) or not 0 < len(text) <= MAX_PROMPT:
+            raise RecipeError(f"{where}: {str(text)[:40]!r} is no text of 1 to {MAX_PROMPT} characters")
+    return tuple(raw)
+
+
+def _whole(raw: Any, least: int, most: int, where: str) -> int:
+    if type(raw) is not int or not least <= raw <= most:
+        raise RecipeError(f"{where}: wants a whole number from {least} to {most}, not {str(raw)[:40]!r}")
+    return raw
+
+
+def _gates(path: Path, mode: str, base: Checkpoint, experts: Sequence[Expert], seed: int) -> States:
+    """[layers, experts, hidden], each row at length 1."""
+    layers, hidden = (base.config.get(key) for key in ("num_hidden_layers", "hidden_size"))
+    if type(layers) is not int or type(hidden) is not int:
+        raise MixtureError(f"{base.folder}: config.json has no num_hidden_layers and hidden_size")
+    if mode == "random":
+        rows = np.random.default_rng(seed).standard_normal((layers, len(experts), hidden))
+        return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True), np.float32)
+    texts = list(dict.fromkeys(text for _, positive, negative in experts for text in (*positive, *negative)))
+    seen = _states(base, texts, mode, layers)
+    place = {text: number for number, text in enumerate(texts)}
+
+    def mean(prompts: tuple[str, ...]) -> States:
+        found: States = seen[:, [place[text] for text in prompts]].mean(1)
+        return found
+
+    rows = np.stack([mean(positive) - (mean(negative) if negative else 0) for _, positive, negative in experts], 1)
+    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
+    if not lengths.all():
+        raise RecipeError(f"{path}: positive and negative prompts of an expert cancel out")
+    return np.asarray(rows / lengths, np.float32)
+
+
+def _states(base: Checkpoint, texts: list[str], mode: str, layers: int) -> States:
+    """[layers, texts, hidden]"""
+    if mode == "hidden":
+        from orchestrator.pipelines.mixture_checkpoint import text_states
+
+        return text_states(base.folder, texts, "F-L-T")
+    from transformers import AutoTokenizer
+
+    from merging.buffers import widen
+
+    name = "model.embed_tokens.weight"
+    if name not in base.tensors:
+        raise CheckpointError(f"{base.folder}: no tensor {name!r}")
+    tokenizer = AutoTokenizer.from_pretrained(base.folder, local_files_only=True)
+    embeddings = widen(base.array(name), base.tensors[name].dtype, np.dtype(np.float32))
+    rows = np.stack([embeddings[tokenizer(text, add_special_tokens=False).input_ids].mean(0) for text in texts])
+    return np.asarray(np.broadcast_to(rows, (layers, *rows.shape)), np.float32)
