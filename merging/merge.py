@@ -12,6 +12,7 @@ from pathlib import Path
 
 from merging.card import model_card
 from merging.gguf import GgufCheckpoint
+from merging.nested import planned
 from merging.plan import Merge
 from merging.recipe import Recipe
 from merging.result_config import result_config
@@ -54,7 +55,7 @@ def merge(
     Raises `RecipeError`, `CheckpointError`, `WriteError` (all ValueErrors); then nothing is left at `out`.
     """
     began = time.perf_counter()
-    plan = Merge(recipe, allow_nan=allow_nan, allow_bin=allow_bin, device=device)
+    plan = planned(recipe, allow_nan=allow_nan, allow_bin=allow_bin, device=device)
     config = result_config(plan)
     notes = [*plan.notes, *_tokenizers_differ(plan)]
     listing = {name: (target.dtype, target.shape) for name, target in plan.targets.items()}

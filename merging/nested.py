@@ -17,7 +17,9 @@ from numpy.typing import NDArray
 
 from merging.buffers import Work, widen
 from merging.checkpoint import FLOATS, CheckpointError
+from merging.plan import Merge
 from merging.recipe import ModelRef, Recipe
+from merging.result_config import result_config
 from merging.source_model import SourceModel, Weight
 from merging.stack import Slab
 from merging.stream import Model
@@ -30,7 +32,7 @@ MAX_HELD = 8
 class _Held:
     """Tensors of a merge, computed once each while they are in use."""
 
-    def __init__(self, merge: Any) -> None:
+    def __init__(self, merge: Merge) -> None:
         self._merge = merge
         self._lock = threading.Lock()
         self._arrays: OrderedDict[str, NDArray[Any]] = OrderedDict()
@@ -89,14 +91,24 @@ class NestedSlab:
             raise CheckpointError(f"{self.label}: not all finite numbers (--allow-nan merges them all the same)")
 
 
-def nested(
-    recipe: Recipe, opened: Mapping[ModelRef, Model], allow_nan: bool = False, allow_bin: bool = False
-) -> SourceModel:
-    """The result of `recipe` as a model. Raises what planning a merge raises."""
-    from merging.plan import Merge
-    from merging.result_config import result_config
+def planned(
+    recipe: Recipe,
+    models: Mapping[ModelRef, Model] | None = None,
+    *,
+    allow_nan: bool = False,
+    allow_bin: bool = False,
+    device: str | None = None,
+) -> Merge:
+    """The recipe over its models, those that other recipes of its file make among them. Raises what `Merge` raises."""
+    inner = {
+        ref: as_source(planned(other, models, allow_nan=allow_nan, allow_bin=allow_bin))
+        for ref, other in recipe.inner.items()
+    }
+    return Merge(recipe, models, allow_nan=allow_nan, allow_bin=allow_bin, inner=inner, device=device)
 
-    merge = Merge(recipe, opened, allow_nan=allow_nan, allow_bin=allow_bin)
+
+def as_source(merge: Merge) -> SourceModel:
+    """The result of a merge as a model. Raises `RecipeError` where its configuration cannot be written."""
     held = _Held(merge)
     weights: dict[str, Weight] = {}
     names: dict[str, str] = {}
@@ -106,7 +118,7 @@ def nested(
         names[place.name] = place.stored
     config = result_config(merge)
     return SourceModel(
-        recipe.name or "inner merge",
+        merge.recipe.name or "inner merge",
         merge.template.folder,
         config,
         weights,

@@ -68,18 +68,21 @@ class Merge:
         *,
         allow_nan: bool = False,
         allow_bin: bool = False,
+        inner: Mapping[ModelRef, SourceModel] | None = None,
         vocabulary: Vocabulary | None = None,
         device: str | None = None,
     ) -> None:
-        """`models`: those already open. `allow_bin`: read pickled weights too. `device`: torch's name of one; None: the
-        compiled kernels. Raises `RecipeError` and `CheckpointError`."""
+        """`models`: those already open. `inner`: results of other recipes (`merging.nested.planned` makes them).
+        `allow_bin`: read pickled weights too. `device`: torch's name of one; None: the compiled kernels.
+
+        Raises `RecipeError` and `CheckpointError`."""
         self.recipe = recipe
         self.allow_nan = allow_nan
         self.backend: Backend = Processor() if device is None else TorchDevice(device)
         if device is not None and not recipe.rule.device:
             able = ", ".join(method.name for method in METHODS if method.device)
             raise RecipeError(f"{recipe.method} is computed on the CPU only; on a device of torch's: {able}")
-        self.models: Mapping[ModelRef, SourceModel] = open_models(recipe, models or {}, allow_nan, allow_bin)
+        self.models: Mapping[ModelRef, SourceModel] = open_models(recipe, models or {}, inner or {}, allow_bin)
         self.template: SourceModel = self.models[recipe.models[0]]
         """The model whose config, tokenizer and types the result has."""
         if vocabulary is None and recipe.tokenizer is not None:

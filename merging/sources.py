@@ -20,16 +20,13 @@ WEIGHTS_LEFT = ("*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack", "*.onnx", "*.gguf
 
 
 def open_models(
-    recipe: Recipe, opened: Mapping[ModelRef, Model], allow_nan: bool = False, allow_bin: bool = False
+    recipe: Recipe, opened: Mapping[ModelRef, Model], inner: Mapping[ModelRef, SourceModel], allow_bin: bool = False
 ) -> dict[ModelRef, SourceModel]:
-    """Every model of a recipe: a file, or another recipe that the same file defines. Raises `CheckpointError`."""
+    """Every model of a recipe: a file, or the result of another recipe (`inner`). Raises `CheckpointError`."""
     found = {}
     for ref in recipe.models:
-        inner = recipe.inner.get(ref)
-        if inner is not None:
-            from merging.nested import nested
-
-            found[ref] = nested(inner, opened, allow_nan, allow_bin)
+        if ref in inner:
+            found[ref] = inner[ref]
             continue
         checkpoint, adapter = opened.get(ref) or open_model(ref, allow_bin)
         found[ref] = SourceModel.of(str(ref), checkpoint, adapter)

@@ -156,6 +156,10 @@ class MergeOptions(TypedDict, total=False):
     device: str
     shard_size: str
     allow_nan: bool
+    allow_bin: bool
+    extract_lora: str | None
+    rank: int
+    tokens_from: str | None
 
 
 class GenerateOptions(TypedDict, total=False):

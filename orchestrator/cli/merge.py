@@ -47,7 +47,7 @@ def plan_only(request: MergeRequest, options: Mapping[str, Any]) -> MergeRequest
 
 def _plan(request: MergeRequest, as_json: bool) -> None:
     from merging.device import chosen
-    from merging.plan import Merge
+    from merging.nested import planned
     from merging.result_config import result_config
 
     if request.extract_lora or request.tokens_from:
@@ -55,7 +55,7 @@ def _plan(request: MergeRequest, as_json: bool) -> None:
     try:
         recipe = recipe_of(request)
         device = chosen(request.device)
-        plan = Merge(recipe, allow_nan=request.allow_nan, allow_bin=request.allow_bin, device=device)
+        plan = planned(recipe, allow_nan=request.allow_nan, allow_bin=request.allow_bin, device=device)
         config = result_config(plan)
     except ValueError as error:
         raise BadInput(str(error)) from error
