@@ -24,6 +24,10 @@ _ANSWER_FORMS: Mapping[AnswerKind, str] = {
     "number": "a number",
     "choice": "the letter of an option",
     "yesno": "yes or no",
+    "expression": "a mathematical expression",
+    "set": "all members, separated by commas",
+    "list": "all members in order, separated by commas",
+    "code": "your code, in a fenced block",
     "text": "a word or a few",
     "open": "your answer, in one line",
 }

@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-AnswerKind = Literal["number", "choice", "yesno", "text", "open"]
+AnswerKind = Literal["number", "choice", "yesno", "expression", "set", "list", "text", "code", "open"]
 Split = Literal["train", "validation", "test"]
 
 
@@ -21,5 +21,11 @@ class Question(BaseModel):
     kind: AnswerKind = "open"
     choices: dict[str, str] | None = None
     answer: str | None = Field(default=None, description="Gold answer; a letter of `choices` where there are choices.")
+    accepted: tuple[str, ...] = Field(default=(), description="Other answers that are right too, beside `answer`.")
     skills: tuple[str, ...] = ()
     split: str | None = None
+
+    @property
+    def golds(self) -> tuple[str, ...]:
+        """All answers that are right; empty where none is known."""
+        return () if self.answer is None else (self.answer, *self.accepted)

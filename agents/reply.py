@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
-from typing import Any
 
 from agents import answers
-from agents.question import AnswerKind, Question
+from agents.answers import markers
+from agents.question import Question
+from agents.thoughts import separate
 
 KEYWORD_LIMIT = 8
 
@@ -23,12 +23,15 @@ _KEYWORDS = re.compile(r"keywords?[ \t*_]{0,8}[:=]([^\n]{0,1000})", re.IGNORECAS
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One reply. `answer` is canonical; None: the agent abstains. `confidence` is 0 to 1; None: none was stated."""
+    """One reply. `answer` is the key of comparison; None: the agent abstains. `confidence` is 0 to 1; None: none was
+    stated."""
 
     text: str
     reasoning: str
     answer: str | None
     confidence: float | None
+    written: str | None = None
+    """The answer as the reply writes it: what people are shown."""
 
     @property
     def abstains(self) -> bool:
@@ -38,39 +41,33 @@ class Reply:
 def parse_reply(text: str, question: Question) -> Reply:
     """Read a reply. Never fails and never guesses: where no answer can be read, the reply abstains.
 
-    Plain text with an `Answer:` line, or JSON with `answer` and perhaps `reasoning` and `confidence`.
+    Plain text with an `Answer:` line or any other form that `agents.answers` knows, or JSON with `answer` and perhaps
+    `reasoning` and `confidence`. Thoughts are neither answer nor reasoning, unless there is no other reasoning.
     """
-    fields = _json(text)
+    separated = separate(text)
+    said = separated.reply
+    found = None if separated.cut and not said else answers.read_reply(said, question)
+    key, written = (None, None) if found is None else (found.key, found.written)
+    fields = _json(said)
     if fields is not None:
-        return _from_fields(fields, text, question)
-    marker = _MARKER.search(text[: answers.WINDOW])
-    reasoning = text[: marker.start()] if marker else text
-    return Reply(text, reasoning.strip(), answers.extract(text, question), parse_confidence(text))
+        reasoning = next(
+            (value for name in ("reasoning", "explanation") if isinstance(value := fields.get(name), str)), ""
+        )
+        sure = fields.get("confidence", fields.get("confidencelevel"))
+        confidence = parse_confidence(f"confidence: {sure}") if isinstance(sure, str | int | float) else None
+    else:
+        marker = _MARKER.search(said[: answers.WINDOW])
+        reasoning = said[: marker.start()] if marker else said
+        confidence = parse_confidence(said)
+    return Reply(text, (reasoning.strip() or separated.thoughts).strip(), key, confidence, written)
 
 
-def _json(text: str) -> dict[str, Any] | None:
-    """The JSON object that a reply consists of, in a code fence or not, if it has an answer."""
-    opening = text.find("{", 0, 200)
-    if opening < 0 or len(text) > answers.WINDOW or '"answer"' not in text:
+def _json(text: str) -> dict[str, object] | None:
+    """The fields of the JSON object that a reply consists of, by their plain names, if it has an answer."""
+    if "{" not in text or len(text) > answers.WINDOW:
         return None
-    try:
-        found, _ = json.JSONDecoder().raw_decode(text, opening)
-    except (ValueError, RecursionError):
-        return None
-    return found if isinstance(found, dict) and "answer" in found else None
-
-
-def _from_fields(fields: dict[str, Any], text: str, question: Question) -> Reply:
-    answer, confidence = fields["answer"], fields.get("confidence", fields.get("confidence_level"))
-    kind: AnswerKind = "choice" if question.choices else question.kind
-    plain = isinstance(answer, str | int | float)
-    canonical = answers.canonical(str(answer), kind, question.choices) if plain else None
-    # A sentence in the answer field is read like any other reply.
-    if canonical is None and isinstance(answer, str):
-        canonical = answers.extract(answer, question)
-    reasoning = next((fields[key] for key in ("reasoning", "explanation") if isinstance(fields.get(key), str)), "")
-    stated = parse_confidence(f"confidence: {confidence}") if isinstance(confidence, str | int | float) else None
-    return Reply(text, reasoning.strip(), canonical, stated)
+    found = markers.fields(text)
+    return None if found is None else {markers.plain_key(str(name)): value for name, value in found.items()}
 
 
 def parse_confidence(text: str) -> float | None:

@@ -1,0 +1,328 @@
+"""Mathematics beyond one number: terms, equations, tuples, sets, intervals, matrices, each with one key.
+
+A text that cannot be read wholly has no key: an expression never becomes a number that happened to stand in it.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+
+from agents.answers import numbers
+from agents.answers.terms import LENGTH, negative, read_term
+from agents.answers.undress import undress
+from agents.answers.values import key_of, names, relation_key
+
+PARTS = 200
+"""Members of a list."""
+
+_RELATIONS = re.compile(r"\\(?:leq?|geq?|neq?|lt|gt)(?![a-z])|<=|>=|!=|[<>≤≥≠]")
+_RELATION_NAMES = {"le": "<=", "leq": "<=", "ge": ">=", "geq": ">=", "ne": "!=", "neq": "!=", "lt": "<", "gt": ">"}
+_RELATION_SIGNS = {"≤": "<=", "≥": ">=", "≠": "!="}
+_FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
+_MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[lcr|\s]*\})?(.*?)\\end\{\1\}", re.DOTALL)
+_UNION = re.compile(r"\s*(?:\\cup(?![a-z])|∪|(?<=[)\]}])\sU\s)\s*")
+_OWN = re.compile(
+    r"-?\d[\d.e+-]*(?:[+-]\d[\d.e+-]*i)?(?:…|\.\.\.)|f\([^()]{1,200}\) ≈ .{1,200}|[^:]{1,200}: 0 = .{1,200}"
+)
+"""Keys that are no mathematics any more: they stay what they are."""
+_NOT_MATHEMATICS = re.compile(
+    r"\d{1,4}\s?/\s?\d{1,2}\s?/\s?\d{2,4}|\d{4}-\d{1,2}-\d{1,2}|\d{1,4}-\d{1,4}(?:-\d{1,4})?|\d{1,2}:\d{2}.{0,6}"
+)
+"""Dates, times and ranges."""
+_TWO = re.compile(r"-?\d{1,20},-?\d{1,20}")
+_MEMBER = re.compile(r"^\s*[a-zA-Z](?:_\{?\w{1,3}\}?)?\s*(?:\\in(?![a-z])|∈)\s*")
+_OR = re.compile(r"\s*(?:\\(?:text|mathrm)\{\s*(?:or|and)\s*\}|\b(?:or|and|und|et|y|oder|ou)\b|;)\s*")
+_BASE = re.compile(r"^([0-9A-Fa-f]{1,60})_\{?(\d{1,2})\}?$")
+_WORDS = re.compile(r"(?<!\\)(?<![a-zA-Z])[^\W\d_]{2,}")
+_KNOWN = frozenset(
+    [
+        "sin",
+        "cos",
+        "tan",
+        "cot",
+        "sec",
+        "csc",
+        "exp",
+        "ln",
+        "log",
+        "sqrt",
+        "abs",
+        "pi",
+        "infinity",
+        "oo",
+        "sinh",
+        "cosh",
+        "tanh",
+        "arcsin",
+        "arccos",
+        "arctan",
+    ]
+)
+_PLUS_MINUS = re.compile(r"\\pm(?![a-z])|±|\+/-")
+
+
+def expression(text: str, kind: str = "expression") -> str | None:
+    """The key of an answer in mathematics, or None where it cannot be read. `kind` set or list forces the order."""
+    bare = undress(text).strip(" \t,;")
+    bare = bare[:-1].rstrip() if bare.endswith(".") and not bare.endswith("..") else bare
+    if not bare or len(bare) > 2 * LENGTH:
+        return None
+    return _key(bare, kind)
+
+
+@lru_cache(maxsize=4096)
+def _key(bare: str, kind: str) -> str | None:
+    if kind in ("set", "list"):
+        parts = members(bare)
+        if parts is None:
+            return None
+        keys = [_member(part) for part in parts]
+        if any(key is None for key in keys):
+            return None
+        told = [key for key in keys if key is not None]
+        return "{" + ", ".join(sorted(set(told))) + "}" if kind == "set" else "[" + ", ".join(told) + "]"
+    return _whole(bare)
+
+
+def _member(part: str) -> str | None:
+    """A member of a set or list: mathematics, else the words it is."""
+    key = _whole(part) if looks_mathematical(part) else None
+    return key or " ".join(part.split()).strip(" .\"'`").casefold() or None
+
+
+def members(bare: str) -> list[str] | None:
+    """The members of a set or list, with brackets or without; None without any."""
+    bare = re.sub(r"^[a-zA-Z]\s*(?:=|\\in|∈)\s*", "", bare.strip())
+    bare = bare.replace("\\{", "{").replace("\\}", "}")
+    if bare[:1] in "([{" and _closing(bare, 0) == len(bare) - 1:
+        bare = bare[1:-1]
+    bare = re.sub(r",\s*(?:and|or)\s+", ", ", bare)
+    parts = [piece.strip() for one in split_at(bare, ",;\n") for piece in _OR.split(one)]
+    found = [part.strip("\"' ") for part in parts if part.strip("\"' ")]
+    return found[:PARTS] if found and len(found) <= PARTS else None
+
+
+def looks_mathematical(bare: str) -> bool:
+    """Whether a text is meant as mathematics: it has digits or operators, and no words but those of mathematics."""
+    words = (word for word in _WORDS.findall(bare) if word.lower() not in _KNOWN and word not in ("and", "or"))
+    if not all(map(_is_product, words)):
+        return False
+    return bool(re.search(r"[\d\\^=<>≤≥√π∞±]|[a-z]\s?[-+*/]\s?[a-z(]", bare))
+
+
+def _is_product(word: str) -> bool:
+    """`xy` and `abc` may be products; longer runs of letters are words."""
+    return len(word) <= 2 and word.lower() not in (
+        "or",
+        "of",
+        "to",
+        "is",
+        "in",
+        "if",
+        "so",
+        "no",
+        "we",
+        "it",
+        "an",
+        "as",
+        "at",
+    )
+
+
+def _whole(bare: str) -> str | None:
+    bare = bare.strip()
+    if not bare or len(bare) > 2 * LENGTH:
+        return None
+    if _OWN.fullmatch(bare):
+        return bare.replace("...", "…")
+    if _NOT_MATHEMATICS.fullmatch(bare):
+        return None
+    two = _TWO.fullmatch(bare) and not _thousands(bare, bare.index(","))
+    value = numbers.whole(bare) if bare[0] not in "([{" and bare[-1] != "!" and not two else None
+    if value is not None:
+        return numbers.written(value)
+    if (based := _BASE.match(bare)) is not None:
+        return _in_base(based.group(1), int(based.group(2)))
+    if "\\begin" in bare:
+        return _matrix(bare)
+    if (
+        "_" not in bare
+        and "\\" not in bare
+        and any(not _is_product(w) and w.lower() not in _KNOWN for w in _WORDS.findall(bare))
+    ):
+        return _alternatives(bare)
+    bare = _MEMBER.sub("", bare)
+    parts = _UNION.split(bare)
+    if len(parts) > 1:
+        keys = [_whole(part) for part in parts]
+        told = [key for key in keys if key is not None]
+        return " U ".join(sorted(told)) if len(told) == len(parts) else None
+    if _PLUS_MINUS.search(bare):
+        both = (_whole(_PLUS_MINUS.sub(sign, bare)) for sign in ("+", "-"))
+        told = [key for key in both if key is not None]
+        return "{" + ", ".join(sorted(set(told))) + "}" if len(told) == 2 else None
+    if (alternatives := _alternatives(bare)) is not None:
+        return alternatives
+    if len(split_at(bare, ",;")) > 1:
+        return _listed(split_at(bare, ",;"), "(", ")")
+    if (enclosed := _enclosed(bare)) is not None:
+        return enclosed
+    if _RELATIONS.search(bare):
+        return _relation(bare)
+    if "=" in bare:
+        return _equation(bare)
+    tree = read_term(_without_unit(bare))
+    return None if tree is None else key_of(tree)
+
+
+def _without_unit(bare: str) -> str:
+    return re.sub(r"\s*\^\s*\{?\s*\\circ\s*\}?|\s*\\%|°", "", bare)
+
+
+def _in_base(digits: str, base: int) -> str | None:
+    """`4210_{5}` keeps its base: it is not the number 4210."""
+    return f"{digits.lower().lstrip('0') or '0'}_{base}" if 2 <= base <= 36 else None
+
+
+def _alternatives(bare: str) -> str | None:
+    """`x = 1 or x = 2` is the set of both; `2 and 3` a list."""
+    parts = [part for part in _OR.split(bare) if part.strip()]
+    if len(parts) < 2 or len(parts) > PARTS:
+        return None
+    parts = [piece for part in parts for piece in split_at(part, ",") if piece.strip()]
+    keys = [_whole(part) for part in parts]
+    told = [key for key in keys if key is not None]
+    if len(told) != len(parts):
+        return None
+    solutions = all("=" in part for part in parts) or re.search(r"\b(?:or|oder|ou)\b", bare)
+    return "{" + ", ".join(sorted(set(told))) + "}" if solutions else "(" + ", ".join(told) + ")"
+
+
+def _enclosed(bare: str) -> str | None:
+    """A tuple, an interval, a list or a set in brackets; None where the brackets do not enclose all of it."""
+    text = bare.replace("\\{", "{").replace("\\}", "}").replace("\\langle", "(").replace("\\rangle", ")")
+    opening = text[0]
+    if opening not in "([{" or _closing(text, 0) != len(text) - 1:
+        return None
+    parts = split_at(text[1:-1], ",;")
+    if len(parts) == 1:
+        if opening == "{" and bare.startswith("\\{"):
+            inner = _whole(text[1:-1])
+            return None if inner is None else "{" + inner + "}"
+        return _whole(text[1:-1]) if opening == "(" or (opening == "{" and not bare.startswith("\\{")) else None
+    return _listed(parts, opening, text[-1])
+
+
+def _listed(parts: list[str], opening: str, closing: str) -> str | None:
+    if not 1 < len(parts) <= PARTS:
+        return None
+    keys = [_whole(part) for part in parts]
+    told = [key for key in keys if key is not None]
+    if len(told) != len(parts):
+        return None
+    if opening == "{":
+        return "{" + ", ".join(sorted(set(told))) + "}"
+    if (
+        all("=" in part for part in parts)
+        and opening == "("
+        and len({part.split("=")[0].strip() for part in parts}) == 1
+    ):
+        return "{" + ", ".join(sorted(set(told))) + "}"
+    return f"{opening}{', '.join(told)}{closing}"
+
+
+def _relation(bare: str) -> str | None:
+    signs = [_sign(one) for one in _RELATIONS.findall(bare)]
+    sides = [read_term(side.strip()) for side in _RELATIONS.split(bare)]
+    if len(signs) > 2 or any(side is None for side in sides):
+        return None
+    keys = [key_of(side) for side in sides if side is not None]
+    if any(key is None for key in keys):
+        return None
+    told = [str(key) for key in keys]
+    if signs[0] in (">", ">=") or (signs[0] == "!=" and told[0] > told[-1]):
+        told.reverse()
+        signs = [_FLIPPED[sign] for sign in reversed(signs)]
+    return " ".join([told[0], *(piece for pair in zip(signs, told[1:], strict=True) for piece in pair)])
+
+
+def _sign(found: str) -> str:
+    return _RELATION_NAMES.get(found.lstrip("\\"), _RELATION_SIGNS.get(found, found))
+
+
+def _equation(bare: str) -> str | None:
+    """`x = 3` is 3, `2 + 3 = 5` is 5, `y = 2x` is 2x; any other equation keeps both its sides."""
+    sides = [side.strip() for side in bare.split("=")]
+    if len(sides) > 6 or not sides[-1]:
+        return None
+    left, right = read_term(sides[0]), read_term(_without_unit(sides[-1]))
+    if right is None:
+        # A tuple, a set, a unit: `(x, y) = (1, 2)`.
+        named = re.fullmatch(
+            r"[A-Za-z](?:_\{?\w{1,3}\}?)?(?:\([a-z](?:,\s?[a-z])?\))?|\([a-z](?:,\s?[a-z])*\)", sides[0]
+        )
+        return _whole(sides[-1]) if named or (left is not None and not names(left)) else None
+    if left is None:
+        return key_of(right) if re.fullmatch(r"[A-Za-z]\([a-z](?:,\s?[a-z])?\)", sides[0]) else None
+    if not names(left) or (left[0] == "symbol" and left[1] not in names(right)):
+        return key_of(right)
+    if left[0] == "*" and re.fullmatch(r"[A-Za-z]\s?\([a-z]\)", sides[0]):
+        return key_of(right)
+    if right[0] == "symbol" and not names(left):
+        return key_of(left)
+    return relation_key(left, right) if len(sides) == 2 else None
+
+
+def _matrix(bare: str) -> str | None:
+    found = _MATRIX.fullmatch(bare.strip())
+    if found is None:
+        return None
+    rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?", found.group(2)) if row.strip()]
+    told = []
+    for row in rows[:PARTS]:
+        keys = [_whole(cell) for cell in row.split("&")]
+        if any(key is None for key in keys):
+            return None
+        told.append("[" + ", ".join(str(key) for key in keys) + "]")
+    return "[" + ", ".join(told) + "]" if told else None
+
+
+def split_at(text: str, separators: str) -> list[str]:
+    """The parts of a text between separators that stand outside all brackets. A comma within a number separates
+    nothing."""
+    parts, depth, start = [], 0, 0
+    for place, char in enumerate(text):
+        if char in "([{":
+            depth += 1
+        elif char in ")]}":
+            depth -= 1
+        elif char in separators and depth <= 0 and not (char == "," and _thousands(text, place)):
+            parts.append(text[start:place])
+            start = place + 1
+    parts.append(text[start:])
+    return parts
+
+
+_GROUP = re.compile(r"\d{3}(?!\d)")
+
+
+def _thousands(text: str, place: int) -> bool:
+    before = re.search(r"(?<!\d)[1-9]\d{0,2}(?:,\d{3})*$", text[max(0, place - 40) : place])
+    return before is not None and _GROUP.match(text, place + 1) is not None
+
+
+def _closing(text: str, opening: int) -> int:
+    """Where the bracket at `opening` is closed; an interval may open with one bracket and close with another."""
+    depth = 0
+    for place in range(opening, len(text)):
+        if text[place] in "([{":
+            depth += 1
+        elif text[place] in ")]}":
+            depth -= 1
+            if depth == 0:
+                return place
+    return -1
+
+
+__all__ = ["expression", "looks_mathematical", "members", "negative", "split_at"]

@@ -1,0 +1,260 @@
+"""What a reply answers, read as a person reads it: as written, and as the key by which answers are compared.
+
+In this order: thoughts are set aside; JSON with an answer; the last marker with content (`Answer:`, a heading, a box,
+a tag, "the answer is"), where the content must be an answer of the question's kind; without any marker what the reply
+plainly concludes. A reply that names two answers, hedges, refuses or was cut off has none.
+
+Every step looks at no more than the first and last `WINDOW` characters and is linear in them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from agents.answers import code, markers, statements
+from agents.answers.choices import Choices, choice_in
+from agents.answers.expressions import expression, looks_mathematical
+from agents.answers.markers import Marked
+from agents.answers.numbers import whole, written
+from agents.answers.texts import text_key
+from agents.answers.undress import ANSWER_LIMIT, undress, without_end_marks
+from agents.answers.yesno import yesno
+from agents.question import AnswerKind, Question
+from agents.thoughts import separate
+
+WINDOW = 50_000
+WRITTEN = 200
+"""Characters of an answer as written that are kept."""
+
+_CONFIDENCE_LINE = re.compile(r"^[ \t*_#>(-]{0,8}(?:my )?confidence\b[^\n]*", re.IGNORECASE | re.MULTILINE)
+_REASON = re.compile(
+    r"[,;]? (?:because|since|as|which|so|given that|due to|weil|parce que|porque)\b.*$|"
+    r"(?<=[^\s.][.!?])\s+(?=[A-Z\"'(]).*$",
+    re.DOTALL,
+)
+_UNSURE = re.compile(
+    r"\b(?:cannot|can't|could not|unable to|impossible to) (?:be )?(?:determine|answer|tell|say|decide|"
+    r"know|solve)|\b(?:i do not|i don't|do not|don't) know\b"
+    r"|\bnot (?:sure|enough)\b|^\W*(?:none|unknown|undetermined|unclear|n/?a|null|no answer|unsure|not sure|idk)\b",
+    re.IGNORECASE,
+)
+_OWN_WORDS = re.compile(
+    r"\b(?:helpful|helps?|useful|clear|below|above|follows|following|clarif\w+|satisfactory)\b", re.IGNORECASE
+)
+_OPTION_SAID = re.compile(
+    r"(?:\b(?:choose|chose|pick|select|go with|opt for|going with|answer with|choosing|picking|selecting|"
+    r"correct (?:option|choice|letter|one)|right (?:option|choice|one)|option|choice)\b"
+    r"[^.\n]{0,40}$)|\b(?:is|be|:)\W{0,4}$",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """An answer: `key` is equal for equal answers, `written` is what stood in the reply."""
+
+    key: str
+    written: str
+
+
+def read(text: str, question: Question) -> Found | None:
+    """The answer that a reply gives to a question, or None where it gives none."""
+    separated = separate(text if len(text) <= 4 * WINDOW else _ends(text))
+    if separated.cut and not separated.reply:
+        return None
+    return read_reply(separated.reply, question)
+
+
+def read_reply(text: str, question: Question) -> Found | None:
+    """As `read`, for a reply whose thoughts were set aside already."""
+    kind: AnswerKind = "choice" if question.choices else question.kind
+    ends = without_end_marks(_ends(text)).strip()
+    if not ends:
+        return None
+    if kind == "code":
+        return _code(ends)
+    value, is_json = markers.json_field(ends)
+    if is_json:
+        if value is None:
+            return None
+        found = content(value, kind, question.choices)
+        return found or (_marked(value, kind, question.choices)[0] if len(value) > 1 else None)
+    for part in markers.without_run_on(ends):
+        found, marked = _marked(part, kind, question.choices)
+        if marked:
+            return found
+    return _unmarked(_CONFIDENCE_LINE.sub("", ends).strip() if "onfidence" in ends else ends, kind, question.choices)
+
+
+def _ends(text: str) -> str:
+    return text if len(text) <= 2 * WINDOW else text[:WINDOW] + "\n" + text[-WINDOW:]
+
+
+def _marked(text: str, kind: AnswerKind, choices: Choices | None) -> tuple[Found | None, bool]:
+    """(the answer behind the last marker that says something, whether there was any)."""
+    seen = markers.marked(text)
+    if kind in ("text", "open") and any(one.strong for one in seen):
+        # A sentence such as "this answer is short" is no answer where a marked line gives one.
+        seen = [one for one in seen if one.strong]
+    for one in seen:
+        found = _within(one, kind, choices)
+        if found is not None:
+            return found, True
+        if one.strong and not _vague(one.content):
+            return None, True
+    return None, any(one.strong for one in seen)
+
+
+def _vague(text: str) -> bool:
+    """Words about an answer, such as "is given below", are none: the marker before them counts."""
+    return _OWN_WORDS.search(text) is not None and not any(c.isdigit() for c in text)
+
+
+def _within(one: Marked, kind: AnswerKind, choices: Choices | None) -> Found | None:
+    bare = markers.without_confidence(one.content)
+    if kind in ("text", "open") and not one.strong:
+        if _OWN_WORDS.search(bare):
+            return None
+        bare = _REASON.sub("", bare)
+    inner = markers.marked(bare) if not one.box else []
+    if inner and (found := _within(inner[0], kind, choices)) is not None:
+        return found
+    return content(bare, kind, choices)
+
+
+def content(text: str, kind: AnswerKind, choices: Choices | None = None) -> Found | None:
+    """The answer that a short text gives: what stands behind a marker, in a field of JSON, in a table."""
+    text = text[:ANSWER_LIMIT]
+    key = key_of(text, kind, choices)
+    if key is None:
+        return None
+    return Found(key, _written(text, key, kind))
+
+
+def _written(text: str, key: str, kind: AnswerKind) -> str:
+    if kind in ("choice", "yesno"):
+        return key
+    bare = " ".join(text.strip().strip("*`").split())
+    bare = bare.removesuffix(".").strip("*` ") or bare
+    return bare if len(bare) <= WRITTEN else bare[: WRITTEN - 3] + "..."
+
+
+def key_of(text: str, kind: AnswerKind, choices: Choices | None = None) -> str | None:
+    """The key of what a short text answers; None where that is no answer of this kind."""
+    if kind == "number":
+        return _number(text)
+    if kind == "choice":
+        return choice_in(text, choices or {})
+    if kind == "yesno":
+        return yesno(text)
+    if kind in ("expression", "set", "list"):
+        return _expression(text, kind)
+    if kind == "code":
+        return code.code_key(text)
+    if len(text) < 200 and _UNSURE.search(text):
+        return None
+    return code.code_key(text) if text.lstrip().startswith("```") else text_key(text)
+
+
+def _number(text: str) -> str | None:
+    bare = undress(text)
+    value = whole(bare)
+    if value is not None:
+        return written(value)
+    if len(bare) <= 200 and looks_mathematical(bare) and not re.search(r"\b(?:or|oder|ou)\b", bare):
+        key = expression(bare)
+        if key is not None or not any(c.isspace() for c in bare):
+            return key if key is not None and "f(" not in key else None
+    value = statements.stated(bare)
+    return None if value is None else written(value)
+
+
+def _expression(text: str, kind: AnswerKind) -> str | None:
+    key = expression(text, kind)
+    if key is not None or kind != "expression":
+        return key if not _UNSURE.search(text) else None
+    bare = undress(text)
+    # Mathematics within a sentence: between dollar signs, or behind "is".
+    for inside in reversed(re.findall(r"\$([^$]{1,400})\$|\\\((.{1,400}?)\\\)", text)):
+        return expression(inside[0] or inside[1])
+    if (said := re.search(r"\b(?:is|equals|are)\s+([^,;]{1,200}?)\.?$", bare)) is not None:
+        return expression(said.group(1))
+    value = statements.stated(bare) if not _MATHS_LEFT.search(bare) else None
+    return None if value is None else written(value)
+
+
+_MATHS_LEFT = re.compile(r"\\[a-zA-Z]|[\^=√π_{}]")
+
+
+def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | None:
+    last = text.rsplit("\n", 1)[-1].strip()
+    if kind == "number":
+        if (
+            len(text) <= ANSWER_LIMIT
+            and "\n" not in text
+            and (key := _number(markers.without_confidence(text))) is not None
+        ):
+            return Found(key, _written(text, key, kind))
+        value = whole(undress(last)) if len(last) < 60 else None
+        if value is None:
+            value = statements.conclusion(
+                undress(markers.without_confidence(text[-800:])) if "\n" not in text else _lines(text)
+            )
+        return None if value is None else Found(written(value), written(value))
+    if kind == "choice":
+        label = _concluded_choice(text, last, choices or {})
+        return None if label is None else Found(label, label)
+    if kind == "yesno":
+        word = _concluded_word(text, last)
+        return None if word is None else Found(word, word)
+    if kind in ("expression", "set", "list"):
+        return content(last, kind) if len(last) <= WRITTEN else None
+    if text.startswith("```") and text.rstrip().endswith("```"):
+        return content(code.code_in(text) or "", kind)
+    return content(last, kind) if len(last) <= WRITTEN and last else None
+
+
+def _lines(text: str) -> str:
+    return "\n".join(
+        undress(markers.without_confidence(line)) for line in text[-2_000:].split("\n")[-6:] if line.strip()
+    )
+
+
+def _concluded_choice(text: str, last: str, choices: Choices) -> str | None:
+    if len(text) <= 200:
+        return choice_in(text, choices, last=True)
+    told = statements.sentences(text[-3_000:].replace("\n", " . "))
+    for sentence in reversed(told[-3:]):
+        if len(sentence) > 600 or len(sentence.strip(" .*")) < 1:
+            continue
+        label = choice_in(sentence.strip(), choices, last=True)
+        if label is not None:
+            return label
+        if _UNSURE.search(sentence):
+            return None
+    return None
+
+
+def _concluded_word(text: str, last: str) -> str | None:
+    begins = re.match(r"\W{0,4}(yes|no|true|false)\b(?=[\s.,:;!*\"')—-]|$)(?! (?:or|and) )", text, re.IGNORECASE)
+    told = statements.sentences(text[-2_000:].replace("\n", " . "))
+    for sentence in reversed(told[-2:]):
+        word = yesno(sentence, last=True)
+        if word is not None:
+            if (
+                begins is not None
+                and len(told) > 1
+                and yesno(begins.group(1)) != word
+                and not re.match(r"\W*(?:so|therefore|thus|hence|yes|no)\b", sentence, re.IGNORECASE)
+            ):
+                return yesno(begins.group(1))
+            return word
+    return yesno(begins.group(1)) if begins is not None else None
+
+
+def _code(text: str) -> Found | None:
+    found = code.code_in(text)
+    if found is None or (key := code.code_key(text)) is None:
+        return None
+    return Found(key, found)

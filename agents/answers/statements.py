@@ -1,0 +1,160 @@
+"""The number that a statement states: `Room 2 has 5 chairs` states 5, `3 or 4` states none."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from agents.answers import numbers
+
+_LABELS = re.compile(
+    r"(?:\b(?:room|step|question|option|choice|chapter|figure|table|part|no\.|number|level|phase|grade|"
+    r"problem|equation|case|type|class|page|line|"
+    r"item|section|exercise|example|route|bus|train|highway|apartment|flight|gate|player|team|group|box|"
+    r"in the year)\s?|#)$",
+    re.IGNORECASE,
+)
+_HEDGE = re.compile(
+    r"\b(?:or|either|between|range|ranges|ranging|oder|ou|o|или|at least|at most|more than|less than|fewer than)\b|或",
+    re.IGNORECASE,
+)
+_REFUSAL = re.compile(
+    r"\b(?:cannot|can't|can not|could not|couldn't|unable|impossible|unknown|undetermined|insufficient|"
+    r"not enough|unclear|not possible|no way to|"
+    r"don't know|do not know|not sure|no answer|none|undefined|depends|indeterminate|not given|"
+    r"not determined|maybe|perhaps|might be|could be)\b",
+    re.IGNORECASE,
+)
+_NOT = re.compile(r"\b(?:not|isn't|rather than|instead of|nicht|pas|no es)\s(?:\w+\s){0,1}\W{0,2}$", re.IGNORECASE)
+_VERB = re.compile(
+    r"(?:\b(?:is|are|was|were|equals?|has|have|had|makes?|gives?|gave|leaves?|left with|totals?|total of|"
+    r"cost|costs|earns?|earned|spent|spends?|pays?|paid|"
+    r"needs?|takes?|took|gets?|got|becomes?|be|contains?|holds?|reach(?:es)?|remain|sold|made|ate|bought|"
+    r"ist|sind|hat|est|sont|a|es|son|tiene)\b|[=≈:])"
+    r"(?:\s?\\approx)?\W{0,4}(?:(?:a|an|the|total|about|only|exactly|approximately|around|just|now|still|"
+    r"of|at|in|roughly|equal to|to|thus|therefore|then)\s){0,3}\W{0,4}$",
+    re.IGNORECASE,
+)
+_CLAUSE = re.compile(
+    r"\s?\S{0,20}(?:\s\w+){0,5}?\s?(?:[,;—(]|\b(?:since|because|which|as|so|that|per|for|at|in|each|every|"
+    r"from|after|by|when|than|with|if|on|of|out of|while|given|to)\b)",
+    re.IGNORECASE,
+)
+_SENTENCE = re.compile(r"(?<=[^\s.\d][.!?])\s+(?=\S)|(?<=\d[.!?])\s+(?=[A-Z\"'(])|[。！？]")
+_PARENTHESIS = re.compile(r"\([^()]{0,200}\)")
+_WORD_NUMBER = re.compile(
+    r"\b(?:zero|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|(?:twen|thir|for|fif|"
+    r"six|seven|eigh|nine)ty)\b",
+    re.IGNORECASE,
+)
+
+
+def sentences(text: str) -> list[str]:
+    """The sentences of a text; decimal points and initials end none."""
+    return [part for part in _SENTENCE.split(text) if part and part.strip()]
+
+
+def stated(text: str) -> Fraction | None:
+    """The one number that an undressed answer states, in its first sentence that has any; None where it is not
+    plain which."""
+    for sentence in sentences(text):
+        if any(c.isdigit() for c in sentence) or _WORD_NUMBER.search(sentence):
+            return in_sentence(sentence)
+        if _REFUSAL.search(sentence):
+            return None
+    return None
+
+
+def in_sentence(sentence: str) -> Fraction | None:
+    """The one number that a sentence states."""
+    bare = _PARENTHESIS.sub(" ", sentence) if "(" in sentence else sentence
+    bare = bare.strip()
+    if not bare:
+        return None
+    found = list(numbers.each(bare))
+    if not found:
+        return _in_words(bare)
+    refused = _REFUSAL.search(bare)
+    if refused is not None:
+        return None
+    found = [one for one in found if not _NOT.search(bare[max(0, one[0] - 30) : one[0]])]
+    named = [one for one in found if not _LABELS.search(bare[max(0, one[0] - 20) : one[0]])]
+    if named:
+        found = named
+    if not found:
+        return None
+    values = {value for *_, value in found}
+    if len(values) == 1:
+        start, end, value = found[0]
+        return None if _bound(bare, start) or _goes_on(bare, end) else value
+    if "=" in bare or "≈" in bare or "\\approx" in bare:
+        place = max(bare.rfind("="), bare.rfind("≈"), bare.rfind("\\approx"))
+        after = [one for one in found if one[0] > place]
+        return (
+            after[0][2]
+            if after and len({value for *_, value in after}) == 1 and not _HEDGE.search(bare[place:])
+            else None
+        )
+    if _HEDGE.search(bare):
+        return None
+    told = [one for one in found if _VERB.search(bare[max(0, one[0] - 40) : one[0]])]
+    if len({value for *_, value in told}) == 1:
+        return told[-1][2]
+    first, second = found[0], found[1]
+    if first[0] <= 4 and (lead := _CLAUSE.match(bare, first[1])) is not None and lead.end() <= second[0]:
+        return first[2]
+    return None
+
+
+def _bound(bare: str, start: int) -> bool:
+    """`at least 5` and `less than 5` name a bound, not a number."""
+    return (
+        re.search(
+            r"\b(?:at least|at most|more than|less than|fewer than|under|over|up to)\s\W{0,3}$",
+            bare[max(0, start - 20) : start],
+            re.IGNORECASE,
+        )
+        is not None
+    )
+
+
+def _goes_on(bare: str, end: int) -> bool:
+    """The number is only the first part of a term that this module does not read, such as `2\\sqrt{3}`, `5x`, `3^k`."""
+    return (
+        re.match(
+            r"\s?(?:\\(?:sqrt|frac|pi|times|cdot)|\^|√|π|[*+×·]\s?[\w(\\]|[a-z](?:\^|\s?[+*/=-]\s?\w)|!|\()", bare[end:]
+        )
+        is not None
+    )
+
+
+def _in_words(bare: str) -> Fraction | None:
+    """A number in words at the beginning or the end of a sentence: `Three apples are left`, `the answer is three`."""
+    if _REFUSAL.search(bare) or _HEDGE.search(bare):
+        return None
+    words = bare.split()
+    for start in range(max(0, len(words) - 6), len(words)):
+        if words[start].lower() in ("a", "an", "one") and start + 1 < len(words):
+            continue
+        value = numbers.in_words(" ".join(words[start:]))
+        if value is not None:
+            return value if start == 0 or _VERB.search(" ".join(words[:start]) + " ") else None
+    return None
+
+
+def conclusion(text: str) -> Fraction | None:
+    """The number that a reply without any marker ends with: stated by its last sentence with a number.
+
+    A long text that breaks off in mid-sentence was cut and concludes nothing.
+    """
+    text = text.rstrip()
+    last = text.rsplit("\n", 1)[-1]
+    if len(text) > 300 and text[-1:].isalpha() and not re.search(r"\d\s?[^\W\d]{1,20}$", last):
+        return None
+    told = [one for one in sentences(text[-2_000:].replace("\n", ". ")) if one.strip(" .")]
+    for sentence in reversed(told[-3:]):
+        if any(c.isdigit() for c in sentence) or _WORD_NUMBER.search(sentence):
+            return in_sentence(sentence.rstrip(" ."))
+        if _REFUSAL.search(sentence):
+            return None
+    return None

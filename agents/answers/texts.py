@@ -1,0 +1,37 @@
+"""Answers in words: the key that is equal for the same words, whatever their case, spacing and punctuation.
+
+A text that is mathematics, such as `2x+3` or `(3, 4)`, has the key of the mathematics.
+"""
+
+from __future__ import annotations
+
+import re
+import string
+
+from agents.answers.expressions import expression, looks_mathematical
+from agents.answers.undress import undress
+
+EDGES = string.whitespace + string.punctuation.replace("-", "").replace("+", "") + "“”‘’«»…。！？，、；："
+_BETWEEN = re.compile(r"(?<!\d)[,;](?=\s)|[,;](?!\d)(?=\s)")
+_THE = re.compile(r"^the (?=\w{3,})")
+MATHEMATICS = 200
+"""Characters up to which a text may be mathematics."""
+
+
+def plain(text: str) -> str:
+    """Words in lower case with single spaces, without enclosing punctuation. Nothing but punctuation keeps it."""
+    text = " ".join(text.split())  # all white space, not only ASCII's
+    return (text.strip(EDGES) or text).casefold()
+
+
+def text_key(text: str) -> str | None:
+    """The key of an answer in words, or None where there are none."""
+    bare = undress(text)
+    if not bare:
+        return None
+    if len(bare) <= MATHEMATICS and any(c.isdigit() or c in "=^\\*+√π" for c in bare) and looks_mathematical(bare):
+        key = expression(bare)
+        if key is not None:
+            return key
+    words = _BETWEEN.sub(" ", bare) if "," in bare or ";" in bare else bare
+    return _THE.sub("", plain(words)) or None
