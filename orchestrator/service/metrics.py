@@ -9,7 +9,10 @@ from typing import Any
 
 from orchestrator.inference.schedule.timeline import WAITS, PoolLoad
 
-ROUTES = ("/v1/chat/completions", "/v1/models", "/v1/route", "/v1/feedback", "/v1/jobs", "/v1/pipelines", "/health")
+ROUTES = (
+    "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/v1/embeddings", "/v1/models",
+    "/v1/files", "/v1/batches", "/v1/route", "/v1/feedback", "/v1/jobs", "/v1/pipelines", "/health",
+)  # fmt: skip
 """Paths are grouped by these, so that no client can make up metrics without end."""
 
 
