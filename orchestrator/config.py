@@ -129,6 +129,15 @@ class ServiceConfig(StrictModel):
         default="knn",
         description="Router of mixture and of /v1/route, as in `collegium route`; knn takes feedback in at once.",
     )
+    hedge_seconds: float = Field(
+        default=5.0, gt=0, description="Silence of mixture's expert, seconds, after which the next one is asked, too."
+    )
+    fallbacks: int = Field(
+        default=4, ge=0, le=64, description="Further experts that mixture asks for one chat when experts fail."
+    )
+    reply_seconds: float = Field(
+        default=60.0, gt=0, description="Longest time for a remote expert's reply where several are asked, seconds."
+    )
     recruit: int = Field(default=1, ge=1, description="Experts that mixture asks, where a request does not say.")
     body_mib: float = Field(default=4.0, gt=0, description="Largest request body, MiB.")
     file_mib: float = Field(default=100.0, gt=0, description="Largest uploaded file, such as a batch's requests, MiB.")

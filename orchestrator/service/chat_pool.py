@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
+from orchestrator.errors import CollegiumError, UpstreamTimeout
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Completion, Delta, PromptMessage, Request, Sampling
@@ -24,14 +26,19 @@ class ChatPool:
         history: Sequence[PromptMessage],
         max_wait: float | None,
         on_reply: Callable[[str, Completion], None],
+        on_failure: Callable[[str, CollegiumError], None] = lambda expert, error: None,
+        reply_seconds: float | None = None,
     ) -> None:
         """`question` is the chat's last turn: prompts that do not state it (a method's own fitting) are no part of
-        the chat and left alone. `on_reply` hears every expert's every completion."""
+        the chat and left alone. `on_reply` hears every expert's every completion, `on_failure` its every failure.
+        `reply_seconds`: a remote expert that takes longer has failed, so that the others need not wait for it."""
         self._pool = pool
         self._question = question
         self._history = tuple(history)
         self._max_wait = max_wait
         self._on_reply = on_reply
+        self._on_failure = on_failure
+        self._reply_seconds = reply_seconds
 
     @property
     def timeline(self) -> Timeline:
@@ -58,11 +65,21 @@ class ChatPool:
         return self._pool.request(expert, [*self._history, *messages], sampling, stream=stream, max_wait=wait)
 
     async def ask(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
-        outcomes = await self._pool.ask(calls)
+        outcomes = list(await asyncio.gather(*(self._ask_one(request, expert) for request, expert in calls)))
         for outcome, (_, expert) in zip(outcomes, calls, strict=True):
             if isinstance(outcome, Completion):
                 self._on_reply(expert.name, outcome)
+            elif isinstance(outcome, CollegiumError):
+                self._on_failure(expert.name, outcome)
         return outcomes
+
+    async def _ask_one(self, request: Request, expert: Expert) -> Outcome:
+        try:
+            async with asyncio.timeout(self._reply_seconds if expert.remote else None):
+                (outcome,) = await self._pool.ask([(request, expert)])
+                return outcome
+        except TimeoutError:
+            return UpstreamTimeout(f"expert {expert.name!r}: no reply within {self._reply_seconds:g} s")
 
     async def stream(self, request: Request, expert: Expert) -> AsyncIterator[Delta | Completion]:
         async for part in self._pool.stream(request, expert):

@@ -24,5 +24,5 @@ def log_failure(error: BaseException, expert: str | None = None, *, replaced: bo
     who = f"expert {expert}: " if expert else ""
     upstream = f" (upstream status {error.upstream_status})" if error.upstream_status else ""
     next_one = "; another expert is asked" if replaced else f"; answered {error.status}"
-    text = " ".join(str(error).split())
+    text = " ".join(str(error).split()).removeprefix(f"expert {expert!r}: ")
     _log.log(level, "request %s: %s%s%s: %s%s", request_id.get(), who, type(error).__name__, upstream, text, next_one)

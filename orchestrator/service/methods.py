@@ -14,16 +14,20 @@ from agents.transcript import Transcript
 from agents.votes import log_odds, options_of
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
-from orchestrator.errors import NotReady, RequestError
-from orchestrator.evaluation.answering import ExpertReply, answer
+from orchestrator.errors import CollegiumError, NotReady, RequestError, no_answer
+from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.evaluation.discussing import own_discussion
 from orchestrator.evaluation.methods import METHODS, Method, MethodOptions, MethodOutcome, Setting
 from orchestrator.evaluation.methods.discussion import own_method
+from orchestrator.evaluation.methods.fallback import ask_down
 from orchestrator.evaluation.profile import Profiled
 from orchestrator.inference.request import Completion, PromptMessage, Sampling
 from orchestrator.service.chat_events import ChatEvents, FinishEvent, ProgressEvent, TextEvent, UsageEvent
 from orchestrator.service.chat_pool import ChatPool
+from orchestrator.service.expert_health import ExpertHealth
 from orchestrator.service.experts import ask_expert
+from orchestrator.service.failure_log import log_failure
+from orchestrator.service.fallback import FirstReply
 from orchestrator.service.protocols import ServiceRouting
 from orchestrator.service.routing import ranking_json
 from orchestrator.service.schema import ChatBody
@@ -40,59 +44,81 @@ def methods_of(config: Config) -> Mapping[str, Method]:
 
 
 async def ask_mixture(
-    collegium: Collegium, routing: ServiceRouting, chat: ChatBody, max_wait: float | None
+    collegium: Collegium, routing: ServiceRouting, health: ExpertHealth, chat: ChatBody, max_wait: float | None
 ) -> ChatEvents:
-    """The experts that suit the last user turn answer. One of them alone sees the chat as it is; several answer the
-    question in their form (`solve`), and their answers are counted by the log-odds of being right."""
+    """The experts that suit the last user turn answer, down the ranking where some fail. One of them alone sees the
+    chat as it is; several answer the question in their form (`solve`), and their answers are counted by the log-odds
+    of being right. Raises `NoAnswer` if none of those that may be asked gives a reply."""
     question, history = as_question(chat)
     (ranking,) = await routing.rank([routed_text(chat.conversation)])
-    recruit = min(chat.collegium.recruit or collegium.config.service.recruit, len(ranking.experts))
-    recruit = 1 if question.kind == "open" else recruit
-    names = ranking.top(recruit)
-    explanation: dict[str, Any] = {"method": MIXTURE, "experts": list(names), **ranking_json(ranking)}
-    if chat.stream:
-        yield ProgressEvent({"routed": list(names)})
+    service = collegium.config.service
+    order = health.order(ranking.experts)
+    explanation: dict[str, Any] = {"method": MIXTURE, **ranking_json(ranking)}
     if question.kind == "open":
-        expert = collegium.experts[names[0]]
-        wanted = chat.sampling(expert.context, temperature=0.0)
-        chat_events = ask_expert(
-            collegium.pool,
-            expert,
-            chat.conversation,
-            wanted,
-            n=chat.n,
-            seed=chat.seed,
-            stream=chat.stream,
-            max_wait=max_wait,
-        )
-        async for event in chat_events:
+        names = order[: 1 + service.fallbacks]
+
+        def ask(name: str) -> ChatEvents:
+            expert = collegium.experts[name]
+            wanted = chat.sampling(expert.context, temperature=0.0)
+            return ask_expert(
+                collegium.pool,
+                expert,
+                chat.conversation,
+                wanted,
+                n=chat.n,
+                seed=chat.seed,
+                stream=chat.stream,
+                max_wait=max_wait,
+            )
+
+        reply = FirstReply(names, ask, health, hedge_seconds=service.hedge_seconds, stream=chat.stream)
+        begun = False
+        async for event in reply.events():
+            if chat.stream and not begun:
+                begun = True
+                yield ProgressEvent({"routed": [reply.winner]})
             if isinstance(event, UsageEvent):
-                event = replace(event, explanation=explanation | (event.explanation or {}))
+                told = {"experts": [reply.winner], **failures_json(reply.failures), **slow_json(reply.slow)}
+                event = replace(event, explanation={**(event.explanation or {}), **explanation, **told})
             yield event
         return
-    reply_events = _ReplyEvents()
-    pool = ChatPool(collegium.pool, question.question, history, max_wait, reply_events.reply)
-    experts = [collegium.experts[name] for name in names]
-    sampling = _sampling(chat, min(expert.context for expert in experts))
-    seed = _seed(chat, collegium)
-    replies = await asyncio.gather(*(answer(pool, one, question, sampling, seed) for one in experts))
-    probabilities = [ranking.probability(name) for name in names]
-    verdict = log_odds([one.reply.answer for one in replies], probabilities, options=options_of(question))
+    recruit = min(chat.collegium.recruit or service.recruit, len(order))
+    room = order[: recruit + service.fallbacks]
+    reply_events = _ReplyEvents(health)
+    pool = _chat_pool(collegium, question, history, max_wait, reply_events)
+    sampling = _sampling(chat, min(collegium.experts[name].context for name in room))
+    context = replace(collegium.context(), workers=lambda: pool)
+    setting = Setting(context, [question], sampling, _seed(chat, collegium))
+    used = (await ask_down(setting, [(question, room)], recruit))[question.id]
+    replied = [one for one in used if one.error is None]
+    probabilities = [ranking.probability(one.expert) for one in replied]
+    verdict = log_odds([one.reply.answer for one in replied], probabilities, options=options_of(question))
+    text = _spoken(verdict.answer, replied)
+    if not text.strip():
+        raise reply_events.no_answer()
+    if chat.stream:
+        yield ProgressEvent({"routed": [one.expert for one in replied]})
     explanation["votes"] = [{"answer": group.answer, "weight": group.weight} for group in verdict.groups]
-    yield TextEvent(_spoken(verdict.answer, replies))
+    yield TextEvent(text)
     yield FinishEvent("stop")
     yield reply_events.account(explanation | {"answer": verdict.answer, "confidence": verdict.share})
 
 
 async def ask_method(
-    collegium: Collegium, routing: ServiceRouting, method: Method, chat: ChatBody, max_wait: float | None
+    collegium: Collegium,
+    routing: ServiceRouting,
+    health: ExpertHealth,
+    method: Method,
+    chat: ChatBody,
+    max_wait: float | None,
 ) -> ChatEvents:
-    """Run a method on the last user turn, within the conversation; a stream hears of every reply as it comes."""
+    """Run a method on the last user turn, within the conversation; a stream hears of every reply as it comes. Raises
+    `NoAnswer` if no expert gives one."""
     question, history = as_question(chat)
     sampling = _sampling(chat, min(expert.context for expert in collegium.experts.values()))
     profiled = await _profiled(routing, method)
-    reply_events = _ReplyEvents()
-    pool = ChatPool(collegium.pool, question.question, history, max_wait, reply_events.reply)
+    reply_events = _ReplyEvents(health)
+    pool = _chat_pool(collegium, question, history, max_wait, reply_events)
     context = replace(collegium.context(), workers=lambda: pool)
     recruit = min(chat.collegium.recruit, len(collegium.experts)) if chat.collegium.recruit else None
     setting = Setting(context, [question], sampling, _seed(chat, collegium), MethodOptions(recruit=recruit), profiled)
@@ -107,9 +133,30 @@ async def ask_method(
         working.cancel()
     found = outcome.answers[0]
     transcript = outcome.transcripts[0] if outcome.transcripts else None
-    yield TextEvent((transcript.reply if transcript else "") or _spoken(found.answer, found.used))
+    text = (transcript.reply if transcript else "") or _spoken(found.answer, found.used)
+    if found.failed or not text.strip():
+        raise reply_events.no_answer()
+    yield TextEvent(text)
     yield FinishEvent("stop")
     yield reply_events.account(_explained(method.name, outcome, transcript, chat.collegium.explain))
+
+
+def _chat_pool(
+    collegium: Collegium,
+    question: Question,
+    history: Sequence[PromptMessage],
+    max_wait: float | None,
+    reply_events: _ReplyEvents,
+) -> ChatPool:
+    return ChatPool(
+        collegium.pool,
+        question.question,
+        history,
+        max_wait,
+        reply_events.reply,
+        reply_events.failure,
+        collegium.config.service.reply_seconds,
+    )
 
 
 async def _profiled(routing: ServiceRouting, method: Method) -> Profiled | None:
@@ -149,15 +196,29 @@ def routed_text(conversation: Sequence[PromptMessage]) -> str:
 class _ReplyEvents:
     """What the experts said so far: counted, and queued for a stream."""
 
-    def __init__(self) -> None:
+    def __init__(self, health: ExpertHealth) -> None:
+        self.failures: dict[str, CollegiumError] = {}
+        """Expert -> its last failure."""
+        self._health = health
         self.events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._replies: list[Completion] = []
         self._calls: dict[str, int] = {}
 
     def reply(self, expert: str, completion: Completion) -> None:
         self._replies.append(completion)
+        self._health.well(expert)
         number = self._calls[expert] = self._calls.get(expert, 0) + 1
         self.events.put_nowait({"expert": expert, "reply": number, "text": completion.text})
+
+    def failure(self, expert: str, error: CollegiumError) -> None:
+        if self.failures.get(expert) is None:
+            log_failure(error, expert, replaced=True)
+        self.failures[expert] = error
+        self._health.failed(expert, error)
+
+    def no_answer(self) -> CollegiumError:
+        """What to raise where no expert gave an answer."""
+        return no_answer({name: error for name, error in self.failures.items() if name not in self._calls})
 
     def account(self, explanation: dict[str, Any]) -> UsageEvent:
         replies = self._replies
@@ -165,8 +226,18 @@ class _ReplyEvents:
         return UsageEvent(
             sum(one.prompt_tokens for one in replies),
             sum(one.completion_tokens for one in replies),
-            explanation | {"experts": list(self._calls), **counts},
+            explanation | {"experts": list(self._calls), **counts, **failures_json(self.failures)},
         )
+
+
+def failures_json(failures: Mapping[str, CollegiumError]) -> dict[str, Any]:
+    """Experts that failed and the code of each failure, as an explanation tells it; nothing where none did."""
+    return {"failed": {name: error.code for name, error in failures.items()}} if failures else {}
+
+
+def slow_json(slow: Sequence[str]) -> dict[str, Any]:
+    """Experts that kept silent so long that another one was asked, too."""
+    return {"slow": list(slow)} if slow else {}
 
 
 def _sampling(chat: ChatBody, context: int) -> Sampling:
@@ -186,7 +257,8 @@ def _seed(chat: ChatBody, collegium: Collegium) -> int:
 
 def _spoken(found: str | None, used: Sequence[ExpertReply]) -> str:
     """The answer in the words of whoever gave it and was surest; without an answer, what the first one said."""
-    agreeing = [one for one in used if one.reply.answer == found] or list(used)
+    replied = [one for one in used if one.error is None and one.reply.text.strip()]
+    agreeing = [one for one in replied if one.reply.answer == found] or replied
     speaker = max(agreeing, key=lambda one: one.reply.confidence or 0.0, default=None)
     return (speaker.reply.text if speaker else "") or found or ""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from orchestrator.service import methods
 from orchestrator.service.chat_events import ChatEvents, UsageEvent
+from orchestrator.service.expert_health import ExpertHealth
 from orchestrator.service.experts import ask_expert
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
@@ -19,6 +20,7 @@ class ModelList:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
+        self._health = ExpertHealth()
         self._methods = methods.methods_of(runtime.config)
 
     def all(self) -> dict[str, str]:
@@ -42,8 +44,9 @@ class ModelList:
         if self.what(chat.model) == "expert":
             return self._expert(chat, wait)
         if chat.model == methods.MIXTURE:
-            return methods.ask_mixture(runtime.collegium, runtime.routing, chat, wait)
-        return methods.ask_method(runtime.collegium, runtime.routing, self._methods[chat.model], chat, wait)
+            return methods.ask_mixture(runtime.collegium, runtime.routing, self._health, chat, wait)
+        method = self._methods[chat.model]
+        return methods.ask_method(runtime.collegium, runtime.routing, self._health, method, chat, wait)
 
     async def _expert(self, chat: ChatBody, wait: float | None) -> ChatEvents:
         expert = self._runtime.collegium.experts[chat.model]

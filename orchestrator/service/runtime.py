@@ -102,7 +102,6 @@ class ServiceRuntime:
             kinds = {
                 functools.partial(kind_of, pinned=self.config.workers.pin)(expert)
                 for expert in self.collegium.experts.values()
-                if not expert.remote
             }
             while not kinds <= (await pool.load()).kinds:
                 await asyncio.sleep(0.05)
