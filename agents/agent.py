@@ -144,11 +144,18 @@ def _said(agent: Agent, message: Any, began: float) -> AgentReply:
         prompt_tokens=prompt,
         completion_tokens=completion,
         seconds=float(metadata.get("seconds", time.perf_counter() - began)),
-        cost=(prompt * agent.prompt_price + completion * agent.completion_price) / 1e6,
+        cost=_cost(agent, metadata.get("cost"), prompt, completion),
         cached=bool(metadata.get("cached", False)),
         key=metadata.get("key"),
         logprobs=tuple((str(entry["token"]), float(entry["logprob"])) for entry in content),
     )
+
+
+def _cost(agent: Agent, stated: Any, prompt: int, completion: int) -> float:
+    """What the reply cost: as its model states it, else by the agent's prices."""
+    if isinstance(stated, int | float) and not isinstance(stated, bool) and 0 <= stated < float("inf"):
+        return float(stated)
+    return (prompt * agent.prompt_price + completion * agent.completion_price) / 1e6
 
 
 def _text(message: Any) -> str:

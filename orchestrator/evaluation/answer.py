@@ -46,6 +46,8 @@ from orchestrator.evaluation.report.data import (
     SampleQuestion,
 )
 from orchestrator.extensions import extension
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.prices import price, total
 from orchestrator.inference.schedule.timeline import Timeline
 from orchestrator.run_folder import engine_version, machine, manifest
 
@@ -178,7 +180,7 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
         split=request.split,
         fitted_on=request.fit_split if found else "",
         seed=seed,
-        methods=[_result(outcome, rate_of) for outcome in outcomes if outcome.role != "expert"],
+        methods=[_result(outcome, rate_of, experts) for outcome in outcomes if outcome.role != "expert"],
         matrix=accuracy(questions, list(experts), replies, request.split, seed) if everyone else None,
         comparisons=comparisons(outcomes, seed),
         timeline=residencies(timeline),
@@ -201,7 +203,9 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
     )
 
 
-def _result(outcome: MethodOutcome, seconds_a_token: Mapping[str, float]) -> MethodResult:
+def _result(
+    outcome: MethodOutcome, seconds_a_token: Mapping[str, float], experts: Mapping[str, Expert]
+) -> MethodResult:
     tasks: dict[str, list[bool]] = {}
     for one in outcome.answers:
         tasks.setdefault(one.question.task, []).extend([one.right] * (not one.failed))
@@ -211,12 +215,12 @@ def _result(outcome: MethodOutcome, seconds_a_token: Mapping[str, float]) -> Met
         accuracies={task: rate(rights) for task, rights in tasks.items()},
         overall=rate(one.right for one in outcome.answers if not one.failed),
         counts=counts(one.outcome for one in outcome.answers),
-        cost=_cost(used, seconds_a_token),
+        cost=_cost(used, seconds_a_token, experts),
         note=outcome.note,
     )
 
 
-def _cost(used: Iterable[ExpertReply], seconds_a_token: Mapping[str, float]) -> Cost:
+def _cost(used: Iterable[ExpertReply], seconds_a_token: Mapping[str, float], experts: Mapping[str, Expert]) -> Cost:
     """What the replies cost, or would have cost if the ledger had not had them: seconds are the engine's, at each
     expert's measured speed in this run."""
     replies = [(one.expert, one.completion) for one in used if one.completion]
@@ -226,6 +230,7 @@ def _cost(used: Iterable[ExpertReply], seconds_a_token: Mapping[str, float]) -> 
         prompt_tokens=sum(completion.prompt_tokens for _, completion in replies),
         completion_tokens=sum(completion.completion_tokens for _, completion in replies),
         seconds=sum(completion.completion_tokens * seconds_a_token.get(name, 0.0) for name, completion in replies),
+        dollars=total(price(experts[name], completion) if name in experts else None for name, completion in replies),
     )
 
 

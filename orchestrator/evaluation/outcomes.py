@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal
 
+from agents.conversation import NOT_ASKED
 from orchestrator.errors import CollegiumError, NoAnswer, no_answer
 from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.evaluation.report.data import OutcomeCounts
@@ -72,8 +73,10 @@ def reasons(failed: Sequence[ExpertReply]) -> str:
     """The commonest classes of failure, each with one message."""
     examples: dict[str, tuple[int, str]] = {}
     for one in failed:
-        kind = type(one.failure).__name__ if one.failure else "failed"
-        number, message = examples.get(kind, (0, one.error or ""))
+        name, _, rest = (one.error or "").removeprefix(f"{NOT_ASKED}: ").partition(": ")
+        stored = (name, rest) if name.isidentifier() else ("failed", one.error or "")
+        kind, told = (type(one.failure).__name__, one.error or "") if one.failure else stored
+        number, message = examples.get(kind, (0, told))
         examples[kind] = number + 1, message
     commonest = sorted(examples.items(), key=lambda item: -item[1][0])[:MAX_REASONS]
     return "; ".join(f"{kind} ({number}x): {' '.join(message.split())[:300]}" for kind, (number, message) in commonest)

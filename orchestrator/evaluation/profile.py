@@ -18,6 +18,7 @@ from orchestrator.evaluation.report.data import Interval, Matrix
 from orchestrator.evaluation.report.intervals import wilson
 from orchestrator.evaluation.tasks import load, parse_columns
 from orchestrator.inference.expert import Expert
+from orchestrator.inference.prices import price
 from orchestrator.inference.request import Sampling
 from router.row import Row
 from router.table import Table
@@ -105,18 +106,38 @@ async def profile(request: ProfileRequest, context: Context) -> Profile:
     names = [expert.name for expert in asked]
     check_scored(replies)
     matrix = accuracy(questions, names, replies, request.split, seed)
-    return Profile(correctness(questions, names, replies), replies, matrix)
+    return Profile(correctness(questions, names, replies, context.experts), replies, matrix)
 
 
-def correctness(questions: Sequence[Question], experts: Sequence[str], replies: Replies) -> Table:
+def correctness(
+    questions: Sequence[Question], experts: Sequence[str], replies: Replies, zoo: Mapping[str, Expert] | None = None
+) -> Table:
     """The correctness table of these questions. A reply that failed has no cell: the row's `failed` says why, and an
     expert that gave no reply at all is left out. The row's `unread` names replies without an answer: `abstained`, or
     `unreadable`."""
     answered = [name for name in experts if any(replies[one.id, name].error is None for one in questions)]
-    return Table.from_rows((_row(question, experts, replies) for question in questions), answered)
+    dollars = _dollars(experts, replies, zoo or {})
+    return Table.from_rows((_row(question, experts, replies, dollars) for question in questions), answered)
 
 
-def _row(question: Question, experts: Sequence[str], replies: Replies) -> Row:
+def _dollars(
+    experts: Sequence[str], replies: Replies, zoo: Mapping[str, Expert]
+) -> Mapping[tuple[str, str], float] | None:
+    """What each reply cost in US dollars; None where that is not known of every one."""
+    found: dict[tuple[str, str], float] = {}
+    for (id, name), one in replies.items():
+        if name not in experts or one.completion is None:
+            continue
+        cost = price(zoo[name], one.completion) if name in zoo else None
+        if cost is None:
+            return None
+        found[id, name] = cost
+    return found
+
+
+def _row(
+    question: Question, experts: Sequence[str], replies: Replies, dollars: Mapping[tuple[str, str], float] | None
+) -> Row:
     own = {name: replies[question.id, name] for name in experts}
     replied = {name: one for name, one in own.items() if one.error is None}
     kinds = {name: outcome_of(one) for name, one in replied.items()}
@@ -126,7 +147,8 @@ def _row(question: Question, experts: Sequence[str], replies: Replies) -> Row:
         for name, one in own.items()
         if one.error is not None
     }
-    extra: dict[str, Any] = {"kind": question.kind, "cost": _tokens(replied)}
+    extra: dict[str, Any] = {"kind": question.kind, "cost": _costs(replied, dollars)}
+    extra |= {"cost_unit": "USD"} if dollars is not None else {}
     extra |= {"choices": question.choices} if question.choices else {}
     extra |= {"failed": failed} if failed else {}
     extra |= {"unread": unread} if unread else {}
@@ -143,8 +165,10 @@ def _row(question: Question, experts: Sequence[str], replies: Replies) -> Row:
     )
 
 
-def _tokens(replied: Mapping[str, ExpertReply]) -> dict[str, int]:
-    """What each expert's reply cost, prompt and generated tokens."""
+def _costs(replied: Mapping[str, ExpertReply], dollars: Mapping[tuple[str, str], float] | None) -> Mapping[str, float]:
+    """What each expert's reply cost: US dollars where known of all, else prompt and generated tokens."""
+    if dollars is not None:
+        return {name: dollars[one.question.id, name] for name, one in replied.items()}
     completions = {name: one.completion for name, one in replied.items()}
     return {name: one.prompt_tokens + one.completion_tokens for name, one in completions.items() if one}
 

@@ -27,6 +27,7 @@ from pydantic import ConfigDict, Field
 from orchestrator.errors import RequestError
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
+from orchestrator.inference.prices import price
 from orchestrator.inference.request import Completion, Delta, PromptMessage, Request, Sampling, TokenLogprob
 from orchestrator.inference.schedule.pending import Outcome
 
@@ -99,6 +100,10 @@ class ExpertChat(BaseChatModel):
             "cached": completion.cached,
             "seconds": completion.seconds,
         }
+        if (cost := price(self.expert, completion)) is not None:
+            metadata["cost"] = cost
+        if completion.reasoning:
+            metadata["reasoning"] = completion.reasoning
         if completion.logprobs:
             metadata["logprobs"] = {"content": logprobs_content(completion.logprobs)}
         return metadata

@@ -37,7 +37,7 @@ class SchedulerCalls:
         for number in numbers:
             self._caller(caller).end(number)
 
-    async def outcome(self, caller: str) -> list[NumberedOutcome]:
+    async def news(self, caller: str) -> list[NumberedOutcome]:
         """Waits until there is some; [] once in a while."""
         known = self._caller(caller)
         known.last_heard = asyncio.get_running_loop().time()

@@ -51,7 +51,8 @@ class Chats:
         headers = ignored_header(chat.ignored)
         if chat.stream:
             return EventStream(events(chat_events, form), headers)
-        return JSONResponse(await until_gone(request.receive, whole(chat_events, form)), headers=headers)
+        body = await until_gone(request.receive, whole(chat_events, form))
+        return JSONResponse(body, headers={**headers, **cost_headers(request.state.log_fields)})
 
     def events(self, chat: ChatBody, request: Request) -> ChatEvents:
         """What comes of the chat, counted and measured as it passes, whatever form it is given. Raises `Refused` and
@@ -89,6 +90,7 @@ class Chats:
                     log_fields["first_token_seconds"] = round(first, 4)
                 if isinstance(event, UsageEvent):
                     account = event
+                    log_fields |= {"experts": list(event.experts), "cost": event.cost}
                 yield event
         except CollegiumError as error:
             status = str(error.status)
@@ -206,6 +208,13 @@ async def until_gone(receive: Receive, work: Awaitable[T]) -> T:
         for task in (working, leaving):
             task.cancel()
         await asyncio.gather(working, leaving, return_exceptions=True)
+
+
+def cost_headers(told: Mapping[str, Any]) -> dict[str, str]:
+    """Who answered, and what it cost in US dollars where that is known."""
+    experts = [str(name) for name in told.get("experts") or () if str(name).isascii()]
+    found = {"X-Collegium-Experts": ", ".join(experts)} if experts else {}
+    return found if told.get("cost") is None else found | {"X-Collegium-Cost": f"{told['cost']:.10f}".rstrip("0")}
 
 
 def ignored_header(names: Sequence[str]) -> dict[str, str]:

@@ -49,6 +49,14 @@ class UsageEvent:
     prompt_tokens: int
     completion_tokens: int
     explanation: dict[str, Any] | None = None
+    cached_tokens: int = 0
+    """Prompt tokens that a remote expert's server had in its cache."""
+    reasoning_tokens: int = 0
+    """Completion tokens that were reasoning, where a remote expert's server counts them."""
+    cost: float | None = None
+    """US dollars paid for it; None: not known."""
+    experts: tuple[str, ...] = ()
+    """Whose replies were used or paid for."""
 
 
 ChatEvent = TextEvent | ToolCallEvent | FinishEvent | ProgressEvent | UsageEvent

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Sequence
 
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
+from orchestrator.inference.prices import paid, total
 from orchestrator.inference.request import Completion, Delta, PromptMessage, Request, Sampling
 from orchestrator.inference.schedule.conversation_scope import ConversationScope, entered
 from orchestrator.service.chat_events import ChatEvents, FinishEvent, TextEvent, UsageEvent
@@ -40,15 +41,20 @@ async def ask_expert(
                 yield FinishEvent(part.finish_reason, index)
             else:
                 yield TextEvent(part.text, part.logprobs, index)
-    yield account(completions, expert.name)
+    yield account(completions, expert)
 
 
-def account(completions: Sequence[Completion], expert: str) -> UsageEvent:
+def account(completions: Sequence[Completion], expert: Expert) -> UsageEvent:
     """The choices of one prompt: it counts once."""
+    usages = [one.usage for one in completions if one.usage is not None]
     return UsageEvent(
         max((completion.prompt_tokens for completion in completions), default=0),
         sum(completion.completion_tokens for completion in completions),
-        {"experts": [expert], "calls": len(completions), "cached_calls": sum(one.cached for one in completions)},
+        {"experts": [expert.name], "calls": len(completions), "cached_calls": sum(one.cached for one in completions)},
+        cached_tokens=max((one.cached_tokens for one in usages), default=0),
+        reasoning_tokens=sum(one.reasoning_tokens for one in usages),
+        cost=total(paid(expert, one) for one in completions),
+        experts=(expert.name,),
     )
 
 

@@ -21,6 +21,8 @@ from orchestrator.evaluation.methods import METHODS, Method, MethodOptions, Meth
 from orchestrator.evaluation.methods.discussion import own_method
 from orchestrator.evaluation.methods.fallback import ask_down
 from orchestrator.evaluation.profile import Profiled
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.prices import paid, total
 from orchestrator.inference.request import Completion, PromptMessage, Sampling
 from orchestrator.service.chat_events import ChatEvents, FinishEvent, ProgressEvent, TextEvent, UsageEvent
 from orchestrator.service.chat_pool import ChatPool
@@ -84,7 +86,7 @@ async def ask_mixture(
         return
     recruit = min(chat.collegium.recruit or service.recruit, len(order))
     room = order[: recruit + service.fallbacks]
-    reply_events = _ReplyEvents(health)
+    reply_events = _ReplyEvents(health, collegium.experts)
     pool = _chat_pool(collegium, question, history, max_wait, reply_events)
     sampling = _sampling(chat, min(collegium.experts[name].context for name in room))
     context = replace(collegium.context(), workers=lambda: pool)
@@ -117,7 +119,7 @@ async def ask_method(
     question, history = as_question(chat)
     sampling = _sampling(chat, min(expert.context for expert in collegium.experts.values()))
     profiled = await _profiled(routing, method)
-    reply_events = _ReplyEvents(health)
+    reply_events = _ReplyEvents(health, collegium.experts)
     pool = _chat_pool(collegium, question, history, max_wait, reply_events)
     context = replace(collegium.context(), workers=lambda: pool)
     recruit = min(chat.collegium.recruit, len(collegium.experts)) if chat.collegium.recruit else None
@@ -196,16 +198,19 @@ def routed_text(conversation: Sequence[PromptMessage]) -> str:
 class _ReplyEvents:
     """What the experts said so far: counted, and queued for a stream."""
 
-    def __init__(self, health: ExpertHealth) -> None:
+    def __init__(self, health: ExpertHealth, experts: Mapping[str, Expert]) -> None:
         self.failures: dict[str, CollegiumError] = {}
         """Expert -> its last failure."""
         self._health = health
+        self._experts = experts
+        self._costs: list[float | None] = []
         self.events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._replies: list[Completion] = []
         self._calls: dict[str, int] = {}
 
     def reply(self, expert: str, completion: Completion) -> None:
         self._replies.append(completion)
+        self._costs.append(paid(self._experts[expert], completion))
         self._health.well(expert)
         number = self._calls[expert] = self._calls.get(expert, 0) + 1
         self.events.put_nowait({"expert": expert, "reply": number, "text": completion.text})
@@ -227,6 +232,10 @@ class _ReplyEvents:
             sum(one.prompt_tokens for one in replies),
             sum(one.completion_tokens for one in replies),
             explanation | {"experts": list(self._calls), **counts, **failures_json(self.failures)},
+            cached_tokens=sum(one.usage.cached_tokens for one in replies if one.usage),
+            reasoning_tokens=sum(one.usage.reasoning_tokens for one in replies if one.usage),
+            cost=total(self._costs),
+            experts=tuple(self._calls),
         )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from orchestrator.service import methods
 from orchestrator.service.chat_events import ChatEvents, UsageEvent
 from orchestrator.service.expert_health import ExpertHealth
@@ -62,5 +64,5 @@ class ModelList:
         )
         async for event in with_calls(chat_events, chat) if chat.tools else chat_events:
             if isinstance(event, UsageEvent) and not chat.collegium.explain:
-                event = UsageEvent(event.prompt_tokens, event.completion_tokens)
+                event = replace(event, explanation=None)
             yield event

@@ -156,9 +156,18 @@ def _calls(calls: ToolCallEvent) -> list[dict[str, Any]]:
     ]
 
 
-def _usage(account: UsageEvent) -> dict[str, int]:
+def _usage(account: UsageEvent) -> dict[str, Any]:
     prompt, completion = account.prompt_tokens, account.completion_tokens
-    return {"prompt_tokens": prompt, "completion_tokens": completion, "total_tokens": prompt + completion}
+    usage: dict[str, Any] = {
+        "prompt_tokens": prompt,
+        "completion_tokens": completion,
+        "total_tokens": prompt + completion,
+    }
+    if account.cached_tokens:
+        usage["prompt_tokens_details"] = {"cached_tokens": account.cached_tokens}
+    if account.reasoning_tokens:
+        usage["completion_tokens_details"] = {"reasoning_tokens": account.reasoning_tokens}
+    return usage if account.cost is None else usage | {"cost": account.cost}
 
 
 def _logprobs(tokens: Sequence[TokenLogprob]) -> dict[str, Any]:

@@ -73,10 +73,10 @@ class Misbehaving:
                 fields = dict(line.lower().split(": ", 1) for line in head[1:] if ": " in line)
                 body = json.loads(await reader.readexactly(int(fields.get("content-length", 0))) or b"{}")
                 if head[0].startswith("GET"):
-                    names = ["fine", "broken"]
-                    await _send(writer, 200, json.dumps({"data": [{"id": name} for name in names]}).encode())
+                    names = [{"id": name} for name in ("fine", "broken")]
+                    await _send(writer, 200, json.dumps({"data": names, "asked": self.asked}).encode())
                     continue
-                model = body["model"]
+                model = body["model"].partition("/")[0]
                 self.asked[model] += 1
                 self.bodies[model], self.heads[model] = body, fields
                 if not await self._misbehave(model, body, writer):

@@ -30,7 +30,7 @@ from orchestrator.evaluation.discussing import (
 )
 from orchestrator.evaluation.methods.fallback import MAX_FALLBACKS
 from orchestrator.evaluation.methods.method import Answer, Method, MethodOutcome, Setting
-from orchestrator.inference.request import Completion
+from orchestrator.inference.request import Completion, UpstreamUsage
 
 SAME_MODEL = "reconcile-same-model"
 """ReConcile with the lead expert in as many seats as the panel has: what different models are worth."""
@@ -225,7 +225,8 @@ def _answered(question: Question, transcript: Transcript, turn: Turn) -> ExpertR
     if turn.error is not None:
         return ExpertReply(question, expert, reply, False, None, turn.error)
     tokens = (turn.prompt_tokens, turn.completion_tokens)
-    completion = Completion(turn.key or "", turn.text, "stop", *tokens, (), turn.seconds, turn.cached)
+    usage = UpstreamUsage(cost=turn.cost) if turn.cost else None
+    completion = Completion(turn.key or "", turn.text, "stop", *tokens, (), turn.seconds, turn.cached, usage=usage)
     return ExpertReply(question, expert, reply, is_right(question, turn.answer), completion)
 
 

@@ -48,6 +48,8 @@ class Cost(ReportRecord):
     prompt_tokens: int = Field(default=0, ge=0)
     completion_tokens: int = Field(default=0, ge=0)
     seconds: float = Field(default=0.0, ge=0)
+    dollars: float | None = Field(default=None, ge=0)
+    """US dollars of all replies, those from the ledger at what they cost once; None: the price of some is not known."""
 
     @property
     def tokens(self) -> int:

@@ -32,7 +32,10 @@ COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red", "bright_cyan", "
 def methods_table(methods: Sequence[MethodResult], *, by_task: bool = False) -> Table:
     """Methods, best first and in bold: accuracy with interval, cost; `by_task` adds each task's accuracy."""
     tasks = list(dict.fromkeys(task for result in methods for task in result.accuracies)) if by_task else []
-    table = _table("Method", "Right", *tasks, "Tokens/question", "Calls", "From ledger", "Time")
+    priced = any(result.cost.dollars is not None for result in methods)
+    counted = any(result.counts and _not_scored(result) for result in methods)
+    extra = ["USD/1000 questions"] * priced + ["Abstained/unreadable/failed"] * counted
+    table = _table("Method", "Right", *tasks, "Tokens/question", "Calls", "From ledger", "Time", *extra)
     table.columns[0].no_wrap, table.columns[1].no_wrap = False, True  # long names give way to numbers
     ranked = sorted(methods, key=lambda result: -result.overall.value)
     best = {task: max(_at(result, task) for result in methods) for task in tasks}
@@ -49,8 +52,24 @@ def methods_table(methods: Sequence[MethodResult], *, by_task: bool = False) -> 
             count(result.cost.calls),
             count(result.cost.cached_calls),
             seconds(result.cost.seconds),
+            *([_dollars(result)] if priced else []),
+            *([_not_scored(result) or "0"] if counted else []),
         )
     return table
+
+
+def _dollars(result: MethodResult) -> str:
+    """US dollars per 1,000 questions that were asked."""
+    asked = sum(result.counts.model_dump().values()) if result.counts else result.overall.n
+    return DASH if result.cost.dollars is None or not asked else f"{1000 * result.cost.dollars / asked:.4g}"
+
+
+def _not_scored(result: MethodResult) -> str:
+    """Questions without a readable answer, by kind; empty where there are none."""
+    kinds = result.counts
+    if kinds is None or not (kinds.abstained or kinds.unreadable or kinds.failed):
+        return ""
+    return f"{kinds.abstained}/{kinds.unreadable}/{kinds.failed}"
 
 
 def comparisons_table(comparisons: Sequence[Comparison]) -> Table:

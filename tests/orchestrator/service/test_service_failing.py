@@ -16,7 +16,7 @@ from orchestrator import errors
 from orchestrator.service import refusals
 from router.row import Row
 from router.table import Table
-from tests.scripts.misbehaving import STATUSES, Misbehaving, misbehaving
+from tests.scripts.misbehaving import COST, STATUSES, Misbehaving, misbehaving
 
 KEY = "sk-upstream-0123456789"
 WANTED = {
@@ -226,6 +226,26 @@ async def test_a_dead_expert_is_asked_three_times_in_all(far: Any, serving: Any,
     assert [response.status_code for response in responses] == [200] * 40
     assert upstream.asked["broken"] <= 3
     assert upstream.asked["hang"] <= 3
+
+
+async def test_costs_are_what_the_upstream_says_or_what_prices_say(far: Any, serving: Any) -> None:
+    settings = far("fine", "no-usage", "whole")
+    settings["experts"]["no-usage"]["prices"] = {"input": 2.0, "output": 1_000_000.0}
+    async with serving(settings) as client:
+        stated = await ask(client, "fine")
+        assert stated.headers["x-collegium-cost"] == "0.0125"
+        assert stated.headers["x-collegium-experts"] == "fine"
+        usage = stated.json()["usage"]
+        assert (usage["cost"], usage["prompt_tokens_details"]) == (COST, {"cached_tokens": 32})
+        assert usage["completion_tokens_details"] == {"reasoning_tokens": 2}
+        priced = (await ask(client, "no-usage")).json()["usage"]
+        assert priced["cost"] == priced["completion_tokens"]  # no usage: tokens are counted here
+        both = await ask(client, "vote", collegium={"kind": "yesno"})
+        cost = float(both.headers["x-collegium-cost"])
+        assert cost == pytest.approx(2 * COST + priced["completion_tokens"])
+        assert set(both.headers["x-collegium-experts"].split(", ")) == {"fine", "no-usage", "whole"}
+        again = await ask(client, "vote", collegium={"kind": "yesno"})
+        assert float(again.headers["x-collegium-cost"]) == 0.0  # all from the ledger
 
 
 async def test_one_unset_key_stops_one_expert(far: Any, serving: Any) -> None:
