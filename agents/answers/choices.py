@@ -16,13 +16,13 @@ Choices = Mapping[str, str]
 
 _BEFORE_NOT = re.compile(
     r"(?:\b(?:not|isn't|neither|nor|never|eliminate[sd]?|exclude[sd]?|rule[sd]? out|ruling out|reject(?:s|"
-    r"ed)?|rather than|instead of|except|unlike|than"
+    r"ed)?|rather than|instead of|unlike|than"
     r"|nicht|pas|no es|不是|не)(?:\s(?:option|choice|answer|be|necessarily|the|simply|just|correct))*|"
     r"\bwrong\W{1,3}(?:is)?)\W{0,4}$",
     re.IGNORECASE,
 )
 _AFTER_NOT = re.compile(
-    r"\W{0,4}(?:(?:is|are|was|would be|can be|seems|looks|cannot|can't|isn't)\s)?(?:also |clearly |"
+    r"[\s)\]*\"'.]{0,4}(?:(?:is|are|was|would be|can be|seems|looks|cannot|can't|isn't)\s)?(?:also |clearly |"
     r"definitely |simply |therefore )?"
     r"(?:not (?:correct|right|true|the|a|it|accurate|applicable|possible|relevant|necessarily)|isn't|"
     r"is not|wrong|incorrect|false|cannot be|can be (?:ruled|eliminated)|ruled out|eliminated|"
@@ -31,11 +31,13 @@ _AFTER_NOT = re.compile(
 )
 _LINK = re.compile(
     r"\s*(?:,|/|&|\bor\b|\band\b|\band/or\b|\boder\b|\bund\b|\bou\b|\bet\b|\by\b|\bo\b|или|и|或|和|"
-    r"、)\s*(?:option |choice )?[(\[]?",
+    r"、)\s*(?:option |choice )?",
     re.IGNORECASE,
 )
+_TOGETHER = re.compile(
+    r"\W*(?:(?:and|or|and/or|oder|und|ou|et|y|o|или|и|或|和|either|option|choice)\W*){0,3}", re.IGNORECASE
+)
 _NO_WORD = re.compile(r"[^\w]+")
-_HEDGE = re.compile(r"\b(?:either|both|neither|or|oder|ou|или)\b|[/&或]", re.IGNORECASE)
 _NOUNS = (
     r"(?:the )?(?:correct |right |final |best )?(?:option|choice|letter|answer|alternative|opción|réponse|"
     r"antwort|вариант|选项|選項)s?(?: is| number)?[\s:：]*"
@@ -48,7 +50,7 @@ class _Options:
 
     by_label: Mapping[str, str]
     by_text: Mapping[str, str]
-    by_value: Mapping[str, str]
+    texts: tuple[tuple[str, str], ...]
     leading: re.Pattern[str]
     mention: re.Pattern[str]
 
@@ -56,7 +58,8 @@ class _Options:
 def choice_in(text: str, choices: Choices, *, last: bool = False) -> str | None:
     """The label of the option that a text names, as the question spells it; None where it names none or several.
 
-    `last`: of several that are named one after the other the last one counts, as in a chain of thought.
+    `last`: of several that are named one after the other the last one counts, as in a chain of thought; words of an
+    option within a sentence do not count there.
     """
     if not choices:
         return None
@@ -73,9 +76,9 @@ def choice_in(text: str, choices: Choices, *, last: bool = False) -> str | None:
         link = _LINK.match(rest)
         other = options.mention.match(rest, link.end()) if link else None
         hedged = other is not None and _label(other, options) not in (None, label) and not _is_word(other, rest)
-        if hedged and not re.match(r"\s*,\s", rest):
+        if hedged and other is not None and not _AFTER_NOT.match(rest, other.end()):
             return None
-        if not _AFTER_NOT.match(rest) and not hedged:
+        if not _AFTER_NOT.match(rest):
             return label
     return _mentioned(bare, options, last) if len(bare) <= 2_000 else None
 
@@ -87,9 +90,13 @@ def named_wholly(bare: str, options: _Options) -> str | None:
         return options.by_label[stripped]
     if (found := options.by_text.get(plain(bare))) is not None:
         return found
-    if options.by_value and (key := _value(bare)) is not None:
-        return options.by_value.get(key)
-    return None
+    if not any(c.isdigit() for c in bare) and not bare.startswith("\\"):
+        return None
+    key = _value(bare)
+    if key is None:
+        return None
+    values = _by_value(options.texts)
+    return values.get(key) or values.get(key.removesuffix("%") if key.endswith("%") else key + "%")
 
 
 def exactly(text: str, choices: Choices) -> str | None:
@@ -125,8 +132,9 @@ def _mentioned(bare: str, options: _Options, last: bool) -> str | None:
         if not last:
             return None
         between = bare[named[-2][1] : named[-1][0]]
-        return None if named[-2][2] != named[-1][2] and _HEDGE.search(between) and len(between) < 25 else named[-1][2]
-    return None if rejected else _by_text(plain(bare), options)
+        differ = named[-2][2] != named[-1][2]
+        return None if differ and len(between) < 25 and _TOGETHER.fullmatch(between) else named[-1][2]
+    return None if rejected or last else _by_text(plain(bare), options)
 
 
 def _by_text(words: str, options: _Options) -> str | None:
@@ -173,36 +181,58 @@ def _is_word(match: re.Match[str], text: str) -> bool:
 def _value(text: str) -> str | None:
     value = numbers.whole(text)
     if value is not None:
-        return numbers.written(value)
+        return numbers.written(value) + ("%" if "%" in text or "percent" in text.lower() else "")
     return expression(text) if len(text) <= 100 and looks_mathematical(text) else None
+
+
+@lru_cache(maxsize=2048)
+def _by_value(items: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    """The options by the keys of their values; a value that two options have names none."""
+    values = [(_value(undress(text)), label) for label, text in items]
+    return {key: label for key, label in values if key is not None and sum(key == other for other, _ in values) == 1}
+
+
+def _by_words(items: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
+    """The options by their words, the first of equal texts; `$12` and `12%` have the same words, which name neither."""
+    found: dict[str, tuple[str, str]] = {}
+    different = set()
+    for label, text in items:
+        words = plain(undress(text))
+        told = " ".join(text.casefold().split())
+        if words in found and found[words][1] != told:
+            different.add(words)
+        found.setdefault(words, (label, told))
+    return {words: label for words, (label, _) in found.items() if words not in different}
 
 
 @lru_cache(maxsize=2048)
 def _prepared(items: tuple[tuple[str, str], ...]) -> _Options:
     by_label = {label.casefold(): label for label, _ in items}
-    labels = sorted((re.escape(label) for label, _ in items), key=len, reverse=True)
-    one = "|".join(labels)
-    single = "|".join(
-        re.escape(label) for label, _ in items if len(label) > 1 or not label.isalpha() or label.isupper()
-    )
-    lower = "|".join(re.escape(label.upper()) for label, _ in items if len(label) == 1 and label.islower())
-    bare = "|".join(part for part in (single, lower) if part) or "(?!)"
-    keys: dict[str, str] = {}
-    values = [(_value(undress(text)), label) for label, text in items]
-    for key, label in values:
-        if key is not None and sum(key == other for other, _ in values) == 1:
-            keys[key] = label
+    leading, mention = _patterns(tuple(label for label, _ in items))
     return _Options(
         by_label=by_label,
-        by_text={plain(undress(text)): label for label, text in reversed(items)},
-        by_value=keys,
-        leading=re.compile(
-            rf"(?:{_NOUNS})?(?:[(\[{{<\"']{{1,2}}\s?)?(?P<label>{one})(?:\s?[)\]}}>\"']{{1,2}}|(?![\w'’-])|"
-            rf"(?=\s-\s)|(?=[^\x00-\x7f]))",
-            re.IGNORECASE,
-        ),
-        mention=re.compile(
-            rf"[(\[](?P<a>{one}|{one.lower()})[)\]]|\b(?i:option|choice|letter|answer) (?P<b>{one}|"
-            rf"{one.lower()})\b|(?<![\w'’(\[.-])(?P<c>{bare})(?![\w'’-])"
-        ),
+        by_text=_by_words(items),
+        texts=items,
+        leading=leading,
+        mention=mention,
     )
+
+
+@lru_cache(maxsize=512)
+def _patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]]:
+    """(a label at the beginning of an answer, a label anywhere): the same for all questions with these labels."""
+    one = "|".join(sorted((re.escape(label) for label in labels), key=len, reverse=True))
+    single = [label for label in labels if len(label) > 1 or not label.isalpha() or label.isupper()]
+    lower = [label.upper() for label in labels if len(label) == 1 and label.islower()]
+    bare = "|".join(re.escape(label) for label in (*single, *lower)) or "(?!)"
+    leading = re.compile(
+        rf"(?:{_NOUNS})?(?:[(\[{{<\"']{{1,2}}\s?)?(?P<label>{one})(?:\s?[)\]}}>\"']{{1,2}}|(?![\w'’(-])|(?=\s-\s)|"
+        rf"(?=[^\x00-\x7f]))",
+        re.IGNORECASE,
+    )
+    mention = re.compile(
+        rf"[(\[](?P<a>{one}|{one.lower()})[)\]]|"
+        rf"\b(?i:option|choice|letter|answer) (?P<b>{one}|{one.lower()})\b(?!['’]\w)|"
+        rf"(?<![\w'’(\[.-])(?P<c>{bare})(?![\w’(-]|'\w)"
+    )
+    return leading, mention

@@ -23,13 +23,17 @@ _FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
 _MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[lcr|\s]*\})?(.*?)\\end\{\1\}", re.DOTALL)
 _UNION = re.compile(r"\s*(?:\\cup(?![a-z])|∪|(?<=[)\]}])\sU\s)\s*")
 _OWN = re.compile(
-    r"-?\d[\d.e+-]*(?:[+-]\d[\d.e+-]*i)?(?:…|\.\.\.)|f\([^()]{1,200}\) ≈ .{1,200}|[^:]{1,200}: 0 = .{1,200}"
+    r"-?\d[\d.e+-]*(?:[+-]\d[\d.e+-]*i)?(?:…|\.\.\.)|f\([^()]{1,200}\) ≈ [-\d.e+i| ]{1,200}|"
+    r"\[[^\[\]]{1,200}\]: 0 = [-\d.e+i| ]{1,200}"
 )
 """Keys that are no mathematics any more: they stay what they are."""
 _NOT_MATHEMATICS = re.compile(
     r"\d{1,4}\s?/\s?\d{1,2}\s?/\s?\d{2,4}|\d{4}-\d{1,2}-\d{1,2}|\d{1,4}-\d{1,4}(?:-\d{1,4})?|\d{1,2}:\d{2}.{0,6}"
 )
 """Dates, times and ranges."""
+_RATIO = re.compile(r"\d{1,9} ?: ?\d{1,9}")
+_IN_WORDS = re.compile(r"[^\W\d_]+(?: [^\W\d_]+){0,3}")
+_APPROXIMATELY = re.compile(r"\s*(?:\\approx(?![a-z])|\\simeq|≈|≃)\s*")
 _TWO = re.compile(r"-?\d{1,20},-?\d{1,20}")
 _MEMBER = re.compile(r"^\s*[a-zA-Z](?:_\{?\w{1,3}\}?)?\s*(?:\\in(?![a-z])|∈)\s*")
 _OR = re.compile(r"\s*(?:\\(?:text|mathrm)\{\s*(?:or|and)\s*\}|\b(?:or|and|und|et|y|oder|ou)\b|;)\s*")
@@ -73,6 +77,8 @@ def expression(text: str, kind: str = "expression") -> str | None:
 
 @lru_cache(maxsize=4096)
 def _key(bare: str, kind: str) -> str | None:
+    if _OWN.fullmatch(bare):
+        return bare.replace("...", "…")
     if kind in ("set", "list"):
         parts = members(bare)
         if parts is None:
@@ -82,6 +88,19 @@ def _key(bare: str, kind: str) -> str | None:
             return None
         told = [key for key in keys if key is not None]
         return "{" + ", ".join(sorted(set(told))) + "}" if kind == "set" else "[" + ", ".join(told) + "]"
+    if kind == "expression":
+        if _RATIO.fullmatch(bare):
+            return bare.replace(" ", "")
+        if _IN_WORDS.fullmatch(bare) and not all(map(_is_product, bare.split())):
+            return bare.casefold()  # `\\text{odd}`
+        parts = [part.strip() for part in split_at(bare, ",;")]
+        if 1 < len(parts) <= PARTS and not _alternatives(bare):
+            keys = [_whole(part) for part in parts]
+            told = [key for key in keys if key is not None]
+            # In mathematics the order of solutions does not count, that of a tuple in brackets does.
+            return "{" + ", ".join(sorted(set(told))) + "}" if len(told) == len(parts) else None
+        if (both := _alternatives(bare)) is not None and both.startswith("("):
+            return "{" + ", ".join(sorted(set(split_at(both[1:-1].replace(", ", ","), ",")))) + "}"
     return _whole(bare)
 
 
@@ -146,13 +165,13 @@ def _whole(bare: str) -> str | None:
         return _in_base(based.group(1), int(based.group(2)))
     if "\\begin" in bare:
         return _matrix(bare)
-    if (
-        "_" not in bare
-        and "\\" not in bare
-        and any(not _is_product(w) and w.lower() not in _KNOWN for w in _WORDS.findall(bare))
-    ):
+    if any(not _is_product(word) and word.lower() not in _KNOWN for word in _WORDS.findall(bare)):
         return _alternatives(bare)
     bare = _MEMBER.sub("", bare)
+    about = [part for part in _APPROXIMATELY.split(bare) if part]
+    if len(about) == 2:
+        # `x = 1/3 ≈ 0.33` is 1/3, and `x ≈ 11` is 11.
+        return _whole(about[1] if re.fullmatch(r"[A-Za-z](?:_\{?\w\}?)?", about[0].strip()) else about[0])
     parts = _UNION.split(bare)
     if len(parts) > 1:
         keys = [_whole(part) for part in parts]
@@ -265,7 +284,7 @@ def _equation(bare: str) -> str | None:
         return _whole(sides[-1]) if named or (left is not None and not names(left)) else None
     if left is None:
         return key_of(right) if re.fullmatch(r"[A-Za-z]\([a-z](?:,\s?[a-z])?\)", sides[0]) else None
-    if not names(left) or (left[0] == "symbol" and left[1] not in names(right)):
+    if (not names(left) and not names(right)) or (left[0] == "symbol" and left[1] not in names(right)):
         return key_of(right)
     if left[0] == "*" and re.fullmatch(r"[A-Za-z]\s?\([a-z]\)", sides[0]):
         return key_of(right)

@@ -76,7 +76,7 @@ def _key(text: str, kind: AnswerKind) -> str | None:
         value = numbers.whole(bare)
         if value is not None:
             return numbers.written(value)
-        return expression(text) if _MATHS.search(bare) and not _sums(bare) else None
+        return expression(text, kind) if _MATHS.search(bare) and not _sums(bare) else None
     if kind == "yesno":
         word = undress(text).strip(" .!,;:\"'").casefold()
         return "yes" if word in YES else "no" if word in NO else None

@@ -27,12 +27,10 @@ _WORDS_ASCII = (
     "svar",
     "odpov",
     "raspuns",
-    "solution",
-    "result",
-    "conclusion",
+    "losung",
     "loesung",
     "solucion",
-    "soluzione",
+    "solucao",
     "reponse",
 )
 _WORDS_OTHER = (
@@ -124,7 +122,13 @@ _DOUBT = re.compile(
     r"es)?)\s(?:that\s)?(?:the |my |this |your |an? )?(?:final |correct |right )?$",
     re.IGNORECASE,
 )
+_OPTION = re.compile(
+    r"\b(?:correct|best|closest|right|final|only|most \w{1,20}) (?:option|choice|statement|one|letter|alternative)"
+    r"(?:\s[^.\n:]{0,80}?)?\s(?:is|would be|must be|should be|are)\b:?[ \t]*",
+    re.IGNORECASE,
+)
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}(?:(\{)|\s(\S{1,40}))")
+_AND = re.compile(r"(?:[\s,;$]|\\[()\[\]]|\\q?quad|\\text\{\s*(?:and|or)\s*\}|and\b|or\b){1,12}")
 _TAG = re.compile(r"<(?:final_|your_)?(answer|solution|output)>\s*", re.IGNORECASE)
 _HASHES = re.compile(r"^[ \t]{0,3}#{4}[ \t]{0,3}(?=[^\s#])", re.MULTILINE)
 _RUN_ON = re.compile(
@@ -231,20 +235,41 @@ def is_echo(content: str) -> bool:
     return _ECHO.fullmatch(content.strip().strip("*`\"'").strip()) is not None
 
 
-def marked(text: str) -> list[Marked]:
-    """All markers with content, last first."""
+def marked(text: str, options: bool = False) -> list[Marked]:
+    """All markers with content, last first. `options`: "the correct option is" is one too."""
     found = [*_boxes(text), *_tags(text), *_hashes(text), *_lines(text)]
+    if options:
+        found += _options(text)
     found.sort(key=lambda one: -one.start)
     return found[:MARKERS]
+
+
+def _options(text: str) -> Iterator[Marked]:
+    if not any(word in text for word in ("option", "choice", "statement", "letter", "alternative", " one ")):
+        return
+    for match in list(_OPTION.finditer(text))[-MARKERS:]:
+        content = _content(text, match.end(), False)
+        line = text[max(0, match.start() - 60) : match.start()].rsplit("\n", 1)[-1]
+        if content and not is_echo(content) and not _DOUBT.search(line):
+            yield Marked(match.start(), content, False)
 
 
 def _boxes(text: str) -> Iterator[Marked]:
     if "\\boxed" not in text and "\\fbox" not in text and "\\framebox" not in text:
         return
+    found: list[tuple[int, int, str]] = []
     for match in list(_BOX.finditer(text))[-MARKERS:]:
         inside = match.group(2) if match.group(1) is None else braced(text, match.start(1))
-        if inside and not is_echo(inside):
-            yield Marked(match.start(), inside, True, box=True)
+        if not inside or is_echo(inside):
+            continue
+        end = match.end() if match.group(1) is None else match.end() + len(inside) + 1
+        if found and _AND.fullmatch(text[found[-1][1] : match.start()]):
+            # Several boxes side by side are one answer of several parts.
+            found[-1] = (found[-1][0], end, f"{found[-1][2]}, {inside}")
+        else:
+            found.append((match.start(), end, inside))
+    for start, _, inside in found:
+        yield Marked(start, inside, True, box=True)
 
 
 def _tags(text: str) -> Iterator[Marked]:
@@ -279,7 +304,7 @@ def _lines(text: str) -> Iterator[Marked]:
     lowered = text.lower()
     if len(lowered) != len(text):
         lowered = text  # a letter whose lower case is longer: places would shift
-    places = _places(lowered, text.isascii())
+    places = _places(lowered)
     for place in places[-2 * MARKERS :]:
         match = _AFTER.match(text, place)
         if match is None:
@@ -289,7 +314,7 @@ def _lines(text: str) -> Iterator[Marked]:
             continue
         line = before.rsplit("\n", 1)[-1]
         heading = match["bare"] is not None
-        own = _STRONG.match(line) is not None and _STRONG.match(line).end() == len(line)  # type: ignore[union-attr]
+        own = _STRONG.fullmatch(line) is not None
         if heading and not own:
             continue
         if not own and _DOUBT.search(line):
@@ -300,24 +325,13 @@ def _lines(text: str) -> Iterator[Marked]:
             yield Marked(place, content, heading or (own and bool(colon)) or bool(colon and not line.strip()))
 
 
-def _places(lowered: str, ascii: bool) -> list[int]:
+def _places(lowered: str) -> list[int]:
+    words = _WORDS_ASCII if lowered.isascii() else (*_WORDS_ASCII, *_WORDS_OTHER)
     found: set[int] = set()
-    for word in ("answer",) if ascii and "ant" not in lowered and "res" not in lowered else _WORDS_ASCII[:14]:
-        _find(lowered, word, found)
-    if ascii:
-        for word in ("antwort", "respuesta", "jawaban", "cevap", "svar", "losung", "loesung", "solucion", "reponse"):
-            _find(lowered, word, found)
-    else:
-        for word in (*_WORDS_ASCII, *_WORDS_OTHER):
-            _find(lowered, word, found)
+    for word in words:
+        if word in lowered:
+            found.update(one.start() for one in re.finditer(re.escape(word), lowered))
     return sorted(found)
-
-
-def _find(text: str, word: str, found: set[int]) -> None:
-    place = text.find(word)
-    while place >= 0:
-        found.add(place)
-        place = text.find(word, place + 1)
 
 
 def _content(text: str, start: int, heading: bool) -> str:

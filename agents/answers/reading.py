@@ -24,6 +24,8 @@ from agents.question import AnswerKind, Question
 from agents.thoughts import separate
 
 WINDOW = 50_000
+SETTLES = 6
+"""Readings after which the key of odd punctuation is its own key, or there is none."""
 WRITTEN = 200
 """Characters of an answer as written that are kept."""
 
@@ -42,12 +44,7 @@ _UNSURE = re.compile(
 _OWN_WORDS = re.compile(
     r"\b(?:helpful|helps?|useful|clear|below|above|follows|following|clarif\w+|satisfactory)\b", re.IGNORECASE
 )
-_OPTION_SAID = re.compile(
-    r"(?:\b(?:choose|chose|pick|select|go with|opt for|going with|answer with|choosing|picking|selecting|"
-    r"correct (?:option|choice|letter|one)|right (?:option|choice|one)|option|choice)\b"
-    r"[^.\n]{0,40}$)|\b(?:is|be|:)\W{0,4}$",
-    re.IGNORECASE,
-)
+_COMPLETE = re.compile(r"[.!?:。！？)\]}\"'*`$>»”’…|]\s*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +90,7 @@ def _ends(text: str) -> str:
 
 def _marked(text: str, kind: AnswerKind, choices: Choices | None) -> tuple[Found | None, bool]:
     """(the answer behind the last marker that says something, whether there was any)."""
-    seen = markers.marked(text)
+    seen = markers.marked(text, options=kind == "choice")
     if kind in ("text", "open") and any(one.strong for one in seen):
         # A sentence such as "this answer is short" is no answer where a marked line gives one.
         seen = [one for one in seen if one.strong]
@@ -103,7 +100,7 @@ def _marked(text: str, kind: AnswerKind, choices: Choices | None) -> tuple[Found
             return found, True
         if one.strong and not _vague(one.content):
             return None, True
-    return None, any(one.strong for one in seen)
+    return None, not all(_vague(one.content) for one in seen)
 
 
 def _vague(text: str) -> bool:
@@ -141,17 +138,24 @@ def _written(text: str, key: str, kind: AnswerKind) -> str:
 
 
 def key_of(text: str, kind: AnswerKind, choices: Choices | None = None) -> str | None:
-    """The key of what a short text answers; None where that is no answer of this kind."""
+    """The key of what a short text answers; None where that is no answer of this kind. A key is its own key."""
     if kind == "number":
         return _number(text)
     if kind == "choice":
         return choice_in(text, choices or {})
     if kind == "yesno":
         return yesno(text)
-    if kind in ("expression", "set", "list"):
-        return _expression(text, kind)
     if kind == "code":
         return code.code_key(text)
+    for _ in range(SETTLES):
+        key = _expression(text, kind) if kind in ("expression", "set", "list") else _text(text)
+        if key is None or key == text:
+            return key
+        text = key
+    return None
+
+
+def _text(text: str) -> str | None:
     if len(text) < 200 and _UNSURE.search(text):
         return None
     return code.code_key(text) if text.lstrip().startswith("```") else text_key(text)
@@ -163,9 +167,9 @@ def _number(text: str) -> str | None:
     if value is not None:
         return written(value)
     if len(bare) <= 200 and looks_mathematical(bare) and not re.search(r"\b(?:or|oder|ou)\b", bare):
-        key = expression(bare)
+        key = expression(bare, "number")
         if key is not None or not any(c.isspace() for c in bare):
-            return key if key is not None and "f(" not in key else None
+            return None if key is None or any(sign in key for sign in ("f(", "<", ">", "≈", "[")) else key
     value = statements.stated(bare)
     return None if value is None else written(value)
 
@@ -175,11 +179,12 @@ def _expression(text: str, kind: AnswerKind) -> str | None:
     if key is not None or kind != "expression":
         return key if not _UNSURE.search(text) else None
     bare = undress(text)
-    # Mathematics within a sentence: between dollar signs, or behind "is".
-    for inside in reversed(re.findall(r"\$([^$]{1,400})\$|\\\((.{1,400}?)\\\)", text)):
-        return expression(inside[0] or inside[1])
-    if (said := re.search(r"\b(?:is|equals|are)\s+([^,;]{1,200}?)\.?$", bare)) is not None:
-        return expression(said.group(1))
+    if (said := re.search(r"(?:\b(?:is|equals|are|be)|:)\s+([^,;]{1,200}?)\.?$", bare)) is not None:
+        key = expression(said.group(1))
+        if key is not None:
+            return key
+    if (ends := re.search(r"(?:\$([^$]{1,400})\$|\\\((.{1,400}?)\\\))[\s.]*$", text)) is not None:
+        return expression(ends.group(1) or ends.group(2))
     value = statements.stated(bare) if not _MATHS_LEFT.search(bare) else None
     return None if value is None else written(value)
 
@@ -203,10 +208,10 @@ def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | N
             )
         return None if value is None else Found(written(value), written(value))
     if kind == "choice":
-        label = _concluded_choice(text, last, choices or {})
+        label = None if _cut_off(text) else _concluded_choice(text, choices or {})
         return None if label is None else Found(label, label)
     if kind == "yesno":
-        word = _concluded_word(text, last)
+        word = None if _cut_off(text) else _concluded_word(text)
         return None if word is None else Found(word, word)
     if kind in ("expression", "set", "list"):
         return content(last, kind) if len(last) <= WRITTEN else None
@@ -215,15 +220,20 @@ def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | N
     return content(last, kind) if len(last) <= WRITTEN and last else None
 
 
+def _cut_off(text: str) -> bool:
+    """Whether a long text breaks off in the middle of a sentence: it concludes nothing."""
+    return len(text) > 300 and _COMPLETE.search(text) is None and len(text.rsplit("\n", 1)[-1]) > 40
+
+
 def _lines(text: str) -> str:
     return "\n".join(
         undress(markers.without_confidence(line)) for line in text[-2_000:].split("\n")[-6:] if line.strip()
     )
 
 
-def _concluded_choice(text: str, last: str, choices: Choices) -> str | None:
+def _concluded_choice(text: str, choices: Choices) -> str | None:
     if len(text) <= 200:
-        return choice_in(text, choices, last=True)
+        return choice_in(text, choices) or choice_in(text, choices, last=True)
     told = statements.sentences(text[-3_000:].replace("\n", " . "))
     for sentence in reversed(told[-3:]):
         if len(sentence) > 600 or len(sentence.strip(" .*")) < 1:
@@ -236,7 +246,7 @@ def _concluded_choice(text: str, last: str, choices: Choices) -> str | None:
     return None
 
 
-def _concluded_word(text: str, last: str) -> str | None:
+def _concluded_word(text: str) -> str | None:
     begins = re.match(r"\W{0,4}(yes|no|true|false)\b(?=[\s.,:;!*\"')—-]|$)(?! (?:or|and) )", text, re.IGNORECASE)
     told = statements.sentences(text[-2_000:].replace("\n", " . "))
     for sentence in reversed(told[-2:]):

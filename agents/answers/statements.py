@@ -25,6 +25,13 @@ _REFUSAL = re.compile(
     r"not determined|maybe|perhaps|might be|could be)\b",
     re.IGNORECASE,
 )
+_GIVES_UP = re.compile(
+    r"\b(?:i do not|i don't|don't|do not) know\b|\bnot (?:sure|enough information)\b|"
+    r"\bimpossible to (?:say|tell|know)\b|"
+    r"\b(?:cannot|can't|unable to|could not) (?:be )?(?:determined?|answer(?:ed)?|tell|say|know|solved?)\b",
+    re.IGNORECASE,
+)
+_SO = re.compile(r"[,;]?\s\(?(?:so|therefore|thus|hence|also|donc|also|por lo tanto)\b,?\s", re.IGNORECASE)
 _NOT = re.compile(r"\b(?:not|isn't|rather than|instead of|nicht|pas|no es)\s(?:\w+\s){0,1}\W{0,2}$", re.IGNORECASE)
 _VERB = re.compile(
     r"(?:\b(?:is|are|was|were|equals?|has|have|had|makes?|gives?|gave|leaves?|left with|totals?|total of|"
@@ -97,6 +104,9 @@ def in_sentence(sentence: str) -> Fraction | None:
         )
     if _HEDGE.search(bare):
         return None
+    ends = [one.end() for one in _SO.finditer(bare)]
+    if ends and any(start >= ends[-1] for start, *_ in found):
+        return in_sentence(bare[ends[-1] :])
     told = [one for one in found if _VERB.search(bare[max(0, one[0] - 40) : one[0]])]
     if len({value for *_, value in told}) == 1:
         return told[-1][2]
@@ -152,6 +162,8 @@ def conclusion(text: str) -> Fraction | None:
     if len(text) > 300 and text[-1:].isalpha() and not re.search(r"\d\s?[^\W\d]{1,20}$", last):
         return None
     told = [one for one in sentences(text[-2_000:].replace("\n", ". ")) if one.strip(" .")]
+    if any(_GIVES_UP.search(sentence) for sentence in told[-3:]):
+        return None
     for sentence in reversed(told[-3:]):
         if any(c.isdigit() for c in sentence) or _WORD_NUMBER.search(sentence):
             return in_sentence(sentence.rstrip(" ."))

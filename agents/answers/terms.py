@@ -80,7 +80,7 @@ _GREEK = frozenset(
 )
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)|\\(?P<command>[a-zA-Z]+)"
-    r"|(?P<word>[^\W\d_])|(?P<sign>\*\*|[-+*/^_(){}\[\]|!'·×÷⋅√π∞]))"
+    r"|(?P<word>[A-Za-zα-ωΑ-Ω])|(?P<sign>\*\*|[-+*/^_(){}\[\]|!'·×÷⋅√π∞]))"
 )
 _EXPONENT = re.compile(r"\d[eE][-+]?\d")
 _SPELLED = re.compile(

@@ -30,7 +30,7 @@ def text_key(text: str) -> str | None:
     if not bare:
         return None
     if len(bare) <= MATHEMATICS and any(c.isdigit() or c in "=^\\*+√π" for c in bare) and looks_mathematical(bare):
-        key = expression(bare)
+        key = expression(bare, "text")
         if key is not None:
             return key
     words = _BETWEEN.sub(" ", bare) if "," in bare or ";" in bare else bare

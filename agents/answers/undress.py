@@ -31,18 +31,20 @@ _SIGNS = str.maketrans(
         "⁄": "/",
         "∕": "/",
         "∶": ":",
+        "。": ".",
     }
 )
 _LAYOUT = re.compile(
     r"\\(?:left|right|displaystyle|textstyle|limits|bigl?|bigr?|Bigl?|Bigr?|quad|qquad|nobreak|hfill)(?![a-zA-Z])"
 )
-_THIN = re.compile(r"\\[,;:> ]|(?<!\\)~(?=\S)")
+_THIN = re.compile(r"(?<!\\)\\[,;:> ]|(?<!\\)~(?=\S)")
 _TEXT = re.compile(
     r"\\(?:text|textbf|textit|textrm|textnormal|mathrm|mathbf|mathit|mathsf|mbox|hbox|emph|bm|boldsymbol|"
     r"operatorname)\s?\{([^{}]{0,300})\}"
 )
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}(\{)")
-_COMMA = re.compile(r"(?<=\d)\{,\}(?=\d)|(?<=\d),\\!(?=\d)|(?<=\d)\\!,(?=\d)")
+_COMMA = re.compile(r"(?<=\d)\{,\}(?=\d)|(?<=\d),\\!\s?(?=\d)|(?<=\d)\\!,(?=\d)")
+_DIGIT = re.compile(r"(?![0-9])\d")
 _BOLD = re.compile(r"(?<![\w)])\*\*|\*\*(?![\w(-])")
 """Markdown's stars; between two terms they are a power."""
 _MATHS_SIGNS = ("\\(", "\\)", "\\[", "\\]", "$$")
@@ -67,9 +69,7 @@ def plain_signs(text: str) -> str:
     text = _SUBSCRIPT.sub(lambda one: "_{" + unicodedata.normalize("NFKC", one.group()) + "}", text)
     text = _VULGAR.sub(lambda one: " " + unicodedata.normalize("NFKC", one.group()).replace("⁄", "/"), text)
     text = unicodedata.normalize("NFKC", text).translate(_SIGNS)
-    if text.isascii():
-        return text
-    return "".join(str(unicodedata.decimal(c)) if c > "\x7f" and c.isdecimal() else c for c in text)
+    return _DIGIT.sub(lambda one: str(unicodedata.decimal(one.group())), text)
 
 
 def undress(text: str) -> str:

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from agents.answers import equal
+from agents.answers import score
 from agents.prompts import Messages, solve
 from agents.question import Question
 from agents.reply import Reply, parse_reply
@@ -31,10 +31,8 @@ class ExpertReply:
 
 
 def is_right(question: Question, answer: str | None) -> bool:
-    """Whether an answer equals the question's gold answer; an abstention never does."""
-    if answer is None or question.answer is None:
-        return False
-    return equal(answer, question.answer, question.kind, question.choices)
+    """Whether an answer equals one of the question's gold answers; an abstention never does."""
+    return answer is not None and question.answer is not None and score(answer, question) == 1.0
 
 
 async def answer_all(
