@@ -28,6 +28,8 @@ COMMANDS: Mapping[str, str] = {
     "task": "orchestrator.cli.task:command",
     "route": "orchestrator.cli.routing:route_command",
     "eval-router": "orchestrator.cli.routing:eval_command",
+    "table": "Routing tables of other projects: import, export.",
+    "table": "orchestrator.cli.table:command",
     "convincing": "orchestrator.cli.discussions:convincing_command",
     "transcripts": "orchestrator.cli.discussions:transcripts_command",
     "generate": "orchestrator.cli.distill:generate_command",

@@ -15,6 +15,7 @@ from router.routers.baselines import BestRouter, RandomRouter
 from router.routers.calibrated import CalibratedRouter
 from router.routers.factorisation import FactorisationRouter
 from router.routers.fitted import FittedRouter
+from router.routers.item_response import ItemResponseRouter
 from router.routers.kmeans import KmeansRouter
 from router.routers.knn import KnnRouter
 from router.routers.linear import LogisticRouter, PromptVectorRouter
@@ -35,9 +36,10 @@ SIMPLE: Mapping[str, Any] = {
     "mlp": MlpRouter.fit,
     "kmeans": KmeansRouter.fit,
     "matrix_factorisation": FactorisationRouter.fit,
+    "item_response": ItemResponseRouter.fit,
     "skills": SkillsRouter.fit,
 }
-SEEDED = ("random", "mlp", "kmeans", "matrix_factorisation")
+SEEDED = ("random", "mlp", "kmeans", "matrix_factorisation", "item_response")
 UNSEEDED = tuple(name for name in SIMPLE if name not in SEEDED)
 MEMBERS = ("best", "knn", "prompt_vectors", "linear", "kmeans", "matrix_factorisation", "skills")
 """Of the mixture; `skills` takes part where questions have skills."""
@@ -78,6 +80,7 @@ __all__ = [
     "CalibratedRouter",
     "FactorisationRouter",
     "FittedRouter",
+    "ItemResponseRouter",
     "KmeansRouter",
     "KnnRouter",
     "LogisticRouter",

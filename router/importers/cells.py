@@ -1,0 +1,123 @@
+"""Cells of foreign routing tables: text, scores, costs; and rows put together from several records."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from router.row import MAX_EXPERTS, Row, TableError
+
+Record = Mapping[str, Any]
+
+
+def first(record: Record, *names: str) -> Any:
+    """The first of these cells that holds something."""
+    return next((record[name] for name in names if record.get(name) not in (None, "")), None)
+
+
+def text(value: Any, where: str) -> str:
+    """Text that is not empty. RouterBench writes a prompt as the text of a list: `['...']`."""
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str) and value.startswith(("['", '["')) and value.endswith(("']", '"]')):
+        import ast
+
+        try:
+            parts = ast.literal_eval(value)
+            value = "\n\n".join(parts) if all(isinstance(part, str) for part in parts) else value
+        except (ValueError, SyntaxError, RecursionError, MemoryError):
+            pass
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or not value.strip():
+        raise TableError(f"{where}: must be text that is not empty")
+    return value
+
+
+def number(value: Any, where: str) -> float | None:
+    """A finite number; None for an empty cell (and for NaN, which is how Parquet and pandas write one)."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, bool):
+        return float(value)
+    try:
+        found = float(value)
+    except (TypeError, ValueError):
+        words = {"true": 1.0, "false": 0.0, "correct": 1.0, "incorrect": 0.0}
+        if str(value).strip().lower() in words:
+            return words[str(value).strip().lower()]
+        raise TableError(f"{where}: must be a number, is {str(value)[:40]!r}") from None
+    if math.isnan(found):
+        return None
+    if math.isinf(found):
+        raise TableError(f"{where}: must be finite, is {found}")
+    return found
+
+
+def score(value: Any, where: str) -> float | None:
+    """A number from 0 to 1; None for an empty cell."""
+    found = number(value, where)
+    if found is not None and not 0 <= found <= 1:
+        raise TableError(f"{where}: must be a score from 0 to 1, is {found:g}: divide by the highest possible score")
+    return found
+
+
+@dataclass
+class Gathered:
+    """A row in the making."""
+
+    id: str
+    question: str
+    correct: dict[str, float] = field(default_factory=dict)
+    predictions: dict[str, str | None] = field(default_factory=dict)
+    cost: dict[str, float] = field(default_factory=dict)
+    fields: dict[str, Any] = field(default_factory=dict)
+    """task, split, category, answer."""
+    extra: dict[str, Any] = field(default_factory=dict)
+
+    def add(self, expert: str, value: float | None, where: str) -> None:
+        """Set an expert's score. Raises TableError for another one than it has."""
+        if value is None:
+            return
+        known = self.correct.setdefault(expert, value)
+        if known != value:
+            raise TableError(f"{where}: {expert!r} has the scores {known:g} and {value:g} for one question")
+        if len(self.correct) > MAX_EXPERTS:
+            raise TableError(f"{where}: more than {MAX_EXPERTS} experts")
+
+    def row(self) -> Row:
+        """The finished row."""
+        extra = {**self.extra, **({"cost": self.cost} if self.cost else {})}
+        return Row(
+            id=self.id,
+            question=self.question,
+            correct=self.correct,
+            predictions=self.predictions,
+            extra=extra,
+            **self.fields,
+        )
+
+
+class Gathering:
+    """Rows by question, for formats with one record per question and expert."""
+
+    def __init__(self) -> None:
+        self._rows: dict[str, Gathered] = {}
+
+    def row(self, question: str, id: Any = None, **fields: Any) -> Gathered:
+        """The row of this question, made at its first record."""
+        key = str(id) if id is not None else f"q-{hashlib.sha256(question.encode(errors='replace')).hexdigest()[:16]}"
+        found = self._rows.get(key)
+        if found is None:
+            known = {name: str(value) for name, value in fields.items() if value not in (None, "")}
+            found = self._rows[key] = Gathered(key, question, fields=known)
+        elif found.question != question:
+            raise TableError(f"id {key!r}: two different questions have it")
+        return found
+
+    def finished(self) -> list[Row]:
+        """All rows with at least one score, in order of appearance."""
+        return [row.row() for row in self._rows.values() if row.correct]
