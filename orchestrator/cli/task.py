@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from agents.answers import canonical
 from agents.question import Question
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.report.formats import clipped, plain
@@ -73,6 +74,11 @@ def _question(question: Question) -> list[Text]:
         Text(f"  {plain(label)}: {clipped(plain(text), 100)}") for label, text in (question.choices or {}).items()
     ]
     gold = "none" if question.answer is None else clipped(plain(str(question.answer)), 100)
+    meant = None if question.answer is None else canonical(question.answer, question.kind, question.choices)
+    if meant is not None and meant != str(question.answer).casefold() and question.kind not in ("text", "open", "code"):
+        gold += f" (read as {clipped(plain(meant), 60)})"
+    if question.accepted:
+        gold += f", or {clipped(plain(', '.join(question.accepted)), 100)}"
     lines.append(
         Text(f"  gold {gold}", style="green").append(f"  {question.kind}, id {plain(question.id)}", style="dim")
     )

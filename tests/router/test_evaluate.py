@@ -12,10 +12,10 @@ import pytest
 
 from agents.votes import fit_log_odds, log_odds_matrix
 from router import Features, Row, Table, TableError
-from router.ballots import Aggregate, Replies
+from router.ballots import Aggregate, Ballots, Replies
 from router.candidates import RouterCandidate
 from router.crossfit import folds, out_of_fold
-from router.estimate import difference, estimate
+from router.estimate import Resamples, difference, estimate
 from router.evaluate import Evaluation, RouterResult, evaluate
 from router.routers import maker
 from router.trial import trial
@@ -203,3 +203,33 @@ def test_paired_difference_sees_what_intervals_cannot() -> None:
     null = [difference(*(rng.random((2, 400)) < 0.5).astype(float), groups).p for _ in range(60)]
     assert float(np.mean(np.array(null) < 0.05)) < 0.15
     assert 0.35 < float(np.mean(null)) < 0.65
+
+
+def test_many_intervals_are_those_of_scipys_bootstrap_one_by_one() -> None:
+    from scipy.stats import bootstrap
+
+    rng = np.random.default_rng(3)
+    groups = [str(number // 2 if number < 20 else number) for number in range(120)]
+    columns = [rng.random(120), (rng.random(120) < 0.3).astype(float), np.ones(120)]
+    drawn = Resamples(groups)
+    sums, sizes = drawn.sums(columns[0]), drawn.sums(np.ones(120))
+    found = bootstrap(
+        (sums, sizes),
+        lambda total, count, axis: total.sum(axis) / count.sum(axis),
+        paired=True,
+        n_resamples=2_000,
+        method="percentile",
+        rng=np.random.default_rng(0),
+    ).confidence_interval
+    assert drawn.intervals(columns)[0] == pytest.approx((found.low, found.high))
+    assert drawn.intervals(columns)[1:] == [drawn.intervals([columns[1]])[0], (1.0, 1.0)]
+
+
+def test_answers_that_tie_share_the_score() -> None:
+    rows = [Row("1", "a?", {"x": 1.0, "y": 0.0, "z": 0.0}, predictions={"x": "A", "y": "B", "z": None}, answer="A")]
+    ballots = Ballots(Table.from_rows(rows), lambda row, answer: answer)
+    seats, p = np.array([[0, 1, 2]]), np.array([[0.3, 0.3, 0.9]], np.float32)
+    assert ballots.vote(seats, p, lambda rows, p: np.ones_like(p)).tolist() == [0.5]
+    assert ballots.vote(seats, p, lambda rows, p: p).tolist() == [0.5]
+    p = np.array([[0.4, 0.3, 0.9]], np.float32)
+    assert ballots.vote(seats, p, lambda rows, p: p).tolist() == [1.0]

@@ -6,14 +6,13 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from agents.answers import canonical
+from agents.answers import GoldError, canonical, gold
 from agents.question import AnswerKind
 from orchestrator.evaluation.tasks.cells import CellError, kind_in_words, scalar
 
-_NUMBER = re.compile(
-    r"[-+−]?\s?[$€£]?\s?(?:\d{1,3}(?:,\d{3})+|\d+)?(?:\.\d+)?(?:[eE][-+]?\d{1,3})?(?:\s?/\s?\d+)?\s?%?\.?"
-)
-_MATHS = re.compile(r"\\[a-zA-Z]+|[\^{}=√π]|\d\s*[*+/]\s*\d|^[-+\d.,()\[\]\s]*$")
+_WORDS = re.compile(r"[^\W\d_]{2,}")
+_COMMANDS = re.compile(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?|sqrt|pi")
+_DATE = re.compile(r"\d[/-]\d{1,2}[/-]\d")
 _BOXED = re.compile(r"\\boxed\s*\{")
 MARK = "####"
 LONG = 200
@@ -65,25 +64,40 @@ def guess_kind(golds: Sequence[Sequence[str]], places: Sequence[str], truths: bo
     flat = [one for row in golds for one in row]
     if truths or all(one.casefold() in ("yes", "no", "true", "false") for one in flat):
         return "yesno", "every gold answer is yes, no, true or false"
-    odd = next((number for number, row in enumerate(golds) if not all(map(is_number, row))), None)
-    if odd is None:
+    if all(is_number(one) for one in flat):
         return "number", "every gold answer is one number"
-    if all(is_number(one) or (len(one) <= LONG and _MATHS.search(one)) for one in flat):
-        return _EXPRESSION, f"{places[odd]}: {golds[odd][0][:40]!r} is mathematics, and so are the others"
+    odd = next(number for number, row in enumerate(golds) if not all(map(is_number, row)))
+    if all(len(one) <= LONG and _mathematics(one) for one in flat):
+        return "expression", f"{places[odd]}: {golds[odd][0][:40]!r} is mathematics, and so are the others"
     return "text", f"{places[odd]}: {golds[odd][0][:40]!r} is no number, yes or no"
 
 
 def is_number(text: str) -> bool:
-    """The text is one number and nothing else."""
-    return any(c.isdigit() for c in text) and _NUMBER.fullmatch(text.strip()) is not None
+    """The text is one number and nothing else; no date, no name that looks like one."""
+    return any(c.isdigit() for c in text) and _is(text, "number") and not _WORDS.search(text)
 
 
-def checked(golds: Sequence[str], kind: AnswerKind, choices: Mapping[str, str] | None, key: str) -> str:
-    """The gold answer of a question. Raises CellError where a text is not wholly an answer of its kind."""
-    for one in golds:
-        if (kind == "number" and not is_number(one)) or canonical(one, kind, choices) is None:
-            raise CellError(key, f"{one[:80]!r} is no answer of kind {kind}")
-    return golds[0]
+def _mathematics(text: str) -> bool:
+    """It has a digit or a mark of mathematics, no words and no date, and can be read as an expression."""
+    marked = any(c.isdigit() or c in "\\=^√π" for c in text)
+    wordy = _WORDS.search(_COMMANDS.sub("", text)) or _DATE.search(text)
+    return marked and not wordy and _is(text, "expression")
 
 
-_EXPRESSION: AnswerKind = "text"
+def _is(text: str, kind: AnswerKind) -> bool:
+    try:
+        return bool(gold(text, kind))
+    except GoldError:
+        return False
+
+
+def checked(texts: Sequence[str], kind: AnswerKind, choices: Mapping[str, str] | None, key: str) -> tuple[str, ...]:
+    """Gold answers as they are written. Raises CellError where one is not wholly an answer of its kind."""
+    found = []
+    for one in texts:
+        try:
+            meant = gold(one, kind, choices)
+        except GoldError as error:
+            raise CellError(key, str(error)) from None
+        found.append(one if canonical(one, kind, choices) == meant else meant)
+    return tuple(found)

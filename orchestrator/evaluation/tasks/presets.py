@@ -32,15 +32,25 @@ PRESETS: Mapping[str, Preset] = {
     "openai/gsm8k": Preset(
         _columns(question="question", answer="answer", kind="number", answer_after="####"), "main", ("train", "test")
     ),
-    "HuggingFaceH4/MATH-500": Preset(_columns(question="problem", answer="answer", id="unique_id"), None, ("test",)),
+    "openai/openai_humaneval": Preset(
+        _columns(question="prompt", answer="canonical_solution", id="task_id", kind="code"), None, ("test",)
+    ),
+    "google-research-datasets/mbpp": Preset(
+        _columns(question="text", answer="code", id="task_id", kind="code"), "full"
+    ),
+    "HuggingFaceH4/MATH-500": Preset(
+        _columns(kind="expression", question="problem", answer="answer", id="unique_id"), None, ("test",)
+    ),
     "HuggingFaceH4/aime_2024": Preset(
         _columns(question="problem", answer="answer", id="id", kind="number"), None, ("train",)
     ),
     "math-ai/aime25": Preset(_columns(question="problem", answer="answer", id="id", kind="number"), None, ("test",)),
     "math-ai/amc23": Preset(_columns(question="question", answer="answer", id="id", kind="number"), None, ("test",)),
-    "EleutherAI/hendrycks_math": Preset(_columns(question="problem", answer="solution"), "algebra", ("train", "test")),
+    "EleutherAI/hendrycks_math": Preset(
+        _columns(kind="expression", question="problem", answer="solution"), "algebra", ("train", "test")
+    ),
     "DigitalLearningGmbH/MATH-lighteval": Preset(
-        _columns(question="problem", answer="solution"), None, ("train", "test")
+        _columns(kind="expression", question="problem", answer="solution"), None, ("train", "test")
     ),
     "ChilleD/SVAMP": Preset(
         _columns(context="Body", question="Question", answer="Answer", id="ID", kind="number"), None, ("train", "test")
@@ -176,6 +186,8 @@ SHORT: Mapping[str, str] = {
     "truthful_qa": "truthfulqa/truthful_qa",
     "aqua_rat": "deepmind/aqua_rat",
     "medmcqa": "openlifescienceai/medmcqa",
+    "humaneval": "openai/openai_humaneval",
+    "mbpp": "google-research-datasets/mbpp",
     "gpqa": "Idavidrein/gpqa",
     "svamp": "ChilleD/SVAMP",
 }

@@ -38,6 +38,7 @@ class QuestionMaker:
             text, found = told
         kind = self._kind(record, found)
         choices = found.mapping if found else None
+        gold = self._gold(record, kind, found, choices, reply)
         try:
             return Question(
                 id=self._text(record, layout.id) or id,
@@ -45,7 +46,8 @@ class QuestionMaker:
                 question=text,
                 kind=kind,
                 choices=choices,
-                answer=self._gold(record, kind, found, choices, reply),
+                answer=gold[0] if gold else None,
+                accepted=gold[1:],
                 skills=self._skills(record),
                 split=self._text(record, layout.split) or split,
             )
@@ -95,12 +97,12 @@ class QuestionMaker:
         found: Options | None,
         choices: Mapping[str, str] | None,
         reply: str | None,
-    ) -> str | None:
+    ) -> tuple[str, ...]:
         layout = self.layout
         if found is not None and found.right is not None:
-            return found.labels[found.right]
+            return (found.labels[found.right],)
         if layout.answer is None:
-            return None if reply is None else golds.checked([reply.strip()], kind, choices, layout.question)
+            return () if reply is None else golds.checked([reply.strip()], kind, choices, layout.question)
         if reply is not None:
             raise CellError(layout.question, f"ends with a reply of the assistant, and {layout.answer} holds gold too")
         told = layout.golds_of(record)
@@ -114,7 +116,7 @@ class QuestionMaker:
             raise CellError(
                 layout.answer, f"{told[0][:80]!r} is none of the options {shown} (read as {layout.answer_is})"
             )
-        return label
+        return (label,)
 
     def _skills(self, record: Mapping[str, Any]) -> tuple[str, ...]:
         name = self.layout.skills

@@ -37,6 +37,9 @@ def read(name: str, columns: str = "") -> list[Question]:
         ({"question": "Two apples and two?", "answer": "2+2=<<2+2=4>>4\n#### 4"}, "number", None, "4"),
         ({"question": "Two?", "kind": "number", "answer": "3+2=<<3+2=5>>5\n#### 5"}, "number", None, "5"),
         ({"problem": "Two?", "solution": "so it is \\boxed{4}."}, "number", None, "4"),
+        ({"question": "Two?", "kind": "number", "answer": "\\frac{1}{2}"}, "number", None, "\\frac{1}{2}"),
+        ({"question": "Two?", "answer": "2\\sqrt{3}"}, "expression", None, "2\\sqrt{3}"),
+        ({"question": "Who?", "answer": "05/01/2021"}, "text", None, "05/01/2021"),
         ({"question": "Even?", "answer": True}, "yesno", None, "true"),
         ({"question": "Even?", "answer": "No"}, "yesno", None, "No"),
         ({"question": "Who?", "answer": "Ada"}, "text", None, "Ada"),
@@ -121,7 +124,10 @@ def test_a_record_is_read_as_meant(
         ({"question": ["a"], "answer": "4"}, "a.jsonl:1: question: must be text or chat messages, is a list of 1"),
         ({"text_of_it": "4?", "answer": "4"}, "question: no column of that name; there are text_of_it, answer"),
         ({"question": "4?", "kind": "essay", "answer": "4"}, "a.jsonl:1: kind: there is no kind 'essay'"),
-        ({"question": "4?", "kind": "number", "answer": "12 apples"}, "'12 apples' is no answer of kind number"),
+        (
+            {"question": "4?", "kind": "number", "answer": "3+2=5"},
+            "a.jsonl:1: answer: '3\\+2=5' is not wholly a number",
+        ),
         ({"question": "W?", "choices": {"A": "x", "B": "y"}, "answer": "C"}, "answer: 'C' is no option; they are A, B"),
         ({"question": "W?", "choices": ["x", "y"], "answer": 7}, "answer: '7' is no option"),
         ({"question": "W?", "choices": ["1", "2", "3"], "answer": 1}, "can be read in several ways"),
@@ -145,12 +151,23 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path: Path, row: dict[str, An
         read(lines(tmp_path / "a.jsonl", row))
 
 
+def test_several_accepted_answers(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"question": "Capital?", "answer": ["Paris", "Paris, France"]},
+        {"question": "Capital?", "answer": {"value": "Paris", "aliases": ["Paris, France", "Paris"]}},
+        {"question": "Capital?", "answers": {"text": ["Paris", "Paris, France", "Paris"], "answer_start": [1, 1, 9]}},
+    ]
+    for row in rows:
+        (question,) = read(lines(tmp_path / "a.jsonl", row))
+        assert question.golds == ("Paris", "Paris, France")
+
+
 def test_a_later_record_that_does_not_fit_the_first_ones_is_named(tmp_path: Path) -> None:
     rows = [{"question": f"{n}?", "answer": str(n)} for n in range(1_000)]
-    path = lines(tmp_path / "a.jsonl", *rows, {"question": "x?", "answer": "twelve"})
-    with pytest.raises(BadInput, match=r"a.jsonl:1001: answer: 'twelve' is no answer of kind number"):
+    path = lines(tmp_path / "a.jsonl", *rows, {"question": "x?", "answer": "many"})
+    with pytest.raises(BadInput, match=r"a.jsonl:1001: answer: 'many' is not wholly a number"):
         read(path)
-    assert read(path, "kind=text")[-1].answer == "twelve"
+    assert read(path, "kind=text")[-1].answer == "many"
 
 
 def test_index_gold_is_counted_as_the_whole_file_shows(tmp_path: Path) -> None:
