@@ -32,6 +32,8 @@ TRIES = 3
 COOLDOWN, MAX_COOLDOWN = 30.0, 300.0
 FIRST_PAUSE, MAX_PAUSE = 1.0, 60.0
 """Seconds after a 429 without Retry-After, doubled each time in a row."""
+HELD = 5.0
+"""Seconds that a place stays taken whose caller left a server that has never answered."""
 REQUEST_STATUSES = (400, 422)
 """Refusals that may be about one request alone."""
 
@@ -99,7 +101,14 @@ class Admission:
         self._wake()
 
     def abandon(self) -> None:
-        """The caller of an attempt has gone; nothing was learnt."""
+        """The caller of an attempt has gone; nothing was learnt. A server that has never answered is not asked in its
+        place at once: it may be silent, and every caller would leave in the same way."""
+        if self._proven:
+            self._free()
+        else:
+            asyncio.get_running_loop().call_later(HELD, self._free)
+
+    def _free(self) -> None:
         self.in_flight -= 1
         self._wake()
 
