@@ -17,6 +17,7 @@ from orchestrator.config import Config, read, validate
 from orchestrator.errors import BadInput, ConfigError
 from orchestrator.evaluation.context import Context
 from orchestrator.experts.zoo import resolve
+from orchestrator.inference.budget import BudgetPool
 from orchestrator.inference.chat import ExpertChat
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
@@ -113,7 +114,15 @@ class Collegium(PipelineMethods):
 
     def context(self, done: Callable[[], None] = quiet, note: Callable[[str], None] = quiet) -> Context:
         """What pipelines work with. `done` is called once per finished reply, `note` with a line per new step."""
-        return Context(self.config, lambda: self.experts, lambda: self.pool, lambda: self.embedder, done, note)
+        budget = self.config.budget
+
+        @functools.cache
+        def pool() -> Pool:
+            return (
+                BudgetPool(self.pool, budget.tokens, budget.dollars) if budget.tokens or budget.dollars else self.pool
+            )
+
+        return Context(self.config, lambda: self.experts, pool, lambda: self.embedder, done, note)
 
     @property
     def progress(self) -> PoolProgress | None:

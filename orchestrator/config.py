@@ -168,6 +168,15 @@ class ServiceConfig(StrictModel):
     tracing: bool = Field(default=False, description="OpenTelemetry spans; exporter by the OTEL_* variables.")
 
 
+class BudgetConfig(StrictModel):
+    """What one run or job may spend. Replies from the ledger cost nothing."""
+
+    tokens: int | None = Field(default=None, ge=1, description="Tokens of prompts and replies; default: no limit.")
+    dollars: float | None = Field(
+        default=None, gt=0, allow_inf_nan=False, description="US dollars; every remote expert needs `prices` then."
+    )
+
+
 class Config(StrictModel):
     """A configuration. Relative paths are relative to its file."""
 
@@ -175,6 +184,7 @@ class Config(StrictModel):
     experts: dict[str, ExpertConfig] = Field(default_factory=dict, description="The zoo: name -> expert.")
     workers: WorkersConfig = Field(default_factory=WorkersConfig)
     service: ServiceConfig = Field(default_factory=ServiceConfig)
+    budget: BudgetConfig = Field(default_factory=BudgetConfig)
     state: str = Field(default="~/.local/state/collegium", description="Folder of the ledger; shared by all runs.")
     runs: str = Field(default="runs", description="Folder in which run folders are made.")
     embedding: str = Field(default="all-MiniLM-L6-v2", description="sentence-transformers model of the routers.")

@@ -18,8 +18,9 @@ from orchestrator.config import Config, demo_zoo, read_yaml, validate
 from orchestrator.errors import BadInput, CollegiumError, ConfigError, ExpertError
 from orchestrator.evaluation.profile import chosen
 from orchestrator.experts.zoo import resolve
+from orchestrator.inference.engines.discovery import chosen_model, models
 from orchestrator.inference.engines.engine import Engine
-from orchestrator.inference.expert import Expert
+from orchestrator.inference.expert import Expert, RemoteModel
 from orchestrator.inference.request import Request, Sampling, request_key
 from orchestrator.inference.schedule.placement import check_engine, engine_name, local_engine, options
 
@@ -53,14 +54,20 @@ def list_experts(config: str | None, overrides: tuple[str, ...], as_json: bool) 
 @click.option("--adapter", help="LoRA adapter folder over the model.")
 @click.option("--url", help="Base URL of an OpenAI-compatible server, ending in /v1.")
 @click.option("--api-key-env", help="Environment variable that holds the URL's key.")
+@click.option("--discover", is_flag=True, help="Ask --url which models it has, and check --model against them.")
 @click.option("--chat-template", help="File with a Jinja template to use instead of the model's own.")
 @click.option("--context", type=int, help="Longest prompt plus reply, in tokens.")
 @click.option("--config", default=str(DEFAULT_CONFIG), show_default=True, help="Configuration to add it to.")
-def add_expert(name: str, config: str, **keys: Any) -> None:
+def add_expert(name: str, config: str, discover: bool, **keys: Any) -> None:
     """Add your own model to a configuration, after checking it. Comments in the file stay."""
     path = Path(config).expanduser().absolute()
     data = read_yaml(path) if path.exists() else {}
     entry = {key: value for key, value in keys.items() if value is not None}
+    if discover:
+        if "url" not in entry:
+            raise BadInput("--discover needs a --url")
+        remote = RemoteModel(entry["url"], entry.get("model", ""), entry.get("api_key_env"))
+        entry["model"] = chosen_model(remote, entry.get("model"), models(remote))
     for key in ("adapter", "chat_template", *(() if "url" in entry else ("model",))):
         if key in entry and not entry[key].startswith("demo/"):
             entry[key] = str(Path(entry[key]).expanduser().absolute())

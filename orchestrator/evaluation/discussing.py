@@ -26,7 +26,7 @@ from agents.transcript import Transcript
 from agents.votes import AT_THEIR_WORD, Odds, fit_log_odds, options_of
 from agents.window import run_window
 from orchestrator.config import StrictModel
-from orchestrator.errors import BadInput, SetupError, StorageError
+from orchestrator.errors import BadInput, BudgetExceeded, SetupError, StorageError
 from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.extensions import load
 from orchestrator.inference.expert import Expert
@@ -91,7 +91,9 @@ def agent_of(
         top_k=sampling.top_k,
         logprobs=sampling.logprobs,
     )
-    return Agent(expert.name, chat, structured=structured, confidence=static, fatal=(StorageError, SetupError))
+    return Agent(
+        expert.name, chat, structured=structured, confidence=static, fatal=(StorageError, SetupError, BudgetExceeded)
+    )
 
 
 async def hold(

@@ -20,6 +20,8 @@ class _Trouble:
     count: int = 0
     rest: float = REST
     until: float = 0.0
+    probing: bool = False
+    """A caller finds out whether it is well again."""
 
 
 class ExpertHealth:
@@ -30,8 +32,8 @@ class ExpertHealth:
         self._troubles: dict[str, _Trouble] = {}
 
     def order(self, names: Sequence[str]) -> list[str]:
-        """The names with those in trouble last, otherwise in their order. An expert whose rest is over comes where it
-        stands, for this caller alone: the next ones wait for what this one finds."""
+        """The names in their order, with those in trouble last, the most troubled at the end. An expert whose rest is
+        over comes where it stands, for this caller alone: the next ones wait for what this one finds."""
         if not self._troubles:
             return list(names)
         now, well, troubled = self._clock(), [], []
@@ -40,11 +42,11 @@ class ExpertHealth:
             if trouble is None or trouble.count < TROUBLES:
                 well.append(name)
             elif trouble.until <= now:
-                trouble.until = now + trouble.rest
+                trouble.until, trouble.probing = now + trouble.rest, True
                 well.append(name)
             else:
                 troubled.append(name)
-        return well + troubled
+        return well + sorted(troubled, key=lambda name: self._troubles[name].count)
 
     def failed(self, name: str, error: CollegiumError) -> None:
         """An expert failed, unless the request is to blame."""
@@ -55,9 +57,9 @@ class ExpertHealth:
         """An expert kept a caller waiting."""
         trouble = self._troubles.setdefault(name, _Trouble())
         trouble.count += 1
+        if trouble.probing:
+            trouble.rest, trouble.probing = min(MAX_REST, 2 * trouble.rest), False
         if trouble.count >= TROUBLES:
-            if trouble.until and trouble.count > TROUBLES:
-                trouble.rest = min(MAX_REST, 2 * trouble.rest) if self._clock() >= trouble.until else trouble.rest
             trouble.until = self._clock() + trouble.rest
 
     def well(self, name: str) -> None:

@@ -26,6 +26,7 @@ from orchestrator.errors import (
     RateLimited,
     RequestError,
     UpstreamRefused,
+    UpstreamTimeout,
 )
 
 TRIES = 3
@@ -102,15 +103,20 @@ class Admission:
 
     def abandon(self) -> None:
         """The caller of an attempt has gone; nothing was learnt. A server that has never answered is not asked in its
-        place at once: it may be silent, and every caller would leave in the same way."""
+        place: every caller would leave in the same way. If it has not answered anybody after `HELD` seconds either, the
+        attempt counts as failed."""
         if self._proven:
-            self._free()
+            self.in_flight -= 1
+            self._wake()
         else:
-            asyncio.get_running_loop().call_later(HELD, self._free)
+            asyncio.get_running_loop().call_later(HELD, self._silent)
 
-    def _free(self) -> None:
-        self.in_flight -= 1
-        self._wake()
+    def _silent(self) -> None:
+        if self._proven:
+            self.in_flight -= 1
+            self._wake()
+        else:
+            self.leave(UpstreamTimeout("the server was silent until its callers left"))
 
     def remaining(self, requests: int, seconds: float) -> None:
         """The server allows so many more requests within so many seconds."""

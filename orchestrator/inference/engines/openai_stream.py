@@ -53,7 +53,7 @@ class OpenAIStream:
         self._remote = remote
         self._context = context
         self._url = endpoint(remote.url)
-        self._headers, self._secrets = _headers(remote)
+        self._headers, self._secrets = request_headers(remote)
         self._options = options
         self._client: httpx.AsyncClient | None = None
         self._renamed: str | None = None
@@ -173,7 +173,7 @@ def endpoint(url: str) -> str:
     return urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
 
 
-def _headers(remote: RemoteModel) -> tuple[dict[str, str], tuple[str, ...]]:
+def request_headers(remote: RemoteModel) -> tuple[dict[str, str], tuple[str, ...]]:
     """(the headers to send, the secrets among them). Raises `ExpertUnavailable`."""
 
     def read(variable: str) -> str:

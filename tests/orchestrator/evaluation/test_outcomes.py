@@ -45,7 +45,9 @@ def test_a_reply_is_one_of_five_things(text: str, error: str | None, kind: str) 
     assert outcome_of(found) == kind
 
 
-def run(tmp_path: Path, upstream: Misbehaving, models: list[str], *command: str) -> tuple[int, str, Path]:
+def run(
+    tmp_path: Path, upstream: Misbehaving, models: list[str], *command: str, **settings: Any
+) -> tuple[int, str, Path]:
     """Exit code and output of a command on these models; questions have the answer yes."""
     questions = tmp_path / "questions.jsonl"
     rows = [
@@ -65,7 +67,7 @@ def run(tmp_path: Path, upstream: Misbehaving, models: list[str], *command: str)
     }
     config = tmp_path / "collegium.yaml"
     state = {"state": str(tmp_path / "state"), "runs": str(tmp_path / "runs")}
-    config.write_text(json.dumps({"experts": experts, **state}))
+    config.write_text(json.dumps({"experts": experts, **state, **settings}))
     arguments = [*command, "--task", str(questions), "--config", str(config), "--questions", "6"]
     done = CliRunner().invoke(group, arguments)
     if isinstance(done.exception, CollegiumError):
@@ -113,3 +115,36 @@ def test_a_run_falls_back_and_counts_what_failed(tmp_path: Path, upstream: Misbe
     assert cells["broken"][0]["n"] == 0
     assert any("broken answered nothing: UpstreamError" in line for line in report["warnings"])
     assert folder.exists()
+
+
+def test_a_budget_is_kept_and_the_same_command_goes_on_from_there(tmp_path: Path, upstream: Misbehaving) -> None:
+    before = upstream.asked["whole"]
+    command = ("profile", "--max-tokens", "20")
+    code, output, _ = run(tmp_path, upstream, ["whole"], *command, budget={"tokens": 250})
+    assert code == 1
+    assert "budget.tokens: " in output
+    assert "of 250 tokens are spent" in output
+    asked = upstream.asked["whole"] - before
+    assert 1 <= asked < 6
+    assert asked * 49 <= 250
+    code, output, _ = run(tmp_path, upstream, ["whole"], *command, budget={"tokens": 250})
+    assert code == 0, output  # what was paid for is in the ledger
+    assert upstream.asked["whole"] - before == 6
+
+
+def test_a_budget_in_money_needs_prices(tmp_path: Path, upstream: Misbehaving) -> None:
+    code, output, _ = run(tmp_path, upstream, ["whole"], "profile", budget={"dollars": 0.1})
+    assert code == 2
+    assert "the price of expert 'whole' is not known" in output
+
+
+def test_an_experts_model_is_discovered_at_its_server(tmp_path: Path, upstream: Misbehaving) -> None:
+    config = tmp_path / "collegium.yaml"
+    add = ["experts", "add", "far", "--url", upstream.url, "--discover", "--config", str(config)]
+    unsure = CliRunner().invoke(group, add)
+    assert "choose one with --model: fine, broken" in str(unsure.exception)
+    wrong = CliRunner().invoke(group, [*add, "--model", "fin"])
+    assert "did you mean 'fine'?" in str(wrong.exception)
+    assert not config.exists()
+    assert CliRunner().invoke(group, [*add, "--model", "fine"]).exit_code == 0
+    assert "model: fine" in config.read_text()
