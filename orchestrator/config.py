@@ -150,8 +150,8 @@ class ServiceConfig(StrictModel):
     )
     database: str | None = Field(
         default=None,
-        description="PostgreSQL URL for what is kept for clients; default: SQLite in the state. No password in it: "
-        "PGPASSWORD or ~/.pgpass.",
+        description="PostgreSQL URL for jobs, batches, files and responses; several services may share it. Default: "
+        "SQLite in the state. No password in it: PGPASSWORD or ~/.pgpass.",
     )
     cors: list[str] = Field(
         default_factory=list, description="Origins of web pages that may use the service, such as https://chat.example."

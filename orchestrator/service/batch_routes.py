@@ -115,7 +115,7 @@ def add(api: FastAPI, runtime: Runtime) -> None:
     @api.post("/v1/batches/{id}/cancel", openapi_extra=scoped("chat"))
     async def cancel(id: str, request: Request) -> dict[str, Any]:
         """Stop a batch. What was answered stays; one that is over stays as it is."""
-        await asyncio.to_thread(batches.end, (await find_batch(request, id)).id, "cancelled")
+        await asyncio.to_thread(batches.cancel, (await find_batch(request, id)).id)
         return _told_batch(await find_batch(request, id))
 
 

@@ -10,15 +10,26 @@ from typing import Any, Literal
 
 import sqlalchemy as sql
 
-from orchestrator.service.database import SCHEMA, Database
+from orchestrator.database import AnyText, Database, Schema
+from orchestrator.service import leases
 
 Status = Literal["failed", "in_progress", "completed", "cancelled"]
 CHUNK = 1000
 """Rows per statement."""
 
+_SCHEMA = Schema(
+    "batches",
+    version=2,
+    changes={
+        1: (
+            "ALTER TABLE batches ADD COLUMN runner VARCHAR(128)",
+            "ALTER TABLE batches ADD COLUMN lease DOUBLE PRECISION",
+        )
+    },
+)
 _BATCHES = sql.Table(
     "batches",
-    SCHEMA,
+    _SCHEMA.tables,
     sql.Column("id", sql.String(64), primary_key=True),
     sql.Column("owner", sql.String(64), nullable=False, index=True),
     sql.Column("endpoint", sql.String(64), nullable=False),
@@ -28,13 +39,15 @@ _BATCHES = sql.Table(
     sql.Column("ended", sql.Float),
     sql.Column("metadata", sql.JSON),
     sql.Column("errors", sql.JSON),
+    *leases.columns(),
 )
+_KNOWN = [column for column in _BATCHES.c if column.name not in ("runner", "lease")]
 _ROWS = sql.Table(
     "batch_rows",
-    SCHEMA,
+    _SCHEMA.tables,
     sql.Column("batch", sql.String(64), primary_key=True),
     sql.Column("number", sql.Integer, primary_key=True),
-    sql.Column("custom_id", sql.Text, nullable=False),
+    sql.Column("custom_id", AnyText, nullable=False),
     sql.Column("request", sql.JSON, nullable=False),
     sql.Column("status", sql.Integer),
     sql.Column("body", sql.JSON),
@@ -73,8 +86,12 @@ class StoredBatch:
 class BatchStore:
     """Thread-safe, blocking. Every method may raise `StorageError`."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, runner: str = "") -> None:
+        """`runner`: name of the service that runs batches by this store, the same at its next start."""
         self._database = database
+        database.prepare(_SCHEMA)
+        self.leases = leases.Leases(database, _BATCHES, runner, None, "in_progress")
+        self._runner = runner
 
     def add(
         self,
@@ -112,20 +129,21 @@ class BatchStore:
 
     def get(self, owner: str, id: str) -> StoredBatch | None:
         """None where this owner has none of this id."""
-        found = self._read(sql.select(_BATCHES).where(_BATCHES.c.id == id, _BATCHES.c.owner == owner))
+        found = self._read(sql.select(*_KNOWN).where(_BATCHES.c.id == id, _BATCHES.c.owner == owner))
         return found[0] if found else None
 
     def page(self, owner: str, limit: int, after: str | None) -> list[StoredBatch]:
         """The newest first, those older than the batch `after`."""
-        wanted = sql.select(_BATCHES).where(_BATCHES.c.owner == owner)
+        wanted = sql.select(*_KNOWN).where(_BATCHES.c.owner == owner)
         if after is not None:
             last = sql.select(_BATCHES.c.created).where(_BATCHES.c.id == after, _BATCHES.c.owner == owner)
             wanted = wanted.where(_BATCHES.c.created < last.scalar_subquery())
         return self._read(wanted.order_by(_BATCHES.c.created.desc(), _BATCHES.c.id).limit(limit))
 
-    def unfinished(self) -> list[StoredBatch]:
-        """Batches with work left, oldest first."""
-        return self._read(sql.select(_BATCHES).where(_BATCHES.c.status == "in_progress").order_by(_BATCHES.c.created))
+    def take(self) -> StoredBatch | None:
+        """The oldest batch with work left that no service works on: now this one does."""
+        id = self.leases.take()
+        return self._read(sql.select(*_KNOWN).where(_BATCHES.c.id == id))[0] if id else None
 
     def waiting(self, id: str) -> list[BatchRow]:
         """The rows of a batch that have no answer yet, in their order."""
@@ -137,17 +155,26 @@ class BatchStore:
         return self._rows(_ROWS.c.batch == id, _ROWS.c.status.is_not(None), good if right else sql.not_(good))
 
     def record(self, id: str, rows: Iterable[BatchRow]) -> None:
-        """Write answers, all or none of them."""
+        """Write answers, all or none of them; none where another service has taken the batch over meanwhile."""
         values = [{"n": row.number, "s": row.status, "b": row.body} for row in rows]
         if not values:
             return
         change = sql.update(_ROWS).where(_ROWS.c.batch == id, _ROWS.c.number == sql.bindparam("n"))
+        mine = sql.update(_BATCHES).where(_BATCHES.c.id == id, _BATCHES.c.runner == self._runner)
         with self._database.use() as connection:
-            connection.execute(change.values(status=sql.bindparam("s"), body=sql.bindparam("b")), values)
+            if connection.execute(mine.values(lease=self._database.now() + leases.SECONDS)).rowcount:
+                connection.execute(change.values(status=sql.bindparam("s"), body=sql.bindparam("b")), values)
 
-    def end(self, id: str, status: Status) -> bool:
-        """Mark it over; False if it was already."""
-        change = sql.update(_BATCHES).where(_BATCHES.c.id == id, _BATCHES.c.status == "in_progress")
+    def complete(self, id: str) -> bool:
+        """Mark it completed; False if it is over, or another service's."""
+        return self._end(self.leases.mine() & (_BATCHES.c.id == id), "completed")
+
+    def cancel(self, id: str) -> bool:
+        """Mark it cancelled; False if it was over."""
+        return self._end((_BATCHES.c.id == id) & (_BATCHES.c.status == "in_progress"), "cancelled")
+
+    def _end(self, where: sql.ColumnElement[bool], status: Status) -> bool:
+        change = sql.update(_BATCHES).where(where)
         with self._database.use() as connection:
             return bool(connection.execute(change.values(status=status, ended=time.time())).rowcount)
 

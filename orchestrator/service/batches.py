@@ -11,12 +11,14 @@ import contextlib
 import hashlib
 import logging
 import secrets
+import time
 from typing import Any
 
 from pydantic import ValidationError
 
 from orchestrator.service import refusals, replies, responses
 from orchestrator.service.batch_store import BatchRow, BatchStore, StoredBatch
+from orchestrator.service.leases import SECONDS
 from orchestrator.service.model_list import ModelList
 from orchestrator.service.response_forms import as_chat
 from orchestrator.service.schema import ChatBody
@@ -24,6 +26,10 @@ from orchestrator.service.schema import ChatBody
 ENDPOINTS = ("/v1/chat/completions", "/v1/responses")
 LOOK = 1.0
 """Seconds between looks for new batches, and for those that were cancelled."""
+NEXT = 0.1
+"""The same after one was found: several services share those that wait."""
+MARGIN = 5.0
+"""Seconds before the end of a lease at which a service that cannot renew it stops."""
 RECORD = 0.5
 """Seconds between writes of answers."""
 AT_ONCE = 10_000
@@ -32,32 +38,50 @@ _log = logging.getLogger("collegium")
 
 
 class Batches:
-    """One per state folder or database. `run` it on the service's loop."""
+    """One per service; several on one database share the batches, each of which one service holds at a time. `run` it
+    on the service's loop."""
 
     def __init__(self, store: BatchStore, models: ModelList) -> None:
         self._store = store
         self._models = models
         self._places = asyncio.Semaphore(AT_ONCE)
         self._running: dict[str, asyncio.Task[None]] = {}
+        self._released = False
+        self._held_until = 0.0
+        """By this process's clock: until then no other service can have taken this one's batches over."""
 
     async def run(self) -> None:
         """Take up whatever is unfinished, until cancelled."""
         try:
             while True:
+                new = False
                 try:
-                    await self._look()
+                    new = await self._look()
                 except Exception:
                     _log.exception("batches: cannot be looked up; trying again")
-                await asyncio.sleep(LOOK)
+                    if time.monotonic() > self._held_until:
+                        await self._stop(list(self._running.values()))  # another service may have taken them over
+                await asyncio.sleep(NEXT if new else LOOK)
         finally:
             await self._stop(list(self._running.values()))
+            with contextlib.suppress(Exception):
+                await asyncio.shield(asyncio.to_thread(self._store.leases.release))
 
-    async def _look(self) -> None:
-        wanted = {batch.id: batch for batch in await asyncio.to_thread(self._store.unfinished)}
-        await self._stop([task for id, task in self._running.items() if id not in wanted])
-        for id in wanted.keys() - self._running.keys():
-            self._running[id] = task = asyncio.create_task(self._work(wanted[id]))
-            task.add_done_callback(lambda _, id=id: self._running.pop(id, None))  # type: ignore[misc]
+    async def _look(self) -> bool:
+        """Whether a batch was taken up."""
+        if not self._released:
+            await asyncio.to_thread(self._store.leases.release)  # what this service held when it was killed
+            self._released = True
+        now = time.monotonic()
+        held = await asyncio.to_thread(self._store.leases.renew) if self._running else set()
+        self._held_until = now + SECONDS - MARGIN
+        await self._stop([task for id, task in self._running.items() if id not in held])
+        batch = await asyncio.to_thread(self._store.take)
+        if batch is None:
+            return False
+        self._running[batch.id] = task = asyncio.create_task(self._work(batch))
+        task.add_done_callback(lambda _, id=batch.id: self._running.pop(id, None))  # type: ignore[misc]
+        return True
 
     async def _stop(self, tasks: list[asyncio.Task[None]]) -> None:
         for task in tasks:
@@ -75,11 +99,11 @@ class Batches:
             recording.cancel()
             await asyncio.gather(recording, return_exceptions=True)
             await self._flush(batch.id, answered)
-            await asyncio.to_thread(self._store.end, batch.id, "completed")
+            await asyncio.to_thread(self._store.complete, batch.id)
         except asyncio.CancelledError:
             raise
         except Exception:
-            _log.exception("batch %s: interrupted; it goes on at the next look", batch.id)
+            _log.exception("batch %s: interrupted; it goes on when its lease has ended", batch.id)
         finally:
             recording.cancel()
             await asyncio.gather(recording, return_exceptions=True)

@@ -8,14 +8,15 @@ from dataclasses import dataclass
 
 import sqlalchemy as sql
 
-from orchestrator.service.database import SCHEMA, Database
+from orchestrator.database import AnyText, Database, Schema
 
+_SCHEMA = Schema("files")
 _FILES = sql.Table(
     "files",
-    SCHEMA,
+    _SCHEMA.tables,
     sql.Column("id", sql.String(64), primary_key=True),
     sql.Column("owner", sql.String(64), nullable=False, index=True),
-    sql.Column("filename", sql.Text, nullable=False),
+    sql.Column("filename", AnyText, nullable=False),
     sql.Column("purpose", sql.String(64), nullable=False),
     sql.Column("bytes", sql.Integer, nullable=False),
     sql.Column("created", sql.Float, nullable=False),
@@ -40,6 +41,7 @@ class FileStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        database.prepare(_SCHEMA)
 
     def add(self, owner: str, filename: str, purpose: str, content: bytes) -> StoredFile:
         """Keep a file."""

@@ -1,41 +1,59 @@
-"""Jobs and their logs, in SQLite: what was accepted is on disk before the client hears so."""
+"""Jobs and their logs: what was accepted is on disk before the client hears so."""
 
 from __future__ import annotations
 
-import contextlib
-import json
 import secrets
-import sqlite3
-import threading
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
-from orchestrator.errors import StorageError
-from orchestrator.private_files import private_file
+import sqlalchemy as sql
 
-VERSION = 1
+from orchestrator.database import AnyText, Database, Schema
+from orchestrator.service import leases
+
 MAX_LINES = 10_000
 """Log lines kept of one job; later ones are dropped."""
 
 JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
 OVER: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
-    id TEXT PRIMARY KEY, owner TEXT NOT NULL, pipeline TEXT NOT NULL, request TEXT NOT NULL,
-    idempotency_key TEXT, status TEXT NOT NULL, created REAL NOT NULL, started REAL, ended REAL,
-    replies INTEGER NOT NULL DEFAULT 0, starts INTEGER NOT NULL DEFAULT 0, error TEXT, folder TEXT,
-    UNIQUE (owner, idempotency_key)
-);
-CREATE TABLE IF NOT EXISTS lines (
-    job TEXT NOT NULL, number INTEGER NOT NULL, time REAL NOT NULL, text TEXT NOT NULL, PRIMARY KEY (job, number)
-) WITHOUT ROWID;
-CREATE INDEX IF NOT EXISTS jobs_by_time ON jobs (created, id);
-"""
-_COLUMNS = "id, owner, pipeline, request, status, created, started, ended, replies, starts, error, folder"
+_SCHEMA = Schema(
+    "jobs",
+    version=2,
+    changes={
+        1: ("ALTER TABLE jobs ADD COLUMN runner VARCHAR(128)", "ALTER TABLE jobs ADD COLUMN lease DOUBLE PRECISION")
+    },
+)
+_JOBS = sql.Table(
+    "jobs",
+    _SCHEMA.tables,
+    sql.Column("id", sql.String(64), primary_key=True),
+    sql.Column("owner", sql.String(64), nullable=False),
+    sql.Column("pipeline", sql.String(64), nullable=False),
+    sql.Column("request", sql.JSON, nullable=False),
+    sql.Column("idempotency_key", AnyText),
+    sql.Column("status", sql.String(16), nullable=False),
+    sql.Column("created", sql.Float, nullable=False),
+    sql.Column("started", sql.Float),
+    sql.Column("ended", sql.Float),
+    sql.Column("replies", sql.Integer, nullable=False, server_default="0"),
+    sql.Column("starts", sql.Integer, nullable=False, server_default="0"),
+    sql.Column("error", AnyText),
+    sql.Column("folder", AnyText),
+    *leases.columns(),
+    sql.UniqueConstraint("owner", "idempotency_key"),
+    sql.Index("jobs_by_time", "created", "id"),
+)
+_LINES = sql.Table(
+    "lines",
+    _SCHEMA.tables,
+    sql.Column("job", sql.String(64), primary_key=True),
+    sql.Column("number", sql.Integer, primary_key=True),
+    sql.Column("time", sql.Float, nullable=False),
+    sql.Column("text", AnyText, nullable=False),
+)
+_KNOWN = [column for column in _JOBS.c if column.name not in ("idempotency_key", "runner", "lease")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,126 +76,100 @@ class Job:
 
 
 class JobStore:
-    """Thread-safe. Every method may raise `StorageError`."""
+    """Thread-safe, blocking. Every method may raise `StorageError`."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._lock = threading.Lock()
-        try:
-            private_file(path)
-            self._connection = sqlite3.connect(path, timeout=30, check_same_thread=False, isolation_level=None)
-            self._connection.execute("PRAGMA journal_mode=WAL")
-            self._connection.execute("PRAGMA synchronous=FULL")
-            if self._connection.execute("PRAGMA user_version").fetchone()[0] > VERSION:
-                raise StorageError(f"{path}: written by a newer Collegium")
-            self._connection.executescript(_SCHEMA)
-            self._connection.execute(f"PRAGMA user_version={VERSION}")
-        except (sqlite3.Error, OSError) as error:
-            raise StorageError(f"{path}: cannot open the jobs: {error}") from error
+    def __init__(self, database: Database, runner: str = "") -> None:
+        """`runner`: name of the service that runs jobs by this store, the same at its next start."""
+        self._database = database
+        database.prepare(_SCHEMA)
+        self.leases = leases.Leases(database, _JOBS, runner, "queued", "running")
 
     def add(self, owner: str, pipeline: str, request: dict[str, Any], idempotency_key: str | None) -> tuple[Job, bool]:
         """A new job, or the one that this owner made with the same idempotency key; and whether it is new."""
         id = f"job-{secrets.token_hex(12)}"
-        with self._use() as connection:
-            cursor = connection.execute(
-                "INSERT INTO jobs (id, owner, pipeline, request, idempotency_key, status, created) "
-                "VALUES (?, ?, ?, ?, ?, 'queued', ?) ON CONFLICT (owner, idempotency_key) DO NOTHING",
-                (id, owner, pipeline, json.dumps(request), idempotency_key, time.time()),
-            )
-            where = "id = ?" if cursor.rowcount else "owner = ? AND idempotency_key = ?"
-            row = connection.execute(
-                f"SELECT {_COLUMNS} FROM jobs WHERE {where}", (id,) if cursor.rowcount else (owner, idempotency_key)
-            ).fetchone()
-            return _job(row), bool(cursor.rowcount)
+        values = {
+            "id": id,
+            "owner": owner,
+            "pipeline": pipeline,
+            "request": request,
+            "idempotency_key": idempotency_key,
+            "status": "queued",
+            "created": time.time(),
+        }
+        with self._database.use() as connection:
+            insert = self._database.insert_new(_JOBS).values(values).returning(_JOBS.c.id)
+            new = connection.execute(insert).scalar_one_or_none() is not None
+            same = (_JOBS.c.owner == owner) & (_JOBS.c.idempotency_key == idempotency_key)
+            row = connection.execute(sql.select(*_KNOWN).where(_JOBS.c.id == id if new else same)).one()
+        return Job(*row), new
 
     def get(self, id: str) -> Job | None:
-        with self._use() as connection:
-            row = connection.execute(f"SELECT {_COLUMNS} FROM jobs WHERE id = ?", (id,)).fetchone()
-        return _job(row) if row else None
+        with self._database.use() as connection:
+            row = connection.execute(sql.select(*_KNOWN).where(_JOBS.c.id == id)).one_or_none()
+        return Job(*row) if row else None
 
     def page(self, owner: str | None, limit: int, after: str | None) -> list[Job]:
         """The newest first, those older than the job `after`; of all owners where `owner` is None."""
-        with self._use() as connection:
-            rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM jobs WHERE (?1 IS NULL OR owner = ?1) AND (?2 IS NULL OR (created, id) < "
-                "(SELECT created, id FROM jobs WHERE id = ?2)) ORDER BY created DESC, id DESC LIMIT ?3",
-                (owner, after, limit),
-            ).fetchall()
-        return [_job(row) for row in rows]
-
-    def unfinished(self) -> list[Job]:
-        """Jobs to run, oldest first: those that were interrupted count as queued again."""
-        with self._use() as connection:
-            connection.execute("UPDATE jobs SET status = 'queued' WHERE status = 'running'")
-            rows = connection.execute(
-                f"SELECT {_COLUMNS} FROM jobs WHERE status = 'queued' ORDER BY created, id"
-            ).fetchall()
-        return [_job(row) for row in rows]
-
-    def start(self, id: str, folder: str) -> bool:
-        """Mark it running; False if it is no longer queued."""
-        with self._use() as connection:
-            return bool(
-                connection.execute(
-                    "UPDATE jobs SET status = 'running', started = coalesce(started, ?), starts = starts + 1, "
-                    "folder = ?, replies = 0 WHERE id = ? AND status = 'queued'",
-                    (time.time(), folder, id),
-                ).rowcount
+        wanted = sql.select(*_KNOWN)
+        if owner is not None:
+            wanted = wanted.where(_JOBS.c.owner == owner)
+        if after is not None:
+            last = sql.select(_JOBS.c.created, _JOBS.c.id).where(_JOBS.c.id == after).subquery()
+            older = (_JOBS.c.created < last.c.created) | (
+                (_JOBS.c.created == last.c.created) & (_JOBS.c.id < last.c.id)
             )
+            wanted = wanted.join(last, sql.true()).where(older)
+        with self._database.use() as connection:
+            rows = connection.execute(wanted.order_by(_JOBS.c.created.desc(), _JOBS.c.id.desc()).limit(limit)).all()
+        return [Job(*row) for row in rows]
+
+    def take(self) -> Job | None:
+        """The oldest job that waits, or whose service died: it is running now, and this service's."""
+        started = sql.func.coalesce(_JOBS.c.started, time.time())
+        id = self.leases.take(started=started, starts=_JOBS.c.starts + 1, replies=0)
+        return self.get(id) if id else None
+
+    def place(self, id: str, folder: str) -> None:
+        """Note where its results will be."""
+        self._change(self.leases.mine() & (_JOBS.c.id == id), folder=folder)
 
     def progress(self, id: str, replies: int) -> None:
-        with self._use() as connection:
-            connection.execute("UPDATE jobs SET replies = ? WHERE id = ?", (replies, id))
+        self._change(self.leases.mine() & (_JOBS.c.id == id), replies=replies)
 
     def end(self, id: str, status: JobStatus, error: str | None = None) -> bool:
-        """Mark it over; False if it was already."""
-        with self._use() as connection:
-            return bool(
-                connection.execute(
-                    "UPDATE jobs SET status = ?, ended = ?, error = ? WHERE id = ? AND status IN ('queued', 'running')",
-                    (status, time.time(), error, id),
-                ).rowcount
-            )
+        """Mark it over, as the service that runs it; False if it was over, or another's."""
+        mine = self.leases.mine() & (_JOBS.c.id == id)
+        return self._change(mine, status=status, ended=time.time(), error=error)
+
+    def cancel(self, id: str) -> bool:
+        """Mark it cancelled; False if it was over."""
+        going = (_JOBS.c.id == id) & _JOBS.c.status.in_(("queued", "running"))
+        return self._change(going, status="cancelled", ended=time.time())
 
     def log(self, id: str, text: str) -> None:
         """Append a line."""
-        with self._use() as connection:
-            connection.execute(
-                "INSERT INTO lines SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3 FROM lines WHERE job = ?1 "
-                f"HAVING count(*) < {MAX_LINES}",
-                (id, time.time(), text[:2000]),
-            )
+        values = [sql.literal(id), sql.func.coalesce(sql.func.max(_LINES.c.number), 0) + 1]
+        line = sql.select(*values, sql.literal(time.time(), sql.Double), sql.literal(text[:2000], AnyText()))
+        few = line.where(_LINES.c.job == id).having(sql.func.count() < MAX_LINES).select_from(_LINES)
+        with self._database.use() as connection:
+            if self._database.shared:  # two writers of one log: each line has a number of its own
+                self._database.exclusive(connection, id)
+            connection.execute(sql.insert(_LINES).from_select(["job", "number", "time", "text"], few))
 
     def lines(self, id: str, after: int = 0, limit: int = 1000) -> list[tuple[int, float, str]]:
         """(number, time, text), oldest first."""
-        with self._use() as connection:
-            found: list[tuple[int, float, str]] = connection.execute(
-                "SELECT number, time, text FROM lines WHERE job = ? AND number > ? ORDER BY number LIMIT ?",
-                (id, after, limit),
-            ).fetchall()
-        return found
+        wanted = sql.select(_LINES.c.number, _LINES.c.time, _LINES.c.text)
+        wanted = wanted.where(_LINES.c.job == id, _LINES.c.number > after).order_by(_LINES.c.number).limit(limit)
+        with self._database.use() as connection:
+            return [(row.number, row.time, row.text) for row in connection.execute(wanted)]
 
     def check(self) -> None:
         """Raise `StorageError` if SQLite finds the file damaged."""
-        with self._use() as connection:
-            answer = connection.execute("PRAGMA integrity_check").fetchone()[0]
-        if answer != "ok":
-            raise StorageError(f"{self.path}: the jobs are damaged: {answer}")
+        self._database.check()
 
     def close(self) -> None:
-        with self._lock:
-            self._connection.close()
+        self._database.close()
 
-    @contextlib.contextmanager
-    def _use(self) -> Iterator[sqlite3.Connection]:
-        try:
-            with self._lock:
-                yield self._connection
-        except sqlite3.Error as error:
-            raise StorageError(f"{self.path}: {error}") from error
-
-
-def _job(row: tuple[Any, ...]) -> Job:
-    values = list(row)
-    values[3] = json.loads(values[3])
-    return Job(*values)
+    def _change(self, where: sql.ColumnElement[bool], **values: Any) -> bool:
+        with self._database.use() as connection:
+            return bool(connection.execute(sql.update(_JOBS).where(where).values(values)).rowcount)

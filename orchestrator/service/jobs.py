@@ -15,14 +15,19 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.collegium import Collegium
-from orchestrator.errors import CollegiumError
+from orchestrator.errors import CollegiumError, StorageError
 from orchestrator.pipelines.registry import named
 from orchestrator.service import refusals
 from orchestrator.service.job_store import OVER, Job, JobStore
+from orchestrator.service.leases import SECONDS
 from orchestrator.service.pipelines import parse
 from orchestrator.service.references import References
 
 _log = logging.getLogger("collegium")
+LOOK = 1.0
+"""Seconds between looks for jobs of other services, and for those that were cancelled there."""
+MARGIN = 5.0
+"""Seconds before the end of a lease at which a service that cannot renew it stops."""
 TICK = 0.5
 """Least seconds between two writes of a job's progress."""
 
@@ -37,16 +42,14 @@ class Jobs:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="jobs", daemon=True)
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._turn = asyncio.Semaphore(collegium.config.service.jobs)
+        self._looking = threading.Thread(target=self._look, name="job leases", daemon=True)
+        self._wake = threading.Event()
         self._closing = False
 
     def start(self) -> None:
         """Run what is queued, and what was interrupted."""
         self._thread.start()
-        for job in self.store.unfinished():
-            if job.starts:
-                self.store.log(job.id, "the service was restarted: going on")
-            self._begin(job)
+        self._looking.start()
 
     def submit(
         self, pipeline: str, given: dict[str, Any], owner: str, idempotency_key: str | None = None
@@ -63,12 +66,12 @@ class Jobs:
         if new:
             if note := named(pipeline)[1]:
                 self.store.log(job.id, note)
-            self._begin(job)
+            self._wake.set()
         return job, new
 
     def cancel(self, id: str) -> bool:
         """Stop a job; False if it was over already. What it generated stays in the ledger."""
-        if not self.store.end(id, "cancelled"):
+        if not self.store.cancel(id):
             return False
         self.store.log(id, "cancelled")
         with contextlib.suppress(RuntimeError):  # closed
@@ -79,6 +82,9 @@ class Jobs:
         """What a finished job left, for its owner to fetch."""
         if job.status != "succeeded" or not job.folder:
             return []
+        if not Path(job.folder).is_dir():
+            message = "another node ran this job, and its `runs` folder is not here: ask that node, or share the folder"
+            raise refusals.Refused(409, message, code="elsewhere")
         return sorted(path for path in Path(job.folder).iterdir() if path.is_file() and not path.name.startswith("."))
 
     def close(self) -> None:
@@ -86,10 +92,15 @@ class Jobs:
         if self._closing:
             return
         self._closing = True
+        self._wake.set()
+        if self._looking.is_alive():
+            self._looking.join(60)
         if self._thread.is_alive():
             asyncio.run_coroutine_threadsafe(self._leave(), self._loop).result(30)
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(30)
+            with contextlib.suppress(StorageError):  # else others wait until the leases end
+                self.store.leases.release()
         self._loop.close()
         self.store.close()
 
@@ -97,13 +108,39 @@ class Jobs:
         asyncio.set_event_loop(self._loop)
         self._loop.run_forever()
 
-    def _begin(self, job: Job) -> None:
-        def begin() -> None:
-            self._tasks[job.id] = task = self._loop.create_task(self._work(job))
-            task.add_done_callback(lambda _: self._tasks.pop(job.id, None))
+    def _look(self) -> None:
+        """Take up jobs while there is room, and hold on to those under way. On a thread of its own: a pipeline that
+        computes for long does not lose its job."""
+        held_until, released = 0.0, False
+        while not self._closing:
+            self._wake.clear()
+            try:
+                if not released:
+                    self.store.leases.release()  # what this service held when it was killed
+                    released = True
+                now, under_way = time.monotonic(), set(self._tasks)
+                held = self.store.leases.renew() if under_way else set()
+                held_until = now + SECONDS - MARGIN
+                for id in under_way - held:
+                    self._loop.call_soon_threadsafe(self._cancel, id)
+                while len(self._tasks) < self._collegium.config.service.jobs and (job := self.store.take()):
+                    if job.starts > 1:
+                        self.store.log(job.id, "the service was restarted: going on")
+                    asyncio.run_coroutine_threadsafe(self._begin(job), self._loop).result()
+            except StorageError as error:
+                _log.error("jobs: cannot be looked up; trying again: %s", error)
+                if time.monotonic() > held_until:  # another service may have taken them over
+                    for id in set(self._tasks):
+                        self._loop.call_soon_threadsafe(self._cancel, id)
+            self._wake.wait(LOOK)
 
-        with contextlib.suppress(RuntimeError):  # closed: it is queued, and runs at the next start
-            self._loop.call_soon_threadsafe(begin)
+    async def _begin(self, job: Job) -> None:
+        def over(_: object) -> None:
+            self._tasks.pop(job.id, None)
+            self._wake.set()
+
+        self._tasks[job.id] = task = asyncio.get_running_loop().create_task(self._work(job))
+        task.add_done_callback(over)
 
     def _cancel(self, id: str) -> None:
         if task := self._tasks.get(id):
@@ -116,27 +153,25 @@ class Jobs:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _work(self, job: Job) -> None:
-        async with self._turn:
-            try:
-                await self._run_pipeline(job)
-                self.store.end(job.id, "succeeded")
+        try:
+            await self._run_pipeline(job)
+            if self.store.end(job.id, "succeeded"):
                 self.store.log(job.id, "finished")
-            except asyncio.CancelledError:
-                raise
-            except CollegiumError as error:
-                _log.error("job %s: %s", job.id, error)
-                self._fail(job, refusals.message_of(error))
-            except Exception as error:
-                _log.exception("job %s failed", job.id)
-                self._fail(job, f"internal error: {type(error).__name__}; the server's log has it")
+        except asyncio.CancelledError:
+            raise
+        except CollegiumError as error:
+            _log.error("job %s: %s", job.id, error)
+            self._fail(job, refusals.message_of(error))
+        except Exception as error:
+            _log.exception("job %s failed", job.id)
+            self._fail(job, f"internal error: {type(error).__name__}; the server's log has it")
 
     async def _run_pipeline(self, job: Job) -> None:
         pipeline, _ = named(job.pipeline)
         resolved = await asyncio.to_thread(self._references.resolved, job.owner, job.request)
         request = pipeline.request.model_validate(resolved)
         folder = pipeline.folder(self._collegium.context(), request)
-        if not self.store.start(job.id, str(folder.path.absolute())):
-            return  # cancelled while it waited
+        self.store.place(job.id, str(folder.path.absolute()))
         self.store.log(job.id, f"started: {pipeline.name}, folder {folder.path.name}")
         replies, written = 0, 0.0
 

@@ -8,8 +8,8 @@ from typing import Any, Protocol
 
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
+from orchestrator.database import Database
 from orchestrator.evaluation.profile import Profiled
-from orchestrator.service.database import Database
 from orchestrator.service.job_store import Job
 from orchestrator.service.keys import Keys
 from router.ranking import Ranking

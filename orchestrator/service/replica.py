@@ -9,9 +9,9 @@ from typing import Any
 
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
+from orchestrator.database import Database
 from orchestrator.evaluation.profile import Profiled
 from orchestrator.inference.schedule.remote_pool import RemotePool
-from orchestrator.service.database import Database
 from orchestrator.service.job_store import Job
 from orchestrator.service.keys import Keys
 from orchestrator.service.routing import Routing

@@ -7,14 +7,15 @@ from typing import Any
 
 import sqlalchemy as sql
 
-from orchestrator.service.database import SCHEMA, Database
+from orchestrator.database import Database, Schema
 
 KEEP_SECONDS = 30 * 86400
 """How long a response is kept, as OpenAI does."""
 
+_SCHEMA = Schema("responses")
 _RESPONSES = sql.Table(
     "responses",
-    SCHEMA,
+    _SCHEMA.tables,
     sql.Column("id", sql.String(64), primary_key=True),
     sql.Column("owner", sql.String(64), nullable=False),
     sql.Column("created", sql.Float, nullable=False, index=True),
@@ -28,6 +29,7 @@ class ResponseStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        database.prepare(_SCHEMA)
 
     def put(self, owner: str, response: dict[str, Any], messages: list[dict[str, Any]]) -> None:
         """Keep a response. `messages`: the conversation with the reply at its end, without instructions."""

@@ -8,12 +8,14 @@ import functools
 import logging
 import os
 import secrets
+import socket
 import time
 from pathlib import Path
 from typing import Self
 
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
+from orchestrator.database import Database
 from orchestrator.errors import BadInput, CollegiumError, ConfigError
 from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
@@ -21,7 +23,6 @@ from orchestrator.inference.schedule.placement import kind_of
 from orchestrator.private_files import private_file
 from orchestrator.service.batch_store import BatchStore
 from orchestrator.service.batches import Batches
-from orchestrator.service.database import Database
 from orchestrator.service.experts import ask_expert
 from orchestrator.service.file_store import FileStore
 from orchestrator.service.job_store import JobStore
@@ -64,10 +65,12 @@ class ServiceRuntime:
         self.draining = False
         self._lock = _locked(self.collegium.state / "service.lock", patience)
         self.database = Database(self.config.service.database, self.collegium.state / "service.sqlite")
-        jobs = JobStore(self.collegium.state / "jobs.sqlite")
+        runner = _name(self._lock)
+        # Its own connections: `Jobs` closes them. In the state folder it is a file of its own, as it always was.
+        jobs = JobStore(Database(self.config.service.database, self.collegium.state / "jobs.sqlite"), runner)
         references = References(self.collegium.state / "uploads", FileStore(self.database), jobs)
         self.jobs = Jobs(self.collegium, jobs, references)
-        self._batches = Batches(BatchStore(self.database), ModelList(self))
+        self._batches = Batches(BatchStore(self.database, runner), ModelList(self))
         self._preparing: asyncio.Task[None] | None = None
         self._running_batches: asyncio.Task[None] | None = None
 
@@ -151,6 +154,15 @@ def check_address(host: str, keys: Keys) -> None:
             f"service.host: {host} can be reached from other machines, and there are no API keys: make one with "
             "`collegium keys create NAME`, or listen on 127.0.0.1"
         )
+
+
+def _name(lock: int) -> str:
+    """This service's name in leases: of the machine, and what the state folder's lock file holds from its first use on.
+    While the file is locked nobody else has it."""
+    if not (token := os.pread(lock, 64, 0)):
+        token = secrets.token_hex(16).encode()
+        os.pwrite(lock, token, 0)
+    return f"{socket.gethostname()[:64]}-{token.decode('ascii', 'replace')}"
 
 
 def _locked(path: Path, patience: float) -> int:

@@ -16,6 +16,7 @@ import httpx
 import pytest
 import yaml
 
+from orchestrator.database import Database
 from orchestrator.service.job_store import JobStore
 from orchestrator.service.keys import KeyFile
 
@@ -227,7 +228,7 @@ def test_a_killed_service_goes_on_with_its_jobs(settings: dict[str, Any], tmp_pa
         return subprocess.Popen(command, env=environment, cwd=tmp_path)
 
     def until(wanted: str) -> int:
-        store = JobStore(jobs)
+        store = JobStore(Database(None, jobs))
         try:
             end = time.monotonic() + 60
             while time.monotonic() < end:
@@ -239,7 +240,7 @@ def test_a_killed_service_goes_on_with_its_jobs(settings: dict[str, Any], tmp_pa
         finally:
             store.close()
 
-    store = JobStore(jobs)
+    store = JobStore(Database(None, jobs))
     request = {"task": "arithmetic", "questions": 60, "split": "validation"}
     id = store.add("anyone", "profile", request, None)[0].id
     store.close()
