@@ -22,11 +22,11 @@ _BEFORE_NOT = re.compile(
     re.IGNORECASE,
 )
 _AFTER_NOT = re.compile(
-    r"[\s)\]*\"'.]{0,4}(?:(?:is|are|was|would be|can be|seems|looks|cannot|can't|isn't)\s)?(?:also |clearly |"
-    r"definitely |simply |therefore )?"
-    r"(?:not (?:correct|right|true|the|a|it|accurate|applicable|possible|relevant|necessarily)|isn't|"
-    r"is not|wrong|incorrect|false|cannot be|can be (?:ruled|eliminated)|ruled out|eliminated|"
-    r"out of the question|be ruled out|be eliminated|be correct|be right|be true)\b",
+    r"[\s)\]*\"'.]{0,4}(?:"
+    r"(?:is|are|was|would be|can be|should be|seems|looks)\s(?:also |clearly |definitely |simply |therefore )?"
+    r"(?:not\b|wrong|incorrect|false|ruled out|eliminated|out of the question)|"
+    r"not (?:correct|right|true|accurate|applicable|possible|relevant|necessarily)|"
+    r"isn't|aren't|wasn't|cannot be|can't be|can not be|be (?:ruled out|eliminated))\b",
     re.IGNORECASE,
 )
 _LINK = re.compile(
@@ -65,6 +65,8 @@ def choice_in(text: str, choices: Choices, *, last: bool = False) -> str | None:
         return None
     options = _prepared(tuple(choices.items()))
     bare = undress(text)
+    if "N/A" in bare and "N" not in choices:
+        bare = bare.replace("N/A", " ")  # not available, not option A
     if not bare:
         return None
     if (found := named_wholly(bare, options)) is not None:
@@ -78,7 +80,7 @@ def choice_in(text: str, choices: Choices, *, last: bool = False) -> str | None:
         hedged = other is not None and _label(other, options) not in (None, label) and not _is_word(other, rest)
         if hedged and other is not None and not _AFTER_NOT.match(rest, other.end()):
             return None
-        if not _AFTER_NOT.match(rest):
+        if not _AFTER_NOT.match(rest) or plain(rest).startswith(plain(choices[label])):
             return label
     return _mentioned(bare, options, last) if len(bare) <= 2_000 else None
 

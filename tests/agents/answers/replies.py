@@ -9,6 +9,7 @@ COLOURS = {"A": "red", "B": "blue", "C": "green", "D": "none of the above"}
 PRICES = {"A": "$12", "B": "$1,200", "C": "12%", "D": "0.5"}
 NUMBERED = {"1": "the heart", "2": "the liver", "3": "the lungs"}
 MANY = {letter: f"town {place}" for place, letter in enumerate("ABCDEFGHIJKL")}
+WRONGS = {"A": "Wrong, Wrong", "B": "Wrong, Not wrong", "C": "Not wrong, Wrong", "D": "Not wrong, Not wrong"}
 WORDS = {"yes": "It rains", "no": "It is dry", "maybe": "Nobody knows"}
 
 NUMBERS: list[tuple[str, str, bool]] = [
@@ -250,6 +251,13 @@ CHOICES: list[tuple[dict[str, str], str, str, bool]] = [
     (MANY, "I", "The answer is I.", True),
     (MANY, "I", "I think the answer is (C).", False),
     (MANY, "I", "I am not sure.", False),
+    (WRONGS, "B", "Therefore, the answer is (B) Wrong, Not wrong.", True),
+    (WRONGS, "D", "The correct answer is (D) Not wrong, Not wrong. In Scenario 1, nothing is wrong.", True),
+    (COLOURS, "A", "I am unable to answer. Thus, my answer is (N/A).", False),
+    (COLOURS, "A", "It is a combination of several.\n\nAnswer: (A, C, D)", False),
+    (WRONGS, "C", "Answer: Not wrong, Wrong", True),
+    (COLOURS, "A", "The answer must be either (A) red or (B) blue.", False),
+    (COLOURS, "B", "(A) is wrong, (C) is not right.\nThus, option B is the most appropriate answer.", True),
     (WORDS, "no", "Answer: no", True),
     (WORDS, "maybe", "Answer: maybe", True),
     (WORDS, "yes", "Answer: It rains", True),
