@@ -95,6 +95,9 @@ def checked(texts: Sequence[str], kind: AnswerKind, choices: Mapping[str, str] |
     """Gold answers as they are written. Raises CellError where one is not wholly an answer of its kind."""
     found = []
     for one in texts:
+        if kind == "number" and one.isascii() and one.isdigit() and one[0] != "0":
+            found.append(one)  # its own key: most gold answers of large files
+            continue
         try:
             meant = gold(one, kind, choices)
         except GoldError as error:
