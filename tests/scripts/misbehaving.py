@@ -24,6 +24,7 @@ USAGE = {
     "completion_tokens_details": {"reasoning_tokens": 2},
     "cost": COST,
 }
+BOMB = gzip.compress(b" " * 2**25, 1)
 STATUSES = {
     "bad-request": (400, "Unknown parameter: 'seed'."),
     "bad-key": (401, "wrong key"),
@@ -120,7 +121,7 @@ class Misbehaving:
             await _send(writer, 200, plain[model], {"Content-Type": "text/html" if model == "html" else "a/b"})
             return True
         if model == "bomb":
-            await _send(writer, 200, gzip.compress(b" " * 2**26), {"Content-Encoding": "gzip"})
+            await _send(writer, 200, BOMB, {"Content-Encoding": "gzip"})
             return True
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
         if model in ("hang", "hang-head"):

@@ -74,7 +74,7 @@ def far(settings: dict[str, Any], upstream: Misbehaving, monkeypatch: pytest.Mon
     upstream.asked.clear()
 
     def configure(*models: str, **expert: Any) -> dict[str, Any]:
-        common = {"api_key_env": "UPSTREAM_KEY", "timeout": 0.5, "tries": 1, **expert}
+        common = {"api_key_env": "UPSTREAM_KEY", "timeout": 2, "tries": 1, **expert}
         urls = {model: "http://127.0.0.1:9/v1" if model == "refused" else upstream.url for model in models}
         experts = {model: {"url": urls[model], "model": model, **common} for model in models}
         rows = [
