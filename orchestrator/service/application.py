@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import difflib
-import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -83,12 +82,12 @@ def application(runtime: Runtime) -> Middleware:
     @api.get("/v1/models", openapi_extra=scoped("chat"))
     async def models() -> dict[str, Any]:
         """Every expert and every method, as model ids."""
-        return {"object": "list", "data": [_model(name, what) for name, what in model_list.all().items()]}
+        return {"object": "list", "data": [model_list.entry(name) for name in model_list.all()]}
 
     @api.get("/v1/models/{name:path}", openapi_extra=scoped("chat"))
     async def model(name: str) -> dict[str, Any]:
         """One of them."""
-        return _model(name, model_list.what(name))
+        return model_list.entry(name)
 
     @api.post("/v1/route", openapi_extra=scoped("chat"))
     async def route(body: RouteBody) -> dict[str, Any]:
@@ -143,13 +142,6 @@ def application(runtime: Runtime) -> Middleware:
         route.path.split("/")[2] for route in api.routes if isinstance(route, ScopedRoute) and "/v1/" in route.path
     }
     return Middleware(api, runtime.config.service, runtime.keys, metrics, roots)
-
-
-def _model(name: str, what: str) -> dict[str, Any]:
-    return {"id": name, "object": "model", "created": int(_STARTED), "owned_by": "collegium", "kind": what}
-
-
-_STARTED = time.time()
 
 
 def _methods(api: FastAPI, path: str) -> list[str]:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+import time
+from dataclasses import asdict, replace
+from typing import Any
 
+from orchestrator.experts.zoo import UNKNOWN_CONTEXT, missing_variable
 from orchestrator.service import methods
 from orchestrator.service.chat_events import ChatEvents, UsageEvent
 from orchestrator.service.expert_health import ExpertHealth
@@ -15,6 +18,8 @@ from orchestrator.service.tools import with_calls, with_tools
 
 UNSAID = 1.0
 """Temperature with an expert where the client does not say: OpenAI's."""
+
+_STARTED = int(time.time())
 
 
 class ModelList:
@@ -37,6 +42,25 @@ class ModelList:
             message = f"the model {model[:100]!r} does not exist; /v1/models lists them"
             raise Refused(404, message, code="model_not_found", param="model")
         return found
+
+    def entry(self, model: str) -> dict[str, Any]:
+        """A model id as `/v1/models` lists it: for an expert with its context length in tokens (null: not known), its
+        prices in US dollars per million tokens where they are known, and whether it can be asked. Raises `Refused`
+        (404) for an unknown id."""
+        what = self.what(model)
+        found = {"id": model, "object": "model", "created": _STARTED, "owned_by": "collegium", "kind": what}
+        if what != "expert":
+            return found
+        expert = self._runtime.collegium.experts[model]
+        missing = missing_variable(expert)
+        why_not = f"the service's environment lacks {missing}" if missing else None
+        return {
+            **found,
+            "max_model_len": None if expert.context >= UNKNOWN_CONTEXT else expert.context,
+            "prices": asdict(expert.prices) if expert.prices else None,
+            "ready": why_not is None,
+            "why_not": why_not,
+        }
 
     def chat_events(self, chat: ChatBody, *, batch: bool = False) -> ChatEvents:
         """What comes of the chat. One of a `batch` waits as long as it takes. Raises `Refused` (404) for an unknown
