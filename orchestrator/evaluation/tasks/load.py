@@ -72,7 +72,18 @@ def _one(source: str, split: str, n: int | None, seed: int, columns: Columns | N
     task = next((task for task in GENERATED if task.name == source), None) or own_task(source)
     if task:
         return _generated(task, split, n, seed)
-    return chosen(source_of(source, columns), split, n, seed)
+    return _judgeable(chosen(source_of(source, columns), split, n, seed), source)
+
+
+def _judgeable(questions: list[Question], source: str) -> list[Question]:
+    """Raises BadInput for questions that no scorer here can judge."""
+    for question in questions:
+        if question.kind == "code":
+            raise BadInput(
+                f"{source}: question {question.id!r}: kind code: only running code tells whether it works, and nothing "
+                "here runs it; give it the kind open, or text to compare the words"
+            )
+    return questions
 
 
 def own_task(name: str) -> Task | None:

@@ -143,3 +143,10 @@ def test_a_dataset_is_loaded_by_the_library(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(datasets, "load_dataset", fail)
     with pytest.raises(BadInput, match="'hf:some/set': cannot be loaded: no network"):
         source_of("hf:some/set")
+
+
+def test_code_that_nothing_runs_is_refused_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "q.jsonl"
+    file.write_text('{"id": "a", "question": "Add.", "answer": "def f(): ...", "kind": "code", "split": "test"}\n')
+    with pytest.raises(BadInput, match="question 'a': kind code: only running"):
+        load(str(file), "test", 1)
