@@ -41,9 +41,13 @@ _SECRET = re.compile(r"(?i)\b(bearer\s+|api[-_ ]?key['\":= ]+)\S+|\b(sk|pk|key|h
 class ChatModel(Protocol):
     """As much of a langchain-core `BaseChatModel` as agents use."""
 
-    async def ainvoke(self, input: Any, /) -> Any: ...
+    async def ainvoke(self, input: Any, /) -> Any:
+        """Answer messages; returns one chat message."""
+        ...
 
-    def with_structured_output(self, schema: Any, /, *, include_raw: bool) -> Any: ...
+    def with_structured_output(self, schema: Any, /, *, include_raw: bool) -> Any:
+        """A model whose replies are held to `schema`."""
+        ...
 
 
 @dataclass(frozen=True)

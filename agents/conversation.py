@@ -107,6 +107,7 @@ class Conversation:
         return len(answers) > 1 and len(set(answers)) == len(answers)
 
     def agent(self, seat: int) -> Agent:
+        """The agent in a seat."""
         return self._agents[seat]
 
     def seat(self, agent: Agent, role: str = "") -> int:

@@ -35,6 +35,7 @@ class Reply:
 
     @property
     def abstains(self) -> bool:
+        """True if the reply has no answer."""
         return self.answer is None
 
 

@@ -40,6 +40,7 @@ class TranscriptRecord(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     def model_post_init(self, context: Any, /) -> None:
+        """Count every field as set, so that defaults are written too."""
         # Which fields were given is of no interest, and the set of their names is most of what a turn takes in memory.
         object.__setattr__(self, "__pydantic_fields_set__", _fields(type(self)))
 
@@ -94,6 +95,7 @@ class Turn(TranscriptRecord):
 
     @property
     def abstains(self) -> bool:
+        """True if the reply has no answer."""
         return self.answer is None
 
 
@@ -164,18 +166,22 @@ class Transcript(TranscriptRecord):
 
     @property
     def tokens(self) -> int:
+        """Prompt and completion tokens of all turns."""
         return sum(turn.prompt_tokens + turn.completion_tokens for turn in self.turns)
 
     @property
     def seconds(self) -> float:
+        """Sum of the turns' seconds; turns of one round may have run at the same time."""
         return sum(turn.seconds for turn in self.turns)
 
     @property
     def cost(self) -> float:
+        """Sum of the turns' costs, in the unit of the agents' prices."""
         return sum(turn.cost for turn in self.turns)
 
     @property
     def calls(self) -> int:
+        """Model calls of all turns."""
         return sum(turn.calls for turn in self.turns)
 
     @property
@@ -185,6 +191,7 @@ class Transcript(TranscriptRecord):
 
     @property
     def failures(self) -> int:
+        """Turns without a reply."""
         return sum(turn.error is not None for turn in self.turns)
 
     def in_round(self, number: int) -> list[tuple[int, Turn]]:

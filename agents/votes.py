@@ -45,6 +45,7 @@ class VoteGroup:
 
     @property
     def count(self) -> int:
+        """Number of voters."""
         return len(self.voters)
 
 

@@ -85,6 +85,8 @@ class CollegiumError(Exception):
 
 
 class BadInput(CollegiumError):
+    """What the user gave is wrong: an option, a file, a value."""
+
     status = 400
     exit_code = 2
     code = "bad_input"
@@ -92,10 +94,12 @@ class BadInput(CollegiumError):
 
 
 class ConfigError(BadInput):
-    pass
+    """The configuration file is wrong."""
 
 
 class ExpertError(BadInput):
+    """An expert's files or settings are wrong."""
+
     status = 503
     code = "expert_unavailable"
     words = "this expert cannot be used: its files or settings are wrong; ask another model"
@@ -103,6 +107,8 @@ class ExpertError(BadInput):
 
 
 class RequestError(CollegiumError):
+    """One request cannot be answered as it is; the others go on."""
+
     status = 400
     code = "bad_request"
     words: str | None = None
@@ -110,16 +116,22 @@ class RequestError(CollegiumError):
 
 
 class PromptTooLong(RequestError):
+    """The prompt does not fit into the expert's context."""
+
     code = "context_length_exceeded"
 
 
 class Cancelled(RequestError):
+    """The caller or the pool ended the request."""
+
     status = 499
     code = "cancelled"
     elsewhere = False
 
 
 class ExpertFailed(CollegiumError):
+    """The expert gave no reply."""
+
     status = 503
     code = "expert_failed"
     words = "the expert failed and gave no answer; try again, or ask another model"
@@ -128,40 +140,54 @@ class ExpertFailed(CollegiumError):
 
 
 class ExpertUnavailable(ExpertFailed):
+    """No worker can serve the expert now."""
+
     code = "expert_unavailable"
     words = "the expert is not available now; try again later, or ask another model"
 
 
 class StreamBroken(ExpertFailed):
+    """The worker was lost after a part of the reply had been streamed."""
+
     code = "worker_lost"
     words = "the expert's worker was lost after a part had been streamed; send the request again"
     elsewhere = False
 
 
 class Unreachable(ExpertFailed):
+    """The connection to the expert's server failed."""
+
     status = 502
     code = "upstream_unreachable"
     words = "the connection to the expert's server failed; try again, or ask another model"
 
 
 class UpstreamTimeout(ExpertFailed):
+    """The expert's server did not answer in time."""
+
     status = 504
     code = "upstream_timeout"
     words = "the expert's server did not answer in time; try again, or ask another model"
 
 
 class UpstreamError(ExpertFailed):
+    """The expert's server failed or sent no valid reply."""
+
     status = 502
     code = "upstream_error"
     words = "the expert's server failed or sent no valid reply; try again, or ask another model"
 
 
 class UpstreamBusy(ExpertFailed):
+    """The expert's server is overloaded."""
+
     code = "upstream_busy"
     words = "the expert's server is overloaded; try again later, or ask another model"
 
 
 class UpstreamRefused(ExpertFailed):
+    """The expert's server refuses the request, whoever sends it."""
+
     status = 502
     code = "upstream_refused"
     words = "the expert's server refuses this request; the service's operator finds the cause in its log"
@@ -169,12 +195,16 @@ class UpstreamRefused(ExpertFailed):
 
 
 class RateLimited(ExpertFailed):
+    """The expert's server allows no more requests for now."""
+
     status = 429
     code = "rate_limit_exceeded"
     words = "the expert's server allows no more requests for now; try again later, or ask another model"
 
 
 class ContentFiltered(ExpertFailed):
+    """The expert's server withheld the reply because of its content rules."""
+
     status = 400
     code = "content_filter"
     words = "the expert's server withheld the reply because of its content rules; change the messages"
@@ -182,23 +212,31 @@ class ContentFiltered(ExpertFailed):
 
 
 class NoAnswer(ExpertFailed):
+    """None of the experts that were asked gave a reply."""
+
     code = "no_expert_answered"
     words = "none of the experts that were asked gave an answer; try again later"
 
 
 class BudgetExceeded(CollegiumError):
+    """The budget of the key or of the run is spent."""
+
     status = 429
     code = "budget_exceeded"
     words: str | None = None
 
 
 class NotReady(CollegiumError):
+    """What is asked for is not there yet."""
+
     status = 409
     code = "not_ready"
     words: str | None = None
 
 
 class Overloaded(CollegiumError):
+    """The wait would be longer than allowed. `retry_after` is in seconds."""
+
     status = 429
     code = "overloaded"
     words = "the wait would be longer than this service allows; try again later"
@@ -210,12 +248,14 @@ class Overloaded(CollegiumError):
 
 
 class StorageError(CollegiumError):
+    """A file or the database cannot be written."""
+
     status = 507
     code = "storage_failed"
 
 
 class SetupError(CollegiumError):
-    pass
+    """Something that must be installed is missing."""
 
 
 def every_error(kind: type[CollegiumError] = CollegiumError) -> Iterable[type[CollegiumError]]:

@@ -10,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 
 class StrictModel(BaseModel):
+    """A frozen record of the configuration that refuses unknown keys."""
+
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 

@@ -59,6 +59,7 @@ def install_lock(stack: str) -> bool:
 
 
 def install_torch(requirement: str, stack: str) -> bool:
+    """Install torch for a stack; True on success."""
     if stack == "cuda":
         return pip("--no-deps", requirement)
     # The CPU build has a local version (+cpu), so neither call can fetch a CUDA build.
@@ -76,6 +77,7 @@ def install_light(stack: str) -> bool:
 
 
 def pip(*arguments: str) -> bool:
+    """Run pip with its output in the log; True on success."""
     command = [sys.executable, "-m", "pip", "install", "--disable-pip-version-check", "--no-input", *arguments]
     with LOG.open("a") as log:
         return subprocess.run(command, stdout=log, stderr=subprocess.STDOUT, check=False).returncode == 0

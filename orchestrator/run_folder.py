@@ -72,6 +72,7 @@ class RunFolder:
 
     @property
     def finished(self) -> bool:
+        """True if the run ended and its results are complete."""
         return (self.path / "finished").exists()
 
     def write(self, name: str, content: str | bytes) -> Path:

@@ -104,6 +104,7 @@ class Submission:
             await asyncio.sleep(POLL)
 
     def stop(self) -> None:
+        """Stop the job."""
         self._client.stop_job(self.id)
 
     def _submit(self, **job: Any) -> None:

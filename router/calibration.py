@@ -48,6 +48,7 @@ class Platt(Calibration):
         return cls(float(model.coef_[0, 0]), float(model.intercept_[0]))
 
     def __call__(self, scores: Array) -> Array:
+        """Probabilities, float32, of scores of the same shape."""
         logits = np.clip(self.slope * scores + self.intercept, -60, 60)
         return np.asarray(1 / (1 + np.exp(-logits)), np.float32)
 
@@ -71,6 +72,7 @@ class Isotonic(Calibration):
         return cls(model.X_thresholds_.astype(np.float32), model.y_thresholds_.astype(np.float32))
 
     def __call__(self, scores: Array) -> Array:
+        """Probabilities, float32, of scores of the same shape."""
         return np.asarray(np.interp(scores, self.points, self.values), np.float32)
 
 

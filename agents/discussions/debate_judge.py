@@ -18,6 +18,7 @@ class DebateJudge:
     """None: the panel's first agent."""
 
     async def __call__(self, conversation: Conversation) -> None:
+        """Debate, then let the judge decide on the replies that stand."""
         await self.debate(conversation)
         wanted = self.judge or conversation.agent(conversation.panel[0])
         seat = conversation.seat(conversation.stand_in(wanted), role="judge")

@@ -17,6 +17,7 @@ class Escalate:
     threshold: float = 0.8
 
     async def __call__(self, conversation: Conversation) -> None:
+        """Ask the first agent; ask the others only where its probability is below `threshold`."""
         first, *rest = conversation.panel
         (place,) = await conversation.open([first])
         alone = conversation.vote("log-odds")

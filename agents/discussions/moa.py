@@ -19,6 +19,7 @@ class MixtureOfAgents:
     """None: the panel's first agent."""
 
     async def __call__(self, conversation: Conversation) -> None:
+        """Open, refine in layers, then aggregate."""
         await conversation.open()
         conversation.vote("majority")
         for _ in range(self.layers - 1):

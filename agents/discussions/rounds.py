@@ -22,6 +22,7 @@ class Rounds:
     rules: Sequence[str] = ("majority",)
 
     async def __call__(self, conversation: Conversation) -> None:
+        """Open with one reply per agent, then discuss."""
         await conversation.open()
         await self.discuss(conversation)
 

@@ -14,6 +14,7 @@ class SelfConsistency:
     samples: int = 5
 
     async def __call__(self, conversation: Conversation) -> None:
+        """Draw `samples` replies of the first agent and let them vote."""
         first = conversation.panel[0]
         more = [conversation.seat(conversation.agent(first)) for _ in range(self.samples - 1)]
         await conversation.open([first, *more])

@@ -15,6 +15,7 @@ class SelfRefine:
     times: int = 2
 
     async def __call__(self, conversation: Conversation) -> None:
+        """Let the first agent answer, then criticise and revise its reply `times` times."""
         author = conversation.panel[0]
         critic = conversation.seat(conversation.agent(author), role="critic")
         question, limits = conversation.question, conversation.terms.limits

@@ -6,5 +6,6 @@ from agents.conversation import Conversation
 
 
 async def single(conversation: Conversation) -> None:
+    """Ask the first agent once."""
     await conversation.open(conversation.panel[:1])
     conversation.vote("majority")

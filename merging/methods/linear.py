@@ -25,6 +25,7 @@ class WeightedSum:
     kernels: Kernels
 
     def __call__(self, block: Block) -> None:
+        """Write the weighted sum of the block's rows, shape (sources, elements), to `block.out`."""
         rows = block.rows if self.weights.size == len(block.rows) else block.whole
         self.kernels.weighted_sum(rows, self.weights, self.divisor, block.out)
 

@@ -57,9 +57,11 @@ class LazyGroup(click.Group):
     """Knows each command's name and summary; imports it when it is called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
+        """The commands in the order of use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import a command's module and return the command; None if there is none of that name."""
         if cmd_name not in COMMANDS:
             return None
         module, _, attribute = COMMANDS[cmd_name].partition(":")
@@ -67,6 +69,7 @@ class LazyGroup(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands' summaries without importing their modules."""
         from orchestrator.pipelines.registry import PIPELINES
 
         summaries = {name: pipeline.summary for name, pipeline in PIPELINES.items()} | dict(SUMMARIES)

@@ -25,11 +25,13 @@ def show(console: Console, found: Clustering) -> None:
 
 
 def show_finished(console: Console, finished: Finished[ClusterRequest, Clustering]) -> None:
+    """Display a clustering and its report's path."""
     show(console, finished.result)
     console.print(f"Report: {finished.report}", soft_wrap=True)
 
 
 def document(finished: Finished[ClusterRequest, Clustering]) -> dict[str, Any]:
+    """A clustering as JSON."""
     return {"report": str(finished.report), **finished.result.model_dump(mode="json")}
 
 

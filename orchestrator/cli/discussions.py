@@ -20,6 +20,7 @@ from orchestrator.evaluation.report.intervals import wilson
 
 
 def show_convincing(console: Console, finished: Finished[ConvincingRequest, ConvincingResult]) -> None:
+    """Display what convinced whom, and where it is stored."""
     found = finished.result.samples
     for one in found:
         console.print(

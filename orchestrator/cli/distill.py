@@ -37,6 +37,7 @@ from orchestrator.pipelines.teaching import TeachRequest
 
 
 def show_generated(console: Console, finished: Finished[GenerateRequest, Generated]) -> None:
+    """Display how many transcripts were written, and where."""
     found = finished.result
     console.print(
         f"{found.transcripts} transcripts, {count(found.replies)} replies ({count(found.cached_replies)} from the "
@@ -47,6 +48,7 @@ def show_generated(console: Console, finished: Finished[GenerateRequest, Generat
 
 
 def generated_document(finished: Finished[GenerateRequest, Generated]) -> dict[str, Any]:
+    """Figures of the generated transcripts, as JSON."""
     return {**dataclasses.asdict(finished.result), "path": str(finished.result.path)}
 
 
@@ -96,12 +98,14 @@ def teach_first(collegium: Collegium, request: TeachRequest, folder: Path, quiet
 
 
 def add_to_zoo(finished: Finished[TeachRequest, Taught]) -> None:
+    """Add the student to the zoo that `--add` names, if it names one."""
     if target := finished.options["add"]:
         with contextlib.redirect_stdout(sys.stderr):
             add_expert.callback(finished.request.name, target, **_entry(finished.result))  # type: ignore[misc]
 
 
 def show_taught(console: Console, finished: Finished[TeachRequest, Taught]) -> None:
+    """Display where the student is and how it joins a zoo."""
     taught = finished.result
     add_to_zoo(finished)
     _dropped(console, taught)
@@ -112,11 +116,13 @@ def show_taught(console: Console, finished: Finished[TeachRequest, Taught]) -> N
 
 
 def taught_document(finished: Finished[TeachRequest, Taught]) -> dict[str, Any]:
+    """The student's figures, as JSON."""
     add_to_zoo(finished)
     return _row(finished.result)
 
 
 def ablated(request: DistillRequest, options: Mapping[str, Any]) -> DistillRequest:
+    """The request with one arm per level if `--ablate` is given."""
     return request.model_copy(update={"arms": [*LEVELS, TEACHERS]}) if options["ablate"] else request
 
 
@@ -127,6 +133,7 @@ def teach_arms(collegium: Collegium, request: DistillRequest, folder: Path, quie
 
 
 def show_compared(console: Console, finished: Finished[DistillRequest, DistillResult]) -> None:
+    """Display the compared students and the report's path."""
     result = finished.result
     console.print(methods_table(result.report.methods))
     _dropped(console, result.taught[0])
@@ -136,6 +143,7 @@ def show_compared(console: Console, finished: Finished[DistillRequest, DistillRe
 
 
 def compared_document(finished: Finished[DistillRequest, DistillResult]) -> dict[str, Any]:
+    """The comparison's report, as JSON."""
     return {"report": str(finished.report), **finished.result.report.model_dump(mode="json")}
 
 
@@ -189,6 +197,7 @@ class DistillCommand(click.Group):
     """`collegium distill` with its flags; `inspect` below it, and the names of earlier versions."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A command, or with a note the one that an old name means."""
         if cmd_name in OLD:
             now = f"collegium {OLD[cmd_name].name}"
             click.echo(f"collegium distill {cmd_name} is now {now}; the old name goes with the next version", err=True)

@@ -23,12 +23,14 @@ from orchestrator.pipelines.glue import GlueRequest, GlueResult
 
 
 def show_finished(console: Console, finished: Finished[GlueRequest, GlueResult]) -> None:
+    """Display the new zoo and the report's path."""
     show(console, finished.result)
     console.print(f"New zoo: {zoo_file(finished)}", soft_wrap=True)
     console.print(f"Report: {finished.report}", soft_wrap=True)
 
 
 def document(finished: Finished[GlueRequest, GlueResult]) -> dict[str, Any]:
+    """The report of the new zoo, as JSON."""
     report = finished.result.report.model_dump(mode="json")
     return {"zoo": str(zoo_file(finished)), "report": str(finished.report), **report}
 

@@ -18,6 +18,7 @@ from orchestrator.pipelines.merge import MergeRequest, recipe_of
 
 
 def show(console: Console, finished: Finished[MergeRequest, MergeSummary]) -> None:
+    """Display a merge's notes, size and time."""
     result = finished.result
     for note in result.notes:
         click.echo(f"note: {note}", err=True)
@@ -28,6 +29,7 @@ def show(console: Console, finished: Finished[MergeRequest, MergeSummary]) -> No
 
 
 def document(finished: Finished[MergeRequest, MergeSummary]) -> dict[str, Any]:
+    """A merge's summary, as JSON."""
     return {**asdict(finished.result), "out": str(finished.result.out)}
 
 

@@ -26,6 +26,7 @@ REASONS = 5
 
 
 def show_route(console: Console, finished: Finished[RouteRequest, RoutingResult]) -> None:
+    """Display one ranking per question."""
     routes = finished.result
     for asked, ranking in zip(routes.asked, routes.rankings, strict=True):
         console.print(_ranking_group(asked, ranking))
@@ -34,6 +35,7 @@ def show_route(console: Console, finished: Finished[RouteRequest, RoutingResult]
 
 
 def show_evaluation(console: Console, finished: Finished[EvalRouterRequest, Evaluation]) -> None:
+    """Display the routers' figures."""
     from orchestrator.evaluation.report.routers import routers_table
 
     console.print(routers_table(finished.result))

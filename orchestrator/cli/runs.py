@@ -18,6 +18,7 @@ from orchestrator.evaluation.report.terminal import comparisons_table, matrix_ta
 
 
 def show_profile(console: Console, finished: Finished[ProfileRequest, Profile]) -> None:
+    """Display the experts' accuracies and where the correctness table is."""
     console.print(matrix_table(finished.result.matrix, width=console.width))
     show_outcomes(console, finished.result.replies)
     console.print(f"Correctness table: {finished.folder / 'table.jsonl'}", soft_wrap=True)
@@ -36,6 +37,7 @@ def show_outcomes(console: Console, replies: Replies) -> None:
 
 
 def profile_document(finished: Finished[ProfileRequest, Profile]) -> dict[str, Any]:
+    """The profile's figures, as JSON."""
     return {
         "table": str(finished.folder / "table.jsonl"),
         "matrix": finished.result.matrix.model_dump(),
@@ -61,6 +63,7 @@ def check(collegium: Collegium, request: RunRequest, folder: Path, quiet: bool) 
 
 
 def show_run(console: Console, finished: Finished[RunRequest, RunResult]) -> None:
+    """Display accuracies, comparisons and the workers' timeline."""
     report = finished.result.report
     if report.matrix:
         console.print(matrix_table(report.matrix, width=console.width))
@@ -74,6 +77,7 @@ def show_run(console: Console, finished: Finished[RunRequest, RunResult]) -> Non
 
 
 def run_document(finished: Finished[RunRequest, RunResult]) -> dict[str, Any]:
+    """The run's report without its transcripts, as JSON."""
     report = finished.result.report.model_dump(mode="json", exclude={"transcripts"})
     return {"report": str(finished.report), **report}
 

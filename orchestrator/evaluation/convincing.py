@@ -95,6 +95,7 @@ async def convincing(request: ConvincingRequest, context: Context) -> list[Convi
 
 
 def write_samples(path: Path, samples: Sequence[ConvincingRow]) -> None:
+    """Write one sample per line, as JSON."""
     path.write_text("".join(sample.model_dump_json() + "\n" for sample in samples), "utf-8")
 
 

@@ -69,10 +69,12 @@ class DiscussionOptions(StrictModel):
 
     @property
     def improved(self) -> bool:
+        """True for the improved mode of the discussion's prompts and rules."""
         return self.mode == "improved"
 
     @property
     def limits(self) -> PromptLimits:
+        """How much of a reply other agents receive."""
         return PromptLimits(explanation=self.shown)
 
 
@@ -232,6 +234,7 @@ def own_discussion(path: str, folder: Path) -> Discussion:
 
 
 def scheme(options: DiscussionOptions, leader: Agent | None) -> discussions.SchemeOptions:
+    """What of the options a discussion's scheme needs."""
     return discussions.SchemeOptions(
         rounds=options.rounds,
         samples=options.samples,

@@ -47,6 +47,7 @@ class AskingRequest(StrictModel):
 
     @property
     def sampling(self) -> Sampling:
+        """The sampling parameters of every question."""
         return Sampling(max_tokens=self.max_tokens, temperature=self.temperature, logprobs=1 if self.logprobs else None)
 
 

@@ -226,6 +226,7 @@ class FileHashes:
             pass  # a cache: without it everything is hashed again
 
     def __call__(self, file: Path) -> str:
+        """The file's SHA-256; read again only if its path, size, time or inode changed."""
         stat = file.stat()
         key = f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
         if key not in self._known:

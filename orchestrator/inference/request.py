@@ -86,6 +86,8 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
+    """A generated token, its log-probability and the most likely tokens at its place."""
+
     token: str
     logprob: float
     top: tuple[tuple[str, float], ...] = ()
@@ -122,6 +124,7 @@ class Delta:
 
     @property
     def last(self) -> bool:
+        """True if no further delta of this request follows."""
         return self.finish_reason is not None or self.error is not None
 
 

@@ -34,6 +34,7 @@ class SchedulerCalls:
             known.begin(number, self._follow(known, number, request, self._experts[name]))
 
     def withdraw(self, caller: str, numbers: Sequence[int]) -> None:
+        """End a caller's requests of these numbers."""
         for number in numbers:
             self._caller(caller).end(number)
 
@@ -45,9 +46,11 @@ class SchedulerCalls:
         return await known.take()
 
     def conversation(self, opened: Sequence[str], closed: Sequence[str]) -> None:
+        """Note which conversations began and ended."""
         self._pool.note_conversations(opened, closed)
 
     async def load(self) -> PoolLoad:
+        """What the workers are doing now."""
         return await self._pool.load()
 
     def _caller(self, name: str) -> _Caller:

@@ -27,12 +27,14 @@ if TYPE_CHECKING:
 
 
 async def profile(request: ProfileRequest, context: Context, folder: Path) -> Profile:
+    """Run the pipeline `profile`."""
     from orchestrator.evaluation.profile import profile
 
     return await profile(request, context)
 
 
 async def run(request: RunRequest, context: Context, folder: Path) -> RunResult:
+    """Run the pipeline `run`."""
     from orchestrator.evaluation.answer import answer
     from orchestrator.evaluation.compare import compare
 
@@ -40,54 +42,63 @@ async def run(request: RunRequest, context: Context, folder: Path) -> RunResult:
 
 
 async def route(request: RouteRequest, context: Context, folder: Path) -> RoutingResult:
+    """Run the pipeline `route`."""
     from orchestrator.evaluation.route import route
 
     return await asyncio.to_thread(route, request, context)
 
 
 async def eval_router(request: EvalRouterRequest, context: Context, folder: Path) -> Evaluation:
+    """Run the pipeline `eval_router`."""
     from orchestrator.evaluation.eval_router import eval_router
 
     return await asyncio.to_thread(eval_router, request, context)
 
 
 async def convincing(request: ConvincingRequest, context: Context, folder: Path) -> ConvincingResult:
+    """Run the pipeline `convincing`."""
     from orchestrator.evaluation.convincing import ConvincingResult, convincing
 
     return ConvincingResult(samples=await convincing(request, context))
 
 
 async def cluster(request: ClusterRequest, context: Context, folder: Path) -> Clustering:
+    """Run the pipeline `cluster`."""
     from orchestrator.pipelines.cluster import cluster_experts
 
     return await asyncio.to_thread(cluster_experts, request, context)
 
 
 async def glue(request: GlueRequest, context: Context, folder: Path) -> GlueResult:
+    """Run the pipeline `glue`."""
     from orchestrator.pipelines.glue import glue
 
     return await glue(request, context)
 
 
 async def merge(request: MergeRequest, context: Context, folder: Path) -> MergeSummary:
+    """Run the pipeline `merge`."""
     from orchestrator.pipelines.merge import merge
 
     return await asyncio.to_thread(merge, request, context)
 
 
 async def generate(request: GenerateRequest, context: Context, folder: Path) -> Generated:
+    """Run the pipeline that generates transcripts."""
     from orchestrator.pipelines.distill_generate import generate
 
     return await generate(request, context, folder)
 
 
 async def teach(request: TeachRequest, context: Context, folder: Path) -> Taught:
+    """Run the pipeline that trains one student."""
     from orchestrator.pipelines.distill import teach
 
     return await asyncio.to_thread(teach, request, folder, experts=context.experts)
 
 
 async def distill(request: DistillRequest, context: Context, folder: Path) -> DistillResult:
+    """Run the pipeline that compares students."""
     from orchestrator.pipelines.distill_compare import distill
 
     return await distill(request, context, folder)

@@ -32,6 +32,7 @@ class TeachRequest(Selection, TrainingSpec):
 
     @property
     def selection(self) -> Selection:
+        """Which lessons the student learns from."""
         return Selection.model_validate(self.model_dump(include=set(Selection.model_fields)))
 
     def spec(self, folder: Path) -> TrainingSpec:

@@ -145,6 +145,7 @@ class EventStream(Response):
         self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no", **headers})
 
     async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
+        """Send the events until they end or the client leaves."""
         with contextlib.suppress(Cancelled):  # the request's log line tells it
             await until_gone(receive, self._pass_on(send))
 

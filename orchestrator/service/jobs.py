@@ -193,4 +193,5 @@ class Jobs:
 
 
 def over(job: Job) -> bool:
+    """True if the job has ended."""
     return job.status in OVER

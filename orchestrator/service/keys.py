@@ -106,6 +106,7 @@ class KeyFile:
 
 
 def hashed(key: str) -> str:
+    """The key's SHA-256; only this is stored."""
     return hashlib.sha256(key.encode("utf-8", "replace")).hexdigest()
 
 
@@ -197,4 +198,5 @@ class KeyLimits:
         return None
 
     def leave(self, key: Key) -> None:
+        """One request of the key has ended."""
         self._running[key.id] -= 1

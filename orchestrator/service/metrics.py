@@ -45,6 +45,7 @@ class Metrics:
         registry.register(self._pool)
 
     def request(self, path: str, status: int, seconds: float) -> None:
+        """Count one HTTP request and its seconds."""
         group = next((route for route in ROUTES if path.startswith(route)), "other")
         self._requests.labels(group, str(status)).inc()
         self._http_seconds.labels(group).observe(seconds)

@@ -68,6 +68,7 @@ class Middleware:
         self._most_file = int(config.file_mib * 2**20)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass HTTP on through the checks; close websockets."""
         if scope["type"] == "lifespan":
             await self.app(scope, receive, send)
         elif scope["type"] == "http":

@@ -85,10 +85,14 @@ class Runtime(Protocol):
     draining: bool
 
     @property
-    def routing(self) -> ServiceRouting: ...
+    def routing(self) -> ServiceRouting:
+        """Ranks experts and learns from feedback."""
+        ...
 
     @property
-    def jobs(self) -> JobRunner: ...
+    def jobs(self) -> JobRunner:
+        """Runs pipelines as jobs."""
+        ...
 
     def open(self) -> None:
         """Start what runs in the background. Needs a running loop."""

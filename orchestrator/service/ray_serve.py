@@ -54,27 +54,33 @@ class SchedulerActor:
                 self._calls = SchedulerCalls(pool, self._runtime.collegium.experts)
 
     async def ready(self) -> bool:
+        """True once requests are taken."""
         await self.open()
         return self._runtime.ready
 
     async def submit(self, caller: str, calls: list[Any]) -> None:
+        """See `SchedulerCalls`."""
         await self.open()
         self._calls.submit(caller, calls)
 
     async def withdraw(self, caller: str, numbers: list[int]) -> None:
+        """See `SchedulerCalls`."""
         await self.open()
         self._calls.withdraw(caller, numbers)
 
     async def news(self, caller: str) -> list[Any]:
+        """See `SchedulerCalls`."""
         await self.open()
         found: list[Any] = await self._calls.news(caller)
         return found
 
     async def conversation(self, opened: list[str], closed: list[str]) -> None:
+        """See `SchedulerCalls`."""
         await self.open()
         self._calls.conversation(opened, closed)
 
     async def load(self) -> Any:
+        """See `SchedulerCalls`."""
         await self.open()
         return await self._calls.load()
 
@@ -84,12 +90,15 @@ class SchedulerActor:
         return await asyncio.to_thread(getattr(owner, method), *arguments)
 
     async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:
+        """Learn from feedback; returns how many verdicts the router knows."""
         return await self._runtime.routing.learn(question, expert, score, skills)
 
     async def pid(self) -> int:
+        """The actor's process id."""
         return os.getpid()
 
     async def close(self) -> None:
+        """Stop the pool and the jobs."""
         await self._runtime.close()
 
 

@@ -69,12 +69,15 @@ class RemoteRouting:
         self._actor = actor
 
     async def rank(self, questions: list[str]) -> list[Ranking]:
+        """One ranking per question, by this replica's own router."""
         return await self._here.rank(questions)
 
     async def profiled(self) -> Profiled:
+        """The profile that this replica's router was fitted on."""
         return await self._here.profiled()
 
     async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:
+        """Learn in the scheduler's actor. Raises what the actor raises."""
         try:
             return int(await self._actor.learn.remote(question, expert, score, skills))
         except Exception as error:
@@ -91,23 +94,29 @@ class RemoteJobs:
     def submit(
         self, pipeline: str, given: dict[str, Any], owner: str, idempotency_key: str | None = None
     ) -> tuple[Job, bool]:
+        """See `JobRunner`."""
         found: tuple[Job, bool] = self._call("submit", pipeline, given, owner, idempotency_key)
         return found
 
     def cancel(self, id: str) -> bool:
+        """See `JobRunner`."""
         return bool(self._call("cancel", id))
 
     def files(self, job: Job) -> list[Path]:
+        """See `JobRunner`."""
         return list(self._call("files", job))
 
     def get(self, id: str) -> Job | None:
+        """See `JobStore`."""
         found: Job | None = self._call("get", id)
         return found
 
     def page(self, owner: str | None, limit: int, after: str | None) -> list[Job]:
+        """See `JobStore`."""
         return list(self._call("page", owner, limit, after))
 
     def lines(self, id: str, after: int = 0, limit: int = 1000) -> list[tuple[int, float, str]]:
+        """See `JobStore`."""
         return list(self._call("lines", id, after, limit))
 
     def _call(self, method: str, *arguments: Any) -> Any:

@@ -117,13 +117,16 @@ class Output:
         return [*found, *self.calls]
 
     def thoughts(self, status: str) -> dict[str, Any]:
+        """The reasoning item."""
         content = [{"type": "reasoning_text", "text": self.reasoning}] if status == "completed" else []
         return {"id": self.reasoning_id, "type": "reasoning", "summary": [], "content": content, "status": status}
 
     def message(self, content: list[Any], status: str) -> dict[str, Any]:
+        """The message item."""
         return {"id": self.message_id, "type": "message", "role": "assistant", "status": status, "content": content}
 
     def part(self) -> dict[str, Any]:
+        """The text part of the message, with log-probabilities if they were asked for."""
         logprobs = logprobs_content(tuple(self.logprobs)) if self.logprobs else []
         return {"type": "output_text", "text": self.text, "annotations": [], "logprobs": logprobs}
 

@@ -36,6 +36,8 @@ ShortText = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class BodyPart(BaseModel):
+    """A part of a request body that refuses unknown keys, NaN and infinity."""
+
     model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
 
@@ -57,6 +59,8 @@ class RequestBody(BodyPart):
 
 
 class TextPart(BodyPart):
+    """A text within a message."""
+
     type: Literal["text"]
     text: str
 
@@ -66,6 +70,8 @@ FunctionName = Annotated[str, Field(pattern=r"^[^\s\"'\\<>{}]{1,256}$")]
 
 
 class CalledFunction(BodyPart):
+    """The function that a model calls, with its arguments."""
+
     name: FunctionName
     arguments: str = Field(description="A JSON object, as text.")
 
@@ -79,6 +85,8 @@ class ToolCall(BodyPart):
 
 
 class FunctionDefinition(BodyPart):
+    """A function's name, purpose and parameters."""
+
     name: FunctionName
     description: str | None = Field(default=None, max_length=100_000)
     parameters: dict[str, JsonValue] | None = Field(default=None, description="A JSON schema.")
@@ -93,10 +101,14 @@ class Tool(BodyPart):
 
 
 class NamedFunction(BodyPart):
+    """The name of a function that must be called."""
+
     name: FunctionName
 
 
 class NamedTool(BodyPart):
+    """The tool that must be called."""
+
     type: Literal["function"]
     function: NamedFunction
 
@@ -121,6 +133,7 @@ class ChatMessage(BodyPart):
 
     @property
     def message(self) -> PromptMessage:
+        """Role and text, as experts receive them."""
         content = self.content or ""
         text = content if isinstance(content, str) else "\n".join(part.text for part in content)
         return ("system" if self.role == "developer" else self.role), text
@@ -134,12 +147,16 @@ class ChatMessage(BodyPart):
 
 
 class StreamOptions(BodyPart):
+    """What a stream holds besides the reply."""
+
     include_usage: bool = False
     include_obfuscation: bool = False
     continuous_usage_stats: bool = False
 
 
 class JsonSchema(BodyPart):
+    """A JSON schema that the reply is held to."""
+
     name: str = Field(default="reply", max_length=256)
     description: str | None = Field(default=None, max_length=10_000)
     schema_: dict[str, JsonValue] = Field(alias="schema")
@@ -294,6 +311,7 @@ class ChatBody(RequestBody):
 
     @property
     def conversation(self) -> tuple[PromptMessage, ...]:
+        """The messages as experts receive them."""
         return tuple(message.message for message in self.messages)
 
     def sampling(self, context: int, temperature: float) -> Sampling:

@@ -30,6 +30,7 @@ class ScopedRoute(APIRoute):
     """Asks for its scope before anything else of it runs. Raises `Refused` (401, 403)."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Check the key's scope and the body's content type before the route runs."""
         check(scope, (self.openapi_extra or {}).get(_NAME))
         fields = self.dependant.body_params
         if scope["method"] in self.methods and fields and not any(isinstance(one.field_info, Form) for one in fields):

@@ -20,6 +20,7 @@ class ChatSpan:
         self._span = span
 
     def end(self, account: UsageEvent | None, status: str) -> None:
+        """End the span with the usage and the status."""
         if self._span is None:
             return
         if account is not None:
@@ -45,6 +46,7 @@ class Tracing:
         self._tracer = trace.get_tracer("collegium")
 
     def chat(self, model: str) -> ChatSpan:
+        """Start the span of one chat request; one that does nothing if tracing is off."""
         if self._tracer is None:
             return ChatSpan()
         attributes = {

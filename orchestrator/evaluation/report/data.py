@@ -53,6 +53,7 @@ class Cost(ReportRecord):
 
     @property
     def tokens(self) -> int:
+        """Prompt and completion tokens."""
         return self.prompt_tokens + self.completion_tokens
 
 

@@ -31,6 +31,7 @@ def points(difference: float) -> str:
 
 
 def signed(number: float, decimals: int) -> str:
+    """A number with its sign; none if it rounds to zero."""
     text = f"{abs(number):.{decimals}f}"
     if float(text) == 0:
         return text

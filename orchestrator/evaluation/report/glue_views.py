@@ -14,6 +14,7 @@ MAX_TRIALS = 2_000
 
 
 def clusters(report: RunReport) -> View | None:
+    """The clustering's matrix and dendrogram; None if the run has none."""
     found = report.clustering
     if found is None:
         return None
@@ -45,6 +46,7 @@ def _links(found: Clustering, order: list[str]) -> list[dict[str, Any]]:
 
 
 def glue(report: RunReport) -> View | None:
+    """The searches of the new zoo and their curves; None if the run has none."""
     found = report.glue
     if found is None:
         return None

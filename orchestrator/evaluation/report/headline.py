@@ -15,6 +15,8 @@ IntervalText = tuple[str, bool]
 
 @dataclass(frozen=True, slots=True)
 class Headline:
+    """The report's claim and the figures that support it."""
+
     claim: tuple[IntervalText, ...]
     evidence: str
 

@@ -31,6 +31,8 @@ FOLDER = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Section:
+    """A section of the report's page; it is left out where its view is None."""
+
     name: str
     title: str
     view: Callable[[RunReport], views.View | None]

@@ -35,6 +35,7 @@ def method_tasks(report: RunReport) -> list[str]:
 
 
 def methods(report: RunReport) -> View | None:
+    """Accuracies by method and task; None if no method was run."""
     if not report.methods:
         return None
     ranked, tasks = ranked_methods(report), method_tasks(report)
@@ -62,6 +63,7 @@ def comparisons(report: RunReport) -> View | None:
 
 
 def experts(report: RunReport) -> View | None:
+    """Accuracies by expert and task, with the oracle; None if there are none."""
     matrix = report.matrix
     if matrix is None or not matrix.experts or not matrix.tasks:
         return None
@@ -86,6 +88,7 @@ def expert_colours(report: RunReport) -> dict[str, int]:
 
 
 def timeline(report: RunReport) -> View | None:
+    """The stays of the experts on the workers; None if there are none."""
     if not report.timeline:
         return None
     colours = expert_colours(report)
@@ -142,6 +145,7 @@ def _expert_row(name: str, colour: int, stays: list[ReportResidency]) -> View:
 
 
 def cost(report: RunReport) -> View | None:
+    """Tokens per question by method; None if no method was run."""
     if not report.methods:
         return None
     rows = [
@@ -155,6 +159,7 @@ def cost(report: RunReport) -> View | None:
 
 
 def samples(report: RunReport) -> View | None:
+    """Questions with their replies, as many as the page's budget allows; None if there are none."""
     if not report.samples:
         return None
     displayed: list[View] = []
@@ -201,6 +206,7 @@ def _page_bytes(card: View) -> int:
 
 
 def manifest(report: RunReport) -> View | None:
+    """What was run, on what, with what."""
     facts = {
         "Command": report.command,
         "Created": report.created.isoformat(sep=" ", timespec="seconds"),

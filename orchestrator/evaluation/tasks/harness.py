@@ -24,6 +24,7 @@ class HarnessPart:
     read: Callable[[Any], dict[str, Any]]
 
     def records(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The documents as records, with their row numbers. Raises `BadInput` if the task cannot make a prompt."""
         for number, document in enumerate(self.documents):
             try:
                 record = self.read(document)
@@ -33,6 +34,7 @@ class HarnessPart:
             yield number, {**record, "task": self.task}
 
     def place(self, number: int) -> str:
+        """Where a record is, for an error."""
         return f"{HARNESS}{self.task}, split {self.split}, row {number}"
 
 

@@ -33,6 +33,7 @@ class HubPart:
             yield number, row
 
     def place(self, number: int) -> str:
+        """Where a record is, for an error."""
         return f"{HUB}{self.name}, split {self.split}, row {number}"
 
 

@@ -21,6 +21,7 @@ class Repeats:
     examples: list[tuple[str, str]] = field(default_factory=list)
 
     def add(self, first: str, second: str) -> None:
+        """Count a repeated question and keep the first few as examples."""
         self.count += 1
         if len(self.examples) < EXAMPLES:
             self.examples.append((first, second))

@@ -35,6 +35,7 @@ class Options:
 
     @property
     def mapping(self) -> dict[str, str]:
+        """Label -> text of the option."""
         return dict(zip(self.labels, self.texts, strict=True))
 
 

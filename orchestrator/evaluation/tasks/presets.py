@@ -21,6 +21,7 @@ class Preset:
 
     @property
     def columns(self) -> Columns:
+        """The columns that the preset names."""
         return Columns.model_validate(self.named)
 
 

@@ -22,11 +22,17 @@ class SourcePart(Protocol):
     """Records that can be read from the start any number of times."""
 
     @property
-    def split(self) -> str | None: ...
+    def split(self) -> str | None:
+        """The split that the records belong to, if the part knows it."""
+        ...
 
-    def records(self) -> Iterator[tuple[int, dict[str, Any]]]: ...
+    def records(self) -> Iterator[tuple[int, dict[str, Any]]]:
+        """The records with their row numbers, counted from 0."""
+        ...
 
-    def place(self, number: int) -> str: ...
+    def place(self, number: int) -> str:
+        """Where a record is, for an error."""
+        ...
 
 
 @dataclass(frozen=True)

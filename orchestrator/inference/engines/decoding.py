@@ -73,6 +73,7 @@ class DecodingBatch:
         return self._advance(self.rows, logits)
 
     def remove(self, key: str) -> None:
+        """Take a request out of the batch."""
         self._keep([row for row in self.rows if row.request.key != key])
 
     def _forward(

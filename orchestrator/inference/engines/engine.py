@@ -65,6 +65,8 @@ def rejected(request: Request, error: Exception) -> Delta:
 
 
 class Engine(Protocol):
+    """Runs one expert's weights at a time. Every engine passes the conformance suite."""
+
     capacity: int
     """Requests worth holding at once: running ones plus a queue that keeps the batch full."""
 

@@ -76,4 +76,5 @@ class Constraint:
         xgrammar.apply_token_bitmask_inplace(logits, self._mask.to(logits.device))
 
     def accept(self, token: int) -> None:
+        """Move the grammar on by one token."""
         self._matcher.accept_token(token)

@@ -30,6 +30,7 @@ class LangChainStream:
         self._model = model
 
     async def deltas(self, request: Request) -> AsyncIterator[Delta]:
+        """See `UpstreamStream`."""
         from langchain_core.messages import convert_to_messages
 
         sampling = request.sampling
@@ -84,6 +85,7 @@ class LangChainStream:
 
 
 def chat_model(expert: str, path: str) -> BaseChatModel:
+    """The LangChain model that `path` (`module:function`) makes. Raises `ExpertError`."""
     module, _, name = path.partition(":")
     try:
         model: BaseChatModel = getattr(importlib.import_module(module), name)()

@@ -88,6 +88,7 @@ class OpenAIStream:
         return typed.with_message(told)
 
     async def close(self) -> None:
+        """Close the connections."""
         if self._client is not None:
             await self._client.aclose()
 

@@ -54,6 +54,7 @@ class RemoteEngine:
         self._admission: Admission | None = None
 
     def beside(self, expert: Expert) -> bool:
+        """See `Engine`: a remote expert has the engine to itself."""
         return False
 
     def load(self, expert: Expert) -> LoadReport:
@@ -75,11 +76,13 @@ class RemoteEngine:
         return LoadReport(expert.name, "start", time.perf_counter() - began)
 
     def add(self, request: Request, expert: Expert) -> None:
+        """See `Engine`."""
         if self._expert is None or self._expert.fingerprint != expert.fingerprint:
             raise RuntimeError(f"expert {expert.name!r} is not loaded")
         self._running[request.key] = asyncio.run_coroutine_threadsafe(self._answer(request), self._loop)
 
     def step(self) -> list[Delta]:
+        """See `Engine`."""
         deltas: list[Delta] = []
         while self._running:
             try:
@@ -93,6 +96,7 @@ class RemoteEngine:
         return deltas
 
     def abort(self, key: str) -> None:
+        """See `Engine`."""
         if future := self._running.pop(key, None):
             future.cancel()
 
@@ -100,6 +104,7 @@ class RemoteEngine:
         """Nothing to read."""
 
     def close(self) -> None:
+        """See `Engine`."""
         if self._loop.is_closed():
             return
         for key in list(self._running):

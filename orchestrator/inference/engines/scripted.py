@@ -71,6 +71,7 @@ class ScriptedEngine:
         self._closed = False
 
     def beside(self, expert: Expert) -> bool:
+        """See `Engine`."""
         resident = self._resident
         return bool(resident and self.options.side_by_side and resident.shape == expert.shape)
 
@@ -96,11 +97,13 @@ class ScriptedEngine:
         return LoadReport(expert.name, way, time.perf_counter() - began)
 
     def add(self, request: Request, expert: Expert) -> None:
+        """See `Engine`."""
         if expert.fingerprint not in self._scripts:
             raise RuntimeError(f"expert {expert.name!r} is not loaded")
         self._waiting.append((request, expert))
 
     def step(self) -> list[Delta]:
+        """See `Engine`."""
         deltas: list[Delta] = []
         while self._waiting and len(self._running) < self.options.batch:
             request, expert = self._waiting.popleft()
@@ -119,6 +122,7 @@ class ScriptedEngine:
         return deltas
 
     def abort(self, key: str) -> None:
+        """See `Engine`."""
         self._running.pop(key, None)
         self._waiting = deque(entry for entry in self._waiting if entry[0].key != key)
 
@@ -126,6 +130,7 @@ class ScriptedEngine:
         """Nothing to read."""
 
     def close(self) -> None:
+        """See `Engine`."""
         self._closed = True
         self._resident = None
         self._waiting.clear()

@@ -59,6 +59,7 @@ class ToolHistory:
 
     @property
     def names(self) -> frozenset[str]:
+        """The names of the tools."""
         return frozenset(definition["function"]["name"] for definition in self.definitions)
 
     def text(self) -> str:

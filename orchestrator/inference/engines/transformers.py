@@ -46,9 +46,11 @@ class TransformersEngine:
         self._closed = False
 
     def beside(self, expert: Expert) -> bool:
+        """See `Engine`: one expert's weights are in the batch."""
         return False
 
     def load(self, expert: Expert) -> LoadReport:
+        """See `Engine`."""
         if self._closed:
             raise RuntimeError("the engine is closed")
         began = time.perf_counter()
@@ -78,6 +80,7 @@ class TransformersEngine:
         return LoadReport(expert.name, way, time.perf_counter() - began)
 
     def add(self, request: Request, expert: Expert) -> None:
+        """See `Engine`."""
         if self._resident is None or self._resident.fingerprint != expert.fingerprint:
             raise RuntimeError(f"expert {expert.name!r} is not loaded")
         try:
@@ -96,6 +99,7 @@ class TransformersEngine:
             self._failures.append(rejected(request, error))
 
     def step(self) -> list[Delta]:
+        """See `Engine`."""
         deltas, self._failures = self._failures, []
         if self._batch is None:
             return deltas
@@ -106,12 +110,14 @@ class TransformersEngine:
         return deltas
 
     def abort(self, key: str) -> None:
+        """See `Engine`."""
         self._failures = [delta for delta in self._failures if delta.key != key]
         self._waiting = deque(row for row in self._waiting if row.request.key != key)
         if self._batch and any(row.request.key == key for row in self._batch.rows):
             self._batch.remove(key)
 
     def read_ahead(self, expert: Expert) -> None:
+        """See `Engine`."""
         self.sources.read_ahead(expert)
 
     def canary(self) -> Canary:
@@ -121,6 +127,7 @@ class TransformersEngine:
         return self._canary(self._resident)
 
     def close(self) -> None:
+        """See `Engine`."""
         self._closed = True
         self._model = self._live = self._resident = self._batch = self._grammars = None
         self._waiting.clear()

@@ -47,10 +47,12 @@ class VLLMEngine:
         self._closed = False
 
     def beside(self, expert: Expert) -> bool:
+        """See `Engine`."""
         shape = self._shape()
         return bool(shape and self._resident and self._resident.shape == expert.shape and shape.holds_beside(expert))
 
     def load(self, expert: Expert) -> LoadReport:
+        """See `Engine`."""
         if self._closed:
             raise RuntimeError("the engine is closed")
         began = time.perf_counter()
@@ -78,6 +80,7 @@ class VLLMEngine:
         return LoadReport(expert.name, way, time.perf_counter() - began)
 
     def add(self, request: Request, expert: Expert) -> None:
+        """See `Engine`."""
         shape = self._shape()
         if shape is None or not self._loaded(expert):
             raise RuntimeError(f"expert {expert.name!r} is not loaded")
@@ -95,6 +98,7 @@ class VLLMEngine:
         self._running[request.key] = expert
 
     def step(self) -> list[Delta]:
+        """See `Engine`."""
         deltas, self._failures = self._failures, []
         shape = self._shape()
         if shape is None or not self._running:
@@ -108,12 +112,14 @@ class VLLMEngine:
         return deltas
 
     def abort(self, key: str) -> None:
+        """See `Engine`."""
         self._failures = [delta for delta in self._failures if delta.key != key]
         shape = self._shape()
         if self._running.pop(key, None) is not None and shape is not None:
             shape.abort(key)
 
     def read_ahead(self, expert: Expert) -> None:
+        """See `Engine`."""
         self.sources.read_ahead(expert)
 
     def canary(self) -> Canary:
@@ -124,6 +130,7 @@ class VLLMEngine:
         return self._canary(shape, expert)
 
     def close(self) -> None:
+        """See `Engine`."""
         self._closed = True
         self._resident = None
         self._running.clear()

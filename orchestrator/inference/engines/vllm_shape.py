@@ -88,6 +88,7 @@ class LiveModel:
 
     @property
     def side_by_side(self) -> bool:
+        """True if adapters can run in the same batch."""
         return bool(self._llm.vllm_config.lora_config)
 
     def holds_beside(self, expert: Expert) -> bool:
@@ -161,6 +162,7 @@ class LiveModel:
         return outputs
 
     def abort(self, key: str) -> None:
+        """Forget a request."""
         self._llm.abort_request([key])
 
     def sleep(self) -> None:
@@ -170,6 +172,7 @@ class LiveModel:
             self._asleep = True
 
     def wake(self) -> None:
+        """Bring the weights back onto the device, if they were put away."""
         if self._asleep:
             self._llm.wake_up()
             self._asleep = False

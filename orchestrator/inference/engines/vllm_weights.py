@@ -46,15 +46,18 @@ class Slot:
 
     @property
     def live(self) -> torch.Tensor:
+        """The tensor in the running model."""
         tensor: torch.Tensor = getattr(self.layer, self.attribute)
         return tensor
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """Shape of the live tensor: the checkpoint's tensors joined along the first axis."""
         return (sum(info.shape[0] for info in self.tensors), *self.tensors[0].shape[1:])
 
     @property
     def bytes(self) -> int:
+        """Bytes of the checkpoint's tensors."""
         return sum(info.stop - info.start for info in self.tensors)
 
 

@@ -21,6 +21,7 @@ class CallerLoops:
         self._pinged: set[asyncio.AbstractEventLoop] = set()
 
     def seen(self, loop: asyncio.AbstractEventLoop | None) -> None:
+        """Remember a caller's loop."""
         if loop is not None:
             self._loops.add(loop)
 

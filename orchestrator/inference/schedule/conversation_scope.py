@@ -32,11 +32,13 @@ _current: ContextVar[ConversationScope | None] = ContextVar("conversation", defa
 
 
 def current() -> ConversationScope | None:
+    """The conversation that this task belongs to, if any."""
     return _current.get()
 
 
 @contextlib.contextmanager
 def entered(conversation: ConversationScope) -> Iterator[ConversationScope]:
+    """Within it, requests belong to `conversation`."""
     token = _current.set(conversation)
     try:
         yield conversation

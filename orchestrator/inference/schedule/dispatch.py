@@ -80,17 +80,21 @@ class Dispatch:
         self._wakeup: asyncio.TimerHandle | None = None
 
     def start(self) -> None:
+        """See `PoolBackend`."""
         self._loop.set_exception_handler(
             lambda _, context: self._broken(context.get("exception") or context["message"])
         )
 
     def start_workers(self) -> None:
+        """See `PoolBackend`."""
         self._supervisor.start()
 
     def opened(self, conversation: str) -> None:
+        """See `PoolBackend`."""
         self.scheduler.open(conversation)
 
     def closed(self, conversation: str) -> None:
+        """See `PoolBackend`."""
         self.scheduler.close(conversation)
 
     def report_load(self, asked: concurrent.futures.Future[PoolLoad]) -> None:
@@ -107,6 +111,7 @@ class Dispatch:
         asked.set_result(PoolLoad(held, kinds, counts, self.timeline.totals(), batches, waits))
 
     async def end(self) -> None:
+        """See `PoolBackend`."""
         self.stop(Cancelled("the pool was closed"))
         await self._supervisor.stop()
 

@@ -24,7 +24,9 @@ class Host(Protocol):
 
     name: str
 
-    async def send(self, orders: list[WorkerOrder]) -> None: ...
+    async def send(self, orders: list[WorkerOrder]) -> None:
+        """Hand orders to the worker."""
+        ...
 
     async def events(self) -> list[WorkerEvent]:
         """Waits until there is something to tell."""
@@ -72,12 +74,15 @@ class InProcess:
         self._worker = Worker(make_engine, self._outbox.emit)
 
     async def send(self, orders: list[WorkerOrder]) -> None:
+        """See `Host`."""
         self._worker.order(orders)
 
     async def events(self) -> list[WorkerEvent]:
+        """See `Host`."""
         return await self._outbox.take()
 
     async def stop(self) -> None:
+        """See `Host`."""
         self._worker.order([Stop()])
         await asyncio.to_thread(self._worker.join, 10)
 
@@ -92,6 +97,7 @@ class WorkerActor:
         self._worker: Worker | None = None
 
     async def events(self) -> list[WorkerEvent]:
+        """The worker's next events; the first call starts the worker."""
         if self._outbox is None:
             self._outbox = _Outbox()
             if missing := missing_file(self._files):
@@ -100,10 +106,12 @@ class WorkerActor:
         return await self._outbox.take()
 
     async def send(self, orders: list[WorkerOrder]) -> None:
+        """Hand orders to the worker."""
         assert self._worker is not None
         self._worker.order(orders)
 
     async def stop(self) -> None:
+        """Stop the worker; waits 10 s at most."""
         if self._worker is not None:
             self._worker.order([Stop()])
             await asyncio.to_thread(self._worker.join, 10)
@@ -147,9 +155,11 @@ class OnRay:
         )
 
     async def send(self, orders: list[WorkerOrder]) -> None:
+        """See `Host`."""
         await self._call("send", orders)
 
     async def events(self) -> list[WorkerEvent]:
+        """See `Host`."""
         waiting = asyncio.ensure_future(self._call("events"))
         tries = 0
         try:
@@ -164,10 +174,12 @@ class OnRay:
             waiting.cancel()
 
     async def where(self) -> tuple[str, int]:
+        """The worker's node and process id."""
         place: tuple[str, int] = await self._call("where")
         return place
 
     async def stop(self) -> None:
+        """See `Host`."""
         import ray
 
         with contextlib.suppress(Exception):  # whatever state it is in, and Ray itself may be gone

@@ -87,6 +87,7 @@ class Ledger:
         return done
 
     def count(self) -> int:
+        """Number of stored completions."""
         return int(self._read("SELECT count(*) FROM completions")[0][0])
 
     def check(self) -> None:

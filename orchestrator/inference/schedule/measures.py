@@ -22,12 +22,14 @@ class SwitchCosts:
         self._medians: dict[tuple[SwitchKind, str | None], float] = {}
 
     def of(self, way: SwitchKind, shape: str) -> float:
+        """Seconds that a switch of this kind to this shape takes: the median of the last seven, or the default."""
         found = self._medians.get((way, shape))
         if found is None:
             found = self._medians.get((way, None), self._defaults[way])
         return found
 
     def learn(self, way: SwitchKind, shape: str, seconds: float) -> None:
+        """Add the seconds of one switch."""
         for key in ((way, shape), (way, None)):
             seen = self._seen.setdefault(key, deque(maxlen=7))
             seen.append(seconds)
@@ -48,6 +50,7 @@ class Rate:
         self._requests = 0.0
 
     def learn(self, seconds: float, requests: int) -> None:
+        """Add the seconds that some requests took."""
         self._seconds += seconds
         self._requests += requests
         if self._requests > 512:
@@ -55,6 +58,7 @@ class Rate:
             self._requests /= 2
 
     def value(self, expected: float) -> float:
+        """Seconds per request; `expected` counts as much as eight requests."""
         return (self._seconds + 8 * expected) / (self._requests + 8)
 
 
@@ -70,7 +74,9 @@ class Patience:
         self.share = 1.0
 
     def rewarded(self) -> None:
+        """Wait longer next time: the callers came back."""
         self.share = min(1.0, self.share * 2)
 
     def in_vain(self) -> None:
+        """Wait less next time: nobody came back."""
         self.share = max(1 / 16, self.share / 2)

@@ -19,22 +19,28 @@ class Switch:
 
 @dataclass(frozen=True, slots=True)
 class Add:
+    """Order: take in these requests."""
+
     requests: tuple[tuple[Request, Expert], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Abort:
+    """Order: forget the requests with these keys."""
+
     keys: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class ReadAhead:
+    """Order: bring this expert's files into memory."""
+
     expert: Expert
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    pass
+    """Order: end the worker."""
 
 
 WorkerOrder = Switch | Add | Abort | ReadAhead | Stop
@@ -42,11 +48,15 @@ WorkerOrder = Switch | Add | Abort | ReadAhead | Stop
 
 @dataclass(frozen=True, slots=True)
 class Ready:
+    """Event: the engine is built and holds `capacity` requests."""
+
     capacity: int
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
+    """Event: an expert was loaded."""
+
     load: LoadReport
 
 

@@ -53,6 +53,7 @@ class PendingRequest:
         self.storing = False
 
     def join(self, waiter: Waiter) -> None:
+        """Add a waiter; it receives at once what has been streamed so far."""
         self.waiters.append(waiter)
         pass_on([(waiter, delta) for delta in self.streamed])
 

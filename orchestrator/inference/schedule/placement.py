@@ -145,6 +145,7 @@ def local_engine(name: str, options: EngineOptions) -> Engine:
 
 
 def remote_engine() -> Engine:
+    """The engine of remote experts."""
     from orchestrator.inference.engines.remote import RemoteEngine
 
     return RemoteEngine()

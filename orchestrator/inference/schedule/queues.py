@@ -94,6 +94,7 @@ class ExpertQueue:
         """The worker that reads its expert's files ahead."""
 
     def put(self, entries: list[QueuedRequest]) -> None:
+        """Append requests."""
         self.entries.extend(entries)
         self._change(len(entries))
 
@@ -117,6 +118,7 @@ class ExpertQueue:
         return taken
 
     def withdraw(self, entry: QueuedRequest) -> None:
+        """Take a waiting request out."""
         entry.place = None
         self._change(-1)
         if len(self.entries) > 2 * self.count + 64:
@@ -203,6 +205,7 @@ class WorkerState:
         """The queue whose files it reads ahead."""
 
     def way_to(self, queue: ExpertQueue) -> SwitchKind:
+        """The kind of switch that serving this queue needs."""
         if queue.shape == self.shape:
             return "swap"
         return "wake" if queue.shape in self.held else "start"
@@ -217,6 +220,7 @@ class WorkerState:
         self.hold(None)
 
     def hold(self, shape: str | None) -> None:
+        """Set the shape of the worker's model and count it for the kind."""
         shapes = self.kind.shapes
         if self.shape is not None:
             shapes[self.shape] -= 1
@@ -242,6 +246,7 @@ class WorkerState:
         queue.promised += 1
 
     def room(self) -> int:
+        """How many more requests the worker holds."""
         return self.capacity - len(self.running)
 
     def share(self, now: float) -> int:
@@ -266,6 +271,7 @@ class WorkerState:
         return min(limit, max(int(self.loading), int(fair)))
 
     def read_ahead(self, queue: ExpertQueue | None) -> None:
+        """Set the queue whose expert the worker reads ahead; None for none."""
         if self.next is not None:
             self.next.reader = None
         self.next = queue

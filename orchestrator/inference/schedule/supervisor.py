@@ -87,6 +87,7 @@ class Supervisor:
             self._begin(self._run_worker(spec))
 
     def serves(self, kind: str) -> bool:
+        """True if there are workers of this kind."""
         return kind in self._kinds
 
     def send(self, worker: str, orders: list[WorkerOrder]) -> None:

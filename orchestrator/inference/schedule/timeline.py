@@ -27,10 +27,12 @@ class Histogram:
         self.counts = self.counts or [0] * (len(self.bounds) + 1)
 
     def add(self, value: float, times: int = 1) -> None:
+        """Count a value `times` times."""
         self.counts[bisect_left(self.bounds, value)] += times
         self.total += value * times
 
     def copy(self) -> Histogram:
+        """A copy that later values do not change."""
         return Histogram(self.bounds, list(self.counts), self.total)
 
 
@@ -54,6 +56,8 @@ class Residency:
 
 @dataclass(frozen=True, slots=True)
 class PoolProgress:
+    """Counts since the pool's start, and which expert each worker holds."""
+
     submitted: int
     finished: int
     cached: int
@@ -97,6 +101,8 @@ class PoolLoad:
 
 @dataclass(slots=True)
 class Timeline:
+    """What the workers did and when. Times are seconds since `started`."""
+
     started: float = field(default_factory=time.monotonic)
     stays: list[Residency] = field(default_factory=list)
     losses: list[tuple[str, str]] = field(default_factory=list)
@@ -113,12 +119,14 @@ class Timeline:
     _now: dict[str, Residency] = field(default_factory=dict)
 
     def load_starts(self, worker: str, expert: str) -> None:
+        """A worker begins to load an expert."""
         self._now[worker] = stay = Residency(worker, expert, time.monotonic() - self.started)
         self.stays.append(stay)
         if len(self.stays) > MAX_STAYS:  # a service runs for months
             del self.stays[: MAX_STAYS // 2]
 
     def load_ends(self, worker: str, load: engine.LoadReport) -> None:
+        """A worker has loaded an expert."""
         stay = self._now[worker]
         stay.load_end = stay.end = time.monotonic() - self.started
         stay.way, stay.load_seconds = load.way, load.seconds
@@ -126,6 +134,7 @@ class Timeline:
         self.load_seconds += load.seconds
 
     def stepped(self, worker: str, event: Stepped) -> None:
+        """A worker's engine took steps."""
         done = len(event.completions) + len(event.failures)
         self.finished += done
         self.tokens += event.tokens
@@ -140,20 +149,24 @@ class Timeline:
                 sizes.add(size, steps)
 
     def waited(self, expert: str, seconds: float) -> None:
+        """A request waited this many seconds for a worker."""
         if (waits := self.waits.get(expert)) is None:
             waits = self.waits[expert] = Histogram(WAITS)
         waits.add(seconds)
 
     def lost(self, worker: str, why: str) -> None:
+        """A worker is gone; `why` is empty if it was stopped on purpose."""
         self._now.pop(worker, None)
         if why:
             self.losses.append((worker, why))
 
     def progress(self) -> PoolProgress:
+        """Counts until now."""
         resident = {worker: stay.expert for worker, stay in list(self._now.items())}
         return PoolProgress(self.submitted, self.finished, self.cached, self.tokens, self.loads, resident)
 
     def totals(self) -> PoolTotals:
+        """Sums until now."""
         return PoolTotals(
             self.submitted,
             self.finished,

@@ -64,10 +64,12 @@ class Worker:
         self._thread.start()
 
     def order(self, orders: list[WorkerOrder]) -> None:
+        """Hand orders to the worker's thread."""
         for order in orders:
             self._orders.put(order)
 
     def join(self, timeout: float | None = None) -> None:
+        """Wait for the worker's thread to end, `timeout` seconds at most."""
         self._thread.join(timeout)
 
     def _run(self) -> None:
