@@ -23,7 +23,7 @@ TOWARDS = MergeMethod(
     "own_merge:TOWARDS",
     "https://arxiv.org/abs/2203.05482",
     towards,
-    (Parameter("step", 0.5, minimum=0.0, most=1.0),),
+    (Parameter("step", 0.5, minimum=0.0, maximum=1.0),),
     base="required",
     most=1,
     elementwise=True,

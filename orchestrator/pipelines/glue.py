@@ -35,7 +35,7 @@ from orchestrator.evaluation.report.data import Clustering, ExpertFate, Glue, Ru
 from orchestrator.evaluation.report.page import notebook_frame
 from orchestrator.inference.expert import Expert
 from orchestrator.pipelines.cluster import ClusterRequest, SimilarityBasis, cluster_experts
-from orchestrator.pipelines.glue_report import BEST, FULL, GLUE, MIXTURE, glue_report
+from orchestrator.pipelines.glue_report import BEST, FULL, GLUE, MIXTURE, UNMERGED, glue_report
 from orchestrator.pipelines.members import MemberEstimate
 from orchestrator.pipelines.merges import WITH_DENSITY, WITHOUT_BASE, Merges
 from orchestrator.pipelines.mixture_checkpoint import ANY_ENGINE, MixtureForm, mixture_checkpoint, sole_owners
@@ -310,6 +310,7 @@ async def _compared(
         return await answer(asking, setting.context.only(experts))
 
     plans = {BEST: ask("best", setting.context.experts.values()), GLUE: ask("mixture", members)}
+    plans[UNMERGED] = ask("mixture", setting.context.experts.values())
     if full is not None:
         plans[FULL] = ask("best", [full.expert])
     if level is not None:

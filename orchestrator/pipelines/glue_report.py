@@ -11,6 +11,7 @@ from orchestrator.evaluation.report.data import Clustering, Comparison, Glue, In
 from orchestrator.evaluation.report.intervals import paired_difference
 
 BEST, FULL, GLUE = "best single expert", "full merging", "Model-GLUE"
+UNMERGED = "mixture of all, unmerged"
 MIXTURE = " mixture"
 """After the form of the one that is written as a checkpoint."""
 
@@ -64,6 +65,8 @@ def _note(name: str, record: Glue, family: Sequence[str]) -> str:
             {"T": "a route a token", "S": "one route for the whole answer"}[route],
         ]
         return ", ".join(parts)
+    if name == UNMERGED:
+        return f"all {len(record.fates)} experts as they are behind the router; nothing merged, nobody dropped"
     for one in record.searches:
         if name == FULL and set(one.sources) == set(family):
             found = ", ".join(f"{source} {weight:g}" for source, weight in one.weights.items())

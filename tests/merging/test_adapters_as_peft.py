@@ -1,0 +1,210 @@
+"""Adapters of every kind give the weights that peft gives, within 1e-6; extraction and transplants of tokens."""
+
+from __future__ import annotations
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import load_file, save_file
+
+from merging.adapter import Adapter
+from merging.checkpoint import Checkpoint
+from merging.extract_lora import extract_lora
+from merging.merge import merge
+from merging.plan import Merge
+from merging.recipe_file import parse
+from merging.stream import linear, plain
+from merging.transplant import transplant_tokens
+
+SHAPE = {"vocab_size": 24, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "pad_token_id": 0}
+QV = ["q_proj", "v_proj"]
+KINDS: dict[str, tuple[str, dict[str, Any]]] = {
+    "plain": ("llama", {"target_modules": QV}),
+    "dora": ("llama", {"target_modules": QV, "use_dora": True}),
+    "rslora": ("llama", {"target_modules": QV, "use_rslora": True}),
+    "saved": ("llama", {"target_modules": QV, "modules_to_save": ["embed_tokens", "lm_head"]}),
+    "head": ("llama", {"target_modules": [*QV, "lm_head"]}),
+    "embedding": ("llama", {"target_modules": [*QV, "embed_tokens"]}),
+    "embedding dora": ("llama", {"target_modules": [*QV, "embed_tokens"], "use_dora": True}),
+    "tokens": ("llama", {"target_modules": QV, "trainable_token_indices": [5, 6]}),
+    "patterns": (
+        "llama",
+        {
+            "target_modules": QV,
+            "rank_pattern": {r"layers\.0\.self_attn\.q_proj": 2},
+            "alpha_pattern": {r"^model\.layers\.1\..*v_proj": 16},
+        },
+    ),
+    "biases": ("qwen2", {"target_modules": QV, "bias": "lora_only"}),
+    "lora bias": ("qwen2", {"target_modules": QV, "lora_bias": True}),
+    "conv1d": ("gpt2", {"target_modules": ["c_attn"], "fan_in_fan_out": True}),
+    "conv1d dora": ("gpt2", {"target_modules": ["c_attn"], "fan_in_fan_out": True, "use_dora": True}),
+}
+
+
+@pytest.fixture(scope="module")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    import torch
+    import transformers as t
+
+    torch.manual_seed(0)
+    more = {"intermediate_size": 24, "num_key_value_heads": 1, "max_position_embeddings": 32}
+    made = {
+        "llama": t.LlamaForCausalLM(t.LlamaConfig(**SHAPE, **more)),
+        "qwen2": t.Qwen2ForCausalLM(t.Qwen2Config(**SHAPE, **more, tie_word_embeddings=True)),
+        "gpt2": t.GPT2LMHeadModel(t.GPT2Config(vocab_size=24, n_embd=16, n_layer=2, n_head=2, n_positions=32)),
+    }
+    folder = tmp_path_factory.mktemp("bases")
+    for name, model in made.items():
+        model.save_pretrained(folder / name)
+    return {name: folder / name for name in made}
+
+
+@pytest.fixture(scope="module")
+def adapters(
+    bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
+) -> dict[str, tuple[Path, dict[str, Any]]]:
+    """Each kind's folder, and the weights that peft makes of it over its base."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    made = {}
+    for kind, (base, settings) in KINDS.items():
+        torch.manual_seed(1)
+        config = LoraConfig(r=4, lora_alpha=8, init_lora_weights=False, task_type="CAUSAL_LM", **settings)
+        model = get_peft_model(AutoModelForCausalLM.from_pretrained(bases[base], dtype=torch.float32), config)
+        with torch.no_grad():
+            for parameter in model.parameters():
+                if parameter.requires_grad:
+                    parameter.copy_(0.1 * torch.randn(parameter.shape))
+        folder = tmp_path_factory.mktemp("adapter")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # peft tells that it saves embeddings that are adapted
+            model.save_pretrained(folder)
+        made[kind] = folder, {name: t.numpy().copy() for name, t in model.merge_and_unload().state_dict().items()}
+    return made
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_adapter_is_what_peft_makes_of_it(
+    bases: dict[str, Path], adapters: dict[str, tuple[Path, dict[str, Any]]], kind: str
+) -> None:
+    base, (folder, wanted) = bases[KINDS[kind][0]], adapters[kind]
+    plan = Merge(parse({"merge_method": "passthrough", "models": [{"model": f"{base}+{folder}"}], "dtype": "float32"}))
+    changed = 0
+    own = Checkpoint(base)
+    for name in plan.names:
+        np.testing.assert_allclose(plan.array(name), wanted[name], atol=1e-6, err_msg=name)
+        changed += not np.allclose(own.array(name), wanted[name])
+    assert changed >= 2
+    # Engines read it through the same reader.
+    model = own, Adapter(folder, own)
+    for name in (name for name in own.tensors if name in model[1].changes):
+        np.testing.assert_allclose(plain(model).tensor(name).numpy(), wanted[name], atol=1e-6)
+        half = linear([model, (own, None)], [1, 1]).tensor(name).numpy()
+        np.testing.assert_allclose(half, (wanted[name] + own.array(name)) / 2, atol=1e-6)
+
+
+def test_blocks_of_any_size_give_the_same(bases: dict[str, Path], adapters: dict[str, Any]) -> None:
+    from merging.adapted import Adapted
+    from merging.slab import Plain
+
+    for kind, name in (("dora", "model.layers.0.self_attn.q_proj.weight"), ("tokens", "model.embed_tokens.weight")):
+        base = Checkpoint(bases["llama"])
+        slab = Adapted(Plain(base, name), Adapter(adapters[kind][0], base), name, base.tensors[name].shape)
+        size = base.array(name).size
+        whole, parts = np.empty(size, "f4"), np.empty(size, "f4")
+        slab.read(0, size, whole)
+        for start in range(0, size, 37):
+            slab.read(start, min(start + 37, size), parts[start : start + 37])
+        np.testing.assert_array_equal(parts, whole)
+
+
+def test_an_adapter_over_a_base_of_8_bits(bases: dict[str, Path], adapters: dict[str, Any], tmp_path: Path) -> None:
+    tensors = load_file(bases["llama"] / "model.safetensors")
+    packed = {}
+    for name, array in tensors.items():
+        if name.endswith("_proj.weight"):
+            scale = np.abs(array).max(1)
+            packed[name] = np.round(array / scale[:, None] * 127).astype("i1")
+            packed[name.replace(".weight", ".SCB")] = scale
+        else:
+            packed[name] = array
+    (tmp_path / "b").mkdir()
+    save_file(packed, tmp_path / "b" / "model.safetensors")
+    config = json.loads((bases["llama"] / "config.json").read_text())
+    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+    (tmp_path / "b" / "config.json").write_text(json.dumps(config))
+    ref = f"{tmp_path / 'b'}+{adapters['plain'][0]}"
+    plan = Merge(parse({"merge_method": "passthrough", "models": [{"model": ref}], "dtype": "float32"}))
+    name = "model.layers.0.self_attn.q_proj.weight"
+    down, up, scale = Adapter(adapters["plain"][0], Checkpoint(bases["llama"])).arrays(name)
+    decoded = packed[name].astype("f8") * packed[name.replace(".weight", ".SCB")][:, None] / 127
+    np.testing.assert_allclose(plan.array(name), decoded + scale * (up.astype("f8") @ down), atol=1e-6)
+
+
+def test_an_extracted_adapter_gives_the_model_back(bases: dict[str, Path], tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    tensors = load_file(bases["llama"] / "model.safetensors")
+    for name in tensors:
+        if name.endswith(("q_proj.weight", "down_proj.weight")):
+            rows, columns = tensors[name].shape
+            tensors[name] = tensors[name] + (rng.normal(size=(rows, 3)) @ rng.normal(size=(3, columns))).astype("f4")
+    tensors["model.norm.weight"] = tensors["model.norm.weight"] + 1
+    (tmp_path / "fine").mkdir()
+    save_file(tensors, tmp_path / "fine" / "model.safetensors")
+    (tmp_path / "fine" / "config.json").write_text((bases["llama"] / "config.json").read_text())
+    result = extract_lora(str(tmp_path / "fine"), str(bases["llama"]), tmp_path / "lora", rank=4)
+    assert "4 layers at rank 4, 1 tensors saved whole" in result.notes[0]
+    ref = f"{bases['llama']}+{tmp_path / 'lora'}"
+    merge(parse({"merge_method": "passthrough", "models": [{"model": ref}], "dtype": "float32"}), tmp_path / "out")
+    for name, array in load_file(tmp_path / "out" / "model.safetensors").items():
+        np.testing.assert_allclose(array, tensors[name], atol=2e-5)
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(bases["llama"], dtype=torch.float32)
+    loaded = PeftModel.from_pretrained(model, tmp_path / "lora").merge_and_unload().state_dict()
+    np.testing.assert_allclose(loaded["model.norm.weight"].numpy(), tensors["model.norm.weight"], atol=1e-6)
+    q = "model.layers.1.self_attn.q_proj.weight"
+    np.testing.assert_allclose(loaded[q].numpy(), tensors[q], atol=2e-5)
+
+
+def test_a_model_takes_another_ones_tokens(bases: dict[str, Path], tmp_path: Path) -> None:
+    def tokenizer(folder: Path, words: list[str]) -> None:
+        model = {"type": "WordLevel", "vocab": {word: n for n, word in enumerate(words)}, "unk_token": words[0]}
+        data = {"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"}, "model": model}
+        (folder / "tokenizer.json").write_text(json.dumps(data))
+
+    rng = np.random.default_rng(0)
+    for name, count in (("own", 24), ("donor", 26)):
+        (tmp_path / name).mkdir()
+        tensors = load_file(bases["llama"] / "model.safetensors")
+        for table in ("model.embed_tokens.weight", "lm_head.weight"):
+            tensors[table] = rng.normal(size=(count, 16)).astype("f4")
+        if name == "donor":
+            # Its new token is the sum of two that both have.
+            tensors["model.embed_tokens.weight"][25] = tensors["model.embed_tokens.weight"][[3, 4]].sum(0)
+        save_file(tensors, tmp_path / name / "model.safetensors")
+        config = json.loads((bases["llama"] / "config.json").read_text())
+        (tmp_path / name / "config.json").write_text(
+            json.dumps({**config, "vocab_size": count, "eos_token_id": count - 1})
+        )
+        tokenizer(
+            tmp_path / name, [f"t{n}" for n in range(24)] if name == "own" else ["x", *(f"t{n}" for n in range(25))]
+        )
+    transplant_tokens(str(tmp_path / "own"), str(tmp_path / "donor"), tmp_path / "out")
+    own, made = (load_file(tmp_path / name / "model.safetensors") for name in ("own", "out"))
+    embeddings = made["model.embed_tokens.weight"]
+    assert embeddings.shape == (26, 16)
+    assert Checkpoint(tmp_path / "out").config["eos_token_id"] == 25
+    np.testing.assert_array_equal(embeddings[1:25], own["model.embed_tokens.weight"])
+    # t24 stands for the donor's rows of t2 and t3.
+    np.testing.assert_allclose(embeddings[25], own["model.embed_tokens.weight"][[2, 3]].sum(0), rtol=1e-3, atol=1e-4)
+    np.testing.assert_array_equal(made["model.norm.weight"], own["model.norm.weight"])
