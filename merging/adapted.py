@@ -35,13 +35,17 @@ class Adapted:
 
     @property
     def label(self) -> str:
+        """The tensor and the adapter over it, for errors."""
         return f"{self.inner.label} with {self.adapter.folder}"
 
     @property
     def change(self) -> Change:
+        """What the adapter does to this tensor."""
         return self.adapter.changes[self.name]
 
     def read(self, start: int, stop: int, out: Work) -> None:
+        """Write the values [start, stop) of the flattened tensor to `out`. Raises `CheckpointError` for values that
+        are no numbers."""
         change = self.change
         if change.whole is not None:
             info = change.whole

@@ -88,6 +88,7 @@ class Adapter:
 
     @property
     def bytes(self) -> int:
+        """Size of the weights file."""
         return self.file.stat().st_size
 
     @property

@@ -76,6 +76,7 @@ class Checkpoint:
 
     @property
     def bytes(self) -> int:
+        """Size of all weights files together."""
         return sum(file.stat().st_size for file in self.files)
 
     @property
@@ -171,6 +172,7 @@ def _naturals(value: Any) -> bool:
 
 
 def view(info: TensorInfo, mapped: NDArray[np.uint8]) -> NDArray[Any]:
+    """The tensor, of its shape, over the mapped bytes of its file; a copy where they are not aligned."""
     # A header of odd length leaves tensors unaligned: NumPy reads them, torch does not promise to.
     view = mapped[info.start : info.stop].view(np.ndarray).view(np.dtype(STORAGE[info.dtype]))
     return (view if view.flags.aligned else view.copy()).reshape(info.shape)

@@ -37,9 +37,12 @@ class EightBit:
 
     @property
     def label(self) -> str:
+        """The file and the tensor, for errors."""
         return f"{self.checkpoint.tensors[self.name].file}: tensor {self.name!r}"
 
     def read(self, start: int, stop: int, out: Work) -> None:
+        """Write the values [start, stop) of the flattened tensor to `out`. Raises `CheckpointError` for values that
+        are no numbers."""
         info = self.checkpoint.tensors[self.name]
         raw = self.checkpoint.array(self.name).reshape(-1)[start:stop]
         out[:] = eight_bit_values(info.dtype)[raw]

@@ -39,6 +39,7 @@ class LayerName:
         return LayerName(match["head"], int(match["number"]), match["tail"]) if match else None
 
     def numbered(self, number: int) -> str:
+        """The name with this number in its place."""
         return f"{self.head}{number}{self.tail}"
 
 

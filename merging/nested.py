@@ -83,9 +83,12 @@ class NestedSlab:
 
     @property
     def label(self) -> str:
+        """The tensor, for errors."""
         return f"tensor {self.name!r} of an inner merge"
 
     def read(self, start: int, stop: int, out: Work) -> None:
+        """Write the values [start, stop) of the flattened tensor to `out`. Raises `CheckpointError` for values that
+        are no numbers."""
         out[:] = widen(self.held.array(self.name).reshape(-1)[start:stop], self.dtype, out.dtype)
         if not self.allow_nan and not np.isfinite(out).all():
             raise CheckpointError(f"{self.label}: not all finite numbers (--allow-nan merges them all the same)")

@@ -65,6 +65,7 @@ class PickledCheckpoint(Checkpoint):
         out[...] = self._arrays[name].reshape(-1)[start : start + out.size].reshape(out.shape)
 
     def array(self, name: str) -> NDArray[Any]:
+        """The tensor of this name."""
         return self._arrays[name]
 
 

@@ -55,6 +55,7 @@ class Target:
 
     @property
     def size(self) -> int:
+        """Number of elements."""
         return math.prod(self.shape)
 
 
@@ -143,6 +144,7 @@ class Merge:
             flat[start : start + bits.size] = bits
 
     def array(self, name: str) -> NDArray[Any]:
+        """The merged tensor, of its own shape and type."""
         target = self.targets[name]
         out = np.empty(target.shape, np.dtype(STORAGE[target.dtype]))
         self.write(name, out)
@@ -225,6 +227,7 @@ class Merge:
 
 
 def begin(target: Target) -> FinishBlock:
+    """What finishes blocks of this tensor, by its method."""
     return target.method.begin(target.stack, target.values)
 
 

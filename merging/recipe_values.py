@@ -15,6 +15,7 @@ DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "fp32": "F32",
 
 
 def mapping(raw: Any, where: str, keys: list[str] | None = None) -> dict[str, Any]:
+    """A mapping, empty for null; with `keys`, of no other keys. Raises `RecipeError` naming the place."""
     if raw is None:
         return {}
     if not isinstance(raw, dict):
@@ -26,12 +27,14 @@ def mapping(raw: Any, where: str, keys: list[str] | None = None) -> dict[str, An
 
 
 def listed(raw: Any, where: str) -> list[Any]:
+    """A list that is neither empty nor too long. Raises `RecipeError` naming the place."""
     if not isinstance(raw, list) or not 0 < len(raw) <= MAX_SOURCES:
         raise RecipeError(f"{where}: wants a list of up to {MAX_SOURCES} entries")
     return raw
 
 
 def nearest(name: str, known: Any) -> str:
+    """The end of an error on an unknown name: the nearest known one, or all of them."""
     close = difflib.get_close_matches(name, sorted(known), 1)
     return f"; did you mean {close[0]}?" if close else (f"; there are {', '.join(sorted(known))}" if known else "")
 
@@ -80,6 +83,7 @@ def layer_range(raw: Any, where: str) -> tuple[int, int]:
 
 
 def dtype_of(data: Mapping[str, Any], where: str) -> str | None:
+    """The type that results are written in; None where the recipe does not say. Raises `RecipeError`."""
     found = []
     for key in ("out_dtype", "dtype"):
         name = data.get(key)
@@ -91,6 +95,7 @@ def dtype_of(data: Mapping[str, Any], where: str) -> str | None:
 
 
 def tokenizer_choice(data: Mapping[str, Any], where: str) -> TokenizerChoice | None:
+    """What the recipe says of the tokenizer; None where it says nothing. Raises `RecipeError`."""
     if data.get("tokenizer_source") and data.get("tokenizer"):
         raise RecipeError(f"{where}: tokenizer: and tokenizer_source: exclude one another")
     if data.get("tokenizer_source"):
@@ -130,6 +135,7 @@ def _rule(raw: Any, where: str) -> TokenRule:
 
 
 def text_of(data: Mapping[str, Any], key: str, where: str) -> str | None:
+    """A text, None where it is missing or empty. Raises `RecipeError`."""
     text = data.get(key)
     if text is not None and not isinstance(text, str):
         raise RecipeError(f"{where}: {key}: wants text")

@@ -109,6 +109,7 @@ class SourceModel:
 
     @property
     def architecture(self) -> str:
+        """The architecture that config.json names, else its model type."""
         found = self.config.get("architectures")
         return str(found[0]) if isinstance(found, list) and found else str(self.config.get("model_type"))
 

@@ -41,10 +41,12 @@ class Tower:
 
     @property
     def name(self) -> str:
+        """The name that slices and modules use for it."""
         first = self.head.split(".")[0]
         return TEXT if first in _STACKS else first
 
     def called(self, name: str) -> bool:
+        """Whether a recipe means it by this name."""
         return name == self.name or name in ALIASES.get(self.name, ())
 
 
@@ -64,6 +66,7 @@ def towers_of(names: Iterable[str], config: Mapping[str, Any]) -> dict[str, Towe
 
 
 def sliceable(towers: Iterable[Tower]) -> list[Tower]:
+    """The towers whose layers a slice may choose."""
     return [tower for tower in towers if tower.name not in _BESIDE]
 
 

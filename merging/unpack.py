@@ -34,6 +34,8 @@ class Unpacked:
     allow_nan: bool = False
 
     def read(self, start: int, stop: int, out: Work) -> None:
+        """Write the values [start, stop) of the flattened tensor to `out`. Raises `CheckpointError` for values that
+        are no numbers."""
         first, last = start // self.columns, -(-stop // self.columns)
         values = self.rows(first, last).reshape(-1)
         out[:] = values[start - first * self.columns : stop - first * self.columns]
@@ -159,4 +161,5 @@ def double_scales(packed: Array, values: Array, scales: Array, size: int, offset
 
 
 def elements(shape: tuple[int, ...]) -> int:
+    """Number of elements of a shape."""
     return math.prod(shape)

@@ -183,9 +183,12 @@ class Aligned:
 
     @property
     def label(self) -> str:
+        """The tensor of the source, for errors."""
         return self.slabs[self.ref].label
 
     def read(self, start: int, stop: int, out: Work) -> None:
+        """Write the values [start, stop) of the flattened tensor to `out`. Raises `CheckpointError` for values that
+        are no numbers."""
         table = self.vocabulary.rows[self.ref]
         position = start
         while position < stop:

@@ -121,6 +121,7 @@ class Database:
             raise StorageError(f"{self.name}: damaged: {answer}")
 
     def close(self) -> None:
+        """Give all connections back."""
         self._engine.dispose()
 
 
@@ -132,6 +133,7 @@ class AnyText(sql.types.TypeDecorator[str]):
     cache_ok = True
 
     def process_bind_param(self, value: str | None, dialect: sql.Dialect) -> str | None:
+        """The text as the database can hold it."""
         if value is None or dialect.name != "postgresql":
             return value
         if "\x00" not in value and "\x01" not in value and not _has_surrogate(value):
@@ -139,6 +141,7 @@ class AnyText(sql.types.TypeDecorator[str]):
         return "".join(f"\x01{ord(c):04x}" if c <= "\x01" or "\ud800" <= c <= "\udfff" else c for c in value)
 
     def process_result_value(self, value: str | None, dialect: sql.Dialect) -> str | None:
+        """The text as it was given."""
         if value is None or dialect.name != "postgresql" or "\x01" not in value:
             return value
         first, *rest = value.split("\x01")

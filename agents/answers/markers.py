@@ -217,6 +217,7 @@ def json_field(text: str) -> tuple[str | None, bool]:
 
 
 def plain_key(key: str) -> str:
+    """A JSON key without case, spaces, dashes and underscores."""
     return re.sub(r"[\s_\-]", "", key).casefold()
 
 

@@ -328,6 +328,7 @@ _MINUS: Tree = ("number", Fraction(-1))
 
 
 def negative(tree: Tree) -> Tree:
+    """The tree of the opposite value."""
     if tree[0] == "number":
         return ("number", -tree[1])
     return ("*", _MINUS, tree)

@@ -41,12 +41,15 @@ class BudgetPool:
 
     @property
     def timeline(self) -> Timeline:
+        """Of the pool behind it."""
         return self._pool.timeline
 
     def start(self) -> None:
+        """Start the workers of the pool behind it."""
         self._pool.start()
 
     async def load(self) -> PoolLoad:
+        """What the workers of the pool behind it are doing."""
         return await self._pool.load()
 
     def request(
@@ -58,6 +61,7 @@ class BudgetPool:
         stream: bool = False,
         max_wait: float | None = None,
     ) -> Request:
+        """A request of this pool, as the pool behind it makes it."""
         return self._pool.request(expert, messages, sampling, stream=stream, max_wait=max_wait)
 
     async def ask(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
@@ -115,12 +119,15 @@ class BudgetPool:
             yield part
 
     def refuse_own_thread(self) -> None:
+        """As `Pool.refuse_own_thread`."""
         self._pool.refuse_own_thread()
 
     def conversation(self, question: str, seed: int = 0) -> contextlib.AbstractContextManager[ConversationScope]:
+        """As `Pool.conversation`."""
         return self._pool.conversation(question, seed)
 
     def note_conversations(self, opened: Sequence[str], closed: Sequence[str]) -> None:
+        """As `Pool.note_conversations`."""
         self._pool.note_conversations(opened, closed)
 
     def close(self) -> None:

@@ -42,12 +42,15 @@ class ChatPool:
 
     @property
     def timeline(self) -> Timeline:
+        """Of the pool behind it."""
         return self._pool.timeline
 
     def start(self) -> None:
+        """Start the workers of the pool behind it."""
         self._pool.start()
 
     async def load(self) -> PoolLoad:
+        """What the workers of the pool behind it are doing."""
         return await self._pool.load()
 
     def request(
@@ -59,12 +62,14 @@ class ChatPool:
         stream: bool = False,
         max_wait: float | None = None,
     ) -> Request:
+        """A request of this pool, as the pool behind it makes it."""
         if not any(self._question in text for _, text in messages):
             return self._pool.request(expert, messages, sampling, stream=stream, max_wait=max_wait)
         wait = self._max_wait if max_wait is None else max_wait
         return self._pool.request(expert, [*self._history, *messages], sampling, stream=stream, max_wait=wait)
 
     async def ask(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
+        """As `Pool.ask`; every completion is counted."""
         outcomes = list(await asyncio.gather(*(self._ask_one(request, expert) for request, expert in calls)))
         for outcome, (_, expert) in zip(outcomes, calls, strict=True):
             if isinstance(outcome, Completion):
@@ -82,24 +87,30 @@ class ChatPool:
             return UpstreamTimeout(f"expert {expert.name!r}: no reply within {self._reply_seconds:g} s")
 
     async def stream(self, request: Request, expert: Expert) -> AsyncIterator[Delta | Completion]:
+        """As `Pool.stream`; the completion is counted."""
         async for part in self._pool.stream(request, expert):
             if isinstance(part, Completion):
                 self._on_reply(expert.name, part)
             yield part
 
     def ask_blocking(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
+        """As `Pool.ask_blocking`."""
         return self._pool.ask_blocking(calls)
 
     def stream_blocking(self, request: Request, expert: Expert) -> Iterator[Delta | Completion]:
+        """As `Pool.stream_blocking`."""
         return self._pool.stream_blocking(request, expert)
 
     def refuse_own_thread(self) -> None:
+        """As `Pool.refuse_own_thread`."""
         self._pool.refuse_own_thread()
 
     def conversation(self, question: str, seed: int = 0) -> contextlib.AbstractContextManager[ConversationScope]:
+        """As `Pool.conversation`."""
         return self._pool.conversation(question, seed)
 
     def note_conversations(self, opened: Sequence[str], closed: Sequence[str]) -> None:
+        """As `Pool.note_conversations`."""
         self._pool.note_conversations(opened, closed)
 
     def close(self) -> None:

@@ -104,6 +104,7 @@ class JobStore:
         return Job(*row), new
 
     def get(self, id: str) -> Job | None:
+        """The job of this id, or None."""
         with self._database.use() as connection:
             row = connection.execute(sql.select(*_KNOWN).where(_JOBS.c.id == id)).one_or_none()
         return Job(*row) if row else None
@@ -134,6 +135,7 @@ class JobStore:
         self._change(self.leases.mine() & (_JOBS.c.id == id), folder=folder)
 
     def progress(self, id: str, replies: int) -> None:
+        """Write how many replies there are so far."""
         self._change(self.leases.mine() & (_JOBS.c.id == id), replies=replies)
 
     def end(self, id: str, status: JobStatus, error: str | None = None) -> bool:
@@ -168,6 +170,7 @@ class JobStore:
         self._database.check()
 
     def close(self) -> None:
+        """Close the database."""
         self._database.close()
 
     def _change(self, where: sql.ColumnElement[bool], **values: Any) -> bool:
