@@ -62,6 +62,12 @@ def similarity(
     bases = list(bases) if bases is not None else [None] * len(models)
     if len(bases) != len(models):
         raise SimilarityError(f"{len(bases)} bases for {len(models)} models: give one each")
+    for _, adapter in models:
+        if adapter is not None and not adapter.low_rank_only:
+            raise SimilarityError(
+                f"{adapter.folder}: does more than add low-rank products (DoRA, trained rows, whole modules, Conv1D): "
+                "merge it into its base with `collegium merge`, then compare"
+            )
     kinds = families(models)
     values = np.full((len(models), len(models)), np.nan)
     compared = 0

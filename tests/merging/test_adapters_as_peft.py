@@ -125,6 +125,17 @@ def test_blocks_of_any_size_give_the_same(bases: dict[str, Path], adapters: dict
         np.testing.assert_array_equal(parts, whole)
 
 
+def test_clusters_refuse_what_is_more_than_a_product(bases: dict[str, Path], adapters: dict[str, Any]) -> None:
+    from merging.columns import SimilarityError
+    from merging.similarity import similarity
+
+    base = Checkpoint(bases["llama"])
+    plain_one, dora = (Adapter(adapters[kind][0], base) for kind in ("plain", "dora"))
+    assert similarity([(base, plain_one), (base, None)]).values[0, 1] < 1
+    with pytest.raises(SimilarityError, match="does more than add low-rank products"):
+        similarity([(base, dora), (base, None)])
+
+
 def test_an_adapter_over_a_base_of_8_bits(bases: dict[str, Path], adapters: dict[str, Any], tmp_path: Path) -> None:
     tensors = load_file(bases["llama"] / "model.safetensors")
     packed = {}

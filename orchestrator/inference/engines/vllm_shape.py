@@ -100,6 +100,11 @@ class LiveModel:
     def hold(self, expert: Expert, blend: Blend) -> None:
         """Give the expert's adapter a number of its own. Raises `ExpertError` if it is too wide for vLLM's kernels."""
         for _, adapter in blend.low_rank:
+            if not adapter.low_rank_only:
+                raise ExpertError(
+                    f"expert {expert.name!r}: {adapter.folder} does more than add low-rank products (DoRA, trained rows "
+                    "or whole modules), which vLLM does not serve side by side; merge it with `collegium merge`"
+                )
             widest = max(pair.down.shape[0] for pair in adapter.pairs.values())
             if expert.weights and widest > MAX_LORA_RANK:
                 raise ExpertError(
