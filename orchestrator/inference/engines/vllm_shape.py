@@ -102,7 +102,7 @@ class LiveModel:
         for _, adapter in blend.low_rank:
             if not adapter.low_rank_only:
                 raise ExpertError(
-                    f"expert {expert.name!r}: {adapter.folder} does more than add low-rank products (DoRA, trained rows "
+                    f"expert {expert.name!r}: {adapter.folder} does more than add low-rank products (DoRA, rows "
                     "or whole modules), which vLLM does not serve side by side; merge it with `collegium merge`"
                 )
             widest = max(pair.down.shape[0] for pair in adapter.pairs.values())
