@@ -32,6 +32,8 @@ FIELD = frozenset(
     taught teach tensor text threaded timeout token tokenizer too tool torch totals tracing training
     transformers unavailable unknown unreachable upstream usage values vector vllm vocabulary weighted weights
     write writer
+    adapted any change first gathered gathering gold health imported item leases left marked nested out
+    packed pickled references resamples separated tower trained unpacked unpacker unreadable weight found
     """.split()  # noqa: SIM905
 )
 """Terms of the field, and words that mean here what they mean everywhere."""

@@ -25,6 +25,6 @@ TOWARDS = MergeMethod(
     towards,
     (Parameter("step", 0.5, minimum=0.0, maximum=1.0),),
     base="required",
-    most=1,
+    max_sources=1,
     elementwise=True,
 )

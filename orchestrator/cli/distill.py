@@ -101,7 +101,7 @@ def add_to_zoo(finished: Finished[TeachRequest, Taught]) -> None:
     """Add the student to the zoo that `--add` names, if it names one."""
     if target := finished.options["add"]:
         with contextlib.redirect_stdout(sys.stderr):
-            add_expert.callback(finished.request.name, target, **_entry(finished.result))  # type: ignore[misc]
+            add_expert.callback(finished.request.name, target, discover=False, **_entry(finished.result))  # type: ignore[misc]
 
 
 def show_taught(console: Console, finished: Finished[TeachRequest, Taught]) -> None:

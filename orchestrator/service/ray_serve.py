@@ -90,7 +90,7 @@ class SchedulerActor:
         return await asyncio.to_thread(getattr(owner, method), *arguments)
 
     async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:
-        """Learn from feedback; returns how many verdicts the router knows."""
+        """Record one judgement; its version."""
         return await self._runtime.routing.learn(question, expert, score, skills)
 
     async def pid(self) -> int:

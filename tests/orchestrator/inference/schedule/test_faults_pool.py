@@ -55,7 +55,7 @@ class SlowLedger:
         held, self.held = self.held, []
         for entries, done in held:
             self._put(entries).result(10)
-            done.set_result(None)
+            done.set_result({})
 
     def fail(self) -> None:
         held, self.held = self.held, []
