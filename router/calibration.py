@@ -33,6 +33,9 @@ class Platt(Calibration):
     def fit(cls, scores: Array, outcomes: Array) -> Self:
         """By scikit-learn's logistic regression. `outcomes`: 0..1, NaN for unknown, same shape as `scores`.
 
+        Targets are pulled inwards as Platt's are (1999, section 2.2), by Jeffreys' half of an observation: a right one
+        counts as (rights + 1/2) / (rights + 1), so that few outcomes, parted by the scores, never yield a certainty.
+
         Raises ValueError if all known outcomes are right, or all wrong: nothing can be learned from them.
         """
         from sklearn.linear_model import LogisticRegression
@@ -40,6 +43,8 @@ class Platt(Calibration):
         x, y = _cells(scores, outcomes)
         if y.min() == 1 or y.max() == 0:
             raise ValueError("calibration needs right and wrong outcomes, and has one kind only")
+        right, wrong = float(y.sum()), float((1 - y).sum())
+        y = y * (right + 0.5) / (right + 1) + (1 - y) * 0.5 / (wrong + 1)
         inputs = np.concatenate([x, x])[:, None]
         sides = np.repeat([1, 0], len(x))
         weights = np.concatenate([y, 1 - y])

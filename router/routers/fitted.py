@@ -24,6 +24,8 @@ from router.table import Table
 
 Array = NDArray[np.float32]
 FORMAT = 1
+CERTAINTY = 2.0
+"""Observations that an expert's mean counts for, in a probability that a router states (`Prior.humble`)."""
 PRIOR_STRENGTH = 4.0
 """Observations that the mean of all experts counts for, in an expert's own mean."""
 
@@ -46,6 +48,13 @@ class Prior:
         overall = total.sum() / max(count.sum(), 1)
         mean = (total + PRIOR_STRENGTH * overall) / (count + PRIOR_STRENGTH)
         return cls(mean.astype(np.float32), count)
+
+    def humble(self, probabilities: Array) -> Array:
+        """The posterior mean of Beta priors around each expert's mean, [questions, experts]: where an expert was asked
+        twice no probability is near 0 or 1, whatever a router makes of two questions; after hundreds nothing changes.
+        """
+        seen = self.observations
+        return np.asarray((seen * probabilities + CERTAINTY * self.mean) / (seen + CERTAINTY), np.float32)
 
 
 @dataclass(frozen=True)

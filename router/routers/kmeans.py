@@ -61,7 +61,7 @@ class KmeansRouter(FittedRouter):
     def score(self, questions: Features) -> Scores:
         """Terms: the clusters' accuracy and the mean."""
         values = self.accuracy[self._nearest(questions)].mean(1)
-        return Scores(self.experts, values, values, {"cluster": values, "mean": self.prior.mean})
+        return Scores(self.experts, values, self.prior.humble(values), {"cluster": values, "mean": self.prior.mean})
 
     def evidence(self, questions: Features) -> list[tuple[Evidence, ...]]:
         """The clusters by number, with the share of all fitted questions that each holds."""

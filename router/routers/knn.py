@@ -94,7 +94,7 @@ class KnnRouter(FittedRouter):
         values = (total + self.shrinkage * mean) / np.maximum(weight + self.shrinkage, 1e-9)
         values = np.where(weight + self.shrinkage > 0, values, mean)
         near = np.where(weight > 0, total / np.maximum(weight, 1e-9), mean)
-        return Scores(self.experts, values, values, {"neighbours": near, "mean": mean})
+        return Scores(self.experts, values, self.prior.humble(values), {"neighbours": near, "mean": mean})
 
     def evidence(self, questions: Features) -> list[tuple[Evidence, ...]]:
         """The nearest fitted questions by id, with their cosine similarity."""

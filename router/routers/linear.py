@@ -43,7 +43,8 @@ class PromptVectorRouter(FittedRouter):
         """Terms: the mean, and what the question adds to it."""
         added = self.slope * (questions.embeddings @ self.vectors)
         values = self.prior.mean + added
-        return Scores(self.experts, values, np.clip(values, 0, 1), {"mean": self.prior.mean, "question": added})
+        terms = {"mean": self.prior.mean, "question": added}
+        return Scores(self.experts, values, self.prior.humble(np.clip(values, 0, 1)), terms)
 
 
 @dataclass(frozen=True)
@@ -95,4 +96,4 @@ class LogisticRouter(FittedRouter):
         logits = questions.embeddings @ self.weights + self.intercepts
         values = sigmoid(logits)
         added = logits - logit(self.prior.mean)
-        return Scores(self.experts, values, values, {"mean": self.prior.mean, "question": added})
+        return Scores(self.experts, values, self.prior.humble(values), {"mean": self.prior.mean, "question": added})

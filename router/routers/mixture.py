@@ -79,7 +79,7 @@ class MixtureRouter(FittedRouter):
         }
         total = np.asarray(sum(parts.values(), np.zeros((len(questions), len(self.experts)))), np.float32)
         values = np.where(self.prior.observations > 0, self.calibration(total), self.prior.mean)
-        return Scores(self.experts, values, values, parts)
+        return Scores(self.experts, values, self.prior.humble(values), parts)
 
     def evidence(self, questions: Features) -> list[tuple[Evidence, ...]]:
         """That of all members that have a say."""

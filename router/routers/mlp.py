@@ -67,4 +67,5 @@ class MlpRouter(FittedRouter):
         units = np.maximum(questions.embeddings @ self.hidden + self.hidden_bias, 0)
         added = units @ self.output + self.output_bias
         values = self.prior.mean + added
-        return Scores(self.experts, values, np.clip(values, 0, 1), {"mean": self.prior.mean, "question": added})
+        terms = {"mean": self.prior.mean, "question": added}
+        return Scores(self.experts, values, self.prior.humble(np.clip(values, 0, 1)), terms)

@@ -28,9 +28,10 @@ class SkillsRouter(FittedRouter):
 
     `shrunk` (default): accuracy over the matched skills' questions, shrunk towards the expert's mean.
     `paper`: local S = sum of +1 and -1 over the matched skills; global gamma = G / sum of G, G the sum over all
-    skills; score = gamma * S.
+    skills; score = gamma * S. Where an expert has G < 0, which the paper does not foresee, G is shifted above 0 as in
+    `code`, and S < 0 weighs less the greater gamma is, so that competence never counts against an expert.
     `code`: as the authors' program: G shifted above 0 if need be, gamma = G^2 / sum of G; S <= 0 counts as 0
-    unless all are, then S is shifted; score = S * gamma.
+    unless all are, then S is shifted above 0; score = S * gamma.
     Where no skill matches, the mean decides, and the evidence says so.
     """
 
@@ -175,16 +176,23 @@ def _needs(rows: Sequence[Sequence[str]], place: Mapping[str, int], skills: int)
 
 
 def _paper(signed: Array, competency: Array) -> tuple[Array, Array, Array]:
-    total = competency.sum()
-    gamma = competency / total if total != 0 else np.full_like(competency, 1 / len(competency))
-    return gamma * signed, signed, gamma
+    even = np.full_like(competency, 1 / len(competency))
+    positive = competency if competency.sum() == 0 else _shifted(competency)
+    gamma = positive / positive.sum() if positive.sum() != 0 else even
+    below = gamma if positive is competency else gamma.max() + gamma.min() - gamma
+    return np.where(signed < 0, below, gamma) * signed, signed, gamma
 
 
 def _code(signed: Array, competency: Array) -> tuple[Array, Array, Array]:
-    positive = competency - competency.min() + 1 if competency.min() < 0 else competency
+    positive = _shifted(competency)
     gamma = positive**2 / max(float(positive.sum()), 1e-9)
-    shifted = signed - signed.min(1, keepdims=True)
+    shifted = signed - signed.min(1, keepdims=True) + 1
     local = np.where((signed > 0).any(1, keepdims=True), np.maximum(signed, 0), shifted)
     weight = local * gamma
     total = weight.sum(1, keepdims=True)
     return np.where(total > 0, weight / np.maximum(total, 1e-9), 1 / len(competency)), local, gamma
+
+
+def _shifted(competency: Array) -> Array:
+    """As it is where nobody is below 0; else such that the least is 1."""
+    return competency - competency.min() + 1 if competency.min() < 0 else competency

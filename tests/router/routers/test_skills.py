@@ -67,6 +67,40 @@ def test_paper_suitability_by_hand() -> None:
     np.testing.assert_allclose(scores.values, [[2 * 2 / 3, 1 / 3]], rtol=1e-6)
 
 
+def signed(expert: str, algebra: int, botany: int) -> list[tuple[str, str, float]]:
+    """Outcomes of an expert whose sum of +1 and -1 is `algebra` in one skill and `botany` in the other."""
+    named = (("algebra", algebra), ("botany", botany))
+    return [(skill, expert, float(total > 0)) for skill, total in named for _ in range(abs(total))]
+
+
+def ranked_first(suitability: str, *outcomes: list[tuple[str, str, float]]) -> list[str]:
+    cells = [cell for expert in outcomes for cell in expert]
+    rows = [Row(str(n), f"q{n}", {expert: score}) for n, (_, expert, score) in enumerate(cells)]
+    questions = features(*((skill,) for skill, _, _ in cells))
+    router = SkillsRouter.fit(Table.from_rows(rows), questions, suitability=suitability)  # type: ignore[arg-type]
+    (ranking,) = router.rank(features(("algebra",)))
+    return list(ranking.experts)
+
+
+@pytest.mark.parametrize("suitability", ["paper", "code"])
+def test_competencies_below_zero_do_not_turn_the_ranking_round(suitability: str) -> None:
+    """G = (10, -4, -8) and S = (5, 1, -3): the paper's gamma is (-5, 2, 4), which would put the best expert last."""
+    mixed = [signed("a", 5, 5), signed("b", 1, -5), signed("c", -3, -5)]
+    assert ranked_first(suitability, *mixed) == ["a", "b", "c"]
+    below = [signed("a", -1, -1), signed("b", -2, -2), signed("c", -3, -5)]
+    assert ranked_first(suitability, *below) == ["a", "b", "c"]
+
+
+def test_the_codes_shift_leaves_nobody_without_weight() -> None:
+    """All S <= 0: the authors add 1 after shifting, so that the least suitable keeps a chance."""
+    rows = [Row("0", "x", {"a": 0, "b": 0}), Row("1", "y", {"b": 0})]
+    tags = features(("algebra",), ("algebra",))
+    router = SkillsRouter.fit(Table.from_rows(rows), tags, suitability="code")
+    scores = router.score(features(("algebra",)))
+    np.testing.assert_allclose(scores.terms["local"], [[2, 1]])
+    assert (scores.values > 0).all()
+
+
 def test_code_suitability_by_hand() -> None:
     """G = (0, 0) is not below 0: gamma is 0 and the choice even; with G = (2, -2) the shift gives (5, 1)."""
     table, questions = small()
