@@ -183,6 +183,7 @@ class Conversation:
                 Tally(
                     answer=group.answer,
                     turns=tuple(counted[voter] for voter in group.voters),
+                    agents=tuple(self._seats[self.turns[counted[voter]].seat].name for voter in group.voters),
                     weight=group.weight,
                     confidence=group.confidence,
                 )
@@ -231,6 +232,8 @@ class Conversation:
             return None, "", None
         best = max(vote.tallies[0].turns, key=lambda place: (self.turns[place].confidence or 0.0, -place))
         turn = self.turns[best]
+        if self.question.is_chat:
+            return turn.answer, turn.text, vote.share
         own = turn.answer if turn.answer is not None else vote.answer
         return own, f"{turn.reasoning}\nAnswer: {own}".lstrip(), vote.share
 

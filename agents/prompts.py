@@ -78,6 +78,8 @@ class ConvincingExample:
 
 def solve(question: Question, samples: Sequence[ConvincingExample] = ()) -> Messages:
     """Ask for short reasoning, then the lines `Answer: ...` and `Confidence: ...`."""
+    if question.is_chat:
+        return _user(question.question)
     return _user(f"{_convincing(samples)}{stated(question)}\n\nThink briefly. {_form(question)}")
 
 
@@ -86,16 +88,20 @@ def discuss(
     groups: Sequence[AnswerGroup],
     samples: Sequence[ConvincingExample] = (),
     limits: PromptLimits = PromptLimits(),
+    *,
+    own: bool = False,
 ) -> Messages:
     """Ask again, showing every answer of the previous round (ReConcile, https://arxiv.org/abs/2309.13007, section 3).
+    `own`: the agent's own answer is among them.
 
     The largest groups come first, and in each the surest explanations, within `limits`. Explanations are quoted as
     data: one line each, cut.
     """
     ordered = sorted(groups, key=lambda group: -len(group.voices))[: limits.groups]
     quoted = "\n".join(_group(group, limits) for group in ordered)
+    who = "You and other agents" if own else "Other agents"
     return _user(
-        f"{_convincing(samples)}{stated(question)}\n\nOther agents answered:\n{quoted}\n\n"
+        f"{_convincing(samples)}{stated(question)}\n\n{who} answered:\n{quoted}\n\n"
         f"They may be wrong. Think briefly again. {_form(question)}"
     )
 
@@ -176,6 +182,8 @@ def stated(question: Question) -> str:
 
 
 def _form(question: Question) -> str:
+    if question.is_chat:
+        return "Reply to it as a whole."
     kind: AnswerKind = "choice" if question.choices else question.kind
     return f"End with two lines:\nAnswer: <{_ANSWER_FORMS[kind]}>\nConfidence: <0.0 to 1.0>"
 

@@ -7,6 +7,8 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 AnswerKind = Literal["number", "choice", "yesno", "expression", "set", "list", "text", "code", "open"]
+CHAT = "chat"
+"""The task of a question that is a turn of somebody's chat."""
 Split = Literal["train", "validation", "test"]
 
 
@@ -24,6 +26,11 @@ class Question(BaseModel):
     accepted: tuple[str, ...] = Field(default=(), description="Other answers that are right too, beside `answer`.")
     skills: tuple[str, ...] = ()
     split: str | None = None
+
+    @property
+    def is_chat(self) -> bool:
+        """Whether it is an open turn of a chat: a prompt states it as it is, and a reply is an answer as a whole."""
+        return self.task == CHAT and self.kind == "open" and not self.choices
 
     @property
     def golds(self) -> tuple[str, ...]:

@@ -47,6 +47,8 @@ def parse_reply(text: str, question: Question) -> Reply:
     """
     separated = separate(text)
     said = separated.reply
+    if question.is_chat:
+        return Reply(text, said.strip(), answers.canonical(said, "open") if said.strip() else None, None, said.strip())
     found = None if separated.cut and not said else answers.read_reply(said, question)
     key, written = (None, None) if found is None else (found.key, found.written)
     fields = _json(said)

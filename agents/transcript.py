@@ -104,6 +104,9 @@ class Tally(TranscriptRecord):
 
     answer: str
     turns: tuple[int, ...] = Field(description="Places in `turns`.")
+    agents: tuple[str, ...] = Field(
+        default=(), description="Names of the seats that spoke these turns, in their order."
+    )
     weight: float
     confidence: float | None = Field(default=None, description="The best that was stated for it.")
 

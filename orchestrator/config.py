@@ -129,6 +129,10 @@ class ServiceConfig(StrictModel):
         default="knn",
         description="Router of mixture and of /v1/route, as in `collegium route`; knn takes feedback in at once.",
     )
+    default: str | None = Field(
+        default=None,
+        description="Expert for questions unlike all of the profile's (default: the best one over the whole profile).",
+    )
     hedge_seconds: float = Field(
         default=5.0, gt=0, description="Silence of mixture's expert, seconds, after which the next one is asked, too."
     )

@@ -38,6 +38,7 @@ class RunOptions(TypedDict, total=False):
     topology: str
     threshold: float
     shown: int
+    per_group: int
     structured: bool
     convincing: str | None
     recruit: int | None

@@ -37,7 +37,7 @@ def windows(text: str, spans: Sequence[tuple[int, int]], limit: int) -> list[str
 def pooled(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """One unit vector, float32 [dimensions], from the unit vectors of a text's windows, [windows, dimensions]."""
     if len(vectors) == 1:
-        return vectors[0]
+        return np.asarray(vectors[0], np.float32)
     together = LAST_SHARE * vectors[-1] + (1 - LAST_SHARE) * vectors[:-1].mean(0)
     length = np.linalg.norm(together)
     return np.asarray(together / length if length > 0 else vectors[-1], np.float32)

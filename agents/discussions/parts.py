@@ -70,7 +70,10 @@ def grouped(conversation: Conversation, seat: int, places: Sequence[int]) -> Mes
             explanation = Explanation(conversation.turns[place].reasoning, conversation.shown_confidence(place))
             explanations.setdefault(answer, []).append(explanation)
     groups = [AnswerGroup(answer, tuple(given)) for answer, given in explanations.items()]
-    return prompts.discuss(conversation.question, groups, conversation.samples(seat), conversation.terms.limits)
+    own = any(conversation.turns[place].seat == seat and conversation.answer_of(place) is not None for place in places)
+    return prompts.discuss(
+        conversation.question, groups, conversation.samples(seat), conversation.terms.limits, own=own
+    )
 
 
 def one_by_one(conversation: Conversation, seat: int, places: Sequence[int]) -> Messages:
@@ -112,13 +115,14 @@ async def next_round(conversation: Conversation, sees: VisibleTurns, shows: Buil
         readable = [turn for turn in readable if conversation.turns[turn].answer is not None]
     asks = []
     # Equal prompts are one object, however many agents get them.
-    made: dict[tuple[int, ...], Messages] = {}
+    made: dict[tuple[tuple[int, ...], bool], Messages] = {}
     alike = shows is grouped and not conversation.terms.samples
     for place, seat in enumerate(panel):
         seen = {panel[other] for other in sees(place, len(panel))}
         received = tuple(turn for turn in readable if conversation.turns[turn].seat in seen)
-        messages = made.get(received) if alike else None
+        key = received, any(conversation.turns[turn].seat == seat for turn in received)
+        messages = made.get(key) if alike else None
         if messages is None:
-            messages = made[received] = shows(conversation, seat, received)
+            messages = made[key] = shows(conversation, seat, received)
         asks.append(AgentCall(seat, messages, received))
     return await conversation.ask(asks)

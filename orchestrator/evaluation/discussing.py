@@ -58,6 +58,7 @@ class DiscussionOptions(StrictModel):
     topology: str = Field(default="ring", description="Of sparse-debate: ring, star, all, or edges as 0>1,1>2.")
     threshold: float = Field(default=0.8, gt=0, le=1, description="Confidence with which escalate is content.")
     shown: int = Field(default=400, ge=20, le=10_000, description="Characters of one explanation that others read.")
+    per_group: int = Field(default=3, ge=1, le=100, description="Explanations that others read for one answer.")
     structured: bool = Field(default=False, description="Hold replies to JSON: reasoning, answer, confidence.")
     convincing: str | None = Field(default=None, description="Convincing samples to show: see collegium convincing.")
 
@@ -75,7 +76,7 @@ class DiscussionOptions(StrictModel):
     @property
     def limits(self) -> PromptLimits:
         """How much of a reply other agents receive."""
-        return PromptLimits(explanation=self.shown)
+        return PromptLimits(explanation=self.shown, per_group=self.per_group)
 
 
 def agent_of(
@@ -91,6 +92,7 @@ def agent_of(
         temperature=sampling.temperature,
         top_p=sampling.top_p,
         top_k=sampling.top_k,
+        stop=list(sampling.stop) or None,
         logprobs=sampling.logprobs,
     )
     return Agent(

@@ -9,9 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from agents.question import Question
+from agents.question import CHAT, Question
 from agents.transcript import Transcript
-from agents.votes import log_odds, options_of
+from agents.votes import AT_THEIR_WORD, log_odds, options_of
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.errors import CollegiumError, NotReady, RequestError, no_answer
@@ -23,7 +23,7 @@ from orchestrator.evaluation.methods.fallback import ask_down
 from orchestrator.evaluation.profile import Profiled
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.prices import paid, total
-from orchestrator.inference.request import Completion, PromptMessage, Sampling
+from orchestrator.inference.request import Completion, FinishReason, PromptMessage, Sampling
 from orchestrator.service.chat_events import ChatEvents, FinishEvent, ProgressEvent, TextEvent, UsageEvent
 from orchestrator.service.chat_pool import ChatPool
 from orchestrator.service.expert_health import ExpertHealth
@@ -52,7 +52,7 @@ async def ask_mixture(
     chat as it is; several answer the question in their form (`solve`), and their answers are counted by the log-odds
     of being right. Raises `NoAnswer` if none of those that may be asked gives a reply."""
     question, history = as_question(chat)
-    (ranking,) = await routing.rank([routed_text(chat.conversation)])
+    (ranking,) = await routing.rank([question.question], [conversation_text(history)])
     service = collegium.config.service
     order = health.order(ranking.experts)
     explanation: dict[str, Any] = {"method": MIXTURE, **ranking_json(ranking)}
@@ -94,15 +94,23 @@ async def ask_mixture(
     used = (await ask_down(setting, [(question, room)], recruit))[question.id]
     replied = [one for one in used if one.error is None]
     probabilities = [ranking.probability(one.expert) for one in replied]
-    verdict = log_odds([one.reply.answer for one in replied], probabilities, options=options_of(question))
+    odds = await routing.odds(recruit) if recruit > 1 else AT_THEIR_WORD
+    verdict = log_odds([one.reply.answer for one in replied], probabilities, odds, options=options_of(question))
     text = _spoken(verdict.answer, replied)
     if not text.strip():
         raise reply_events.no_answer()
     if chat.stream:
         yield ProgressEvent({"routed": [one.expert for one in replied]})
-    explanation["votes"] = [{"answer": group.answer, "weight": group.weight} for group in verdict.groups]
+    explanation["votes"] = [
+        {
+            "answer": group.answer,
+            "weight": group.weight,
+            "experts": [replied[voter].expert for voter in group.voters],
+        }
+        for group in verdict.groups
+    ]
     yield TextEvent(text)
-    yield FinishEvent("stop")
+    yield FinishEvent(reply_events.finish_reason(text))
     yield reply_events.account(explanation | {"answer": verdict.answer, "confidence": verdict.share})
 
 
@@ -139,7 +147,7 @@ async def ask_method(
     if found.failed or not text.strip():
         raise reply_events.no_answer()
     yield TextEvent(text)
-    yield FinishEvent("stop")
+    yield FinishEvent(reply_events.finish_reason(text))
     yield reply_events.account(_explained(method.name, outcome, transcript, chat.collegium.explain))
 
 
@@ -186,13 +194,15 @@ def as_question(chat: ChatBody) -> tuple[Question, tuple[PromptMessage, ...]]:
         raise RequestError(f"messages: the last message has more than {LONGEST_QUESTION} characters")
     choices = chat.collegium.choices
     kind = "choice" if choices else chat.collegium.kind
-    return Question(id=f"chat-{secrets.token_hex(8)}", question=text, kind=kind, choices=choices), tuple(history)
+    id = f"chat-{secrets.token_hex(8)}"
+    return Question(id=id, task=CHAT, question=text, kind=kind, choices=choices), tuple(history)
 
 
-def routed_text(conversation: Sequence[PromptMessage]) -> str:
-    """What routing looks at: the system prompt and the last user turn."""
-    system = [text for role, text in conversation if role == "system" and text.strip()]
-    return "\n\n".join([*system, conversation[-1][1]])
+def conversation_text(history: Sequence[PromptMessage]) -> str:
+    """What routing looks at beside the last user turn: the turns before it; without any, the system prompt."""
+    turns = [text for role, text in history if role != "system" and text.strip()]
+    system = [text for role, text in history if role == "system" and text.strip()]
+    return "\n\n".join(turns or system)
 
 
 class _ReplyEvents:
@@ -224,6 +234,13 @@ class _ReplyEvents:
     def no_answer(self) -> CollegiumError:
         """What to raise where no expert gave an answer."""
         return no_answer({name: error for name, error in self.failures.items() if name not in self._calls})
+
+    def finish_reason(self, text: str) -> FinishReason:
+        """Why the reply ended that is given as the answer, or whose reasoning the answer begins with."""
+        same = [one for one in self._replies if one.text.strip() == text.strip()]
+        reasoning = text.rpartition("\nAnswer:")[0].strip()
+        same = same or [one for one in self._replies if reasoning and one.text.strip().startswith(reasoning)]
+        return same[-1].finish_reason if same else "stop"
 
     def account(self, explanation: dict[str, Any]) -> UsageEvent:
         replies = self._replies

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from agents.votes import Odds
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.database import Database
@@ -18,9 +19,14 @@ from router.ranking import Ranking
 class ServiceRouting(Protocol):
     """The service's router."""
 
-    async def rank(self, questions: list[str]) -> list[Ranking]:
-        """One ranking per question. Raises `NotReady` while there is no correctness table, `BadInput` for empty
-        texts."""
+    async def rank(self, questions: list[str], before: list[str] | None = None) -> list[Ranking]:
+        """One ranking per question; `before`: the conversation before each. Raises `NotReady` while there is no
+        correctness table, `BadInput` for empty texts."""
+        ...
+
+    async def odds(self, recruited: int) -> Odds:
+        """What counts for how much in the vote of so many recruited experts, fitted on the profile. Raises
+        `NotReady`."""
         ...
 
     async def profiled(self) -> Profiled:

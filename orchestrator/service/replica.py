@@ -7,6 +7,7 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
+from agents.votes import Odds
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.database import Database
@@ -68,9 +69,13 @@ class RemoteRouting:
         self._here = Routing(collegium)
         self._actor = actor
 
-    async def rank(self, questions: list[str]) -> list[Ranking]:
+    async def rank(self, questions: list[str], before: list[str] | None = None) -> list[Ranking]:
         """One ranking per question, by this replica's own router."""
-        return await self._here.rank(questions)
+        return await self._here.rank(questions, before)
+
+    async def odds(self, recruited: int) -> Odds:
+        """The odds of the vote, fitted by this replica."""
+        return await self._here.odds(recruited)
 
     async def profiled(self) -> Profiled:
         """The profile that this replica's router was fitted on."""

@@ -10,13 +10,19 @@ from typing import Any
 
 from agents.question import Question
 from agents.reply import Reply
+from agents.votes import Odds
 from orchestrator.collegium import Collegium
 from orchestrator.errors import BadInput, NotReady
 from orchestrator.evaluation.answering import ExpertReply
+from orchestrator.evaluation.costs import fit_router
 from orchestrator.evaluation.profile import Profiled, Replies
 from orchestrator.evaluation.route import FittingRequest, fitted, last_table, read_table
+from orchestrator.evaluation.voting import held_out_odds
+from router.embedding import Features
+from router.familiarity import Familiarity
 from router.feedback import FeedbackLog
-from router.ranking import Ranking, Router
+from router.ranking import Evidence, Ranking
+from router.routers import FittedRouter
 from router.table import Table
 
 LOOK = 2.0
@@ -29,24 +35,36 @@ class Routing:
     def __init__(self, collegium: Collegium) -> None:
         self._collegium = collegium
         self._log = FeedbackLog(collegium.state / "feedback.jsonl")
-        self._router: Router | None = None
+        self._router: CurrentRouter | None = None
         self._profiled: Profiled | None = None
         self._stamp: tuple[str, int, int] | None = None
         """Table, its time, size of the feedback: what the router was fitted on."""
         self._looked = 0.0
         self._fitting = asyncio.Lock()
 
-    async def rank(self, questions: list[str]) -> list[Ranking]:
-        """A ranking a question. Raises `NotReady` while there is no correctness table, `BadInput` for empty texts."""
-        router = await self._current()
+    async def rank(self, questions: list[str], before: list[str] | None = None) -> list[Ranking]:
+        """One ranking per question; `before`: the conversation before each. A question that is unlike all of the
+        profile goes to the default expert first. Raises `NotReady` while there is no correctness table, `BadInput` for
+        empty texts."""
+        fitted_router = await self._current()
+        default = self._collegium.config.service.default or fitted_router.best
 
         def work() -> list[Ranking]:
             try:
-                return router.rank(self._collegium.embedder.features(questions))
+                features = self._collegium.embedder.asked(questions, before or [""] * len(questions))
             except ValueError as error:
                 raise BadInput(str(error)) from error
+            return fitted_router.rank(features, default)
 
         return await asyncio.to_thread(work)
+
+    async def odds(self, recruited: int) -> Odds:
+        """What counts for how much in the vote of so many recruited experts: fitted once per profile."""
+        current = await self._current()
+        async with self._fitting:
+            if recruited not in current.odds:
+                current.odds[recruited] = await asyncio.to_thread(current.fit_odds, recruited)
+            return current.odds[recruited]
 
     async def profiled(self) -> Profiled:
         """What methods are fitted on. Raises `NotReady` where the profile lacks an expert of the zoo."""
@@ -64,7 +82,7 @@ class Routing:
         self._looked = 0.0
         return version
 
-    async def _current(self) -> Router:
+    async def _current(self) -> CurrentRouter:
         if self._router is not None and time.monotonic() - self._looked < LOOK:
             return self._router
         async with self._fitting:
@@ -87,15 +105,59 @@ class Routing:
         if stamp == self._stamp:
             return
         table = read_table(path)
-        names = [name for name in self._collegium.experts if name in table.experts]
-        if not names:
+        known = [name for name in self._collegium.experts if name in table.experts]
+        if not known:
             raise NotReady(f"the profile knows none of the zoo's experts, it has {', '.join(table.experts)}")
-        whole = len(names) == len(self._collegium.experts)
-        self._profiled = Profiled(table.select_experts(names), _replies(table, names)) if whole else None
+        whole = len(known) == len(self._collegium.experts)
+        self._profiled = Profiled(table.select_experts(known), _replies(table, known)) if whole else None
         table = self._log.apply(table) if feedback else table
         wanted = FittingRequest(router=config.service.router)
-        self._router, _ = fitted(table, list(self._collegium.experts), wanted, self._collegium.embedder)
+        names = list(self._collegium.experts)
+        router, features = fitted(table, names, wanted, self._collegium.embedder)
+        self._router = CurrentRouter(router, table.select_experts(known).add_experts(names), features, wanted)
         self._stamp = stamp
+
+
+class CurrentRouter:
+    """A router with what it was fitted on: which questions are like those, and how experts' votes are weighed."""
+
+    def __init__(self, router: FittedRouter, table: Table, features: Features, request: FittingRequest) -> None:
+        self.odds: dict[int, Odds] = {}
+        """Recruited experts -> the odds of their vote, as far as they were asked for."""
+        self._router = router
+        self._table = table
+        self._features = features
+        self._request = request
+        self._familiarity = Familiarity.fit(table.questions, features)
+
+    @property
+    def best(self) -> str:
+        """The expert that was best over the whole profile."""
+        return self._router.experts[int(self._router.prior.mean.argmax())]
+
+    def rank(self, questions: Features, default: str) -> list[Ranking]:
+        """One ranking per question; for one that is unlike all fitted ones, `default` stands first."""
+        nearest = self._familiarity.nearest(questions)
+        found = []
+        for ranking, cosine in zip(self._router.rank(questions), nearest.tolist(), strict=True):
+            if cosine < self._familiarity.threshold:
+                reason = (
+                    f"unlike every profiled question (nearest {cosine:.2f}, below {self._familiarity.threshold:.2f})"
+                )
+                first = [entry for entry in ranking.entries if entry.expert == default]
+                rest = [entry for entry in ranking.entries if entry.expert != default]
+                ranking = Ranking((*first, *rest), (Evidence("default", reason, cosine, default), *ranking.evidence))
+            found.append(ranking)
+        return found
+
+    def fit_odds(self, recruited: int) -> Odds:
+        """As a run's mixture fits them."""
+        request = self._request
+
+        def fit(part: Table, features: Features) -> FittedRouter:
+            return fit_router(request.router, part, features, request, request.seed)
+
+        return held_out_odds(self._table, self._features, fit, recruited, request.seed)
 
 
 def _replies(table: Table, names: Sequence[str]) -> Replies:

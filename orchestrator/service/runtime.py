@@ -53,6 +53,8 @@ class ServiceRuntime:
         for name in self.config.service.preload:
             if name not in self.collegium.experts:
                 raise ConfigError(f"service.preload: no expert {name!r} in the zoo")
+        if (default := self.config.service.default) is not None and default not in self.collegium.experts:
+            raise ConfigError(f"service.default: no expert {default!r} in the zoo")
         try:
             check(self.config.service.router)
         except ValueError as error:

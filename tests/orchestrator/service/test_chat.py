@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -216,7 +217,7 @@ async def test_mixture_goes_to_whom_the_question_suits(profiled: dict[str, Any],
         told = counted.json()["collegium"]
         assert told["answer"] == "a"
         assert told["calls"] == 2
-        assert {group["answer"] for group in told["votes"]} == {"a", "nothing"}
+        assert {group["answer"]: group["experts"] for group in told["votes"]} == {"a": ["words"], "nothing": ["coins"]}
         route = (await client.post("/v1/route", json={"questions": ["Is the coin up?", "Which word?"]})).json()
         assert [ranking["ranking"][0]["expert"] for ranking in route["data"]] == ["coins", "words"]
         assert route["data"][0]["evidence"]
@@ -224,6 +225,57 @@ async def test_mixture_goes_to_whom_the_question_suits(profiled: dict[str, Any],
             judged = {"question": "Is the coin up?", "expert": "words", "score": 1}
             assert (await client.post("/v1/feedback", json=judged)).status_code == 200
         assert (await client.post("/v1/feedback", json={**judged, "expert": "x"})).status_code == 400
+
+
+async def test_what_is_unlike_the_profile_goes_to_the_default_expert(profiled: dict[str, Any], serving: Any) -> None:
+    for default in ("coins", "words"):
+        profiled["service"]["default"] = default
+        async with serving(profiled) as client:
+            asked = [{"role": "user", "content": "Hello! Who are you?"}]
+            told = (await post(client, model="mixture", messages=asked)).json()["collegium"]
+            assert told["experts"] == [default]
+            assert told["evidence"][0]["kind"] == "default"
+            assert "unlike every profiled question" in told["evidence"][0]["label"]
+            known = (await post(client, model="mixture")).json()["collegium"]
+            assert known["experts"] == ["words"]
+            assert "default" not in {one["kind"] for one in known["evidence"]}
+
+
+async def test_a_long_system_prompt_does_not_hide_what_is_asked(profiled: dict[str, Any], serving: Any) -> None:
+    system = {"role": "system", "content": "You are the assistant of a furniture shop. Be friendly and exact. " * 30}
+    async with serving(profiled) as client:
+        for text, expert in (("Is the coin up?", "coins"), ("Which word?", "words")):
+            asked = [system, {"role": "user", "content": text}]
+            assert (await post(client, model="mixture", messages=asked)).json()["collegium"]["experts"] == [expert]
+
+
+@pytest.mark.parametrize("model", ["vote", "reconcile", "debate", "self-consistency", "moa", "mixture", "best"])
+async def test_an_open_chat_has_no_forms_of_an_examination(
+    settings: dict[str, Any], profiled: dict[str, Any], serving: Any, tmp_path: Path, model: str
+) -> None:
+    (tmp_path / "plain.py").write_text(
+        "def reply(messages, seed):\n"
+        "    text = messages[-1][1]\n"
+        "    return 'FORM' if 'Answer: <' in text or 'Confidence' in text else 'Hello, I am an assistant.'\n"
+    )
+    settings["experts"] = {name: {"script": "plain:reply"} for name in ("words", "coins")}
+    async with serving(settings) as client:
+        reply = (await post(client, model=model, messages=[{"role": "user", "content": "Who are you?"}])).json()
+        assert reply["choices"][0]["message"]["content"] == "Hello, I am an assistant."
+
+
+@pytest.mark.parametrize("model", ["vote", "reconcile", "single", "best", "mixture"])
+async def test_stop_and_the_reason_of_the_end_are_kept_under_every_method(
+    profiled: dict[str, Any], serving: Any, model: str
+) -> None:
+    async with serving(profiled) as client:
+        whole = (await post(client, model=model)).json()["choices"][0]
+        assert whole["finish_reason"] == "stop"
+        cut = (await post(client, model=model, max_tokens=2)).json()["choices"][0]
+        assert cut["finish_reason"] == "length"
+        stopped = (await post(client, model=model, stop="Answer")).json()["choices"][0]
+        assert "Answer" in whole["message"]["content"]
+        assert "Answer" not in stopped["message"]["content"]
 
 
 @pytest.mark.parametrize("model", ["vote", "reconcile", "debate", "self-consistency"])
