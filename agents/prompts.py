@@ -99,7 +99,7 @@ def discuss(
     """
     ordered = sorted(groups, key=lambda group: -len(group.voices))[: limits.groups]
     quoted = "\n".join(_group(group, limits) for group in ordered)
-    who = "You and other agents" if own else "Other agents"
+    who = "Other agents and you" if own else "Other agents"
     return _user(
         f"{_convincing(samples)}{stated(question)}\n\n{who} answered:\n{quoted}\n\n"
         f"They may be wrong. Think briefly again. {_form(question)}"

@@ -184,7 +184,7 @@ async def test_every_discussion_withstands_agents_that_fail_and_talk_nonsense(st
 async def test_an_agent_is_not_told_that_its_own_reply_is_anothers(stage: Stage) -> None:
     agents = stage.agents([stage.said(2), stage.said(2)], [stage.said(3), stage.said(3)])
     one = await reconcile(stage, agents, rounds=1)
-    assert all("\nYou and other agents answered:" in stage.prompts(agent)[1] for agent in agents)
+    assert all("\nOther agents and you answered:" in stage.prompts(agent)[1] for agent in agents)
     silent = stage.agents(["no idea", stage.said(2)], [stage.said(3), stage.said(3)], [stage.said(4), stage.said(4)])
     await reconcile(stage, silent, rounds=1)
     assert "\nOther agents answered:" in stage.prompts(silent[0])[1]
