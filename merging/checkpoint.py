@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import stat
 import threading
 import weakref
 from collections.abc import Mapping
@@ -121,6 +122,7 @@ class Checkpoint:
 def read_header(file: Path) -> dict[str, TensorInfo]:
     """The tensors of one safetensors file, by name. Raises `CheckpointError`."""
     try:
+        regular(file)
         size = file.stat().st_size
         with file.open("rb") as stream:
             prefix = stream.read(8)
@@ -217,9 +219,16 @@ def _listing(folder: Path, files: tuple[Path, ...]) -> dict[str, TensorInfo]:
     return tensors
 
 
+def regular(file: Path) -> None:
+    """Raises `CheckpointError` for a pipe or a device, which would be read without an end; `OSError` for nothing."""
+    if not stat.S_ISREG(file.stat().st_mode):
+        raise CheckpointError(f"{file}: not a regular file")
+
+
 def json_object(file: Path) -> dict[str, Any]:
     """A JSON object of bounded size. Raises `CheckpointError`."""
     try:
+        regular(file)
         if file.stat().st_size > MAX_JSON_BYTES:
             raise CheckpointError(f"{file}: larger than {MAX_JSON_BYTES} bytes")
         value = json.loads(file.read_text(encoding="utf-8"))

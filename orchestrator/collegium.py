@@ -21,8 +21,9 @@ from orchestrator.inference.budget import BudgetPool
 from orchestrator.inference.chat import ExpertChat
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
+from orchestrator.inference.schedule.groups import kind_of
 from orchestrator.inference.schedule.ledger import Ledger
-from orchestrator.inference.schedule.placement import engine_name, kind_of, queue_of, retry_limits, worker_specs
+from orchestrator.inference.schedule.placement import engine_name, queue_of, retry_limits, worker_specs
 from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.scheduler import Policy
 from orchestrator.inference.schedule.timeline import PoolProgress
@@ -101,10 +102,8 @@ class Collegium(PipelineMethods):
     def _made_pool(self) -> LocalPool:
         if self._own is None:
             made = worker_specs(self.config.workers, self.experts.values())
-            side_by_side = self.engine == "vllm" and _cuda()
-            pinned = self.config.workers.pin
-            queues = functools.partial(queue_of, side_by_side=side_by_side, pinned=pinned)
-            kinds = functools.partial(kind_of, pinned=pinned)
+            queues = functools.partial(queue_of, workers=self.config.workers)
+            kinds = functools.partial(kind_of, workers=self.config.workers)
             policy = Policy(turn=self.config.workers.turn)
             ledger = Ledger(self.state / "ledger.sqlite")
             limits = retry_limits(self.config.workers)
@@ -214,9 +213,3 @@ def _configuration(config: Config | Mapping[str, Any] | str | Path) -> Config:
     if not path.exists():
         raise ConfigError(f"{path}: no such file")
     return read(path)
-
-
-def _cuda() -> bool:
-    import torch
-
-    return bool(torch.cuda.is_available())

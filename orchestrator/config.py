@@ -18,7 +18,7 @@ import yaml
 from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
 
 from orchestrator.errors import ConfigError
-from orchestrator.expert_config import ExpertConfig, PricesConfig, RecipeConfig, SourceConfig, StrictModel
+from orchestrator.expert_config import HUB_ID, ExpertConfig, PricesConfig, RecipeConfig, SourceConfig, StrictModel
 from orchestrator.extensions import is_code
 
 __all__ = [
@@ -74,6 +74,21 @@ class WorkersConfig(StrictModel):
     gpus: float | None = Field(default=None, ge=0, description="GPUs per worker, fractions allowed; default: 1 if any.")
     resources: dict[str, float] = Field(default_factory=dict, description="Further Ray resources per worker.")
     tensor_parallel: int = Field(default=1, ge=1, description="GPUs over which vLLM splits one model.")
+    experts: list[str] = Field(
+        default_factory=list, description="Experts that these workers take; default: all that no other group takes."
+    )
+    vllm: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Any further argument of vLLM's engine, by its own name: gpu_memory_utilization, load_format, ...",
+    )
+    side_by_side: bool = Field(
+        default=False, description="vLLM: adapters over one base answer in one batch, without swaps. For GPUs."
+    )
+    groups: list[WorkersConfig] = Field(
+        default_factory=list,
+        description="Further groups of other workers. `workers` may as well be a list of groups, whose first one also "
+        "says address, turn, max_crashes and retry_seconds.",
+    )
     address: str | None = Field(default=None, description="Ray cluster to join; default: a local one, on demand.")
     batch: int | None = Field(default=None, ge=1, description="Requests generated at once; default: the engine's.")
     kv_gib: float | None = Field(default=None, gt=0, description="Memory for the KV cache of one engine, GiB.")
@@ -196,6 +211,17 @@ class Config(StrictModel):
         default_factory=dict, description="Discussions of your own: method name -> module:function."
     )
     seed: int = Field(default=0, ge=0, description="Of task questions, sampling and bootstrap.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _grouped(cls, data: Any) -> Any:
+        """`workers` as a list: the first group, with the others under `groups`."""
+        workers = data.get("workers") if isinstance(data, dict) else None
+        if not isinstance(workers, list):
+            return data
+        if not workers or not all(isinstance(group, dict) for group in workers):
+            raise ValueError("workers: a mapping, or a list of them")
+        return {**data, "workers": {**workers[0], "groups": workers[1:]}}
 
     @model_validator(mode="after")
     def _names(self) -> Config:
@@ -343,6 +369,8 @@ def _rooted(expert: ExpertConfig, folder: Path) -> ExpertConfig:
         if path is None or path.startswith("demo/"):
             return path
         absolute = folder / Path(path).expanduser()
+        if HUB_ID.fullmatch(path) and not absolute.exists():
+            return path
         return os.path.normpath(absolute.absolute())
 
     recipe = expert.recipe

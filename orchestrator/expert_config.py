@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
+
+HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
+"""OWNER/NAME, where no folder of that name lies beside the configuration."""
 
 
 class StrictModel(BaseModel):
@@ -18,8 +21,8 @@ class StrictModel(BaseModel):
 class SourceConfig(StrictModel):
     """One source of a recipe."""
 
-    model: str = Field(description="Checkpoint folder, or demo/NAME.")
-    adapter: str | None = Field(default=None, description="LoRA adapter folder over it.")
+    model: str = Field(description="Checkpoint folder, hub id (OWNER/NAME) or demo/NAME.")
+    adapter: str | None = Field(default=None, description="LoRA adapter over it: folder or hub id.")
     weight: float = Field(default=1.0, description="Its coefficient.")
     parameters: dict[str, Any] = Field(default_factory=dict, description="More of its own, e.g. density.")
 
@@ -28,7 +31,7 @@ class RecipeConfig(StrictModel):
     """A merge, done on the way into the engine; nothing is written to disk."""
 
     method: str = Field(default="linear", description="Any method of `collegium merge`: linear, ties, dare_ties, ...")
-    base: str | None = Field(default=None, description="Checkpoint folder of the base, where the method needs one.")
+    base: str | None = Field(default=None, description="Folder or hub id of the base, where the method needs one.")
     sources: list[SourceConfig] = Field(min_length=1)
     parameters: dict[str, Any] = Field(default_factory=dict, description="Of the merge, e.g. normalize or lambda.")
     seed: int = Field(default=0, ge=0, description="Of methods that draw at random.")
@@ -68,6 +71,16 @@ class PricesConfig(StrictModel):
     )
 
 
+class SamplingConfig(StrictModel):
+    """How an expert is sampled where a request does not say."""
+
+    temperature: float | None = Field(default=None, ge=0, le=5, description="0: greedy.")
+    top_p: float | None = Field(default=None, gt=0, le=1, description="Least probability mass that is drawn from.")
+    top_k: int | None = Field(default=None, ge=0, description="Number of likeliest tokens drawn from; 0: all.")
+    repetition_penalty: float | None = Field(default=None, gt=0, le=2, description="Divides repeated tokens' logits.")
+    greedy: bool = Field(default=False, description="Temperature 0 whatever generation_config.json says.")
+
+
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _SECRET_HEADER = re.compile(r"(?i)auth|key|token|secret|cookie|password|credential")
 
@@ -76,8 +89,12 @@ class ExpertConfig(StrictModel):
     """One expert: a checkpoint (`model`), an adapter over it (`adapter`), a `recipe`, a remote model (`url`), or a
     `script`."""
 
-    model: str | None = Field(default=None, description="Checkpoint folder, or demo/NAME; with `url`: the name there.")
-    adapter: str | None = Field(default=None, description="LoRA adapter folder (peft layout) over `model`.")
+    model: str | None = Field(
+        default=None, description="Checkpoint folder, hub id (OWNER/NAME) or demo/NAME; with `url`: the name there."
+    )
+    revision: str | None = Field(default=None, description="Branch, tag or commit of a hub model.")
+    adapter: str | None = Field(default=None, description="LoRA adapter over `model`: folder (peft layout) or hub id.")
+    adapter_revision: str | None = Field(default=None, description="Branch, tag or commit of a hub adapter.")
     recipe: RecipeConfig | None = Field(default=None, description="A merge of checkpoints and adapters.")
     url: str | None = Field(default=None, description="Base URL of an OpenAI-compatible server, ending in /v1.")
     api_key_env: str | None = Field(default=None, description="Environment variable that holds the URL's key.")
@@ -106,7 +123,29 @@ class ExpertConfig(StrictModel):
     )
     script: str | None = Field(default=None, description="module:function that answers; scripted engine only.")
     chat_template: str | None = Field(default=None, description="File with a Jinja template to use instead.")
-    context: int | None = Field(default=None, ge=16, description="Longest prompt plus reply, tokens; default: 2048.")
+    context: int | None = Field(
+        default=None,
+        ge=16,
+        description="Longest prompt plus reply, tokens; default: what the model was made for, as far as the KV cache "
+        "holds it.",
+    )
+    dtype: Literal["bfloat16", "float16", "float32"] | None = Field(
+        default=None, description="Type that it is computed in; default: what its config.json says."
+    )
+    quantization: str | None = Field(
+        default=None, description="Quantisation applied while loading, by vLLM's name (fp8, experts_int8, ...)."
+    )
+    sampling: SamplingConfig = Field(
+        default_factory=SamplingConfig, description="Where a request does not say; default: generation_config.json."
+    )
+    system: str | None = Field(default=None, description="System message of conversations that bring none.")
+    chat_template_kwargs: dict[str, Any] = Field(
+        default_factory=dict, description="Variables of its chat template, such as {enable_thinking: false}."
+    )
+    stop: list[str] = Field(default_factory=list, max_length=16, description="Texts that end each of its replies.")
+    trust_remote_code: bool = Field(
+        default=False, description="Run the Python in its folder. Only for code that you have read."
+    )
     skills: list[str] = Field(default_factory=list, description="What it is said to be good at; shown, not trusted.")
 
     @model_validator(mode="after")

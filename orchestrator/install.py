@@ -1,4 +1,5 @@
-"""Install what this machine needs, from pinned locks: the CUDA stack where there is an NVIDIA GPU, else the CPU stack.
+"""Install what this machine needs, from pinned locks: the CUDA stack where an NVIDIA GPU and its driver can run it,
+else the CPU stack; COLLEGIUM_STACK=cpu|cuda overrides.
 
 Runs before anything is installed, so it imports the standard library only. Where vLLM cannot be had (another
 processor, another Python), it says so in one line and installs the light stack, which uses the transformers engine.
@@ -8,11 +9,13 @@ A second call finds its stamp and installs nothing. It does not create the envir
 from __future__ import annotations
 
 import hashlib
-import shutil
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+
+from orchestrator.inventory import inventory
 
 LOCKS = Path(__file__).parent / "locks"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -22,11 +25,14 @@ LOG = Path(sys.prefix) / "collegium-setup.log"
 
 def main() -> int:
     """Returns the exit code."""
-    stack = "cuda" if has_gpu() else "cpu"
+    chosen = choose_stack()
+    if chosen is None:
+        return 1
+    stack, why = chosen
     wanted = f"{stack} {hashlib.sha256((LOCKS / f'{stack}.txt').read_bytes()).hexdigest()}"
     if STAMP.exists() and STAMP.read_text().startswith(wanted):
         return 0
-    print(f"Installing the {stack.upper()} stack (once, a few minutes; log: {LOG})", flush=True)
+    print(f"Installing the {stack.upper()} stack: {why} (once, a few minutes; log: {LOG})", flush=True)
     started = time.monotonic()
     LOG.write_text("")
     engine = "vLLM"
@@ -41,12 +47,23 @@ def main() -> int:
     return 0
 
 
-def has_gpu() -> bool:
-    """Whether an NVIDIA driver lists a GPU."""
-    if not shutil.which("nvidia-smi"):
-        return False
-    listed = subprocess.run(["nvidia-smi", "--list-gpus"], capture_output=True, text=True, check=False)
-    return listed.returncode == 0 and "GPU" in listed.stdout
+def choose_stack() -> tuple[str, str] | None:
+    """(cuda or cpu, why). $COLLEGIUM_STACK decides where it is set; None: it says something else."""
+    found = inventory()
+    refusal = found.refusal()
+    asked = os.environ.get("COLLEGIUM_STACK", "").lower()
+    if asked not in ("", "cpu", "cuda"):
+        print(f"COLLEGIUM_STACK is {asked!r}: wanted cpu or cuda", flush=True)
+        return None
+    if asked == "cuda" and refusal:
+        print(f"COLLEGIUM_STACK is cuda, although {refusal}", flush=True)
+    if asked:
+        return asked, f"COLLEGIUM_STACK asks for it; {found.told()}"
+    if refusal is None:
+        return "cuda", found.told()
+    if found.cards:
+        print(f"Found {found.told()}, but {refusal}. COLLEGIUM_STACK=cuda installs that stack anyway.", flush=True)
+    return "cpu", refusal
 
 
 def install_lock(stack: str) -> bool:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +20,16 @@ from orchestrator.config import Config, demo_zoo, read_yaml, validate
 from orchestrator.errors import BadInput, CollegiumError, ConfigError, ExpertError
 from orchestrator.evaluation.profile import chosen
 from orchestrator.experts.zoo import resolve
+from orchestrator.inference.engines.canary import OTHER_ENGINE, difference
 from orchestrator.inference.engines.discovery import chosen_model, models
-from orchestrator.inference.engines.engine import Engine
+from orchestrator.inference.engines.engine import Engine, HasCanary
+from orchestrator.inference.engines.reference import NoReference, references
 from orchestrator.inference.expert import Expert, RemoteModel
 from orchestrator.inference.request import Request, Sampling, request_key
 from orchestrator.inference.schedule.placement import check_engine, engine_name, local_engine, options
+
+CANARY_TOKENS = 8
+"""Greedy tokens that are compared with transformers."""
 
 
 @click.group("experts")
@@ -94,17 +101,22 @@ def check_experts(
     settings = configuration(config, overrides)
     experts = [expert for expert in chosen(resolve(settings), names) if not expert.remote]
     check_engine(engine_name(settings.workers))
-    engine = local_engine(engine_name(settings.workers), options(settings.workers))
+    engine = local_engine(
+        engine_name(settings.workers), dataclasses.replace(options(settings.workers), canary_tokens=CANARY_TOKENS)
+    )
     console, rows, failed = Console(), [], 0
     try:
         for expert in experts:
-            row = _checked(engine, expert, reference)
-            failed += row["problem"] is not None
-            rows.append(row)
-            if not as_json:
-                console.print(_format_row(row), soft_wrap=True, highlight=False)
+            rows.append(_checked(engine, expert))
     finally:
         engine.close()
+    if reference:
+        _against_transformers(experts, rows)
+    for row in rows:
+        row.pop("canary", None)
+        failed += row["problem"] is not None
+        if not as_json:
+            console.print(_format_row(row), soft_wrap=True, highlight=False)
     if as_json:
         click.echo(json.dumps(rows))
     if failed:
@@ -179,29 +191,37 @@ def _indented(body: str, indent: str) -> str:
     return "".join(f"{indent}{line}\n" for line in body.splitlines())
 
 
-def _checked(engine: Engine, expert: Expert, reference: bool) -> dict[str, Any]:
-    """Load one expert, compare its canary, measure its speed."""
-    row: dict[str, Any] = {"expert": expert.name, "problem": None}
+def _checked(engine: Engine, expert: Expert) -> dict[str, Any]:
+    """Load one expert, take its canary, measure its speed."""
+    row: dict[str, Any] = {"expert": expert.name, "problem": None, "reference": "not asked for"}
     try:
         load = engine.load(expert)
         row |= {"way": load.way, "load_seconds": round(load.seconds, 3)}
+        if isinstance(engine, HasCanary):
+            row["canary"] = engine.canary()
         row["tokens_per_second"], row["says"] = _speed(engine, expert)
-        if reference:
-            row["problem"] = _against_transformers(engine, expert)
     except CollegiumError as error:
         row["problem"] = str(error)
     return row
 
 
-def _against_transformers(engine: Engine, expert: Expert) -> str | None:
-    from orchestrator.inference.engines.canary import OTHER_ENGINE, difference
-    from orchestrator.inference.engines.canary import reference as computed
-
-    recorded = getattr(engine, "canaries", {}).get(expert.fingerprint)
-    if recorded is None:
-        return None
-    found = difference(computed(expert, len(recorded)), recorded, OTHER_ENGINE)
-    return found and f"not what transformers computes: {found}"
+def _against_transformers(experts: Sequence[Expert], rows: Sequence[dict[str, Any]]) -> None:
+    """Compare what was loaded with transformers, which computes in a process of its own. A comparison that cannot be
+    made is a problem too: only `--no-reference` leaves it out."""
+    loaded = [(expert, row) for expert, row in zip(experts, rows, strict=True) if row["problem"] is None]
+    compared = [(expert, row) for expert, row in loaded if row.get("canary")]
+    for _, row in loaded:
+        if not row.get("canary"):
+            row["reference"], row["problem"] = "impossible", "its engine has no canary to compare; use --no-reference"
+    found = references([expert for expert, _ in compared], CANARY_TOKENS) if compared else []
+    for (_, row), canary in zip(compared, found, strict=True):
+        if isinstance(canary, NoReference):
+            row["reference"] = "impossible"
+            row["problem"] = f"transformers cannot compute it, so nothing was compared ({canary}); use --no-reference"
+        elif why := difference(canary, row["canary"], OTHER_ENGINE):
+            row["reference"], row["problem"] = "differs", f"not what transformers computes: {why}"
+        else:
+            row["reference"] = "equal"
 
 
 def _speed(engine: Engine, expert: Expert) -> tuple[float, str]:
@@ -230,5 +250,5 @@ def _format_row(row: dict[str, Any]) -> str:
         return f"✗ {row['expert']}: {row['problem']}"
     return (
         f"✓ {row['expert']}: loaded ({row['way']}) in {row['load_seconds']} s, "
-        f"{row['tokens_per_second']} tokens/s, says “{row['says']}”"
+        f"{row['tokens_per_second']} tokens/s, transformers: {row['reference']}, says “{row['says']}”"
     )

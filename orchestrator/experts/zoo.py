@@ -11,42 +11,65 @@ import json
 import logging
 import os
 from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from merging.adapter import Adapter
-from merging.checkpoint import Checkpoint, CheckpointError
+from merging.checkpoint import Checkpoint, CheckpointError, json_object
 from merging.stream import compare
 from orchestrator.config import Config, ExpertConfig, RecipeConfig
 from orchestrator.errors import ExpertError
+from orchestrator.experts.context import default_context
 from orchestrator.experts.demo import locate
-from orchestrator.inference.expert import Expert, ExpertRecipe, Prices, RemoteModel, Weights
+from orchestrator.experts.file_hashes import FileHashes
+from orchestrator.experts.hub import is_hub_id, snapshot
+from orchestrator.inference.engines.architecture import check_config, check_folder, forward_config
+from orchestrator.inference.engines.chat_template import TemplateError, compile_template
+from orchestrator.inference.engines.stored_template import stored_templates, template_text
+from orchestrator.inference.engines.tokenizer_files import mapping_digest, tokenizer_files
+from orchestrator.inference.expert import (
+    Expert,
+    ExpertRecipe,
+    Prices,
+    RemoteModel,
+    SamplingDefaults,
+    Weights,
+)
 
 _log = logging.getLogger("collegium")
-CONTEXT = 2048
-"""Longest prompt plus reply, tokens, where the configuration does not say; capped by what the model was made for."""
+SCRIPT_CONTEXT = 2048
 UNKNOWN_CONTEXT = 2**20
-"""Of a remote expert whose configuration does not say: its server is the one to refuse."""
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt")
-SHAPE_KEYS = ("torch_dtype", "dtype", "transformers_version", "_name_or_path", "use_cache", "architectures")
-"""Keys of config.json that do not change the shape (architectures is compared apart)."""
-MAX_TEMPLATE_BYTES = 2**20
+CONFIG_FILES = (
+    "config.json",
+    "adapter_config.json",
+    "generation_config.json",
+    "chat_template.jinja",
+    "chat_template.json",
+)
 
 
 def resolve(config: Config) -> dict[str, Expert]:
     """Check every expert of the configuration, in its order. Raises `ExpertError` naming the expert and the file."""
     hashes = FileHashes(Path(config.state).expanduser() / "file_hashes.json")
     opened: dict[Path, Checkpoint] = {}
-    experts = {}
+    found = {}
     for name, expert in config.experts.items():
         try:
-            experts[name] = _resolve(name, expert, opened, hashes)
+            found[name] = _Resolved(name, expert, opened)
+        except (CheckpointError, ExpertError, OSError) as error:
+            raise ExpertError(f"expert {name!r}: {error}") from error
+    hashes.prepare(file for one in found.values() for file in one.files)
+    experts = {}
+    for name, one in found.items():
+        try:
+            experts[name] = one.expert(hashes, config.workers.kv_gib)
         except (CheckpointError, ExpertError, OSError) as error:
             raise ExpertError(f"expert {name!r}: {error}") from error
     hashes.save()
-    for found in experts.values():
-        if missing := missing_variable(found):
-            _log.warning("expert %r is unavailable: the environment variable %s is not set", found.name, missing)
+    for expert_found in experts.values():
+        if missing := missing_variable(expert_found):
+            _log.warning("expert %r is unavailable: the environment variable %s is not set", expert_found.name, missing)
     return experts
 
 
@@ -60,49 +83,66 @@ def missing_variable(expert: Expert) -> str | None:
     return next((name for name in named if not os.environ.get(name, "").strip()), None)
 
 
-def _resolve(name: str, config: ExpertConfig, opened: dict[Path, Checkpoint], hashes: FileHashes) -> Expert:
-    prices = Prices(**config.prices.model_dump()) if config.prices else None
-    if config.url:
-        remote = _remote(config)
-        context = config.context or UNKNOWN_CONTEXT
-        return Expert(name, _remote_identity(remote), "remote", remote=remote, context=context, prices=prices)
-    if config.script:
+class _Resolved:
+    """One expert whose files were opened, and not yet hashed."""
+
+    def __init__(self, name: str, config: ExpertConfig, opened: dict[Path, Checkpoint]) -> None:
+        self.name, self.config, self.opened = name, config, opened
+        self.recipe: ExpertRecipe | None = None
+        self.sources: tuple[Weights, ...] = ()
+        if config.url or config.script:
+            return
+        if config.recipe:
+            self.recipe = _recipe(config.recipe, opened)
+            self.sources = (*self.recipe.sources, *((self.recipe.base,) if self.recipe.base else ()))
+        else:
+            self.sources = (_weights(config, opened),)
+        first = (self.recipe.base or self.recipe.sources[0]) if self.recipe else self.sources[0]
+        self.base = opened[first.model]
+
+    @property
+    def files(self) -> list[Path]:
+        return [file for source in self.sources for file in _files_of(source)]
+
+    def expert(self, hashes: FileHashes, kv_gib: float | None) -> Expert:
+        config = self.config
+        prices = Prices(**config.prices.model_dump()) if config.prices else None
+        if config.url:
+            remote = _remote(config)
+            context = config.context or UNKNOWN_CONTEXT
+            return Expert(self.name, _remote_identity(remote), "remote", remote=remote, context=context, prices=prices)
+        if config.script:
+            context = config.context or SCRIPT_CONTEXT
+            identity: Any = _digest(config.script)
+            return Expert(self.name, identity, "script", script=config.script, context=context, prices=prices)
+        template = template_text(Path(config.chat_template)) if config.chat_template else None
+        _check_template(self.base.folder, template)
+        context = default_context(self.base.config, config.context, kv_gib)
+        own = _own_settings(config)
+        identity = [[hashes(file) for file in _files_of(source)] for source in self.sources]
+        if recipe := self.recipe:
+            settings = [recipe.parameters, recipe.each, recipe.seed] if recipe.parameters or any(recipe.each) else []
+            identity = [recipe.method, recipe.coefficients, *settings, identity]
         return Expert(
-            name,
-            _digest(config.script),
-            "script",
-            script=config.script,
-            context=config.context or CONTEXT,
+            self.name,
+            _digest([identity, template, context, *([own] if own else [])]),
+            _shape(self.base, hashes, config),
+            weights=None if recipe else self.sources[0],
+            recipe=recipe,
+            chat_template=template,
+            context=context,
+            file_bytes=sum(_bytes(source, self.opened) for source in self.sources),
+            dtype=config.dtype,
+            quantization=config.quantization,
+            defaults=_defaults(self.base.folder, config),
+            system=config.system,
+            template_variables=json.dumps(config.chat_template_kwargs, sort_keys=True)
+            if config.chat_template_kwargs
+            else None,
+            stop=tuple(config.stop),
+            trust_remote_code=config.trust_remote_code,
             prices=prices,
         )
-    template = _template(config.chat_template)
-    recipe = weights = None
-    if config.recipe:
-        recipe = _recipe(config.recipe, opened)
-        sources = (*recipe.sources, *((recipe.base,) if recipe.base else ()))
-        folder = (recipe.base or recipe.sources[0]).model
-        settings = [recipe.parameters, recipe.each, recipe.seed] if recipe.parameters or any(recipe.each) else []
-        named = [recipe.method, recipe.coefficients, *settings]
-        identity: Any = [*named, [_identity(source, hashes) for source in sources]]
-    else:
-        weights = _weights(config.model or "", config.adapter, opened)
-        sources, folder, identity = (weights,), weights.model, _identity(weights, hashes)
-    base = opened[folder]
-    if template is None and not _has_template(folder):
-        raise ExpertError(f"{folder}: no chat template; give one with `chat_template:`")
-    longest = base.config.get("max_position_embeddings")
-    context = min(config.context or CONTEXT, longest if isinstance(longest, int) and longest > 0 else 2**20)
-    return Expert(
-        name,
-        _digest([identity, template, context]),
-        _shape(base, hashes),
-        weights=weights,
-        recipe=recipe,
-        chat_template=template,
-        context=context,
-        file_bytes=sum(_bytes(source, opened) for source in sources),
-        prices=prices,
-    )
 
 
 def _remote(config: ExpertConfig) -> RemoteModel:
@@ -132,19 +172,68 @@ def _remote_identity(remote: RemoteModel) -> str:
     return _digest(identity | {name: value for name, value in further.items() if value})
 
 
-def _weights(model: str, adapter: str | None, opened: dict[Path, Checkpoint]) -> Weights:
-    """Open and check a checkpoint, and its adapter against it."""
-    folder = locate(model) if model.startswith("demo/") else Path(model)
+def _own_settings(config: ExpertConfig) -> dict[str, Any]:
+    """What of the configuration changes the replies, apart from the weights; empty: nothing."""
+    plain = ExpertConfig(model="x")
+    names = ("dtype", "quantization", "system", "chat_template_kwargs", "stop", "trust_remote_code")
+    return {name: getattr(config, name) for name in names if getattr(config, name) != getattr(plain, name)}
+
+
+def _defaults(folder: Path, config: ExpertConfig) -> SamplingDefaults:
+    """The model's own sampling, where it says that it is to be sampled; the configuration's word goes before."""
+    file = folder / "generation_config.json"
+    stored = json_object(file) if file.exists() else {}
+    own = config.sampling
+    found: dict[str, Any] = asdict(SamplingDefaults())
+    if stored.get("do_sample") is True:
+        for name, most in (("temperature", 5.0), ("top_p", 1.0), ("top_k", 2**31), ("repetition_penalty", 2.0)):
+            value = stored.get(name)
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= most:
+                found[name] = value
+    found |= {name: getattr(own, name) for name in found if getattr(own, name) is not None}
+    return SamplingDefaults(**{**found, **({"temperature": 0.0} if own.greedy else {})})
+
+
+def _check_template(folder: Path, template: str | None) -> None:
+    if template is None:
+        template = stored_templates(folder).get("default")
+    if template is None:
+        raise ExpertError(f"{folder}: no chat template; give one with `chat_template:`")
+    try:
+        compile_template(template)
+    except TemplateError as error:
+        raise ExpertError(f"{folder}: {error}") from error
+
+
+def _folder(name: str, revision: str | None, code: bool = False) -> Path:
+    if name.startswith("demo/"):
+        return locate(name)
+    return snapshot(name, revision, code) if is_hub_id(name) else Path(name)
+
+
+def _opened(folder: Path, opened: dict[Path, Checkpoint]) -> Path:
     if folder not in opened:
-        opened[folder] = Checkpoint(folder)
-    if adapter is not None:
-        Adapter(Path(adapter), opened[folder])
-    return Weights(folder, Path(adapter) if adapter is not None else None)
+        check_folder(folder)
+        checkpoint = Checkpoint(folder)
+        check_config(checkpoint)
+        opened[folder] = checkpoint
+    return folder
+
+
+def _weights(config: Any, opened: dict[Path, Checkpoint]) -> Weights:
+    """Open and check a checkpoint, and its adapter against it. `config`: of an expert or a recipe's source."""
+    code = getattr(config, "trust_remote_code", False)
+    folder = _opened(_folder(config.model or "", getattr(config, "revision", None), code), opened)
+    if config.adapter is None:
+        return Weights(folder)
+    adapter = _folder(config.adapter, getattr(config, "adapter_revision", None))
+    Adapter(adapter, opened[folder])
+    return Weights(folder, adapter)
 
 
 def _recipe(config: RecipeConfig, opened: dict[Path, Checkpoint]) -> ExpertRecipe:
-    sources = tuple(_weights(source.model, source.adapter, opened) for source in config.sources)
-    base = _weights(config.base, None, opened) if config.base else None
+    sources = tuple(_weights(source, opened) for source in config.sources)
+    base = Weights(_opened(_folder(config.base, None), opened)) if config.base else None
     first = (base or sources[0]).model
     for source in sources:
         if source.model != first:
@@ -165,84 +254,29 @@ def _bytes(source: Weights, opened: Mapping[Path, Checkpoint]) -> int:
     return opened[source.model].bytes + adapter
 
 
-def _template(path: str | None) -> str | None:
-    if path is None:
-        return None
-    file = Path(path)
-    if file.stat().st_size > MAX_TEMPLATE_BYTES:
-        raise ExpertError(f"{file}: larger than {MAX_TEMPLATE_BYTES} bytes")
-    return file.read_text("utf-8")
-
-
-def _has_template(folder: Path) -> bool:
-    if (folder / "chat_template.jinja").exists():
-        return True
-    config = folder / "tokenizer_config.json"
-    return config.exists() and bool(json.loads(config.read_text("utf-8")).get("chat_template"))
-
-
 # Identity ---------------------------------------------------------------------------------------------------
 
 
-def _identity(weights: Weights, hashes: FileHashes) -> list[str]:
-    """Hashes of all files that decide the expert's answers."""
+def _files_of(weights: Weights) -> list[Path]:
+    """All files that decide the expert's answers, and thus its fingerprint."""
     folders = [weights.model, *([weights.adapter] if weights.adapter else [])]
-    return [hashes(file) for folder in folders for file in _files(folder)]
+    return [file for folder in folders for file in _files(folder)]
 
 
 def _files(folder: Path) -> list[Path]:
     weights = sorted(folder.glob("*.safetensors"))
-    names = ("config.json", "adapter_config.json", "chat_template.jinja", *TOKENIZER_FILES)
-    return [*weights, *(folder / name for name in names if (folder / name).exists())]
+    named = [folder / name for name in CONFIG_FILES if (folder / name).exists()]
+    more = [*tokenizer_files(folder), *sorted((folder / "additional_chat_templates").glob("*.jinja"))]
+    return [*weights, *named, *more]
 
 
-def _shape(checkpoint: Checkpoint, hashes: FileHashes) -> str:
-    """Equal for checkpoints that replace one another in place: configuration, tensors, tokenizer."""
-    config = {key: value for key, value in checkpoint.config.items() if key not in SHAPE_KEYS}
+def _shape(checkpoint: Checkpoint, hashes: FileHashes, config: ExpertConfig) -> str:
+    """Equal for checkpoints that one engine can serve: what the forward pass depends on, tensors, tokenizer."""
     tensors = sorted((info.name, info.dtype, info.shape) for info in checkpoint.tensors.values())
-    tokenizer = checkpoint.folder / "tokenizer.json"
-    vocabulary = hashes(tokenizer) if tokenizer.exists() else ""
-    return _digest([checkpoint.config.get("architectures"), config, tensors, vocabulary])[:16]
+    mapping = hashes.derived("mapping", checkpoint.folder, tokenizer_files(checkpoint.folder), mapping_digest)
+    own = [config.dtype, config.quantization, config.trust_remote_code]
+    return _digest([forward_config(checkpoint.config), tensors, mapping, *(own if any(own) else [])])[:16]
 
 
 def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
-class FileHashes:
-    """SHA-256 of files, remembered by path, size, time and inode so that gigabytes are hashed once.
-
-    A file that is rewritten in place within the clock's resolution and to the same size would keep its old hash.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._known: dict[str, str] = {}
-        self._changed = False
-        try:
-            known = json.loads(path.read_text("utf-8"))
-            self._known = {str(key): str(value) for key, value in known.items()} if isinstance(known, dict) else {}
-        except (OSError, ValueError):
-            pass  # a cache: without it everything is hashed again
-
-    def __call__(self, file: Path) -> str:
-        """The file's SHA-256; read again only if its path, size, time or inode changed."""
-        stat = file.stat()
-        key = f"{file.resolve()}|{stat.st_size}|{stat.st_mtime_ns}|{stat.st_ino}"
-        if key not in self._known:
-            with file.open("rb") as stream:
-                self._known[key] = hashlib.file_digest(stream, "sha256").hexdigest()
-            self._changed = True
-        return self._known[key]
-
-    def save(self) -> None:
-        """Keep what was learnt; a folder that cannot be written is no error here."""
-        if not self._changed:
-            return
-        temporary = self._path.with_name(f".{self._path.name}.{os.getpid()}")
-        try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            temporary.write_text(json.dumps(self._known))
-            os.replace(temporary, self._path)
-        except OSError:
-            temporary.unlink(missing_ok=True)

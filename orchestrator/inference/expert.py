@@ -87,6 +87,17 @@ class Prices:
 
 
 @dataclass(frozen=True, slots=True)
+class SamplingDefaults:
+    """How an expert is sampled by the service where the client does not say: the configuration's word, then its
+    generation_config.json's. None: neither says anything."""
+
+    temperature: float | None = None
+    top_p: float | None = None
+    top_k: int | None = None
+    repetition_penalty: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Expert:
     """A checked expert, ready for a worker. Exactly one of `weights`, `recipe`, `remote`, `script` is set.
 
@@ -111,6 +122,19 @@ class Expert:
     """Bytes read from disk to load it."""
     prices: Prices | None = None
     """None: not known."""
+    dtype: str | None = None
+    """The type that it is computed in, where that is not what its config.json says."""
+    quantization: str | None = None
+    """vLLM's name of a quantisation that is applied on the way in."""
+    defaults: SamplingDefaults = SamplingDefaults()
+    system: str | None = None
+    """A system message for conversations that bring none."""
+    template_variables: str | None = None
+    """Canonical JSON of variables for its chat template, such as {"enable_thinking": false}."""
+    stop: tuple[str, ...] = ()
+    """Texts that end each of its replies."""
+    trust_remote_code: bool = False
+    """Run the Python that lies in its folder."""
 
     @property
     def folder(self) -> Path:

@@ -7,6 +7,8 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from orchestrator.experts.zoo import UNKNOWN_CONTEXT, missing_variable
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.request import Sampling
 from orchestrator.service import methods
 from orchestrator.service.chat_events import ChatEvents, UsageEvent
 from orchestrator.service.expert_health import ExpertHealth
@@ -80,7 +82,7 @@ class ModelList:
             self._runtime.collegium.pool,
             expert,
             chat.conversation,
-            with_tools(chat, chat.sampling(expert.context, UNSAID), remote=expert.remote is not None),
+            with_tools(chat, _sampling(chat, expert), remote=expert.remote is not None),
             n=chat.n,
             seed=chat.seed,
             stream=chat.stream,
@@ -90,3 +92,11 @@ class ModelList:
             if isinstance(event, UsageEvent) and not chat.collegium.explain:
                 event = replace(event, explanation=None)
             yield event
+
+
+def _sampling(chat: ChatBody, expert: Expert) -> Sampling:
+    """What the client says, then what the expert's own defaults say, then OpenAI's."""
+    unsaid = {name: value for name, value in asdict(expert.defaults).items() if value is not None}
+    temperature = unsaid.pop("temperature", UNSAID)
+    sampling = chat.sampling(expert.context, temperature)
+    return replace(sampling, **{name: value for name, value in unsaid.items() if name not in chat.model_fields_set})

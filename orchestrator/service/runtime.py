@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
-import functools
 import logging
 import os
 import secrets
@@ -19,7 +18,7 @@ from orchestrator.database import Database
 from orchestrator.errors import BadInput, CollegiumError, ConfigError
 from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
-from orchestrator.inference.schedule.placement import kind_of
+from orchestrator.inference.schedule.groups import kind_of
 from orchestrator.private_files import private_file
 from orchestrator.service.batch_store import BatchStore
 from orchestrator.service.batches import Batches
@@ -104,10 +103,7 @@ class ServiceRuntime:
             pool.start()
             self.jobs.start()
             self._running_batches = asyncio.create_task(self._batches.run())
-            kinds = {
-                functools.partial(kind_of, pinned=self.config.workers.pin)(expert)
-                for expert in self.collegium.experts.values()
-            }
+            kinds = {kind_of(expert, self.config.workers) for expert in self.collegium.experts.values()}
             while not kinds <= (await pool.load()).kinds:
                 await asyncio.sleep(0.05)
             for name in [*self.config.workers.pin, *self.config.service.preload]:

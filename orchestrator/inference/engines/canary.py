@@ -17,6 +17,8 @@ TOP = 8
 """Likeliest tokens kept for each position."""
 SAME_ENGINE = 0.05
 """Largest difference of log-probabilities between loads of equal weights in one engine."""
+PROOF = 0.005
+"""The same between two ways of loading them that must do the same arithmetic."""
 OTHER_ENGINE = 0.5
 """The same between engines, which round bfloat16 in different places."""
 

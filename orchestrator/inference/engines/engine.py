@@ -8,7 +8,7 @@ whole completions joins the deltas.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol, runtime_checkable
 
 from orchestrator.errors import CollegiumError, RequestError
 from orchestrator.inference.expert import Expert
@@ -33,8 +33,12 @@ class EngineOptions:
     kept_gib: float = 1.0
     """Memory for the ready-made weights of experts that were resident before (CPU)."""
     tensor_parallel: int = 1
-    side_by_side: bool | None = None
-    """Adapters in one batch beside their base. None: on a GPU yes, on a CPU (where it is slow) no."""
+    side_by_side: bool = False
+    """Adapters in one batch beside their base, where the architecture has them: for a GPU (on a CPU it is slow)."""
+    apart: bool = False
+    """Every shape in a process of its own, as CUDA wants it."""
+    vllm: tuple[tuple[str, Any], ...] = ()
+    """Further engine arguments of vLLM, by its own names."""
     compile: bool = False
     """Compile the model at start: about a minute more to start, about a quarter more tokens a second (CPU)."""
     canary_tokens: int = 2
@@ -101,4 +105,13 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Give everything back. Idempotent."""
+        ...
+
+
+@runtime_checkable
+class HasCanary(Protocol):
+    """An engine that holds weights, and can say what they answer to the canary's prompt."""
+
+    def canary(self) -> list[list[tuple[int, float]]]:
+        """Computed anew by the resident model; nothing may be running."""
         ...

@@ -7,10 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from merging.checkpoint import CheckpointError, json_object
 from orchestrator.errors import ExpertError
+from orchestrator.inference.engines.chat_template import render
 from orchestrator.inference.engines.sources import Sources
+from orchestrator.inference.engines.stored_template import TOOL_USE, stored_templates
 from orchestrator.inference.engines.tools import ToolHistory
 from orchestrator.inference.expert import Expert
+from orchestrator.inference.pretrained import load_tokenizer
 from orchestrator.inference.request import PromptMessage, Sampling
 
 _PLAIN = Sampling()
@@ -22,43 +26,51 @@ class Prompts:
     def __init__(self, sources: Sources) -> None:
         self._sources = sources
         self._tokenizers: dict[str, Any] = {}
-        self._templates: dict[str, str] = {}
+        self._templates: dict[str, dict[str, str]] = {}
         self._stops: dict[Path, tuple[int, ...]] = {}
 
     def tokenizer(self, expert: Expert) -> Any:
         """The expert's transformers tokenizer. Raises `ExpertError` if its folder has none."""
         key = self._sources.tokenizer_hash(expert.folder)
         if key not in self._tokenizers:
-            from transformers import AutoTokenizer
-
             try:
-                self._tokenizers[key] = AutoTokenizer.from_pretrained(expert.folder, local_files_only=True)
+                self._tokenizers[key] = load_tokenizer(expert.folder, expert.trust_remote_code)
             except (OSError, ValueError) as error:
                 raise ExpertError(f"expert {expert.name!r}: no tokenizer in {expert.folder}: {error}") from error
         return self._tokenizers[key]
 
     def check(self, expert: Expert) -> None:
         """Raises `ExpertError` unless the expert has a tokenizer and a chat template."""
-        self.tokenizer(expert)
-        self._template(expert)
+        try:
+            self.tokenizer(expert)
+            self._template(expert)
+            self.stop_ids(expert)
+        except CheckpointError as error:
+            raise ExpertError(f"expert {expert.name!r}: {error}") from error
 
     def ids(self, expert: Expert, messages: Sequence[PromptMessage], sampling: Sampling = _PLAIN) -> list[int]:
         """The prompt's token ids, with the tools, the template's variables and the prefix of `sampling`. A template
         that does not speak of tools is given them as texts. Raises whatever the template raises for messages it does
         not accept."""
         tools = sampling.tools
-        tokenizer, template, offered = self.tokenizer(expert), self._template(expert), ToolHistory.read(tools)
+        tokenizer, offered = self.tokenizer(expert), ToolHistory.read(tools)
+        template = self._template(expert, TOOL_USE if tools is not None else "default")
         knows_tools = tools is not None and "tools" in template
         if tools is not None and not knows_tools:
             messages, offered = offered.plain(messages), ToolHistory()
-        text = tokenizer.apply_chat_template(
+        if expert.system and (not messages or messages[0][0] != "system"):
+            messages = (("system", expert.system), *messages)
+        text = render(
+            template,
             offered.template_messages(messages),
+            continue_final=sampling.continue_final,
             tools=list(offered.definitions) or None,
-            chat_template=template,
-            add_generation_prompt=not sampling.continue_final,
-            continue_final_message=sampling.continue_final,
-            tokenize=False,
-            **(json.loads(sampling.template) if sampling.template else {}),
+            documents=None,
+            **{
+                **_special_texts(tokenizer),
+                **json.loads(expert.template_variables or "{}"),
+                **json.loads(sampling.template or "{}"),
+            },
         )
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
@@ -68,39 +80,27 @@ class Prompts:
         if folder not in self._stops:
             found = {self.tokenizer(expert).eos_token_id}
             for name in ("config.json", "generation_config.json"):
-                eos = _json(folder / name).get("eos_token_id")
+                eos = json_object(folder / name).get("eos_token_id") if (folder / name).exists() else None
                 found.update(eos if isinstance(eos, list) else [eos])
             self._stops[folder] = tuple(sorted(token for token in found if isinstance(token, int)))
         return self._stops[folder]
 
-    def _template(self, expert: Expert) -> str:
-        template = self._templates.get(expert.fingerprint)
+    def _template(self, expert: Expert, name: str = "default") -> str:
+        """The expert's template of that name, or else its default one."""
+        if expert.chat_template:
+            return expert.chat_template
+        found = self._templates.get(expert.fingerprint)
+        if found is None:
+            found = self._templates[expert.fingerprint] = stored_templates(expert.folder)
+        template = found.get(name, found.get("default"))
         if template is None:
-            template = expert.chat_template or _stored_template(expert.folder)
-            if template is None:
-                raise ExpertError(
-                    f"expert {expert.name!r}: {expert.folder} has no chat template; set `chat_template` to one"
-                )
-            self._templates[expert.fingerprint] = template
+            names = f" (only {', '.join(sorted(found))})" if found else ""
+            raise ExpertError(
+                f"expert {expert.name!r}: {expert.folder} has no chat template{names}; set `chat_template` to one"
+            )
         return template
 
 
-def _stored_template(folder: Path) -> str | None:
-    file = folder / "chat_template.jinja"
-    if file.exists():
-        return file.read_text(encoding="utf-8")
-    template = _json(folder / "tokenizer_config.json").get("chat_template")
-    if isinstance(template, list):
-        named = {entry.get("name"): entry.get("template") for entry in template if isinstance(entry, dict)}
-        template = named.get("default")
-    return template if isinstance(template, str) else None
-
-
-def _json(file: Path) -> dict[str, Any]:
-    if not file.exists():
-        return {}
-    try:
-        value = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ExpertError(f"{file}: not valid JSON: {error}") from error
-    return value if isinstance(value, dict) else {}
+def _special_texts(tokenizer: Any) -> dict[str, Any]:
+    """bos_token and its like, which templates write."""
+    return {name: value for name, value in tokenizer.special_tokens_map.items() if isinstance(value, str)}

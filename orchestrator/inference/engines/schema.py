@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 import re
+import warnings
 from typing import Any, Literal
 
 StructuredKind = Literal["json", "choice", "regex"]
 DEEPEST = 64
 """Levels of a JSON schema: its grammar grows with their square."""
+MAX_TEXT = 65_536
+MAX_COUNT = 4096
+MAX_STATES = 8192
+MAX_NESTED = 1024
+"""Of a regular expression with repeats of repeats, which are ambiguous: every token would take long."""
+COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
 
 
 class StructuredError(ValueError):
@@ -32,18 +39,91 @@ def parse_structured(structured: str) -> tuple[StructuredKind, Any]:
             raise StructuredError("structured output: a JSON schema is an object")
         if _deeper(value, DEEPEST):
             raise StructuredError(f"structured output: a JSON schema of more than {DEEPEST} levels")
+        check_size(structured, value)
         return "json", value
     if kind == "choice":
         if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
             raise StructuredError("structured output: `choice` is a non-empty list of non-empty strings")
+        check_size(structured)
         return "choice", value
     if kind == "regex":
-        try:
-            re.compile(value)
-        except (re.error, TypeError) as error:
-            raise StructuredError(f"structured output: regular expression {value!r}: {error}") from None
+        check_size(structured)
+        check_expression(value)
         return "regex", value
     raise StructuredError(f'structured output: {kind!r} is none of "json", "choice", "regex"')
+
+
+def check_size(structured: str, schema: Any = None) -> None:
+    """Raises `StructuredError` for what would take a grammar compiler more than a moment: much text, counts over
+    `MAX_COUNT`, nested repeats whose product passes `MAX_STATES`."""
+    if len(structured) > MAX_TEXT:
+        raise StructuredError(f"structured output: more than {MAX_TEXT:,} characters")
+    if schema is not None and _states(schema) > MAX_STATES:
+        raise StructuredError(f"structured output: a JSON schema whose repeats make more than {MAX_STATES:,} parts")
+
+
+def _states(schema: Any) -> int:
+    """About how many parts a schema expands to once its repeats are written out."""
+    if isinstance(schema, list):
+        return sum(_states(one) for one in schema)
+    if not isinstance(schema, dict):
+        return 1
+    for key in COUNTS:
+        value = schema.get(key, 0)
+        if key in schema and (not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= MAX_COUNT):
+            raise StructuredError(f"structured output: {key} is a number from 0 to {MAX_COUNT:,}, not {value!r:.40}")
+    patterns = [schema["pattern"]] if isinstance(schema.get("pattern"), str) else []
+    patterns += list(schema["patternProperties"]) if isinstance(schema.get("patternProperties"), dict) else []
+    own = 1 + sum(check_expression(pattern) for pattern in patterns)
+    own += max(schema.get("minLength", 0), schema.get("maxLength", 0)) // 256
+    times = max(1, schema.get("minItems", 0), schema.get("maxItems", 0))
+    own += times - 1
+    for key, value in schema.items():
+        if isinstance(value, (dict, list)) and key not in ("enum", "examples", "const", "default", "required"):
+            own += _states(value) * (times if key in ("items", "prefixItems", "contains") else 1)
+    return int(own)
+
+
+def check_expression(expression: Any) -> int:
+    """How many parts a regular expression expands to. Raises `StructuredError` if it is none, or too many."""
+    if not isinstance(expression, str):
+        raise StructuredError(f"structured output: a regular expression is a text, not {expression!r:.40}")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            size, depth = _expanded(re._parser.parse(expression))  # type: ignore[attr-defined]
+    except (re.error, OverflowError, RecursionError) as error:
+        raise StructuredError(f"structured output: regular expression {expression!r:.80}: {error}") from None
+    most = MAX_STATES if depth < 2 else MAX_NESTED
+    if size > most or depth > 2:
+        raise StructuredError(
+            f"structured output: regular expression {expression!r:.80}: its repeats make more than {most:,} parts, "
+            "or are nested more than twice"
+        )
+    return size
+
+
+def _expanded(parsed: Any) -> tuple[int, int]:
+    """(parts once repeats are written out, how deeply counted repeats are nested)."""
+    size = depth = 0
+    for operation, argument in parsed:
+        name, times = str(operation), 1
+        if name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
+            least, most, inner = argument
+            times = max(1, int(least) if str(most) == "MAXREPEAT" else int(most))
+            parts = [inner]
+        elif name == "SUBPATTERN":
+            parts = [argument[-1]]
+        elif name == "BRANCH":
+            parts = argument[1]
+        elif name in ("ASSERT", "ASSERT_NOT"):
+            parts = [argument[1]]
+        else:
+            parts = [argument] if name == "ATOMIC_GROUP" else []
+        found = [_expanded(part) for part in parts]
+        size += times * max(1, sum(one for one, _ in found))
+        depth = max([depth, *(level + (times > 1) for _, level in found)])
+    return max(1, size), depth
 
 
 def _deeper(value: Any, levels: int) -> bool:
@@ -54,17 +134,20 @@ def _deeper(value: Any, levels: int) -> bool:
     return bool(level)
 
 
-def smallest_instance(schema: dict[str, Any], root: dict[str, Any] | None = None) -> Any:
+def smallest_instance(schema: dict[str, Any], root: dict[str, Any] | None = None, depth: int = 0) -> Any:
     """A small JSON value that keeps to `schema`: its required properties, first alternatives, empty texts.
 
-    Knows type, enum, const, default, anyOf/oneOf/allOf (first), local $ref, properties, items and minItems.
+    Knows type, enum, const, default, anyOf/oneOf/allOf (first), local $ref, properties, items and minItems. Raises
+    `StructuredError` for a schema whose smallest value has no end.
     """
     root = schema if root is None else root
+    if depth > DEEPEST:
+        raise StructuredError("structured output: a JSON schema that refers to itself without an end")
     if "$ref" in schema:
         target: Any = root
         for part in str(schema["$ref"]).removeprefix("#/").split("/"):
             target = target[part]
-        return smallest_instance(target, root)
+        return smallest_instance(target, root, depth + 1)
     for key in ("const", "default"):
         if key in schema:
             return schema[key]
@@ -72,13 +155,14 @@ def smallest_instance(schema: dict[str, Any], root: dict[str, Any] | None = None
         return schema["enum"][0]
     for key in ("anyOf", "oneOf", "allOf"):
         if schema.get(key):
-            return smallest_instance(schema[key][0], root)
+            return smallest_instance(schema[key][0], root, depth + 1)
     kind = schema.get("type", "object" if "properties" in schema else "string")
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
         properties = schema.get("properties", {})
-        return {name: smallest_instance(properties.get(name, {}), root) for name in schema.get("required", properties)}
+        names = schema.get("required", properties)
+        return {name: smallest_instance(properties.get(name, {}), root, depth + 1) for name in names}
     if kind == "array":
-        return [smallest_instance(schema.get("items", {}), root) for _ in range(schema.get("minItems", 0))]
+        return [smallest_instance(schema.get("items", {}), root, depth + 1) for _ in range(schema.get("minItems", 0))]
     empty: dict[str, Any] = {"integer": 0, "number": 0, "boolean": False, "null": None}
     return empty.get(kind, "")

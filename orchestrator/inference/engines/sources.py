@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import os
 import threading
 from collections import OrderedDict
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +17,14 @@ from merging.plan import Merge
 from merging.recipe import ModelRef
 from merging.recipe_file import parse
 from merging.settings import RecipeError
-from merging.stream import Blend, Model, plain
+from merging.stream import Blend, Model, compare, plain
 from orchestrator.errors import ExpertError
+from orchestrator.inference.engines.architecture import check_config, check_folder, same_forward
+from orchestrator.inference.engines.tokenizer_files import mapping_digest, tokenizer_digest, tokenizer_files
 from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
 
 MAX_OPEN = 256
 """Folders kept open. A mapped file costs addresses, not memory."""
-
-VOLATILE = ("_name_or_path", "transformers_version", "torch_dtype", "dtype", "use_cache", "_attn_implementation")
-"""Keys of config.json that decide nothing about how tensors are used."""
 
 Stamp = tuple[tuple[str, int, int], ...]
 """Name, size and time of each file of a folder: another stamp, another content."""
@@ -37,7 +35,7 @@ class Sources:
 
     def __init__(self) -> None:
         self._open: OrderedDict[tuple[Any, ...], Checkpoint | Adapter] = OrderedDict()
-        self._hashes: dict[tuple[Path, Stamp], str] = {}
+        self._hashes: dict[tuple[str, Path, Stamp], str] = {}
         self._merges: OrderedDict[tuple[Any, ...], LiveMerge] = OrderedDict()
 
     def blend(self, expert: Expert) -> Blend:
@@ -52,17 +50,19 @@ class Sources:
             raise ExpertError(f"expert {expert.name!r}: {error}") from error
 
     def tokenizer_hash(self, folder: Path) -> str:
-        """SHA-256 over the folder's tokenizer files; equal hashes, equal token ids."""
-        names = ("tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "added_tokens.json")
-        files = [folder / name for name in names if (folder / name).exists()]
-        key = (folder, _stamp(files))
-        if key not in self._hashes:
-            digest = hashlib.sha256()
-            for file in files:
-                digest.update(file.name.encode())
-                digest.update(hashlib.sha256(file.read_bytes()).digest())
-            self._hashes[key] = digest.hexdigest()
-        return self._hashes[key]
+        """Equal hashes, one tokenizer: the same ids for the same text. Raises `CheckpointError`."""
+        return self._hashed("tokenizer", folder, tokenizer_digest)
+
+    def mapping_hash(self, folder: Path) -> str:
+        """Equal hashes, one mapping from ids to text. Raises `CheckpointError`."""
+        return self._hashed("mapping", folder, mapping_digest)
+
+    def same_shape(self, wanted: Checkpoint, found: Checkpoint) -> None:
+        """Raises `CheckpointError` naming the first tensor, key or file in which two of one shape differ."""
+        compare(wanted, found)
+        same_forward(wanted, found)
+        if self.mapping_hash(wanted.folder) != self.mapping_hash(found.folder):
+            raise CheckpointError(f"{found.folder} has another tokenizer than {wanted.folder}")
 
     def read_ahead(self, expert: Expert) -> threading.Thread:
         """Bring the expert's weight files into the page cache, on a thread of low priority."""
@@ -70,6 +70,12 @@ class Sources:
         thread = threading.Thread(target=_read_ahead, args=(files,), name="read-ahead", daemon=True)
         thread.start()
         return thread
+
+    def _hashed(self, what: str, folder: Path, digest: Callable[[Path], str]) -> str:
+        key = (what, folder, _stamp([*tokenizer_files(folder), folder / "config.json"]))
+        if key not in self._hashes:
+            self._hashes[key] = digest(folder)
+        return self._hashes[key]
 
     def _merge(self, recipe: ExpertRecipe) -> LiveMerge:
         """The recipe over opened files. The same files give the same object: what was kept of it is found again."""
@@ -87,7 +93,8 @@ class Sources:
 
     def _model(self, source: Weights) -> Model:
         folder = Path(source.model)
-        base = self._opened(("checkpoint", folder, _stamp_of(folder)), lambda: Checkpoint(folder))
+        check_folder(folder)
+        base = self._opened(("checkpoint", folder, _stamp_of(folder)), lambda: _checkpoint(folder))
         assert isinstance(base, Checkpoint)
         if source.adapter is None:
             return base, None
@@ -107,15 +114,10 @@ class Sources:
         return found
 
 
-def same_architecture(wanted: Checkpoint, found: Checkpoint) -> None:
-    """Raises `CheckpointError` naming the first key of config.json that differs and matters."""
-    for key in sorted({*wanted.config, *found.config} - set(VOLATILE)):
-        mine, theirs = wanted.config.get(key), found.config.get(key)
-        if mine != theirs:
-            raise CheckpointError(
-                f"{found.folder / 'config.json'}: {key} is {json.dumps(theirs)[:80]}, in {wanted.folder} "
-                f"{json.dumps(mine)[:80]}"
-            )
+def _checkpoint(folder: Path) -> Checkpoint:
+    checkpoint = Checkpoint(folder)
+    check_config(checkpoint)
+    return checkpoint
 
 
 def _stamp_of(folder: Path) -> Stamp:

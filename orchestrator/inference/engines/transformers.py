@@ -10,17 +10,21 @@ from collections import deque
 from typing import Any
 
 from merging.checkpoint import CheckpointError
-from merging.stream import Blend, compare, plain
+from merging.stream import Blend
 from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, PromptTooLong
+from orchestrator.inference.engines.architecture import longest_context
 from orchestrator.inference.engines.canary import Canaries, Canary, difference, greedy, prompt_ids
 from orchestrator.inference.engines.decoding import DecodingBatch, SequenceState
 from orchestrator.inference.engines.engine import EngineOptions, LoadKind, LoadReport, rejected
 from orchestrator.inference.engines.grammar import Constraint, Grammars
 from orchestrator.inference.engines.penalties import check
 from orchestrator.inference.engines.prompts import Prompts
-from orchestrator.inference.engines.sources import Sources, same_architecture
+from orchestrator.inference.engines.recomputing import RecomputingBatch, decodes_in_batches
+from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.engines.text_stream import TextStream
+from orchestrator.inference.engines.vllm_live import unchanged
 from orchestrator.inference.expert import Expert
+from orchestrator.inference.pretrained import load_model
 from orchestrator.inference.request import Delta, Request
 
 JOIN_TOKENS = 4096
@@ -38,6 +42,9 @@ class TransformersEngine:
         self.prompts = Prompts(self.sources)
         self._model: Any = None
         self._live: Blend | None = None
+        self._longest = 0
+        self._written_in_place = False
+        self._batches = True
         self._resident: Expert | None = None
         self._batch: DecodingBatch | None = None
         self._grammars: Grammars | None = None
@@ -72,7 +79,8 @@ class TransformersEngine:
         tokenizer = self.prompts.tokenizer(expert)
         self._resident = expert
         self._grammars = None
-        self._batch = DecodingBatch(
+        batch = DecodingBatch if self._batches else RecomputingBatch
+        self._batch = batch(
             self._model,
             frozenset(self.prompts.stop_ids(expert)),
             lambda token: str(tokenizer.decode([token], clean_up_tokenization_spaces=False)),
@@ -86,13 +94,13 @@ class TransformersEngine:
         try:
             check(request.sampling, self._model.config.get_text_config().vocab_size)
             ids = self.prompts.ids(expert, request.messages, request.sampling)
-            context = min(expert.context, self.options.context or expert.context, _longest(self._model.config))
+            context = min(expert.context, self.options.context or expert.context, self._longest)
             room = context - len(ids)
             if room < 1:
                 raise PromptTooLong(f"the prompt is too long: {len(ids)} tokens, {expert.name!r} holds {context}")
             if request.sampling.max_tokens < 1:
                 raise ValueError(f"max_tokens must be at least 1, not {request.sampling.max_tokens}")
-            text = TextStream(self.prompts.tokenizer(expert), request.sampling.stop)
+            text = TextStream(self.prompts.tokenizer(expert), (*request.sampling.stop, *expert.stop))
             room = min(room, request.sampling.max_tokens)
             self._waiting.append(SequenceState(request, ids, room, text, self._constraint(request, expert)))
         except Exception as error:  # what a template or a grammar refuses is this request's fault alone
@@ -137,31 +145,29 @@ class TransformersEngine:
         """Raises `ExpertError` if the weights are not what the expert's shape promises."""
         if self._live is None or self._resident is None or self._resident.shape != expert.shape:
             return "start"
-        live = self._live.checkpoint
         try:
-            compare(live, blend.checkpoint)
-            same_architecture(live, blend.checkpoint)
+            self.sources.same_shape(self._live.checkpoint, blend.checkpoint)
         except CheckpointError as error:
             raise ExpertError(f"expert {expert.name!r}: {error}") from error
-        if self.sources.tokenizer_hash(expert.folder) != self.sources.tokenizer_hash(live.folder):
-            raise ExpertError(f"expert {expert.name!r}: {expert.folder} has another tokenizer than its shape")
-        return "in_place"
+        return "in_place" if self._written_in_place else "start"
 
     def _reach(self, expert: Expert, blend: Blend, way: LoadKind) -> None:
         import torch
 
         if way == "start":
             self._model = self._live = None  # freed before its successor is allocated
-            self._live = plain((blend.checkpoint, None))
-            self._model = _start(blend)
-        assert self._live is not None
-        parameters = self._model.state_dict(keep_vars=True)
-        names = self._live.differing(blend)
-        if strange := sorted(names - parameters.keys()):
-            raise ExpertFailed(f"expert {expert.name!r}: transformers has no tensor {strange[0]!r} to write to")
-        with torch.no_grad():
-            for name in names:
-                blend.write(name, parameters[name])
+            self._model = _start(expert, blend)
+            self._longest = longest_context(blend.checkpoint.config)
+            self._written_in_place = _holds_as_stored(self._model, blend)
+            tokenizer = self.prompts.tokenizer(expert)
+            self._batches = decodes_in_batches(self._model, tokenizer, prompt_ids(tokenizer))
+        else:
+            assert self._live is not None
+            parameters = self._model.state_dict(keep_vars=True)
+            live, self._live = self._live, None
+            with torch.no_grad():
+                for name in live.differing(blend):
+                    blend.write(name, parameters[name])
         self._live = blend
         found = self._canary(expert)
         recorded = self.canaries.setdefault(self._canary_key(expert), found)
@@ -199,22 +205,36 @@ class TransformersEngine:
         return joining
 
 
-def _start(blend: Blend) -> Any:
+def _start(expert: Expert, blend: Blend) -> Any:
     import torch
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
 
-    import merging.gated_model  # noqa: F401 - so that the auto classes know our own mixtures
-
-    logging.disable_progress_bar()
     folder = blend.checkpoint.folder
+    if expert.quantization:
+        raise ExpertError(f"expert {expert.name!r}: quantization {expert.quantization!r} needs the engine vllm")
     try:
-        model = AutoModelForCausalLM.from_pretrained(folder, dtype="auto", local_files_only=True)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        state = None if unchanged(blend) else dict(blend)
+        model = load_model(folder, trust=expert.trust_remote_code, state=state, dtype=expert.dtype or "auto")
+    except ValueError as error:
         raise ExpertFailed(f"{folder}: transformers cannot run it: {error}") from error
-    return model.to("cuda" if torch.cuda.is_available() else "cpu").eval()
+    return model.to("cuda" if torch.cuda.is_available() else "cpu")
 
 
-def _longest(config: Any) -> int:
-    limit = getattr(config, "max_position_embeddings", None)
-    return limit if isinstance(limit, int) and limit > 0 else 1 << 20
+def _holds_as_stored(model: Any, blend: Blend) -> bool:
+    """Every tensor of the files is a live one of the same name and content, and there are no others: what is written
+    over them is what a fresh load would have."""
+    import torch
+
+    live = model.state_dict(keep_vars=True)
+    covered = set()
+    for name in blend.names:
+        tensor = live.get(name)
+        if tensor is None or not tensor.is_floating_point():
+            return False
+        wanted = torch.empty(tensor.shape, dtype=tensor.dtype)
+        if tuple(tensor.shape) != blend.checkpoint.tensors[name].shape:
+            return False
+        blend.write(name, wanted)
+        if not torch.equal(tensor.detach().cpu(), wanted):
+            return False
+        covered.add(tensor.data_ptr())
+    return all(tensor.data_ptr() in covered for tensor in model.parameters())

@@ -8,20 +8,25 @@ an expert that comes back finds its own. Nothing here starts a process on a CPU;
 from __future__ import annotations
 
 import itertools
+import logging
 import time
 from collections import OrderedDict
 from typing import Any
 
 from merging.checkpoint import CheckpointError
-from merging.stream import Blend, compare
+from merging.stream import Blend
 from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, PromptTooLong
-from orchestrator.inference.engines.canary import TOP, Canaries, Canary, difference, prompt_ids
+from orchestrator.inference.engines.architecture import longest_context
+from orchestrator.inference.engines.canary import PROOF, TOP, Canaries, Canary, difference, prompt_ids
 from orchestrator.inference.engines.engine import EngineOptions, LoadKind, LoadReport, rejected
 from orchestrator.inference.engines.prompts import Prompts
-from orchestrator.inference.engines.sources import Sources, same_architecture
+from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.engines.vllm_shape import LiveModel
+from orchestrator.inference.engines.vllm_start import on_gpu
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Delta, FinishReason, Request, TokenLogprob
+
+LOGGER = logging.getLogger(__name__)
 
 FINISHES: dict[str, FinishReason] = {"stop": "stop", "length": "length", "abort": "abort"}
 
@@ -45,11 +50,14 @@ class VLLMEngine:
         self._failures: list[Delta] = []
         self._count = itertools.count()
         self._closed = False
+        self._apart = self.options.apart
 
     def beside(self, expert: Expert) -> bool:
         """See `Engine`."""
         shape = self._shape()
-        return bool(shape and self._resident and self._resident.shape == expert.shape and shape.holds_beside(expert))
+        if shape is None or self._resident is None or self._resident.shape != expert.shape or not shape.side_by_side:
+            return False
+        return shape.holds_beside(expert, self.sources.blend(expert))
 
     def load(self, expert: Expert) -> LoadReport:
         """See `Engine`."""
@@ -61,7 +69,7 @@ class VLLMEngine:
         if self.beside(expert):
             blend = self.sources.blend(expert)
             self.prompts.check(expert)
-            self._shapes[expert.shape].hold(expert, blend)
+            self._shapes[expert.shape].hold(expert)
             return LoadReport(expert.name, "beside", time.perf_counter() - began)
         if self._running:
             raise RuntimeError(f"cannot load {expert.name!r} while requests are running")
@@ -148,15 +156,12 @@ class VLLMEngine:
     def _check(self, expert: Expert, blend: Blend) -> LoadKind:
         """How the expert will be reached. Raises `ExpertError` if its weights are not what its shape promises."""
         shape = self._shapes.get(expert.shape)
-        if shape is None or not shape.long_enough(expert):
+        if shape is None or not shape.long_enough(expert, longest_context(blend.checkpoint.config)):
             return "start"
         try:
-            compare(shape.checkpoint, blend.checkpoint)
-            same_architecture(shape.checkpoint, blend.checkpoint)
+            self.sources.same_shape(shape.checkpoint, blend.checkpoint)
         except CheckpointError as error:
             raise ExpertError(f"expert {expert.name!r}: {error}") from error
-        if self.sources.tokenizer_hash(expert.folder) != self.sources.tokenizer_hash(shape.checkpoint.folder):
-            raise ExpertError(f"expert {expert.name!r}: {expert.folder} has another tokenizer than its shape")
         return "in_place" if self._shape() is shape or self._resident is None else "wake"
 
     def _reach(self, expert: Expert, blend: Blend, way: LoadKind) -> None:
@@ -167,13 +172,27 @@ class VLLMEngine:
             if old := self._shapes.pop(expert.shape, None):
                 old.close()
             self._make_room(blend.checkpoint.bytes)
-            self._shapes[expert.shape] = LiveModel(expert, blend.checkpoint, self.options)
+            self._shapes[expert.shape] = LiveModel(expert, blend.checkpoint, self.options, self._apart or on_gpu())
         shape = self._shapes[expert.shape]
         shape.wake()
         self._shapes.move_to_end(expert.shape)
-        shape.become(expert, blend)
+        self._settle(shape, expert, blend)
+
+    def _settle(self, shape: LiveModel, expert: Expert, blend: Blend) -> None:
+        """Make the live model the expert's, and believe it only against a canary of weights loaded from scratch."""
+        key = _canary_key(expert, shape.side_by_side)
+        written = shape.become(expert, blend)
         found = self._canary(shape, expert)
-        recorded = self.canaries.setdefault(_canary_key(expert, shape.side_by_side), found)
+        if new := [name for name in written if name not in shape.proven]:
+            shape.renew(expert, blend)
+            truth = self._canary(shape, expert)
+            if why := difference(truth, found, PROOF):
+                shape.refuse_in_place(f"{new[0]} and {len(new) - 1} others: other replies than from scratch: {why}")
+                LOGGER.warning(f"{blend.checkpoint.folder}: weights are loaded anew, not written in place: {why}")
+            else:
+                shape.proven.update(new)
+            found = truth
+        recorded = self.canaries.setdefault(key, found)
         if why := difference(recorded, found):
             shape.distrust()
             raise ExpertFailed(f"expert {expert.name!r}: the live weights are not its own: {why}")

@@ -6,112 +6,131 @@ import contextlib
 import gc
 import json
 import logging
-import os
-import sys
-import warnings
 from typing import Any
 
 from merging.checkpoint import Checkpoint
 from merging.gated_mixture import MODEL_TYPE
 from merging.stream import Blend, plain
 from orchestrator.errors import ExpertError, ExpertFailed
+from orchestrator.inference.engines.architecture import longest_context
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.grammar import json_grammar
 from orchestrator.inference.engines.schema import parse_structured
-from orchestrator.inference.engines.vllm_kernels import use_kernels
-from orchestrator.inference.engines.vllm_weights import LiveWeights, UnknownLayout
+from orchestrator.inference.engines.vllm_live import RunnerModel, described, unchanged
+from orchestrator.inference.engines.vllm_start import MAX_LORA_RANK, start
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Request
 
 LOGGER = logging.getLogger(__name__)
 
-STEP_TOKENS = 2048
-"""Prompt tokens of one step on a CPU: more makes streams stutter, less wastes the matrix units."""
 MIN_CONTEXT = 2048
-MAX_LORA_RANK = 64
-MAX_LORAS = 8
 
 
 class LiveModel:
     """A live model. Single-threaded, like the engine that owns it."""
 
-    def __init__(self, expert: Expert, checkpoint: Checkpoint, options: EngineOptions) -> None:
-        """Starts vLLM on `checkpoint` itself; `become` then makes it `expert`."""
+    def __init__(self, expert: Expert, checkpoint: Checkpoint, options: EngineOptions, apart: bool = False) -> None:
+        """Starts vLLM on `checkpoint` itself; `become` then makes it `expert`. `apart`: in a process of its own."""
         if checkpoint.config.get("model_type") == MODEL_TYPE:
             raise ExpertError(
                 f"{checkpoint.folder}: a {MODEL_TYPE} runs on the transformers engine only: set workers.engine to it"
             )
-        self.checkpoint = checkpoint
         self.options = options
-        self._longest = _longest(checkpoint)
-        self.context = min(options.context or max(expert.context, MIN_CONTEXT), self._longest)
-        self.bytes = self.estimate(checkpoint.bytes, options)
+        self.apart = apart
+        self.proven: set[str] = set()
+        """Live tensors that were seen to be written in place as a fresh load would have set them."""
+        self._open(expert, checkpoint)
+
+    def _open(self, expert: Expert, checkpoint: Checkpoint) -> None:
+        self.checkpoint = checkpoint
+        self.longest = longest_context(checkpoint.config)
+        self.context = min(self.options.context or max(expert.context, MIN_CONTEXT), self.longest)
+        self.bytes = self.estimate(checkpoint.bytes, self.options)
         self._asleep = False
         self._loras: dict[str, int] = {}
-        self._llm = self._start()
-        if not options.compile and self._on_cpu():
-            use_kernels(self._model())
-        self._weights: LiveWeights | None = None
+        self._llm = start(expert, checkpoint.folder, self.context, self.options, self.apart)
         started = plain((checkpoint, None))
         self._resident: Blend | None = started
-        try:
-            self._weights = LiveWeights(self._model(), started, int(options.kept_gib * 2**30))
-        except UnknownLayout as unknown:
-            LOGGER.warning(f"{checkpoint.folder}: weights are reloaded, not written in place: {unknown}")
+        kept = int(self.options.kept_gib * 2**30)
+        source = started if not self.apart else {"model": str(checkpoint.folder), "adapter": None}
+        self.buildable, self.refusal = self._call("collegium_open", source, kept)
+        self.reloadable = False
+        """vLLM's own reload was seen to give what a fresh start gives."""
+        if self.refusal:
+            LOGGER.info(f"{checkpoint.folder}: weights are loaded anew, not written in place: {self.refusal}")
 
     @staticmethod
     def estimate(checkpoint_bytes: int, options: EngineOptions) -> int:
         """Memory that a shape takes: the weights, a packed copy of the output layer, the KV cache."""
         return int(checkpoint_bytes * 1.3 + (options.kv_gib or 1.0) * 2**30 + options.kept_gib * 2**30)
 
-    def long_enough(self, expert: Expert) -> bool:
-        """True if the expert's context fits, or no new start would make it fit."""
-        return self.context >= min(self.options.context or expert.context, self._longest)
+    def long_enough(self, expert: Expert, longest: int) -> bool:
+        """True if the expert's context fits, or no new start on its own folder would make it fit."""
+        return self.context >= min(self.options.context or expert.context, longest)
 
-    def become(self, expert: Expert, blend: Blend) -> None:
-        """Write the expert's weights into the live model. If it raises, the next call writes every tensor."""
-        if self.side_by_side:
-            self.hold(expert, blend)
-            blend = self._base_of(expert, blend)
+    def become(self, expert: Expert, blend: Blend) -> list[str]:
+        """Give the live model the expert's weights, the cheapest way that there is; what was written in place.
+
+        If it raises, the next call writes every tensor.
+        """
+        if self.holds(expert, blend):
+            self.hold(expert)
+            blend, expert = plain((blend.checkpoint, None)), _base_of(expert)
         resident, self._resident = self._resident, None
-        if self._weights is not None:
-            self._weights.become(blend)
-        elif resident is None or blend.differing(resident):
-            self._reload(expert, blend)
+        written: list[str] = []
+        if self.refusal is None:
+            written = self._call("collegium_write", self._source(expert, blend))
+        elif resident is None or _differ(blend, resident):
+            self._anew(expert, blend)
         self._resident = blend
+        return written
+
+    def renew(self, expert: Expert, blend: Blend) -> None:
+        """The expert's weights from scratch, as a fresh start would load them: what other ways are held against."""
+        if self.holds(expert, blend):
+            blend, expert = plain((blend.checkpoint, None)), _base_of(expert)
+        self._resident = None
+        if self.buildable:
+            self._call("collegium_build", self._source(expert, blend))
+        elif self.refusal is None:  # graphs were captured: vLLM's reload, a way of its own, must agree
+            self._call("collegium_reload", self._source(expert, blend))
+        else:
+            self._anew(expert, blend)
+        self._resident = blend
+
+    def refuse_in_place(self, why: str) -> None:
+        """Writing in place proved wrong: never again here."""
+        self.refusal = why
+        self._call("collegium_refuse", why)
 
     def distrust(self) -> None:
         """The live weights proved wrong: whatever comes next is written in full."""
         self._resident = None
-        if self._weights is not None:
-            self._weights.distrust()
+        self._call("collegium_distrust")
 
     @property
     def side_by_side(self) -> bool:
         """True if adapters can run in the same batch."""
         return bool(self._llm.vllm_config.lora_config)
 
-    def holds_beside(self, expert: Expert) -> bool:
-        """True if the expert is an adapter over the very weights that are live."""
-        if not self.side_by_side or expert.weights is None or self._resident is None:
+    def holds_beside(self, expert: Expert, blend: Blend) -> bool:
+        """True if the expert is an adapter over the very weights that are live, and vLLM can add it itself."""
+        if self._resident is None or expert.weights is None or not unchanged(self._resident):
             return False
-        return self._resident.checkpoint.folder == expert.weights.model and not self._resident.low_rank
+        return self._resident.checkpoint.folder == expert.weights.model and self.holds(expert, blend)
 
-    def hold(self, expert: Expert, blend: Blend) -> None:
-        """Give the expert's adapter a number of its own. Raises `ExpertError` if it is too wide for vLLM's kernels."""
-        for _, adapter in blend.low_rank:
-            if not adapter.low_rank_only:
-                raise ExpertError(
-                    f"expert {expert.name!r}: {adapter.folder} does more than add low-rank products (DoRA, rows "
-                    "or whole modules), which vLLM does not serve side by side; merge it with `collegium merge`"
-                )
-            widest = max(pair.down.shape[0] for pair in adapter.pairs.values())
-            if expert.weights and widest > MAX_LORA_RANK:
-                raise ExpertError(
-                    f"expert {expert.name!r}: {adapter.folder} has rank {widest}, side by side at most {MAX_LORA_RANK}"
-                )
-        if expert.weights and expert.weights.adapter:
-            self._loras.setdefault(expert.fingerprint, len(self._loras) + 1)
+    def holds(self, expert: Expert, blend: Blend) -> bool:
+        """True if vLLM adds the expert's adapter itself. A wider one than its kernels take is added on the way in."""
+        if not self.side_by_side or expert.weights is None or expert.weights.adapter is None:
+            return False
+        adapters = [adapter for _, adapter in blend.low_rank]
+        if not adapters or not all(adapter.low_rank_only for adapter in adapters):
+            return False
+        return max(pair.down.shape[0] for one in adapters for pair in one.pairs.values()) <= MAX_LORA_RANK
+
+    def hold(self, expert: Expert) -> None:
+        """Give the expert's adapter a number of its own."""
+        self._loras.setdefault(expert.fingerprint, len(self._loras) + 1)
 
     def add(self, request: Request, expert: Expert, ids: list[int], room: int, stop_ids: tuple[int, ...]) -> None:
         """Raises whatever vLLM refuses about the request."""
@@ -120,17 +139,20 @@ class LiveModel:
 
         sampling = request.sampling
         structured = None
+        ends = list(stop_ids)
         if sampling.structured is not None:
             structured = StructuredOutputsParams(**_held_to(sampling.structured))
+            # What vLLM's grammar ends with is the end token of the model that the engine was started on.
+            ends += [token for token in self._ends() if token not in ends]
         params = SamplingParams(
             max_tokens=room,
             temperature=sampling.temperature,
             top_p=sampling.top_p,
             top_k=sampling.top_k,
             seed=request.seed if sampling.temperature > 0 else None,
-            stop=list(sampling.stop),
-            stop_token_ids=[] if sampling.ignore_eos else [*stop_ids, *sampling.stop_token_ids],
-            ignore_eos=sampling.ignore_eos,
+            stop=[*sampling.stop, *expert.stop],
+            stop_token_ids=[] if sampling.ignore_eos else [*ends, *sampling.stop_token_ids],
+            ignore_eos=True,  # its own idea of an end token is another expert's
             min_p=sampling.min_p,
             presence_penalty=sampling.presence_penalty,
             frequency_penalty=sampling.frequency_penalty,
@@ -170,6 +192,12 @@ class LiveModel:
         """Forget a request."""
         self._llm.abort_request([key])
 
+    @property
+    def live(self) -> RunnerModel:
+        """The live model, where it is in this process."""
+        found: RunnerModel = self._call("collegium_live_model")
+        return found
+
     def sleep(self) -> None:
         """Give the accelerator's memory to another shape. On a CPU there is nothing to give."""
         if self._llm.vllm_config.model_config.enable_sleep_mode and not self._asleep:
@@ -184,12 +212,14 @@ class LiveModel:
 
     def close(self) -> None:
         """Give the memory back. The process keeps vLLM's process groups: other shapes compute with them."""
-        self._weights = None
         core = getattr(self._llm.engine_core, "engine_core", None)
         if core is None:  # in processes of its own
             self._llm.engine_core.shutdown()
         else:
-            # What EngineCore.shutdown does, without tearing down what every engine of this process shares.
+            # What EngineCore.shutdown does, without tearing down what every engine of this process shares; vLLM would
+            # do that too once its client is collected.
+            if (finalizer := getattr(self._llm.engine_core, "_finalizer", None)) is not None:
+                finalizer.detach()
             core.structured_output_manager.clear_backend()
             core.model_executor.shutdown()
             core.scheduler.shutdown()
@@ -197,77 +227,32 @@ class LiveModel:
         del self._llm, core
         gc.collect()
 
-    def _start(self) -> Any:
-        # In this process: on a CPU half as fast again as vLLM's own default, which also outlives its parent's death.
-        if self.options.tensor_parallel == 1:
-            os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = "0"
-        os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
-        os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
-        from vllm.engine.arg_utils import EngineArgs
-        from vllm.platforms import current_platform
-        from vllm.v1.engine.llm_engine import LLMEngine
-
-        options = self.options
-        on_gpu = current_platform.is_cuda_alike()
-        arguments: dict[str, Any] = {
-            "model": str(self.checkpoint.folder),
-            "tokenizer": str(self.checkpoint.folder),
-            "max_model_len": self.context,
-            "max_num_seqs": options.batch,
-            "enable_prefix_caching": True,
-            "tensor_parallel_size": options.tensor_parallel,
-            "disable_log_stats": True,
-            "generation_config": "vllm",
-            "use_tqdm_on_load": False,
-            "trust_remote_code": False,
-            "load_format": "safetensors",
-        }
-        if on_gpu:
-            arguments["enable_sleep_mode"] = True
-            if options.kv_gib is not None:
-                arguments["kv_cache_memory_bytes"] = int(options.kv_gib * 2**30)
+    def _anew(self, expert: Expert, blend: Blend) -> None:
+        if self.buildable:
+            self._call("collegium_build", self._source(expert, blend))
+        elif self.reloadable:
+            self._call("collegium_reload", self._source(expert, blend))
+        elif unchanged(blend):
+            self.close()
+            self._open(expert, blend.checkpoint)
         else:
-            arguments["kv_cache_memory_bytes"] = int((options.kv_gib or 1.0) * 2**30)
-            # A prompt enters in one step: where vLLM splits one, it rewinds the seeded generator of its request in a
-            # way that only CUDA's know.
-            arguments["enable_chunked_prefill"] = False
-            arguments["max_num_batched_tokens"] = max(STEP_TOKENS, options.batch, self.context)
-            arguments["enforce_eager"] = not options.compile
-            if not options.compile:
-                _without_compiler()
-        if on_gpu if options.side_by_side is None else options.side_by_side:
-            arguments |= {"enable_lora": True, "max_loras": MAX_LORAS, "max_lora_rank": MAX_LORA_RANK}
-        _beside_numba()
-        try:
-            return LLMEngine.from_engine_args(EngineArgs(**arguments))
-        except Exception as error:
-            raise ExpertFailed(f"{self.checkpoint.folder}: vLLM cannot run it: {error}") from error
+            raise ExpertFailed(
+                f"expert {expert.name!r}: {self.refusal}: an adapter or recipe cannot be written into this model; "
+                "write the merge to disk with `collegium merge` and add that folder"
+            )
 
-    def _on_cpu(self) -> bool:
-        return str(self._llm.vllm_config.device_config.device_type) == "cpu" and self.options.tensor_parallel == 1
+    def _source(self, expert: Expert, blend: Blend) -> Any:
+        return described(expert) if self.apart else blend
 
-    def _model(self) -> Any:
-        worker = getattr(getattr(self._llm.model_executor, "driver_worker", None), "worker", None)
-        if worker is None or self.options.tensor_parallel > 1:
-            raise UnknownLayout("the model lives in other processes")
-        return worker.model_runner.get_model()
+    def _call(self, method: str, *arguments: Any) -> Any:
+        """What the worker says; of several, the first."""
+        return self._llm.collective_rpc(method, args=arguments)[0]
 
-    def _reload(self, expert: Expert, blend: Blend) -> None:
-        """vLLM's own way, several times slower, for layouts that `LiveWeights` does not know."""
-        if self.options.tensor_parallel > 1:
-            if blend.bytes != blend.checkpoint.bytes:
-                raise ExpertFailed(f"expert {expert.name!r}: only whole checkpoints can be split over devices")
-            self._llm.collective_rpc("reload_weights", kwargs={"weights_path": str(blend.checkpoint.folder)})
-            return
-        self._llm.collective_rpc("reload_weights", kwargs={"weights_iterator": iter(blend)})
-        # vLLM does not repack a tied output layer: it would go on answering with the old one.
-        model = self._llm.model_executor.driver_worker.worker.model_runner.get_model()
-        head = getattr(model, "lm_head", None)
-        if head is not None and blend.checkpoint.tied and hasattr(head, "cpu_linear"):
-            head.quant_method.process_weights_after_loading(head)
-
-    def _base_of(self, expert: Expert, blend: Blend) -> Blend:
-        return plain((blend.checkpoint, None)) if expert.weights and expert.weights.adapter else blend
+    def _ends(self) -> list[int]:
+        config = self._llm.vllm_config.model_config.hf_config
+        found = getattr(config, "eos_token_id", None)
+        tokens = [*(found if isinstance(found, list) else [found]), self._llm.get_tokenizer().eos_token_id]
+        return [token for token in tokens if isinstance(token, int)]
 
     def _lora(self, expert: Expert) -> Any:
         if expert.fingerprint not in self._loras or not expert.weights:
@@ -275,6 +260,20 @@ class LiveModel:
         from vllm.lora.request import LoRARequest
 
         return LoRARequest(expert.name, self._loras[expert.fingerprint], str(expert.weights.adapter))
+
+
+def _base_of(expert: Expert) -> Expert:
+    from dataclasses import replace
+
+    from orchestrator.inference.expert import Weights
+
+    assert expert.weights is not None
+    return replace(expert, weights=Weights(expert.weights.model))
+
+
+def _differ(blend: Blend, resident: Blend) -> bool:
+    """True unless the two are the same sum of the same files (quantised tensors cannot be compared as numbers)."""
+    return any(blend.origin(name) != resident.origin(name) for name in blend.names)
 
 
 def _held_to(structured: str) -> dict[str, Any]:
@@ -286,24 +285,3 @@ def _held_to(structured: str) -> dict[str, Any]:
         with contextlib.suppress(RuntimeError):  # vLLM knows other ways
             return {"grammar": json_grammar(json.dumps(value))}
     return {kind: value}
-
-
-def _longest(checkpoint: Checkpoint) -> int:
-    limit = checkpoint.config.get("max_position_embeddings")
-    return limit if isinstance(limit, int) and limit > 0 else 1 << 20
-
-
-def _without_compiler() -> None:
-    """Keep the sampler's compiled parts plain: they take 20 s at the first token, and need a C++ compiler."""
-    import torch._dynamo.config as dynamo
-
-    dynamo.disable = True
-
-
-def _beside_numba() -> None:
-    """vLLM looks through every loaded module's objects and stumbles over llvmlite's, which answers `__dict__` with a
-    function: where numba was used before (by a merge), give that object an empty one. Torch warns of an old name."""
-    warnings.filterwarnings("ignore", r"`torch\.distributed\.reduce_op` is deprecated", FutureWarning)
-    ffi = sys.modules.get("llvmlite.binding.ffi")
-    if ffi is not None and hasattr(ffi.lib, "_fntab"):
-        ffi.lib._fntab.setdefault("__dict__", {})

@@ -78,8 +78,8 @@ class LiveWeights:
         for slot in self.slots:
             self._prove(slot, blend)
 
-    def become(self, blend: Blend) -> int:
-        """Write what differs between the resident model and `blend`; the number of live tensors written.
+    def become(self, blend: Blend) -> list[str]:
+        """Write what differs between the resident model and `blend`; the names of the live tensors written.
 
         If it raises, the live weights are a mixture: the next call writes every tensor.
         """
@@ -93,10 +93,12 @@ class LiveWeights:
             # Memory never touched before costs more than packing into what is freed: only who came back is kept.
             keep = leaving if hash(leaving) in self._left else None
             self._left.add(hash(leaving))
-            for _ in pool.map(lambda slot: self._fill(slot, keep, blend), changed):
-                pass
+            # A tied output layer is packed from the embedding: only once that is written whole.
+            for tied in (False, True):
+                for _ in pool.map(lambda slot: self._fill(slot, keep, blend), [s for s in changed if s.tied == tied]):
+                    pass
         self.resident = blend
-        return len(changed)
+        return [f"{slot.path}.{slot.attribute}" for slot in changed]
 
     def distrust(self) -> None:
         """Forget what is live and what was kept: the next `become` writes every tensor from its file."""
@@ -225,9 +227,18 @@ def _check_layer(path: str, layer: Any) -> None:
 def _check_shape(slot: Slot, live: torch.Tensor) -> None:
     padded = "Embedding" in type(slot.layer).__name__ or "LMHead" in type(slot.layer).__name__
     fits = live.shape[0] >= slot.shape[0] if padded else live.shape[0] == slot.shape[0]
-    removed = slot.packed and live.numel() == 0 and len(slot.shape) == 2
+    # What is packed has no rows left to count: the layer itself says what it multiplies with.
+    removed = slot.packed and live.numel() == 0 and slot.shape == _multiplied(slot.layer)
     if not removed and not (fits and tuple(live.shape[1:]) == slot.shape[1:]):
         raise UnknownLayout(f"{slot.path}: live shape {tuple(live.shape)}, the checkpoint's {slot.shape}")
+
+
+def _multiplied(layer: Any) -> tuple[int, int] | None:
+    """Rows and columns of a linear layer's matrix as vLLM made it. A file may hold it transposed (GPT-2)."""
+    rows, columns = getattr(layer, "output_size", None), getattr(layer, "input_size", None)
+    if rows is None or columns is None:
+        rows, columns = getattr(layer, "org_vocab_size", None), getattr(layer, "embedding_dim", None)
+    return None if rows is None or columns is None else (int(rows), int(columns))
 
 
 def _only_looked_up(model: Any, layer: Any) -> bool:

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import ast
+import difflib
 import functools
 import importlib.util
-from collections.abc import Callable, Collection, Iterable, Sequence
+import itertools
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
 
 from orchestrator.config import ENGINES, WorkersConfig
 from orchestrator.errors import ConfigError, SetupError
 from orchestrator.extensions import extension
 from orchestrator.inference.engines.engine import Engine, EngineOptions
 from orchestrator.inference.expert import Expert
+from orchestrator.inference.schedule.groups import groups_of, kind_of, worker_kinds
 from orchestrator.inference.schedule.host import Host, InProcess, OnRay
 from orchestrator.inference.schedule.ray_cluster import join_cluster
 from orchestrator.inference.schedule.supervisor import RetryLimits, WorkerSpec
@@ -48,18 +54,11 @@ def _own_engine(name: str) -> Callable[[EngineOptions], Engine] | None:
     return found
 
 
-def kind_of(expert: Expert, pinned: Collection[str] = ()) -> str:
-    """Local experts share the workers, but for pinned ones; every remote one has a worker of its own, which only
-    waits."""
-    if expert.remote:
-        return f"remote:{expert.name}"
-    return f"pinned:{expert.name}" if expert.name in pinned else "local"
-
-
-def queue_of(expert: Expert, *, side_by_side: bool, pinned: Collection[str] = ()) -> str:
-    """Experts that run side by side on one base wait in one queue."""
-    if side_by_side and expert.weights and expert.weights.adapter and expert.name not in pinned:
-        return f"beside {expert.shape} {expert.weights.model}"
+def queue_of(expert: Expert, workers: WorkersConfig) -> str:
+    """The queue an expert waits in: one for all that run side by side on one base, else its own."""
+    weights = expert.weights
+    if workers.side_by_side and weights and weights.adapter and expert.name not in workers.pin:
+        return f"beside {kind_of(expert, workers)} {expert.shape} {weights.model}"
     return expert.fingerprint
 
 
@@ -68,53 +67,89 @@ def worker_specs(workers: WorkersConfig, experts: Iterable[Expert]) -> list[Work
 
     Raises `ConfigError` if the workers do not fit, `ExpertError` if an expert's file is missing on a node."""
     experts = list(experts)
-    remote = [
-        WorkerSpec(kind_of(expert), kind_of(expert), functools.partial(_in_process, kind_of(expert), remote_engine))
-        for expert in experts
-        if expert.remote
-    ]
+    specs = []
+    for expert in experts:
+        if expert.remote:
+            kind = kind_of(expert, workers)
+            specs.append(WorkerSpec(kind, kind, functools.partial(_in_process, kind, remote_engine)))
     local = [expert for expert in experts if not expert.remote]
     if not local:
-        return remote
-    check_engine(engine_name(workers))
-    make_engine = functools.partial(local_engine, engine_name(workers), options(workers))
-    names = [f"worker-{number}" for number in range(workers.count)]
-    kinds = _kinds(workers, local)
-    if workers.in_process:
-        make = functools.partial(_in_process, make_engine=make_engine)
-        return remote + [
-            WorkerSpec(name, kind, functools.partial(make, name)) for name, kind in zip(names, kinds, strict=True)
-        ]
+        return specs
+    for one in groups_of(workers):
+        check_engine(engine_name(one))
+    kinds = worker_kinds(workers, local)
+    engines = [functools.partial(local_engine, engine_name(one), options(one)) for one in groups_of(workers)]
     files = {expert.name: tuple(str(path) for path in expert.files) for expert in local}
-    on_ray = functools.partial(OnRay, make_engine=make_engine, needs=join_cluster(workers, files), files=files)
-    return remote + [
-        WorkerSpec(name, kind, functools.partial(on_ray, name)) for name, kind in zip(names, kinds, strict=True)
-    ]
-
-
-def _kinds(workers: WorkersConfig, local: Sequence[Expert]) -> list[str]:
-    """Each worker's kind: first those of the pinned experts, then those that the others share."""
-    names = {expert.name for expert in local}
-    for name in workers.pin:
-        if name not in names:
-            raise ConfigError(f"workers.pin: {name!r} is no expert of the zoo that runs on a worker")
-    pinned = list(dict.fromkeys(workers.pin))
-    if workers.count < len(pinned) + (len(pinned) < len(names)):
-        raise ConfigError(
-            f"workers.pin: {len(pinned)} pinned experts leave no worker of {workers.count} for the others"
-        )
-    return [f"pinned:{name}" for name in pinned] + ["local"] * (workers.count - len(pinned))
+    needs = [] if workers.in_process else join_cluster(workers, files)
+    number = itertools.count()
+    for group, make_engine in enumerate(engines):
+        make: Callable[..., Host]
+        if workers.in_process:
+            make = functools.partial(_in_process, make_engine=make_engine)
+        else:
+            make = functools.partial(OnRay, make_engine=make_engine, needs=needs[group], files=files)
+        for kind in kinds[group]:
+            name = f"worker-{next(number)}"
+            specs.append(WorkerSpec(name, kind, functools.partial(make, name)))
+    return specs
 
 
 def options(workers: WorkersConfig) -> EngineOptions:
-    """The engine's options that the configuration sets; the engine knows the rest."""
-    batch = workers.batch or EngineOptions().batch
+    """The engine's options that the configuration sets; the engine knows the rest. Raises `ConfigError`."""
+    wanted = dict(workers.vllm)
+    _check_arguments(wanted)
     return EngineOptions(
-        batch=batch,
+        batch=workers.batch or EngineOptions().batch,
         kv_gib=workers.kv_gib,
         tensor_parallel=workers.tensor_parallel,
-        compile=workers.compile,
+        compile=workers.compile or wanted.get("enforce_eager") is False,
+        side_by_side=bool(wanted.pop("enable_lora", workers.side_by_side)),
+        vllm=tuple(sorted(wanted.items())),
     )
+
+
+OURS = {
+    "model": "the experts",
+    "tokenizer": "the experts",
+    "revision": "experts.NAME.revision",
+    "dtype": "experts.NAME.dtype",
+    "quantization": "experts.NAME.quantization",
+    "trust_remote_code": "experts.NAME.trust_remote_code",
+    "max_model_len": "experts.NAME.context",
+    "tensor_parallel_size": "workers.tensor_parallel",
+    "max_num_seqs": "workers.batch",
+    "worker_extension_cls": "Collegium itself",
+    "enable_sleep_mode": "Collegium itself",
+    "enable_prefix_caching": "Collegium itself",
+    "generation_config": "experts.NAME.sampling",
+}
+"""Arguments of vLLM's engine that are set elsewhere, and where."""
+
+
+def _check_arguments(wanted: dict[str, Any]) -> None:
+    """Raises `ConfigError` naming what vLLM's engine does not take, with the nearest name that it does."""
+    known = engine_arguments() if wanted else frozenset()
+    for name in wanted:
+        if name in OURS:
+            raise ConfigError(f"workers.vllm.{name}: set by {OURS[name]}")
+        if known and name not in known:
+            near = difflib.get_close_matches(name, known, 1, 0.4)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"workers.vllm.{name}: vLLM's engine has no such argument{hint}")
+
+
+@functools.cache
+def engine_arguments() -> frozenset[str]:
+    """The arguments of vLLM's engine, read from its source: importing it takes seconds. Empty where it is not
+    installed."""
+    spec = importlib.util.find_spec("vllm")
+    for root in (spec.submodule_search_locations or []) if spec else []:
+        tree = ast.parse(Path(root, "engine", "arg_utils.py").read_text("utf-8"))
+        for node in tree.body:
+            if isinstance(node, ast.ClassDef) and node.name == "EngineArgs":
+                fields = [each.target for each in node.body if isinstance(each, ast.AnnAssign)]
+                return frozenset(field.id for field in fields if isinstance(field, ast.Name))
+    return frozenset()
 
 
 def retry_limits(workers: WorkersConfig) -> RetryLimits:

@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator.config import WorkersConfig
 from orchestrator.errors import ConfigError, ExpertError
+from orchestrator.inference.schedule.groups import groups_of
 
 OBJECT_STORE = 100 * 2**20
 """Bytes of Ray's object store on a local Ray cluster: only requests and replies pass through it."""
@@ -19,8 +20,8 @@ Node = Mapping[str, Any]
 """As `ray.nodes()` tells it."""
 
 
-def join_cluster(workers: WorkersConfig, files: Mapping[str, Sequence[str]]) -> dict[str, float]:
-    """Connect to Ray; the resources that each worker takes.
+def join_cluster(workers: WorkersConfig, files: Mapping[str, Sequence[str]]) -> list[dict[str, float]]:
+    """Connect to Ray; the resources that each worker takes, by group.
 
     Raises `ConfigError` if the workers do not fit on the nodes, by the numbers, and `ExpertError` if one of `files`
     (expert -> paths) is missing on a node where a worker may come to run. What others have in use is not counted:
@@ -31,8 +32,12 @@ def join_cluster(workers: WorkersConfig, files: Mapping[str, Sequence[str]]) -> 
     if not ray.is_initialized():
         _connect(workers.address)
     nodes: list[Node] = [node for node in ray.nodes() if node["Alive"]]
-    needs = place(workers, [node["Resources"] for node in nodes])
-    _look_for_files(files, [node for node in nodes if fitting(needs, node["Resources"])])
+    free = [dict(node["Resources"]) for node in nodes]
+    needs = []
+    for group in groups_of(workers):
+        needs.append(place(group, free))
+        _take(needs[-1], group.count, free)
+    _look_for_files(files, [node for node in nodes if any(fitting(one, node["Resources"]) for one in needs)])
     return needs
 
 
@@ -58,6 +63,15 @@ def place(workers: WorkersConfig, nodes: Sequence[Mapping[str, float]]) -> dict[
             + "; ".join(_describe(node, needs) for node in nodes)
         )
     return needs
+
+
+def _take(needs: Mapping[str, float], count: int, free: Sequence[dict[str, float]]) -> None:
+    """Take what `count` workers need from the nodes, so that the next group sees what is left."""
+    for node in free:
+        placed = min(count, fitting(needs, node))
+        count -= placed
+        for what, amount in needs.items():
+            node[what] = node.get(what, 0.0) - placed * amount
 
 
 def _places(needs: Mapping[str, float], nodes: Sequence[Mapping[str, float]]) -> int:

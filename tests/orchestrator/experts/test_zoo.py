@@ -29,7 +29,7 @@ def checkpoint(folder: Path, width: int = 8, seed: int = 0, template: bool = Tru
     )
     config = {"architectures": ["LlamaForCausalLM"], "hidden_size": width, "max_position_embeddings": 512}
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "tokenizer.json").write_text("{}")
+    (folder / "tokenizer.json").write_text(json.dumps({"model": {"type": "BPE", "vocab": {"a": 0}, "merges": []}}))
     (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"} if template else {}))
     return folder
 
@@ -157,3 +157,85 @@ def test_a_key_that_is_not_in_the_environment_is_named_and_stops_nobody(
 def test_every_refusal_is_a_collegium_error(tmp_path: Path) -> None:
     with pytest.raises(CollegiumError, match="no demo model 'demo/nothing'"):
         zoo(tmp_path, a={"model": "demo/nothing"})
+
+
+def test_what_a_configuration_says_of_an_expert_reaches_it_and_its_fingerprint(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "one")
+    (folder / "generation_config.json").write_text(json.dumps({"do_sample": True, "temperature": 0.7, "top_k": 20}))
+    plain, own, greedy = zoo(
+        tmp_path,
+        plain={"model": "one"},
+        own={
+            "model": "one",
+            "system": "Be brief.",
+            "stop": ["\n\n"],
+            "chat_template_kwargs": {"enable_thinking": False},
+            "sampling": {"top_k": 5},
+            "dtype": "float32",
+        },
+        greedy={"model": "one", "sampling": {"greedy": True}},
+    ).values()
+    assert (plain.defaults.temperature, plain.defaults.top_k, plain.system) == (0.7, 20, None)
+    assert (own.defaults.temperature, own.defaults.top_k, own.system, own.stop) == (0.7, 5, "Be brief.", ("\n\n",))
+    assert own.template_variables == '{"enable_thinking": false}'
+    assert greedy.defaults.temperature == 0
+    assert plain.fingerprint == greedy.fingerprint != own.fingerprint
+    assert plain.shape == greedy.shape != own.shape
+
+
+def test_a_fine_tune_with_other_end_tokens_shares_the_engine(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "one")
+    other = checkpoint(tmp_path / "two", seed=3)
+    config = json.loads((other / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "eos_token_id": 7, "zzz_tool_note": "1.2"}))
+    one, two = zoo(tmp_path, one={"model": "one"}, two={"model": "two"}).values()
+    assert one.shape == two.shape
+    assert one.fingerprint != two.fingerprint
+
+
+def test_the_context_is_the_models_own_as_far_as_the_cache_holds_it(tmp_path: Path) -> None:
+    checkpoint(tmp_path / "one")
+    assert zoo(tmp_path, a={"model": "one"})["a"].context == 512
+    assert zoo(tmp_path, a={"model": "one", "context": 9999})["a"].context == 512
+
+
+def test_a_hub_model_comes_from_the_cache_or_the_command_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    wanted = {"model": "owner/model", "revision": "v2"}
+    with pytest.raises(ExpertError, match=r"expert 'far': .*fetch it: hf download owner/model --revision v2"):
+        zoo(tmp_path, far=wanted)
+    store = tmp_path / "hub" / "models--owner--model"
+    checkpoint(store / "snapshots" / ("a" * 40))
+    (store / "refs").mkdir()
+    (store / "refs" / "v2").write_text("a" * 40)
+    far = zoo(tmp_path, far=wanted)["far"]
+    assert far.weights is not None
+    assert far.weights.model.name == "a" * 40
+    (far.weights.model / "model.safetensors").unlink()
+    with pytest.raises(ExpertError, match=r"not .wholly. in the hub's cache"):
+        zoo(tmp_path, far=wanted)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        ({"tokenizer.json": "{}"}, r"tokenizer\.json: not a tokenizer"),
+        ({"config.json": '{"model_type": "llama", "num_hidden_layers": 1000000000}'}, "num_hidden_layers is"),
+        ({"chat_template.jinja": "{% if x %"}, "chat template: line 1"),
+        ({"config.json": "[]"}, r"config\.json: not a JSON object"),
+    ],
+)
+def test_a_folder_that_no_engine_could_use_is_one_line_before_anything_loads(
+    tmp_path: Path, spoil: dict[str, str], told: str
+) -> None:
+    folder = checkpoint(tmp_path / "one")
+    for name, text in spoil.items():
+        (folder / name).write_text(text)
+    with pytest.raises(ExpertError, match=f"expert 'a': .*{told}") as caught:
+        zoo(tmp_path, a={"model": "one"})
+    assert "\n" not in str(caught.value)

@@ -47,7 +47,7 @@ def model_of(subject: Any) -> Any:
     """The torch model whose weights the engine computes with."""
     if subject.name == "transformers":
         return subject.engine._model
-    return subject.engine._shape()._model()
+    return subject.engine._shape().live.model
 
 
 def test_an_adapter_of_another_shape_is_refused_before_anything_changes(real: Any) -> None:
@@ -71,7 +71,7 @@ def test_a_checkpoint_with_a_tensor_missing_is_refused_by_name(real: Any, model_
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"rope_theta": 1.0}, r"config\.json: rope_theta is 1\.0"),
+        ({"rope_parameters": {"rope_theta": 1.0, "rope_type": "default"}}, r"config\.json: rope_parameters is"),
         ({"num_attention_heads": 18, "head_dim": 32}, r"head_dim is 32"),
     ],
 )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.inference.engines.grammar import MAX_BLANKS, json_grammar
-from orchestrator.inference.engines.schema import DEEPEST, StructuredError, parse_structured
+from orchestrator.inference.engines.schema import DEEPEST, StructuredError, parse_structured, smallest_instance
 
 
 def nested(levels: int) -> dict[str, Any]:
@@ -37,3 +37,42 @@ def test_white_space_in_json_has_an_end() -> None:
     assert accepts('{"a": 1}')
     assert accepts("{" + MAX_BLANKS * " " + '"a"')
     assert not accepts("{" + (MAX_BLANKS + 1) * " ")
+
+
+@pytest.mark.parametrize(
+    ("structured", "said"),
+    [
+        ({"json": {"type": "array", "minItems": 10**9}}, "minItems is a number from 0 to 4,096"),
+        ({"json": {"type": "string", "maxLength": -1}}, "maxLength is a number"),
+        ({"json": {"type": "string", "pattern": "((a{1,50}b){1,50}c){1,50}"}}, "regular expression"),
+        ({"json": {"type": "string", "pattern": "("}}, "regular expression"),
+        ({"json": {"patternProperties": {"(a{1,99}){1,99}": {}}}}, "regular expression"),
+        ({"json": {"items": {"items": {"minItems": 4000}, "minItems": 4000}}}, "repeats make more than 8,192 parts"),
+        ({"regex": "(?:(?:a?){50}){50}"}, "repeats make more than 1,024 parts"),
+        ({"regex": "a{99999}"}, "repeats make more than 8,192 parts"),
+        ({"regex": 7}, "a regular expression is a text"),
+        ({"choice": ["x" * 70_000]}, "more than 65,536 characters"),
+    ],
+)
+def test_what_would_stall_an_engine_is_refused_at_once(structured: dict[str, Any], said: str) -> None:
+    with pytest.raises(StructuredError, match=said):
+        parse_structured(json.dumps(structured))
+
+
+@pytest.mark.parametrize(
+    "structured",
+    [
+        {"json": {"type": "array", "minItems": 100, "items": {"type": "string", "maxLength": 4000}}},
+        {"json": {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}(T\d{2}:\d{2})?$"}},
+        {"regex": r"(\w{1,20}, ){0,30}\w+"},
+        {"regex": "[a-z]{1,4000}"},
+    ],
+)
+def test_what_people_ask_for_is_kept(structured: dict[str, Any]) -> None:
+    assert parse_structured(json.dumps(structured))[1] == next(iter(structured.values()))
+
+
+def test_a_schema_that_refers_to_itself_has_no_smallest_value() -> None:
+    node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/n"}}, "required": ["next"]}
+    with pytest.raises(StructuredError, match="without an end"):
+        smallest_instance({"$defs": {"n": node}, "$ref": "#/$defs/n"})

@@ -15,8 +15,9 @@ from orchestrator.config import WorkersConfig
 from orchestrator.errors import ConfigError, ExpertError, ExpertFailed
 from orchestrator.inference.expert import Expert, Weights
 from orchestrator.inference.schedule import host
+from orchestrator.inference.schedule.groups import kind_of
 from orchestrator.inference.schedule.ledger import Ledger
-from orchestrator.inference.schedule.placement import kind_of, worker_specs
+from orchestrator.inference.schedule.placement import worker_specs
 from orchestrator.inference.schedule.pool import LocalPool
 
 

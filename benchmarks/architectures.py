@@ -1,0 +1,257 @@
+"""Every architecture, on both engines: python -m benchmarks.architectures [TYPE ...] [--engines vllm,transformers]
+
+For each model type two tiny random checkpoints are made, and five things asked of each engine: does it load; does its
+canary equal what transformers computes in a process of its own; how is the second reached, and the first again; does
+each still say what it said before; does the second say the same when an engine of its own loads nothing else. An
+engine that refuses says so in a sentence. What answers otherwise than transformers, or otherwise than when loaded
+alone, is silently wrong, and counted.
+
+Results: benchmarks/results/architectures.md. A process serves many architectures one after the other, as a user's
+worker does; if it dies, the next one goes on.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+SECONDS = 240.0
+"""Longest time for one architecture on one engine."""
+TOKENS = 4
+TOLERANCE = 0.5
+"""Between engines, which round bfloat16 in other places; a wrong tensor moves log-probabilities by whole units."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("types", nargs="*", help="Model types; default: all that can be made.")
+    parser.add_argument("--engines", default="vllm,transformers")
+    parser.add_argument("--models", type=Path, help="Folder to make the checkpoints in, or to find them in.")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    given = parser.parse_args()
+    if given.worker:
+        work(given.worker, given.types, given.models)
+        return 0
+    from benchmarks.machine import conditions
+
+    noted = conditions()
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = given.models or Path(temporary)
+        made = make_all(given.types, folder)
+        able = [kind for kind, why in made.items() if why is None]
+        wanted = references(able, folder)
+        rows = {engine: list(checked(engine, able, folder)) for engine in given.engines.split(",")}
+    return write(noted, made, wanted, rows)
+
+
+def make_all(types: Sequence[str], folder: Path) -> dict[str, str | None]:
+    """Type -> why it cannot be made; None: it can, and is."""
+    program = "import sys; from benchmarks.architectures import make_in_turn; make_in_turn(sys.argv[1], sys.argv[2:])"
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(folder), *types], capture_output=True, text=True, check=False
+    )
+    return dict(json.loads(line[5:]) for line in done.stdout.splitlines() if line.startswith("MADE "))
+
+
+def make_in_turn(folder: str, types: Sequence[str]) -> None:
+    from benchmarks.tiny_architectures import make, model_types
+    from orchestrator.experts.demo import FULL, locate
+
+    tokenizer = locate(FULL)
+    for kind in types or model_types():
+        why = None
+        if not (Path(folder) / f"{kind}-2").exists():
+            try:
+                make(kind, tokenizer, Path(folder))
+            except Exception as error:
+                why = " ".join(f"{type(error).__name__}: {error}".split())[:160]
+        print("MADE", json.dumps([kind, why]), flush=True)
+
+
+def experts(kind: str, folder: Path) -> list[Any]:
+    from orchestrator.inference.expert import Expert, Weights
+
+    names = [f"{kind}-{number}" for number in (1, 2)]
+    return [Expert(name, name, kind, weights=Weights(folder / name), context=512) for name in names]
+
+
+def references(types: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Expert -> its canary by transformers, or the reason why there is none (text)."""
+    from orchestrator.inference.engines.reference import NoReference
+    from orchestrator.inference.engines.reference import references as computed
+
+    every = [expert for kind in types for expert in experts(kind, folder)]
+    found = computed(every, TOKENS)
+    return {
+        expert.name: str(canary) if isinstance(canary, NoReference) else canary
+        for expert, canary in zip(every, found, strict=True)
+    }
+
+
+def checked(engine: str, types: Sequence[str], folder: Path) -> Iterator[dict[str, Any]]:
+    """A row for each type, from as many processes as it takes."""
+    left = list(types)
+    while left:
+        command = [sys.executable, "-m", "benchmarks.architectures", "--worker", engine, "--models", str(folder)]
+        process = subprocess.Popen([*command, *left], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+        why = None
+        for row in _rows(process, SECONDS):
+            print(engine, json.dumps(row)[:240], flush=True)
+            left.remove(row["type"])
+            yield row
+        if left:
+            why = "out of time" if process.poll() is None else f"its process ended with code {process.wait()}"
+            process.kill()
+            yield {"type": left.pop(0), "refused": why, "died": True}
+        process.wait()
+
+
+def _rows(process: subprocess.Popen[str], seconds: float) -> Iterator[dict[str, Any]]:
+    import selectors
+
+    assert process.stdout is not None
+    with selectors.DefaultSelector() as selector:
+        selector.register(process.stdout, selectors.EVENT_READ)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            if not selector.select(1.0):
+                continue
+            line = process.stdout.readline()
+            if not line:
+                return
+            if line.startswith("ROW "):
+                until = time.monotonic() + seconds
+                yield json.loads(line[4:])
+
+
+def work(name: str, types: Sequence[str], folder: Path) -> None:
+    """In a process of its own: one engine, one architecture after the other."""
+    engine = make_engine(name)
+    for kind in types:
+        row: dict[str, Any] = {"type": kind}
+        try:
+            row |= look(engine, name, experts(kind, folder))
+        except Exception as error:
+            row["refused"] = " ".join(str(error).split())[:400] or type(error).__name__
+            engine.close()
+            engine = make_engine(name)
+        print("ROW", json.dumps(row), flush=True)
+
+
+def make_engine(name: str) -> Any:
+    from orchestrator.inference.engines.engine import EngineOptions
+    from orchestrator.inference.schedule.placement import local_engine
+
+    return local_engine(name, EngineOptions(batch=8, kv_gib=0.1, context=512, canary_tokens=TOKENS, memory_gib=0.5))
+
+
+def look(engine: Any, name: str, pair: Sequence[Any]) -> dict[str, Any]:
+    """Load first, second, first, second; and the second in an engine of its own."""
+    said: dict[str, Any] = {}
+    ways, seconds, drift = [], [], 0.0
+    for expert in (*pair, *pair):
+        report = engine.load(expert)
+        ways.append(report.way)
+        seconds.append(round(report.seconds, 3))
+        canary = engine.canary()
+        drift = max(drift, gap(said.setdefault(expert.name, canary), canary))
+    reply = speak(engine, pair[1])
+    alone = make_engine(name)
+    try:
+        alone.load(pair[1])
+        apart = gap(said[pair[1].name], alone.canary())
+        same_reply = speak(alone, pair[1]) == reply
+    finally:
+        alone.close()
+    return {"ways": ways, "seconds": seconds, "said": said, "drift": drift, "alone": apart, "same_reply": same_reply}
+
+
+def speak(engine: Any, expert: Any) -> str:
+    """Twelve greedy tokens to one question."""
+    from orchestrator.inference.request import Request, Sampling, request_key
+
+    sampling = Sampling(max_tokens=12, ignore_eos=True)
+    messages = (("user", "Tell me about rivers."),)
+    engine.add(Request(request_key(expert.name, messages, sampling), expert.name, messages, sampling), expert)
+    text = ""
+    while True:
+        for delta in engine.step():
+            if delta.error:
+                raise RuntimeError(str(delta.error))
+            text += delta.text
+            if delta.last:
+                return text
+
+
+def gap(wanted: Any, found: Any) -> float:
+    """Largest difference of log-probabilities of tokens that both list, as far as the two say the same."""
+    largest = 0.0
+    for one, other in zip(wanted, found, strict=False):
+        chances = {int(token): chance for token, chance in other}
+        shared = [abs(chance - chances[int(token)]) for token, chance in one if int(token) in chances]
+        largest = max([largest, *shared, *([99.0] if len(shared) < 4 else [])])
+        if int(one[0][0]) != int(other[0][0]):
+            break
+    return largest
+
+
+def write(
+    noted: dict[str, str], made: dict[str, str | None], wanted: dict[str, Any], rows: dict[str, list[dict[str, Any]]]
+) -> int:
+    """The table. Returns how many are silently wrong."""
+    from benchmarks.machine import RESULTS
+
+    lines, wrong = [], 0
+    counts: dict[str, dict[str, int]] = {}
+    for engine, found in rows.items():
+        tally = counts.setdefault(engine, {"right": 0, "refused": 0, "not compared": 0, "silently wrong": 0})
+        for row in found:
+            verdict, cells = judged(row, wanted)
+            tally[verdict] += 1
+            wrong += verdict == "silently wrong"
+            lines.append(f"| {row['type']} | {engine} | {verdict} | {cells} |")
+    head = ["# Architectures", "", f"`python -m benchmarks.architectures {' '.join(sys.argv[1:])}`".replace(" `", "`")]
+    head += ["", *(f"- {key}: {value}" for key, value in noted.items()), ""]
+    head += [
+        f"- {engine}: " + ", ".join(f"{n} {what}" for what, n in tally.items()) for engine, tally in counts.items()
+    ]
+    head += [
+        "",
+        "Times are of a machine that others used too: they show the way, not the speed. `in_place`: the live tensors "
+        "are written, or the model is built anew inside the running engine; `start`: a new engine.",
+        "",
+        "| type | engine | verdict | first, second, first again, second again | seconds | gap to transformers "
+        "| gap to loaded alone | sentence |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    unmade = [f"- {kind}: {why}" for kind, why in made.items() if why]
+    tail = ["", "Not made (transformers does not accept the tiny sizes):", "", *unmade] if unmade else []
+    RESULTS.mkdir(exist_ok=True)
+    (RESULTS / "architectures.md").write_text("\n".join([*head, *sorted(lines), *tail]) + "\n")
+    print("\n".join(head[4:]), f"\nsilently wrong: {wrong}")
+    return wrong
+
+
+def judged(row: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, str]:
+    """(verdict, the row's further cells)."""
+    if "refused" in row:
+        return "refused", f" |  |  |  | {row['refused'].replace('|', '/')}"
+    gaps = [gap(wanted[name], said) for name, said in row["said"].items() if not isinstance(wanted[name], str)]
+    reasons = [wanted[name] for name in row["said"] if isinstance(wanted[name], str)]
+    apart = max(row["alone"], row["drift"])
+    cells = f"{', '.join(row['ways'])} | {', '.join(f'{one:.2f}' for one in row['seconds'])} | "
+    cells += f"{max(gaps):.3f} | {apart:.3f} | " if gaps else f"- | {apart:.3f} | {reasons[0][:160].replace('|', '/')}"
+    if apart > 0.01 or not row["same_reply"] or (gaps and max(gaps) > TOLERANCE):
+        return "silently wrong", cells
+    return ("right" if gaps else "not compared"), cells
+
+
+if __name__ == "__main__":
+    sys.exit(main())

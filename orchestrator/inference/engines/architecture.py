@@ -1,0 +1,218 @@
+"""What of a config.json the forward pass depends on, and whether it can be believed at all.
+
+Two checkpoints whose `forward_config`, tensors and tokenizer agree compute with the same code on the same layout: one
+engine serves both. What else config.json says (end tokens, dropout, initialisers, versions, a tool's own notes) does
+not change a forward pass; what of it matters to generation is applied per expert.
+
+Files come from strangers: `check_config` refuses sizes that no file of tensors could hold before anything is built.
+"""
+
+from __future__ import annotations
+
+import functools
+import importlib.util
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from merging.checkpoint import Checkpoint, CheckpointError
+
+NOTES = frozenset(
+    [
+        "transformers_version",
+        "use_cache",
+        "output_attentions",
+        "output_hidden_states",
+        "output_router_logits",
+        "return_dict",
+        "return_dict_in_generate",
+        "torchscript",
+        "problem_type",
+        "finetuning_task",
+        "task_specific_params",
+        "id2label",
+        "label2id",
+        "gradient_checkpointing",
+        "pretraining_tp",
+        "router_aux_loss_coef",
+        "router_z_loss_coef",
+        "router_jitter_noise",
+        "auto_map",
+        "tokenizer_class",
+        "model_max_length",
+        "max_length",
+        "min_length",
+        "do_sample",
+        "temperature",
+        "top_p",
+        "top_k",
+        "num_beams",
+        "repetition_penalty",
+    ]
+)
+"""Keys that tell how a model is trained, saved or sampled."""
+TOKENS = re.compile(r"(eos|bos|pad|sep|cls|mask|unk|decoder_start|forced_[a-z]+)_token_id")
+INITIAL = re.compile(r"initializer_\w+|init_\w+|\w*dropout\w*|\w+_pdrop|dropout_\w+")
+KNOWN = frozenset(
+    [
+        "architectures",
+        "model_type",
+        "dtype",
+        "attention_bias",
+        "head_dim",
+        "hidden_act",
+        "hidden_size",
+        "intermediate_size",
+        "mlp_bias",
+        "num_attention_heads",
+        "num_hidden_layers",
+        "num_key_value_heads",
+        "rms_norm_eps",
+        "rope_parameters",
+        "tie_word_embeddings",
+        "vocab_size",
+        "sliding_window",
+        "use_sliding_window",
+        "max_window_layers",
+        "layer_types",
+        "max_position_embeddings",
+        "quantization_config",
+        "text_config",
+        "num_experts",
+        "num_experts_per_tok",
+        "partial_rotary_factor",
+    ]
+)
+"""Keys that certainly matter: nothing has to be read to know."""
+ROPES_BY_LENGTH = ("dynamic", "ntk", "longrope", "su", "yarn")
+"""Rotary scalings that compute with max_position_embeddings."""
+
+MAX_LENGTH = 1 << 28
+LAYERS = re.compile(r"num_hidden_layers|n_layers?|num_layers")
+COUNTS = re.compile(
+    r"num_(attention|key_value)_heads|num_kv_heads|n_head|head_dim|num(_local)?_experts|n_routed_experts"
+)
+WIDTHS = re.compile(r"hidden_size|n_embd|d_model|vocab_size|intermediate_size|moe_intermediate_size|ffn_dim|n_inner")
+LENGTHS = re.compile(r"max_position_embeddings|n_positions")
+
+
+def forward_config(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The part of a config.json that decides how its tensors are used, in one form."""
+    found: dict[str, Any] = {}
+    for key, value in config.items():
+        if key.startswith("_") or key in NOTES or TOKENS.fullmatch(key) or INITIAL.fullmatch(key):
+            continue
+        found[key] = forward_config(value) if key.endswith("_config") and isinstance(value, dict) else value
+    dtypes = [found.pop(key) for key in ("torch_dtype", "dtype") if key in found]
+    if dtypes:
+        found["dtype"] = str(dtypes[-1]).removeprefix("torch.")
+    rope = _rope(found)
+    if rope:
+        found["rope_parameters"] = rope
+    if str(rope.get("rope_type", "default")) not in ROPES_BY_LENGTH:
+        found.pop("max_position_embeddings", None)
+    unread = _unread(str(config.get("model_type")), frozenset(found))
+    return {key: value for key, value in found.items() if key not in unread}
+
+
+def longest_context(config: Mapping[str, Any]) -> int:
+    """Tokens that the model was made for: the least of what its config says, 2**20 where that says nothing."""
+    found = [1 << 20]
+    for part in (config, config.get("text_config")):
+        if isinstance(part, Mapping):
+            limits = [part.get(key) for key in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")]
+            found += [limit for limit in limits if isinstance(limit, int) and not isinstance(limit, bool) and limit > 0]
+    return min(found)
+
+
+def check_folder(folder: Path) -> None:
+    """Raises `CheckpointError` for pipes, devices and dead links: whoever reads the folder would wait for ever."""
+    if folder.is_dir():
+        for file in folder.iterdir():
+            if not file.is_file() and not file.is_dir():
+                raise CheckpointError(f"{file}: not a regular file")
+
+
+def check_config(checkpoint: Checkpoint) -> None:
+    """Raises `CheckpointError` naming config.json and the key whose value no model of these files can have."""
+    file = checkpoint.folder / "config.json"
+    config = checkpoint.config
+    if not isinstance(config.get("model_type"), str) and not isinstance(config.get("architectures"), list):
+        raise CheckpointError(f"{file}: neither model_type nor architectures: not a model that an engine could build")
+    widest = max((side for info in checkpoint.tensors.values() for side in info.shape), default=1)
+    count = max(len(checkpoint.tensors), widest)
+    for part in (config, config.get("text_config")):
+        for key, value in part.items() if isinstance(part, Mapping) else ():
+            most = count if COUNTS.fullmatch(key) else 8 * widest if WIDTHS.fullmatch(key) else None
+            if LENGTHS.fullmatch(key):
+                most = MAX_LENGTH
+            if LAYERS.fullmatch(key) and isinstance(value, int):
+                most = len(checkpoint.tensors)
+            if most is not None and value is not None and not _size(value, most):
+                raise CheckpointError(
+                    f"{file}: {key} is {str(value)[:40]!r}, but with these files it is a number from 1 to {most}"
+                )
+
+
+def same_forward(wanted: Checkpoint, found: Checkpoint) -> None:
+    """Raises `CheckpointError` naming the first key of config.json that differs and matters."""
+    mine, theirs = forward_config(wanted.config), forward_config(found.config)
+    for key in sorted({*mine, *theirs}):
+        if mine.get(key) != theirs.get(key):
+            raise CheckpointError(
+                f"{found.folder / 'config.json'}: {key} is {_short(theirs.get(key))}, in {wanted.folder} "
+                f"{_short(mine.get(key))}"
+            )
+
+
+def _short(value: Any) -> str:
+    import json
+
+    return json.dumps(value, default=str)[:80]
+
+
+def _size(value: Any, most: int) -> bool:
+    if isinstance(value, list):  # one a layer, as some hybrids have it
+        return all(_size(one, most) or one == 0 for one in value)
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+
+
+def _rope(found: dict[str, Any]) -> dict[str, Any]:
+    """Rotary settings as transformers 5 writes them, from its older forms too (both names are popped)."""
+    rope: dict[str, Any] = {}
+    if "rope_theta" in found:
+        rope["rope_theta"] = found.pop("rope_theta")
+    for key in ("rope_scaling", "rope_parameters"):
+        value = found.pop(key, None)
+        if isinstance(value, dict):
+            rope |= value
+    if "type" in rope:
+        rope.setdefault("rope_type", rope.pop("type"))
+    if rope:
+        rope.setdefault("rope_type", "default")
+    return rope
+
+
+@functools.lru_cache(maxsize=256)
+def _unread(model_type: str, keys: frozenset[str]) -> frozenset[str]:
+    """Those of the keys that no code which could build the model mentions: a tool's own notes."""
+    left = set(keys - KNOWN)
+    for file in _model_sources(model_type) if left else ():
+        text = file.read_text("utf-8", errors="ignore")
+        left -= {key for key in left if key in text}
+        if not left:
+            break
+    return frozenset(left)
+
+
+def _model_sources(model_type: str) -> Iterator[Path]:
+    """All that reads a model's config in transformers and vLLM."""
+    for package, folders in (
+        ("transformers", (f"models/{model_type}", "models/auto", "integrations", "quantizers", ".")),
+        ("vllm", ("model_executor", "transformers_utils", "config")),
+    ):
+        spec = importlib.util.find_spec(package)
+        for root in (spec.submodule_search_locations or []) if spec else []:
+            for folder in folders:
+                yield from Path(root, folder).glob("*.py" if folder == "." else "**/*.py")

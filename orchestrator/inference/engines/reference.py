@@ -1,0 +1,90 @@
+"""What transformers computes for an expert's canary, in a process of its own.
+
+An engine's canary shows that weights were swapped right, not that they were read right: for that `experts check` asks
+this second implementation. It runs apart because vLLM and transformers register the same model types, and what one of
+them has imported changes how the other builds.
+
+    python -m orchestrator.inference.engines.reference < requests.jsonl > canaries.jsonl
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from orchestrator.inference.engines.canary import Canary, greedy, prompt_ids
+from orchestrator.inference.expert import Expert
+
+
+class NoReference(Exception):
+    """transformers cannot compute this expert: the message says why."""
+
+
+def reference(expert: Expert, tokens: int, seconds: float = 600.0) -> Canary:
+    """The expert's canary by transformers. Raises `NoReference`."""
+    (found,) = references([expert], tokens, seconds)
+    if isinstance(found, NoReference):
+        raise found
+    return found
+
+
+def references(experts: Sequence[Expert], tokens: int, seconds: float = 600.0) -> list[Canary | NoReference]:
+    """The same for several, in one process after another: whichever ends it costs only itself."""
+    found: list[Canary | NoReference] = []
+    while len(found) < len(experts):
+        found += _answers(experts[len(found) :], tokens, seconds)
+    return found
+
+
+def _answers(experts: Sequence[Expert], tokens: int, seconds: float) -> list[Canary | NoReference]:
+    from orchestrator.inference.engines.vllm_live import described
+
+    lines = [
+        json.dumps([described(expert), str(expert.folder), expert.trust_remote_code, tokens]) for expert in experts
+    ]
+    command = [sys.executable, "-m", "orchestrator.inference.engines.reference"]
+    try:
+        done = subprocess.run(
+            command, input="\n".join(lines), capture_output=True, text=True, timeout=seconds * len(experts), check=False
+        )
+        out, why = done.stdout, f"its process ended with code {done.returncode}"
+    except subprocess.TimeoutExpired as late:
+        out = late.stdout.decode() if isinstance(late.stdout, bytes) else late.stdout or ""
+        why = f"no answer within {seconds:.0f} s"
+    found: list[Canary | NoReference] = []
+    for line in out.splitlines():
+        if line.startswith("CANARY "):
+            found.append([[(int(token), float(chance)) for token, chance in step] for step in json.loads(line[7:])])
+        elif line.startswith("ERROR "):
+            found.append(NoReference(json.loads(line[6:])))
+    return found if len(found) >= len(experts) else [*found, NoReference(why)]
+
+
+def _canaries(lines: Iterator[str]) -> Iterator[str]:
+    for line in lines:
+        source, folder, trust, tokens = json.loads(line)
+        try:
+            yield "CANARY " + json.dumps(_computed(source, folder, trust, tokens))
+        except Exception as error:  # the message is all that the other side can use
+            yield "ERROR " + json.dumps(" ".join(f"{type(error).__name__}: {error}".split())[:500])
+
+
+def _computed(source: dict[str, Any], folder: Any, trust: bool, tokens: int) -> Canary:
+    from pathlib import Path
+
+    from orchestrator.inference.engines.sources import Sources
+    from orchestrator.inference.engines.vllm_live import unchanged, undescribed
+    from orchestrator.inference.pretrained import load_model, load_tokenizer
+
+    blend = Sources().blend(undescribed(source))
+    state = None if unchanged(blend) else dict(blend)
+    model = load_model(Path(folder), trust, state, dtype="auto")
+    return greedy(model, prompt_ids(load_tokenizer(Path(folder), trust)), tokens)
+
+
+if __name__ == "__main__":
+    for answer in _canaries(line for line in sys.stdin if line.strip()):
+        print(answer, flush=True)

@@ -1,0 +1,226 @@
+"""The model inside vLLM's worker, and the ways to give it another expert's weights.
+
+Three ways, cheapest first. *In place*: `LiveWeights` writes the tensors that differ. *Anew*: the model is built and
+loaded from scratch by vLLM's own loader, as at a start, and takes over the key-value cache of its predecessor; it is
+right by construction, for any architecture and quantisation, and needs no compiled or captured graph of the old one.
+*Reload*: vLLM's `reload_weights`, where graphs were captured; whether it is right is for the caller to prove.
+
+This runs where the model lives: in the engine's process, or in vLLM's own. `WorkerExtension` is what vLLM mixes into
+its worker, so that `collective_rpc` reaches the same code in both cases and on every device of a split model.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from merging.stream import Blend
+from orchestrator.inference.engines.vllm_kernels import use_kernels
+from orchestrator.inference.engines.vllm_weights import LiveWeights, UnknownLayout
+from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
+
+CACHES = ("kv_cache",)
+"""What a layer holds for the scheduler's sake, not the weights'."""
+
+
+class RunnerModel:
+    """One model runner's model."""
+
+    def __init__(self, runner: Any, blend: Blend, kept_bytes: int) -> None:
+        """`blend` is what the runner has loaded."""
+        self._runner = runner
+        self._kept_bytes = kept_bytes
+        self.eager = bool(runner.model_config.enforce_eager)
+        """No graph was compiled or captured: the model can be replaced."""
+        self.weights: LiveWeights | None = None
+        self.refusal: str | None = None
+        """Why the weights cannot be written in place; None: they can."""
+        self._adopt(blend)
+
+    @property
+    def model(self) -> Any:
+        """The torch module."""
+        return self._runner.get_model()
+
+    def write(self, blend: Blend) -> list[str]:
+        """In place: the live tensors written, by name. Raises `UnknownLayout` where that is refused."""
+        if self.weights is None:
+            raise UnknownLayout(self.refusal or "unknown")
+        return self.weights.become(blend)
+
+    def build(self, blend: Blend) -> None:
+        """Anew, from scratch."""
+        from vllm.config import set_current_vllm_config
+
+        config = self._runner.vllm_config
+        layers: dict[str, Any] = config.compilation_config.static_forward_context
+        before = {name: (dict(vars(layer)), dict(_scale_caches(layer))) for name, layer in layers.items()}
+        self.weights = None
+        self._runner.model = None
+        layers.clear()
+        config.compilation_config.static_all_moe_layers.clear()
+        gc.collect()
+        with set_current_vllm_config(config):
+            model = _loader(config.load_config, blend).load_model(vllm_config=config, model_config=config.model_config)
+            if self._runner.lora_config:
+                model = self._runner.load_lora_model(model, config, self._runner.device)
+        self._runner.model = model
+        for name, layer in layers.items():
+            own, scales = before.get(name, ({}, {}))
+            # The cache, and what vLLM's attention backends have noted on the layer since it was made.
+            for key in [key for key in own if key in CACHES or key not in vars(layer)]:
+                setattr(layer, key, own[key])
+            for key, scale in scales.items():
+                setattr(layer.impl, key, scale)
+        self._adopt(blend)
+
+    def reload(self, blend: Blend) -> None:
+        """vLLM's own way."""
+        self._runner.reload_weights(weights_iterator=iter(blend))
+        if self.weights is not None:
+            self.weights.resident = blend
+
+    def distrust(self) -> None:
+        """What is live proved wrong: the next `write` writes every tensor from its file."""
+        if self.weights is not None:
+            self.weights.distrust()
+
+    def refuse(self, why: str) -> None:
+        """Never write in place again."""
+        self.weights, self.refusal = None, why
+
+    def _adopt(self, blend: Blend) -> None:
+        model = self._runner.get_model()
+        if self.eager and str(self._runner.device) == "cpu":
+            use_kernels(model)
+        if self.refusal is None:
+            try:
+                self.weights = LiveWeights(model, blend, self._kept_bytes)
+            except UnknownLayout as unknown:
+                self.refusal = str(unknown)
+
+
+class WorkerExtension:
+    """vLLM's worker with these methods; `source` is a `Blend` in this process, what `described` gives elsewhere."""
+
+    def collegium_open(self, source: Any, kept_bytes: int) -> tuple[bool, str | None]:
+        """Look at the model that `source` was loaded into: (it can be built anew, why not in place)."""
+        worker: Any = self
+        worker.collegium_live = RunnerModel(worker.model_runner, _blend(self, source), kept_bytes)
+        return worker.collegium_live.eager, worker.collegium_live.refusal
+
+    def collegium_write(self, source: Any) -> list[str]:
+        """In place: the names of the live tensors written."""
+        return _live(self).write(_blend(self, source))
+
+    def collegium_build(self, source: Any) -> None:
+        """Anew, from scratch."""
+        _live(self).build(_blend(self, source))
+
+    def collegium_reload(self, source: Any) -> None:
+        """By vLLM's own reload."""
+        _live(self).reload(_blend(self, source))
+
+    def collegium_distrust(self) -> None:
+        """The next write writes every tensor."""
+        _live(self).distrust()
+
+    def collegium_refuse(self, why: str) -> None:
+        """Never write in place again."""
+        _live(self).refuse(why)
+
+    def collegium_live_model(self) -> RunnerModel:
+        """The live model itself; in this process only."""
+        return _live(self)
+
+
+def unchanged(blend: Blend) -> bool:
+    """The model is one checkpoint as it lies on disk: nothing is to be computed."""
+    return type(blend) is Blend and len(blend.dense) == 1 and blend.dense[0][0] == 1 and not blend.low_rank
+
+
+def described(expert: Expert) -> dict[str, Any]:
+    """The expert's weights in plain values, for a worker in another process."""
+    if expert.weights:
+        return {"model": str(expert.weights.model), "adapter": _text(expert.weights.adapter)}
+    recipe = expert.recipe
+    if recipe is None:
+        raise ValueError(f"expert {expert.name!r} has no weights")
+    return {
+        "method": recipe.method,
+        "sources": [[str(source.model), _text(source.adapter)] for source in recipe.sources],
+        "coefficients": list(recipe.coefficients),
+        "base": [str(recipe.base.model), _text(recipe.base.adapter)] if recipe.base else None,
+        "parameters": dict(recipe.parameters),
+        "each": [dict(one) for one in recipe.each],
+        "seed": recipe.seed,
+    }
+
+
+def undescribed(source: Mapping[str, Any]) -> Expert:
+    """The inverse of `described`, as far as weights go."""
+    if "model" in source:
+        return Expert("live", "live", "live", weights=_weights((source["model"], source["adapter"])))
+    recipe = ExpertRecipe(
+        source["method"],
+        tuple(_weights(one) for one in source["sources"]),
+        tuple(source["coefficients"]),
+        _weights(source["base"]) if source["base"] else None,
+        source["parameters"],
+        tuple(source["each"]),
+        source["seed"],
+    )
+    return Expert("live", "live", "live", recipe=recipe)
+
+
+def _text(path: Path | None) -> str | None:
+    return None if path is None else str(path)
+
+
+def _weights(pair: Any) -> Weights:
+    model, adapter = pair
+    return Weights(Path(model), Path(adapter) if adapter else None)
+
+
+def _live(worker: Any) -> RunnerModel:
+    live: RunnerModel = worker.collegium_live
+    return live
+
+
+def _blend(worker: Any, source: Any) -> Blend:
+    from orchestrator.inference.engines.sources import Sources
+
+    if not isinstance(source, Mapping):
+        blend: Blend = source
+        return blend
+    if not hasattr(worker, "collegium_sources"):
+        worker.collegium_sources = Sources()
+    sources: Sources = worker.collegium_sources
+    return sources.blend(undescribed(source))
+
+
+def _loader(load_config: Any, blend: Blend) -> Any:
+    """vLLM's loader: of the folder itself where nothing is to be computed, else of the blend's tensors."""
+    from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
+
+    class Loader(DefaultModelLoader):  # type: ignore[misc]  # vLLM has no types here
+        def get_all_weights(self, model_config: Any, model: Any) -> Iterator[tuple[str, Any]]:
+            if not unchanged(blend):
+                yield from blend
+                return
+            configured, model_config.model = model_config.model, str(blend.checkpoint.folder)
+            try:
+                yield from super().get_all_weights(model_config, model)
+            finally:
+                model_config.model = configured
+
+    return Loader(load_config)
+
+
+def _scale_caches(layer: Any) -> Iterator[tuple[str, Any]]:
+    impl = getattr(layer, "impl", None)
+    for key in ("_k_scale_cache", "_v_scale_cache"):
+        if getattr(impl, key, None) is not None:
+            yield key, getattr(impl, key)

@@ -1,0 +1,117 @@
+"""Starting vLLM on one checkpoint: the arguments that fit this machine, and what a second engine in a process needs."""
+
+from __future__ import annotations
+
+import os
+import sys
+import warnings
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import ExpertFailed
+from orchestrator.inference.engines.engine import EngineOptions
+from orchestrator.inference.expert import Expert
+
+STEP_TOKENS = 2048
+"""Prompt tokens of one step on a CPU: more makes streams stutter, less wastes the matrix units."""
+MAX_LORA_RANK = 64
+MAX_LORAS = 8
+EXTENSION = "orchestrator.inference.engines.vllm_live.WorkerExtension"
+
+
+def on_gpu() -> bool:
+    """vLLM computes on CUDA (or what behaves like it)."""
+    from vllm.platforms import current_platform
+
+    return bool(current_platform.is_cuda_alike())
+
+
+def start(expert: Expert, folder: Path, context: int, options: EngineOptions, apart: bool) -> Any:
+    """vLLM's `LLMEngine` on a checkpoint folder, as `expert` wants it. `apart`: the model in a process of its own.
+
+    Raises `ExpertFailed` with what vLLM says.
+    """
+    os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = str(int(apart))
+    os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    from vllm.engine.arg_utils import EngineArgs
+    from vllm.v1.engine.llm_engine import LLMEngine
+
+    _beside_numba()
+    gpu = on_gpu()
+    if not gpu and not options.compile:
+        _without_compiler()
+    own = {name: value for name in ("dtype", "quantization") if (value := getattr(expert, name))}
+    wanted = {**arguments(folder, context, options, gpu), **dict(options.vllm), **own}
+    wanted["trust_remote_code"] = expert.trust_remote_code
+    try:
+        made = EngineArgs(**wanted)
+        if not apart:
+            _expert_parallel_group()
+        return LLMEngine.from_engine_args(made)
+    except Exception as error:
+        raise ExpertFailed(f"{folder}: vLLM cannot run it: {_one_line(error)}") from error
+
+
+def arguments(folder: Path, context: int, options: EngineOptions, gpu: bool) -> dict[str, Any]:
+    """vLLM's engine arguments."""
+    found: dict[str, Any] = {
+        "model": str(folder),
+        "tokenizer": str(folder),
+        "max_model_len": context,
+        "max_num_seqs": options.batch,
+        "enable_prefix_caching": True,
+        "tensor_parallel_size": options.tensor_parallel,
+        "disable_log_stats": True,
+        "generation_config": "vllm",
+        "use_tqdm_on_load": False,
+        "load_format": "safetensors",
+        "worker_extension_cls": EXTENSION,
+    }
+    if gpu:
+        found["enable_sleep_mode"] = True
+        if options.kv_gib is not None:
+            found["kv_cache_memory_bytes"] = int(options.kv_gib * 2**30)
+    else:
+        found["kv_cache_memory_bytes"] = int((options.kv_gib or 1.0) * 2**30)
+        # A prompt enters in one step: where vLLM splits one, it rewinds the seeded generator of its request in a
+        # way that only CUDA's know.
+        found["enable_chunked_prefill"] = False
+        found["max_num_batched_tokens"] = max(STEP_TOKENS, options.batch, context)
+        found["enforce_eager"] = not options.compile
+    if options.side_by_side:
+        found |= {"enable_lora": True, "max_loras": MAX_LORAS, "max_lora_rank": MAX_LORA_RANK}
+    return found
+
+
+def _expert_parallel_group() -> None:
+    """vLLM makes its process groups once a process, and leaves out the one that mixtures of experts need if the first
+    model is dense: make it where it is missing."""
+    from vllm.distributed import parallel_state
+
+    if not parallel_state.model_parallel_is_initialized() or parallel_state._EP is not None:
+        return
+    group = parallel_state.get_world_group()
+    ranks = [list(range(group.world_size))]
+    backend = str(getattr(group, "backend", "gloo"))
+    parallel_state._EP = parallel_state.init_model_parallel_group(ranks, group.local_rank, backend, group_name="ep")
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())[:600]
+
+
+def _without_compiler() -> None:
+    """Keep the sampler's compiled parts plain: they take 20 s at the first token, and need a C++ compiler."""
+    import torch._dynamo.config as dynamo
+
+    dynamo.disable = True
+
+
+def _beside_numba() -> None:
+    """vLLM looks through every loaded module's objects and stumbles over llvmlite's, which answers `__dict__` with a
+    function: where numba was used before (by a merge), give that object an empty one. Torch warns of an old name."""
+    warnings.filterwarnings("ignore", r"`torch\.distributed\.reduce_op` is deprecated", FutureWarning)
+    ffi = sys.modules.get("llvmlite.binding.ffi")
+    if ffi is not None and hasattr(ffi.lib, "_fntab"):
+        ffi.lib._fntab.setdefault("__dict__", {})

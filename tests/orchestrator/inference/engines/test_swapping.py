@@ -1,0 +1,200 @@
+"""One engine, experts of many makes: each answers as in an engine that never held another."""
+
+from __future__ import annotations
+
+import gc
+import random
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.errors import CollegiumError
+from orchestrator.inference.engines.canary import difference
+from orchestrator.inference.engines.engine import EngineOptions
+from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
+from tests.orchestrator.inference.engines.conftest import make_adapter
+from tests.orchestrator.inference.engines.tiny import changed_config, tiny
+
+# What vLLM says while an engine starts.
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+
+OPTIONS = EngineOptions(batch=4, kv_gib=0.05, context=256, memory_gib=2, kept_gib=0.05)
+
+
+@pytest.fixture(scope="module")
+def zoo(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Expert]:
+    """A dense tied model with a fine-tune, an adapter and a recipe; a mixture of experts; transposed matrices."""
+    place = tmp_path_factory.mktemp("tiny")
+    folders = {
+        f"{kind}-{seed}": tiny(place / f"{kind}-{seed}", model_folder, kind, seed)
+        for kind in ("tied", "mixture", "transposed")
+        for seed in (1, 2)
+    }
+    experts = {
+        name: Expert(name, name, name.split("-")[0], weights=Weights(folder), context=256)
+        for name, folder in folders.items()
+    }
+    adapter = make_adapter(place / "adapter", folders["tied-1"], seed=5)
+    experts["adapted"] = Expert("adapted", "adapted", "tied", weights=Weights(folders["tied-1"], adapter), context=256)
+    pair = (Weights(folders["tied-1"]), Weights(folders["tied-2"]))
+    recipe = ExpertRecipe("linear", pair, (0.5, 0.5))
+    experts["merged"] = Expert("merged", "merged", "tied", recipe=recipe, context=256)
+    return experts
+
+
+def new_engine() -> Any:
+    from orchestrator.inference.engines.vllm import VLLMEngine
+
+    return VLLMEngine(OPTIONS)
+
+
+@pytest.fixture(scope="module")
+def engine(vllm_installed: None) -> Iterator[Any]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        made = new_engine()
+        yield made
+        made.close()
+
+
+@pytest.fixture(scope="module")
+def alone(zoo: dict[str, Expert], vllm_installed: None) -> dict[str, Any]:
+    """Each expert's canary from an engine of its own: by a start from disk, or built from scratch."""
+    found = {}
+    for kind in ("tied", "mixture", "transposed"):
+        made = new_engine()
+        for expert in zoo.values():
+            if expert.shape == kind:
+                made.load(expert)
+                made._shape().renew(expert, made.sources.blend(expert))
+                found[expert.name] = made.canary()
+        made.close()
+    return found
+
+
+def wander(engine: Any, zoo: dict[str, Expert], alone: dict[str, Any], swaps: int) -> set[str]:
+    """Random swaps; the ways that were taken."""
+    chooser = random.Random(1)
+    ways = set()
+    for _ in range(swaps):
+        expert = chooser.choice(list(zoo.values()))
+        ways.add(engine.load(expert).way)
+        assert difference(alone[expert.name], engine.canary(), 0.005) is None, expert.name
+    return ways
+
+
+def test_whatever_was_resident_before_an_expert_answers_as_if_it_were_alone(
+    engine: Any, zoo: dict[str, Expert], alone: dict[str, Any]
+) -> None:
+    canaries = list(alone.values())
+    assert all(difference(one, other) for i, one in enumerate(canaries) for other in canaries[:i])
+    assert wander(engine, zoo, alone, 30) >= {"start", "in_place", "wake"}
+
+
+@pytest.mark.soak
+@pytest.mark.timeout(7200)
+def test_two_thousand_swaps_and_no_memory_kept(engine: Any, zoo: dict[str, Expert], alone: dict[str, Any]) -> None:
+    import psutil
+
+    wander(engine, zoo, alone, 200)
+    gc.collect()
+    before = psutil.Process().memory_info().rss
+    wander(engine, zoo, alone, 2000)
+    gc.collect()
+    assert psutil.Process().memory_info().rss < before + 200 * 2**20
+
+
+def test_weights_written_in_place_are_believed_only_once_they_equal_a_fresh_load(
+    engine: Any, zoo: dict[str, Expert], alone: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A layout whose derived values no write reaches: the first canary would otherwise be the truth."""
+    from orchestrator.inference.engines.vllm_weights import LiveWeights
+
+    made = new_engine()
+    made.load(zoo["tied-1"])
+    shape = made._shape()
+    real = LiveWeights.become
+    # It says that it wrote all, and left the first matrix out.
+    monkeypatch.setattr(
+        LiveWeights, "become", lambda self, blend: (setattr(self, "slots", self.slots[3:]), real(self, blend))[1]
+    )
+    made.load(zoo["tied-2"])
+    assert difference(alone["tied-2"], made.canary(), 0.005) is None
+    assert "other replies than from scratch" in shape.refusal
+    made.load(zoo["tied-1"])
+    assert difference(alone["tied-1"], made.canary(), 0.005) is None
+    made.close()
+
+
+def test_each_expert_stops_at_its_own_end_token(engine: Any, zoo: dict[str, Expert], tmp_path: Path) -> None:
+    """Two experts in one engine whose config.json name different end tokens."""
+    from tests.orchestrator.inference.engines.conftest import Subject
+
+    base = zoo["tied-1"]
+    engine.load(base)
+    subject = Subject("vllm", engine, base, base)
+    request = subject.request("Tell me about rivers.", base, logprobs=0, max_tokens=6, ignore_eos=True)
+    said = [token.token for delta in subject.run(request, expert=base)[request.key] for token in delta.logprobs]
+    token = engine.prompts.tokenizer(base).convert_tokens_to_ids(
+        engine.prompts.tokenizer(base).tokenize(said[2]) or [said[2]]
+    )[0]
+    folder = changed_config(base.folder, tmp_path / "other", eos_token_id=token)
+    other = Expert("other-end", "other-end", base.shape, weights=Weights(folder), context=256)
+    assert engine.load(other).way == "in_place"
+    cut = subject.request("Tell me about rivers.", other, max_tokens=6)
+    last = subject.run(cut, expert=other)[cut.key][-1]
+    assert token in engine.prompts.stop_ids(other)
+    assert last.finish_reason == "stop"
+    assert subject.engine.load(base).way == "in_place"
+    again = subject.request("Tell me about rivers.", base, max_tokens=6)
+    assert subject.run(again, expert=base)[again.key][-1].finish_reason == "length"
+
+
+def test_a_checkpoint_with_a_renamed_tensor_is_refused_by_transformers_too(
+    zoo: dict[str, Expert], tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from orchestrator.inference.engines.transformers import TransformersEngine
+
+    folder = changed_config(zoo["tied-1"].folder, tmp_path / "renamed")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.layers.0.mlp.other_proj.weight"] = tensors.pop("model.layers.0.mlp.up_proj.weight")
+    (folder / "model.safetensors").unlink()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    engine = TransformersEngine(OPTIONS)
+    with pytest.raises(CollegiumError, match=r"missing keys: model\.layers\.0\.mlp\.up_proj\.weight"):
+        engine.load(Expert("renamed", "renamed", "renamed", weights=Weights(folder), context=256))
+    engine.close()
+
+
+@pytest.mark.parametrize("kind", ["state-space", "alibi", "mixture"])
+def test_the_transformers_engine_says_what_its_model_says(kind: str, model_folder: Path, tmp_path: Path) -> None:
+    """Also where the past is no key-value cache, and where loading changes the tensors' names."""
+    import torch
+
+    from orchestrator.inference.engines.transformers import TransformersEngine
+    from tests.orchestrator.inference.engines.conftest import Subject
+
+    engine = TransformersEngine(OPTIONS)
+    for seed in (1, 2):
+        folder = tiny(tmp_path / f"m{seed}", model_folder, kind, seed)
+        expert = Expert(str(folder), str(folder), kind, weights=Weights(folder), context=256, dtype="float32")
+        engine.load(expert)
+        subject = Subject("transformers", engine, expert, expert)
+        requests = [
+            subject.request(text, expert, max_tokens=5, ignore_eos=True, logprobs=0) for text in ("Hi", "Tell me")
+        ]
+        found = subject.run(*requests, expert=expert)
+        for request in requests:
+            ids = engine.prompts.ids(expert, request.messages, request.sampling)
+            wanted = []
+            for _ in range(5):
+                with torch.inference_mode():
+                    wanted.append(int(engine._model(input_ids=torch.tensor([ids + wanted])).logits[0, -1].argmax()))
+            said = [token.token for delta in found[request.key] for token in delta.logprobs]
+            assert said == [engine.prompts.tokenizer(expert).decode([token]) for token in wanted]
+    engine.close()

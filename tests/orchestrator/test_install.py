@@ -1,0 +1,68 @@
+"""Which stack a machine gets, and what it is told: by what its driver says, not by one tool."""
+
+from __future__ import annotations
+
+import pytest
+
+from orchestrator import install
+from orchestrator.inventory import Card, Inventory, _listed
+
+H100 = Card("NVIDIA H100", (9, 0))
+P100 = Card("Tesla P100", (6, 0))
+
+
+@pytest.mark.parametrize(
+    ("found", "stack", "said"),
+    [
+        (Inventory((H100,), (13, 0), "libcuda"), "cuda", "NVIDIA H100 .compute capability 9.0., driver for CUDA 13.0"),
+        (Inventory((H100,), None, "nvidia-smi"), "cuda", "NVIDIA H100"),
+        (Inventory((H100,), (12, 8), "libcuda"), "cpu", "supports CUDA 12.8, the stack needs 13.0: update the NVIDIA"),
+        (Inventory((H100, P100), (13, 1), "libcuda"), "cpu", "Tesla P100 has compute capability 6.0, vLLM needs 7.5"),
+        (Inventory((), None, "neither libcuda nor nvidia-smi shows one"), "cpu", "no NVIDIA GPU found .neither"),
+    ],
+)
+def test_the_stack_follows_driver_and_cards(
+    found: Inventory, stack: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import re
+
+    monkeypatch.setattr(install, "inventory", lambda: found)
+    monkeypatch.delenv("COLLEGIUM_STACK", raising=False)
+    chosen = install.choose_stack()
+    assert chosen is not None
+    assert chosen[0] == stack
+    assert re.search(said, chosen[1])
+
+
+@pytest.mark.parametrize("asked", ["cpu", "cuda"])
+def test_the_environment_overrides_and_the_doubt_is_said(
+    asked: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(install, "inventory", lambda: Inventory((P100,), (13, 0), "libcuda"))
+    monkeypatch.setenv("COLLEGIUM_STACK", asked)
+    chosen = install.choose_stack()
+    assert chosen is not None
+    assert chosen[0] == asked
+    assert ("although Tesla P100 has compute capability 6.0" in capsys.readouterr().out) == (asked == "cuda")
+
+
+def test_another_word_installs_nothing(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLLEGIUM_STACK", "rocm")
+    assert install.main() == 1
+    assert "COLLEGIUM_STACK is 'rocm': wanted cpu or cuda" in capsys.readouterr().out
+
+
+def test_a_card_is_read_from_the_tools_table() -> None:
+    assert _listed("NVIDIA A100-SXM4-40GB, 8.0") == Card("NVIDIA A100-SXM4-40GB", (8, 0))
+    assert _listed("No devices were found") is None
+
+
+def test_the_cuda_lock_keeps_to_vllms_own_pins() -> None:
+    """vLLM 0.33.0's metadata: certifi>=2026.10.19, setuptools<81 (Python over 3.11), torch==2.14.0, numba==0.65.0."""
+    from packaging.requirements import Requirement
+
+    lines = (install.LOCKS / "cuda.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if "==" in line)
+    for text in ("certifi>=2026.10.19", "setuptools<81,>=78.1.1", "torch==2.14.0", "numba==0.65.0", "xgrammar==0.2.8"):
+        wanted = Requirement(text)
+        assert wanted.specifier.contains(pinned[wanted.name]), text
