@@ -32,6 +32,7 @@ FIELD = frozenset(
     taught teach tensor text threaded timeout token tokenizer too tool torch totals tracing training
     transformers unavailable unknown unreachable upstream usage values vector vllm vocabulary weighted weights
     write writer
+    current defaults familiarity has inventory recomputing reference template
     adapted any change first gathered gathering gold health imported item leases left marked nested out
     packed pickled references resamples separated tower trained unpacked unpacker unreadable weight found
     """.split()  # noqa: SIM905
