@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +45,13 @@ def workers(**settings: Any) -> WorkersConfig:
 @pytest.fixture
 def make_pool_by_configuration(tmp_path: Path, pools: list[LocalPool]) -> Any:
     def make(config: WorkersConfig, experts: list[Expert]) -> LocalPool:
-        pools.append(LocalPool(worker_specs(config, experts), Ledger(tmp_path / "ledger.sqlite"), kind_of=kind_of))
+        pools.append(
+            LocalPool(
+                worker_specs(config, experts),
+                Ledger(tmp_path / "ledger.sqlite"),
+                kind_of=functools.partial(kind_of, workers=config),
+            )
+        )
         return pools[-1]
 
     return make
