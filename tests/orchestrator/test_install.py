@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from orchestrator import install
@@ -66,3 +70,11 @@ def test_the_cuda_lock_keeps_to_vllms_own_pins() -> None:
     for text in ("certifi>=2026.10.19", "setuptools<81,>=78.1.1", "torch==2.14.0", "numba==0.65.0", "xgrammar==0.2.8"):
         wanted = Requirement(text)
         assert wanted.specifier.contains(pinned[wanted.name]), text
+
+
+def test_it_runs_before_anything_is_installed() -> None:
+    root = str(Path(__file__).parents[2])
+    program = f"import sys; sys.path.insert(0, {root!r}); import orchestrator.install"
+    done = subprocess.run([sys.executable, "-I", "-S", "-c", program], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "-m orchestrator.install" in (Path(root) / "Makefile").read_text()
