@@ -57,7 +57,7 @@ class Play:
             return [text for (text,) in ledger.execute("SELECT text FROM completions")]
 
     @staticmethod
-    def until(true: Callable[[], bool], seconds: float = 20.0) -> None:
+    def until(true: Callable[[], bool], seconds: float = 90.0) -> None:
         """Wait, on a thread that may block."""
         end = time.monotonic() + seconds
         while not true():
