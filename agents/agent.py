@@ -97,9 +97,9 @@ async def ask(agent: Agent, messages: Messages) -> AgentReply:
     began = time.perf_counter()
     try:
         if agent.timeout is None:
-            return _said(agent, await _attempts(agent, messages), began)
+            return _reply_of(agent, await _attempts(agent, messages), began)
         async with asyncio.timeout(agent.timeout):
-            return _said(agent, await _attempts(agent, messages), began)
+            return _reply_of(agent, await _attempts(agent, messages), began)
     except Exception as error:
         if isinstance(error, agent.fatal):
             raise
@@ -136,7 +136,7 @@ def _pause(error: Exception, attempt: int) -> float | None:
     return min(max(asked, 0.0), LONGEST_PAUSE)
 
 
-def _said(agent: Agent, message: Any, began: float) -> AgentReply:
+def _reply_of(agent: Agent, message: Any, began: float) -> AgentReply:
     """A message, with its usage and log-probabilities in OpenAI's layout."""
     text = _text(message)
     usage = getattr(message, "usage_metadata", None) or {}

@@ -166,7 +166,7 @@ class Conversation:
         turn = self.turns[place]
         return self.terms.calibrate(self._seats[turn.seat].model, turn.confidence)
 
-    def shown_confidence(self, place: int) -> float | None:
+    def displayed_confidence(self, place: int) -> float | None:
         """The confidence that others get to read."""
         return self.probability(place) if self.terms.show_calibrated else self.turns[place].stated
 
@@ -268,8 +268,8 @@ class Conversation:
 
     def _missing(self, one: AgentCall, number: int, why: str) -> Turn:
         """The turn of an agent that is not asked again."""
-        said = AgentReply(error=why if why.startswith(NOT_ASKED) else f"{NOT_ASKED}: {why}"[:ERROR_LIMIT])
-        return _turn_of(one, number, self._prompt(one.messages), [said], 0, NOTHING, None)
+        missing = AgentReply(error=why if why.startswith(NOT_ASKED) else f"{NOT_ASKED}: {why}"[:ERROR_LIMIT])
+        return _turn_of(one, number, self._prompt(one.messages), [missing], 0, NOTHING, None)
 
     def _sure(self, agent: Agent, one: AgentReply, reply: Reply, share: float | None) -> float | None:
         if reply.answer is None:

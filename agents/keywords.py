@@ -20,10 +20,10 @@ STRUCTURE = json.dumps({"regex": rf"Keywords: [^\n,]{{2,{LONGEST}}}(, [^\n,]{{2,
 """What an engine that can be held to an expression is held to: the line that `agents.prompts.keywords` asks for."""
 
 
-def agreed(runs: Sequence[Sequence[str]], least: int = AGREEING) -> tuple[str, ...]:
+def agreed(runs: Sequence[Sequence[str]], min_runs: int = AGREEING) -> tuple[str, ...]:
     """The keywords of at least `least` runs, most often named first; may be none.
 
     `runs`: what `agents.reply.parse_keywords` read from each reply.
     """
     counts = Counter(word for run in runs for word in dict.fromkeys(run) if len(word) <= LONGEST)
-    return tuple(word for word, count in counts.most_common() if count >= least)
+    return tuple(word for word, count in counts.most_common() if count >= min_runs)

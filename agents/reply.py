@@ -46,12 +46,18 @@ def parse_reply(text: str, question: Question) -> Reply:
     `reasoning` and `confidence`. Thoughts are neither answer nor reasoning, unless there is no other reasoning.
     """
     separated = separate(text)
-    said = separated.reply
+    visible = separated.reply
     if question.is_chat:
-        return Reply(text, said.strip(), answers.canonical(said, "open") if said.strip() else None, None, said.strip())
-    found = None if separated.cut and not said else answers.read_reply(said, question)
+        return Reply(
+            text,
+            visible.strip(),
+            answers.canonical(visible, "open") if visible.strip() else None,
+            None,
+            visible.strip(),
+        )
+    found = None if separated.cut and not visible else answers.read_reply(visible, question)
     key, written = (None, None) if found is None else (found.key, found.written)
-    fields = _json(said)
+    fields = _json(visible)
     if fields is not None:
         reasoning = next(
             (value for name in ("reasoning", "explanation") if isinstance(value := fields.get(name), str)), ""
@@ -59,9 +65,9 @@ def parse_reply(text: str, question: Question) -> Reply:
         sure = fields.get("confidence", fields.get("confidencelevel"))
         confidence = parse_confidence(f"confidence: {sure}") if isinstance(sure, str | int | float) else None
     else:
-        marker = _MARKER.search(said[: answers.WINDOW])
-        reasoning = said[: marker.start()] if marker else said
-        confidence = parse_confidence(said)
+        marker = _MARKER.search(visible[: answers.WINDOW])
+        reasoning = visible[: marker.start()] if marker else visible
+        confidence = parse_confidence(visible)
     return Reply(text, (reasoning.strip() or separated.thoughts).strip(), key, confidence, written)
 
 

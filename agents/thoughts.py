@@ -88,8 +88,8 @@ def _tags(text: str, marks: list[re.Match[str]]) -> Separated:
             replies.append(rest[begins.start() :])
             rest, cut = rest[: begins.start()], False
     (thoughts if inside else replies).append(rest)
-    said = "".join(part for part in replies if part.strip()).strip()
-    return Separated(said, "\n".join(part.strip() for part in thoughts if part.strip()), cut)
+    visible = "".join(part for part in replies if part.strip()).strip()
+    return Separated(visible, "\n".join(part.strip() for part in thoughts if part.strip()), cut)
 
 
 def _channels(text: str) -> Separated:

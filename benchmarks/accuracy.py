@@ -17,7 +17,7 @@ from orchestrator.evaluation.report.data import Interval
 from orchestrator.evaluation.report.matrix import expert_totals
 
 
-def shown(interval: Interval) -> str:
+def formatted(interval: Interval) -> str:
     return f"{100 * interval.value:.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
@@ -44,24 +44,24 @@ def main() -> None:
     rows = [
         (
             f"{method.method} ({method.note})",
-            f"{shown(method.overall)} %",
+            f"{formatted(method.overall)} %",
             f"{method.cost.tokens / method.overall.n:.0f} tokens a question",
         )
         for method in report.methods
     ]
     rows += [
-        (f"{one.method} minus {one.baseline}, paired", f"{shown(one.difference)} points", "")
+        (f"{one.method} minus {one.baseline}, paired", f"{formatted(one.difference)} points", "")
         for one in report.comparisons
     ]
     rows += [
-        ("best single expert, in hindsight", f"{shown(single)} %", ""),
+        ("best single expert, in hindsight", f"{formatted(single)} %", ""),
         ("oracle minus best single expert", f"{100 * gap:.1f} points", "at least 25"),
         ("gap between best and oracle that the mixture closes", f"{closed:.0%}", ""),
         ("loads", str(len(report.timeline)), f"{len(collegium.experts)} experts, two rounds"),
     ]
     lines = ["| expert | " + " | ".join(matrix.tasks) + " | all |", "| --- |" + " --- |" * (len(matrix.tasks) + 1)]
     for expert, cells in zip(matrix.experts, matrix.cells, strict=True):
-        lines.append(f"| {expert} | " + " | ".join(shown(cell) for cell in [*cells, totals[expert]]) + " |")
+        lines.append(f"| {expert} | " + " | ".join(formatted(cell) for cell in [*cells, totals[expert]]) + " |")
     note = f"Percent right on the test split with 95% Wilson intervals, seed {report.seed}:\n\n" + "\n".join(lines)
     write_result(
         "accuracy",

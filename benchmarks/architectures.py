@@ -154,23 +154,23 @@ def make_engine(name: str) -> Any:
 
 def look(engine: Any, name: str, pair: Sequence[Any]) -> dict[str, Any]:
     """Load first, second, first, second; and the second in an engine of its own."""
-    said: dict[str, Any] = {}
+    replies: dict[str, Any] = {}
     ways, seconds, drift = [], [], 0.0
     for expert in (*pair, *pair):
         report = engine.load(expert)
         ways.append(report.way)
         seconds.append(round(report.seconds, 3))
         canary = engine.canary()
-        drift = max(drift, gap(said.setdefault(expert.name, canary), canary))
+        drift = max(drift, gap(replies.setdefault(expert.name, canary), canary))
     reply = speak(engine, pair[1])
     alone = make_engine(name)
     try:
         alone.load(pair[1])
-        apart = gap(said[pair[1].name], alone.canary())
+        apart = gap(replies[pair[1].name], alone.canary())
         same_reply = speak(alone, pair[1]) == reply
     finally:
         alone.close()
-    return {"ways": ways, "seconds": seconds, "said": said, "drift": drift, "alone": apart, "same_reply": same_reply}
+    return {"ways": ways, "seconds": seconds, "said": replies, "drift": drift, "alone": apart, "same_reply": same_reply}
 
 
 def speak(engine: Any, expert: Any) -> str:
@@ -243,7 +243,7 @@ def judged(row: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, str]:
     """(verdict, the row's further cells)."""
     if "refused" in row:
         return "refused", f" |  |  |  | {row['refused'].replace('|', '/')}"
-    gaps = [gap(wanted[name], said) for name, said in row["said"].items() if not isinstance(wanted[name], str)]
+    gaps = [gap(wanted[name], replies) for name, replies in row["said"].items() if not isinstance(wanted[name], str)]
     reasons = [wanted[name] for name in row["said"] if isinstance(wanted[name], str)]
     apart = max(row["alone"], row["drift"])
     cells = f"{', '.join(row['ways'])} | {', '.join(f'{one:.2f}' for one in row['seconds'])} | "

@@ -27,7 +27,7 @@ VARIANTS: tuple[tuple[str, dict[str, object]], ...] = (
 )
 
 
-def shown(interval: Interval) -> str:
+def formatted(interval: Interval) -> str:
     return f"{100 * interval.value:.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
@@ -64,11 +64,15 @@ def main() -> None:
         return (method.overall.value - best) / (oracle - best)
 
     rows = [
-        (f"{name} ({method.note})", f"{shown(method.overall)} %, closes {closed(method):.0%} of the gap", wanted(name))
+        (
+            f"{name} ({method.note})",
+            f"{formatted(method.overall)} %, closes {closed(method):.0%} of the gap",
+            wanted(name),
+        )
         for name, method in methods.items()
     ]
     rows += [
-        (f"{one.method} minus {one.baseline}, paired", f"{shown(one.difference)} points", "above 0")
+        (f"{one.method} minus {one.baseline}, paired", f"{formatted(one.difference)} points", "above 0")
         for one in comparisons
     ]
     rows += [

@@ -47,7 +47,7 @@ async def twice(conversation: Conversation) -> None:
     conversation.vote("log-odds")
 
 
-def shown(interval: Interval) -> str:
+def formatted(interval: Interval) -> str:
     return f"{100 * interval.value:.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
 
 
@@ -117,7 +117,7 @@ def rows(result: RunResult, kind: str) -> list[tuple[str, str, str]]:
     found = [
         (
             f"{method.method}, {kind} ({method.note})",
-            f"{shown(method.overall)} %",
+            f"{formatted(method.overall)} %",
             f"{method.cost.calls / method.overall.n:.1f} calls, "
             f"{method.cost.tokens / method.overall.n:.0f} tokens a question",
         )
@@ -136,7 +136,11 @@ def rows(result: RunResult, kind: str) -> list[tuple[str, str, str]]:
             difference = paired_difference(right[one], right[other])
             p = probability(mcnemar(right[one], right[other]))
             found.append(
-                (f"{one} minus {other}, {kind}, paired", f"{shown(difference)} points", f"exact McNemar test: p {p}")
+                (
+                    f"{one} minus {other}, {kind}, paired",
+                    f"{formatted(difference)} points",
+                    f"exact McNemar test: p {p}",
+                )
             )
     if "weighted-vote" in right:
         before, after = calibration(result, kind)

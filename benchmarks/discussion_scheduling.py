@@ -72,8 +72,8 @@ def with_samples(questions: int, state: Path) -> float:
         write_samples(file, asyncio.run(convincing(request, collegium.context())))
         collegium.profile(questions=3, **kinds)
         cached.update(prompt=0, cached=0)
-        shown = {"rounds": ROUNDS, "convincing": str(file)}
-        collegium.run(methods=["reconcile"], mode="paper", questions=questions, fit_questions=3, **kinds, **shown)
+        arguments = {"rounds": ROUNDS, "convincing": str(file)}
+        collegium.run(methods=["reconcile"], mode="paper", questions=questions, fit_questions=3, **kinds, **arguments)
     return cached["cached"] / max(cached["prompt"], 1)
 
 

@@ -88,7 +88,7 @@ def _arm(arm: str, seeds: int, transcripts: Path, agents: Sequence[str], kept: d
         if key in kept["rows"]:
             continue
         print(f"== {key}", flush=True)
-        taught = teach(one, WORK / one.name, experts=_zoo({}).experts, arm=arm, report=_told)
+        taught = teach(one, WORK / one.name, experts=_zoo({}).experts, arm=arm, report=_print_metrics)
         kept["rows"][key] = _tested(taught.expert, one.name) | _training(taught)
         _write(kept)
 
@@ -103,7 +103,7 @@ def _most_taught(transcripts: Path, agents: Sequence[str]) -> str:
     return max(lessons, key=lambda name: lessons[name])
 
 
-def _told(metrics: Any) -> None:
+def _print_metrics(metrics: Any) -> None:
     if metrics.step % 5 == 0:
         print(
             f"step {metrics.step}: {metrics.next_token:.3f}, {metrics.tokens / metrics.seconds:.0f} tokens/s",
@@ -210,29 +210,29 @@ def _write(kept: dict[str, Any]) -> None:
         arm: [sum(column) / len(column) for column in zip(*map(_scores, group), strict=True)]
         for arm, group in groups.items()
     }
-    shown = []
+    columns = []
     for arm, scores in means.items():
         more = ", ".join(f"{100 * sum(_scores(row)) / len(scores):.1f}" for row in groups[arm])
         report = (
             f"{_points(scores, [0.0] * len(scores))} %, seeds: {more}; {_generated(groups[arm]):.1f} tokens a question"
         )
-        shown.append((f"{arm} ({len(scores)} questions)", report, ""))
+        columns.append((f"{arm} ({len(scores)} questions)", report, ""))
     single = max((arm for arm in means if arm.startswith(TEACHER)), key=lambda arm: sum(means[arm]), default=None)
     for arm, scores in means.items():
         if arm in ("untaught", "panel") or arm == single:
             continue
         if "untaught" in means:
             wanted = "at least 10.7 points" if arm == "L4" else ""
-            shown.append((f"{arm} minus untaught, paired", _points(scores, means["untaught"]), wanted))
+            columns.append((f"{arm} minus untaught, paired", _points(scores, means["untaught"]), wanted))
         if single:
             wanted = "at least 4.6 points" if arm == "L4" else ""
-            shown.append((f"{arm} minus {single}, paired", _points(scores, means[single]), wanted))
+            columns.append((f"{arm} minus {single}, paired", _points(scores, means[single]), wanted))
     for arm, other in (("L4", "L3"), ("L3", "L2"), ("L2", "L1"), ("L4", "L2"), ("L4", "L4-detached")):
         if arm in means and other in means:
-            shown.append((f"{arm} minus {other}, paired", _points(means[arm], means[other]), ""))
+            columns.append((f"{arm} minus {other}, paired", _points(means[arm], means[other]), ""))
     if "panel" in groups and "L4" in groups:
         ratio = _generated(groups["panel"]) / _generated(groups["L4"])
-        shown.append(("panel's generated tokens over the student's (L4)", f"{ratio:.1f}", "at least 9"))
+        columns.append(("panel's generated tokens over the student's (L4)", f"{ratio:.1f}", "at least 9"))
     tasks = list(next(iter(rows.values()))["tasks"]) if rows else []
     late = {"next_token": "next-token loss", "margin": "margin loss", "pairs_right": "pairs right"}
     late |= {"node": "node loss", "nodes_right": "nodes right"}
@@ -253,7 +253,7 @@ def _write(kept: dict[str, Any]) -> None:
         "Right replies by agent in rounds 0 and 1: "
         f"{json.dumps(kept['transcripts']['right in round 0 and 1'])}.\n\n" + "\n".join(lines)
     )
-    write_result("distill", "Distillation of the demo zoo", shown, kept, note)
+    write_result("distill", "Distillation of the demo zoo", columns, kept, note)
 
 
 if __name__ == "__main__":

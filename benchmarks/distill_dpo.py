@@ -17,7 +17,7 @@ from agents.prompts import solve
 from agents.transcript import Transcript
 from benchmarks.machine import figures_of
 from distill.graph import interaction_graph, nodes
-from distill.pairs import spoken, zipped
+from distill.pairs import reply_text, zipped
 from orchestrator.config import ExpertConfig
 from orchestrator.experts.demo import FULL, locate
 from orchestrator.pipelines.distill import read_all
@@ -74,7 +74,7 @@ def _pairs(transcripts: Iterable[Transcript]) -> Iterable[dict[str, Any]]:
     for transcript in transcripts:
         rounds: dict[int, tuple[list[str], list[str]]] = {}
         for _, node in nodes(interaction_graph(transcript)):
-            text = spoken(node["reasoning"], node["answer"], node["confidence"])
+            text = reply_text(node["reasoning"], node["answer"], node["confidence"])
             side = rounds.setdefault(node["round"], ([], []))[0 if node["right"] else 1]
             if text and text not in side:
                 side.append(text)

@@ -60,9 +60,9 @@ def main() -> None:
             taken, estimate = peak - before, needed(spec)
             name = ", ".join(f"{key} {value}" for key, value in setting.items())
             kept.append({"setting": setting, "taken": taken, "estimate": estimate})
-            shown = f"{taken / GIB:.2f} GiB; told {estimate / GIB:.2f} GiB, {estimate / taken:.2f} of it"
-            rows.append((name, shown, "at least 1"))
-            print(name, shown, flush=True)
+            line = f"{taken / GIB:.2f} GiB; told {estimate / GIB:.2f} GiB, {estimate / taken:.2f} of it"
+            rows.append((name, line, "at least 1"))
+            print(name, line, flush=True)
     write_result(
         "distill_memory",
         "Memory of a training, and what is told of it before",

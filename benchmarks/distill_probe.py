@@ -72,8 +72,8 @@ def main() -> None:
     rows = []
     for name, one in found.items():
         interval = paired_difference(one.pairs.tolist(), [0.0] * len(one.pairs))
-        shown = f"{100 * interval.value:.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
-        rows.append((name, f"{shown} % of pairs; {100 * one.accuracy:.1f} % of nodes; area {one.area:.3f}", ""))
+        line = f"{100 * interval.value:.1f} ({100 * interval.low:.1f} to {100 * interval.high:.1f})"
+        rows.append((name, f"{line} % of pairs; {100 * one.accuracy:.1f} % of nodes; area {one.area:.3f}", ""))
     mixed = len(found["the task alone"].pairs)
     write_result(
         "distill_probe",

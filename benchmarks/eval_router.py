@@ -127,7 +127,7 @@ def votes_left_out(table: Table, features: Features, ks: Sequence[int]) -> list[
 
 
 def _likelihood(votes: Sequence[tuple[list[str | None], list[float], str | None]], pull: float) -> float:
-    said = []
+    output = []
     for seed in range(4):
         part = np.random.default_rng(seed).permutation(len(votes)) % 5
         for number in range(5):
@@ -138,8 +138,8 @@ def _likelihood(votes: Sequence[tuple[list[str | None], list[float], str | None]
                 weights = {group.answer: group.weight for group in verdict.groups}
                 others = [0.0] * int(OPTIONS - len(weights))
                 if gold is not None:
-                    said.append(weights.get(gold, 0.0) - float(np.logaddexp.reduce([*weights.values(), *others])))
-    return float(np.mean(said))
+                    output.append(weights.get(gold, 0.0) - float(np.logaddexp.reduce([*weights.values(), *others])))
+    return float(np.mean(output))
 
 
 def _points(value: float) -> str:

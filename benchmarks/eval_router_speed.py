@@ -81,13 +81,13 @@ def main() -> None:
     end = time.perf_counter()
     marks.append(("", end))
     rows = [f"| {name} | {after - at:.1f} |" for (name, at), (_, after) in pairwise(marks)]
-    told = f"{options.questions} questions, {EXPERTS} experts, {options.seeds} seeds, k = 1, 3, 5, four votes"
+    title = f"{options.questions} questions, {EXPERTS} experts, {options.seeds} seeds, k = 1, 3, 5, four votes"
     lines = [
         "# How long eval-router takes",
         "",
         f"`python -m benchmarks.eval_router_speed` on {conditions()['machine']}.",
     ]
-    lines += ["", f"{told}: **{end - begun:.0f} s**.", "", "| router | seconds |", "|---|---|", *rows]
+    lines += ["", f"{title}: **{end - begun:.0f} s**.", "", "| router | seconds |", "|---|---|", *rows]
     options.out.with_suffix(".md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     options.out.with_suffix(".json").write_text(json.dumps(asdict(found), default=float), encoding="utf-8")
     print("\n".join(lines))

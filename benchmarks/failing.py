@@ -217,8 +217,8 @@ def report(
             f"({one['p95'] / p95:.2f} of healthy), longest {one['longest']:.1f} s; asked: {asked}"
         )
         rows.append((" + ".join(pair), measured, "at least 99.9%, p95 at most 1.5, dead ones asked at most 3 times"))
-    told = ", ".join(f"{outcome}: {count}" for outcome, count in dead["outcomes"].items())
-    rows.append(("all dead", f"{told}; {dead['retry_after']} with Retry-After", "503 with Retry-After each"))
+    counts = ", ".join(f"{outcome}: {count}" for outcome, count in dead["outcomes"].items())
+    rows.append(("all dead", f"{counts}; {dead['retry_after']} with Retry-After", "503 with Retry-After each"))
     result = {
         "conditions": before,
         "options": vars(options),

@@ -14,7 +14,7 @@ import contextlib
 import tempfile
 import time
 
-from benchmarks.accuracy import shown
+from benchmarks.accuracy import formatted
 from benchmarks.machine import conditions, write_result
 from orchestrator import Collegium
 from orchestrator.pipelines.glue import GlueRequest
@@ -49,10 +49,10 @@ def main() -> None:
         progress = collegium.progress
     report = result.report
     assert report.glue is not None
-    rows = [(f"{method.method} ({method.note})", f"{shown(method.overall)} %", "") for method in report.methods]
+    rows = [(f"{method.method} ({method.note})", f"{formatted(method.overall)} %", "") for method in report.methods]
     for one in report.comparisons:
         wanted = f"at least {100 * WANTED:.1f}" if one.baseline.startswith("best") else ""
-        rows.append((f"{one.method} minus {one.baseline}, paired", f"{shown(one.difference)} points", wanted))
+        rows.append((f"{one.method} minus {one.baseline}, paired", f"{formatted(one.difference)} points", wanted))
     dropped = [fate.expert for fate in report.glue.fates if fate.fate == "dropped"]
     rows += [
         ("dropped", ", ".join(dropped), "careless among them"),

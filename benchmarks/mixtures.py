@@ -20,7 +20,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from benchmarks.accuracy import shown
+from benchmarks.accuracy import formatted
 from benchmarks.machine import RESULTS, conditions, write_result
 from orchestrator import Collegium
 from orchestrator.evaluation.answering import answer_all
@@ -112,8 +112,8 @@ def report(kept: dict[str, Any]) -> None:
         overall = wilson(sum(rights.values()), len(rights))
         ids = [one for one in rights if one in best]
         against = paired_difference([float(rights[one]) for one in ids], [float(best[one]) for one in ids])
-        report = "" if name == BEST else f"{shown(against)} points"
-        lines.append((f"{name}: {row['note']}", f"{shown(overall)} % of {overall.n}", report))
+        report = "" if name == BEST else f"{formatted(against)} points"
+        lines.append((f"{name}: {row['note']}", f"{formatted(overall)} % of {overall.n}", report))
     owned = ", ".join(f"{name} {list(kept['owners'].values()).count(name)}" for name in kept["experts"])
     note = (
         "Percent right on the test split with 95% Wilson intervals; the last column is the paired difference to the "

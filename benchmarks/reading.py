@@ -40,7 +40,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
     rows = parser.parse_args().rows
-    told = []
+    output = []
     with tempfile.TemporaryDirectory() as folder:
         for path in written(Path(folder), rows):
             begun = time.process_time()
@@ -53,10 +53,10 @@ def main() -> None:
                 sum(1 for _ in islice(source_of(str(path)).questions(), share))
                 peaks.append(tracemalloc.get_traced_memory()[1])
                 tracemalloc.stop()
-            told.append((f"{path.suffix}: questions per CPU second, {count:,} rows", f"{speed:,.0f}", ">= 50,000"))
+            output.append((f"{path.suffix}: questions per CPU second, {count:,} rows", f"{speed:,.0f}", ">= 50,000"))
             growth = (peaks[1] - peaks[0]) / (part - part // 2)
-            told.append((f"{path.suffix}: bytes kept per row read (its id's hash)", f"{growth:.0f}", "< 100"))
-    write_result("reading", "Reading questions", told, {"conditions": conditions(), "rows": told})
+            output.append((f"{path.suffix}: bytes kept per row read (its id's hash)", f"{growth:.0f}", "< 100"))
+    write_result("reading", "Reading questions", output, {"conditions": conditions(), "rows": output})
 
 
 if __name__ == "__main__":

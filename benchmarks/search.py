@@ -141,14 +141,14 @@ def main() -> None:
         engine = VLLMEngine()
         engine.load(resolve(config)["base"])
         rows: list[tuple[float, float]] = []
-        said = {}
+        results = {}
         before = written()
         for candidate in candidates:
             expert = merges.expert(candidate)
             began = time.perf_counter()
             engine.load(expert)
             loaded = time.perf_counter()
-            said[candidate] = answers(engine, expert, questions)
+            results[candidate] = answers(engine, expert, questions)
             rows.append((loaded - began, time.perf_counter() - loaded))
             print(f"trial {len(rows)}: {rows[-1][0]:.2f} s and {rows[-1][1]:.2f} s", flush=True)
         bytes_written = written() - before
@@ -163,7 +163,7 @@ def main() -> None:
             merged = time.perf_counter() - began
             disk = alone(config, f"disk-{number}", ExpertConfig(model=str(out)))
             engine.load(disk)
-            equal += answers(engine, disk, questions) == said[candidate]
+            equal += answers(engine, disk, questions) == results[candidate]
             if number < 2:
                 merged = by_mergekit(given.mergekit, recipe.raw(), Path(folder)) if given.mergekit else merged
                 peers.append((merged, fresh_engine(out, Path(folder))))

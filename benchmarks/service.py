@@ -178,7 +178,7 @@ def write(given: argparse.Namespace, result: dict[str, Any]) -> None:
         return statistics.median(one[what] for one in result["rounds"][label])
 
     rows: list[tuple[str, str, str]] = []
-    for label, title, least in (
+    for label, title, minimum in (
         ("vllm", "vLLM's server", None),
         ("uvicorn", "Collegium, uvicorn", 0.9),
         ("ray", "Collegium, Ray Serve", 0.8),
@@ -188,9 +188,9 @@ def write(given: argparse.Namespace, result: dict[str, Any]) -> None:
         speed, first = middle(label, "tokens_per_second"), middle(label, "ttft_p50")
         rows.append((f"{title}: tokens/s, median of {given.rounds}", f"{speed:.0f}", ""))
         rows.append((f"{title}: time to first token, p50", f"{first * 1000:.0f} ms", ""))
-        if least is not None and "vllm" in result["rounds"]:
+        if minimum is not None and "vllm" in result["rounds"]:
             ratio, later = speed / middle("vllm", "tokens_per_second"), first - middle("vllm", "ttft_p50")
-            rows.append((f"{title} / vLLM's server, tokens/s", f"{ratio:.2f}", f"at least {least}"))
+            rows.append((f"{title} / vLLM's server, tokens/s", f"{ratio:.2f}", f"at least {minimum}"))
             rows.append((f"{title}: first token later than vLLM's", f"{later * 1000:.0f} ms", "at most 15 ms"))
     title = f"Service: {given.streams} streams, {given.requests} requests x {given.tokens} tokens"
     write_result("service", title, rows, result)

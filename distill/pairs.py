@@ -43,12 +43,17 @@ class Selection(BaseModel):
     level: TeachingLevel = Field(
         default="L4", description="gold, L1, L2, L3 or L4: how much of the transcripts is used."
     )
-    teacher: str | None = Field(default=None, description="Learn from this agent alone; none: from all.")
-    longest_reply: int = Field(default=512, ge=1, le=32_768, description="Tokens of a reply; longer ones are dropped.")
-    longest_question: int = Field(
-        default=4_096, ge=16, le=131_072, description="Tokens of a question with all its replies; the rest is dropped."
+    teacher: str | None = Field(default=None, description="Agent to learn from (default: all).")
+    longest_reply: int = Field(
+        default=512, ge=1, le=32_768, description="Maximum tokens of a reply; longer ones are dropped."
     )
-    bare_answers: bool = Field(default=False, description="Use replies that give no reasoning, too.")
+    longest_question: int = Field(
+        default=4_096,
+        ge=16,
+        le=131_072,
+        description="Maximum tokens of a question with its replies; the rest is dropped.",
+    )
+    bare_answers: bool = Field(default=False, description="Also use replies without reasoning.")
 
 
 class Lesson(BaseModel):
@@ -83,8 +88,8 @@ def zipped(right: Iterable[int], wrong: Iterable[int]) -> list[tuple[int, int]]:
     rights, wrongs = list(right), list(wrong)
     if not rights or not wrongs:
         return []
-    most = max(len(rights), len(wrongs))
-    return list(dict.fromkeys(pair for pair, _ in zip(zip(cycle(rights), cycle(wrongs)), range(most), strict=False)))
+    count = max(len(rights), len(wrongs))
+    return list(dict.fromkeys(pair for pair, _ in zip(zip(cycle(rights), cycle(wrongs)), range(count), strict=False)))
 
 
 def lesson(

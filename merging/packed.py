@@ -92,9 +92,9 @@ class Unpacker:
         for name, info in self._tensors.items():
             integer = info.dtype[0] in "IU" and len(info.shape) > 1
             if name not in used and integer and not name.endswith("position_ids"):
-                told = f" ({self.method})" if self.method else ""
+                label = f" ({self.method})" if self.method else ""
                 raise CheckpointError(
-                    f"{info.file}: tensor {name!r} is {info.dtype} {list(info.shape)}: packed or quantised{told} in a "
+                    f"{info.file}: tensor {name!r} is {info.dtype} {list(info.shape)}: packed or quantised{label} in a "
                     f"way that cannot be decoded here; merge the unquantised model (decoded: {', '.join(DECODED)})"
                 )
         eight_bits = any(info.dtype.startswith("F8") for info in self._tensors.values())
@@ -114,13 +114,13 @@ class Unpacker:
 
     def _bnb4(self, state: str) -> Packed:
         name = state.split(_STATE)[0]
-        told = self._state(state)
-        shape = tuple(told["shape"])
+        label = self._state(state)
+        shape = tuple(label["shape"])
         parts = {key: self._part(f"{name}.{key}") for key in ("absmax", "quant_map")}
         nested = f"{name}.nested_absmax" in self._tensors
         if nested:
             parts |= {key: self._part(f"{name}.{key}") for key in ("nested_absmax", "nested_quant_map")}
-        size = int(told["blocksize"])
+        size = int(label["blocksize"])
         count = unpack.elements(shape)
         packed = self._part(name)
         fits = unpack.elements(packed.shape) * 2 in (count, count + 1) and packed.dtype in ("U8", "I8")
@@ -132,10 +132,10 @@ class Unpacker:
         def rows() -> Callable[[int, int], Array]:
             scales = self._numbers(parts["absmax"].name)
             if nested:
-                inner = self._numbers(parts["nested_absmax"].name), int(told["nested_blocksize"])
+                inner = self._numbers(parts["nested_absmax"].name), int(label["nested_blocksize"])
                 values = self._numbers(parts["nested_quant_map"].name)
                 raw = self.checkpoint.array(parts["absmax"].name)
-                scales = unpack.double_scales(raw, values, inner[0], inner[1], float(told["nested_offset"]))
+                scales = unpack.double_scales(raw, values, inner[0], inner[1], float(label["nested_offset"]))
             values = self._numbers(parts["quant_map"].name)
             whole = self.checkpoint.array(name)
             return unpack.four_bit_blocks(whole, values, scales.reshape(-1), size, unpack.elements(shape[1:]))
@@ -144,14 +144,14 @@ class Unpacker:
 
     def _state(self, name: str) -> dict[str, Any]:
         try:
-            told = json.loads(bytes(self.checkpoint.array(name).tobytes()).decode())
-            whole = all(isinstance(size, int) and size > 0 for size in told["shape"]) and len(told["shape"]) == 2
-            if not whole or int(told["blocksize"]) < 1 or int(told.get("nested_blocksize", 1)) < 1:
+            label = json.loads(bytes(self.checkpoint.array(name).tobytes()).decode())
+            whole = all(isinstance(size, int) and size > 0 for size in label["shape"]) and len(label["shape"]) == 2
+            if not whole or int(label["blocksize"]) < 1 or int(label.get("nested_blocksize", 1)) < 1:
                 raise ValueError("no shape or block size")
-            float(told.get("nested_offset", 0.0))
+            float(label.get("nested_offset", 0.0))
         except (ValueError, KeyError, TypeError, UnicodeDecodeError) as error:
             raise self._broken(name, f"no state of bitsandbytes: {' '.join(str(error).split())[:80]}") from None
-        return dict(told)
+        return dict(label)
 
     def _bnb8(self, scales: str) -> Packed:
         name = f"{scales.removesuffix('.SCB')}.weight"
@@ -209,8 +209,8 @@ class Unpacker:
         owner = name.removesuffix(".qweight")
         version = str(self.settings.get("version", "gemm")).lower()
         if self.method != "awq" or self.settings.get("bits", 4) != 4 or version != "gemm":
-            told = f"{self.method or 'an unstated method'}, version {version[:20]!r}, {self.settings.get('bits')} bits"
-            raise self._broken(name, told)
+            label = f"{self.method or 'an unstated method'}, version {version[:20]!r}, {self.settings.get('bits')} bits"
+            raise self._broken(name, label)
         packed, zeros, scales = (self._part(f"{owner}.{part}") for part in ("qweight", "qzeros", "scales"))
         inputs, outputs, groups = packed.shape[0], packed.shape[1] * 8, scales.shape[0]
         if (
@@ -305,5 +305,5 @@ class Unpacker:
     def _numbers(self, name: str) -> Array:
         return widen(self.checkpoint.array(name), self._tensors[name].dtype, np.dtype(np.float32))
 
-    def _broken(self, name: str, told: str) -> CheckpointError:
-        return CheckpointError(f"{self.checkpoint.folder}: tensor {name!r} cannot be decoded: {told}")
+    def _broken(self, name: str, label: str) -> CheckpointError:
+        return CheckpointError(f"{self.checkpoint.folder}: tensor {name!r} cannot be decoded: {label}")

@@ -77,9 +77,9 @@ def _tensors(file: Path) -> dict[str, Any]:
     try:
         found = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
     except Exception as error:
-        told = " ".join(str(error).split())[:200]
+        reason = " ".join(str(error).split())[:200]
         raise CheckpointError(
-            f"{file}: not read by torch's weights-only loader: {type(error).__name__}: {told}"
+            f"{file}: not read by torch's weights-only loader: {type(error).__name__}: {reason}"
         ) from None
     if isinstance(found, dict) and isinstance(found.get("state_dict"), dict):
         found = found["state_dict"]

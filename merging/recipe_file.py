@@ -234,9 +234,9 @@ def _check_sources(recipe: Recipe, part: Slice, where: str) -> None:
     takes_base_apart = method.base in ("required", "optional")
     count = sum(not (takes_base_apart and source.model == base) for source in part.sources)
     count += method.base == "source" and base is not None and all(source.model != base for source in part.sources)
-    most = method.max_sources or MAX_SOURCES
-    if not method.min_sources <= count <= most:
-        wanted = str(method.min_sources) if method.min_sources == most else f"{method.min_sources} to {most}"
+    limit = method.max_sources or MAX_SOURCES
+    if not method.min_sources <= count <= limit:
+        wanted = str(method.min_sources) if method.min_sources == limit else f"{method.min_sources} to {limit}"
         beside = " beside the base" if takes_base_apart else ""
         raise RecipeError(f"{where}: {method.name} merges {wanted} models{beside}, not {count}")
 

@@ -35,6 +35,7 @@ __all__ = [
     "explain",
     "read",
     "read_yaml",
+    "renamed",
     "validate",
 ]
 
@@ -42,7 +43,7 @@ MAX_BYTES = 2**20
 ENGINES = ("auto", "vllm", "transformers", "scripted")
 
 
-def _renamed(data: Any, section: str, names: Mapping[str, str]) -> Any:
+def renamed(data: Any, section: str, names: Mapping[str, str]) -> Any:
     """`data` with keys of the last version under their new names; a FutureWarning names each. One version later the
     mapping goes, and with it the old key."""
     if not isinstance(data, Mapping):
@@ -90,7 +91,9 @@ class WorkersConfig(StrictModel):
         "says address, turn, max_crashes and retry_seconds.",
     )
     address: str | None = Field(default=None, description="Ray cluster to join; default: a local one, on demand.")
-    batch: int | None = Field(default=None, ge=1, description="Requests generated at once; default: the engine's.")
+    batch: int | None = Field(
+        default=None, ge=1, description="Maximum requests generated at once (default: the engine's)."
+    )
     kv_gib: float | None = Field(default=None, gt=0, description="Memory for the KV cache of one engine, GiB.")
     compile: bool = Field(
         default=False,
@@ -117,7 +120,7 @@ class WorkersConfig(StrictModel):
     @model_validator(mode="before")
     @classmethod
     def _old_names(cls, data: Any) -> Any:
-        return _renamed(data, "workers", {"deaths": "max_crashes", "again": "retry_seconds"})
+        return renamed(data, "workers", {"deaths": "max_crashes", "again": "retry_seconds"})
 
     @field_validator("engine")
     @classmethod
@@ -133,8 +136,8 @@ class ServiceConfig(StrictModel):
     host: str = Field(default="127.0.0.1", description="Address to listen on; beyond loopback only with keys.")
     port: int = Field(default=8000, ge=0, le=65535, description="Port to listen on; 0: any free one.")
     keys: str | None = Field(default=None, description="File of hashed API keys; default: keys.json in the state.")
-    max_wait: float = Field(default=30.0, gt=0, description="Longest estimated wait, seconds; beyond it 429.")
-    queue: int = Field(default=1024, ge=1, description="Chats at once, waiting or answered; beyond it 429.")
+    max_wait: float = Field(default=30.0, gt=0, description="Maximum estimated wait, seconds; beyond it 429.")
+    queue: int = Field(default=1024, ge=1, description="Maximum chats at once, waiting or generating; beyond it 429.")
     turn: float = Field(default=5.0, gt=0, description="Used when workers.turn is not set.")
     preload: list[str] = Field(default_factory=list, description="Experts loaded before the service is ready.")
     profile: str | None = Field(
@@ -149,23 +152,28 @@ class ServiceConfig(StrictModel):
         description="Expert for questions unlike all of the profile's (default: the best one over the whole profile).",
     )
     hedge_seconds: float = Field(
-        default=5.0, gt=0, description="Silence of mixture's expert, seconds, after which the next one is asked, too."
+        default=5.0, gt=0, description="Seconds of silence after which mixture also asks its next expert."
     )
     fallbacks: int = Field(
-        default=4, ge=0, le=64, description="Further experts that mixture asks for one chat when experts fail."
+        default=4, ge=0, le=64, description="Further experts that mixture asks for a chat when experts fail."
     )
     reply_seconds: float = Field(
-        default=60.0, gt=0, description="Longest time for a remote expert's reply where several are asked, seconds."
+        default=60.0, gt=0, description="Maximum seconds for a remote expert's reply where several are asked."
     )
-    recruit: int = Field(default=1, ge=1, description="Experts that mixture asks, where a request does not say.")
+    recruit: int = Field(
+        default=1, ge=1, description="Experts that mixture asks per chat, where a request does not say."
+    )
     body_mib: float = Field(default=4.0, gt=0, description="Largest request body, MiB.")
     file_mib: float = Field(default=100.0, gt=0, description="Largest uploaded file, such as a batch's requests, MiB.")
-    body_seconds: float = Field(default=20.0, gt=0, description="Longest time for a request body to arrive, seconds.")
-    head_seconds: float = Field(default=10.0, gt=0, description="The same for a request's headers (not on Ray Serve).")
+    body_seconds: float = Field(default=20.0, gt=0, description="Maximum seconds for a request body to arrive.")
+    head_seconds: float = Field(
+        default=10.0, gt=0, description="Maximum seconds for a request's headers to arrive (not on Ray Serve)."
+    )
     send_seconds: float = Field(
         default=60.0,
         gt=0,
-        description="A client that does not read its response for so many seconds is cut (not on Ray Serve).",
+        description="Maximum seconds for which a client may not read its response before it is cut off (not "
+        "on Ray Serve).",
     )
     database: str | None = Field(
         default=None,
@@ -179,9 +187,9 @@ class ServiceConfig(StrictModel):
         default=False, description="Refuse request fields without meaning here instead of ignoring and naming them."
     )
     paths: bool = Field(default=False, description="Whether jobs may name files and datasets for the server to use.")
-    jobs: int = Field(default=2, ge=1, description="Jobs that run at once; further ones wait.")
-    drain_seconds: float = Field(default=30.0, gt=0, description="After SIGTERM, time for chats under way to end.")
-    log: Literal["json", "text", "none"] = Field(default="json", description="Form of the request log on stderr.")
+    jobs: int = Field(default=2, ge=1, description="Maximum jobs at once; further ones wait.")
+    drain_seconds: float = Field(default=30.0, gt=0, description="Seconds after SIGTERM for running chats to end.")
+    log: Literal["json", "text", "none"] = Field(default="json", description="Format of the request log on stderr.")
     replicas: int = Field(default=1, ge=1, le=256, description="On Ray Serve: processes that answer HTTP.")
     scheduler: str = Field(default="collegium-scheduler", description="On Ray Serve: name of the scheduler's actor.")
     tracing: bool = Field(default=False, description="OpenTelemetry spans; exporter by the OTEL_* variables.")
@@ -210,7 +218,7 @@ class Config(StrictModel):
     discussions: dict[str, str] = Field(
         default_factory=dict, description="Discussions of your own: method name -> module:function."
     )
-    seed: int = Field(default=0, ge=0, description="Of task questions, sampling and bootstrap.")
+    seed: int = Field(default=0, ge=0, description="Seed of task questions, sampling and bootstrap.")
 
     @model_validator(mode="before")
     @classmethod

@@ -276,6 +276,6 @@ def no_answer(failures: Mapping[str, CollegiumError]) -> CollegiumError:
         return errors[0]
     if all(isinstance(error, Overloaded) for error in errors):
         return Overloaded(str(errors[0]), min(error.retry_after or 1.0 for error in errors))
-    told = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in failures.items())
+    reasons = "; ".join(f"{name}: {type(error).__name__}: {error}" for name, error in failures.items())
     waits = [error.retry_after for error in errors if error.retry and error.retry_after is not None]
-    return NoAnswer(f"no expert gave an answer: {told}"[:4000], retry_after=min(waits, default=None))
+    return NoAnswer(f"no expert gave an answer: {reasons}"[:4000], retry_after=min(waits, default=None))

@@ -23,8 +23,10 @@ class SourceConfig(StrictModel):
 
     model: str = Field(description="Checkpoint folder, hub id (OWNER/NAME) or demo/NAME.")
     adapter: str | None = Field(default=None, description="LoRA adapter over it: folder or hub id.")
-    weight: float = Field(default=1.0, description="Its coefficient.")
-    parameters: dict[str, Any] = Field(default_factory=dict, description="More of its own, e.g. density.")
+    weight: float = Field(default=1.0, description="Coefficient of this source.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="Further parameters of this source, such as density."
+    )
 
 
 class RecipeConfig(StrictModel):
@@ -33,8 +35,10 @@ class RecipeConfig(StrictModel):
     method: str = Field(default="linear", description="Any method of `collegium merge`: linear, ties, dare_ties, ...")
     base: str | None = Field(default=None, description="Folder or hub id of the base, where the method needs one.")
     sources: list[SourceConfig] = Field(min_length=1)
-    parameters: dict[str, Any] = Field(default_factory=dict, description="Of the merge, e.g. normalize or lambda.")
-    seed: int = Field(default=0, ge=0, description="Of methods that draw at random.")
+    parameters: dict[str, Any] = Field(
+        default_factory=dict, description="Parameters of the merge method, such as normalize or lambda."
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of methods that draw at random.")
 
     @model_validator(mode="after")
     def _can_be_done(self) -> RecipeConfig:
@@ -67,7 +71,7 @@ class PricesConfig(StrictModel):
     )
     output: float = Field(default=0.0, ge=0, allow_inf_nan=False, description="Per million reply tokens.")
     second: float = Field(
-        default=0.0, ge=0, allow_inf_nan=False, description="Per second that a worker is busy with a reply."
+        default=0.0, ge=0, allow_inf_nan=False, description="US dollars per second that a worker is busy with a reply."
     )
 
 
@@ -75,7 +79,9 @@ class SamplingConfig(StrictModel):
     """How an expert is sampled where a request does not say."""
 
     temperature: float | None = Field(default=None, ge=0, le=5, description="0: greedy.")
-    top_p: float | None = Field(default=None, gt=0, le=1, description="Least probability mass that is drawn from.")
+    top_p: float | None = Field(
+        default=None, gt=0, le=1, description="Nucleus sampling: probability mass to draw from."
+    )
     top_k: int | None = Field(default=None, ge=0, description="Number of likeliest tokens drawn from; 0: all.")
     repetition_penalty: float | None = Field(default=None, gt=0, le=2, description="Divides repeated tokens' logits.")
     greedy: bool = Field(default=False, description="Temperature 0 whatever generation_config.json says.")
@@ -99,12 +105,15 @@ class ExpertConfig(StrictModel):
     url: str | None = Field(default=None, description="Base URL of an OpenAI-compatible server, ending in /v1.")
     api_key_env: str | None = Field(default=None, description="Environment variable that holds the URL's key.")
     concurrency: int = Field(
-        default=8, ge=1, le=1024, description="Most requests in flight at the URL; fewer while its rate limits say so."
+        default=8,
+        ge=1,
+        le=1024,
+        description="Maximum requests in flight at the URL; fewer while its rate limits say so.",
     )
     timeout: float | None = Field(
-        default=None, gt=0, le=3600, description="Longest silence of the URL's server, seconds; default: 120."
+        default=None, gt=0, le=3600, description="Maximum seconds without a byte from the URL's server (default: 120)."
     )
-    tries: int | None = Field(default=None, ge=1, le=20, description="Most attempts for one request; default: 3.")
+    tries: int | None = Field(default=None, ge=1, le=20, description="Maximum attempts per request (default: 3).")
     headers: dict[str, str] = Field(
         default_factory=dict,
         description="Further headers for the URL; $NAME as value stands for that environment variable.",
@@ -130,13 +139,14 @@ class ExpertConfig(StrictModel):
         "holds it.",
     )
     dtype: Literal["bfloat16", "float16", "float32"] | None = Field(
-        default=None, description="Type that it is computed in; default: what its config.json says."
+        default=None, description="Type of its arithmetic (default: what its config.json says)."
     )
     quantization: str | None = Field(
         default=None, description="Quantisation applied while loading, by vLLM's name (fp8, experts_int8, ...)."
     )
     sampling: SamplingConfig = Field(
-        default_factory=SamplingConfig, description="Where a request does not say; default: generation_config.json."
+        default_factory=SamplingConfig,
+        description="Sampling where a request does not say (default: generation_config.json).",
     )
     system: str | None = Field(default=None, description="System message of conversations that bring none.")
     chat_template_kwargs: dict[str, Any] = Field(
@@ -146,7 +156,7 @@ class ExpertConfig(StrictModel):
     trust_remote_code: bool = Field(
         default=False, description="Run the Python in its folder. Only for code that you have read."
     )
-    skills: list[str] = Field(default_factory=list, description="What it is said to be good at; shown, not trusted.")
+    skills: list[str] = Field(default_factory=list, description="Declared skills: displayed, never used for routing.")
 
     @model_validator(mode="after")
     def _one_kind(self) -> ExpertConfig:

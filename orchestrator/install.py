@@ -58,11 +58,13 @@ def choose_stack() -> tuple[str, str] | None:
     if asked == "cuda" and refusal:
         print(f"COLLEGIUM_STACK is cuda, although {refusal}", flush=True)
     if asked:
-        return asked, f"COLLEGIUM_STACK asks for it; {found.told()}"
+        return asked, f"COLLEGIUM_STACK asks for it; {found.description()}"
     if refusal is None:
-        return "cuda", found.told()
+        return "cuda", found.description()
     if found.cards:
-        print(f"Found {found.told()}, but {refusal}. COLLEGIUM_STACK=cuda installs that stack anyway.", flush=True)
+        print(
+            f"Found {found.description()}, but {refusal}. COLLEGIUM_STACK=cuda installs that stack anyway.", flush=True
+        )
     return "cpu", refusal
 
 

@@ -12,9 +12,9 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-LEAST_CUDA = (13, 0)
+MIN_CUDA = (13, 0)
 """What the pinned stack is built with; a driver of an older CUDA cannot run it."""
-LEAST_CAPABILITY = (7, 5)
+MIN_CAPABILITY = (7, 5)
 """Compute capability (Turing) from which on vLLM's kernels exist."""
 _MAJOR, _MINOR = 75, 76
 """CUdevice_attribute: compute capability."""
@@ -40,20 +40,20 @@ class Inventory:
         """Why the CUDA stack would not run here; None: it runs."""
         if not self.cards:
             return f"no NVIDIA GPU found ({self.source})"
-        if self.cuda is not None and self.cuda < LEAST_CUDA:
+        if self.cuda is not None and self.cuda < MIN_CUDA:
             return (
-                f"the driver supports CUDA {_dotted(self.cuda)}, the stack needs {_dotted(LEAST_CUDA)}: "
+                f"the driver supports CUDA {_dotted(self.cuda)}, the stack needs {_dotted(MIN_CUDA)}: "
                 "update the NVIDIA driver (580 or newer)"
             )
-        weak = [card for card in self.cards if card.capability < LEAST_CAPABILITY]
+        weak = [card for card in self.cards if card.capability < MIN_CAPABILITY]
         if weak:
             return (
                 f"{weak[0].name} has compute capability {_dotted(weak[0].capability)}, vLLM needs "
-                f"{_dotted(LEAST_CAPABILITY)}"
+                f"{_dotted(MIN_CAPABILITY)}"
             )
         return None
 
-    def told(self) -> str:
+    def description(self) -> str:
         """In words."""
         names = [f"{card.name} (compute capability {_dotted(card.capability)})" for card in self.cards]
         cuda = f", driver for CUDA {_dotted(self.cuda)}" if self.cuda else ""

@@ -37,7 +37,7 @@ class RunOptions(TypedDict, total=False):
     confidence: Literal["stated", "tokens", "consistency", "static"]
     topology: str
     threshold: float
-    shown: int
+    max_explanation: int
     per_group: int
     structured: bool
     convincing: str | None
@@ -141,7 +141,7 @@ class GlueOptions(TypedDict, total=False):
     heuristic: Literal["average", "coefficient", "similar", "dissimilar"]
     trials: int
     sample: int | None
-    least_gain: float
+    min_gain: float
     ffn_questions: int
     mixture_form: Literal["F-L-T", "F-L-S", "F-M-T", "F-M-S", "B-L-S", "B-M-S"]
     full_merging: bool

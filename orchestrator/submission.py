@@ -85,17 +85,17 @@ class Submission:
         )
         return True
 
-    async def follow(self, told: Callable[[str], None]) -> str:
+    async def follow(self, display: Callable[[str], None]) -> str:
         """Pass on its log until it ends; its last status. Reconnects where the connection breaks."""
-        heard = 0
+        position = 0
         while True:
             try:
                 seen = 0
                 async for text in self._client.tail_job_logs(self.id):
                     seen += len(text)
-                    if seen > heard:
-                        told(text[-(seen - heard) :])
-                        heard = seen
+                    if seen > position:
+                        display(text[-(seen - position) :])
+                        position = seen
             except (OSError, RuntimeError):
                 await asyncio.sleep(POLL)
             status = str(self._client.get_job_status(self.id).value)

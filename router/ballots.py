@@ -59,9 +59,9 @@ class Ballots:
         given = codes >= 0
         same = (codes[:, :, None] == codes[:, None, :]) & given[:, None, :]
         totals = np.round((same * weights[:, None, :]).sum(2), DIGITS)
-        most = np.where(given, totals, -np.inf).max(1, keepdims=True)
+        highest = np.where(given, totals, -np.inf).max(1, keepdims=True)
         first = ~np.tril(same, -1).any(2)  # one seat speaks for each answer
-        tied = given & first & (totals == most)
+        tied = given & first & (totals == highest)
         return np.asarray((worth * tied).sum(1) / np.maximum(tied.sum(1), 1), np.float64)
 
 

@@ -200,10 +200,10 @@ def _by_words(items: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
     different = set()
     for label, text in items:
         words = plain(undress(text))
-        told = " ".join(text.casefold().split())
-        if words in found and found[words][1] != told:
+        folded = " ".join(text.casefold().split())
+        if words in found and found[words][1] != folded:
             different.add(words)
-        found.setdefault(words, (label, told))
+        found.setdefault(words, (label, folded))
     return {words: label for words, (label, _) in found.items() if words not in different}
 
 

@@ -86,8 +86,8 @@ def _key(bare: str, kind: str) -> str | None:
         keys = [_member(part) for part in parts]
         if any(key is None for key in keys):
             return None
-        told = [key for key in keys if key is not None]
-        return "{" + ", ".join(sorted(set(told))) + "}" if kind == "set" else "[" + ", ".join(told) + "]"
+        read = [key for key in keys if key is not None]
+        return "{" + ", ".join(sorted(set(read))) + "}" if kind == "set" else "[" + ", ".join(read) + "]"
     if kind == "expression":
         if _RATIO.fullmatch(bare):
             return bare.replace(" ", "")
@@ -96,9 +96,9 @@ def _key(bare: str, kind: str) -> str | None:
         parts = [part.strip() for part in split_at(bare, ",;")]
         if 1 < len(parts) <= PARTS and not _alternatives(bare):
             keys = [_whole(part) for part in parts]
-            told = [key for key in keys if key is not None]
+            read = [key for key in keys if key is not None]
             # In mathematics the order of solutions does not count, that of a tuple in brackets does.
-            return "{" + ", ".join(sorted(set(told))) + "}" if len(told) == len(parts) else None
+            return "{" + ", ".join(sorted(set(read))) + "}" if len(read) == len(parts) else None
         if (both := _alternatives(bare)) is not None and both.startswith("("):
             return "{" + ", ".join(sorted(set(split_at(both[1:-1].replace(", ", ","), ",")))) + "}"
     return _whole(bare)
@@ -175,12 +175,12 @@ def _whole(bare: str) -> str | None:
     parts = _UNION.split(bare)
     if len(parts) > 1:
         keys = [_whole(part) for part in parts]
-        told = [key for key in keys if key is not None]
-        return " U ".join(sorted(told)) if len(told) == len(parts) else None
+        read = [key for key in keys if key is not None]
+        return " U ".join(sorted(read)) if len(read) == len(parts) else None
     if _PLUS_MINUS.search(bare):
         both = (_whole(_PLUS_MINUS.sub(sign, bare)) for sign in ("+", "-"))
-        told = [key for key in both if key is not None]
-        return "{" + ", ".join(sorted(set(told))) + "}" if len(told) == 2 else None
+        read = [key for key in both if key is not None]
+        return "{" + ", ".join(sorted(set(read))) + "}" if len(read) == 2 else None
     if (alternatives := _alternatives(bare)) is not None:
         return alternatives
     if len(split_at(bare, ",;")) > 1:
@@ -211,11 +211,11 @@ def _alternatives(bare: str) -> str | None:
         return None
     parts = [piece for part in parts for piece in split_at(part, ",") if piece.strip()]
     keys = [_whole(part) for part in parts]
-    told = [key for key in keys if key is not None]
-    if len(told) != len(parts):
+    read = [key for key in keys if key is not None]
+    if len(read) != len(parts):
         return None
     solutions = all("=" in part for part in parts) or re.search(r"\b(?:or|oder|ou)\b", bare)
-    return "{" + ", ".join(sorted(set(told))) + "}" if solutions else "(" + ", ".join(told) + ")"
+    return "{" + ", ".join(sorted(set(read))) + "}" if solutions else "(" + ", ".join(read) + ")"
 
 
 def _enclosed(bare: str) -> str | None:
@@ -237,18 +237,18 @@ def _listed(parts: list[str], opening: str, closing: str) -> str | None:
     if not 1 < len(parts) <= PARTS:
         return None
     keys = [_whole(part) for part in parts]
-    told = [key for key in keys if key is not None]
-    if len(told) != len(parts):
+    read = [key for key in keys if key is not None]
+    if len(read) != len(parts):
         return None
     if opening == "{":
-        return "{" + ", ".join(sorted(set(told))) + "}"
+        return "{" + ", ".join(sorted(set(read))) + "}"
     if (
         all("=" in part for part in parts)
         and opening == "("
         and len({part.split("=")[0].strip() for part in parts}) == 1
     ):
-        return "{" + ", ".join(sorted(set(told))) + "}"
-    return f"{opening}{', '.join(told)}{closing}"
+        return "{" + ", ".join(sorted(set(read))) + "}"
+    return f"{opening}{', '.join(read)}{closing}"
 
 
 def _relation(bare: str) -> str | None:
@@ -259,11 +259,11 @@ def _relation(bare: str) -> str | None:
     keys = [key_of(side) for side in sides if side is not None]
     if any(key is None for key in keys):
         return None
-    told = [str(key) for key in keys]
-    if signs[0] in (">", ">=") or (signs[0] == "!=" and told[0] > told[-1]):
-        told.reverse()
+    read = [str(key) for key in keys]
+    if signs[0] in (">", ">=") or (signs[0] == "!=" and read[0] > read[-1]):
+        read.reverse()
         signs = [_FLIPPED[sign] for sign in reversed(signs)]
-    return " ".join([told[0], *(piece for pair in zip(signs, told[1:], strict=True) for piece in pair)])
+    return " ".join([read[0], *(piece for pair in zip(signs, read[1:], strict=True) for piece in pair)])
 
 
 def _sign(found: str) -> str:
@@ -298,13 +298,13 @@ def _matrix(bare: str) -> str | None:
     if found is None:
         return None
     rows = [row for row in re.split(r"\\\\(?:\[[^\]]*\])?", found.group(2)) if row.strip()]
-    told = []
+    read = []
     for row in rows[:PARTS]:
         keys = [_whole(cell) for cell in row.split("&")]
         if any(key is None for key in keys):
             return None
-        told.append("[" + ", ".join(str(key) for key in keys) + "]")
-    return "[" + ", ".join(told) + "]" if told else None
+        read.append("[" + ", ".join(str(key) for key in keys) + "]")
+    return "[" + ", ".join(read) + "]" if read else None
 
 
 def split_at(text: str, separators: str) -> list[str]:

@@ -27,7 +27,7 @@ from agents.answers.yesno import NO, YES
 from agents.question import AnswerKind
 
 _MATHS = re.compile(r"\\[a-zA-Z]|[√π^=,;…]|\b(?:sqrt|pi|and)\b|\.\.\.")
-SHOWN = 80
+QUOTED = 80
 
 
 class GoldError(ValueError):
@@ -49,12 +49,12 @@ def gold(text: str, kind: AnswerKind, choices: Mapping[str, str] | None = None) 
             raise GoldError("a choice needs options")
         found = exactly(text, choices)
         if found is None:
-            shown = ", ".join(choices)[:200]
-            raise GoldError(f"{_shown(text)} is none of the options: their labels are {shown}")
+            listed = ", ".join(choices)[:200]
+            raise GoldError(f"{_quoted(text)} is none of the options: their labels are {listed}")
         return found
     found = _key(text, kind)
     if found is None:
-        raise GoldError(f"{_shown(text)} is not wholly {_FORMS[kind]}")
+        raise GoldError(f"{_quoted(text)} is not wholly {_FORMS[kind]}")
     return found
 
 
@@ -91,6 +91,6 @@ def _sums(bare: str) -> bool:
     return bool(equals) and any(c.isdigit() for c in left)
 
 
-def _shown(text: str) -> str:
+def _quoted(text: str) -> str:
     text = " ".join(text.split())
-    return repr(text if len(text) <= SHOWN else text[: SHOWN - 3] + "...")
+    return repr(text if len(text) <= QUOTED else text[: QUOTED - 3] + "...")

@@ -195,7 +195,7 @@ def json_field(text: str) -> tuple[str | None, bool]:
             (key for key in found if plain_key(key) in marker_words.KEYS), None
         )
         if name is not None:
-            return told(found[name]), True
+            return value_text(found[name]), True
     if not re.search(r"\{\s*[\"'“]", text):
         return None, False
     last = None
@@ -221,7 +221,7 @@ def plain_key(key: str) -> str:
     return re.sub(r"[\s_\-]", "", key).casefold()
 
 
-def told(value: object) -> str | None:
+def value_text(value: object) -> str | None:
     """A JSON value as an answer's text; None for what is none."""
     if isinstance(value, bool):
         return "yes" if value else "no"

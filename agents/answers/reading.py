@@ -179,8 +179,8 @@ def _expression(text: str, kind: AnswerKind) -> str | None:
     if key is not None or kind != "expression":
         return key if not _UNSURE.search(text) else None
     bare = undress(text)
-    if (said := re.search(r"(?:\b(?:is|equals|are|be)|:)\s+([^,;]{1,200}?)\.?$", bare)) is not None:
-        key = expression(said.group(1))
+    if (named := re.search(r"(?:\b(?:is|equals|are|be)|:)\s+([^,;]{1,200}?)\.?$", bare)) is not None:
+        key = expression(named.group(1))
         if key is not None:
             return key
     if (ends := re.search(r"(?:\$([^$]{1,400})\$|\\\((.{1,400}?)\\\))[\s.]*$", text)) is not None:
@@ -234,8 +234,8 @@ def _lines(text: str) -> str:
 def _concluded_choice(text: str, choices: Choices) -> str | None:
     if len(text) <= 200:
         return choice_in(text, choices) or choice_in(text, choices, last=True)
-    told = statements.sentences(text[-3_000:].replace("\n", " . "))
-    for sentence in reversed(told[-3:]):
+    parts = statements.sentences(text[-3_000:].replace("\n", " . "))
+    for sentence in reversed(parts[-3:]):
         if len(sentence) > 600 or len(sentence.strip(" .*")) < 1:
             continue
         label = choice_in(sentence.strip(), choices, last=True)
@@ -248,13 +248,13 @@ def _concluded_choice(text: str, choices: Choices) -> str | None:
 
 def _concluded_word(text: str) -> str | None:
     begins = re.match(r"\W{0,4}(yes|no|true|false)\b(?=[\s.,:;!*\"')—-]|$)(?! (?:or|and) )", text, re.IGNORECASE)
-    told = statements.sentences(text[-2_000:].replace("\n", " . "))
-    for sentence in reversed(told[-2:]):
+    parts = statements.sentences(text[-2_000:].replace("\n", " . "))
+    for sentence in reversed(parts[-2:]):
         word = yesno(sentence, last=True)
         if word is not None:
             if (
                 begins is not None
-                and len(told) > 1
+                and len(parts) > 1
                 and yesno(begins.group(1)) != word
                 and not re.match(r"\W*(?:so|therefore|thus|hence|yes|no)\b", sentence, re.IGNORECASE)
             ):

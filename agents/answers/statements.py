@@ -107,9 +107,9 @@ def in_sentence(sentence: str) -> Fraction | None:
     ends = [one.end() for one in _SO.finditer(bare)]
     if ends and any(start >= ends[-1] for start, *_ in found):
         return in_sentence(bare[ends[-1] :])
-    told = [one for one in found if _VERB.search(bare[max(0, one[0] - 40) : one[0]])]
-    if len({value for *_, value in told}) == 1:
-        return told[-1][2]
+    kept = [one for one in found if _VERB.search(bare[max(0, one[0] - 40) : one[0]])]
+    if len({value for *_, value in kept}) == 1:
+        return kept[-1][2]
     first, second = found[0], found[1]
     if first[0] <= 4 and (lead := _CLAUSE.match(bare, first[1])) is not None and lead.end() <= second[0]:
         return first[2]
@@ -161,10 +161,10 @@ def conclusion(text: str) -> Fraction | None:
     last = text.rsplit("\n", 1)[-1]
     if len(text) > 300 and text[-1:].isalpha() and not re.search(r"\d\s?[^\W\d]{1,20}$", last):
         return None
-    told = [one for one in sentences(text[-2_000:].replace("\n", ". ")) if one.strip(" .")]
-    if any(_GIVES_UP.search(sentence) for sentence in told[-3:]):
+    kept = [one for one in sentences(text[-2_000:].replace("\n", ". ")) if one.strip(" .")]
+    if any(_GIVES_UP.search(sentence) for sentence in kept[-3:]):
         return None
-    for sentence in reversed(told[-3:]):
+    for sentence in reversed(kept[-3:]):
         if any(c.isdigit() for c in sentence) or _WORD_NUMBER.search(sentence):
             return in_sentence(sentence.rstrip(" ."))
         if _REFUSAL.search(sentence):

@@ -204,8 +204,8 @@ def _to_sympy(tree: Tree) -> Any:
 
 
 def _values(tree: Tree, symbols: list[str]) -> str:
-    told = [_digits(_float(tree, point)) for point in range(POINTS)]
-    return f"f({', '.join(symbols)}) ≈ {' | '.join(told)}"
+    values = [_digits(_float(tree, point)) for point in range(POINTS)]
+    return f"f({', '.join(symbols)}) ≈ {' | '.join(values)}"
 
 
 def relation_key(left: Tree, right: Tree) -> str | None:
@@ -213,10 +213,10 @@ def relation_key(left: Tree, right: Tree) -> str | None:
     difference: Tree = ("+", left, negative(right))
     symbols = sorted(names(difference))
     try:
-        told = [_float(difference, point) for point in range(POINTS + 1)]
-        if not symbols or abs(told[0]) < 1e-9:
+        values = [_float(difference, point) for point in range(POINTS + 1)]
+        if not symbols or abs(values[0]) < 1e-9:
             return None
-        return f"[{', '.join(symbols)}]: 0 = {' | '.join(_digits(one / told[0]) for one in told[1:])}"
+        return f"[{', '.join(symbols)}]: 0 = {' | '.join(_digits(one / values[0]) for one in values[1:])}"
     except (ArithmeticError, ValueError, RecursionError):
         return None
 

@@ -67,7 +67,7 @@ def grouped(conversation: Conversation, seat: int, places: Sequence[int]) -> Mes
     for place in places:
         answer = conversation.answer_of(place)
         if answer is not None:
-            explanation = Explanation(conversation.turns[place].reasoning, conversation.shown_confidence(place))
+            explanation = Explanation(conversation.turns[place].reasoning, conversation.displayed_confidence(place))
             explanations.setdefault(answer, []).append(explanation)
     groups = [AnswerGroup(answer, tuple(given)) for answer, given in explanations.items()]
     own = any(conversation.turns[place].seat == seat and conversation.answer_of(place) is not None for place in places)

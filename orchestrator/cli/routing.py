@@ -20,7 +20,7 @@ from router.ranking import Evidence, Ranking
 
 BAR = 20
 """Columns of a probability's bar."""
-SHOWN = 400
+MAX_ROWS = 400
 """Characters of a question that are repeated above its ranking."""
 REASONS = 5
 
@@ -70,7 +70,7 @@ def _ranking_group(asked: RoutedQuestion, ranking: Ranking) -> Group:
             *(f"{entry.terms[term]:+.2f}" for term in terms),
             Text(entry.note or "", style="yellow"),
         )
-    question = Text(clipped(plain(asked.question), SHOWN), style="bold")
+    question = Text(clipped(plain(asked.question), MAX_ROWS), style="bold")
     return Group(question, table, *_reasons(ranking.evidence), Text())
 
 

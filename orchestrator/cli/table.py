@@ -46,7 +46,7 @@ def import_command(file: Path, out: Path | None, format: str | None, as_json: bo
     except OSError as error:
         raise StorageError(f"{out}: {error.strerror or error}") from error
     correct = found.table.correct
-    told: dict[str, Any] = {
+    summary: dict[str, Any] = {
         "out": str(out),
         "format": found.format,
         "records": found.records,
@@ -61,10 +61,10 @@ def import_command(file: Path, out: Path | None, format: str | None, as_json: bo
         "costs": any("cost" in row.extra for row in found.table.rows),
     }
     if as_json:
-        click.echo(json.dumps(told, ensure_ascii=False))
+        click.echo(json.dumps(summary, ensure_ascii=False))
         return
-    click.echo(f"{out}: {told['questions']:,} questions, {len(found.table.experts)} experts (format {found.format})")
-    for name, one in told["experts"].items():
+    click.echo(f"{out}: {summary['questions']:,} questions, {len(found.table.experts)} experts (format {found.format})")
+    for name, one in summary["experts"].items():
         click.echo(f"  {name}: mean score {one['mean']:.3f} over {one['scored']:,} questions")
 
 

@@ -92,8 +92,10 @@ def _counts(counts: dict[str, int]) -> Text:
 def _repeats(repeats: Repeats) -> Text:
     if not repeats.count:
         return Text("none")
-    shown = ", ".join(f"{first} = {second}" for first, second in repeats.examples)
-    return Text(f"{repeats.count:,}: {plain(shown)}{' ...' if repeats.count > len(repeats.examples) else ''}", "yellow")
+    equal_pairs = ", ".join(f"{first} = {second}" for first, second in repeats.examples)
+    return Text(
+        f"{repeats.count:,}: {plain(equal_pairs)}{' ...' if repeats.count > len(repeats.examples) else ''}", "yellow"
+    )
 
 
 def _json(found: Inspection) -> dict[str, Any]:

@@ -63,13 +63,11 @@ class RunRequest(AskingRequest, MethodOptions):
         description=f"{', '.join(method.name for method in METHODS)}, your own; several with commas.",
     )
     split: str = Field(default="test", description="The split to report on.")
-    questions: int = Field(default=200, ge=1, le=1_000_000, description="How many questions of it.")
+    questions: int = Field(default=200, ge=1, le=1_000_000, description="Number of questions from that split.")
     fit_split: str = Field(default="validation", description="The split on which methods are fitted.")
-    fit_questions: int = Field(default=200, ge=1, le=1_000_000, description="How many questions of that.")
-    compare: bool = Field(
-        default=False, description="Add every baseline that a discussion must beat, with three seeds."
-    )
-    budget: int | None = Field(default=None, ge=1, description="With compare: the most tokens it may take.")
+    fit_questions: int = Field(default=200, ge=1, le=1_000_000, description="Number of fitting questions.")
+    compare: bool = Field(default=False, description="Add every baseline that a discussion must beat, on three seeds.")
+    budget: int | None = Field(default=None, ge=1, description="With compare: maximum tokens in all.")
 
     @model_validator(mode="after")
     def _honest(self) -> RunRequest:

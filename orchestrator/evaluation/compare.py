@@ -68,10 +68,11 @@ def estimate(request: RunRequest, config: Config, experts: Mapping[str, Expert])
     if request.budget is not None:
         questions = min(questions, int((request.budget / SEEDS - fit_tokens) / tokens))
         if questions < min(FEWEST_QUESTIONS, request.questions):
-            least = SEEDS * (fit_tokens + FEWEST_QUESTIONS * tokens)
+            min_tokens = SEEDS * (fit_tokens + FEWEST_QUESTIONS * tokens)
             raise BadInput(
                 f"--budget: {request.budget:,} tokens do not suffice: {FEWEST_QUESTIONS} test questions with "
-                f"{SEEDS} seeds take about {least:,.0f}; ask for fewer --fit-questions, --rounds, a smaller --panel"
+                f"{SEEDS} seeds take about {min_tokens:,.0f}; ask for fewer --fit-questions, --rounds, a "
+                f"smaller --panel"
             )
     return TokenEstimate(
         questions, SEEDS, SEEDS * (fit + questions * calls), math.ceil(SEEDS * (fit_tokens + questions * tokens))
@@ -117,18 +118,18 @@ def _samples(result: RunResult) -> int:
 
 def _curve(result: RunResult, sampled: MethodOutcome) -> list[MethodOutcome]:
     """Self-consistency with 1, 2, 4 ... samples, and with as many as each discussion made calls and spent tokens."""
-    most, own = len(sampled.transcripts[0].turns), sampled.name
-    found = [_first(sampled, 1 << power, f"{own} x{1 << power}") for power in range(most.bit_length())]
+    max_turns, own = len(sampled.transcripts[0].turns), sampled.name
+    found = [_first(sampled, 1 << power, f"{own} x{1 << power}") for power in range(max_turns.bit_length())]
     for outcome in result.outcomes:
         if not any(one.rounds > 1 for one in outcome.transcripts):
             continue
         of = len(outcome.transcripts)
-        calls = max(1, min(most, round(sum(one.calls for one in outcome.transcripts) / of)))
+        calls = max(1, min(max_turns, round(sum(one.calls for one in outcome.transcripts) / of)))
         budget = sum(one.tokens for one in outcome.transcripts) / of
-        within = [count for count in range(1, most + 1) if _tokens(sampled, count) <= budget]
+        within = [count for count in range(1, max_turns + 1) if _tokens(sampled, count) <= budget]
         found.append(_first(sampled, calls, f"{own}, calls of {outcome.name}", outcome.name))
-        most_within = max(within, default=1)
-        found.append(_first(sampled, most_within, f"{own}, tokens of {outcome.name}", outcome.name))
+        max_within = max(within, default=1)
+        found.append(_first(sampled, max_within, f"{own}, tokens of {outcome.name}", outcome.name))
     return found
 
 

@@ -34,12 +34,12 @@ class ConvincingRequest(StrictModel):
     """Find explanations that change experts' minds, on training questions of generated tasks."""
 
     task: str = Field(default="mixed", description="A generated task, or several with commas.")
-    experts: list[str] = Field(default_factory=list, description="Names of the experts; none: the whole zoo.")
-    questions: int = Field(default=64, ge=1, le=100_000, description="Training questions to look at.")
-    keep: int = Field(default=4, ge=1, le=100, description="Samples kept for each expert and task.")
-    max_tokens: int = Field(default=160, ge=1, le=32_768, description="Longest reply, in tokens.")
-    seed: int = Field(default=0, ge=0, description="Of the questions.")
-    out: str | None = Field(default=None, description="Write the samples to this file (JSON Lines) too.")
+    experts: list[str] = Field(default_factory=list, description="Experts to ask (default: the whole zoo).")
+    questions: int = Field(default=64, ge=1, le=100_000, description="Number of training questions to answer.")
+    keep: int = Field(default=4, ge=1, le=100, description="Samples kept per expert and task.")
+    max_tokens: int = Field(default=160, ge=1, le=32_768, description="Maximum length of a reply, in tokens.")
+    seed: int = Field(default=0, ge=0, description="Seed of the questions.")
+    out: str | None = Field(default=None, description="Also write the samples to this file (JSON Lines).")
 
 
 class ConvincingRow(StrictModel):

@@ -24,14 +24,14 @@ class CostOptions(StrictModel):
     """Quality against cost. Without `quality` and `spend` a router looks at quality alone."""
 
     quality: float | None = Field(
-        default=None, ge=0, le=1, description="1: whoever is likeliest to be right; 0: whoever is cheapest."
+        default=None, ge=0, le=1, description="Trade-off: 1 = most accurate expert, 0 = cheapest."
     )
     spend: float | None = Field(
-        default=None, gt=0, description="Cost of a question on average; sets `quality` on the fitted questions."
+        default=None, gt=0, description="Mean cost per question to keep to; sets `quality` on the fitted questions."
     )
     costs: str | None = Field(
         default=None,
-        description='Costs: a=1,b=0.2 or a JSON file {expert: cost}; none: the table\'s key "cost" (tokens a reply).',
+        description='Cost per reply: a=1,b=0.2 or a JSON file {expert: cost} (default: "cost" in the table).',
     )
 
     @model_validator(mode="after")

@@ -9,10 +9,10 @@ import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from agents import discussions
 from agents.agent import Agent
@@ -25,7 +25,7 @@ from agents.question import AnswerKind, Question
 from agents.transcript import Transcript
 from agents.votes import AT_THEIR_WORD, Odds, fit_log_odds, options_of
 from agents.window import run_window
-from orchestrator.config import StrictModel
+from orchestrator.config import StrictModel, renamed
 from orchestrator.errors import BadInput, BudgetExceeded, SetupError, StorageError
 from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.extensions import load
@@ -45,22 +45,39 @@ SAME_MEANING = 0.8
 class DiscussionOptions(StrictModel):
     """How experts confer, for the methods in which they do."""
 
-    panel: list[str] = Field(default_factory=list, description="Experts that confer; none: all that are asked.")
+    panel: list[str] = Field(default_factory=list, description="Experts that discuss (default: all that are asked).")
     lead: str | None = Field(
-        default=None, description="Expert that answers alone, judges, aggregates; none: the best on the fit split."
+        default=None,
+        description="Expert that answers alone, judges and aggregates (default: the best on the fit split).",
     )
     rounds: int = Field(default=2, ge=0, le=20, description="Rounds of discussion after the first replies.")
-    samples: int = Field(default=5, ge=1, le=1000, description="Of self-consistency.")
+    samples: int = Field(default=5, ge=1, le=1000, description="Replies per question in self-consistency.")
     mode: Literal["improved", "paper"] = Field(
-        default="improved", description="Of reconcile: calibrated log-odds vote, or the paper's table of weights."
+        default="improved",
+        description="reconcile's vote: calibrated log-odds (improved), or the paper's table of weights (paper).",
     )
-    confidence: ConfidenceKind = Field(default="stated", description="What an expert's vote is weighed by.")
-    topology: str = Field(default="ring", description="Of sparse-debate: ring, star, all, or edges as 0>1,1>2.")
-    threshold: float = Field(default=0.8, gt=0, le=1, description="Confidence with which escalate is content.")
-    shown: int = Field(default=400, ge=20, le=10_000, description="Characters of one explanation that others read.")
-    per_group: int = Field(default=3, ge=1, le=100, description="Explanations that others read for one answer.")
-    structured: bool = Field(default=False, description="Hold replies to JSON: reasoning, answer, confidence.")
-    convincing: str | None = Field(default=None, description="Convincing samples to show: see collegium convincing.")
+    confidence: ConfidenceKind = Field(default="stated", description="Where the weight of an expert's vote comes from.")
+    topology: str = Field(
+        default="ring", description="Who reads whom in sparse-debate: ring, star, all, or edges as 0>1,1>2."
+    )
+    threshold: float = Field(
+        default=0.8, gt=0, le=1, description="escalate stops once the calibrated confidence reaches this value."
+    )
+    max_explanation: int = Field(
+        default=400, ge=20, le=10_000, description="Maximum characters of one explanation in another agent's prompt."
+    )
+    per_group: int = Field(
+        default=3, ge=1, le=100, description="Maximum explanations per answer in another agent's prompt."
+    )
+    structured: bool = Field(default=False, description="Constrain replies to JSON: reasoning, answer, confidence.")
+    convincing: str | None = Field(
+        default=None, description="File of convincing samples for the prompts, as `collegium convincing` writes it."
+    )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names(cls, data: Any) -> Any:
+        return renamed(data, "discussion", {"shown": "max_explanation"})
 
     @field_validator("topology")
     @classmethod
@@ -76,7 +93,7 @@ class DiscussionOptions(StrictModel):
     @property
     def limits(self) -> PromptLimits:
         """How much of a reply other agents receive."""
-        return PromptLimits(explanation=self.shown, per_group=self.per_group)
+        return PromptLimits(explanation=self.max_explanation, per_group=self.per_group)
 
 
 def agent_of(

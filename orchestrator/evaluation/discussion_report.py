@@ -18,7 +18,7 @@ from orchestrator.evaluation.report.intervals import wilson
 from orchestrator.evaluation.report.transcripts import by_interest
 from router.calibration import expected_calibration_error
 
-SHOWN = 40
+MAX_WIDTH = 40
 """Transcripts of one method that the page may show, those first in which something happened."""
 
 
@@ -55,7 +55,7 @@ def discussion_results(
 
 def chosen_transcripts(outcomes: Sequence[MethodOutcome]) -> list[Transcript]:
     """A bounded choice: some of each outcome, above all what was rescued or corrupted."""
-    return [one for outcome in outcomes for one in by_interest(outcome.transcripts)[:SHOWN]]
+    return [one for outcome in outcomes for one in by_interest(outcome.transcripts)[:MAX_WIDTH]]
 
 
 def _round(figures: RoundFigures, questions: int) -> DiscussedRound:

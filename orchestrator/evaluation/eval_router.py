@@ -35,18 +35,20 @@ class EvalRouterRequest(StrictModel):
     against whoever knows the answer. Needs no engine."""
 
     table: str = Field(description="Correctness table (JSON Lines, .gz too).")
-    fit: str | None = Field(default=None, description="Fit on this table instead.")
-    train_split: str | None = Field(default=None, description="Fit on this split; none: `train` if there is one.")
-    test_split: str | None = Field(default=None, description="Judge on this split; none: `test` if there is one.")
+    fit: str | None = Field(default=None, description="Fit on this table instead of TABLE's training split.")
+    train_split: str | None = Field(default=None, description="Split to fit on (default: `train` if there is one).")
+    test_split: str | None = Field(default=None, description="Split to report on (default: `test` if there is one).")
     routers: list[str] = Field(default_factory=lambda: ["all"], min_length=1, description=f"{', '.join(ROUTERS)}, all.")
-    experts: list[str] = Field(default_factory=list, description="Only these experts of the table; none: all.")
+    experts: list[str] = Field(default_factory=list, description="Experts of the table to use (default: all).")
     skills_from: list[str] = Field(
-        default_factory=list, description="Keys of the table that serve as skills (category,src); none: `skills`."
+        default_factory=list,
+        description="Keys of the table that serve as skills, such as category,src (default: `skills`).",
     )
-    k: list[int] = Field(default_factory=lambda: [3, 5], description="How many experts are recruited.")
-    seeds: int = Field(default=5, ge=1, le=MAX_SEEDS, description="Repetitions of whatever is random.")
+    k: list[int] = Field(default_factory=lambda: [3, 5], description="Numbers of recruited experts to report.")
+    seeds: int = Field(default=5, ge=1, le=MAX_SEEDS, description="Number of seeds for random routers.")
     costs: str | None = Field(
-        default=None, description='Costs: a=1,b=0.2 or a JSON file {expert: cost}; none: the table\'s key "cost".'
+        default=None,
+        description='Cost per reply: a=1,b=0.2 or a JSON file {expert: cost} (default: "cost" in the table).',
     )
     html: str | None = Field(default=None, description="Write plots and tables to this file.")
 

@@ -75,8 +75,8 @@ def reasons(failed: Sequence[ExpertReply]) -> str:
     for one in failed:
         name, _, rest = (one.error or "").removeprefix(f"{NOT_ASKED}: ").partition(": ")
         stored = (name, rest) if name.isidentifier() else ("failed", one.error or "")
-        kind, told = (type(one.failure).__name__, one.error or "") if one.failure else stored
-        number, message = examples.get(kind, (0, told))
+        kind, reason = (type(one.failure).__name__, one.error or "") if one.failure else stored
+        number, message = examples.get(kind, (0, reason))
         examples[kind] = number + 1, message
     commonest = sorted(examples.items(), key=lambda item: -item[1][0])[:MAX_REASONS]
     return "; ".join(f"{kind} ({number}x): {' '.join(message.split())[:300]}" for kind, (number, message) in commonest)

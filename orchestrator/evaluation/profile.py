@@ -38,12 +38,14 @@ class AskingRequest(StrictModel):
         default=None,
         description="Which column of a file holds what: question=prompt,answer=target (default: by their names).",
     )
-    experts: list[str] = Field(default_factory=list, description="Names of the experts to ask; none: the whole zoo.")
-    seed: int | None = Field(default=None, ge=0, description="Of questions, sampling, bootstrap; none: the config's.")
-    max_tokens: int = Field(default=160, ge=1, le=32_768, description="Longest reply, in tokens.")
-    temperature: float = Field(default=0.0, ge=0, le=5, description="0 is greedy: the same reply every time.")
+    experts: list[str] = Field(default_factory=list, description="Experts to ask (default: the whole zoo).")
+    seed: int | None = Field(
+        default=None, ge=0, description="Seed of questions, sampling and bootstrap (default: the configuration's)."
+    )
+    max_tokens: int = Field(default=160, ge=1, le=32_768, description="Maximum length of a reply, in tokens.")
+    temperature: float = Field(default=0.0, ge=0, le=5, description="Sampling temperature; 0 is greedy decoding.")
 
-    logprobs: bool = Field(default=False, description="Keep how probable each token was.")
+    logprobs: bool = Field(default=False, description="Store the log-probability of each token.")
 
     @property
     def sampling(self) -> Sampling:
@@ -55,8 +57,8 @@ class ProfileRequest(AskingRequest):
     """Let experts answer a split, to learn who is good at what."""
 
     split: str = Field(default="validation", description="The split to answer; routers are fitted on it.")
-    questions: int = Field(default=200, ge=1, le=1_000_000, description="How many questions.")
-    out: str | None = Field(default=None, description="Write the correctness table to this file too.")
+    questions: int = Field(default=200, ge=1, le=1_000_000, description="Number of questions.")
+    out: str | None = Field(default=None, description="Also write the correctness table to this file.")
 
 
 @dataclass(frozen=True)

@@ -29,11 +29,15 @@ class FittingRequest(CostOptions):
     """What a router is fitted on."""
 
     router: str = Field(default=DEFAULT, description=f"The router: {', '.join(ROUTERS)}.")
-    experts: list[str] = Field(default_factory=list, description="Rank these experts only; new ones by their prior.")
-    skills_from: list[str] = Field(
-        default_factory=list, description="Keys of the table that serve as skills (category,src); none: `skills`."
+    experts: list[str] = Field(
+        default_factory=list,
+        description="Experts to rank (default: all of the table); one without rows is ranked by its prior.",
     )
-    seed: int = Field(default=0, ge=0, description="Of the router's folds and starting points.")
+    skills_from: list[str] = Field(
+        default_factory=list,
+        description="Keys of the table that serve as skills, such as category,src (default: `skills`).",
+    )
+    seed: int = Field(default=0, ge=0, description="Seed of the router's folds and starting points.")
 
     @model_validator(mode="after")
     def _known_router(self) -> FittingRequest:
@@ -51,7 +55,7 @@ class RouteRequest(FittingRequest):
     question: str | None = Field(default=None, description="One question.")
     questions: str | None = Field(default=None, description="File of questions, as for --task.")
     skills: list[str] = Field(default_factory=list, description="Skills that the one question needs, if known.")
-    table: str | None = Field(default=None, description="Correctness table; none: that of the last profile or run.")
+    table: str | None = Field(default=None, description="Correctness table (default: that of the last profile or run).")
     save: str | None = Field(default=None, description="Keep the fitted router in this folder.")
     saved: str | None = Field(default=None, description="Rank with the router in this folder; nothing is fitted.")
 

@@ -11,7 +11,7 @@ UNBOUNDED = 32768
 """Longest context that is taken without being asked for."""
 CACHE_GIB = 1.0
 """An engine's KV cache where workers.kv_gib does not say."""
-LEAST = 512
+MIN_CONTEXT = 512
 
 
 def default_context(config: Mapping[str, Any], wanted: int | None, kv_gib: float | None) -> int:
@@ -21,7 +21,7 @@ def default_context(config: Mapping[str, Any], wanted: int | None, kv_gib: float
     if wanted is not None:
         return min(wanted, longest)
     room = int((kv_gib or CACHE_GIB) * 2**30 * 0.9 / cache_bytes(config))
-    return max(min(longest, LEAST), min(longest, UNBOUNDED, room // 256 * 256))
+    return max(min(longest, MIN_CONTEXT), min(longest, UNBOUNDED, room // 256 * 256))
 
 
 def cache_bytes(config: Mapping[str, Any]) -> int:

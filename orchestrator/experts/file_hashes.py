@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-SPOKEN_BYTES = 4 << 30
+REPORTED_BYTES = 4 << 30
 """From here on hashing takes long enough to be announced."""
 
 
@@ -45,7 +45,7 @@ class FileHashes:
         new = [file for file in dict.fromkeys(files) if _key(file) not in self._known]
         size = sum(file.stat().st_size for file in new)
         threads = min(len(new), os.cpu_count() or 1)
-        if size > SPOKEN_BYTES:
+        if size > REPORTED_BYTES:
             print(f"hashing {size / 2**30:.0f} GiB of weights, once, on {threads} cores", file=sys.stderr, flush=True)
         if len(new) > 1:
             with ThreadPoolExecutor(threads) as pool:

@@ -186,9 +186,9 @@ def _defaults(folder: Path, config: ExpertConfig) -> SamplingDefaults:
     own = config.sampling
     found: dict[str, Any] = asdict(SamplingDefaults())
     if stored.get("do_sample") is True:
-        for name, most in (("temperature", 5.0), ("top_p", 1.0), ("top_k", 2**31), ("repetition_penalty", 2.0)):
+        for name, maximum in (("temperature", 5.0), ("top_p", 1.0), ("top_k", 2**31), ("repetition_penalty", 2.0)):
             value = stored.get(name)
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= most:
+            if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= maximum:
                 found[name] = value
     found |= {name: getattr(own, name) for name in found if getattr(own, name) is not None}
     return SamplingDefaults(**{**found, **({"temperature": 0.0} if own.greedy else {})})

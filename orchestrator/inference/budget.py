@@ -69,40 +69,40 @@ class BudgetPool:
         return list(await asyncio.gather(*(self._ask_one(request, expert) for request, expert in calls)))
 
     async def _ask_one(self, request: Request, expert: Expert) -> Outcome:
-        most = self._most(request, expert)
-        while not self._fits(most):
+        maximum = self._maximum(request, expert)
+        while not self._fits(maximum):
             if not self._under_way:
-                return self._refusal(request, expert, most)
+                return self._refusal(request, expert, maximum)
             self._released.clear()
             await self._released.wait()
-        self._reserve(most, 1)
+        self._reserve(maximum, 1)
         try:
             (outcome,) = await self._pool.ask([(request, expert)])
             self._count(expert, outcome)
             return outcome
         finally:
-            self._reserve(most, -1)
+            self._reserve(maximum, -1)
 
     async def stream(self, request: Request, expert: Expert) -> AsyncIterator[Delta | Completion]:
         """As `Pool.stream`. Raises `BudgetExceeded`."""
-        most = self._most(request, expert)
-        if not self._fits(most):
-            raise self._refusal(request, expert, most)
-        self._reserve(most, 1)
+        maximum = self._maximum(request, expert)
+        if not self._fits(maximum):
+            raise self._refusal(request, expert, maximum)
+        self._reserve(maximum, 1)
         try:
             async for part in self._pool.stream(request, expert):
                 if isinstance(part, Completion):
                     self._count(expert, part)
                 yield part
         finally:
-            self._reserve(most, -1)
+            self._reserve(maximum, -1)
 
     def ask_blocking(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
         """As `Pool.ask_blocking`. Raises `BudgetExceeded` where the calls together do not fit."""
         for request, expert in calls:
-            most = self._most(request, expert)
-            if not self._fits(most):
-                raise self._refusal(request, expert, most)
+            maximum = self._maximum(request, expert)
+            if not self._fits(maximum):
+                raise self._refusal(request, expert, maximum)
         outcomes = self._pool.ask_blocking(calls)
         for outcome, (_, expert) in zip(outcomes, calls, strict=True):
             self._count(expert, outcome)
@@ -110,9 +110,9 @@ class BudgetPool:
 
     def stream_blocking(self, request: Request, expert: Expert) -> Iterator[Delta | Completion]:
         """As `Pool.stream_blocking`. Raises `BudgetExceeded`."""
-        most = self._most(request, expert)
-        if not self._fits(most):
-            raise self._refusal(request, expert, most)
+        maximum = self._maximum(request, expert)
+        if not self._fits(maximum):
+            raise self._refusal(request, expert, maximum)
         for part in self._pool.stream_blocking(request, expert):
             if isinstance(part, Completion):
                 self._count(expert, part)
@@ -133,7 +133,7 @@ class BudgetPool:
     def close(self) -> None:
         """It belongs to others."""
 
-    def _most(self, request: Request, expert: Expert) -> Amount:
+    def _maximum(self, request: Request, expert: Expert) -> Amount:
         """What the call may cost at most. Raises `BadInput` for a budget in money and an expert without prices."""
         prompt = sum(len(text) for _, text in request.messages) / CHARACTERS_PER_TOKEN
         reply = min(request.sampling.max_tokens, expert.context)
@@ -147,12 +147,12 @@ class BudgetPool:
             return prompt + reply, 0.0
         return prompt + reply, (prompt * prices.input + reply * prices.output) / 1e6
 
-    def _fits(self, most: Amount) -> bool:
-        sums = zip(self.spent, self._reserved, most, self._limits, strict=True)
+    def _fits(self, maximum: Amount) -> bool:
+        sums = zip(self.spent, self._reserved, maximum, self._limits, strict=True)
         return all(spent + reserved + more <= limit for spent, reserved, more, limit in sums)
 
-    def _reserve(self, most: Amount, sign: int) -> None:
-        self._reserved = (self._reserved[0] + sign * most[0], self._reserved[1] + sign * most[1])
+    def _reserve(self, maximum: Amount, sign: int) -> None:
+        self._reserved = (self._reserved[0] + sign * maximum[0], self._reserved[1] + sign * maximum[1])
         self._under_way += sign
         if sign < 0:
             self._released.set()
@@ -162,11 +162,12 @@ class BudgetPool:
             tokens = outcome.prompt_tokens + outcome.completion_tokens
             self.spent = (self.spent[0] + tokens, self.spent[1] + (paid(expert, outcome) or 0.0))
 
-    def _refusal(self, request: Request, expert: Expert, most: Amount) -> BudgetExceeded:
-        key, unit = ("dollars", "US dollars") if self.spent[1] + most[1] > self._limits[1] else ("tokens", "tokens")
+    def _refusal(self, request: Request, expert: Expert, maximum: Amount) -> BudgetExceeded:
+        key, unit = ("dollars", "US dollars") if self.spent[1] + maximum[1] > self._limits[1] else ("tokens", "tokens")
         place = int(key == "dollars")
-        said = f"{self.spent[place]:.6g} of {self._limits[place]:.6g} {unit} are spent"
+        state = f"{self.spent[place]:.6g} of {self._limits[place]:.6g} {unit} are spent"
         return BudgetExceeded(
-            f"budget.{key}: {said}, and the next call of expert {expert.name!r} may take {most[place]:.6g}: raise the "
+            f"budget.{key}: {state}, and the next call of expert {expert.name!r} may take "
+            f"{maximum[place]:.6g}: raise the "
             "budget, or ask fewer or shorter questions; finished replies are kept"
         )

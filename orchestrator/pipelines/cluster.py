@@ -29,14 +29,14 @@ SimilarityBasis = Literal["auto", "weights", "task_vectors"]
 class ClusterRequest(StrictModel):
     """Group experts that are alike enough to be merged: same architecture and shapes, then cosine of their weights."""
 
-    experts: list[str] = Field(default_factory=list, description="Names of the experts; none: all with weights.")
+    experts: list[str] = Field(default_factory=list, description="Experts to compare (default: all with weights).")
     by: SimilarityBasis = Field(
         default="auto",
         description="What to compare: weights, task_vectors (weights minus base), or auto: task vectors where experts "
         "are adapters over one base or --base fits.",
     )
     base: str | None = Field(default=None, description="Expert, checkpoint folder or demo/NAME to subtract.")
-    threshold: float = Field(default=THRESHOLD, ge=-1, le=1, description="Least cosine within a cluster.")
+    threshold: float = Field(default=THRESHOLD, ge=-1, le=1, description="Minimum cosine within a cluster.")
     way: Linkage = Field(
         default="complete",
         description="complete (every pair reaches the threshold), average, single, or leader (the paper's, which "

@@ -40,17 +40,19 @@ class DistillRequest(TeachRequest):
         min_length=1,
         description="gold, L1, L2, L3, L4, L4-detached, teacher:AGENT, teachers (each agent alone); with commas.",
     )
-    seeds: int = Field(default=1, ge=1, le=100, description="How many students of each arm, by different seeds.")
+    seeds: int = Field(default=1, ge=1, le=100, description="Number of students per arm, each with a seed of its own.")
     task: str = Field(default="mixed", description="Test questions: a task's name or file; several with commas.")
     columns: str | None = Field(
         default=None, description="Which column of a file of questions holds what: question=prompt,answer=target."
     )
-    questions: int = Field(default=96, ge=1, le=1_000_000, description="How many test questions.")
+    questions: int = Field(default=96, ge=1, le=1_000_000, description="Number of test questions.")
     other_task: str | None = Field(default=None, description="Out-of-domain test questions: a task's name or file.")
-    max_tokens: int = Field(default=160, ge=1, le=32_768, description="Longest reply, in tokens.")
+    max_tokens: int = Field(default=160, ge=1, le=32_768, description="Maximum length of a reply, in tokens.")
     panel: str | None = Field(default=None, description="Discussion to compare with, such as reconcile.")
-    panel_experts: list[str] = Field(default_factory=list, description="Who sits on it; none: all but students.")
-    panel_rounds: int = Field(default=1, ge=0, le=20, description="Its rounds after the first replies.")
+    panel_experts: list[str] = Field(
+        default_factory=list, description="Experts of the panel (default: all but students)."
+    )
+    panel_rounds: int = Field(default=1, ge=0, le=20, description="The panel's rounds after the first replies.")
 
     @model_validator(mode="after")
     def _known_arms(self) -> DistillRequest:

@@ -34,7 +34,7 @@ class GenerateRequest(AskingRequest):
     discussion: str = Field(default="reconcile", description=f"One of {', '.join(DISCUSSIONS)}.")
     rounds: int = Field(default=1, ge=0, le=20, description="Rounds after the first replies.")
     split: str = Field(default="train", description="The split to discuss; never one that is reported on.")
-    questions: int = Field(default=200, ge=1, le=1_000_000, description="How many questions.")
+    questions: int = Field(default=200, ge=1, le=1_000_000, description="Number of questions.")
 
 
 @dataclass(frozen=True)

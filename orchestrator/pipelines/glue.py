@@ -19,6 +19,7 @@ from merging import search
 from merging.checkpoint import Checkpoint
 from merging.cluster import THRESHOLD, Linkage
 from merging.search import Candidate, Heuristic, Space, evolve, heuristic, sizes_of
+from orchestrator.config import renamed
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.answer import RunRequest, RunResult, answer
 from orchestrator.evaluation.context import Context
@@ -46,14 +47,14 @@ MAX_TRIALS = 100_000
 class GlueRequest(AskingRequest):
     """Make a better zoo of this one: cluster, search merges, drop who does not help, and compare."""
 
-    out: str | None = Field(default=None, description="Write the new zoo to this file, too.")
+    out: str | None = Field(default=None, description="Also write the new zoo to this file.")
     select_split: str = Field(default="validation", description="The split on which everything is decided.")
-    select_questions: int = Field(default=200, ge=2, le=1_000_000, description="How many questions of it.")
+    select_questions: int = Field(default=200, ge=2, le=1_000_000, description="Number of questions from that split.")
     split: str = Field(default="test", description="The split to report on.")
-    questions: int = Field(default=200, ge=1, le=1_000_000, description="How many questions of it.")
+    questions: int = Field(default=200, ge=1, le=1_000_000, description="Number of questions from that split.")
     by: SimilarityBasis = Field(default="auto", description="Cluster by weights, task_vectors or auto.")
     base: str | None = Field(default=None, description="Expert, checkpoint folder or demo/NAME: the fine-tunes' base.")
-    threshold: float = Field(default=THRESHOLD, ge=-1, le=1, description="Least cosine within a cluster.")
+    threshold: float = Field(default=THRESHOLD, ge=-1, le=1, description="Minimum cosine within a cluster.")
     way: Linkage = Field(default="complete", description="complete, average, single or leader.")
     method: Literal["linear", "task_arithmetic", "ties", "dare_linear", "dare_ties"] = Field(
         default="linear", description="How clusters are merged; all but linear need a base."
@@ -62,10 +63,15 @@ class GlueRequest(AskingRequest):
         default=0, ge=0, le=256, description="Layer groups with coefficients of their own in CMA-ES; 0: one for all."
     )
     heuristic: Heuristic = Field(default="average", description="average, coefficient, similar or dissimilar.")
-    trials: int = Field(default=200, ge=0, le=MAX_TRIALS, description="Candidates of CMA-ES a merge; 0: none.")
-    sample: int | None = Field(default=None, ge=1, description="Questions of the first look; default: a quarter.")
-    least_gain: float = Field(
-        default=0.015, ge=0, le=1, description="Least gain in routed accuracy for which an expert is kept."
+    trials: int = Field(default=200, ge=0, le=MAX_TRIALS, description="CMA-ES candidates per merge; 0: no search.")
+    sample: int | None = Field(
+        default=None, ge=1, description="Questions on which a candidate is first judged (default: a quarter)."
+    )
+    min_gain: float = Field(
+        default=0.015,
+        ge=0,
+        le=1,
+        description="Minimum gain in routed accuracy for which an expert is kept (share, 0 to 1).",
     )
     ffn_questions: int = Field(
         default=0,
@@ -79,6 +85,11 @@ class GlueRequest(AskingRequest):
         "whole answer. All but F-L-T need the transformers engine.",
     )
     full_merging: bool = Field(default=True, description="Also merge all experts of the largest shape, to compare.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _old_names(cls, data: Any) -> Any:
+        return renamed(data, "glue", {"least_gain": "min_gain"})
 
     @model_validator(mode="after")
     def _honest(self) -> GlueRequest:
@@ -144,7 +155,7 @@ async def glue(request: GlueRequest, context: Context) -> GlueResult:
     table, merged = _with_merges(setting, found, searched)
     features = await asyncio.to_thread(context.embedder.features, table.questions)
     routed = MemberEstimate.of(table, features, seed)
-    members = routed.members(request.least_gain)
+    members = routed.members(request.min_gain)
     full = next((one for one in searched if merged_whole and set(one.merges.sources) == set(everyone)), None)
     made = {name: merged[name].expert for name in members if name in merged}
     level = await asyncio.to_thread(_ffn, setting, everyone, members, routed)
@@ -341,14 +352,14 @@ def _fates(
             weights = ", ".join(f"{merge} (weight {merged[merge].record.weights[name]:g})" for merge in into)
             fates.append(ExpertFate(expert=name, fate="merged", why=f"{alone}; merged into {weights}"))
         else:
-            told = f"{alone}; the mixture answers {without:.1%} without it, "
-            told += f"{routed.accuracy([*members, name]):.1%} with it"
+            reason = f"{alone}; the mixture answers {without:.1%} without it, "
+            reason += f"{routed.accuracy([*members, name]):.1%} with it"
             tried = [
                 one.record.name for one in searched if name in one.merges.sources and name not in one.record.weights
             ]
             if tried:
-                told += f"; {', '.join(tried)} got worse with it"
-            fates.append(ExpertFate(expert=name, fate="dropped", why=told))
+                reason += f"; {', '.join(tried)} got worse with it"
+            fates.append(ExpertFate(expert=name, fate="dropped", why=reason))
     return fates
 
 

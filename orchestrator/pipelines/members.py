@@ -37,8 +37,8 @@ class MemberEstimate:
         picked = self.expected[:, columns].argmax(1)
         return float(self.correct[:, columns][np.arange(len(picked)), picked].mean())
 
-    def members(self, least_gain: float) -> tuple[str, ...]:
-        """Begin with the best single expert; add whoever gains most, while that is at least `least_gain`; at last
+    def members(self, min_gain: float) -> tuple[str, ...]:
+        """Begin with the best single expert; add whoever gains most, while that is at least `min_gain`; at last
         leave out whose absence costs nothing. In the table's order."""
         alone = {name: self.accuracy([name]) for name in self.experts}
         chosen = [max(self.experts, key=lambda name: alone[name])]
@@ -46,7 +46,7 @@ class MemberEstimate:
             gains = {name: self.accuracy([*chosen, name]) for name in left}
             # Of equals, the better one alone.
             best = max(left, key=lambda name: (gains[name], alone[name]))
-            if gains[best] - self.accuracy(chosen) < least_gain:
+            if gains[best] - self.accuracy(chosen) < min_gain:
                 break
             chosen.append(best)
         for name in list(chosen):

@@ -38,7 +38,7 @@ class MergeRequest(StrictModel):
     )
     out: str = Field(min_length=1, description="Folder for the result; it must not exist.")
     seed: int = Field(default=0, ge=0, description="Seed of the methods that draw at random.")
-    threads: int | None = Field(default=None, ge=1, description="Threads (default: the cores of this machine).")
+    threads: int | None = Field(default=None, ge=1, description="Threads (default: one per core).")
     device: str = Field(default="cpu", description="cpu, cuda or cuda:1 (through torch), or auto: cuda if any.")
     shard_size: str = Field(
         default="5GB",

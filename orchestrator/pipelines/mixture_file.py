@@ -112,9 +112,9 @@ def _prompts(raw: Any, where: str) -> tuple[str, ...]:
     return tuple(raw)
 
 
-def _whole(raw: Any, least: int, most: int, where: str) -> int:
-    if type(raw) is not int or not least <= raw <= most:
-        raise RecipeError(f"{where}: wants a whole number from {least} to {most}, not {str(raw)[:40]!r}")
+def _whole(raw: Any, minimum: int, maximum: int, where: str) -> int:
+    if type(raw) is not int or not minimum <= raw <= maximum:
+        raise RecipeError(f"{where}: wants a whole number from {minimum} to {maximum}, not {str(raw)[:40]!r}")
     return raw
 
 

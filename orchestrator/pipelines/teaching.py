@@ -20,7 +20,7 @@ LESSONS, WORK, STUDENT = "lessons.jsonl", "work", "student"
 class TeachRequest(Selection, TrainingSpec):
     """Teach one student from transcripts."""
 
-    transcripts: list[str] = Field(min_length=1, description="Files of transcripts, with commas.")
+    transcripts: list[str] = Field(min_length=1, description="Files of transcripts; several with commas.")
     student: str = Field(
         default="demo/SmolLM2-135M-Instruct",
         min_length=1,

@@ -60,10 +60,10 @@ def _turns(message: Any, where: str, ignored: set[str]) -> list[dict[str, Any]]:
             ignored.add(f"messages.content.{kind}")
         else:
             raise ValueError(f"{here}.type: {str(kind)[:50]!r} cannot be sent to these experts, only text and tools")
-    said: dict[str, Any] = {"role": role, "content": "\n".join(texts)}
+    turn: dict[str, Any] = {"role": role, "content": "\n".join(texts)}
     if calls:
-        said["tool_calls"] = calls
-    return [*results, *([said] if texts or calls or not results else [])]
+        turn["tool_calls"] = calls
+    return [*results, *([turn] if texts or calls or not results else [])]
 
 
 def _text(content: Any, where: str, ignored: set[str]) -> str:

@@ -53,7 +53,7 @@ def add(api: FastAPI, runtime: Runtime) -> None:
         """Keep a file, for a batch: one JSON object per line."""
         content = await file.read()
         name = (file.filename or "file")[:256]
-        return _told_file(await asyncio.to_thread(files.add, _owner(request), name, purpose, content))
+        return _file_body(await asyncio.to_thread(files.add, _owner(request), name, purpose, content))
 
     @api.get("/v1/files", openapi_extra=scoped("chat"))
     async def listed(
@@ -61,12 +61,12 @@ def add(api: FastAPI, runtime: Runtime) -> None:
     ) -> dict[str, Any]:
         """Uploaded files, the newest first; `after` is the last id of the page before."""
         found = await asyncio.to_thread(files.page, _owner(request), purpose, limit + 1, after)
-        return _page([_told_file(one) for one in found], limit)
+        return _page([_file_body(one) for one in found], limit)
 
     @api.get("/v1/files/{id}", openapi_extra=scoped("chat"))
     async def file_of(id: str, request: Request) -> dict[str, Any]:
         """What is known of a file."""
-        return _told_file(await find_file(request, id))
+        return _file_body(await find_file(request, id))
 
     @api.get("/v1/files/{id}/content", openapi_extra=scoped("chat"))
     async def content(id: str, request: Request) -> Response:
@@ -99,24 +99,24 @@ def add(api: FastAPI, runtime: Runtime) -> None:
         made = await asyncio.to_thread(
             batches.add, _owner(request), body.endpoint, found.id, body.metadata, rows, errors
         )
-        return _told_batch(made)
+        return _batch_body(made)
 
     @api.get("/v1/batches", openapi_extra=scoped("chat"))
     async def page(request: Request, limit: PageSize = 20, after: LastSeen = None) -> dict[str, Any]:
         """Batches, the newest first; `after` is the last id of the page before."""
         found = await asyncio.to_thread(batches.page, _owner(request), limit + 1, after)
-        return _page([_told_batch(one) for one in found], limit)
+        return _page([_batch_body(one) for one in found], limit)
 
     @api.get("/v1/batches/{id}", openapi_extra=scoped("chat"))
     async def batch_of(id: str, request: Request) -> dict[str, Any]:
         """How a batch stands. Its files can be read while it runs."""
-        return _told_batch(await find_batch(request, id))
+        return _batch_body(await find_batch(request, id))
 
     @api.post("/v1/batches/{id}/cancel", openapi_extra=scoped("chat"))
     async def cancel(id: str, request: Request) -> dict[str, Any]:
         """Stop a batch. What was answered stays; one that is over stays as it is."""
         await asyncio.to_thread(batches.cancel, (await find_batch(request, id)).id)
-        return _told_batch(await find_batch(request, id))
+        return _batch_body(await find_batch(request, id))
 
 
 def read_rows(raw: bytes, endpoint: str) -> tuple[list[BatchRow], list[dict[str, Any]]]:
@@ -183,12 +183,14 @@ def _owner(request: Request) -> str:
 
 
 def _page(data: list[dict[str, Any]], limit: int) -> dict[str, Any]:
-    shown = data[:limit]
-    edges = {"first_id": shown[0]["id"], "last_id": shown[-1]["id"]} if shown else {"first_id": None, "last_id": None}
-    return {"object": "list", "data": shown, "has_more": len(data) > limit, **edges}
+    visible = data[:limit]
+    edges = (
+        {"first_id": visible[0]["id"], "last_id": visible[-1]["id"]} if visible else {"first_id": None, "last_id": None}
+    )
+    return {"object": "list", "data": visible, "has_more": len(data) > limit, **edges}
 
 
-def _told_file(file: StoredFile) -> dict[str, Any]:
+def _file_body(file: StoredFile) -> dict[str, Any]:
     return {
         "id": file.id,
         "object": "file",
@@ -200,7 +202,7 @@ def _told_file(file: StoredFile) -> dict[str, Any]:
     }
 
 
-def _told_batch(batch: StoredBatch) -> dict[str, Any]:
+def _batch_body(batch: StoredBatch) -> dict[str, Any]:
     ended: dict[Literal["failed", "completed", "cancelled"], int | None]
     ended = dict.fromkeys(("failed", "completed", "cancelled"))
     if batch.status != "in_progress" and batch.ended is not None:

@@ -211,15 +211,15 @@ async def until_gone(receive: Receive, work: Awaitable[T]) -> T:
         await asyncio.gather(working, leaving, return_exceptions=True)
 
 
-def cost_headers(told: Mapping[str, Any]) -> dict[str, str]:
+def cost_headers(details: Mapping[str, Any]) -> dict[str, str]:
     """Who answered, and what it cost in US dollars where that is known."""
-    experts = [str(name) for name in told.get("experts") or () if str(name).isascii()]
+    experts = [str(name) for name in details.get("experts") or () if str(name).isascii()]
     found = {"X-Collegium-Experts": ", ".join(experts)} if experts else {}
-    return found if told.get("cost") is None else found | {"X-Collegium-Cost": f"{told['cost']:.10f}".rstrip("0")}
+    return found if details.get("cost") is None else found | {"X-Collegium-Cost": f"{details['cost']:.10f}".rstrip("0")}
 
 
 def ignored_header(names: Sequence[str]) -> dict[str, str]:
     """The response header that names the fields that were left out."""
     plain = [name.encode("ascii", "replace").decode()[:100] for name in names[:50]]
-    shown = ["".join(sign if sign.isprintable() and sign != "," else "?" for sign in name) for name in plain]
-    return {"X-Collegium-Ignored": ", ".join(shown)} if shown else {}
+    printable = ["".join(sign if sign.isprintable() and sign != "," else "?" for sign in name) for name in plain]
+    return {"X-Collegium-Ignored": ", ".join(printable)} if printable else {}

@@ -8,10 +8,10 @@ MAX_HEAD = 64 * 1024
 """Bytes of a request line and headers."""
 
 
-def bounded_protocol(head_seconds: float, most_body: int, send_seconds: float = 60.0) -> type[asyncio.Protocol]:
+def bounded_protocol(head_seconds: float, max_body: int, send_seconds: float = 60.0) -> type[asyncio.Protocol]:
     """uvicorn's HTTP protocol, for `uvicorn.Config(http=...)`, that cuts a connection whose client does not send a
     whole head (request line and headers) within `head_seconds` of connecting or of its first byte, or sends more than
-    a head and a body of `most_body` bytes can have. The time of a body is the middleware's to bound, idle connections
+    a head and a body of `max_body` bytes can have. The time of a body is the middleware's to bound, idle connections
     between requests are uvicorn's (`timeout_keep_alive`).
 
     A client that does not read is cut too: the transport holds at most 64 KiB for it, the response waits, and after
@@ -35,7 +35,7 @@ def bounded_protocol(head_seconds: float, most_body: int, send_seconds: float = 
             super().data_received(data)
             self._bytes = len(data) + (self._bytes if self.cycle is before else 0)
             in_request = self.cycle is not None and not self.cycle.response_complete
-            if self._bytes > MAX_HEAD + (2 * most_body if in_request else 0):
+            if self._bytes > MAX_HEAD + (2 * max_body if in_request else 0):
                 self._cut()
             elif in_request:
                 self._calm()

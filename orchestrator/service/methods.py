@@ -80,8 +80,8 @@ async def ask_mixture(
                 begun = True
                 yield ProgressEvent({"routed": [reply.winner]})
             if isinstance(event, UsageEvent):
-                told = {"experts": [reply.winner], **failures_json(reply.failures), **slow_json(reply.slow)}
-                event = replace(event, explanation={**(event.explanation or {}), **explanation, **told})
+                details = {"experts": [reply.winner], **failures_json(reply.failures), **slow_json(reply.slow)}
+                event = replace(event, explanation={**(event.explanation or {}), **explanation, **details})
             yield event
         return
     recruit = min(chat.collegium.recruit or service.recruit, len(order))
@@ -96,7 +96,7 @@ async def ask_mixture(
     probabilities = [ranking.probability(one.expert) for one in replied]
     odds = await routing.odds(recruit) if recruit > 1 else AT_THEIR_WORD
     verdict = log_odds([one.reply.answer for one in replied], probabilities, odds, options=options_of(question))
-    text = _spoken(verdict.answer, replied)
+    text = _content_of(verdict.answer, replied)
     if not text.strip():
         raise reply_events.no_answer()
     if chat.stream:
@@ -143,7 +143,7 @@ async def ask_method(
         working.cancel()
     found = outcome.answers[0]
     transcript = outcome.transcripts[0] if outcome.transcripts else None
-    text = (transcript.reply if transcript else "") or _spoken(found.answer, found.used)
+    text = (transcript.reply if transcript else "") or _content_of(found.answer, found.used)
     if found.failed or not text.strip():
         raise reply_events.no_answer()
     yield TextEvent(text)
@@ -281,7 +281,7 @@ def _seed(chat: ChatBody, collegium: Collegium) -> int:
     return collegium.config.seed if chat.seed is None else abs(chat.seed)
 
 
-def _spoken(found: str | None, used: Sequence[ExpertReply]) -> str:
+def _content_of(found: str | None, used: Sequence[ExpertReply]) -> str:
     """The answer in the words of whoever gave it and was surest; without an answer, what the first one said."""
     replied = [one for one in used if one.error is None and one.reply.text.strip()]
     agreeing = [one for one in replied if one.reply.answer == found] or replied

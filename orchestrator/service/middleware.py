@@ -91,8 +91,8 @@ class Middleware:
             state["key"] = key = None if state["keyless"] else self._key(headers)
             if state["keyless"]:
                 _only_from_here(scope, headers)
-            most = self._most_file if scope["path"].endswith("/v1/files") else self._most
-            await self.app(scope, _Bounded(receive, headers, most, self._config.body_seconds), visit.send)
+            limit = self._most_file if scope["path"].endswith("/v1/files") else self._most
+            await self.app(scope, _Bounded(receive, headers, limit, self._config.body_seconds), visit.send)
         except Cancelled:
             visit.status, visit.log_fields["outcome"] = GONE, "the client has gone"
         except Exception as error:

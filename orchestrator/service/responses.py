@@ -90,7 +90,7 @@ class Output:
                 self.text += text
                 self.logprobs.extend(logprobs)
             case ProgressEvent(event=progress) if "text" in progress:
-                self.reasoning += said(progress)
+                self.reasoning += progress_text(progress)
             case ToolCallEvent(calls):
                 self.calls += [
                     {
@@ -189,7 +189,7 @@ async def stream(events: ChatEvents, form: ResponseForm, keep: Keep) -> AsyncIte
         if isinstance(event, ProgressEvent) and "text" in event.event and "message" not in opened:
             index, begun = place("reasoning", output.thoughts("in_progress"))
             at = {"item_id": output.reasoning_id, "output_index": index, "content_index": 0}
-            yield begun + tell("response.reasoning_text.delta", **at, delta=said(event.event))
+            yield begun + tell("response.reasoning_text.delta", **at, delta=progress_text(event.event))
         elif isinstance(event, TextEvent) and event.text:
             if opened == ["reasoning"]:
                 yield _thoughts_done(tell, output)
@@ -237,6 +237,6 @@ def _thoughts_done(tell: Callable[..., bytes], output: Output) -> bytes:
     return done + tell("response.output_item.done", output_index=0, item=output.thoughts("completed"))
 
 
-def said(progress: Mapping[str, Any]) -> str:
+def progress_text(progress: Mapping[str, Any]) -> str:
     """What an expert said on the way to the answer."""
     return f"{progress.get('expert', 'an expert')}: {str(progress['text']).strip()}\n\n"

@@ -235,7 +235,7 @@ class ChatBody(RequestBody):
         | None
     ) = Field(default=None, max_length=1000)
     stop_token_ids: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(default_factory=list, max_length=MAX_STOPS)
-    min_tokens: int = Field(default=0, ge=0, le=1_000_000, description="Fewest tokens of a reply.")
+    min_tokens: int = Field(default=0, ge=0, le=1_000_000, description="Minimum tokens of a reply.")
     stream: bool = False
     stream_options: StreamOptions | None = None
     logprobs: bool | None = None

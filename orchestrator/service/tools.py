@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.errors import RequestError
-from orchestrator.inference.engines.tools import ToolHistory, begins, heard
+from orchestrator.inference.engines.tools import ToolHistory, begins, parse_calls
 from orchestrator.inference.request import Sampling
 from orchestrator.service.chat_events import ChatEvents, FinishEvent, TextEvent, ToolCallEvent
 from orchestrator.service.schema import ChatBody, NamedTool
@@ -83,7 +83,7 @@ async def with_calls(chat_events: ChatEvents, chat: ChatBody) -> ChatEvents:
                 if free or logprobs:
                     yield TextEvent(text[:free], logprobs, index)
             case FinishEvent(reason, index) if held.get(index):
-                rest, calls = heard(held.pop(index), names)
+                rest, calls = parse_calls(held.pop(index), names)
                 if rest:
                     yield TextEvent(rest, (), index)
                 if calls:

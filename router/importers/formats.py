@@ -143,17 +143,17 @@ def _asked(record: Mapping[str, Any], place: str) -> str:
 
 def _verdict(record: Mapping[str, Any], place: str) -> tuple[float, float]:
     if "winner" in record:
-        said = str(record["winner"]).strip().lower()
-        told = {"model_a": (1.0, 0.0), "a": (1.0, 0.0), "model_b": (0.0, 1.0), "b": (0.0, 1.0)}
-        if said in told:
-            return told[said]
-        if said in ("tie", "tie (bothbad)", "tie(bothbad)", "both_bad", "both", "draw"):
+        verdict = str(record["winner"]).strip().lower()
+        outcomes = {"model_a": (1.0, 0.0), "a": (1.0, 0.0), "model_b": (0.0, 1.0), "b": (0.0, 1.0)}
+        if verdict in outcomes:
+            return outcomes[verdict]
+        if verdict in ("tie", "tie (bothbad)", "tie(bothbad)", "both_bad", "both", "draw"):
             return 0.5, 0.5
-        if said == str(record.get("model_a")).lower():
+        if verdict == str(record.get("model_a")).lower():
             return 1.0, 0.0
-        if said == str(record.get("model_b")).lower():
+        if verdict == str(record.get("model_b")).lower():
             return 0.0, 1.0
-        raise TableError(f"{place}: winner: must be model_a, model_b or tie, is {said[:40]!r}")
+        raise TableError(f"{place}: winner: must be model_a, model_b or tie, is {verdict[:40]!r}")
     flags = [
         number(record.get(name), f"{place}: {name}") for name in ("winner_model_a", "winner_model_b", "winner_tie")
     ]
@@ -231,8 +231,8 @@ def format_of(record: Mapping[str, Any], where: str) -> TableFormat:
         raise TableError(f"{where}: is a correctness table already: use it as it is")
     found = next((one for one in FORMATS if one.known(names, record)), None)
     if found is None:
-        told = "; ".join(f"{one.name} ({one.projects})" for one in FORMATS)
+        outcomes = "; ".join(f"{one.name} ({one.projects})" for one in FORMATS)
         raise TableError(
-            f"{where}: no format of routing tables has the columns {', '.join(names)[:300]}; there are {told}"
+            f"{where}: no format of routing tables has the columns {', '.join(names)[:300]}; there are {outcomes}"
         )
     return found

@@ -99,5 +99,7 @@ class ItemResponseRouter(FittedRouter):
         hard = inputs @ self.difficulty + self.base
         values = sigmoid(np.asarray(discrimination @ self.abilities.T - hard[:, None], np.float32))
         values = np.where(self.prior.observations > 0, values, self.prior.mean).astype(np.float32)
-        shown = np.broadcast_to(hard[:, None], values.shape).astype(np.float32)
-        return Scores(self.experts, values, self.prior.humble(values), {"mean": self.prior.mean, "difficulty": shown})
+        repeated = np.broadcast_to(hard[:, None], values.shape).astype(np.float32)
+        return Scores(
+            self.experts, values, self.prior.humble(values), {"mean": self.prior.mean, "difficulty": repeated}
+        )

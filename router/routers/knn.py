@@ -14,7 +14,7 @@ from router.routers.fitted import Array, FittedRouter, Prior, fitting_rows, know
 from router.table import Table
 
 CHUNK = 1024
-SHOWN = 5
+LISTED = 5
 """Neighbours named as evidence."""
 TEMPERATURES, SHRINKAGES = (0.1, 0.05, 0.2), (10.0, 30.0, 3.0, 1.0, 0.3)
 """That are tried; the first of each where the fitted questions cannot tell."""
@@ -101,7 +101,7 @@ class KnnRouter(FittedRouter):
         found = []
         for vector in questions.embeddings:
             similarity = self.embeddings @ vector
-            nearest = np.argsort(-similarity, kind="stable")[:SHOWN]
+            nearest = np.argsort(-similarity, kind="stable")[:LISTED]
             found.append(tuple(Evidence("neighbour", self.ids[index], float(similarity[index])) for index in nearest))
         return found
 
@@ -110,8 +110,8 @@ def _nearest(similarity: Array, count: int) -> Array:
     """[questions, fitted questions], -inf outside the `count` nearest."""
     if count >= similarity.shape[1]:
         return similarity
-    least = np.partition(similarity, -count, axis=1)[:, -count, None]
-    return np.where(similarity < least, np.float32(-np.inf), similarity)
+    threshold = np.partition(similarity, -count, axis=1)[:, -count, None]
+    return np.where(similarity < threshold, np.float32(-np.inf), similarity)
 
 
 def _weights(similarity: Array, temperature: float) -> Array:

@@ -18,8 +18,8 @@ from agents.reply import parse_keywords
 def test_words_of_two_runs_stay_most_often_named_first() -> None:
     runs = [("algebra", "sums"), ("sums",), ("geometry", "sums"), ("algebra",), ()]
     assert agreed(runs) == ("sums", "algebra")
-    assert agreed(runs, least=3) == ("sums",)
-    assert agreed(runs, least=1) == ("sums", "algebra", "geometry")
+    assert agreed(runs, min_runs=3) == ("sums",)
+    assert agreed(runs, min_runs=1) == ("sums", "algebra", "geometry")
 
 
 def test_a_word_said_twice_in_one_run_is_said_once() -> None:

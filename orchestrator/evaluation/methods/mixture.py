@@ -18,7 +18,7 @@ from router.table import Table
 
 NAMES = {"neighbour": "nearest", "skill": "skills"}
 """Of the kinds of evidence, as a reader sees them."""
-SHOWN = 3
+LISTED = 3
 
 
 async def mixture(setting: Setting) -> list[MethodOutcome]:
@@ -67,4 +67,4 @@ def _reason(ranking: Ranking) -> str:
     kinds: dict[str, list[str]] = {}
     for one in ranking.evidence:
         kinds.setdefault(one.kind, []).append(one.label)
-    return "; ".join(f"{NAMES.get(kind, kind)}: {', '.join(labels[:SHOWN])}" for kind, labels in kinds.items())
+    return "; ".join(f"{NAMES.get(kind, kind)}: {', '.join(labels[:LISTED])}" for kind, labels in kinds.items())

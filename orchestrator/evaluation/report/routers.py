@@ -22,7 +22,7 @@ VOTES = ("log-odds fitted", "any right", "majority")
 """Whose numbers the charts and the terminal show, the first that there is."""
 
 
-def vote_shown(found: Evaluation) -> str:
+def vote_label(found: Evaluation) -> str:
     """The aggregator whose numbers stand for a router."""
     have = {result.aggregator for result in found.results}
     return next((vote for vote in VOTES if vote in have), "first")
@@ -37,7 +37,7 @@ def reference(found: Evaluation) -> str:
 def claim(found: Evaluation) -> str:
     """The result in one sentence, saying plainly where nothing was gained."""
     mine = [result for result in found.results if result.router == reference(found)]
-    sentences = [_sentence(result) for result in mine if result.aggregator in (vote_shown(found), "first")]
+    sentences = [_sentence(result) for result in mine if result.aggregator in (vote_label(found), "first")]
     return f"{reference(found)} against the best expert: {'; '.join(sentences)}."
 
 
@@ -50,7 +50,7 @@ def write_routers(found: Evaluation, path: Path, *, title: str, command: str) ->
         claim=claim(found),
         command=command,
         found=found,
-        aggregator=vote_shown(found),
+        aggregator=vote_label(found),
         reference=reference(found),
         rows=[_row(result, found) for result in found.results],
         curves=any(quality.curve for quality in found.qualities),
@@ -62,7 +62,7 @@ def write_routers(found: Evaluation, path: Path, *, title: str, command: str) ->
 def routers_table(found: Evaluation) -> Group:
     """The evaluation for a terminal: every router at every k, then the reference router by aggregator."""
     ks = sorted({result.k for result in found.results})
-    vote = vote_shown(found)
+    vote = vote_label(found)
     by_k: dict[tuple[str, int], RouterResult] = {
         (r.router, r.k): r for r in found.results if r.aggregator == (vote if r.k > 1 else "first")
     }
@@ -153,7 +153,7 @@ def _row(result: RouterResult, found: Evaluation) -> Mapping[str, Any]:
 
 
 def _charts(found: Evaluation) -> Mapping[str, Any]:
-    vote = vote_shown(found)
+    vote = vote_label(found)
     displayed = [r for r in found.results if r.aggregator == (vote if r.k > 1 else "first")]
     ks = sorted({result.k for result in displayed})
     lost = [

@@ -14,8 +14,8 @@ Record = Mapping[str, Any]
 class CellError(ValueError):
     """A cell that cannot be read as what it should hold. `key` names it; whoever knows the file adds the place."""
 
-    def __init__(self, key: str, told: str) -> None:
-        super().__init__(f"{key}: {told}")
+    def __init__(self, key: str, problem: str) -> None:
+        super().__init__(f"{key}: {problem}")
 
 
 def cell(record: Record, name: str) -> Any:

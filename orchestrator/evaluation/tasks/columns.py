@@ -57,8 +57,8 @@ def parse_columns(text: str | None) -> Columns:
         first = error.errors()[0]
         name = ".".join(map(str, first["loc"]))
         known = ", ".join(Columns.model_fields)
-        told = f"there are {known}" if first["type"] == "extra_forbidden" else first["msg"]
-        raise BadInput(f"columns: {name}: {told}") from error
+        problem = f"there are {known}" if first["type"] == "extra_forbidden" else first["msg"]
+        raise BadInput(f"columns: {name}: {problem}") from error
 
 
 USUAL: Mapping[str, tuple[str, ...]] = {

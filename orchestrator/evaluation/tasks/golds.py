@@ -23,14 +23,14 @@ def values(value: Any, key: str) -> list[str]:
     if isinstance(value, Mapping):
         return values(_inside(value, key), key)
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        found = [told for place, one in enumerate(value) if (told := scalar(one, f"{key}[{place}]")) is not None]
+        found = [read for place, one in enumerate(value) if (read := scalar(one, f"{key}[{place}]")) is not None]
         if not found:
             raise CellError(key, "no answer in it")
         return list(dict.fromkeys(found))
-    told = scalar(value, key)
-    if told is None:
+    read = scalar(value, key)
+    if read is None:
         raise CellError(key, "no gold answer: the cell is empty")
-    return [told.strip()]
+    return [read.strip()]
 
 
 def _inside(value: Mapping[str, Any], key: str) -> Any:

@@ -29,8 +29,8 @@ class HarnessPart:
             try:
                 record = self.read(document)
             except Exception as error:  # a task's own functions may raise anything
-                told = f"{type(error).__name__}: {error}"
-                raise BadInput(f"{self.place(number)}: the task cannot make its prompt: {told}") from error
+                reason = f"{type(error).__name__}: {error}"
+                raise BadInput(f"{self.place(number)}: the task cannot make its prompt: {reason}") from error
             yield number, {**record, "task": self.task}
 
     def place(self, number: int) -> str:

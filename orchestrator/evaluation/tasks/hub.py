@@ -59,8 +59,8 @@ def source(name: str, columns: Columns) -> QuestionSource:
         loaded = datasets.load_dataset(full, subset or None)
     except Exception as error:
         # The library raises its own, OSError, ValueError and network errors: to the user all are one.
-        told = " ".join(str(error).split())[:400]
-        raise BadInput(f"dataset {name!r}: cannot be loaded: {told}") from error
+        reason = " ".join(str(error).split())[:400]
+        raise BadInput(f"dataset {name!r}: cannot be loaded: {reason}") from error
     splits = dict(loaded.items()) if isinstance(loaded, dict) else {"train": loaded}
     if preset is not None:
         splits = {split: rows for split, rows in splits.items() if split in preset.splits} or splits

@@ -182,12 +182,12 @@ def _choices(
         return layout
     separate = option_columns([name for name in names if name != layout.answer])
     if separate:
-        told = f"options from columns {separate[0][0]} to {separate[-1][0]}"
+        evidence = f"options from columns {separate[0][0]} to {separate[-1][0]}"
         return replace(
             layout,
             choices=tuple(name for name, _ in separate),
             option_labels=tuple(label for _, label in separate),
-            reasons=(*layout.reasons, told),
+            reasons=(*layout.reasons, evidence),
         )
     return layout
 
@@ -236,15 +236,15 @@ def _golds(
     unsaid = [number for number, kind in enumerate(own) if kind is None]
     if not unsaid:
         return replace(layout, reasons=(*reasons, "kinds: each record says its own"))
-    told, where, truths = [], [], []
+    evidence, where, truths = [], [], []
     for number in unsaid:
         try:
-            told.append(layout.golds_of(records[number]))
+            evidence.append(layout.golds_of(records[number]))
         except CellError as error:
             raise CellError(places[number], str(error)) from None
         where.append(places[number])
         truths.append(isinstance(cell(records[number], str(layout.answer)), bool))
-    kind, why = golds.guess_kind(told, where, all(truths))
+    kind, why = golds.guess_kind(evidence, where, all(truths))
     return replace(layout, kind=kind, reasons=(*reasons, f"kind {kind}: {why}"))
 
 
@@ -299,9 +299,11 @@ def _answer_is(rows: Sequence[_Row], layout: QuestionLayout, columns: Columns, r
             fitting[way] = labels
     if not fitting:
         # The way that went furthest is most likely the one that is meant.
-        reached, told = max(worst.values())
+        reached, evidence = max(worst.values())
         one, _, _, place = known[reached]
-        raise CellError(place, f"{layout.answer}: {told[:80]!r} is no option; they are {', '.join(one.labels)[:200]}")
+        raise CellError(
+            place, f"{layout.answer}: {evidence[:80]!r} is no option; they are {', '.join(one.labels)[:200]}"
+        )
     if len({tuple(labels) for labels in fitting.values()}) == 1:
         return next(iter(fitting))
     if "label" in fitting and all(one.declared for one, *_ in known):
@@ -310,9 +312,9 @@ def _answer_is(rows: Sequence[_Row], layout: QuestionLayout, columns: Columns, r
     if set(fitting) == {"from0", "from1"} and numbers:
         reasons.append("gold numbers count options from 0, as datasets do; no gold answer tells (answer_is=from1)")
         return "from0"
-    shown = "; ".join(f"{way}: {labels[0]}" for way, labels in fitting.items())
+    options_read = "; ".join(f"{way}: {labels[0]}" for way, labels in fitting.items())
     raise CellError(
         known[0][3],
-        f"{layout.answer}: {known[0][1][0][:40]!r} can be read in several ways ({shown}): say which "
+        f"{layout.answer}: {known[0][1][0][:40]!r} can be read in several ways ({options_read}): say which "
         f"(--columns answer_is=label, text, from0 or from1)",
     )

@@ -43,7 +43,7 @@ def is_chat(value: Any) -> bool:
 
 def read(value: Sequence[Mapping[str, Any]], key: str) -> Chat:
     """Read messages. Raises CellError naming the message."""
-    said: list[tuple[str, str]] = []
+    history: list[tuple[str, str]] = []
     images: list[Any] = []
     for number, message in enumerate(value):
         where = f"{key}[{number}]"
@@ -52,12 +52,12 @@ def read(value: Sequence[Mapping[str, Any]], key: str) -> Chat:
             raise CellError(where, f"role {message.get('role', message.get('from'))!r} is none of {', '.join(_ROLES)}")
         text, seen = _content(message.get("content", message.get("value")), where)
         images += seen
-        said.append((role, text))
-    reply = said.pop()[1] if said[-1][0] == "assistant" else None
-    if not any(role == "user" for role, _ in said):
+        history.append((role, text))
+    reply = history.pop()[1] if history[-1][0] == "assistant" else None
+    if not any(role == "user" for role, _ in history):
         raise CellError(key, "no message of the user in it")
-    system = [text for role, text in said if role == "system"]
-    turns = [(role, text) for role, text in said if role != "system"]
+    system = [text for role, text in history if role == "system"]
+    turns = [(role, text) for role, text in history if role != "system"]
     lines = [turns[0][1]] if len(turns) == 1 else [f"{_NAMES[role]}: {text}" for role, text in turns]
     return Chat("\n\n".join([*system, *lines]), tuple(images), reply)
 

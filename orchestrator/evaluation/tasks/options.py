@@ -139,14 +139,14 @@ def _from_mapping(value: Mapping[str, Any], key: str) -> Options:
     texts = next((value[name] for name in ("text", "texts", "choices") if isinstance(value.get(name), list)), None)
     names = next((value[name] for name in ("label", "labels") if isinstance(value.get(name), list)), None)
     if texts is not None and (names is not None or len(value) == 1):
-        told = tuple(_text(text, f"{key}[{place}]") for place, text in enumerate(texts))
+        text_read = tuple(_text(text, f"{key}[{place}]") for place, text in enumerate(texts))
         if names is None:
-            return Options(letters(len(told)), told, False)
-        if len(names) != len(told):
-            raise CellError(key, f"{len(names)} labels for {len(told)} options")
+            return Options(letters(len(text_read)), text_read, False)
+        if len(names) != len(text_read):
+            raise CellError(key, f"{len(names)} labels for {len(text_read)} options")
         if all(isinstance(name, int) and name in (0, 1) for name in names) and len(names) > 1 and "choices" in value:
-            return Options(letters(len(told)), told, False, _only(names, key))
-        return Options(tuple(_text(name, f"{key}.label") for name in names), told, True)
+            return Options(letters(len(text_read)), text_read, False, _only(names, key))
+        return Options(tuple(_text(name, f"{key}.label") for name in names), text_read, True)
     kept = {str(label): text for label, text in value.items() if text is not None}
     return Options(tuple(kept), tuple(_text(text, f"{key}.{label}") for label, text in kept.items()), True)
 
@@ -166,7 +166,7 @@ def _from_objects(value: Sequence[Mapping[str, Any]], key: str) -> Options:
     text = next((name for name in _TEXTS if all(name in one for one in value)), None)
     if text is None:
         if all(len(one) == 1 for one in value):  # [{"A": "red"}, {"B": "blue"}]
-            return _from_mapping({name: told for one in value for name, told in one.items()}, key)
+            return _from_mapping({name: text_read for one in value for name, text_read in one.items()}, key)
         raise CellError(key, f"options with the keys {', '.join(value[0])}: none is {', '.join(_TEXTS)}")
     label = next((name for name in _LABELS if name != text and all(name in one for one in value)), None)
     flag = next((name for name in _RIGHT if all(name in one for one in value)), None)
@@ -189,10 +189,10 @@ def _only(flags: Sequence[int], key: str) -> int:
 
 
 def _text(value: Any, key: str) -> str:
-    told = scalar(value, key)
-    if told is None:
+    text_read = scalar(value, key)
+    if text_read is None:
         raise CellError(key, "an option is empty")
-    return told
+    return text_read
 
 
 def _checked(options: Options, key: str) -> Options:

@@ -32,10 +32,10 @@ class QuestionMaker:
         text, reply = self._asked(record)
         found = layout.options_of(record)
         if layout.in_question:
-            told = options.in_question(text)
-            if told is None:
+            entries = options.in_question(text)
+            if entries is None:
                 raise CellError(layout.question, "no lettered options in it, as the other questions have")
-            text, found = told
+            text, found = entries
         kind = self._kind(record, found)
         choices = found.mapping if found else None
         gold = self._gold(record, kind, found, choices, reply)
@@ -105,16 +105,16 @@ class QuestionMaker:
             return () if reply is None else golds.checked([reply.strip()], kind, choices, layout.question)
         if reply is not None:
             raise CellError(layout.question, f"ends with a reply of the assistant, and {layout.answer} holds gold too")
-        told = layout.golds_of(record)
+        entries = layout.golds_of(record)
         if found is None:
-            return golds.checked(told, kind, None, layout.answer)
-        if len(told) > 1:
-            raise CellError(layout.answer, f"{len(told)} right options: a choice has one")
-        label = chosen_label(told[0], found, layout.answer_is)
+            return golds.checked(entries, kind, None, layout.answer)
+        if len(entries) > 1:
+            raise CellError(layout.answer, f"{len(entries)} right options: a choice has one")
+        label = chosen_label(entries[0], found, layout.answer_is)
         if label is None:
-            shown = ", ".join(found.labels)[:200]
+            listed = ", ".join(found.labels)[:200]
             raise CellError(
-                layout.answer, f"{told[0][:80]!r} is none of the options {shown} (read as {layout.answer_is})"
+                layout.answer, f"{entries[0][:80]!r} is none of the options {listed} (read as {layout.answer_is})"
             )
         return (label,)
 
@@ -123,8 +123,8 @@ class QuestionMaker:
         value = cell(record, name) if name else None
         if value is None:
             return ()
-        told = value if isinstance(value, list | tuple) else [value]
-        return tuple(text for one in told if (text := scalar(one, str(name))) is not None)
+        entries = value if isinstance(value, list | tuple) else [value]
+        return tuple(text for one in entries if (text := scalar(one, str(name))) is not None)
 
     @staticmethod
     def _text(record: Mapping[str, Any], name: str | None) -> str | None:

@@ -71,9 +71,9 @@ class QuestionSource:
         except RecordError as error:
             raise BadInput(str(error)) from error
         except CellError as error:
-            told = str(error)
-            placed = told.startswith(tuple({str(place) for place in places}))
-            raise BadInput(told if placed else f"{places[0] if len(places) == 1 else self.name}: {told}") from None
+            reason = str(error)
+            placed = reason.startswith(tuple({str(place) for place in places}))
+            raise BadInput(reason if placed else f"{places[0] if len(places) == 1 else self.name}: {reason}") from None
 
     def questions(self) -> Iterator[Question]:
         """All questions, one at a time. Raises BadInput naming file, line or row, and key."""

@@ -87,7 +87,7 @@ class Admission:
             if isinstance(error, asyncio.CancelledError):
                 raise
             if self._last and self._clock() < self._paused_until:
-                raise self._told(self._last) from None
+                raise self._not_asked(self._last) from None
             raise Overloaded(f"no place within {longest:.0f} s: {self.in_flight} requests in flight") from None
 
     def leave(self, error: CollegiumError | None, *, final: bool = True) -> None:
@@ -153,7 +153,7 @@ class Admission:
             self._proven = False
             for lane in self._lanes:
                 while lane:
-                    _reject(lane.popleft(), self._told(error))
+                    _reject(lane.popleft(), self._not_asked(error))
 
     def _counts(self, error: ExpertFailed) -> bool:
         """Whether a failure is the server's, and not one request's."""
@@ -172,13 +172,13 @@ class Admission:
             wait = self._paused_until - self._clock()
             if wait <= patience:
                 return None
-        return self._told(self._last) if self._last else None
+        return self._not_asked(self._last) if self._last else None
 
-    def _told(self, last: ExpertFailed) -> ExpertFailed:
+    def _not_asked(self, last: ExpertFailed) -> ExpertFailed:
         wait = max(self._closed_until, self._paused_until) - self._clock()
-        told = last.with_message(f"not asked for {wait:.0f} s more after: {last}")
-        told.retry_after = wait
-        return told
+        failure = last.with_message(f"not asked for {wait:.0f} s more after: {last}")
+        failure.retry_after = wait
+        return failure
 
     def _room(self) -> bool:
         now = self._clock()
@@ -186,8 +186,8 @@ class Admission:
             return False
         if self._probing:
             return self.in_flight < 1
-        most = self.limit if self._proven else min(self.limit, TRIES - self._failures)
-        return self.in_flight < max(1, int(most))
+        allowed = self.limit if self._proven else min(self.limit, TRIES - self._failures)
+        return self.in_flight < max(1, int(allowed))
 
     def _wake(self) -> None:
         while any(self._lanes) and self._room():

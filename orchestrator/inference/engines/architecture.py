@@ -144,14 +144,14 @@ def check_config(checkpoint: Checkpoint) -> None:
     count = max(len(checkpoint.tensors), widest)
     for part in (config, config.get("text_config")):
         for key, value in part.items() if isinstance(part, Mapping) else ():
-            most = count if COUNTS.fullmatch(key) else 8 * widest if WIDTHS.fullmatch(key) else None
+            bound = count if COUNTS.fullmatch(key) else 8 * widest if WIDTHS.fullmatch(key) else None
             if LENGTHS.fullmatch(key):
-                most = MAX_LENGTH
+                bound = MAX_LENGTH
             if LAYERS.fullmatch(key) and isinstance(value, int):
-                most = len(checkpoint.tensors)
-            if most is not None and value is not None and not _size(value, most):
+                bound = len(checkpoint.tensors)
+            if bound is not None and value is not None and not _size(value, bound):
                 raise CheckpointError(
-                    f"{file}: {key} is {str(value)[:40]!r}, but with these files it is a number from 1 to {most}"
+                    f"{file}: {key} is {str(value)[:40]!r}, but with these files it is a number from 1 to {bound}"
                 )
 
 
@@ -172,10 +172,10 @@ def _short(value: Any) -> str:
     return json.dumps(value, default=str)[:80]
 
 
-def _size(value: Any, most: int) -> bool:
+def _size(value: Any, bound: int) -> bool:
     if isinstance(value, list):  # one a layer, as some hybrids have it
-        return all(_size(one, most) or one == 0 for one in value)
-    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= most
+        return all(_size(one, bound) or one == 0 for one in value)
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= bound
 
 
 def _rope(found: dict[str, Any]) -> dict[str, Any]:

@@ -134,12 +134,12 @@ class DecodingBatch:
             key=row.request.key,
             text=text,
             tokens=1,
-            logprobs=() if logprobs is None else (self._told(token, logprobs, sampling.logprobs or 0),),
+            logprobs=() if logprobs is None else (self._token_logprob(token, logprobs, sampling.logprobs or 0),),
             prompt_tokens=len(row.ids) if finish else 0,
             finish_reason=finish,
         )
 
-    def _told(self, token: int, logprobs: torch.Tensor, count: int) -> TokenLogprob:
+    def _token_logprob(self, token: int, logprobs: torch.Tensor, count: int) -> TokenLogprob:
         top = largest(logprobs, count)
         likely = zip(top.tolist(), logprobs[top].tolist(), strict=True)
         return TokenLogprob(

@@ -14,7 +14,7 @@ from orchestrator.inference.expert import RemoteModel
 
 MAX_BYTES = 4 * 2**20
 SECONDS = 20.0
-SHOWN = 20
+LISTED = 20
 
 
 def models(remote: RemoteModel, transport: httpx.BaseTransport | None = None) -> list[str]:
@@ -41,7 +41,7 @@ def models(remote: RemoteModel, transport: httpx.BaseTransport | None = None) ->
 def chosen_model(remote: RemoteModel, wanted: str | None, offered: list[str]) -> str:
     """The model to use: the wanted one if it is offered, else the only one. Raises `ExpertError` naming what there
     is."""
-    listed = ", ".join(offered[:SHOWN]) + (f" and {len(offered) - SHOWN} more" if len(offered) > SHOWN else "")
+    listed = ", ".join(offered[:LISTED]) + (f" and {len(offered) - LISTED} more" if len(offered) > LISTED else "")
     if wanted is None:
         if len(offered) != 1:
             raise ExpertError(f"{remote.url}: choose one with --model: {listed or 'the server offers none'}")

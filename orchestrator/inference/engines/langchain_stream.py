@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import CollegiumError, ExpertError, RequestError, UpstreamError
 from orchestrator.inference.engines.schema import parse_structured
-from orchestrator.inference.engines.tools import ParsedCall, ToolHistory, spoken
+from orchestrator.inference.engines.tools import ParsedCall, ToolHistory, format_calls
 from orchestrator.inference.engines.upstream_failures import of_exception
 from orchestrator.inference.request import Delta, Request, UpstreamUsage
 
@@ -69,7 +69,7 @@ class LangChainStream:
             raise UpstreamError(f"the reply {text[:80]!r} is none of the choices")
         rest = text.strip() if allowed is not None else ""
         if calls := [ParsedCall(call["name"], json.dumps(call["args"])) for call in getattr(whole, "tool_calls", ())]:
-            rest = ("\n" if text else "") + spoken(calls)
+            rest = ("\n" if text else "") + format_calls(calls)
         more = max(0, counted - tokens) if allowed is None else max(counted, tokens)
         if not text.strip() and not rest and not sampling.stop:
             raise UpstreamError("the reply is empty")

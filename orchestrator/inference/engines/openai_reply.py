@@ -9,7 +9,7 @@ from typing import Any
 
 from orchestrator.errors import ContentFiltered, Unreachable, UpstreamError
 from orchestrator.inference.engines.openai_body import chosen
-from orchestrator.inference.engines.tools import MAX_CALLS, ParsedCall, spoken
+from orchestrator.inference.engines.tools import MAX_CALLS, ParsedCall, format_calls
 from orchestrator.inference.request import Delta, FinishReason, TokenLogprob, UpstreamUsage
 
 FINISHES: dict[str, FinishReason] = {
@@ -38,7 +38,7 @@ class ReplyReader:
         self._calls: dict[int, _Call] = {}
         self._usage: dict[str, Any] = {}
         self._finish: FinishReason | None = None
-        self._said = self._thought = False
+        self._started = self._thought = False
         self.done = False
         """The server said [DONE], or sent the reply whole."""
 
@@ -64,7 +64,7 @@ class ReplyReader:
             if reason == "error":
                 raise UpstreamError("the server ended the reply with an error")
             self._finish = FINISHES.get(str(reason), "stop")
-        self._said = self._said or bool(text)
+        self._started = self._started or bool(text)
         self._thought = self._thought or bool(reasoning)
         if not text and not logprobs and not reasoning:
             return None
@@ -78,21 +78,21 @@ class ReplyReader:
     def end(self) -> Delta:
         """The last delta. Raises `Unreachable` if the reply broke off, `ContentFiltered` and `UpstreamError` if it says
         nothing."""
-        if self._finish is None and not (self.done and (self._said or self._calls)):
+        if self._finish is None and not (self.done and (self._started or self._calls)):
             raise UpstreamError("the reply is empty") if self.done else Unreachable("the reply broke off")
         finish = self._finish or "stop"
-        text, said = "", self._said
+        text, started = "", self._started
         if self._choices is not None:
             found = chosen(self._text, self._choices)
             if found is None:
                 raise UpstreamError(f"the reply {self._text[:80]!r} is none of the choices")
             text = found
         elif self._calls and finish != "length":  # calls that were cut are none
-            text = ("\n" if said else "") + spoken([call.parsed() for _, call in sorted(self._calls.items())])
-            said = True
-        if not said and finish == "content_filter":
+            text = ("\n" if started else "") + format_calls([call.parsed() for _, call in sorted(self._calls.items())])
+            started = True
+        if not started and finish == "content_filter":
             raise ContentFiltered("the server withholds the reply")
-        if not said and finish == "stop" and not self._may_be_empty:
+        if not started and finish == "stop" and not self._may_be_empty:
             raise UpstreamError("the reply is empty" + (": it holds reasoning and no answer" if self._thought else ""))
         counted = _count(self._usage.get("completion_tokens"))
         # A server may put several tokens in one event: what it counts in the end is what it is paid for.

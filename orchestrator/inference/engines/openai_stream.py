@@ -82,10 +82,10 @@ class OpenAIStream:
         typed = of_exception(error)
         if type(typed) is RequestError:  # found here, before anything was sent
             return typed
-        told = f"{self._url}: {typed}"
+        text_of_error = f"{self._url}: {typed}"
         for secret in self._secrets:
-            told = told.replace(secret, "***")
-        return typed.with_message(told)
+            text_of_error = text_of_error.replace(secret, "***")
+        return typed.with_message(text_of_error)
 
     async def close(self) -> None:
         """Close the connections."""
@@ -201,14 +201,14 @@ async def _refusal(response: httpx.Response) -> CollegiumError:
     async for chunk in _plain(response, MAX_ERROR_BYTES, cut=True):
         raw += chunk
     try:
-        told: Any = json.loads(raw)
+        text_of_error: Any = json.loads(raw)
     except (ValueError, RecursionError):
         text = raw[:400].decode("utf-8", "replace")
-        told = "" if text.lstrip().startswith("<") else text
-    return of_status(response.status_code, told, response.headers)
+        text_of_error = "" if text.lstrip().startswith("<") else text
+    return of_status(response.status_code, text_of_error, response.headers)
 
 
-async def _plain(response: httpx.Response, most: int, *, cut: bool = False) -> AsyncIterator[bytes]:
+async def _plain(response: httpx.Response, max_bytes: int, *, cut: bool = False) -> AsyncIterator[bytes]:
     """The body, unpacked if it is packed although nobody asked for that, of at most `most` bytes; more is an
     `UpstreamError`, or with `cut` left away."""
     here = response.is_stream_consumed  # as a transport without a network hands it over: read and unpacked
@@ -219,14 +219,14 @@ async def _plain(response: httpx.Response, most: int, *, cut: bool = False) -> A
     size = 0
     async for chunk in response.aiter_bytes() if here else response.aiter_raw():
         try:
-            plain = unpack.decompress(chunk, most + 1) if unpack else chunk
+            plain = unpack.decompress(chunk, max_bytes + 1) if unpack else chunk
         except zlib.error as error:
             raise UpstreamError(f"the reply is not what its content-encoding says: {error}") from None
         size += len(plain)
-        if size > most:
+        if size > max_bytes:
             if cut:
                 return
-            raise UpstreamError(f"the reply is larger than {most} bytes")
+            raise UpstreamError(f"the reply is larger than {max_bytes} bytes")
         yield plain
 
 

@@ -51,10 +51,10 @@ def decodes_in_batches(model: Any, tokenizer: Any, ids: list[int]) -> bool:
     """True if two prompts of different lengths, decoded together, get the log-probabilities that each gets alone."""
     prompts = [ids, ids[: max(1, len(ids) // 3)]]
     try:
-        batched = _spoken(DecodingBatch(model, frozenset(), str), tokenizer, prompts)
+        batched = _prompt_logprobs(DecodingBatch(model, frozenset(), str), tokenizer, prompts)
     except Exception:  # whatever a model without such a cache raises
         return False
-    alone = _spoken(RecomputingBatch(model, frozenset(), str), tokenizer, prompts)
+    alone = _prompt_logprobs(RecomputingBatch(model, frozenset(), str), tokenizer, prompts)
     for got, wanted in zip(batched, alone, strict=True):
         for (token, chance), (other, expected) in zip(got, wanted, strict=True):
             if abs(chance - expected) > TOLERANCE:
@@ -64,17 +64,17 @@ def decodes_in_batches(model: Any, tokenizer: Any, ids: list[int]) -> bool:
     return True
 
 
-def _spoken(batch: DecodingBatch, tokenizer: Any, prompts: list[list[int]]) -> list[list[tuple[str, float]]]:
+def _prompt_logprobs(batch: DecodingBatch, tokenizer: Any, prompts: list[list[int]]) -> list[list[tuple[str, float]]]:
     sampling = Sampling(max_tokens=TOKENS, logprobs=0, ignore_eos=True)
     rows = [
         SequenceState(Request(f"{number:08x}", "", (), sampling), ids, TOKENS, TextStream(tokenizer, ()))
         for number, ids in enumerate(prompts)
     ]
-    said: dict[str, list[tuple[str, float]]] = {row.request.key: [] for row in rows}
+    rows_by_key: dict[str, list[tuple[str, float]]] = {row.request.key: [] for row in rows}
     deltas = batch.join(rows)
     while True:
         for delta in deltas:
-            said[delta.key] += [(token.token, token.logprob) for token in delta.logprobs]
+            rows_by_key[delta.key] += [(token.token, token.logprob) for token in delta.logprobs]
         if not batch.rows:
-            return list(said.values())
+            return list(rows_by_key.values())
         deltas = batch.step()

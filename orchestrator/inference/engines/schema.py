@@ -94,10 +94,10 @@ def check_expression(expression: Any) -> int:
             size, depth = _expanded(re._parser.parse(expression))  # type: ignore[attr-defined]
     except (re.error, OverflowError, RecursionError) as error:
         raise StructuredError(f"structured output: regular expression {expression!r:.80}: {error}") from None
-    most = MAX_STATES if depth < 2 else MAX_NESTED
-    if size > most or depth > 2:
+    maximum = MAX_STATES if depth < 2 else MAX_NESTED
+    if size > maximum or depth > 2:
         raise StructuredError(
-            f"structured output: regular expression {expression!r:.80}: its repeats make more than {most:,} parts, "
+            f"structured output: regular expression {expression!r:.80}: its repeats make more than {maximum:,} parts, "
             "or are nested more than twice"
         )
     return size
@@ -109,8 +109,8 @@ def _expanded(parsed: Any) -> tuple[int, int]:
     for operation, argument in parsed:
         name, times = str(operation), 1
         if name in ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT"):
-            least, most, inner = argument
-            times = max(1, int(least) if str(most) == "MAXREPEAT" else int(most))
+            minimum, maximum, inner = argument
+            times = max(1, int(minimum) if str(maximum) == "MAXREPEAT" else int(maximum))
             parts = [inner]
         elif name == "SUBPATTERN":
             parts = [argument[-1]]

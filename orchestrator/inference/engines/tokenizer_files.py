@@ -20,7 +20,7 @@ TOKENIZER_FILE = re.compile(
     r"|vocab(ulary)?\.(json|txt)|merges\.txt|[\w.-]+\.(model|tiktoken|spm|bpe)"
 )
 MAPPING_FILE = re.compile(r"tekken\.json|vocab(ulary)?\.(json|txt)|added_tokens\.json|[\w.-]+\.(model|tiktoken|spm)")
-MOST_BYTES = 256 << 20
+MAX_BYTES = 256 << 20
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
@@ -65,6 +65,6 @@ def _mapping(file: Path) -> list[Any]:
 
 
 def _content(file: Path) -> bytes:
-    if file.stat().st_size > MOST_BYTES:
-        raise CheckpointError(f"{file}: larger than {MOST_BYTES} bytes")
+    if file.stat().st_size > MAX_BYTES:
+        raise CheckpointError(f"{file}: larger than {MAX_BYTES} bytes")
     return file.read_bytes()

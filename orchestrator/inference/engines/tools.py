@@ -97,27 +97,27 @@ class ToolHistory:
 
     def plain(self, messages: Sequence[PromptMessage]) -> list[PromptMessage]:
         """For models that know nothing of tools: all of it as texts, in Hermes' form."""
-        told: list[PromptMessage] = []
+        formatted: list[PromptMessage] = []
         for number, (role, content) in enumerate(messages):
             calls = self.turns.get(number, {}).get("tool_calls", ())
             if calls:
-                said = [ParsedCall(call["function"]["name"], call["function"]["arguments"]) for call in calls]
-                content = "\n".join(filter(None, (content, spoken(said))))
+                parsed = [ParsedCall(call["function"]["name"], call["function"]["arguments"]) for call in calls]
+                content = "\n".join(filter(None, (content, format_calls(parsed))))
             elif role == "tool":
                 role, content = "user", f"<tool_response>\n{content}\n</tool_response>"
-                if told and told[-1][0] == "user" and told[-1][1].startswith("<tool_response>"):
-                    content = f"{told.pop()[1]}\n{content}"
-            told.append((role, content))
+                if formatted and formatted[-1][0] == "user" and formatted[-1][1].startswith("<tool_response>"):
+                    content = f"{formatted.pop()[1]}\n{content}"
+            formatted.append((role, content))
         if self.definitions:
             prompt = _PROMPT.format(tools="\n".join(json.dumps(one, ensure_ascii=False) for one in self.definitions))
-            if told and told[0][0] == "system":
-                told[0] = ("system", f"{told[0][1]}\n\n{prompt}")
+            if formatted and formatted[0][0] == "system":
+                formatted[0] = ("system", f"{formatted[0][1]}\n\n{prompt}")
             else:
-                told.insert(0, ("system", prompt))
-        return told
+                formatted.insert(0, ("system", prompt))
+        return formatted
 
 
-def spoken(calls: Sequence[ParsedCall]) -> str:
+def format_calls(calls: Sequence[ParsedCall]) -> str:
     """Calls as text."""
     return "\n".join(
         f"{OPEN}\n{json.dumps({'name': call.name, 'arguments': _object(call.arguments)}, ensure_ascii=False)}\n{CLOSE}"
@@ -125,7 +125,7 @@ def spoken(calls: Sequence[ParsedCall]) -> str:
     )
 
 
-def heard(text: str, names: Collection[str]) -> tuple[str, list[ParsedCall]]:
+def parse_calls(text: str, names: Collection[str]) -> tuple[str, list[ParsedCall]]:
     """(what is left as text, calls). A call is `<tool_call>JSON</tool_call>` anywhere, or a reply that is JSON and
     nothing else (Llama's, Mistral's and ours where a call is required): an object, or a list of them, with `name` and
     `arguments` or `parameters`. Only calls of `names` are calls; everything else stays what it was: text."""
@@ -163,16 +163,16 @@ def begins(text: str, *, first: bool) -> int:
 def _call(text: str, begin: int, names: Collection[str]) -> tuple[list[ParsedCall], int]:
     """(calls, where they end) of the JSON at `begin`; no calls: it is none, or something follows it."""
     try:
-        said, end = _JSON.raw_decode(text, _SPACE.match(text, begin).end())  # type: ignore[union-attr]  # always matches
+        parsed, end = _JSON.raw_decode(text, _SPACE.match(text, begin).end())  # type: ignore[union-attr]  # always matches
     except (ValueError, RecursionError):
         return [], begin
     ending = _ENDS.match(text, end)
-    return (_calls(said, names), ending.end()) if ending else ([], begin)
+    return (_calls(parsed, names), ending.end()) if ending else ([], begin)
 
 
-def _calls(said: Any, names: Collection[str]) -> list[ParsedCall]:
+def _calls(parsed: Any, names: Collection[str]) -> list[ParsedCall]:
     found = []
-    for one in said if isinstance(said, list) else [said]:
+    for one in parsed if isinstance(parsed, list) else [parsed]:
         inner = one.get("function") if isinstance(one, dict) and isinstance(one.get("function"), dict) else one
         if not isinstance(inner, dict) or not isinstance(inner.get("name"), str) or inner["name"] not in names:
             return []

@@ -43,31 +43,31 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 def of_status(status: int, error: Any, headers: Mapping[str, str]) -> CollegiumError:
     """`error`: the body's `error`, or whatever the server sent."""
     message, code = message_of(error), _code(error)
-    told = f"HTTP {status}: {message}" if message else f"HTTP {status}"
+    summary = f"HTTP {status}: {message}" if message else f"HTTP {status}"
     after = retry_after(headers)
     marks = f"{code} {message}"
     if status in (408, 504, 522, 524):
-        return UpstreamTimeout(told, upstream_status=status, retry_after=after)
+        return UpstreamTimeout(summary, upstream_status=status, retry_after=after)
     if status == 429:
         if _UNPAID.search(marks):
-            return UpstreamRefused(told, upstream_status=status)
-        return RateLimited(told, upstream_status=status, retry_after=after)
+            return UpstreamRefused(summary, upstream_status=status)
+        return RateLimited(summary, upstream_status=status, retry_after=after)
     if status in (503, 529):
-        return UpstreamBusy(told, upstream_status=status, retry_after=after)
+        return UpstreamBusy(summary, upstream_status=status, retry_after=after)
     if status in (409, 425) or status >= 500:
-        return UpstreamError(told, upstream_status=status, retry_after=after)
+        return UpstreamError(summary, upstream_status=status, retry_after=after)
     if status == 413 or (status in (400, 422) and _TOO_LONG.search(marks)):
-        return _too_long(told, status)
+        return _too_long(summary, status)
     if status in (400, 403, 422, 451) and _FILTERED.search(marks):
-        return ContentFiltered(told, upstream_status=status)
+        return ContentFiltered(summary, upstream_status=status)
     if 300 <= status < 400:
         where = headers.get("location", "elsewhere")[:200]
         return UpstreamRefused(f"HTTP {status}: it redirects to {where}: set the expert's url", upstream_status=status)
-    return UpstreamRefused(told, upstream_status=status)
+    return UpstreamRefused(summary, upstream_status=status)
 
 
-def _too_long(told: str, status: int | None = None) -> PromptTooLong:
-    error = PromptTooLong(f"the prompt is too long: {told}", upstream_status=status)
+def _too_long(summary: str, status: int | None = None) -> PromptTooLong:
+    error = PromptTooLong(f"the prompt is too long: {summary}", upstream_status=status)
     error.words = "the prompt does not fit the expert's context"
     return error
 
@@ -103,15 +103,15 @@ def of_exception(error: Exception) -> CollegiumError:
         return RequestError(str(error))
     response = getattr(error, "response", None)
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
-    told = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+    summary = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     if isinstance(status, int):
         body = getattr(error, "body", None)
-        return of_status(status, body if isinstance(body, dict) else told, getattr(response, "headers", None) or {})
+        return of_status(status, body if isinstance(body, dict) else summary, getattr(response, "headers", None) or {})
     if isinstance(error, (httpx.TimeoutException, TimeoutError)) or "Timeout" in type(error).__name__:
-        return UpstreamTimeout(told)
+        return UpstreamTimeout(summary)
     if isinstance(error, (httpx.TransportError, ConnectionError, OSError)) or "Connection" in type(error).__name__:
-        return Unreachable(told)
-    return UpstreamError(told)
+        return Unreachable(summary)
+    return UpstreamError(summary)
 
 
 def message_of(error: Any) -> str:

@@ -216,8 +216,8 @@ def _upstream(reply: Completion) -> str | None:
 
 def _completion(row: tuple[bytes, str, str, int, int, str | None, float, str | None]) -> Completion:
     key, text, finish_reason, prompt_tokens, completion_tokens, logprobs, seconds, upstream = row
-    told = json.loads(upstream or "{}")
-    reasoning = told.pop("reasoning", "")
+    upstream_usage = json.loads(upstream or "{}")
+    reasoning = upstream_usage.pop("reasoning", "")
     tokens = tuple(
         TokenLogprob(token, logprob, tuple((other, value) for other, value in top))
         for token, logprob, top in json.loads(logprobs or "[]")
@@ -232,7 +232,7 @@ def _completion(row: tuple[bytes, str, str, int, int, str | None, float, str | N
         seconds,
         cached=True,
         reasoning=reasoning,
-        usage=UpstreamUsage(**told) if told else None,
+        usage=UpstreamUsage(**upstream_usage) if upstream_usage else None,
     )
 
 

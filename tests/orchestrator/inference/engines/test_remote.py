@@ -15,7 +15,7 @@ from langchain_core.outputs import ChatGenerationChunk
 from orchestrator.errors import ExpertError, ExpertUnavailable, PromptTooLong, UpstreamError, UpstreamTimeout
 from orchestrator.inference.engines.openai_stream import OpenAIStream, RemoteOptions
 from orchestrator.inference.engines.remote import RemoteEngine
-from orchestrator.inference.engines.tools import ParsedCall, ToolHistory, heard
+from orchestrator.inference.engines.tools import ParsedCall, ToolHistory, parse_calls
 from orchestrator.inference.expert import Expert, RemoteModel
 from orchestrator.inference.request import Delta, Request, Sampling, request_key
 
@@ -279,7 +279,7 @@ def test_tools_are_passed_on_and_calls_come_back_as_text(engine_for: Callable[..
     asked = request(tools=tools.text())
     (deltas,) = finish(engine_for(serve), asked).values()
     text = "".join(delta.text for delta in deltas)
-    assert heard(text, {"weather"}) == ("I look.", [ParsedCall("weather", '{"city": "Ulm"}')])
+    assert parse_calls(text, {"weather"}) == ("I look.", [ParsedCall("weather", '{"city": "Ulm"}')])
     assert deltas[-1].finish_reason == "stop"
     (body,) = bodies
     assert (body["tools"], body["tool_choice"], body["parallel_tool_calls"]) == ([definition], "required", False)
@@ -310,4 +310,6 @@ def test_a_langchain_model_is_given_tools() -> None:
     finally:
         engine.close()
     assert bound == [definition]
-    assert heard("".join(delta.text for delta in deltas), {"weather"})[1] == [ParsedCall("weather", '{"city": "Ulm"}')]
+    assert parse_calls("".join(delta.text for delta in deltas), {"weather"})[1] == [
+        ParsedCall("weather", '{"city": "Ulm"}')
+    ]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from orchestrator.experts.demo import FULL, locate
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources
-from orchestrator.inference.engines.tools import ParsedCall, ToolHistory, begins, heard, spoken
+from orchestrator.inference.engines.tools import ParsedCall, ToolHistory, begins, format_calls, parse_calls
 from orchestrator.inference.expert import Expert, Weights
 from orchestrator.inference.request import PromptMessage, Sampling, request_key
 
@@ -45,7 +45,7 @@ objects = st.dictionaries(st.text(), st.recursive(st.none() | st.integers() | st
     ],
 )
 def test_calls_are_heard_in_the_forms_that_models_use(text: str, rest: str) -> None:
-    assert heard(text, {"weather"}) == (rest, ULM)
+    assert parse_calls(text, {"weather"}) == (rest, ULM)
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_calls_are_heard_in_the_forms_that_models_use(text: str, rest: str) -> N
     ],
 )
 def test_everything_else_stays_text(text: str) -> None:
-    assert heard(text, {"weather"}) == (text, [])
+    assert parse_calls(text, {"weather"}) == (text, [])
 
 
 @given(st.lists(st.tuples(st.sampled_from(["a", "b"]), objects), min_size=1, max_size=4), st.text())
@@ -71,7 +71,7 @@ def test_what_is_spoken_is_heard(said: list[tuple[str, Any]], before: str) -> No
     calls = [ParsedCall(name, json.dumps(arguments)) for name, arguments in said]
     if "<" in before:
         before = ""
-    assert heard(f"{before}\n{spoken(calls)}", {"a", "b"}) == (before.strip(), calls)
+    assert parse_calls(f"{before}\n{format_calls(calls)}", {"a", "b"}) == (before.strip(), calls)
 
 
 @given(st.text(alphabet="<tool_cal>{x \n"), st.integers(1, 7))
@@ -83,8 +83,8 @@ def test_what_goes_on_at_once_is_no_part_of_a_call(text: str, width: int) -> Non
         held += text[start : start + width]
         free = begins(held, first=not sent)
         sent, held = sent + held[:free], held[free:]
-    assert heard(text, {"weather"})[0].strip().startswith(sent.strip())
-    assert heard(held, {"weather"})[1] == heard(text, {"weather"})[1] == ULM
+    assert parse_calls(text, {"weather"})[0].strip().startswith(sent.strip())
+    assert parse_calls(held, {"weather"})[1] == parse_calls(text, {"weather"})[1] == ULM
 
 
 def test_a_model_that_knows_no_tools_is_told_in_words() -> None:
@@ -92,7 +92,7 @@ def test_a_model_that_knows_no_tools_is_told_in_words() -> None:
     assert '"name": "weather"' in system[1]
     assert turns == [
         ("user", "Rain?"),
-        ("assistant", spoken(ULM)),
+        ("assistant", format_calls(ULM)),
         ("user", "<tool_response>\nno\n</tool_response>"),
     ]
     (merged, _) = TOOLS.plain([("system", "Be brief."), ("user", "Rain?")])
