@@ -133,7 +133,7 @@ def yesno(text: str, last: bool = False) -> str | None:
     if _REFUSAL.search(bare):
         return None
     bare = _NOT_NO.sub(" ", bare)
-    bare, pairs = _PAIRS.subn(" ", bare)
+    bare = _PAIRS.sub(" ", bare)
     found = []
     for match in _NEGATED.finditer(bare):
         found.append((match.start(), "no" if match.group(1) in YES else "yes"))
@@ -171,6 +171,4 @@ def yesno(text: str, last: bool = False) -> str | None:
     if not found:
         return None
     found.sort()
-    if pairs and len(found) == 0:
-        return None
     return found[-1][1] if last else found[0][1]

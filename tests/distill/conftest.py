@@ -12,6 +12,8 @@ import tiny_llama
 from agents.question import Question
 from agents.reply import parse_reply
 from agents.transcript import Seat, Transcript, TranscriptMessage, Turn
+from distill.corpus import prepare
+from distill.pairs import Selection
 
 
 def discussed(
@@ -68,3 +70,11 @@ def discuss() -> Callable[..., Transcript]:
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A student that trains in milliseconds."""
     return tiny_llama.write(tmp_path_factory.mktemp("tiny"))
+
+
+@pytest.fixture(scope="session")
+def lessons(discuss: Callable[..., Transcript], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("lessons") / "lessons.jsonl"
+    sifted = prepare((discuss(number) for number in range(12)), Selection(), out, len)
+    assert sifted.lessons == 12
+    return out

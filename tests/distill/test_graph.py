@@ -12,8 +12,6 @@ from hypothesis import strategies as st
 from agents.transcript import Transcript
 from distill.errors import GraphError
 from distill.graph import from_json, interaction_graph, nodes, to_graphml, to_json
-from distill.phrases import without_agreement
-from distill.statistics import statistics
 
 Discuss = Callable[..., Transcript]
 
@@ -84,52 +82,3 @@ def test_any_discussion_becomes_an_acyclic_graph_that_survives_json_and_graphml(
 def test_what_is_no_graph_is_refused(text: str) -> None:
     with pytest.raises(GraphError):
         from_json(text)
-
-
-@pytest.mark.parametrize(
-    ("said", "kept"),
-    [
-        ("I agree with the other agents. 3 x 4 = 12.", "3 x 4 = 12."),
-        ("I am not sure, so I follow the most confident answer.", ""),
-        ("I still disagree.", ""),
-        ("After considering the others' answers, I agree with the majority.", ""),
-        ("I agree with agent_1 because 3.5 is more than 3.", "I agree with agent_1 because 3.5 is more than 3."),
-        ("I follow the rules of chess.", "I follow the rules of chess."),
-        ("They are right.\nTwo and two is four.", "Two and two is four."),
-        ("22 - 5 = 17. Then 17 * 2 = 34.", "22 - 5 = 17. Then 17 * 2 = 34."),
-        ("", ""),
-    ],
-)
-def test_mere_agreement_is_removed_and_reasons_stay(said: str, kept: str) -> None:
-    assert without_agreement(said) == kept
-
-
-@settings(max_examples=100, deadline=500)
-@given(
-    st.lists(
-        st.sampled_from(["I agree", " with", " the", " other", " agents", ".", " to", " by", " I", "\n"]), max_size=400
-    )
-)
-def test_hostile_agreement_stalls_nothing(parts: list[str]) -> None:
-    assert len(without_agreement("".join(parts))) <= len("".join(parts))
-
-
-def test_statistics_count_rounds_and_who_convinced_whom(discuss: Discuss) -> None:
-    found = statistics(
-        interaction_graph(one)
-        for one in (
-            discuss(0),
-            discuss(1, [["Answer: 12", "Answer: 9"], ["Answer: 9", "Answer: 9"]]),
-            discuss(2, [["Answer: 12", "hm"], ["Answer: 12", "Answer: 12"]]),
-        )
-    )
-    assert found.questions == 3
-    assert found.rounds == 2
-    assert found.accuracy("agent0", 0) == (3, 3)
-    assert found.accuracy("agent0", 1) == (2, 3)
-    assert found.accuracy("agent1", 0) == (0, 3)
-    assert found.replies["agent1"][0].silent == 1
-    assert {who: {whom: count.model_dump() for whom, count in to.items()} for who, to in found.convinced.items()} == {
-        "agent0": {"agent1": {"rightly": 2, "wrongly": 0}},
-        "agent1": {"agent0": {"rightly": 0, "wrongly": 1}},
-    }

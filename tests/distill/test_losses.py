@@ -125,37 +125,3 @@ def test_losses_do_not_depend_on_padding_or_on_the_cut(tiny: Path, discuss: Disc
     for name in ("next_token", "node", "margin"):
         wanted = sum(getattr(one, name).item() for one in apart)
         assert getattr(together, name).item() == pytest.approx(wanted, rel=1e-4), name
-
-
-def test_prompt_tokens_carry_loss_only_on_request(tiny: Path, discuss: Discuss) -> None:
-    from distill.rows import batched
-
-    made = network(tiny)
-    (row,) = rows(made, taught(discuss()))
-    assert len(batched([row]).targets) == row.targets() == sum(len(row.replies[place]) for place in row.lesson.taught)
-    assert len(batched([row], True).targets) == row.targets(True) == row.targets() + len(row.prompt) - 1
-
-
-def test_merged_layers_give_pefts_losses_and_gradients(tiny: Path, discuss: Discuss) -> None:
-    import torch
-
-    from distill.rows import batched
-
-    # Dropout of next to nothing keeps peft's own layers.
-    merged, plain = network(tiny), network(tiny, dropout=1e-9)
-    generator = torch.Generator().manual_seed(3)
-    for name, each in merged.trainable().items():
-        if "lora" in name:
-            each.data.add_(0.1 * torch.randn(each.shape, generator=generator))
-            plain.trainable()[name].data.copy_(each.data)
-    merged.changed()
-    found = []
-    for made in (merged, plain):
-        part = made.losses(batched(rows(made, taught(discuss()))))
-        (part.next_token + part.node + part.margin).backward()
-        found.append(part)
-    assert found[0].next_token.item() == pytest.approx(found[1].next_token.item(), rel=1e-4)
-    for name, each in merged.trainable().items():
-        other = plain.trainable()[name].grad
-        assert each.grad is not None
-        assert torch.allclose(each.grad, other, atol=1e-4 * float(other.abs().max())), name

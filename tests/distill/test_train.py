@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import signal
@@ -17,36 +16,20 @@ import pytest
 
 from agents.transcript import Transcript
 from distill import checkpoint
-from distill.corpus import CorpusSummary, prepare
+from distill.corpus import prepare
 from distill.errors import LessonError, NotFinite, TrainingError
-from distill.memory import needed
 from distill.pairs import Lesson, Selection
 from distill.rows import TokenRow, tokenised
 from distill.specification import TrainingSpec
-from distill.student import CardFacts, write_student
-from distill.train import METRICS, StepMetrics, TrainingResult, train
+from distill.train import METRICS, StepMetrics, train
 
 Discuss = Callable[..., Transcript]
-
-
-@pytest.fixture(scope="module")
-def lessons(discuss: Discuss, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("lessons") / "lessons.jsonl"
-    sifted = prepare((discuss(number) for number in range(12)), Selection(), out, len)
-    assert sifted.lessons == 12
-    return out
 
 
 def spec(tiny: Path, **changes: Any) -> TrainingSpec:
     settings = {"student": str(tiny), "rank": 4, "dropout": 0.1, "tokens": 8_000, "step_tokens": 800}
     settings |= {"batch_tokens": 900, "checkpoint_every": 2, "precision": "fp32", "encoder_width": 16}
     return TrainingSpec.model_validate(settings | changes)
-
-
-def digest(trained: TrainingResult) -> str:
-    """Of all trained tensors."""
-    parts = [each.detach().numpy().tobytes() for each in trained.network.trainable().values()]
-    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def test_training_lowers_every_loss(tiny: Path, lessons: Path, tmp_path: Path) -> None:
@@ -233,18 +216,6 @@ def test_a_tokenizer_of_another_model_is_refused(tiny: Path, lessons: Path, tmp_
         train(spec(other), lessons, tmp_path / "out")
 
 
-def test_another_trainings_folder_and_a_damaged_checkpoint_are_refused(
-    tiny: Path, lessons: Path, tmp_path: Path
-) -> None:
-    train(spec(tiny, tokens=1_600), lessons, tmp_path)
-    with pytest.raises(TrainingError, match="other settings or lessons"):
-        train(spec(tiny, tokens=1_600, seed=5), lessons, tmp_path)
-    tensors = checkpoint.found(tmp_path / "checkpoints")[-1] / "tensors.safetensors"
-    tensors.write_bytes(tensors.read_bytes()[:1000])
-    with pytest.raises(TrainingError, match="damaged"):
-        train(spec(tiny, tokens=1_600), lessons, tmp_path)
-
-
 def test_lessons_that_are_none_are_refused(tiny: Path, tmp_path: Path) -> None:
     empty = tmp_path / "empty.jsonl"
     empty.write_text("")
@@ -275,33 +246,6 @@ def test_a_tracker_that_fails_is_told_in_a_line(tiny: Path, lessons: Path, tmp_p
         train(spec(tiny, trackers=["tensorboard"]), lessons, tmp_path)
 
 
-@pytest.mark.parametrize("merged", [False, True])
-def test_the_student_is_an_adapter_or_a_checkpoint_with_a_card(
-    tiny: Path, lessons: Path, tmp_path: Path, merged: bool
-) -> None:
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
-    sifted = CorpusSummary(transcripts=3, lessons=2)
-    sifted.teachers.update({"big|model": 4})
-    sifted.reply_dropped("an empty reply", "q1")
-    settings = spec(tiny, tokens=8_000, learning_rate=1e-2)
-    trained = train(settings, lessons, tmp_path / "work")
-    ids = torch.arange(3, 20)[None]
-    wanted = trained.network.model(input_ids=ids).logits
-    card = CardFacts(name="pupil", base="tiny", licences={"tiny": "MIT"}, metrics={"Accuracy": "0.5"})
-    folder = write_student(trained, settings, Selection(), sifted, card, tmp_path / "pupil", merged=merged)
-    base = AutoModelForCausalLM.from_pretrained(folder if merged else tiny, dtype=torch.float32)
-    found = base if merged else PeftModel.from_pretrained(base, str(folder))
-    assert torch.allclose(found(input_ids=ids).logits, wanted, atol=1e-3)
-    told = (folder / "README.md").read_text()
-    assert "| `big/model` | 4 | not stated |" in told
-    assert "(MIT)" in told
-    assert "1 (an empty reply)" in told
-    assert not list(tmp_path.glob(".pupil*"))
-
-
 @pytest.mark.soak
 def test_it_is_killed_at_random_again_and_again(tiny: Path, lessons: Path, tmp_path: Path) -> None:
     import random
@@ -327,7 +271,3 @@ def test_it_is_killed_at_random_again_and_again(tiny: Path, lessons: Path, tmp_p
     whole = subprocess.run([*command, str(tmp_path / "b")], capture_output=True, text=True, env=environment, check=True)
     assert kills > 3
     assert whole.stdout.split()[-1] == last
-
-
-def test_dropout_is_told_to_take_more_memory(tiny: Path) -> None:
-    assert needed(spec(tiny, dropout=0.1)) > needed(spec(tiny, dropout=0.0))

@@ -5,9 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from router import Features, Row, Table
+from router import Row, Table
 from router.arena import arena_score, cost_matrix, metrics
-from router.routers import fit
 
 
 def table() -> Table:
@@ -45,12 +44,3 @@ def test_the_arena_score_of_its_paper() -> None:
     assert arena_score(200, 0.9) == arena_score(1e9, 0.9) == 0
     cheapness = (np.log2(200) - np.log2(1.0)) / (np.log2(200) - np.log2(0.0044))
     assert arena_score(1.0, 0.6) == pytest.approx(1.1 * 0.6 * cheapness / (0.1 * 0.6 + cheapness))
-
-
-def test_a_router_by_item_response_learns_who_is_able(
-    fitted: tuple[Table, Features], unseen: tuple[Table, Features]
-) -> None:
-    chosen = fit("item_response", *fitted).score(unseen[1]).values.argmax(1)
-    best = fit("best", *fitted).score(unseen[1]).values.argmax(1)
-    right = unseen[0].correct[np.arange(len(chosen)), chosen].mean()
-    assert right > unseen[0].correct[np.arange(len(best)), best].mean() + 0.2

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 from hypothesis import given
@@ -11,7 +9,7 @@ from hypothesis import strategies as st
 
 from router import Features, Scores, Table
 from router.cost import CostAware, area_under_cost_curve, cost_curve, quality_for
-from router.routers import FittedRouter, KnnRouter, PricedRouter
+from router.routers import KnnRouter
 
 
 def scores(*rows: list[float]) -> Scores:
@@ -60,21 +58,6 @@ def test_more_money_never_buys_less() -> None:
     qualities = [quality_for(table, costs, target) for target in (1.0, 1.5, 2.5, 4.0, 9.0)]
     assert qualities == sorted(qualities)
     assert qualities[-1] == 1.0
-
-
-def test_a_priced_router_spends_what_it_may_on_new_questions_and_comes_back_from_disk(
-    fitted: tuple[Table, Features], unseen: tuple[Table, Features], tmp_path: Path
-) -> None:
-    costs = {"algebraist": 3.0, "botanist": 3.0, "grandmaster": 3.0, "amateur": 1.0}
-    router = PricedRouter.fit(*fitted, router=KnnRouter.fit, costs=costs, spend=2.0)
-    assert 0 < router.quality < 1
-    first = router.score(unseen[1]).order()[:, 0]
-    spent = np.mean([costs[router.experts[column]] for column in first])
-    assert 1.0 < spent < 2.3
-    router.save(tmp_path)
-    again = FittedRouter.load(tmp_path)
-    np.testing.assert_array_equal(again.score(unseen[1]).values, router.score(unseen[1]).values)
-    assert "cost" in again.rank(unseen[1])[0].entries[0].terms
 
 
 def test_curve_and_area(fitted: tuple[Table, Features], unseen: tuple[Table, Features]) -> None:

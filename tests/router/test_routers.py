@@ -2,28 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
-from safetensors.numpy import load_file, save_file
 
 from router import Features, Row, Table
 from router.routers import (
     ROUTERS,
     BestRouter,
-    CalibratedRouter,
     FactorisationRouter,
     FittedRouter,
     KmeansRouter,
-    KnnRouter,
     LogisticRouter,
-    MixtureRouter,
-    MlpRouter,
-    PromptVectorRouter,
-    RandomRouter,
     SkillsRouter,
     fit,
     maker,
@@ -152,41 +143,6 @@ def test_unknown_router_is_refused_by_name() -> None:
         maker("knnn")
 
 
-@pytest.mark.parametrize("method", ["platt", "isotonic"])
-def test_calibrated_router_keeps_the_order_and_states_honest_probabilities(
-    fitted: World, unseen: World, method: str, tmp_path: Path
-) -> None:
-    from router.calibration import expected_calibration_error
-
-    sharp = partial(KnnRouter.fit, neighbours=3, shrinkage=0.0)
-    router = CalibratedRouter.fit(*fitted, router=sharp, method=method)
-    before, after = router.inside.score(unseen[1]), router.score(unseen[1])
-    np.testing.assert_array_equal(before.order(), after.order())
-    assert expected_calibration_error(after.probabilities, unseen[0].correct) < 0.08
-    assert expected_calibration_error(before.probabilities, unseen[0].correct) > 0.1
-    router.save(tmp_path)
-    np.testing.assert_array_equal(FittedRouter.load(tmp_path).score(unseen[1]).probabilities, after.probabilities)
-
-
-def test_mixture_trusts_the_member_that_ranks_better(fitted: World, unseen: World) -> None:
-    router = MixtureRouter.fit(
-        *fitted, members={"random": RandomRouter.fit, "knn": KnnRouter.fit, "mean": BestRouter.fit}
-    )
-    weight = dict(zip(router.names, router.weights, strict=True))
-    assert weight["knn"] > 2 * weight["mean"]
-    kinds = {item.kind for item in router.rank(unseen[1].take([0]))[0].evidence}
-    assert kinds == {"neighbour"}
-    terms = router.rank(unseen[1].take([0]))[0].entries[0].terms
-    assert set(terms) == {name for name, value in weight.items() if value > 0}
-
-
-def test_mixture_needs_members_and_two_questions(fitted: World) -> None:
-    with pytest.raises(ValueError, match="at least one member"):
-        MixtureRouter.fit(*fitted, members={})
-    with pytest.raises(ValueError, match="two different questions"):
-        MixtureRouter.fit(fitted[0].take([0]), fitted[1].take([0]), members={"best": BestRouter.fit})
-
-
 def test_settings_without_sense_are_refused(fitted: World) -> None:
     for kind, bad in (
         (KmeansRouter, {"clusters": 0}),
@@ -197,78 +153,6 @@ def test_settings_without_sense_are_refused(fitted: World) -> None:
     ):
         with pytest.raises(ValueError):
             kind.fit(*fitted, **bad)
-
-
-def test_linear_terms_add_up(fitted: World, unseen: World) -> None:
-    for kind in (PromptVectorRouter, MlpRouter):
-        scores = kind.fit(*fitted).score(unseen[1])
-        np.testing.assert_allclose(scores.values, scores.terms["mean"] + scores.terms["question"], atol=1e-5)
-
-
-def test_knn_names_its_neighbours(fitted: World) -> None:
-    table, questions = fitted
-    ranking = KnnRouter.fit(table, questions).rank(questions.take([17]))[0]
-    assert ranking.evidence[0].label == table.ids[17]
-    assert ranking.evidence[0].weight == pytest.approx(1, abs=1e-5)
-    assert [e.weight for e in ranking.evidence] == sorted((e.weight for e in ranking.evidence), reverse=True)
-
-
-def test_knn_shrinks_towards_the_mean(fitted: World, unseen: World) -> None:
-    loose = KnnRouter.fit(*fitted, neighbours=5, shrinkage=0.0).score(unseen[1])
-    tight = KnnRouter.fit(*fitted, neighbours=5, shrinkage=1e6).score(unseen[1])
-    np.testing.assert_allclose(tight.values, np.broadcast_to(tight.terms["mean"], tight.values.shape), atol=1e-4)
-    np.testing.assert_allclose(loose.values, loose.terms["neighbours"], atol=1e-6)
-
-
-def test_knn_trusts_neighbours_as_far_as_the_fitted_questions_bear_them_out(fitted: World) -> None:
-    table, questions = fitted
-    rng = np.random.default_rng(0)
-    shuffled = questions.take(rng.permutation(len(questions)))
-    told, random = KnnRouter.fit(table, questions), KnnRouter.fit(table, shuffled)
-    assert told.shrinkage <= 1 < 10 <= random.shrinkage
-    assert KnnRouter.fit(table, questions, shrinkage=7.0).shrinkage == 7
-
-
-def test_equal_questions_tell_knn_nothing_of_its_settings(fitted: World) -> None:
-    table, questions = fitted
-    shuffled = questions.take(np.random.default_rng(0).permutation(len(questions)))
-    twice = np.tile(np.arange(len(questions)), 2)
-    assert KnnRouter.fit(table.take(twice), shuffled.take(twice)).shrinkage >= 10
-    same = KnnRouter.fit(table.take([0, 0, 0]), questions.take([0, 0, 0]))
-    assert (same.temperature, same.shrinkage) == (0.1, 10)
-
-
-@pytest.mark.parametrize("bad", [{"neighbours": 0}, {"temperature": 0.0}, {"shrinkage": -1.0}])
-def test_knn_refuses_senseless_settings(fitted: World, bad: dict[str, float]) -> None:
-    with pytest.raises(ValueError, match="kNN needs"):
-        KnnRouter.fit(*fitted, **bad)
-
-
-def test_random_depends_on_seed_and_question_alone(fitted: World, unseen: World) -> None:
-    first, again, other = (RandomRouter.fit(*fitted, seed=seed).score(unseen[1]).values for seed in (0, 0, 1))
-    np.testing.assert_array_equal(first, again)
-    assert (first != other).any()
-    assert abs(np.bincount(first.argmax(1), minlength=4) - 100).max() < 40
-
-
-def test_a_folder_that_holds_no_router_is_refused(fitted: World, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"router\.json"):
-        FittedRouter.load(tmp_path)
-    router = KnnRouter.fit(*fitted)
-    router.save(tmp_path)
-    with pytest.raises(ValueError, match="holds a KnnRouter, not a BestRouter"):
-        BestRouter.load(tmp_path)
-    path = tmp_path / "router.json"
-    good = json.loads(path.read_text())
-    for change in ({"format": 99}, {"router": {"kind": "os.system", "fields": {}}}, {"router": {"kind": "KnnRouter"}}):
-        path.write_text(json.dumps(good | change))
-        with pytest.raises(ValueError, match=r"router\.json: not a saved router"):
-            FittedRouter.load(tmp_path)
-    path.write_text(json.dumps(good))
-    arrays = load_file(tmp_path / "router.safetensors")
-    save_file(arrays | {"prior.mean": arrays["prior.mean"][:2]}, tmp_path / "router.safetensors")
-    with pytest.raises(ValueError, match="prior"):
-        FittedRouter.load(tmp_path)
 
 
 def test_ranking_refuses_k_below_one(fitted: World) -> None:

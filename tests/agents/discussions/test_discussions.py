@@ -7,9 +7,8 @@ from typing import Any
 import pytest
 
 from agents.agent import Agent
-from agents.conversation import Conversation, DiscussionTerms, converse
+from agents.conversation import DiscussionTerms, converse
 from agents.discussions import SchemeOptions, build
-from agents.discussions.parts import everybody, graph, grouped, next_round, ring, star, topology
 from agents.transcript import Transcript
 
 Stage = Any
@@ -85,16 +84,6 @@ async def test_a_sparse_debate_follows_its_graph(stage: Stage) -> None:
     assert [turn.received for _, turn in one.in_round(1)] == [(0,), (0, 1), (2,)]
 
 
-def test_topologies() -> None:
-    assert list(everybody(1, 3)) == [0, 1, 2]
-    assert [list(ring(0, 1)), list(ring(0, 2)), list(ring(1, 5))] == [[0], [0, 1], [0, 1, 2]]
-    assert [list(star(0, 3)), list(star(2, 3))] == [[0, 1, 2], [0, 2]]
-    assert list(graph([(5, 0)])(0, 2)) == [0]
-    for wrong in ("rings", "1>x", "-1>2", ""):
-        with pytest.raises(ValueError, match="topology"):
-            topology(wrong)
-
-
 @pytest.mark.parametrize(
     ("confidences", "calls", "stopped"),
     [
@@ -120,16 +109,6 @@ async def test_answers_to_an_open_question_are_grouped_by_meaning_else_an_aggreg
     scattered = stage.agents(["Answer: a cat", "All of them.\nAnswer: pets"], ["Answer: a dog"])
     one = await run(stage, "vote", scattered, question, terms)
     assert (one.answer, one.reply, one.seats[-1].role) == ("pets", "All of them.\nAnswer: pets", "aggregator")
-
-
-async def test_a_discussion_of_ones_own_is_one_function(stage: Stage) -> None:
-    async def mine(conversation: Conversation) -> None:
-        await conversation.open()
-        await next_round(conversation, ring, grouped)
-        conversation.vote("log-odds")
-
-    one = await converse(stage.question(), stage.agents([stage.said(2)], [stage.said(2)]), mine, name="mine")
-    assert (one.discussion, one.answer, one.calls) == ("mine", "2", 4)
 
 
 async def test_a_panel_of_none_and_of_two_equal_names_are_refused(stage: Stage) -> None:

@@ -1,0 +1,27 @@
+"""Which option an answer names."""
+
+import pytest
+
+from agents import answers
+
+CHOICES = {"A": "red", "B": "blue ball", "C": "a red ball"}
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    ["B", "b", "(B)", "B.", "B)", "[B]", "**B**", "B: blue ball", "Option B", "blue ball", "Blue  Ball.", "(b) x"],
+)
+def test_the_same_option_however_it_is_named(spelling: str) -> None:
+    assert answers.canonical(spelling, "choice", CHOICES) == "B"
+
+
+def test_an_option_text_wins_over_a_word_that_looks_like_a_letter() -> None:
+    assert answers.canonical("a red ball", "choice", CHOICES) == "C"
+    assert answers.canonical("a blue ball", "choice", CHOICES) == "B"
+    assert answers.canonical("D", "choice", CHOICES) is None
+    assert answers.canonical("the yellow one", "choice", CHOICES) is None
+
+
+def test_options_numbered_by_digits() -> None:
+    assert answers.canonical("2", "choice", {"1": "cat", "2": "dog"}) == "2"
+    assert answers.canonical("2) dog", "choice", {"1": "cat", "2": "dog"}) == "2"
