@@ -51,8 +51,11 @@ def _counts(mark: re.Match[str], text: str) -> bool:
     """A closing mark counts anywhere, an opening one at the beginning of a line or behind another mark."""
     if _closing(mark):
         return True
-    before = text[text.rfind("\n", 0, mark.start()) + 1 : mark.start()].strip()
-    return not before or before.endswith((">", "]", "▷"))
+    place = mark.start()
+    # Step by step: to copy the line at every mark would take quadratic time on a line of many marks.
+    while place and text[place - 1] != "\n" and text[place - 1].isspace():
+        place -= 1
+    return not place or text[place - 1] in "\n>]▷"
 
 
 def _closing(mark: re.Match[str]) -> bool:

@@ -73,7 +73,8 @@ NAME = "|".join(
         "svar",
         "svaret",
     ]
-    + [re.escape(word) for word in WORDS_OTHER]
+    + [re.escape(word) for word in WORDS_OTHER if word[-1] not in ":："]
+    + ["(?<![回解])答(?=[:：])"]  # alone it is a common syllable
     + [
         "r[ée]ponse",
         "odpowied[źz]",

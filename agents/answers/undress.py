@@ -97,7 +97,7 @@ def inside_box(text: str) -> str:
 
 
 def braced(text: str, opening: int) -> str | None:
-    """What stands between the brace at `opening` and its partner; to the end, where that is missing."""
+    """What stands between the brace at `opening` and its partner; None where that is missing."""
     depth = 0
     for place in range(opening, min(len(text), opening + 2 * ANSWER_LIMIT)):
         char = text[place]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
 import pytest
 
 from agents.agent import Agent
+from agents.conversation import converse
+from agents.discussions import SchemeOptions, build
 from agents.question import Question
+from agents.transcript import Transcript
 
 
 class Message:
@@ -70,3 +73,21 @@ class Stage:
 @pytest.fixture(scope="session")
 def stage() -> type[Stage]:
     return Stage
+
+
+async def discussed(
+    stage: type[Stage],
+    name: str,
+    agents: Any,
+    question: Any = None,
+    terms: Any = None,
+    **scheme: Any,
+) -> Transcript:
+    return await converse(
+        question or stage.question(), agents, build(name, SchemeOptions(**scheme)), name=name, terms=terms
+    )
+
+
+@pytest.fixture
+def run() -> Callable[..., Coroutine[Any, Any, Transcript]]:
+    return discussed

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from router.ranking import Evidence, Ranking, RankingEntry
+import numpy as np
+import pytest
+
+from router.ranking import Evidence, Ranking, RankingEntry, Scores, rankings
 
 
 def test_a_ranking_shows_itself_with_its_reasons() -> None:
@@ -17,3 +20,16 @@ def test_a_ranking_shows_itself_with_its_reasons() -> None:
     assert "no profile" in shown
     assert "Is 7 &lt; 9? (0.83)" in shown
     assert "<table>" in Ranking(())._repr_html_()
+
+
+def test_equal_scores_keep_the_experts_order_and_notes_stand_beside_them() -> None:
+    values = np.array([[0.2, 0.9, 0.2]], np.float32)
+    scores = Scores(("a", "b", "c"), values, values, {"mean": values[0]})
+    assert scores.order().tolist() == [[1, 0, 2]]
+    (ranking,) = rankings(scores, {"c": "new"}, [()])
+    assert (ranking.experts, ranking.top(2), ranking.top(9)) == (("b", "a", "c"), ("b", "a"), ("b", "a", "c"))
+    assert [entry.note for entry in ranking.entries] == [None, None, "new"]
+    assert ranking.entries[0].terms == {"mean": pytest.approx(0.9)}
+    assert ranking.probability("b") == pytest.approx(0.9)
+    with pytest.raises(KeyError, match="nobody"):
+        ranking.probability("nobody")

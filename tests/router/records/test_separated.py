@@ -1,0 +1,28 @@
+"""CSV and TSV: cells by column, empty ones none, rows with the line on which they begin."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+
+from router.records.files import RecordError
+from router.records.separated import records
+
+
+def read(text: str, separator: str = ",") -> list[tuple[int, dict[str, object]]]:
+    return list(records(io.BytesIO(text.encode()), Path("a.csv"), separator))
+
+
+def test_a_row_knows_the_line_on_which_it_begins() -> None:
+    assert read('q,a\n"two\nlines",1\n"x, y", \n') == [
+        (2, {"q": "two\nlines", "a": "1"}),
+        (4, {"q": "x, y", "a": None}),
+    ]
+    assert read("q\ta\nx\t1\n", "\t") == [(2, {"q": "x", "a": "1"})]
+
+
+def test_a_row_with_other_cells_than_the_header_is_named() -> None:
+    with pytest.raises(RecordError, match=r"a.csv:3: 3 cells for 2 columns \(q, a\)"):
+        read("q,a\nx,1\ny,2,3\n")
