@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -23,13 +24,18 @@ def models(remote: RemoteModel, transport: httpx.BaseTransport | None = None) ->
     url = urlunsplit((parts.scheme, parts.netloc, f"{parts.path.rstrip('/')}/models", parts.query, ""))
     headers, _ = request_headers(remote)
     try:
-        with httpx.Client(timeout=SECONDS, transport=transport) as client:
-            response = client.get(url, headers={**headers, "Accept-Encoding": "identity"})
-        if response.status_code != 200:
-            raise of_status(response.status_code, "", response.headers)
-        if len(response.content) > MAX_BYTES:
-            raise ExpertError(f"{url}: the list of models is larger than {MAX_BYTES} bytes")
-        found = response.json()["data"]
+        with (
+            httpx.Client(timeout=SECONDS, transport=transport) as client,
+            client.stream("GET", url, headers={**headers, "Accept-Encoding": "identity"}) as response,
+        ):
+            if response.status_code != 200:
+                raise of_status(response.status_code, "", response.headers)
+            body = b""
+            for part in response.iter_raw():
+                body += part
+                if len(body) > MAX_BYTES:
+                    raise ExpertError(f"{url}: the list of models is larger than {MAX_BYTES} bytes")
+        found = json.loads(body)["data"]
         return [str(one["id"]) for one in found]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ExpertError(f"{url}: the server sent no list of models; name the model with --model") from None
@@ -49,5 +55,5 @@ def chosen_model(remote: RemoteModel, wanted: str | None, offered: list[str]) ->
     if wanted not in offered:
         near = difflib.get_close_matches(wanted, offered, 1)
         meant = f"; did you mean {near[0]!r}?" if near else ""
-        raise ExpertError(f"{remote.url}: there is no model {wanted!r}{meant} There are: {listed}")
+        raise ExpertError(f"{remote.url}: there is no model {wanted!r}{meant or '.'} There are: {listed}")
     return wanted

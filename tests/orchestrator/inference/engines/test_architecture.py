@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from merging.checkpoint import CheckpointError
 from orchestrator.inference.engines.architecture import forward_config, longest_context
-from orchestrator.inference.engines.sources import Sources
-from orchestrator.inference.engines.tokenizer_files import mapping_digest, tokenizer_digest
-from orchestrator.inference.expert import Expert, Weights
-from tests.orchestrator.inference.engines.tiny import changed_config
 
 LLAMA: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
@@ -72,77 +65,3 @@ def test_the_least_length_that_a_config_names_counts() -> None:
     assert longest_context({"n_positions": 1024, "max_position_embeddings": 4096}) == 1024
     assert longest_context({"text_config": {"max_position_embeddings": 512}}) == 512
     assert longest_context({}) == 2**20
-
-
-def blend_of(folder: Path) -> Any:
-    return Sources().blend(Expert("odd", "odd", "odd", weights=Weights(folder)))
-
-
-@pytest.mark.parametrize(
-    ("change", "said"),
-    [
-        ({"num_hidden_layers": 10**9}, r"config\.json: num_hidden_layers is '1000000000'"),
-        ({"hidden_size": "x"}, r"config\.json: hidden_size is 'x'"),
-        ({"hidden_size": 10**9}, "hidden_size is '1000000000'"),
-        ({"num_attention_heads": -3}, "num_attention_heads is '-3'"),
-        ({"vocab_size": 2.5}, r"vocab_size is '2\.5'"),
-        ({"num_experts": 10**7}, "num_experts is '10000000'"),
-        ({"model_type": None, "architectures": None}, "neither model_type nor architectures"),
-    ],
-)
-def test_sizes_that_the_files_cannot_have_are_refused(
-    model_folder: Path, tmp_path: Path, change: dict[str, Any], said: str
-) -> None:
-    from orchestrator.errors import ExpertError
-
-    with pytest.raises(ExpertError, match=said):
-        blend_of(changed_config(model_folder, tmp_path / "odd", **change))
-
-
-@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "generation_config.json"])
-@pytest.mark.parametrize("what", ["pipe", "device", "dead link"])
-def test_what_is_no_file_is_refused_and_not_waited_for(
-    model_folder: Path, tmp_path: Path, name: str, what: str
-) -> None:
-    from orchestrator.errors import ExpertError
-
-    folder = changed_config(model_folder, tmp_path / "odd")
-    (folder / name).unlink(missing_ok=True)
-    if what == "pipe":
-        os.mkfifo(folder / name)
-    else:
-        (folder / name).symlink_to("/dev/zero" if what == "device" else "/nowhere")
-    with pytest.raises(ExpertError, match=f"{name}: not a regular file"):
-        blend_of(folder)
-
-
-def test_a_tokenizer_saved_again_maps_alike_and_one_with_other_settings_is_another(
-    model_folder: Path, tmp_path: Path
-) -> None:
-    import json
-
-    again = changed_config(model_folder, tmp_path / "again")
-    stored = json.loads((again / "tokenizer.json").read_text())
-    (again / "tokenizer.json").write_text(json.dumps(stored, indent=1, sort_keys=True))
-    assert mapping_digest(again) == mapping_digest(model_folder)
-    begins = changed_config(model_folder, tmp_path / "bos", "tokenizer_config.json", add_bos_token=True)
-    assert mapping_digest(begins) == mapping_digest(model_folder)
-    assert tokenizer_digest(begins) != tokenizer_digest(model_folder)
-    stored["model"]["vocab"]["<a-new-one>"] = len(stored["model"]["vocab"])
-    (again / "tokenizer.json").write_text(json.dumps(stored))
-    assert mapping_digest(again) != mapping_digest(model_folder)
-
-
-def test_a_tokenizer_in_another_file_is_a_tokenizer_too(model_folder: Path, tmp_path: Path) -> None:
-    one, two = (changed_config(model_folder, tmp_path / name) for name in ("one", "two"))
-    for folder, text in ((one, "{}"), (two, '{"more": 1}')):
-        (folder / "tokenizer.json").unlink()
-        (folder / "tekken.json").write_text(text)
-    assert mapping_digest(one) != mapping_digest(two)
-
-
-def test_an_empty_tokenizer_is_refused_by_file(model_folder: Path, tmp_path: Path) -> None:
-    folder = changed_config(model_folder, tmp_path / "odd")
-    (folder / "tokenizer.json").write_text("{}")
-    with pytest.raises(CheckpointError, match=r"tokenizer\.json: not a tokenizer"):
-        mapping_digest(folder)

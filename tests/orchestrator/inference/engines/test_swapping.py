@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from orchestrator.errors import CollegiumError
 from orchestrator.inference.engines.canary import difference
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
@@ -151,50 +150,3 @@ def test_each_expert_stops_at_its_own_end_token(engine: Any, zoo: dict[str, Expe
     assert subject.engine.load(base).way == "in_place"
     again = subject.request("Tell me about rivers.", base, max_tokens=6)
     assert subject.run(again, expert=base)[again.key][-1].finish_reason == "length"
-
-
-def test_a_checkpoint_with_a_renamed_tensor_is_refused_by_transformers_too(
-    zoo: dict[str, Expert], tmp_path: Path
-) -> None:
-    from safetensors.torch import load_file, save_file
-
-    from orchestrator.inference.engines.transformers import TransformersEngine
-
-    folder = changed_config(zoo["tied-1"].folder, tmp_path / "renamed")
-    tensors = load_file(folder / "model.safetensors")
-    tensors["model.layers.0.mlp.other_proj.weight"] = tensors.pop("model.layers.0.mlp.up_proj.weight")
-    (folder / "model.safetensors").unlink()
-    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
-    engine = TransformersEngine(OPTIONS)
-    with pytest.raises(CollegiumError, match=r"missing keys: model\.layers\.0\.mlp\.up_proj\.weight"):
-        engine.load(Expert("renamed", "renamed", "renamed", weights=Weights(folder), context=256))
-    engine.close()
-
-
-@pytest.mark.parametrize("kind", ["state-space", "alibi", "mixture"])
-def test_the_transformers_engine_says_what_its_model_says(kind: str, model_folder: Path, tmp_path: Path) -> None:
-    """Also where the past is no key-value cache, and where loading changes the tensors' names."""
-    import torch
-
-    from orchestrator.inference.engines.transformers import TransformersEngine
-    from tests.orchestrator.inference.engines.conftest import Subject
-
-    engine = TransformersEngine(OPTIONS)
-    for seed in (1, 2):
-        folder = tiny(tmp_path / f"m{seed}", model_folder, kind, seed)
-        expert = Expert(str(folder), str(folder), kind, weights=Weights(folder), context=256, dtype="float32")
-        engine.load(expert)
-        subject = Subject("transformers", engine, expert, expert)
-        requests = [
-            subject.request(text, expert, max_tokens=5, ignore_eos=True, logprobs=0) for text in ("Hi", "Tell me")
-        ]
-        found = subject.run(*requests, expert=expert)
-        for request in requests:
-            ids = engine.prompts.ids(expert, request.messages, request.sampling)
-            wanted = []
-            for _ in range(5):
-                with torch.inference_mode():
-                    wanted.append(int(engine._model(input_ids=torch.tensor([ids + wanted])).logits[0, -1].argmax()))
-            said = [token.token for delta in found[request.key] for token in delta.logprobs]
-            assert said == [engine.prompts.tokenizer(expert).decode([token]) for token in wanted]
-    engine.close()

@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future
-from typing import Any
 
 import pytest
 
@@ -15,28 +14,13 @@ from orchestrator.errors import Cancelled, CollegiumError, ExpertError, ExpertFa
 from orchestrator.inference.engines.engine import FreshProcess, LoadReport
 from orchestrator.inference.engines.scripted import ScriptedEngine, ScriptedOptions
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.request import Completion, Delta, Sampling
+from orchestrator.inference.request import Delta, Sampling
 from orchestrator.inference.schedule.host import InProcess
 from orchestrator.inference.schedule.ledger import Ledger, LedgerEntry
-from orchestrator.inference.schedule.messages import Abort, Broken, Switch, WorkerOrder
+from orchestrator.inference.schedule.messages import Broken
 from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.scheduler import Policy
-from orchestrator.inference.schedule.supervisor import Supervisor, WorkerHandle, WorkerSpec
-
-
-class Gate:
-    """A script that waits until it is let go, and knows what it was asked."""
-
-    def __init__(self, closed: bool = True) -> None:
-        self.asked: list[str] = []
-        self.open = threading.Event()
-        if not closed:
-            self.open.set()
-
-    def __call__(self, messages: Any, seed: int) -> str:
-        self.asked.append(messages[-1][1])
-        assert self.open.wait(20)
-        return str(messages[-1][1])
+from orchestrator.inference.schedule.supervisor import WorkerSpec
 
 
 class SlowLedger:
@@ -66,22 +50,8 @@ class SlowLedger:
 # Giving up ----------------------------------------------------------------------------------------------------
 
 
-async def test_giving_up_a_request_that_another_waits_for_leaves_it_alone(make_pool, play) -> None:
-    gate = Gate()
-    pool, who = make_pool(gate), play.expert("a")
-    call = play.call(pool, who, "same")
-    first, second = (asyncio.create_task(pool.ask([call])) for _ in range(2))
-    await asyncio.to_thread(play.until, lambda: gate.asked)
-    first.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await first
-    gate.open.set()
-    assert play.texts(await second) == ["same"]
-    assert gate.asked == ["same"]
-
-
 async def test_giving_up_while_the_reply_is_stored_does_not_generate_it_again(make_pool, play) -> None:
-    gate = Gate(closed=False)
+    gate = play.Gate(closed=False)
     pool, who = make_pool(gate), play.expert("a")
     ledger = SlowLedger(pool)
     call = play.call(pool, who, "same")
@@ -93,22 +63,6 @@ async def test_giving_up_while_the_reply_is_stored_does_not_generate_it_again(ma
     ledger.release()
     assert play.texts(await asyncio.wait_for(back, 10)) == ["same"]
     assert gate.asked == ["same"]
-
-
-async def test_a_reply_that_comes_after_its_request_was_given_up_and_asked_again_answers_it(make_pool, play) -> None:
-    """The second request is still queued when the first one's reply, already on its way, arrives."""
-    gate = Gate()
-    pool, who = make_pool(gate, ScriptedOptions(batch=1, capacity=1)), play.expert("a")
-    call = play.call(pool, who, "same")
-    left = asyncio.create_task(pool.ask([call]))
-    await asyncio.to_thread(play.until, lambda: gate.asked)
-    left.cancel()
-    back = asyncio.create_task(pool.ask([call]))
-    await asyncio.sleep(0.05)
-    gate.open.set()
-    assert play.texts(await asyncio.wait_for(back, 10)) == ["same"]
-    assert play.texts(await asyncio.wait_for(pool.ask(play.calls(pool, who, 20)), 10))[-1] == "a 19"
-    assert pool.ledger.count() == 21
 
 
 async def test_a_stream_whose_reader_leaves_frees_the_engine(make_pool, play) -> None:
@@ -123,17 +77,6 @@ async def test_a_stream_whose_reader_leaves_frees_the_engine(make_pool, play) ->
 
 
 # Streams ------------------------------------------------------------------------------------------------------
-
-
-async def test_who_joins_a_stream_late_hears_it_from_the_beginning(make_pool, play) -> None:
-    pool, who = make_pool(options=ScriptedOptions(step_seconds=0.02)), play.expert("a")
-    request, _ = play.call(pool, who, "one two three four five six", stream=True)
-    early = pool.stream(request, who)
-    assert isinstance(await anext(early), Delta)
-    assert isinstance(await anext(early), Delta)
-    late = [part async for part in pool.stream(request, who)]
-    assert "".join(part.text for part in late if isinstance(part, Delta)) == "one two three four five six"
-    assert [part async for part in early][-1] == late[-1]
 
 
 @pytest.mark.parametrize("again", ["one two three four", "one or two"])
@@ -176,7 +119,7 @@ async def test_a_stream_goes_on_after_its_worker_is_lost_or_says_why_it_cannot(m
 
 
 async def test_a_worker_lost_while_its_replies_are_stored_does_not_repeat_them(make_pool, play) -> None:
-    gate = Gate(closed=False)
+    gate = play.Gate(closed=False)
     broken = threading.Event()
 
     class Fragile(ScriptedEngine):
@@ -222,7 +165,7 @@ async def test_an_expert_is_not_blamed_for_a_worker_that_is_lost_while_idle(make
 
 
 async def test_workers_that_are_lost_together_count_as_one_loss(make_pool, play) -> None:
-    gate = Gate()
+    gate = play.Gate()
     hosts: dict[str, list[InProcess]] = {"w0": [], "w1": [], "w2": []}
 
     def make(name: str) -> InProcess:
@@ -281,39 +224,11 @@ async def test_a_kind_of_worker_that_cannot_start_does_not_stop_the_others(tmp_p
     assert pools[0].timeline.losses[0][0] == "w0"
 
 
-async def test_orders_reach_a_slow_worker_one_message_at_a_time_and_in_order(play) -> None:
-    """Ray keeps no order among the calls of an asyncio actor: big arguments are overtaken by small ones."""
-    received: list[list[WorkerOrder]] = []
-    free = asyncio.Event()
-
-    class Slow:
-        name = "w"
-
-        async def send(self, orders: list[WorkerOrder]) -> None:
-            received.append(orders)
-            await free.wait()
-
-        async def stop(self) -> None: ...
-
-    spec = WorkerSpec("w", "local", lambda: pytest.fail("not needed"))
-    supervisor = Supervisor([], lambda *_: None, lambda *_: None, lambda *_: None)
-    supervisor.handles["w"] = WorkerHandle(spec, Slow())  # type: ignore[arg-type]
-    orders: list[WorkerOrder] = [Switch(play.expert("a")), *(Abort((str(number),)) for number in range(5))]
-    for order in orders:
-        supervisor.send("w", [order])
-        await asyncio.sleep(0)
-    assert received == [orders[:1]]
-    free.set()
-    await asyncio.sleep(0.01)
-    assert received == [orders[:1], orders[1:]]
-    await supervisor.stop()
-
-
 # The ledger fails, the pool closes ------------------------------------------------------------------------------
 
 
 async def test_when_the_ledger_fails_everyone_hears_so_and_the_workers_stop_generating(make_pool, play) -> None:
-    gate = Gate(closed=False)
+    gate = play.Gate(closed=False)
     pool, who = make_pool(gate, ScriptedOptions(batch=1, capacity=4, step_seconds=0.01)), play.expert("a")
     ledger = SlowLedger(pool)
     answers = asyncio.create_task(pool.ask(play.calls(pool, who, 200)))
@@ -354,50 +269,3 @@ async def test_a_bug_on_the_scheduler_thread_is_told_instead_of_hanging(make_poo
 
 
 # Callers --------------------------------------------------------------------------------------------------------
-
-
-def test_one_pool_serves_one_event_loop_after_another(make_pool, play) -> None:
-    gate = Gate(closed=False)
-    pool, experts = make_pool(gate), [play.expert(name) for name in "ab"]
-    for turn in range(4):
-
-        async def ask(turn: int = turn) -> list[Completion | Exception]:
-            calls = [play.call(pool, who, f"{who.name} {turn} {n}") for n in range(20) for who in experts]
-            return await pool.ask(calls)
-
-        assert len(play.texts(asyncio.run(ask()))) == 40
-    assert pool.timeline.progress().loads <= 5
-    assert not pool._dispatch._callers.outstanding
-
-
-def test_a_loop_that_is_closed_with_calls_outstanding_does_not_disturb_the_others(make_pool, play) -> None:
-    gate = Gate()
-    pool, who = make_pool(gate), play.expert("a")
-    loop = asyncio.new_event_loop()
-    task = loop.create_task(pool.ask(play.calls(pool, who, 3)))
-    loop.run_until_complete(asyncio.sleep(0.05))
-    stopped = threading.Thread(target=gate.open.set)
-    task.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        loop.run_until_complete(task)
-    loop.close()
-    stopped.start()
-    outcomes = asyncio.run(asyncio.wait_for(pool.ask(play.calls(pool, who, 6)), 10))
-    assert len(play.texts(outcomes)) == 6
-    stopped.join()
-
-
-def test_draws_of_threads_in_one_conversation_all_differ(make_pool, play) -> None:
-    pool, who = make_pool(), play.expert("a")
-    warm = Sampling(temperature=1.0)
-    keys: list[str] = []
-
-    def draw() -> None:
-        keys.extend(play.call(pool, who, "same", sampling=warm)[0].key for _ in range(300))
-
-    threads = [threading.Thread(target=draw) for _ in range(8)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert len(set(keys)) == 2400

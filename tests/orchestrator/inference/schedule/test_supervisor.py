@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
 from orchestrator.errors import ExpertFailed
 from orchestrator.inference.engines.engine import LoadReport
 from orchestrator.inference.engines.scripted import ScriptedEngine
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Sampling
+from orchestrator.inference.schedule.messages import Abort, Switch, WorkerOrder
 from orchestrator.inference.schedule.pool import LocalPool
-from orchestrator.inference.schedule.supervisor import RetryLimits
+from orchestrator.inference.schedule.supervisor import RetryLimits, Supervisor, WorkerHandle, WorkerSpec
 
 EXPERT = Expert("a", "a", "s")
 
@@ -75,10 +78,29 @@ async def test_a_post_that_was_given_up_is_manned_again(make_pool: Any) -> None:
     assert len((await pool.load()).held) == 1
 
 
-async def test_waits_and_batches_are_counted(make_pool: Any) -> None:
-    pool = make_pool()
-    await asyncio.gather(*(ask(pool, f"one two three {n}") for n in range(8)))
-    load = await pool.load()
-    assert sum(load.waits["a"].counts) == 8
-    assert load.waits["a"].total > 0
-    assert load.batches["a"].total == 8 * 4  # four words each, a word a step
+async def test_orders_reach_a_slow_worker_one_message_at_a_time_and_in_order(play) -> None:
+    """Ray keeps no order among the calls of an asyncio actor: big arguments are overtaken by small ones."""
+    received: list[list[WorkerOrder]] = []
+    free = asyncio.Event()
+
+    class Slow:
+        name = "w"
+
+        async def send(self, orders: list[WorkerOrder]) -> None:
+            received.append(orders)
+            await free.wait()
+
+        async def stop(self) -> None: ...
+
+    spec = WorkerSpec("w", "local", lambda: pytest.fail("not needed"))
+    supervisor = Supervisor([], lambda *_: None, lambda *_: None, lambda *_: None)
+    supervisor.handles["w"] = WorkerHandle(spec, Slow())  # type: ignore[arg-type]
+    orders: list[WorkerOrder] = [Switch(play.expert("a")), *(Abort((str(number),)) for number in range(5))]
+    for order in orders:
+        supervisor.send("w", [order])
+        await asyncio.sleep(0)
+    assert received == [orders[:1]]
+    free.set()
+    await asyncio.sleep(0.01)
+    assert received == [orders[:1], orders[1:]]
+    await supervisor.stop()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import sqlite3
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -24,8 +25,25 @@ MakePool = Callable[..., LocalPool]
 Calls = list[tuple[Request, Expert]]
 
 
+class Gate:
+    """A script that waits until it is let go, and knows what it was asked."""
+
+    def __init__(self, closed: bool = True) -> None:
+        self.asked: list[str] = []
+        self.open = threading.Event()
+        if not closed:
+            self.open.set()
+
+    def __call__(self, messages: Any, seed: int) -> str:
+        self.asked.append(messages[-1][1])
+        assert self.open.wait(20)
+        return str(messages[-1][1])
+
+
 class Play:
     """Short words for what the tests do with a pool."""
+
+    Gate = Gate
 
     @staticmethod
     def expert(name: str, script: str | None = None, shape: str = "s") -> Expert:

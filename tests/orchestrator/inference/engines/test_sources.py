@@ -1,0 +1,55 @@
+"""From experts to tensors: files that cannot hold what they say are refused."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.inference.engines.sources import Sources
+from orchestrator.inference.expert import Expert, Weights
+from tests.orchestrator.inference.engines.tiny import changed_config
+
+
+def blend_of(folder: Path) -> Any:
+    return Sources().blend(Expert("odd", "odd", "odd", weights=Weights(folder)))
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"num_hidden_layers": 10**9}, r"config\.json: num_hidden_layers is '1000000000'"),
+        ({"hidden_size": "x"}, r"config\.json: hidden_size is 'x'"),
+        ({"hidden_size": 10**9}, "hidden_size is '1000000000'"),
+        ({"num_attention_heads": -3}, "num_attention_heads is '-3'"),
+        ({"vocab_size": 2.5}, r"vocab_size is '2\.5'"),
+        ({"num_experts": 10**7}, "num_experts is '10000000'"),
+        ({"model_type": None, "architectures": None}, "neither model_type nor architectures"),
+    ],
+)
+def test_sizes_that_the_files_cannot_have_are_refused(
+    model_folder: Path, tmp_path: Path, change: dict[str, Any], said: str
+) -> None:
+    from orchestrator.errors import ExpertError
+
+    with pytest.raises(ExpertError, match=said):
+        blend_of(changed_config(model_folder, tmp_path / "odd", **change))
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "generation_config.json"])
+@pytest.mark.parametrize("what", ["pipe", "device", "dead link"])
+def test_what_is_no_file_is_refused_and_not_waited_for(
+    model_folder: Path, tmp_path: Path, name: str, what: str
+) -> None:
+    from orchestrator.errors import ExpertError
+
+    folder = changed_config(model_folder, tmp_path / "odd")
+    (folder / name).unlink(missing_ok=True)
+    if what == "pipe":
+        os.mkfifo(folder / name)
+    else:
+        (folder / name).symlink_to("/dev/zero" if what == "device" else "/nowhere")
+    with pytest.raises(ExpertError, match=f"{name}: not a regular file"):
+        blend_of(folder)

@@ -1,0 +1,62 @@
+"""The transformers engine says what its model says, and refuses files of another architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import CollegiumError
+from orchestrator.inference.engines.engine import EngineOptions
+from orchestrator.inference.expert import Expert, Weights
+from tests.orchestrator.inference.engines.tiny import changed_config, tiny
+
+# What vLLM says while an engine starts.
+pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+
+OPTIONS = EngineOptions(batch=4, kv_gib=0.05, context=256, memory_gib=2, kept_gib=0.05)
+
+
+@pytest.mark.parametrize("kind", ["state-space", "alibi", "mixture"])
+def test_the_transformers_engine_says_what_its_model_says(kind: str, model_folder: Path, tmp_path: Path) -> None:
+    """Also where the past is no key-value cache, and where loading changes the tensors' names."""
+    import torch
+
+    from orchestrator.inference.engines.transformers import TransformersEngine
+    from tests.orchestrator.inference.engines.conftest import Subject
+
+    engine = TransformersEngine(OPTIONS)
+    for seed in (1, 2):
+        folder = tiny(tmp_path / f"m{seed}", model_folder, kind, seed)
+        expert = Expert(str(folder), str(folder), kind, weights=Weights(folder), context=256, dtype="float32")
+        engine.load(expert)
+        subject = Subject("transformers", engine, expert, expert)
+        requests = [
+            subject.request(text, expert, max_tokens=5, ignore_eos=True, logprobs=0) for text in ("Hi", "Tell me")
+        ]
+        found = subject.run(*requests, expert=expert)
+        for request in requests:
+            ids = engine.prompts.ids(expert, request.messages, request.sampling)
+            wanted = []
+            for _ in range(5):
+                with torch.inference_mode():
+                    wanted.append(int(engine._model(input_ids=torch.tensor([ids + wanted])).logits[0, -1].argmax()))
+            said = [token.token for delta in found[request.key] for token in delta.logprobs]
+            assert said == [engine.prompts.tokenizer(expert).decode([token]) for token in wanted]
+    engine.close()
+
+
+def test_a_checkpoint_with_a_renamed_tensor_is_refused_by_transformers_too(model_folder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from orchestrator.inference.engines.transformers import TransformersEngine
+
+    folder = changed_config(tiny(tmp_path / "tied", model_folder, "tied", 1), tmp_path / "renamed")
+    tensors = load_file(folder / "model.safetensors")
+    tensors["model.layers.0.mlp.other_proj.weight"] = tensors.pop("model.layers.0.mlp.up_proj.weight")
+    (folder / "model.safetensors").unlink()
+    save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    engine = TransformersEngine(OPTIONS)
+    with pytest.raises(CollegiumError, match=r"missing keys: model\.layers\.0\.mlp\.up_proj\.weight"):
+        engine.load(Expert("renamed", "renamed", "renamed", weights=Weights(folder), context=256))
+    engine.close()

@@ -1,0 +1,39 @@
+"""vLLM's arguments: what a machine and an expert ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from orchestrator.inference.engines.engine import EngineOptions
+from orchestrator.inference.engines.vllm_start import MAX_LORA_RANK, STEP_TOKENS, arguments
+
+
+def test_on_a_processor_a_prompt_enters_in_one_step_and_nothing_is_compiled() -> None:
+    found = arguments(Path("/m"), 4_096, EngineOptions(batch=8), gpu=False)
+    assert (found["model"], found["max_model_len"], found["max_num_seqs"]) == ("/m", 4_096, 8)
+    assert (found["enable_chunked_prefill"], found["max_num_batched_tokens"]) == (False, 4_096)
+    assert (found["enforce_eager"], found["kv_cache_memory_bytes"]) == (True, 2**30)
+    assert arguments(Path("/m"), 256, EngineOptions(batch=8), gpu=False)["max_num_batched_tokens"] == STEP_TOKENS
+    assert "enable_sleep_mode" not in found
+
+
+def test_on_a_card_vllm_keeps_its_own_ways_and_may_sleep() -> None:
+    found = arguments(Path("/m"), 256, EngineOptions(), gpu=True)
+    assert found["enable_sleep_mode"] is True
+    assert not {"enforce_eager", "enable_chunked_prefill", "kv_cache_memory_bytes"} & set(found)
+    assert arguments(Path("/m"), 256, EngineOptions(kv_gib=2), gpu=True)["kv_cache_memory_bytes"] == 2 * 2**30
+
+
+def test_adapters_run_side_by_side_only_where_that_is_asked_for() -> None:
+    assert "enable_lora" not in arguments(Path("/m"), 256, EngineOptions(), gpu=False)
+    found = arguments(Path("/m"), 256, EngineOptions(side_by_side=True), gpu=False)
+    assert (found["enable_lora"], found["max_lora_rank"]) == (True, MAX_LORA_RANK)
+
+
+def test_prompts_are_cached_and_a_models_own_sampling_defaults_are_not_taken() -> None:
+    found = arguments(Path("/m"), 256, EngineOptions(tensor_parallel=2), gpu=True)
+    assert (found["enable_prefix_caching"], found["generation_config"], found["tensor_parallel_size"]) == (
+        True,
+        "vllm",
+        2,
+    )
