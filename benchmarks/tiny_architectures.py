@@ -141,12 +141,13 @@ def make(model_type: str, tokenizer_from: Path, out: Path, seeds: Iterable[int] 
     return made
 
 
-def small_config(model_type: str) -> Any:
+def small_config(model_type: str, over: Mapping[str, Any] | None = None) -> Any:
+    """The type's configuration in small sizes; `over`: other sizes than those above."""
     from transformers import AutoConfig
 
     known = AutoConfig.for_model(model_type).to_dict()
     own = OWN.get(model_type, {})
-    sizes = {key: value for key, value in SIZES.items() if known.get(key) is not None}
+    sizes = {key: value for key, value in {**SIZES, **(over or {})}.items() if known.get(key) is not None}
     wanted = {key: value for key, value in {**sizes, **own}.items() if not (key == "head_dim" and value is None)}
     layers = wanted.get("num_hidden_layers", 2)
     if isinstance(known.get("layer_types"), list) and "layer_types" not in own:

@@ -13,13 +13,13 @@ from merging.naming import HEAD, LayerName, stored_like
 from merging.recipe import ModelRef, Recipe, Slice, Source
 from merging.settings import RecipeError
 from merging.source_model import EMBEDDINGS, LeftOut, SourceModel, Weight, ties
-from merging.towers import Tower, outer_order, sliceable
+from merging.tower_slices import Layer, TowerSlices
+from merging.towers import outer_order
 
 OPTIONAL = ("pooler", "mtp", "nextn", "final_logits_bias")
 """Parts that some checkpoints of an architecture have and others have not."""
-BRIDGES = ("projector", "connector", "merger", "resampler", "adapter", "aligner")
-"""Between two towers: they belong to neither."""
-
+OUTPUTS = ("score", "v_head", "value_head", "reward_head", "classifier", "qa_outputs")
+"""What a fine-tune puts on top for a purpose of its own: the result has it if its first model has."""
 KEPT = "the recipe names no module for it"
 
 
@@ -43,19 +43,6 @@ class Place:
     kept: bool = False
 
 
-@dataclass(frozen=True)
-class Layer:
-    """A layer of the result: its slice, its number in there, and how deep it lies in it (0 to 1)."""
-
-    part: Slice
-    index: int
-    depth: float
-
-    def number(self, source: Source) -> int:
-        """The layer of a source that it is made of."""
-        return (source.layers[0] if source.layers else 0) + self.index
-
-
 class Layout:
     """`places` in the order in which they are written; `left_out` what of the sources is in none of them."""
 
@@ -67,102 +54,13 @@ class Layout:
         self.left_out: list[LeftOut] = [left for model in models.values() for left in model.left_out]
         self._used: dict[ModelRef, set[str]] = {ref: set() for ref in models}
         self._kept: dict[tuple[str, str], list[str]] = {}
-        self._modules = self._module_parts()
-        self.layers: dict[str, list[Layer]] = {
-            head: self._layers(tower) for head, tower in self.template.towers.items()
-        }
+        self._slices = TowerSlices(recipe, models)
+        self.layers = self._slices.layers
         """By tower."""
         self.places: tuple[Place, ...] = tuple(self._places())
         for (label, why), names in self._kept.items():
             self.notes.append(f"{names[0]}{_more(names)}: taken over from {label}: {why}")
         self._account()
-
-    # Modules and slices -----------------------------------------------------------------------------------------
-
-    def _module_parts(self) -> dict[str, tuple[Slice, ...]] | None:
-        """The slices of each tower (by head) or of what stands under a name; None: all alike."""
-        towers = sliceable(self.template.towers.values())
-        named = {part.module for part in self.recipe.slices}
-        sliced = any(source.layers for part in self.recipe.slices for source in part.sources)
-        if named == {None}:
-            if sliced and len(towers) > 1:
-                names = ", ".join(tower.name for tower in towers)
-                raise RecipeError(
-                    f"slices: {self.template.label} has layers in {names}: say under `modules:` which are sliced"
-                )
-            return None
-        found: dict[str, tuple[Slice, ...]] = {}
-        outer = {name.split(".")[0] for name in self.template.weights if LayerName.of(name) is None}
-        for module in dict.fromkeys(part.module for part in self.recipe.slices):
-            parts = tuple(part for part in self.recipe.slices if part.module == module)
-            called = [tower for tower in towers if module and tower.called(module)]
-            called = called[:1] or (towers if len(towers) == 1 and len(named) == 1 else [])
-            if called:
-                found[called[0].head] = parts
-            elif module in outer or module in ("shared", "multi_modal_projector"):
-                found[f"{module}."] = parts
-            else:
-                known = ", ".join(
-                    [*(tower.name for tower in towers), *sorted(outer - {tower.name for tower in towers})]
-                )
-                raise RecipeError(f"modules: {self.template.label} has no module {module!r}; it has {known}")
-        return found
-
-    def _parts(self, head: str) -> tuple[Slice, ...] | None:
-        """The slices that a tower, or what stands under an outer name, is made by; None: it is kept."""
-        if self._modules is not None:
-            return self._modules.get(head)
-        sliced = any(source.layers for part in self.recipe.slices for source in part.sources)
-        tower = self.template.towers[head]
-        return None if sliced and not sliceable([tower]) else self.recipe.slices
-
-    def _outer_parts(self, name: str) -> tuple[Slice, ...] | None:
-        if self._modules is None:
-            return self.recipe.slices
-        first = f"{name.split('.')[0]}."
-        if first in self._modules:
-            return self._modules[first]
-        for head in self.template.towers:
-            if head.startswith(first):
-                return self._modules.get(head)
-        main = next(iter(self.template.towers), "")
-        alone = first.rstrip(".") not in (tower.name for tower in self.template.towers.values())
-        inside = not any(word in first for word in BRIDGES)
-        return self._modules.get(main) if alone and inside else None
-
-    def _layers(self, tower: Tower) -> list[Layer]:
-        parts = self._parts(tower.head)
-        if parts is None:
-            parts = (Slice((Source(self.recipe.models[0]),)),)
-        found = []
-        for part in parts:
-            first = next((source for source in part.sources if tower.head in self.models[source.model].towers), None)
-            if first is None:
-                first = Source(self.recipe.models[0])
-            count = self._count(first, tower.head)
-            for source in part.sources:
-                self._check_range(source, tower.head, count, first)
-            found += [Layer(part, index, index / (count - 1) if count > 1 else 1.0) for index in range(count)]
-        return found
-
-    def _count(self, source: Source, head: str) -> int:
-        if source.layers is not None:
-            return source.layers[1] - source.layers[0]
-        return self.models[source.model].towers[head].layers
-
-    def _check_range(self, source: Source, head: str, count: int, first: Source) -> None:
-        tower = self.models[source.model].towers.get(head)
-        if tower is None:
-            return
-        if source.layers is not None and source.layers[1] > tower.layers:
-            raise RecipeError(f"layer_range {list(source.layers)} of {source.model}: it has {tower.layers} layers")
-        if source.layers is None and tower.layers != count:
-            raise CheckpointError(f"{source.model} has {tower.layers} layers in {tower.name}, {first.model} {count}")
-        if source.stated is not None and source.stated != (0, tower.layers):
-            raise RecipeError(
-                f"layer_range {list(source.stated)} of {source.model} stands under `models`, where it has no effect; "
-                "write `slices`"
-            )
 
     # Places -----------------------------------------------------------------------------------------------------
 
@@ -188,6 +86,13 @@ class Layout:
         headed = any(HEAD in self.models[ref].weights for ref in taking_part)
         if HEAD not in names and headed and self._head_belongs():
             names.append(HEAD)
+        if HEAD not in names and headed and not self._head_belongs():
+            having = next(self.models[ref] for ref in taking_part if HEAD in self.models[ref].weights)
+            if having.architecture == self.template.architecture:
+                raise CheckpointError(
+                    f"{self.template.label}: tensor {stored_like(HEAD, self.template.names)!r} is missing "
+                    f"({having.label} has it), and config.json does not tie it to the embedding"
+                )
         known = {_kind(name) for name in names}
         for ref in taking_part:
             for name in self.models[ref].weights:
@@ -212,7 +117,8 @@ class Layout:
     def _arrives(self, name: str, model: SourceModel) -> bool:
         """A part that the first model lacks, of a model of the same architecture."""
         mine = {part_of(other) for other in self.template.weights}
-        return part_of(name) not in mine and model.architecture == self.template.architecture
+        own = part_of(name) in OUTPUTS
+        return part_of(name) not in mine and model.architecture == self.template.architecture and not own
 
     def _beyond(self, name: str, ref: ModelRef) -> bool:
         """In a layer that predicts further tokens, which only this model has."""
@@ -231,20 +137,14 @@ class Layout:
             if layer and layer.head == head and not self._is_extra(layer.numbered(layer.number))
         )
         for number, layer in enumerate(self.layers[head]):
-            lead = self._lead(layer, head)
+            lead = self._slices.lead(layer.part, head)
             held = [tail for tail in tails if f"{head}{layer.number(lead)}{tail}" in self.models[lead.model].weights]
             self._check_kind(layer, head, lead, set(held))
             for tail in held:
-                if self._parts(head) is None:
+                if self._slices.of(head) is None:
                     yield self._keep(f"{head}{number}{tail}", KEPT, None, (head, tail, layer))
                     continue
                 yield self._place(f"{head}{number}{tail}", layer.part, layer.depth, (head, tail, layer))
-
-    def _lead(self, layer: Layer, head: str) -> Source:
-        for source in layer.part.sources:
-            if head in self.models[source.model].towers:
-                return source
-        return Source(self.recipe.models[0])
 
     def _check_kind(self, layer: Layer, head: str, lead: Source, held: set[str]) -> None:
         """All sources of a layer have the same tensors in it."""
@@ -261,7 +161,7 @@ class Layout:
                     )
 
     def _outer(self, name: str, order: int) -> Place:
-        parts = self._outer_parts(name)
+        parts = self._slices.of_outer(name)
         if parts is None:
             return self._keep(name, KEPT)
         out = name
@@ -346,9 +246,9 @@ class Layout:
         if found is None and own == HEAD and ties(model.config) is not False and model.embedding:
             return model.weights[model.embedding]
         if found is None and not self._may_lack(own, model):
-            raise CheckpointError(
-                f"{model.label}: tensor {stored_like(own, model.names)!r} is missing ({self.template.label} has it)"
-            )
+            having = next((other for other in self.models.values() if name in other.names), self.template)
+            stored = having.names.get(name) or stored_like(own, model.names)
+            raise CheckpointError(f"{model.label}: tensor {stored!r} is missing ({having.label} has it)")
         return found
 
     def _may_lack(self, name: str, model: SourceModel) -> bool:
@@ -360,7 +260,7 @@ class Layout:
         main = next(iter(self.template.towers), None)
         if part == main or name in EMBEDDINGS:
             return False
-        return model.architecture != self.template.architecture or part in OPTIONAL
+        return model.architecture != self.template.architecture or part in (*OPTIONAL, *OUTPUTS)
 
     # Accounting -------------------------------------------------------------------------------------------------
 
@@ -382,7 +282,7 @@ class Layout:
             return f"{self.template.label} ({self.template.architecture}) has no such part"
         if self._beyond(name, ref):
             return f"a layer that predicts further tokens, which {self.template.label} has not"
-        if self._modules is not None and self._unnamed(name):
+        if self._slices.unnamed(name):
             return f"no module of the recipe names it: {self.template.label}'s is kept"
         if layer is not None and any(source.layers for source in listed):
             return "in no layer_range of the recipe"
@@ -391,10 +291,6 @@ class Layout:
         if name == HEAD:
             return f"{self.template.label} ties its output layer to the embedding"
         raise RecipeError(f"{model.label}: tensor {model.names[name]!r} would be lost: this is an error of the merge")
-
-    def _unnamed(self, name: str) -> bool:
-        layer = LayerName.of(name)
-        return (self._parts(layer.head) if layer else self._outer_parts(name)) is None
 
 
 def part_of(name: str) -> str:

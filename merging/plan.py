@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.checkpoint import FLOATS, STORAGE, CheckpointError
+from merging.config_agreement import check_heads, disagreements
 from merging.device import TorchDevice
 from merging.layout import Layout, Place
 from merging.methods import METHODS
@@ -37,6 +38,8 @@ from merging.vocabulary import Vocabulary
 
 PIECE = 1 << 24
 """Elements that one thread takes at a time where a tensor can be divided."""
+MAX_USUAL = 1e3
+"""Of weights and scales: with larger ones a result is checked for overflow."""
 PASSTHROUGH = next(method for method in METHODS if method.name == "passthrough")
 
 
@@ -86,6 +89,9 @@ class Merge:
         self.models: Mapping[ModelRef, SourceModel] = open_models(recipe, models or {}, inner or {}, allow_bin)
         self.template: SourceModel = self.models[recipe.models[0]]
         """The model whose config, tokenizer and types the result has."""
+        others = [model for model in self.models.values() if model is not self.template]
+        for other in others:
+            check_heads(self.template, other)
         if vocabulary is None and recipe.tokenizer is not None:
             vocabulary = Vocabulary.build(recipe, self.models)
         self.vocabulary = vocabulary
@@ -93,6 +99,7 @@ class Merge:
         self._statistics = ActivationStatistics()
         self.targets: Mapping[str, Target] = {place.stored: self._target(place) for place in self.layout.places}
         self.notes = [*recipe.notes, *(note for model in self.models.values() for note in model.notes)]
+        self.notes += disagreements(self.template, others)
         self.notes += [*self.layout.notes, *(vocabulary.notes if vocabulary else ()), *self._statistics.notes()]
 
     @property
@@ -130,12 +137,17 @@ class Merge:
         finish = begin(target)
         last = target.size if stop is None else stop
         on_cores = isinstance(self.backend, Processor)
-        if on_cores and isinstance(finish, WeightedSum) and can_sum_bits(target.stack, finish.weights, target.dtype):
+        direct = on_cores and not _may_overflow(target)
+        if direct and isinstance(finish, WeightedSum) and can_sum_bits(target.stack, finish.weights, target.dtype):
             yield from summed_bits(target.stack, finish.weights, finish.divisor, start, last)
             return
+        watched = not self.allow_nan and _may_overflow(target)
         for block in target.stack.blocks(method.taus, method.rows, start, last):
             finish(block)
-            yield block.start, self.backend.encoded(block.out, target.dtype)
+            bits = self.backend.encoded(block.out, target.dtype)
+            if watched:
+                _check_range(bits, target)
+            yield block.start, bits
 
     def write(self, name: str, out: NDArray[Any]) -> None:
         """Compute one tensor into `out` (its shape; bits as stored)."""
@@ -229,6 +241,22 @@ class Merge:
 def begin(target: Target) -> FinishBlock:
     """What finishes blocks of this tensor, by its method."""
     return target.method.begin(target.stack, target.values)
+
+
+def _may_overflow(target: Target) -> bool:
+    """float16 ends at 65,504; the other types only where a parameter is far larger than any that is meant."""
+    given = [*target.values.shared.values(), *(item for items in target.values.each.values() for item in items)]
+    return target.dtype == "F16" or any(isinstance(item, int | float) and abs(item) > MAX_USUAL for item in given)
+
+
+def _check_range(bits: NDArray[Any], target: Target) -> None:
+    exponent = {"F16": 0x7C00, "BF16": 0x7F80}.get(target.dtype)
+    over = ~np.isfinite(bits) if exponent is None or bits.dtype.kind == "f" else (bits & exponent) == exponent
+    if over.any():
+        raise CheckpointError(
+            f"tensor {target.name!r}: the result does not fit into {target.dtype}: write `dtype: bfloat16` or float32, "
+            "or use smaller parameters (--allow-nan writes infinities)"
+        )
 
 
 def _whole(weight: Weight) -> NDArray[Any]:

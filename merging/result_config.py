@@ -9,7 +9,7 @@ from typing import Any
 from merging.naming import HEAD
 from merging.plan import Merge
 from merging.settings import RecipeError
-from merging.source_model import SourceModel
+from merging.source_model import SourceModel, ties
 from merging.towers import Tower, count_keys, section_of
 
 TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -27,7 +27,9 @@ PLACES = (
     "_layer_ids",
 )
 """Ends of the names of lists of layers."""
-PATTERNS = ("sliding_window_pattern", "full_attention_interval", "no_rope_layer_interval", "attn_layer_period")
+ALTERNATING = {"gemma2": 2, "cohere2": 4, "gemma3_text": 6}
+"""Model types that attend to a window in all but every n-th layer, whether config.json says so or not."""
+PATTERNS = ("full_attention_interval", "no_rope_layer_interval", "attn_layer_period")
 """What a layer is follows from its number by these, where no list says it."""
 LEADING = "first_k_dense_replace"
 Origin = tuple[SourceModel, int]
@@ -51,7 +53,7 @@ def result_config(plan: Merge) -> dict[str, Any]:
     if isinstance(config.get("text_config"), dict):
         config["text_config"].pop("quantization_config", None)
     head = any(place.name == HEAD for place in plan.layout.places)
-    if head and not plan.template.own_head:
+    if head and (ties(plan.template.config) or not plan.template.own_head):
         config["tie_word_embeddings"] = False
         if isinstance(config.get("text_config"), dict) and "tie_word_embeddings" in config["text_config"]:
             config["text_config"]["tie_word_embeddings"] = False
@@ -110,6 +112,7 @@ def _layers(plan: Merge, config: dict[str, Any], head: str, tower: Tower) -> Non
             (config[section] if section else config)[key] = len(origins)
     section = section_of(tower, config)
     inner = config[section] if section else config
+    inner.update(_spelled_out(inner, before))
     listed = _follow(inner, tower, origins)
     _check_kinds(plan, head, inner, origins, listed)
 
@@ -128,6 +131,10 @@ def _follow(section: dict[str, Any], tower: Tower, origins: Sequence[Origin]) ->
         elif isinstance(held, str) and name.endswith("_pattern") and len(held) == before:
             section[name] = "".join(_entry(name, tower, origin) for origin in origins)
             found = True
+        elif isinstance(held, dict) and "layer" in name and _are_numbered(held, before):
+            entries = [(place, _listed(name, tower, origin), str(origin[1])) for place, origin in enumerate(origins)]
+            section[name] = {str(place): listed[number] for place, listed, number in entries if number in listed}
+            found = True
     return found
 
 
@@ -135,7 +142,20 @@ def _listed(name: str, tower: Tower, origin: Origin) -> Any:
     """What the configuration of the model that a layer comes from says under `name`."""
     model = origin[0]
     section = section_of(tower, model.config)
-    return (model.config[section] if section else model.config).get(name, ())
+    held = model.config[section] if section else model.config
+    return {**_spelled_out(held, model.towers[tower.head].layers), **held}.get(name, ())
+
+
+def _spelled_out(section: Mapping[str, Any], layers: int) -> dict[str, Any]:
+    """`layer_types` where the configuration leaves them to a layer's number: every n-th layer attends to everything.
+
+    As transformers' configurations of these types count (Gemma2Config, Gemma3TextConfig, Cohere2Config).
+    """
+    every = section.get("sliding_window_pattern", ALTERNATING.get(str(section.get("model_type"))))
+    if "layer_types" in section or type(every) is not int or every < 1:
+        return {}
+    kinds = ("full_attention", "sliding_attention")
+    return {"layer_types": [kinds[bool((number + 1) % every)] for number in range(layers)]}
 
 
 def _entry(name: str, tower: Tower, origin: Origin) -> Any:
@@ -147,6 +167,11 @@ def _entry(name: str, tower: Tower, origin: Origin) -> Any:
 
 def _are_places(held: Sequence[Any], before: int) -> bool:
     return all(type(item) is int and 0 <= item < before for item in held) and sorted(set(held)) == list(held)
+
+
+def _are_numbered(held: Mapping[Any, Any], before: int) -> bool:
+    """A mapping from a layer's number to what is its own."""
+    return bool(held) and all(isinstance(key, str) and key.isdigit() and int(key) < before for key in held)
 
 
 def _check_kinds(plan: Merge, head: str, section: dict[str, Any], origins: Sequence[Origin], listed: bool) -> None:
@@ -164,17 +189,39 @@ def _check_kinds(plan: Merge, head: str, section: dict[str, Any], origins: Seque
             )
         section[LEADING] = leading
         return
-    moved = [place for place, kind in enumerate(new) if place in kinds and kinds[place] != kind]
+    said = _continued(kinds, len(new))
+    moved = [place for place, kind in enumerate(new) if said[place] != kind]
     if moved and not listed:
         raise RecipeError(
-            f"{plan.template.label}: layer {origins[moved[0]][1]} has other tensors than layer {moved[0]}, "
-            "whose place it takes, and no list in config.json says which layers are of which kind"
+            f"{plan.template.label}: layer {origins[moved[0]][1]} has other tensors than what belongs in place "
+            f"{moved[0]}, which it takes, and no list in config.json says which layers are of which kind"
         )
     pattern = next((name for name in PATTERNS if isinstance(section.get(name), int)), None)
     if pattern and not listed:
         plan.notes.append(
             f"config.json: {pattern} {section[pattern]} goes by a layer's number: a moved layer may change its kind"
         )
+
+
+def _continued(kinds: Mapping[int, frozenset[str]], count: int) -> list[frozenset[str] | None]:
+    """The kind that a configuration without a list gives each place: the model's own; beyond its last layer what its
+    layers go on with, after perhaps some of another kind in front; None: nobody knows."""
+    held = [kinds[number] for number in sorted(kinds)]
+    turn = _turn(held)
+    beyond = [turn[(place - len(held)) % len(turn)] if turn else None for place in range(len(held), count)]
+    return [*held, *beyond][:count]
+
+
+def _turn(held: Sequence[frozenset[str]]) -> Sequence[frozenset[str]]:
+    """The shortest run that repeats up to the end, and begins anew there; empty where none does."""
+    if len(held) == 1:
+        return held
+    for start in range(len(held)):
+        tail = held[start:]
+        for size in range(1, len(tail)):
+            if all(a == b for a, b in zip(tail, tail[size:], strict=False)):
+                return [tail[(len(tail) + place) % size] for place in range(size)]
+    return ()
 
 
 def _kinds(model: SourceModel, head: str) -> Mapping[int, frozenset[str]]:

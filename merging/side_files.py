@@ -45,6 +45,9 @@ def carry(source: Path, folder: Path, tokenizer: bool) -> list[str]:
         target = folder / name
         if (len(name.parts) == 1 and not tokenizer and name.name in FILES) or target.exists():
             continue
+        if file.is_symlink() and not _near(file, source):
+            notes.append(f"{name} of {source} is a link to a file elsewhere: not carried along")
+            continue
         size = file.stat().st_size
         copied += 1
         if copied > MAX_FILES or size > MAX_BYTES:
@@ -59,6 +62,13 @@ def carry(source: Path, folder: Path, tokenizer: bool) -> list[str]:
             f"{left[0]} and {len(left) - 1} more files of {source} are not carried along: too many or too large"
         )
     return notes
+
+
+def _near(link: Path, source: Path) -> bool:
+    """In the model's own folder, or in the store of a hub's cache, which stands two folders above it."""
+    target = link.resolve()
+    store = source.absolute().parent.parent / "blobs"
+    return target.is_relative_to(source.resolve()) or target.is_relative_to(store.resolve())
 
 
 def _files(source: Path, modules: tuple[str, ...], top: Path | None = None) -> Iterator[Path]:

@@ -128,6 +128,7 @@ class _Reader:
         self.label, self.checkpoint, self.adapter = label, checkpoint, adapter
         self.unpacker = Unpacker(checkpoint)
         self.left_out: dict[str, list[str]] = {}
+        self.notes: list[str] = []
 
     def read(self) -> SourceModel:
         weights = dict(self._weights())
@@ -137,7 +138,7 @@ class _Reader:
         towers = towers_of(weights, self.checkpoint.config)
         check_counts(towers, self.checkpoint.config, self.label)
         left_out = [LeftOut(self.label, tuple(names), why) for why, names in self.left_out.items()]
-        notes = []
+        notes = self.notes
         if self.unpacker.packed:
             how = self.unpacker.method or "integers with scales"
             notes.append(f"{self.label}: {len(self.unpacker.packed)} quantised weights ({how}) are decoded and merged")
@@ -210,14 +211,41 @@ class _Reader:
         for common in list(weights):
             why = _constant(common, weights[common])
             if why is None and common == HEAD and ties(self.checkpoint.config) and self._has_embedding(weights):
-                why = "config.json ties the output layer to the embedding"
+                why = self._tied_head(weights)
             if why:
                 del weights[common]
                 self.left_out.setdefault(why, []).append(stored[common])
 
+    def _tied_head(self, weights: Mapping[str, Weight]) -> str | None:
+        """An output layer beside a tied embedding: none of its own if it is the same; else loaders use it."""
+        embedding = next(weights[name] for name in EMBEDDINGS if name in weights)
+        if _same_numbers(weights[HEAD], embedding):
+            return "config.json ties the output layer to the embedding, which is the same"
+        self.notes.append(
+            f"{self.label}: config.json ties the output layer to the embedding, but its {weights[HEAD].stored[0]} has "
+            "other numbers: it is merged, and the result is untied"
+        )
+        return None
+
     @staticmethod
     def _has_embedding(weights: Mapping[str, Weight]) -> bool:
         return any(name in weights for name in EMBEDDINGS)
+
+
+def _same_numbers(first: Weight, second: Weight) -> bool:
+    """Whether two tensors hold the same; ends at the first block that differs."""
+    if first.shape != second.shape:
+        return False
+    size, block = math.prod(first.shape), 1 << 18
+    one, other = first.slab(True), second.slab(True)
+    held, there = np.empty(block, np.float32), np.empty(block, np.float32)
+    for start in range(0, size, block):
+        count = min(block, size - start)
+        one.read(start, start + count, held[:count])
+        other.read(start, start + count, there[:count])
+        if not np.array_equal(held[:count], there[:count]):
+            return False
+    return True
 
 
 def _constant(common: str, weight: Weight) -> str | None:

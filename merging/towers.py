@@ -100,9 +100,14 @@ def count_keys(tower: Tower, config: Mapping[str, Any]) -> list[tuple[str | None
 def check_counts(towers: Mapping[str, Tower], config: Mapping[str, Any], label: str) -> None:
     """Raises `CheckpointError` where the text's layers are fewer than config.json says: a part is missing."""
     for tower in list(towers.values())[:1]:
-        for section, key, value in count_keys(tower, config):
+        section = section_of(tower, config)
+        for key in COUNT_KEYS:
+            value = (config[section] if section else config).get(key)
+            if value is not None and (type(value) is not int or value < 0):
+                raise CheckpointError(f"{label}: config.json: {key} is {str(value)[:40]!r}, no whole number")
+        for where, key, value in count_keys(tower, config):
             if value > tower.layers and tower.name == TEXT and key in COUNT_KEYS[:1]:
-                where = f"{section}.{key}" if section else key
+                full = f"{where}.{key}" if where else key
                 raise CheckpointError(
-                    f"{label}: config.json says {where} {value}, but there are tensors of {tower.layers} layers only"
+                    f"{label}: config.json says {full} {value}, but there are tensors of {tower.layers} layers only"
                 )

@@ -176,10 +176,26 @@ def test_an_output_layer_of_one_source_becomes_the_results(family: Family, tmp_p
     assert found.config["tie_word_embeddings"] is False
     mean = (values_of(tied)["model.embed_tokens.weight"] + values_of(own)["lm_head.weight"]) / 2
     assert np.abs(numbers(found.array("lm_head.weight")) - mean).max() < 2e-3
-    # One beside a tied embedding is never used by a loader: it does not count.
-    spurious = write_model(tmp_path / "spurious", random_tensors(1, head=True), tie_word_embeddings=True)
-    merge(parse(linear([tied, spurious])), tmp_path / "out2")
-    assert "lm_head.weight" not in Checkpoint(tmp_path / "out2").tensors
+
+
+def test_an_output_layer_beside_a_tied_embedding_counts_if_its_numbers_are_its_own(
+    family: Family, tmp_path: Path
+) -> None:
+    (tied,) = family(0)
+    own = write_model(tmp_path / "own", random_tensors(1, head=True), tie_word_embeddings=True)
+    plan = Merge(parse(linear([tied, own])))
+    assert any("the result is untied" in note for note in plan.notes)
+    merge(parse(linear([own, tied])), tmp_path / "out")
+    found = Checkpoint(tmp_path / "out")
+    assert found.config["tie_word_embeddings"] is False
+    mean = (values_of(tied)["model.embed_tokens.weight"] + values_of(own)["lm_head.weight"]) / 2
+    assert np.abs(numbers(found.array("lm_head.weight")) - mean).max() < 2e-3
+    tensors = random_tensors(1)
+    tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"]
+    same = write_model(tmp_path / "same", tensors, tie_word_embeddings=True)
+    plan = Merge(parse(linear([tied, same])))
+    assert "lm_head.weight" not in plan.names
+    assert any(left.names == ("lm_head.weight",) and "which is the same" in left.reason for left in plan.left_out)
 
 
 def test_a_union_of_vocabularies_gives_each_token_its_own_row(family: Family, tmp_path: Path) -> None:

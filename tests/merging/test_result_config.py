@@ -1,0 +1,81 @@
+"""config.json follows what happened to the layers, or the merge is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from small_decoders import RNG, Tensors, decoder, stacked, write
+
+from merging.plan import Merge
+from merging.recipe_file import parse
+from merging.result_config import result_config
+from merging.settings import RecipeError
+
+
+def stack(folder: Path, *ends: tuple[int, int]) -> dict[str, Any]:
+    slices = stacked(*((folder, *each) for each in ends))
+    return result_config(Merge(parse({"merge_method": "passthrough", "slices": slices})))
+
+
+def test_what_is_said_by_a_layers_number_follows_it(tmp_path: Path) -> None:
+    own = {"1": {"head_dim": 8}, "3": {"head_dim": 16}}
+    folder = write(tmp_path / "a", decoder(4), num_hidden_layers=4, per_layer_config=own, id2label={"0": "x", "1": "y"})
+    found = stack(folder, (0, 2), (1, 4))
+    assert found["per_layer_config"] == {"1": {"head_dim": 8}, "2": {"head_dim": 8}, "4": {"head_dim": 16}}
+    assert found["id2label"] == {"0": "x", "1": "y"}
+
+
+@pytest.mark.parametrize(
+    ("said", "every"),
+    [({"model_type": "gemma2"}, 2), ({"model_type": "cohere2"}, 4), ({"sliding_window_pattern": 3}, 3)],
+)
+def test_windows_that_go_by_a_layers_number_are_written_out(tmp_path: Path, said: dict[str, Any], every: int) -> None:
+    folder = write(tmp_path / "a", decoder(4), num_hidden_layers=4, **said)
+    before = ["sliding_attention" if (n + 1) % every else "full_attention" for n in range(4)]
+    assert stack(folder, (0, 1), (1, 4), (2, 4))["layer_types"] == [before[n] for n in (0, 1, 2, 3, 2, 3)]
+    assert "layer_types" not in stack(folder, (0, 4))
+
+
+def kinds(pattern: str) -> Tensors:
+    """A decoder whose layers have an extra tensor of the letter's name."""
+    extra = {f"model.layers.{n}.{letter}.weight": RNG.normal(size=(2, 2)) for n, letter in enumerate(pattern)}
+    return decoder(len(pattern)) | extra
+
+
+@pytest.mark.parametrize(
+    ("pattern", "ends", "fits"),
+    [
+        ("rrar", ((0, 3), (0, 3)), True),  # every third attends
+        ("rrar", ((0, 3), (1, 4)), False),
+        ("xyy", ((0, 3), (1, 3)), True),  # the first is of its own kind, all others alike
+        ("xyy", ((0, 2), (0, 2)), False),
+        ("xy", ((0, 2), (0, 2)), False),  # nobody knows what comes third
+        ("x", ((0, 1), (0, 1)), True),
+        ("xx", ((1, 2), (0, 2), (0, 2)), True),
+    ],
+)
+def test_a_kind_of_layer_without_a_list_must_fit_the_model_s_own_turn(
+    tmp_path: Path, pattern: str, ends: tuple[tuple[int, int], ...], fits: bool
+) -> None:
+    folder = write(tmp_path / "a", kinds(pattern), num_hidden_layers=len(pattern))
+    if fits:
+        assert stack(folder, *ends)["num_hidden_layers"] == sum(last - first for first, last in ends)
+        return
+    with pytest.raises(RecipeError, match=r"no list in config\.json says which layers"):
+        stack(folder, *ends)
+
+
+def test_a_count_that_is_no_number_is_refused(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a", decoder(2), num_hidden_layers="2")
+    with pytest.raises(ValueError, match="num_hidden_layers is '2', no whole number"):
+        stack(folder, (0, 2))
+
+
+def test_a_vocabulary_that_changed_is_stated(tmp_path: Path) -> None:
+    tensors = decoder(1)
+    tensors["model.embed_tokens.weight"] = np.ones((9, 4))
+    folder = write(tmp_path / "a", tensors, num_hidden_layers=1, vocab_size=6)
+    assert stack(folder, (0, 1))["vocab_size"] == 9
