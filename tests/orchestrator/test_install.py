@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator import install
-from orchestrator.inventory import Card, Inventory, _listed
+from orchestrator.inventory import Card, Inventory
 
 H100 = Card("NVIDIA H100", (9, 0))
 P100 = Card("Tesla P100", (6, 0))
@@ -54,11 +54,6 @@ def test_another_word_installs_nothing(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.setenv("COLLEGIUM_STACK", "rocm")
     assert install.main() == 1
     assert "COLLEGIUM_STACK is 'rocm': wanted cpu or cuda" in capsys.readouterr().out
-
-
-def test_a_card_is_read_from_the_tools_table() -> None:
-    assert _listed("NVIDIA A100-SXM4-40GB, 8.0") == Card("NVIDIA A100-SXM4-40GB", (8, 0))
-    assert _listed("No devices were found") is None
 
 
 def test_the_cuda_lock_keeps_to_vllms_own_pins() -> None:

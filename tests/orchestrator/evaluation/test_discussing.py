@@ -11,6 +11,7 @@ from agents.question import Question
 from agents.reply import Reply
 from orchestrator.evaluation import discussing
 from orchestrator.evaluation.answering import ExpertReply
+from orchestrator.evaluation.discussing import fitted
 
 EXPERTS = ("a", "b", "c")
 
@@ -48,3 +49,8 @@ def test_the_votes_odds_are_fitted_on_calibrations_of_other_questions(monkeypatc
 
 def test_one_question_fits_no_odds() -> None:
     assert discussing.fitted_odds(replies(1), EXPERTS, "stated") == discussing.AT_THEIR_WORD
+
+
+def test_an_expert_that_says_nothing_in_validation_is_as_good_as_all_of_them() -> None:
+    assert fitted([], "stated")("new", 0.9) == 0.5
+    assert fitted([], "static")("new", 0.9) == 0.9

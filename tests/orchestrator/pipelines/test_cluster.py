@@ -13,7 +13,6 @@ from orchestrator.cli.cluster import command
 from orchestrator.config import demo_zoo, read
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.context import Context
-from orchestrator.evaluation.report.clusters import dendrogram, similarity_table
 from orchestrator.evaluation.report.data import Clustering
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.expert import Expert
@@ -56,19 +55,6 @@ def test_a_named_base_is_subtracted(zoo: dict[str, Expert]) -> None:
     found = clustered(ClusterRequest(base="base", experts=["arithmetic", "letters", "converter"]), zoo)
     assert set(found.compared) == {"task vectors"}
     assert (found.values[0][1] or 1) < 0.1
-
-
-def test_a_terminal_shows_matrix_and_dendrogram(by_task_vectors: Clustering) -> None:
-    from rich.console import Console
-
-    console = Console(record=True, width=140)
-    console.print(similarity_table(by_task_vectors))
-    console.print(dendrogram(by_task_vectors))
-    lines = console.export_text().splitlines()
-    drawn = [line for line in lines if "─" in line]
-    assert len(drawn) == len(by_task_vectors.experts)
-    assert sum(line.count("┘") for line in drawn) + sum(line.count("│") for line in drawn) > 0
-    assert any("threshold 0.95" in line for line in lines)
 
 
 def test_the_command_writes_a_report(tmp_path: Path) -> None:

@@ -70,3 +70,25 @@ def test_bad_input_is_one_line(recipe: dict[str, Any], arguments: list[str], wro
 
 def test_sizes() -> None:
     assert [size_of(text) for text in ("5GB", "1.5 MB", "10k", "7")] == [5_000_000_000, 1_500_000, 20_000, 7]
+
+
+@pytest.mark.parametrize(
+    ("text", "dtype", "size"),
+    [
+        ("5GB", None, 5e9),
+        ("1B", "BF16", 2e9),
+        ("1B", "F32", 4e9),
+        ("500M", None, 1e9),
+        ("500MB", None, 5e8),
+        ("1.5G", None, 1.5e9),
+        ("20000", None, 2e4),
+    ],
+)
+def test_a_size_is_bytes_or_parameters_and_never_one_byte(text: str, dtype: str | None, size: float) -> None:
+    assert size_of(text, dtype) == size
+
+
+@pytest.mark.parametrize("text", ["B", "0", "-1GB", "5 stones", "1BB"])
+def test_what_is_no_size_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="no size such as"):
+        size_of(text)

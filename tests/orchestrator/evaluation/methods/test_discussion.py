@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,74 +15,9 @@ from orchestrator import Collegium
 from orchestrator.cli.discussion_chapter import chapter
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.answer import RunRequest
-from orchestrator.evaluation.compare import estimate
-from orchestrator.evaluation.convincing import ConvincingRequest, ConvincingRow, convincing, read_samples, write_samples
-from orchestrator.evaluation.discussing import fitted
 from orchestrator.evaluation.report import render
 from orchestrator.pipelines.results import RUN
 from orchestrator.run_folder import RunFolder
-
-COSTS = ("calls", "tokens")
-SCRIPTS = '''
-"""Experts that know one thing each and follow whoever is surest."""
-import re
-from collections import Counter
-
-ASKED = Counter()
-
-def _reply(name, messages, seed, knows):
-    text = messages[-1][1]
-    ASKED[name, repr(messages), seed] += 1
-    if "Somebody explained" in text:
-        answer = "yes" if "coin" in text else "a"
-        return f"I see.\\nAnswer: {answer}\\nConfidence: 0.9"
-    right = "yes" if "coin" in text else "a"
-    groups = re.findall(r'- "(.*?)" \\(\\d+ agents?\\)((?:\\n  .*)*)', text)
-    if groups:
-        best = max(groups, key=lambda group: max(re.findall(r"confidence (\\S+):", group[1]), default="0"))[0]
-        return f"I follow.\\nAnswer: {best}\\nConfidence: 0.5"
-    if seed:
-        return f"Draw {seed}.\\nAnswer: {right if seed % 3 else 'no'}\\nConfidence: 0.6"
-    if knows in text:
-        return f"Easy.\\nAnswer: {right}\\nConfidence: 0.9"
-    return f"Not sure.\\nAnswer: {'no' if 'coin' in text else 'b'}\\nConfidence: 0.2"
-
-def words(messages, seed): return _reply("words", messages, seed, "word")
-def coins(messages, seed): return _reply("coins", messages, seed, "coin")
-def blind(messages, seed): return _reply("blind", messages, seed, "nothing")
-
-async def mine(conversation):
-    await conversation.open()
-    conversation.vote("log-odds")
-'''
-
-
-@pytest.fixture
-def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collegium]:
-    (tmp_path / "conferring.py").write_text(SCRIPTS)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "conferring", raising=False)
-    monkeypatch.chdir(tmp_path)
-    rows = [
-        f'{{"id": "q{n}", "task": "{task}", "question": "{text} number {n}", "answer": "{answer}", "kind": "{kind}", '
-        f'"split": "{"train" if n < 20 else "test"}"}}'
-        for n in range(40)
-        for task, text, answer, kind in [
-            ("coins", "Is the coin up?", "yes", "yesno") if n % 2 else ("words", "Which word?", "a", "text")
-        ]
-    ]
-    (tmp_path / "questions.jsonl").write_text("\n".join(rows))
-    experts = {name: {"script": f"conferring:{name}"} for name in ("words", "coins", "blind")}
-    workers = {"engine": "scripted", "in_process": True}
-    config = {
-        "experts": experts,
-        "workers": workers,
-        "state": str(tmp_path / "state"),
-        "runs": str(tmp_path / "runs"),
-        "discussions": {"mine": "conferring:mine"},
-    }
-    with Collegium(config) as collegium:
-        yield collegium
 
 
 def asked() -> Any:
@@ -191,72 +124,6 @@ def test_a_panel_of_chosen_experts(zoo: Collegium) -> None:
     (held,) = [outcome.transcripts for outcome in result.outcomes]
     assert {tuple(seat.name for seat in one.seats) for one in held} == {("coins", "blind")}
     assert held[0].settings["lead"] == "coins"
-
-
-async def test_convincing_samples_are_explanations_that_changed_a_mind(zoo: Collegium, tmp_path: Path) -> None:
-    request = ConvincingRequest(task="coin_flip", questions=12, keep=2)
-    experts = list(zoo.experts.values())
-    found = await convincing(request, zoo.context())
-    assert found
-    assert all(one.before != one.answer and one.answer == "yes" and one.explanation for one in found)
-    assert max(sum(one.expert == expert.name for one in found) for expert in experts) <= 2
-    write_samples(tmp_path / "convincing.jsonl", found)
-    samples = read_samples(str(tmp_path / "convincing.jsonl"), ["words", "blind"])
-    assert {name: len(rows) for name, rows in samples.items()} == {
-        name: sum(one.expert == name for one in found) for name in samples
-    }
-    with pytest.raises(BadInput, match="only generated tasks"):
-        await convincing(ConvincingRequest(task="questions.jsonl"), zoo.context())
-
-
-def test_a_bad_file_of_convincing_samples_is_named(tmp_path: Path) -> None:
-    good = ConvincingRow(expert="a", task="t", question="?", explanation="!", answer="1", before=None, utility=0.5)
-    (tmp_path / "c.jsonl").write_text(good.model_dump_json() + "\n{\n")
-    with pytest.raises(BadInput, match=r"c\.jsonl:2: not JSON"):
-        read_samples(str(tmp_path / "c.jsonl"), ["a"])
-
-
-def test_an_expert_that_says_nothing_in_validation_is_as_good_as_all_of_them() -> None:
-    assert fitted([], "stated")("new", 0.9) == 0.5
-    assert fitted([], "static")("new", 0.9) == 0.9
-
-
-def test_a_comparison_has_every_baseline_and_keeps_to_its_budget(zoo: Collegium) -> None:
-    request = RunRequest(
-        task="questions.jsonl", fit_split="train", methods=["reconcile"], questions=20, fit_questions=20, compare=True
-    )
-    whole = estimate(request, zoo.config, zoo.experts)
-    assert whole.questions == 20
-    less = estimate(request.model_copy(update={"budget": whole.tokens * 2 // 3}), zoo.config, zoo.experts)
-    assert 8 <= less.questions < 20
-    assert less.tokens <= whole.tokens * 2 // 3
-    with pytest.raises(BadInput, match="--budget: 10 tokens do not suffice"):
-        estimate(request.model_copy(update={"budget": 10}), zoo.config, zoo.experts)
-    result = zoo.run(request)
-    names = {method.method: method for method in result.report.methods}
-    assert {
-        "best",
-        "vote",
-        "weighted-vote",
-        "self-refine",
-        "reconcile",
-        "reconcile-same-model",
-        "oracle",
-    } <= names.keys()
-    calls = names["self-consistency, calls of reconcile"].cost.calls / 20
-    assert calls == pytest.approx(names["reconcile"].cost.calls / 20, abs=0.5)
-    assert names["self-consistency, tokens of reconcile"].cost.tokens <= names["reconcile"].cost.tokens
-    assert "by seed 100.0, 100.0, 100.0" in names["reconcile"].note
-    assert names["reconcile"].overall.n == 20
-    spent = sum(text.count(" ") for _, text, _ in asked())
-    assert spent < whole.tokens
-    assert set(asked().values()) == {1}
-    assert "self-consistency, calls of reconcile" in render(result.report)
-    pairs = {(one.method, one.baseline) for one in result.report.comparisons}
-    matched = {(name, f"self-consistency, {cost} of {name}") for name in ("reconcile", "self-refine") for cost in COSTS}
-    assert matched | {("reconcile", "best"), ("reconcile", "vote"), ("self-refine", "best")} <= pairs
-    assert not [pair for pair in pairs if "self-consistency" in pair[0] or " x" in pair[1]]
-    assert ("self-refine", "vote") not in pairs
 
 
 def test_the_demos_chapter_shows_a_transcript(zoo: Collegium) -> None:

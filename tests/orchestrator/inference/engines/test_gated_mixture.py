@@ -14,7 +14,7 @@ from merging.gated_mixture import GatedMixture
 from merging.gates import LinearGates
 from merging.stream import linear, plain
 from orchestrator.config import Config, validate
-from orchestrator.errors import BadInput, ExpertError
+from orchestrator.errors import ExpertError
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.engines.canary import OTHER_ENGINE, difference, reference
 from orchestrator.inference.engines.engine import EngineOptions
@@ -88,10 +88,3 @@ def test_mixtures_of_one_form_replace_one_another_in_place(config: Config, tmp_p
     assert replies(engine, zoo["m1"], PROMPTS) != first
     assert replies(engine, zoo["m0"], PROMPTS) == first
     engine.close()
-
-
-def test_a_mixture_wants_two_experts_with_questions(config: Config) -> None:
-    zoo = resolve(config)
-    questions = [Question(id="1", question="Add"), Question(id="2", question="Spell")]
-    with pytest.raises(BadInput, match="F-L-S wants at least two experts"):
-        mixture_checkpoint([zoo["a"], zoo["b"]], questions, [0, None], config, "F-L-S")

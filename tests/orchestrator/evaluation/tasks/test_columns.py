@@ -12,10 +12,7 @@ import pytest
 
 from agents.question import Question
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.tasks import load, parse_columns, source_of
-from orchestrator.evaluation.tasks.inspection import inspect
-from orchestrator.evaluation.tasks.presets import PRESETS, SHORT
-from orchestrator.evaluation.tasks.task import split_of
+from orchestrator.evaluation.tasks import parse_columns, source_of
 
 RED_BLUE = {"A": "red", "B": "blue", "C": "big"}
 
@@ -151,41 +148,12 @@ def test_a_record_that_cannot_be_read_is_named(tmp_path: Path, row: dict[str, An
         read(lines(tmp_path / "a.jsonl", row))
 
 
-def test_several_accepted_answers(tmp_path: Path) -> None:
-    rows: list[dict[str, Any]] = [
-        {"question": "Capital?", "answer": ["Paris", "Paris, France"]},
-        {"question": "Capital?", "answer": {"value": "Paris", "aliases": ["Paris, France", "Paris"]}},
-        {"question": "Capital?", "answers": {"text": ["Paris", "Paris, France", "Paris"], "answer_start": [1, 1, 9]}},
-    ]
-    for row in rows:
-        (question,) = read(lines(tmp_path / "a.jsonl", row))
-        assert question.golds == ("Paris", "Paris, France")
-
-
 def test_a_later_record_that_does_not_fit_the_first_ones_is_named(tmp_path: Path) -> None:
     rows = [{"question": f"{n}?", "answer": str(n)} for n in range(1_000)]
     path = lines(tmp_path / "a.jsonl", *rows, {"question": "x?", "answer": "many"})
     with pytest.raises(BadInput, match=r"a.jsonl:1001: answer: 'many' is not wholly a number"):
         read(path)
     assert read(path, "kind=text")[-1].answer == "many"
-
-
-def test_index_gold_is_counted_as_the_whole_file_shows(tmp_path: Path) -> None:
-    rows = [{"question": f"{n}?", "choices": ["x", "y", "z"], "answer": n} for n in (1, 3, 2)]
-    assert [q.answer for q in read(lines(tmp_path / "a.jsonl", *rows))] == ["A", "C", "B"]
-    rows = [{"question": f"{n}?", "choices": ["x", "y", "z"], "answer": n} for n in (1, 0, 2)]
-    assert [q.answer for q in read(lines(tmp_path / "a.jsonl", *rows))] == ["B", "A", "C"]
-    rows = [{"question": f"{n}?", "choices": ["x", "y", "z"], "answer": n} for n in (0, 3)]
-    with pytest.raises(BadInput, match="is no option"):
-        read(lines(tmp_path / "a.jsonl", *rows))
-    both = lines(tmp_path / "a.jsonl", {"question": "?", "choices": ["1", "2", "3"], "answer": 1})
-    assert [read(both, f"answer_is={way}")[0].answer for way in ("text", "from0", "from1")] == ["A", "B", "A"]
-
-
-def test_kinds_are_guessed_on_all_gold_answers_with_a_reason(tmp_path: Path) -> None:
-    path = lines(tmp_path / "a.jsonl", {"question": "a?", "answer": "7"}, {"question": "b?", "answer": "Ada"})
-    assert {question.kind for question in read(path)} == {"text"}
-    assert any("a.jsonl:2: 'Ada' is no number" in reason for reason in source_of(path).layout.reasons)
 
 
 def test_csv_of_every_dress(tmp_path: Path) -> None:
@@ -224,71 +192,6 @@ def test_columns_that_are_not_there_are_named(tmp_path: Path) -> None:
     ]:
         with pytest.raises(BadInput, match=message):
             parse_columns(text)
-
-
-def test_a_folder_names_its_splits_and_so_do_saved_datasets(tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    lines(tmp_path / "data" / "train.jsonl", {"question": "a?", "answer": "1"}, {"question": "b?", "answer": "2"})
-    lines(tmp_path / "data" / "test.jsonl", {"question": "c?", "answer": "3"})
-    assert [q.question for q in load(str(tmp_path / "data"), "test", None)] == ["c?"]
-    datasets = pytest.importorskip("datasets")
-    datasets.disable_progress_bars()
-    label = datasets.ClassLabel(names=["negative", "positive"])
-    features = datasets.Features({"question": datasets.Value("string"), "label": label})
-    rows = datasets.Dataset.from_dict({"question": ["Good?"], "label": [1]}, features=features)
-    datasets.DatasetDict({"test": rows}).save_to_disk(str(tmp_path / "saved"))
-    (question,) = load(str(tmp_path / "saved"), "test", None)
-    assert (question.answer, question.kind) == ("positive", "text")
-    rows.to_parquet(str(tmp_path / "test.parquet"))
-    assert read(str(tmp_path / "test.parquet"))[0].answer == "positive"
-
-
-def test_splits_are_made_where_they_are_missing_and_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    path = lines(tmp_path / "a.jsonl", *({"question": f"{n}?", "answer": str(n)} for n in range(50)))
-    validation, test = load(path, "validation", None), load(path, "test", None)
-    assert (len(validation), len(test)) == (10, 40)
-    assert "no splits: 10 of 50 questions" in caplog.text
-    with pytest.raises(BadInput, match="has no split 'train'; it has test, validation; give the questions a column"):
-        load(path, "train", None)
-    path = lines(tmp_path / "b.jsonl", *({"question": f"{n}?", "answer": "1", "split": "train"} for n in range(300)))
-    parts = [load(path, name, None) for name in ("train", "validation", "test")]
-    assert sum(map(len, parts)) == 300
-    assert all(split_of(q.question) == q.split for q in [*parts[1], *parts[2]])
-
-
-def test_usual_names_of_splits(tmp_path: Path) -> None:
-    rows = [{"question": f"{name}?", "answer": "1", "split": name} for name in ("dev", "test")]
-    path = lines(tmp_path / "a.jsonl", *rows)
-    assert [q.question for q in load(path, "validation", None)] == ["dev?"]
-    assert [(q.question, q.split) for q in load(path, "dev", None)] == [("dev?", "dev")]
-    path = lines(tmp_path / "a.jsonl", *rows, {"question": "val?", "answer": "1", "split": "val"})
-    assert [q.question for q in load(path, "dev", None)] == ["dev?"]
-    with pytest.raises(BadInput, match="no split 'validation'; it has dev, test, val"):
-        load(path, "validation", None)
-    path = lines(tmp_path / "a.jsonl", *rows, {"question": "none?", "answer": "1"})
-    with pytest.raises(BadInput, match="1 questions name no split, and others do"):
-        load(path, "test", None)
-
-
-def test_inspection_names_duplicates_leaks_and_contradictions(tmp_path: Path) -> None:
-    rows = [
-        {"id": "a", "question": "One?", "answer": "1", "split": "train"},
-        {"id": "b", "question": "one? ", "answer": "1", "split": "test"},
-        {"id": "c", "question": "Two?", "answer": "2", "split": "test"},
-        {"id": "d", "question": "Two?", "answer": "3", "split": "test"},
-        {"id": "e", "question": "Three?", "answer": "3", "split": "validation"},
-    ]
-    found = inspect(source_of(lines(tmp_path / "a.jsonl", *rows)))
-    assert found.leaks["train and test"].examples == [("a", "b")]
-    assert (found.duplicates.examples, found.contradictions.examples) == ([("c", "d")], [("c", "d")])
-    assert (found.splits, found.kinds) == ({"train": 1, "test": 3, "validation": 1}, {"number": 5})
-
-
-def test_presets_are_columns_and_short_names_lead_to_them() -> None:
-    assert len(PRESETS) >= 30
-    for name, preset in PRESETS.items():
-        assert preset.columns.question, name
-    assert set(SHORT.values()) <= set(PRESETS)
 
 
 def test_a_routing_table_is_no_file_of_questions(tmp_path: Path) -> None:

@@ -1,56 +1,18 @@
-"""`collegium merge` beyond recipes: mergekit's options, sizes, mergekit-moe files."""
+"""A mergekit-moe file becomes a mixture, or is refused by key."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
 from merging.settings import RecipeError
-from orchestrator.cli.merge_options import FOREIGN, explain_foreign, foreign_options
-from orchestrator.pipelines.merge import size_of
 from orchestrator.pipelines.mixture_file import mixture_from_file
 
 RNG = np.random.default_rng(0)
-
-
-@pytest.mark.parametrize(
-    ("text", "dtype", "size"),
-    [
-        ("5GB", None, 5e9),
-        ("1B", "BF16", 2e9),
-        ("1B", "F32", 4e9),
-        ("500M", None, 1e9),
-        ("500MB", None, 5e8),
-        ("1.5G", None, 1.5e9),
-        ("20000", None, 2e4),
-    ],
-)
-def test_a_size_is_bytes_or_parameters_and_never_one_byte(text: str, dtype: str | None, size: float) -> None:
-    assert size_of(text, dtype) == size
-
-
-@pytest.mark.parametrize("text", ["B", "0", "-1GB", "5 stones", "1BB"])
-def test_what_is_no_size_is_refused(text: str) -> None:
-    with pytest.raises(ValueError, match="no size such as"):
-        size_of(text)
-
-
-def test_every_option_of_mergekits_is_done_or_explained() -> None:
-    names = {option.name for option in foreign_options()}
-    assert all(option.hidden for option in foreign_options())
-    done, notes = explain_foreign({"cuda": True, "out_shard_size": "1B", "random_seed": 7, "num_threads": 2})
-    assert done == {"device": "cuda", "shard_size": "1B", "seed": 7, "threads": 2}
-    assert not notes
-    for name in names - {"cuda", "gpu_rich", "out_shard_size", "random_seed", "num_threads", "verbosity"}:
-        given: Any = True if name and name.replace("_", "-") in FOREIGN else "x"
-        done, notes = explain_foreign({str(name): given})
-        assert not done
-        assert len(notes) == 1
 
 
 def llama(folder: Path) -> Path:
