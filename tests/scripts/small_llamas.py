@@ -76,6 +76,8 @@ def write_model(folder: Path, tensors: Mapping[str, np.ndarray[Any, Any]], **con
 
 
 def values_of(folder: Path) -> Tensors:
-    """All tensors of a bfloat16 checkpoint in float64."""
+    """All tensors of a checkpoint in float64."""
     checkpoint = Checkpoint(folder)
-    return {name: numbers(checkpoint.array(name)) for name in checkpoint.tensors}
+    arrays = {name: checkpoint.array(name) for name in checkpoint.tensors}
+    brain = {name for name, info in checkpoint.tensors.items() if info.dtype == "BF16"}
+    return {name: numbers(array) if name in brain else array.astype("f8") for name, array in arrays.items()}
