@@ -10,7 +10,7 @@ import pytest
 from safetensors.numpy import save_file
 from small_llamas import HIDDEN, random_tensors, values_of, write_model
 
-from merging.checkpoint import Checkpoint, CheckpointError
+from merging.checkpoint import CheckpointError
 from merging.plan import Merge
 from merging.recipe_file import parse
 
@@ -70,27 +70,3 @@ def test_statistics_that_are_no_numbers_are_refused(tmp_path: Path) -> None:
     files = statistics(tmp_path, [np.full((HIDDEN, HIDDEN), np.nan)] * 2)
     with pytest.raises(CheckpointError, match=r"0\.safetensors.*not all finite"):
         merge("fisher", folders, files).array(Q)
-
-
-def test_what_is_gathered_is_what_the_layers_saw(tmp_path: Path) -> None:
-    import torch
-
-    from orchestrator.experts.statistics import gathered
-
-    folder = write_model(tmp_path / "m", random_tensors(1))
-    from transformers import AutoModelForCausalLM
-
-    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
-    seen: list[Any] = []
-    layer = network.get_submodule(Q.removesuffix(".weight"))
-    layer.register_forward_pre_hook(lambda module, arguments: seen.append(arguments[0].detach()[0]))
-    ids = [torch.tensor([[1, 2, 3, 4]]), torch.tensor([[5, 6, 7]])]
-    grams, tokens = gathered(network, ids, "gram")
-    assert tokens == 7
-    inputs = torch.cat(seen)
-    torch.testing.assert_close(grams[Q], inputs.T @ inputs)
-    fisher, _ = gathered(network, ids[:1], "fisher")
-    loss = network(input_ids=ids[0], labels=ids[0]).loss * 3
-    (gradient,) = torch.autograd.grad(loss, [layer.weight])
-    torch.testing.assert_close(fisher[Q], gradient**2 / 4)
-    assert set(fisher) == set(Checkpoint(folder).tensors)

@@ -10,66 +10,11 @@ from typing import Any
 
 import pyarrow.parquet
 import pytest
-import yaml
 from click.testing import CliRunner, Result
 
 from orchestrator.cli import group
 from orchestrator.errors import CollegiumError
 from router.table import Table
-
-SCRIPTS = '''
-"""Experts that know one thing each: the answer is worked out from the prompt."""
-import hashlib
-
-ASKED = []
-
-def words(messages, seed):
-    ASKED.append(messages)
-    return _reply(messages, "coin")
-
-def coins(messages, seed):
-    ASKED.append(messages)
-    return _reply(messages, "word")
-
-def _reply(messages, blind):
-    text = messages[-1][1]
-    if blind in text:
-        return "I am not sure.\\nAnswer: nothing\\nConfidence: 0.2"
-    return f"Easy.\\nAnswer: {'yes' if 'coin' in text else 'a'}\\nConfidence: 0.9"
-'''
-
-
-@pytest.fixture
-def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    (tmp_path / "acted.py").write_text(SCRIPTS)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    monkeypatch.delitem(sys.modules, "acted", raising=False)
-    monkeypatch.chdir(tmp_path)
-    config = {
-        "experts": {"words": {"script": "acted:words"}, "coins": {"script": "acted:coins"}},
-        "workers": {"engine": "scripted", "in_process": True},
-        "state": str(tmp_path / "state"),
-        "runs": str(tmp_path / "runs"),
-    }
-    path = tmp_path / "collegium.yaml"
-    path.write_text(yaml.safe_dump(config, sort_keys=False))
-    questions = [
-        {
-            "id": f"q{number}",
-            "task": task,
-            "question": f"{text} number {number}",
-            "answer": answer,
-            "kind": kind,
-            "split": split,
-        }
-        for split, start in (("train", 0), ("test", 40))
-        for number in range(start, start + 40)
-        for task, text, answer, kind in [
-            ("coins", "Is the coin up?", "yes", "yesno") if number % 2 else ("words", "Which word?", "a", "text")
-        ]
-    ]
-    (tmp_path / "questions.jsonl").write_text("".join(json.dumps(question) + "\n" for question in questions))
-    return path
 
 
 def call(*arguments: str) -> Result:
@@ -133,12 +78,6 @@ def test_methods_share_what_they_ask_alike(zoo: Path) -> None:
     assert len(acted.ASKED) == 40
 
 
-def test_profile_writes_a_correctness_table(zoo: Path) -> None:
-    result = call("profile", "--task", "questions.jsonl", "--split", "train", "--questions", "20", "--out", "t.jsonl")
-    assert result.exit_code == 0, (result.output, result.exception)
-    assert Table.read("t.jsonl").experts == ("words", "coins")
-
-
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
@@ -181,23 +120,7 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stdout.split() == []
 
 
-def test_experts_are_listed_and_added_with_comments_kept(zoo: Path) -> None:
-    listed = json.loads(call("experts", "list", "--json").stdout)
-    assert [row["expert"] for row in listed] == ["words", "coins"]
-    zoo.write_text("# my zoo\n" + zoo.read_text())
-    result = call("experts", "add", "far", "--url", "http://localhost:1/v1", "--model", "big")
+def test_profile_writes_a_correctness_table(zoo: Path) -> None:
+    result = call("profile", "--task", "questions.jsonl", "--split", "train", "--questions", "20", "--out", "t.jsonl")
     assert result.exit_code == 0, (result.output, result.exception)
-    text = zoo.read_text()
-    assert text.startswith("# my zoo")
-    assert yaml.safe_load(text)["experts"]["far"] == {"url": "http://localhost:1/v1", "model": "big"}
-    again = call("experts", "add", "far", "--url", "http://localhost:1/v1", "--model", "big")
-    assert "there is one already" in str(again.exception)
-    missing = call("experts", "add", "gone", "--model", "no/such/folder")
-    assert "no such folder" in str(missing.exception)
-    assert zoo.read_text() == text
-
-
-def test_experts_are_added_to_a_new_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    assert call("experts", "add", "far", "--url", "http://localhost:1/v1", "--model", "big").exit_code == 0
-    assert list(yaml.safe_load((tmp_path / "collegium.yaml").read_text())["experts"]) == ["far"]
+    assert Table.read("t.jsonl").experts == ("words", "coins")

@@ -19,6 +19,7 @@ def test_a_job_is_kept_from_its_beginning_to_its_end(database_url: str | None, t
     first, new = jobs.add("ann", "profile", {"task": "a\x00b"}, "k")
     assert (new, first.status, jobs.add("ann", "profile", {}, "k")) == (True, "queued", (first, False))
     second, third = (jobs.add(owner, "run", {}, key)[0] for owner, key in (("bob", "k"), ("ann", None)))
+    assert jobs.add("bob", "profile", {}, "k") == (second, False)  # each owner's own job, not another one's
     assert jobs.take() == jobs.get(first.id)
     jobs.place(first.id, "/runs/x")
     jobs.progress(first.id, 7)
