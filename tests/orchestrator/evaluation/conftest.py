@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-import yaml
 from click.testing import CliRunner
 
 from orchestrator import Collegium
 from orchestrator.cli import group
 from orchestrator.errors import CollegiumError
-from router.embedding import Features
-from router.row import Row
-from router.table import Table
 from tests.scripts.misbehaving import Misbehaving, misbehaving
 
 CONFERRING = '''
@@ -124,64 +118,3 @@ def command(
 @pytest.fixture
 def run() -> Callable[..., tuple[int, str, Path]]:
     return command
-
-
-class Words:
-    """An embedder without a model: a vector a word, added up."""
-
-    def embed(self, texts: Sequence[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
-        rows = []
-        for text in texts:
-            row = np.zeros(32)
-            for word in text.split() or [text]:
-                seed = int.from_bytes(hashlib.sha256(word.encode(errors="replace")).digest()[:4])
-                row += np.random.default_rng(seed).standard_normal(32)
-            rows.append(row / np.linalg.norm(row))
-        return np.array(rows, np.float32)
-
-    def features(self, texts: Sequence[str], skills: Sequence[Sequence[str]] = ()) -> Features:
-        tags = tuple(tuple(row) for row in skills)
-        distinct = sorted({tag for row in tags for tag in row})
-        vectors = dict(zip(distinct, self.embed(distinct), strict=True)) if distinct else {}
-        return Features(self.embed(texts), tags if distinct else (), vectors)
-
-
-def routed(n: int = 60, **more: Any) -> Table:
-    """Sums, which `sums` knows, and rivers, which `rivers` knows; every seventh they mix up."""
-    rows = []
-    for number in range(n):
-        about = ("sums", "rivers")[number % 2]
-        right = {"sums": about == "sums", "rivers": about == "rivers"}
-        if number % 7 == 0:
-            right = {name: not value for name, value in right.items()}
-        rows.append(
-            Row(
-                f"q{number}",
-                f"{'What is the sum of' if about == 'sums' else 'Where does the river flow'} {number} ?",
-                {name: float(value) for name, value in right.items()},
-                split="val" if number < n // 2 else "dev",
-                category=about,
-                answer="A",
-                predictions={name: "A" if value else "B" for name, value in right.items()},
-                extra={"cost": {"sums": 2.0, "rivers": 1.0}},
-            )
-        )
-    return Table.from_rows(rows)
-
-
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with a zoo of two experts and one newcomer, and a table of the two."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setattr("orchestrator.collegium.embedder_of", lambda config: Words())
-    experts = {name: {"script": "acted:words"} for name in ("sums", "rivers", "newcomer")}
-    config = {"experts": experts, "runs": str(tmp_path / "runs"), "state": str(tmp_path / "state")}
-    (tmp_path / "collegium.yaml").write_text(yaml.safe_dump(config))
-    routed().write(tmp_path / "table.jsonl")
-    return tmp_path
-
-
-@pytest.fixture
-def table() -> Callable[..., Table]:
-    return routed

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -40,14 +39,6 @@ def test_a_question_is_ranked_with_reasons(place: Path) -> None:
     newcomer = next(entry for entry in others if entry["expert"] == "newcomer")
     assert "no profile yet" in newcomer["note"]
     assert newcomer["probability"] == pytest.approx(0.5, abs=0.02)
-
-
-def test_people_get_a_table_in_which_the_newcomer_is_marked(place: Path) -> None:
-    told = ok("route", "-q", "Where does the river flow ?", "--table", "table.jsonl", "--router", "knn")
-    assert re.search(r"1\s+rivers\s+\d\d%", told)
-    assert "no profile yet" in told
-    assert "neighbour" in told
-    assert "fitted on 60 questions" in told
 
 
 def test_cost_moves_the_choice_and_says_by_how_much(place: Path) -> None:
@@ -142,13 +133,3 @@ def test_bad_tables_are_refused_without_torch(place: Path) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
-
-
-def test_hostile_names_cannot_steer_the_terminal_or_the_page(place: Path) -> None:
-    name = "a\x1b[31m<script>alert(1)</script>"
-    rows = [{"id": n, "question": f"q {n}", "correct": {name: n % 2, "b": 1}} for n in range(12)]
-    (place / "h.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    told = ok("eval-router", "h.jsonl", "--routers", "best,knn", "--seeds", "1", "--html", "h.html")
-    assert "\x1b[31m" not in told
-    assert "<script>alert" not in (place / "h.html").read_text()
-    assert "\x1b[31m" not in ok("route", "-q", "hm", "--table", "h.jsonl", "--router", "knn")

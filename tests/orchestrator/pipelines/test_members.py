@@ -28,7 +28,14 @@ def test_whoever_gains_is_added_and_whoever_adds_nothing_is_left_out() -> None:
     assert estimate().members(0.6) == ("a",)  # nobody gains that much
 
 
-def test_of_equals_the_better_one_alone_is_taken() -> None:
-    correct = np.array([[1, 1, 0], [0, 1, 1], [1, 1, 1], [0, 0, 0]], np.float32)
-    one = MemberEstimate(("a", "b", "c"), correct, correct)
-    assert one.members(0.01) == ("b",)
+def test_the_best_alone_is_left_out_once_others_know_all_that_it_knew() -> None:
+    correct = np.zeros((100, 3), np.float32)
+    correct[:50, 0] = correct[50:, 1] = correct[20:80, 2] = 1  # c is best alone; a and b together know everything
+    assert MemberEstimate(("a", "b", "c"), correct, correct).members(0.01) == ("a", "b")
+
+
+def test_of_equal_gains_the_better_one_alone_is_taken() -> None:
+    correct = np.zeros((10, 3), np.float32)
+    correct[:6, 0] = 1
+    correct[6:8, 1] = correct[5:8, 2] = 1  # both add two questions; c is right on three alone
+    assert MemberEstimate(("a", "b", "c"), correct, correct).members(0.01) == ("a", "c")
