@@ -16,7 +16,7 @@ FIELD = frozenset(
     abort activation actor adapter add admission ahead ai aligned answer asking aware backend bad batch best bit
     body broken budget busy calibrated calibration call called caller cancelled case causal cell chain
     checkpoint choice clustering collegium columns command comparison config consistency constraint content
-    context cost count curve database debate decoding definition device difference discussed distill
+    context cost count curve database debate decoded decoding definition device difference discussed distill
     distillation dropped eight embedder embedding encoder entry error escalate estimate eval evaluation example
     exceeded explanation extension factorisation facts failed features figures file filtered findings finish
     finished finite fitted fitting folder for fork form format fresh function gated generate generated gguf

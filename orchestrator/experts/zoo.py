@@ -49,8 +49,11 @@ CONFIG_FILES = (
 )
 
 
-def resolve(config: Config) -> dict[str, Expert]:
-    """Check every expert of the configuration, in its order. Raises `ExpertError` naming the expert and the file."""
+def resolve(config: Config, *, asked: bool = True) -> dict[str, Expert]:
+    """Check every expert of the configuration, in its order. Raises `ExpertError` naming the expert and the file.
+
+    `asked`: False where only weights are read, so that none needs a chat template.
+    """
     hashes = FileHashes(Path(config.state).expanduser() / "file_hashes.json")
     opened: dict[Path, Checkpoint] = {}
     found = {}
@@ -63,7 +66,7 @@ def resolve(config: Config) -> dict[str, Expert]:
     experts = {}
     for name, one in found.items():
         try:
-            experts[name] = one.expert(hashes, config.workers.kv_gib)
+            experts[name] = one.expert(hashes, config.workers.kv_gib, asked)
         except (CheckpointError, ExpertError, OSError) as error:
             raise ExpertError(f"expert {name!r}: {error}") from error
     hashes.save()
@@ -104,7 +107,7 @@ class _Resolved:
     def files(self) -> list[Path]:
         return [file for source in self.sources for file in _files_of(source)]
 
-    def expert(self, hashes: FileHashes, kv_gib: float | None) -> Expert:
+    def expert(self, hashes: FileHashes, kv_gib: float | None, asked: bool = True) -> Expert:
         config = self.config
         prices = Prices(**config.prices.model_dump()) if config.prices else None
         if config.url:
@@ -116,7 +119,8 @@ class _Resolved:
             identity: Any = _digest(config.script)
             return Expert(self.name, identity, "script", script=config.script, context=context, prices=prices)
         template = template_text(Path(config.chat_template)) if config.chat_template else None
-        _check_template(self.base.folder, template)
+        if asked:
+            _check_template(self.base.folder, template)
         context = default_context(self.base.config, config.context, kv_gib)
         own = _own_settings(config)
         identity = [[hashes(file) for file in _files_of(source)] for source in self.sources]

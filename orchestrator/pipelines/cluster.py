@@ -13,6 +13,7 @@ from merging.adapter import Adapter
 from merging.checkpoint import Checkpoint, CheckpointError
 from merging.cluster import THRESHOLD, Clusters, Linkage, cluster
 from merging.columns import SimilarityError
+from merging.decoded import decoded
 from merging.similarity import Similarity, families, similarity
 from merging.stream import Model
 from orchestrator.config import StrictModel
@@ -81,7 +82,7 @@ def _model(expert: Expert, opened: dict[Path, Checkpoint]) -> Model:
 
 def _opened(folder: Path, opened: dict[Path, Checkpoint]) -> Checkpoint:
     if folder not in opened:
-        opened[folder] = Checkpoint(folder)
+        opened[folder] = decoded(Checkpoint(folder))
     return opened[folder]
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
+import functools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,9 +66,11 @@ async def convincing(request: ConvincingRequest, context: Context, folder: Path)
 
 async def cluster(request: ClusterRequest, context: Context, folder: Path) -> Clustering:
     """Run the pipeline `cluster`."""
+    from orchestrator.experts.zoo import resolve
     from orchestrator.pipelines.cluster import cluster_experts
 
-    return await asyncio.to_thread(cluster_experts, request, context)
+    read_only = dataclasses.replace(context, zoo=functools.cache(lambda: resolve(context.config, asked=False)))
+    return await asyncio.to_thread(cluster_experts, request, read_only)
 
 
 async def glue(request: GlueRequest, context: Context, folder: Path) -> GlueResult:

@@ -6,8 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from safetensors.numpy import save_file
+from small_llamas import random_tensors, write_model
 
 from orchestrator.cli.cluster import command
 from orchestrator.config import demo_zoo, read
@@ -73,3 +76,25 @@ def test_who_has_no_weights_here_is_named(zoo: dict[str, Expert]) -> None:
         clustered(ClusterRequest(), {"far": remote})
     with pytest.raises(BadInput, match="not a plain checkpoint"):
         clustered(ClusterRequest(base="letters"), zoo)
+
+
+def test_weights_are_compared_without_a_chat_template_and_as_the_numbers_they_stand_for(tmp_path: Path) -> None:
+    plain = random_tensors(0)
+    name = "model.layers.0.mlp.up_proj.weight"
+    scale = np.abs(plain[name]).max(1)
+    packed = {**plain, name: np.rint(plain[name] / scale[:, None] * 127).astype("i1")}
+    said = {"quantization_config": {"quant_method": "bitsandbytes", "load_in_8bit": True}}
+    write_model(tmp_path / "plain", plain)
+    held = {key: array.astype("f4") if array.dtype == np.float64 else array for key, array in packed.items()}
+    held[name.replace(".weight", ".SCB")] = scale.astype("f4")
+    (tmp_path / "packed").mkdir()
+    save_file(held, tmp_path / "packed" / "model.safetensors")
+    config = json.loads((tmp_path / "plain" / "config.json").read_text())
+    (tmp_path / "packed" / "config.json").write_text(json.dumps({**config, **said}))
+    experts = {each: {"model": str(tmp_path / each)} for each in ("plain", "packed")}
+    (tmp_path / "zoo.json").write_text(json.dumps({"experts": experts}))
+    arguments = ["--config", str(tmp_path / "zoo.json"), "--set", f"runs={tmp_path}", "--set", f"state={tmp_path}"]
+    done = CliRunner().invoke(command, [*arguments, "--json"], catch_exceptions=False)
+    told = json.loads(done.stdout)
+    assert told["clusters"] == [["packed", "plain"]]
+    assert min(min(row) for row in told["values"]) > 0.999

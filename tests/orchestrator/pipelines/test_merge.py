@@ -92,3 +92,17 @@ def test_a_size_is_bytes_or_parameters_and_never_one_byte(text: str, dtype: str 
 def test_what_is_no_size_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="no size such as"):
         size_of(text)
+
+
+def test_an_interrupted_merge_leaves_nothing_and_says_so(recipe: dict[str, Any]) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    before = set(Path().iterdir())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("merging.merge.wait", interrupted)
+        done = call("config.yml", "out")
+    assert done.exit_code == 130
+    assert "merge interrupted; nothing of it is kept, the same command starts anew" in done.output
+    assert set(Path().iterdir()) == before
+    assert call("config.yml", "out").exit_code == 0

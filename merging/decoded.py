@@ -1,0 +1,48 @@
+"""A quantised checkpoint seen as the numbers that it stands for, for those who compare weights."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from merging.checkpoint import Checkpoint, TensorInfo
+from merging.packed import Unpacker
+from merging.source_model import SourceModel, Weight
+
+
+class DecodedCheckpoint(Checkpoint):
+    """`tensors` are float32; they are decoded when they are read."""
+
+    def __init__(self, checkpoint: Checkpoint) -> None:
+        """Raises `CheckpointError` naming what cannot be decoded."""
+        model = SourceModel.of(str(checkpoint.folder), checkpoint, None)
+        self.folder, self.files, self.tied = checkpoint.folder, checkpoint.files, checkpoint.tied
+        self.config: dict[str, Any] = {k: v for k, v in checkpoint.config.items() if k != "quantization_config"}
+        self._weights: Mapping[str, Weight] = {model.names[name]: weight for name, weight in model.weights.items()}
+        infos = {}
+        for name, weight in self._weights.items():
+            held = checkpoint.tensors[weight.stored[0]]
+            infos[name] = TensorInfo(name, "F32", weight.shape, held.file, held.start, held.stop)
+        self.tensors: Mapping[str, TensorInfo] = MappingProxyType(infos)
+
+    def read_into(self, name: str, start: int, out: NDArray[Any]) -> None:
+        """Fill `out` (float32) with the tensor's numbers from element `start` on."""
+        flat = out.reshape(-1)
+        self._weights[name].slab(True).read(start, start + flat.size, flat)
+
+    def array(self, name: str) -> NDArray[Any]:
+        """The whole tensor, decoded."""
+        out = np.empty(self.tensors[name].shape, np.float32)
+        self.read_into(name, 0, out)
+        return out
+
+
+def decoded(checkpoint: Checkpoint) -> Checkpoint:
+    """The same where its tensors are plain numbers. Raises `CheckpointError` naming what cannot be decoded."""
+    packed = Unpacker(checkpoint).packed
+    eight_bit = any(info.dtype.startswith("F8") for info in checkpoint.tensors.values())
+    return DecodedCheckpoint(checkpoint) if packed or eight_bit else checkpoint
