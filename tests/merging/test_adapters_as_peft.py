@@ -13,12 +13,9 @@ from safetensors.numpy import load_file, save_file
 
 from merging.adapter import Adapter
 from merging.checkpoint import Checkpoint
-from merging.extract_lora import extract_lora
-from merging.merge import merge
 from merging.plan import Merge
 from merging.recipe_file import parse
 from merging.stream import linear, plain
-from merging.transplant import transplant_tokens
 
 SHAPE = {"vocab_size": 24, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "pad_token_id": 0}
 QV = ["q_proj", "v_proj"]
@@ -157,65 +154,3 @@ def test_an_adapter_over_a_base_of_8_bits(bases: dict[str, Path], adapters: dict
     down, up, scale = Adapter(adapters["plain"][0], Checkpoint(bases["llama"])).arrays(name)
     decoded = packed[name].astype("f8") * packed[name.replace(".weight", ".SCB")][:, None] / 127
     np.testing.assert_allclose(plan.array(name), decoded + scale * (up.astype("f8") @ down), atol=1e-6)
-
-
-def test_an_extracted_adapter_gives_the_model_back(bases: dict[str, Path], tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    tensors = load_file(bases["llama"] / "model.safetensors")
-    for name in tensors:
-        if name.endswith(("q_proj.weight", "down_proj.weight")):
-            rows, columns = tensors[name].shape
-            tensors[name] = tensors[name] + (rng.normal(size=(rows, 3)) @ rng.normal(size=(3, columns))).astype("f4")
-    tensors["model.norm.weight"] = tensors["model.norm.weight"] + 1
-    (tmp_path / "fine").mkdir()
-    save_file(tensors, tmp_path / "fine" / "model.safetensors")
-    (tmp_path / "fine" / "config.json").write_text((bases["llama"] / "config.json").read_text())
-    result = extract_lora(str(tmp_path / "fine"), str(bases["llama"]), tmp_path / "lora", rank=4)
-    assert "4 layers at rank 4, 1 tensors saved whole" in result.notes[0]
-    ref = f"{bases['llama']}+{tmp_path / 'lora'}"
-    merge(parse({"merge_method": "passthrough", "models": [{"model": ref}], "dtype": "float32"}), tmp_path / "out")
-    for name, array in load_file(tmp_path / "out" / "model.safetensors").items():
-        np.testing.assert_allclose(array, tensors[name], atol=2e-5)
-    import torch
-    from peft import PeftModel
-    from transformers import AutoModelForCausalLM
-
-    model = AutoModelForCausalLM.from_pretrained(bases["llama"], dtype=torch.float32)
-    loaded = PeftModel.from_pretrained(model, tmp_path / "lora").merge_and_unload().state_dict()
-    np.testing.assert_allclose(loaded["model.norm.weight"].numpy(), tensors["model.norm.weight"], atol=1e-6)
-    q = "model.layers.1.self_attn.q_proj.weight"
-    np.testing.assert_allclose(loaded[q].numpy(), tensors[q], atol=2e-5)
-
-
-def test_a_model_takes_another_ones_tokens(bases: dict[str, Path], tmp_path: Path) -> None:
-    def tokenizer(folder: Path, words: list[str]) -> None:
-        model = {"type": "WordLevel", "vocab": {word: n for n, word in enumerate(words)}, "unk_token": words[0]}
-        data = {"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"}, "model": model}
-        (folder / "tokenizer.json").write_text(json.dumps(data))
-
-    rng = np.random.default_rng(0)
-    for name, count in (("own", 24), ("donor", 26)):
-        (tmp_path / name).mkdir()
-        tensors = load_file(bases["llama"] / "model.safetensors")
-        for table in ("model.embed_tokens.weight", "lm_head.weight"):
-            tensors[table] = rng.normal(size=(count, 16)).astype("f4")
-        if name == "donor":
-            # Its new token is the sum of two that both have.
-            tensors["model.embed_tokens.weight"][25] = tensors["model.embed_tokens.weight"][[3, 4]].sum(0)
-        save_file(tensors, tmp_path / name / "model.safetensors")
-        config = json.loads((bases["llama"] / "config.json").read_text())
-        (tmp_path / name / "config.json").write_text(
-            json.dumps({**config, "vocab_size": count, "eos_token_id": count - 1})
-        )
-        tokenizer(
-            tmp_path / name, [f"t{n}" for n in range(24)] if name == "own" else ["x", *(f"t{n}" for n in range(25))]
-        )
-    transplant_tokens(str(tmp_path / "own"), str(tmp_path / "donor"), tmp_path / "out")
-    own, made = (load_file(tmp_path / name / "model.safetensors") for name in ("own", "out"))
-    embeddings = made["model.embed_tokens.weight"]
-    assert embeddings.shape == (26, 16)
-    assert Checkpoint(tmp_path / "out").config["eos_token_id"] == 25
-    np.testing.assert_array_equal(embeddings[1:25], own["model.embed_tokens.weight"])
-    # t24 stands for the donor's rows of t2 and t3.
-    np.testing.assert_allclose(embeddings[25], own["model.embed_tokens.weight"][[2, 3]].sum(0), rtol=1e-3, atol=1e-4)
-    np.testing.assert_array_equal(made["model.norm.weight"], own["model.norm.weight"])

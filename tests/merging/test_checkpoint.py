@@ -13,7 +13,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from merging.adapter import Adapter
 from merging.checkpoint import Checkpoint, CheckpointError, read_header
 
 SHAPES = {"embed.weight": (10, 4), "layer.q_proj.weight": (6, 4), "layer.norm.weight": (4,)}
@@ -48,22 +47,6 @@ def checkpoint(folder: Path, **config: Any) -> Path:
     (folder / "config.json").write_text(json.dumps(config))
     (folder / "model.safetensors").write_bytes(blob(arrays()))
     return folder
-
-
-def adapter(folder: Path, tensors: Mapping[str, np.ndarray[Any, Any]] | None = None, **config: Any) -> Path:
-    folder.mkdir(exist_ok=True)
-    base = {"peft_type": "LORA", "r": 2, "lora_alpha": 6, "bias": "none"}
-    (folder / "adapter_config.json").write_text(json.dumps({**base, **config}))
-    (folder / "adapter_model.safetensors").write_bytes(blob(tensors if tensors is not None else pair()))
-    return folder
-
-
-def pair(module: str = "layer.q_proj", rows: int = 6, columns: int = 4, rank: int = 2) -> dict[str, Any]:
-    prefix = f"base_model.model.{module}"
-    return {
-        f"{prefix}.lora_A.weight": np.full((rank, columns), 0.5, "f4"),
-        f"{prefix}.lora_B.weight": np.full((rows, rank), 0.25, "f4"),
-    }
 
 
 def test_tensors_are_listed_and_mapped_as_stored(tmp_path: Path) -> None:
@@ -200,59 +183,3 @@ def test_a_folder_without_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "pytorch_model.bin").write_bytes(b"a pickle")
     with pytest.raises(CheckpointError, match="pickles are not read"):
         Checkpoint(tmp_path)
-
-
-def test_an_adapter_is_paired_with_the_tensors_it_changes(tmp_path: Path) -> None:
-    base = Checkpoint(checkpoint(tmp_path / "m"))
-    found = Adapter(adapter(tmp_path / "a"), base)
-    down, up, scale = found.arrays("layer.q_proj.weight")
-    assert (down.shape, up.shape, scale) == ((2, 4), (6, 2), 3.0)
-    assert Adapter(adapter(tmp_path / "rs", use_rslora=True), base).pairs["layer.q_proj.weight"].scale == 6 / 2**0.5
-
-
-def test_ranks_and_strengths_may_differ_by_module(tmp_path: Path) -> None:
-    base = Checkpoint(checkpoint(tmp_path / "m"))
-    patterns = {"rank_pattern": {"q_proj": 3}, "alpha_pattern": {"^layer.q_proj": 12}}
-    found = Adapter(adapter(tmp_path / "a", pair(rank=3), **patterns), base)
-    assert found.pairs["layer.q_proj.weight"].scale == 4.0
-    with pytest.raises(CheckpointError, match="rank 2, its configuration says 3"):
-        Adapter(adapter(tmp_path / "b", pair(rank=2), **patterns), base)
-
-
-@pytest.mark.parametrize(
-    ("tensors", "message"),
-    [
-        (pair(columns=5), r"lora_A.*\[2, 5\], wanted a float \[2, 4\] for 'layer\.q_proj\.weight'"),
-        (pair(rows=7), r"lora_B.*\[7, 2\], wanted a float \[6, 2\]"),
-        (pair(rank=3), r"has rank 3, its configuration says 2"),
-        (pair("layer.k_proj"), r"has no layer\.k_proj\.weight"),
-        (pair("layer.norm", rows=4, columns=4), r"LoRA of 'layer\.norm\.weight' \[4\] is not supported"),
-        (dict(list(pair().items())[:1]), r"layer\.q_proj has lora_A only"),
-        ({"base_model.model.embed.lora_embedding_A": np.zeros((2, 4), "f4")}, "embed has lora_embedding_A only"),
-        ({}, "no tensor that changes"),
-    ],
-)
-def test_an_adapter_that_does_not_fit_is_refused_by_tensor(tmp_path: Path, tensors: Any, message: str) -> None:
-    base = Checkpoint(checkpoint(tmp_path / "m"))
-    with pytest.raises(CheckpointError, match=message) as caught:
-        Adapter(adapter(tmp_path / "a", tensors), base)
-    assert "adapter_model.safetensors" in str(caught.value)
-
-
-@pytest.mark.parametrize(
-    ("config", "message"),
-    [
-        ({"peft_type": "IA3"}, "only LORA"),
-        ({"target_parameters": ["experts.gate_up_proj"]}, "target_parameters is not supported"),
-        ({"layer_replication": [[0, 2], [1, 3]]}, "layer_replication is not supported"),
-        ({"init_lora_weights": "pissa_niter_16"}, "changes the base's own weights"),
-        ({"r": 0}, "r must be a positive number"),
-        ({"lora_alpha": "8"}, "lora_alpha must be a positive number"),
-        ({"rank_pattern": {"(a+)+$": 3}}, "too complex a pattern"),
-    ],
-)
-def test_adapters_of_other_kinds_are_refused_by_key(tmp_path: Path, config: dict[str, Any], message: str) -> None:
-    base = Checkpoint(checkpoint(tmp_path / "m"))
-    with pytest.raises(CheckpointError, match=message) as caught:
-        Adapter(adapter(tmp_path / "a", **config), base)
-    assert "adapter_config.json" in str(caught.value)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
-import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,14 +12,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from small_llamas import HIDDEN, INNER, TOKENS, bf16, numbers, random_tensors, values_of, write_model
+from small_llamas import HIDDEN, INNER, bf16, numbers, random_tensors, values_of, write_model
 
 from merging.checkpoint import Checkpoint, CheckpointError
 from merging.merge import merge
 from merging.plan import Merge
 from merging.recipe_file import parse
 from merging.settings import RecipeError
-from merging.writer import WriteError, Writer
 
 Family = Callable[[int], list[Path]]
 Q = "model.layers.1.self_attn.q_proj.weight"
@@ -65,31 +62,6 @@ def test_threads_and_shards_do_not_change_a_bit(family: Family, tmp_path: Path, 
         np.testing.assert_array_equal(one.array(name), many.array(name))
 
 
-@pytest.mark.parametrize("method", ["ties", "slerp", "nuslerp"])
-def test_what_is_held_for_another_pass_does_not_change_a_bit(
-    family: Family, monkeypatch: pytest.MonkeyPatch, method: str
-) -> None:
-    from merging import processor
-
-    folders = family(2)
-    parameters = {"weight": 0.5, "density": 0.5, "t": 0.4, "rescale": True}
-    models = [{"model": str(folder)} for folder in (folders[1:2] if method == "slerp" else folders[1:])]
-    known = {"ties": ("weight", "density", "rescale"), "slerp": ("t",), "nuslerp": ("weight",)}[method]
-    raw = {"merge_method": method, "base_model": str(folders[0]), "models": models}
-    wanted = parse({**raw, "parameters": {name: parameters[name] for name in known}})
-    monkeypatch.setattr(processor, "BLOCK", 100)
-    held = Merge(wanted)
-    # Two tensors in turn, on one thread: neither may be given the other's numbers.
-    other = held.names[0]
-    first, second = held.blocks(Q), held.blocks(other)
-    parts = [(bits.copy(), next(second)[1].copy()) for _, bits in first]
-    monkeypatch.setattr(processor, "KEPT", 0)
-    plain = Merge(wanted)
-    np.testing.assert_array_equal(np.concatenate([bits for bits, _ in parts]), plain.array(Q).reshape(-1))
-    start = np.concatenate([bits for _, bits in parts])
-    np.testing.assert_array_equal(start, plain.array(other).reshape(-1)[: start.size])
-
-
 def test_types_are_converted_once(family: Family, tmp_path: Path) -> None:
     folders = family(1)
     single = {name: array.astype("f4") for name, array in random_tensors(1).items()}
@@ -102,20 +74,6 @@ def test_types_are_converted_once(family: Family, tmp_path: Path) -> None:
     assert found.config["torch_dtype"] == "float32"
     mean = (values_of(folders[0])[Q] + single[Q].astype("f8") + half[Q].astype("f8")) / 3
     np.testing.assert_allclose(found.array(Q), mean, rtol=3e-7, atol=1e-8)
-
-
-def test_eight_bit_weights_are_multiplied_with_their_scales(tmp_path: Path) -> None:
-    tensors: dict[str, Any] = random_tensors(0)
-    codes = np.random.default_rng(0).integers(0, 127, (HIDDEN, HIDDEN)).astype("u1")
-    scales = np.random.default_rng(1).uniform(0.5, 2, (HIDDEN // 16, HIDDEN // 16)).astype("f4")
-    write_model(tmp_path / "fp8", {**tensors, Q: codes, f"{Q}_scale_inv": scales}, quantization_config={"x": 1})
-    merge(parse({**linear([tmp_path / "fp8"]), "dtype": "float32"}), tmp_path / "out")
-    found = Checkpoint(tmp_path / "out")
-    exponent, mantissa = codes >> 3, codes & 7
-    plain = np.where(exponent == 0, mantissa / 8 * 2.0**-6, (1 + mantissa / 8) * 2.0 ** (exponent.astype(int) - 7))
-    np.testing.assert_allclose(found.array(Q), plain * np.kron(scales, np.ones((16, 16))), rtol=1e-6)
-    assert f"{Q}_scale_inv" not in found.tensors
-    assert "quantization_config" not in found.config
 
 
 def test_an_adapter_is_a_source_like_any_other(family: Family, tmp_path: Path) -> None:
@@ -198,66 +156,6 @@ def test_an_output_layer_beside_a_tied_embedding_counts_if_its_numbers_are_its_o
     assert any(left.names == ("lm_head.weight",) and "which is the same" in left.reason for left in plan.left_out)
 
 
-def test_a_union_of_vocabularies_gives_each_token_its_own_row(family: Family, tmp_path: Path) -> None:
-    (base,) = family(0)
-    other = write_model(tmp_path / "other", random_tensors(1, tokens=TOKENS + 2))
-    tokenizer(base, [f"t{n}" for n in range(TOKENS)])
-    # The other model has two tokens in another order, and two of its own.
-    tokenizer(other, ["t1", "t0", *(f"t{n}" for n in range(2, TOKENS)), "new", "newer"])
-    with pytest.raises(CheckpointError, match=r"embed_tokens\.weight' has shape \[42, 32\].*tokenizer_source: union"):
-        Merge(parse(linear([base, other])))
-    wanted = linear([base, other], tokenizer={"source": "union", "pad_to_multiple_of": 8})
-    merge(parse(wanted), tmp_path / "out")
-    name = "model.embed_tokens.weight"
-    found, mine, theirs = (values_of(folder)[name] for folder in (tmp_path / "out", base, other))
-    assert found.shape == (48, HIDDEN)
-    np.testing.assert_allclose(found[0], (mine[0] + theirs[1]) / 2, rtol=2**-8)
-    np.testing.assert_allclose(found[5], (mine[5] + theirs[5]) / 2, rtol=2**-8)
-    np.testing.assert_array_equal(found[TOKENS], theirs[TOKENS])
-    assert np.abs(found[TOKENS + 2 :]).sum() > 0
-    np.testing.assert_allclose(found[TOKENS + 2 :], [found[: TOKENS + 2].mean(0)] * 6, atol=1e-2)
-    assert Checkpoint(tmp_path / "out").config["vocab_size"] == 48
-    from tokenizers import Tokenizer
-
-    made = Tokenizer.from_file(str(tmp_path / "out" / "tokenizer.json"))
-    assert made.token_to_id("new") == TOKENS
-    assert made.encode("t3 new").ids[-1] == TOKENS
-
-
-def tokenizer(folder: Path, tokens: list[str]) -> None:
-    model = {
-        "type": "WordLevel",
-        "vocab": {token: number for number, token in enumerate(tokens)},
-        "unk_token": tokens[0],
-    }
-    data = {"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "Whitespace"}, "model": model}
-    (folder / "tokenizer.json").write_text(json.dumps(data))
-
-
-def test_tokenizers_that_differ_are_told(family: Family, tmp_path: Path) -> None:
-    folders = family(1)
-    tokenizer(folders[0], [f"t{n}" for n in range(TOKENS)])
-    tokenizer(folders[1], ["t1", "t0", *(f"t{n}" for n in range(2, TOKENS))])
-    result = merge(parse(linear(folders)), tmp_path / "out")
-    assert any("token 't0' is number 0" in note and "tokenizer_source" in note for note in result.notes)
-    assert "token 't0'" in (tmp_path / "out" / "README.md").read_text()
-
-
-def test_the_card_names_recipe_sources_hashes_and_licences(family: Family, tmp_path: Path) -> None:
-    import yaml
-
-    folders = family(1)
-    (folders[0] / "README.md").write_text("---\nlicense: apache-2.0\n---\n# x")
-    (folders[1] / "README.md").write_text("---\nlicense: mit\n---\n# y")
-    merge(parse(linear(folders)), tmp_path / "out")
-    card = (tmp_path / "out" / "README.md").read_text()
-    front = yaml.safe_load(card.split("---")[1])
-    assert front["license"] == "other"
-    assert front["base_model"] == [str(folder) for folder in folders]
-    assert card.count("| apache-2.0 |") == card.count("| mit |") == 1
-    assert "merge_method: linear" in card
-
-
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("kind", ["bf16", "f4"])
 def test_weights_that_are_no_numbers_are_named_and_refused(
@@ -304,53 +202,6 @@ def test_weights_that_sum_to_zero_are_refused(family: Family) -> None:
     wanted["models"][0]["parameters"] = {"weight": -1}
     with pytest.raises(RecipeError, match=r"linear: the weights of tensor 'model\.embed_tokens\.weight' sum to zero"):
         dict(Merge(parse(wanted)))
-
-
-def test_a_folder_that_is_taken_is_left_alone(family: Family, tmp_path: Path) -> None:
-    folders = family(0)
-    (tmp_path / "out").mkdir()
-    (tmp_path / "out" / "mine").write_text("x")
-    with pytest.raises(WriteError, match="exists already"):
-        merge(parse(linear(folders)), tmp_path / "out")
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["mine"]
-
-
-def test_a_full_disk_leaves_nothing(family: Family, tmp_path: Path) -> None:
-    folders = family(1)
-    before = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
-    try:
-        with pytest.raises(WriteError, match="no room on the disk"):
-            merge(parse(linear(folders)), tmp_path / "out")
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, before)
-        signal.signal(signal.SIGXFSZ, handler)
-    assert not [path for path in tmp_path.iterdir() if "out" in path.name]
-
-
-def test_a_killed_merge_leaves_no_model_and_the_next_one_cleans_up(tmp_path: Path) -> None:
-    program = (
-        "import sys, time; from pathlib import Path; from merging.writer import Writer\n"
-        "with Writer(Path(sys.argv[1]), {'x': ('F32', (4,))}) as writer:\n"
-        "    print('laid out', flush=True); time.sleep(60)"
-    )
-    out = tmp_path / "out"
-    child = subprocess.Popen([sys.executable, "-c", program, str(out)], stdout=subprocess.PIPE)
-    assert child.stdout is not None
-    assert child.stdout.readline() == b"laid out\n"
-    with pytest.raises(WriteError, match="another merge is writing there"):
-        Writer(out, {"x": ("F32", (4,))})
-    child.kill()
-    child.wait()
-    child.stdout.close()
-    assert not out.exists()
-    assert (tmp_path / ".out.merging" / "model.safetensors").exists()
-    with Writer(out, {"x": ("F32", (4,))}) as writer:
-        writer.write("x", 0, np.arange(4, dtype="<f4"))
-        writer.finish()
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out"]
-    assert [path.name for path in out.iterdir()] == ["model.safetensors"]
 
 
 def test_the_command_merges_without_torch_and_refuses_in_one_line(family: Family, tmp_path: Path) -> None:
