@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import anthropic
-import httpx
 import pytest
 
 TOOL: Any = {"name": "weather", "description": "w", "input_schema": {"type": "object", "properties": {}}}
@@ -71,37 +70,3 @@ def test_a_tool_is_used_and_its_result_sent_back(official: anthropic.Anthropic) 
         turns.append({"role": "user", "content": [result]})
         second = official.messages.create(model="caller", max_tokens=50, messages=turns, tools=[TOOL])
         assert second.content[0].text == "It is dry"  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "named"),
-    [
-        ({"model": "nobody"}, 404, "nobody"),
-        ({"messages": []}, 400, "messages"),
-        ({"messages": [{"role": "tool", "content": "x"}]}, 400, "messages.0.role"),
-        ({"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]}, 400, "messages.0.content.0"),
-        ({"surprise": 1}, 400, "surprise"),
-        ({"temperature": 9}, 400, "temperature"),
-    ],
-    ids=str,
-)
-async def test_what_cannot_be_done_is_refused_by_name(
-    client: httpx.AsyncClient, body: dict[str, Any], status: int, named: str
-) -> None:
-    answer = await client.post("/v1/messages", json={"model": "words", "max_tokens": 5, "messages": ASKED, **body})
-    assert answer.status_code == status, answer.text
-    assert named in answer.json()["error"]["message"]
-
-
-async def test_what_has_no_meaning_here_is_named(client: httpx.AsyncClient) -> None:
-    block = {"type": "text", "text": "Which word?", "cache_control": {"type": "ephemeral"}}
-    body = {
-        "model": "words",
-        "max_tokens": 5,
-        "messages": [{"role": "user", "content": [block]}],
-        "metadata": {"user_id": "u"},
-    }
-    body["tools"] = [{"type": "web_search_20250305", "name": "web_search"}]
-    answer = await client.post("/v1/messages", json=body)
-    assert answer.status_code == 200, answer.text
-    assert answer.headers["x-collegium-ignored"] == "content.cache_control, metadata, tools.web_search_20250305"

@@ -5,15 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
-
-from orchestrator.service.batch_routes import read_rows
-from orchestrator.service.keys import KeyFile
 
 CHAT = "/v1/chat/completions"
 
@@ -122,59 +118,3 @@ async def test_a_cancelled_batch_stops(client: httpx.AsyncClient) -> None:
     assert (stopped["status"], stopped["cancelled_at"] is not None) == ("cancelled", True)
     again = (await client.post(f"/v1/batches/{id}/cancel")).json()
     assert again["cancelled_at"] == stopped["cancelled_at"]
-
-
-@pytest.mark.parametrize(
-    ("raw", "line", "named"),
-    [
-        (b"{", 1, "line 1: is not JSON"),
-        (b"", None, "no requests"),
-        (b"\xff\xfe", 1, "UTF-8"),
-        (b"[" * 5000, 1, "line 1: is not JSON"),
-        (lines(row(1), {"a": 1}), 2, "line 2: custom_id"),
-        (lines(row(1), row(2), row(1)), 3, "line 3: custom_id 'r1' is line 1's too"),
-        (lines(row(1, url="/v1/other")), 1, "line 1: url"),
-        (lines({**row(1), "method": "GET"}), 1, "line 1: method"),
-        (lines({**row(1), "body": "x"}), 1, "line 1: body"),
-        (lines(row(1, stream=True)), 1, "line 1: body.stream"),
-    ],
-)
-def test_a_faulty_file_is_refused_line_by_line(raw: bytes, line: int | None, named: str) -> None:
-    _, errors = read_rows(raw, CHAT)
-    assert errors[0]["line"] == line
-    assert named in errors[0]["message"]
-
-
-async def test_a_batch_of_a_faulty_file_fails_and_says_why(client: httpx.AsyncClient) -> None:
-    batch = await run(client, lines(row(1)) + b"{\n", "failed")
-    assert batch["errors"]["data"][0]["line"] == 2
-    assert batch["request_counts"] == {"total": 0, "completed": 0, "failed": 0}
-
-
-async def test_files_and_batches_belong_to_their_key(settings: dict[str, Any], serving: Any) -> None:
-    keys = KeyFile(Path(settings["state"]) / "keys.json")
-    ann, bob = ({"Authorization": f"Bearer {keys.create(name)[0]}"} for name in ("ann", "bob"))
-    async with serving(settings) as client:
-        batch = await run(client, lines(row(1)), **ann)
-        for path in (
-            f"/v1/batches/{batch['id']}",
-            f"/v1/files/{batch['input_file_id']}",
-            f"/v1/files/{batch['input_file_id']}/content",
-            f"/v1/files/{batch['output_file_id']}/content",
-        ):
-            assert (await client.get(path, headers=ann)).status_code == 200, path
-            assert (await client.get(path, headers=bob)).status_code == 404, path
-        assert (await client.post(f"/v1/batches/{batch['id']}/cancel", headers=bob)).status_code == 404
-        assert (await client.delete(f"/v1/files/{batch['input_file_id']}", headers=bob)).status_code == 404
-        stolen = {"input_file_id": batch["input_file_id"], "endpoint": CHAT}
-        assert (await client.post("/v1/batches", json=stolen, headers=bob)).status_code == 404
-        for path in ("/v1/files", "/v1/batches"):
-            assert (await client.get(path, headers=bob)).json()["data"] == []
-
-
-async def test_an_uploaded_file_is_bounded(settings: dict[str, Any], serving: Any) -> None:
-    settings["service"] |= {"file_mib": 0.05, "body_mib": 0.01}
-    async with serving(settings) as client:
-        small = await client.post("/v1/files", files={"file": b"x" * 20_000})
-        assert small.status_code == 200
-        assert (await client.post("/v1/files", files={"file": b"x" * 60_000})).status_code == 413

@@ -6,14 +6,11 @@ import asyncio
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import httpx
 import openai
 import pytest
-
-from orchestrator.service import chat
 
 USER = [{"role": "user", "content": "Which word?"}]
 EASY = "Easy.\nAnswer: a\nConfidence: 0.9"
@@ -21,14 +18,6 @@ EASY = "Easy.\nAnswer: a\nConfidence: 0.9"
 
 async def post(client: httpx.AsyncClient, **body: Any) -> httpx.Response:
     return await client.post("/v1/chat/completions", json={"model": "words", "messages": USER, **body})
-
-
-async def events(client: httpx.AsyncClient, **body: Any) -> list[dict[str, Any]]:
-    response = await post(client, stream=True, **body)
-    assert response.status_code == 200, response.text
-    lines = [line.removeprefix("data: ") for line in response.text.split("\n\n") if line]
-    assert lines[-1] == "[DONE]"
-    return [json.loads(line) for line in lines[:-1]]
 
 
 def test_the_official_client_sync(url: str) -> None:
@@ -113,60 +102,6 @@ async def test_what_was_asked_for_is_kept_to(client: httpx.AsyncClient) -> None:
     assert told == "system:s | user:Which word? | assistant:b | user:history"
 
 
-async def test_draws_differ_unless_a_seed_is_given(client: httpx.AsyncClient) -> None:
-    async def say(**body: Any) -> list[str]:
-        choices = (await post(client, model="coins", temperature=1, **body)).json()["choices"]
-        return [choice["message"]["content"] for choice in choices]
-
-    assert len({*await say(n=3), *await say(n=3)}) == 6
-    assert await say(n=2, seed=7) == await say(n=2, seed=7)
-
-
-async def test_several_streamed_choices(client: httpx.AsyncClient) -> None:
-    texts = ["", ""]
-    for event in await events(client, n=2):
-        for choice in event["choices"]:
-            texts[choice["index"]] += choice["delta"].get("content", "")
-    assert texts == [EASY, EASY]
-
-
-@pytest.mark.parametrize(
-    ("body", "status", "told"),
-    [
-        ({"model": "nobody"}, 404, "does not exist"),
-        ({"messages": []}, 400, "messages"),
-        (
-            {"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]},
-            400,
-            "images",
-        ),
-        ({"n": 0}, 400, "n: "),
-        ({"n": 10**30}, 400, "n: "),
-        ({"temperature": "hot"}, 400, "temperature"),
-        ({"top_logprobs": 2}, 400, "logprobs"),
-        ({"frequency_penalty": 3}, 400, "frequency_penalty"),
-        ({"surprise": 1}, 400, "surprise"),
-        ({"response_format": {"type": "json_schema"}}, 400, "json_schema"),
-        ({"tools": [{"type": "function"}]}, 400, "tools"),
-        ({"model": "vote", "ignore_eos": True}, 400, "ignore_eos"),
-        ({"messages": [{"role": "user", "content": "w " * 3000}]}, 400, "too long"),
-        ({"messages": [{"role": "user", "content": "fail"}]}, 503, "the expert failed"),
-        ({"model": "mixture"}, 409, "no profile"),
-    ],
-)
-@pytest.mark.parametrize("stream", [False, True])
-async def test_refusals_have_openais_form(
-    client: httpx.AsyncClient, body: dict[str, Any], status: int, told: str, stream: bool
-) -> None:
-    response = await post(client, stream=stream, **body)
-    assert response.status_code == status, response.text
-    error = response.json()["error"]
-    assert error.keys() == {"message", "type", "param", "code"}
-    assert told in error["message"]
-    assert "/etc" not in response.text
-    assert response.headers["x-request-id"].startswith("req-")
-
-
 async def test_a_full_service_says_when_to_come_back(settings: dict[str, Any], serving: Any) -> None:
     settings["service"]["queue"] = 1
     async with serving(settings) as client:
@@ -205,139 +140,3 @@ def test_chats_under_way_end_before_the_service_does(settings: dict[str, Any], o
             asked = threads.submit(httpx.post, f"{url}/v1/chat/completions", json=body)
             time.sleep(0.2)
         assert asked.result().status_code == 200
-
-
-async def test_mixture_goes_to_whom_the_question_suits(profiled: dict[str, Any], serving: Any) -> None:
-    async with serving(profiled) as client:
-        for text, expert in (("Is the coin up?", "coins"), ("Which word?", "words")):
-            reply = (await post(client, model="mixture", messages=[{"role": "user", "content": text}])).json()
-            assert reply["collegium"]["experts"] == [expert]
-            assert reply["collegium"]["ranking"][0]["expert"] == expert
-        counted = await post(client, model="mixture", collegium={"kind": "text", "recruit": 2})
-        told = counted.json()["collegium"]
-        assert told["answer"] == "a"
-        assert told["calls"] == 2
-        assert {group["answer"]: group["experts"] for group in told["votes"]} == {"a": ["words"], "nothing": ["coins"]}
-        route = (await client.post("/v1/route", json={"questions": ["Is the coin up?", "Which word?"]})).json()
-        assert [ranking["ranking"][0]["expert"] for ranking in route["data"]] == ["coins", "words"]
-        assert route["data"][0]["evidence"]
-        for _ in range(60):
-            judged = {"question": "Is the coin up?", "expert": "words", "score": 1}
-            assert (await client.post("/v1/feedback", json=judged)).status_code == 200
-        assert (await client.post("/v1/feedback", json={**judged, "expert": "x"})).status_code == 400
-
-
-async def test_what_is_unlike_the_profile_goes_to_the_default_expert(profiled: dict[str, Any], serving: Any) -> None:
-    for default in ("coins", "words"):
-        profiled["service"]["default"] = default
-        async with serving(profiled) as client:
-            asked = [{"role": "user", "content": "Hello! Who are you?"}]
-            told = (await post(client, model="mixture", messages=asked)).json()["collegium"]
-            assert told["experts"] == [default]
-            assert told["evidence"][0]["kind"] == "default"
-            assert "unlike every profiled question" in told["evidence"][0]["label"]
-            known = (await post(client, model="mixture")).json()["collegium"]
-            assert known["experts"] == ["words"]
-            assert "default" not in {one["kind"] for one in known["evidence"]}
-
-
-async def test_a_long_system_prompt_does_not_hide_what_is_asked(profiled: dict[str, Any], serving: Any) -> None:
-    system = {"role": "system", "content": "You are the assistant of a furniture shop. Be friendly and exact. " * 30}
-    async with serving(profiled) as client:
-        for text, expert in (("Is the coin up?", "coins"), ("Which word?", "words")):
-            asked = [system, {"role": "user", "content": text}]
-            assert (await post(client, model="mixture", messages=asked)).json()["collegium"]["experts"] == [expert]
-
-
-@pytest.mark.parametrize("model", ["vote", "reconcile", "debate", "self-consistency", "moa", "mixture", "best"])
-async def test_an_open_chat_has_no_forms_of_an_examination(
-    settings: dict[str, Any], profiled: dict[str, Any], serving: Any, tmp_path: Path, model: str
-) -> None:
-    (tmp_path / "plain.py").write_text(
-        "def reply(messages, seed):\n"
-        "    text = messages[-1][1]\n"
-        "    return 'FORM' if 'Answer: <' in text or 'Confidence' in text else 'Hello, I am an assistant.'\n"
-    )
-    settings["experts"] = {name: {"script": "plain:reply"} for name in ("words", "coins")}
-    async with serving(settings) as client:
-        reply = (await post(client, model=model, messages=[{"role": "user", "content": "Who are you?"}])).json()
-        assert reply["choices"][0]["message"]["content"] == "Hello, I am an assistant."
-
-
-@pytest.mark.parametrize("model", ["vote", "reconcile", "single", "best", "mixture"])
-async def test_stop_and_the_reason_of_the_end_are_kept_under_every_method(
-    profiled: dict[str, Any], serving: Any, model: str
-) -> None:
-    async with serving(profiled) as client:
-        whole = (await post(client, model=model)).json()["choices"][0]
-        assert whole["finish_reason"] == "stop"
-        cut = (await post(client, model=model, max_tokens=2)).json()["choices"][0]
-        assert cut["finish_reason"] == "length"
-        stopped = (await post(client, model=model, stop="Answer")).json()["choices"][0]
-        assert "Answer" in whole["message"]["content"]
-        assert "Answer" not in stopped["message"]["content"]
-
-
-@pytest.mark.parametrize("model", ["vote", "reconcile", "debate", "self-consistency"])
-async def test_discussions_answer_within_the_conversation_and_tell_as_they_go(
-    client: httpx.AsyncClient, model: str
-) -> None:
-    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Which word?"}]
-    reply = (await post(client, model=model, messages=asked, collegium={"kind": "text", "explain": True})).json()
-    told = reply["collegium"]
-    assert told["method"] == model
-    assert told["transcript"]["question"]["question"] == "Which word?"
-    assert reply["usage"]["completion_tokens"] >= 5
-    assert reply["choices"][0]["message"]["content"]
-    streamed = await events(client, model=model, messages=asked, collegium={"kind": "text"})
-    heard = [event["collegium"]["event"] for event in streamed if "event" in event.get("collegium", {})]
-    assert len(heard) == told["calls"]
-    assert streamed[-1]["collegium"]["answer"] == told["answer"]
-    assert "transcript" not in streamed[-1]["collegium"]
-
-
-async def test_the_conversation_reaches_the_experts_of_a_discussion(client: httpx.AsyncClient) -> None:
-    asked = [{"role": "system", "content": "Be brief."}, *USER, {"role": "assistant", "content": "a"}]
-    history = [*asked, {"role": "user", "content": "And another word?"}]
-    with_it = (await post(client, model="vote", messages=history, collegium={"kind": "text"})).json()
-    without = (await post(client, model="vote", messages=history[-1:], collegium={"kind": "text"})).json()
-    # Each of the two experts reads "Be brief.", "Which word?" and "a", five words, besides.
-    assert with_it["usage"]["prompt_tokens"] - without["usage"]["prompt_tokens"] == 2 * 5
-
-
-async def test_methods_that_need_a_profile_have_it(profiled: dict[str, Any], serving: Any) -> None:
-    async with serving(profiled) as client:
-        for model in ("best", "reconcile", "weighted-vote", "symbolic-moe"):
-            reply = await post(client, model=model, collegium={"kind": "text"})
-            assert reply.status_code == 200, (model, reply.text)
-            assert reply.json()["collegium"]["method"] == model
-
-
-async def test_only_the_usage_has_no_choices_and_what_is_said_on_the_way_is_reasoning(
-    client: httpx.AsyncClient,
-) -> None:
-    for model, usage in (("words", False), ("vote", False), ("vote", True)):
-        extra = {"stream_options": {"include_usage": True}} if usage else {}
-        found = await events(client, model=model, collegium={"kind": "text"}, **extra)
-        empty = [event for event in found if not event["choices"]]
-        assert [event["usage"]["total_tokens"] > 0 for event in empty] == [True] * usage
-        deltas = [event["choices"][0]["delta"] for event in found if event["choices"]]
-        reasoning = "".join(delta.get("reasoning_content", "") for delta in deltas)
-        assert ("words: Easy." in reasoning) == (model == "vote")
-        (last,) = [event for event in found if event["choices"] and event["choices"][0]["finish_reason"]]
-        assert ("answer" in last.get("collegium", {})) == (model == "vote")
-
-
-async def test_a_stream_that_waits_says_that_it_is_alive(
-    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(chat, "ALIVE", 0.05)
-    body = {"model": "words", "messages": [{"role": "user", "content": "nap"}], "stream": True}
-    text = (await client.post("/v1/chat/completions", json=body)).text
-    assert text.startswith(": waiting\n\n")
-    assert text.endswith("data: [DONE]\n\n")
-    body["messages"] = [{"role": "user", "content": "fail nap"}]
-    late = await client.post(
-        "/v1/chat/completions", json={**body, "messages": [{"role": "user", "content": "w " * 3000}]}
-    )
-    assert late.status_code == 400

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import stat
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 from orchestrator.config import validate
 from orchestrator.errors import BadInput, ConfigError, StorageError
 from orchestrator.service.runtime import ServiceRuntime
-from orchestrator.service.serve import serve
 
 CHAT = {"messages": [{"role": "user", "content": "Which word?"}]}
 
@@ -65,16 +63,6 @@ async def test_two_services_do_not_share_a_state_folder(settings: dict[str, Any]
     async with serving(settings):
         with pytest.raises(BadInput, match="another service"):
             ServiceRuntime(validate(settings, tmp_path / "c.yaml"))
-
-
-def test_a_port_in_use_is_refused_before_anything_starts(settings: dict[str, Any], tmp_path: Any) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        settings["service"]["port"] = port
-        with pytest.raises(BadInput, match=f"cannot listen on 127.0.0.1:{port}") as refused:
-            serve(validate(settings, tmp_path / "c.yaml"))
-    assert refused.value.exit_code == 2
-    assert not (tmp_path / "state").exists()
 
 
 def test_a_state_folder_that_cannot_be_written_is_one_line(settings: dict[str, Any], tmp_path: Any) -> None:

@@ -12,8 +12,6 @@ from typing import Any
 import httpx
 import pytest
 
-from orchestrator import errors
-from orchestrator.service import refusals
 from router.row import Row
 from router.table import Table
 from tests.scripts.misbehaving import COST, STATUSES, Misbehaving, misbehaving
@@ -257,25 +255,3 @@ async def test_one_unset_key_stops_one_expert(far: Any, serving: Any) -> None:
         assert "NOT_SET" not in error_of(response)["message"]
         assert (await ask(client, "mixture")).status_code == 200
         assert (await ask(client, "whole")).status_code == 200
-
-
-@pytest.mark.parametrize("kind", list(errors.every_error()), ids=lambda kind: kind.__name__)
-def test_every_error_has_a_status_a_code_and_words_for_a_client(kind: type[errors.CollegiumError]) -> None:
-    error = kind("http://10.0.0.7: /root/secret: what the upstream said")
-    status, body, headers = refusals.of(error)
-    assert status == kind.status
-    assert body["error"]["code"]
-    assert "/root/secret" not in body["error"]["message"]
-    if kind.words is not None:
-        assert "10.0.0.7" not in body["error"]["message"]
-    assert ("Retry-After" in headers) == kind.retry
-    assert kind.exit_code in (1, 2)
-
-
-def test_the_page_of_errors_shows_the_table() -> None:
-    page = (Path(__file__).parents[3] / "docs" / "errors.md").read_text()
-    for kind in errors.every_error():
-        again = "yes" if kind.retry else "no"
-        elsewhere = "yes" if kind.elsewhere else "no"
-        row = f"| `{kind.__name__}` | {kind.status} | `{kind.code}` | {kind.exit_code} | {again} | {elsewhere} |"
-        assert row in page, row

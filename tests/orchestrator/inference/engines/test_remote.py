@@ -9,8 +9,6 @@ from typing import Any
 
 import httpx
 import pytest
-from langchain_core.messages import AIMessageChunk
-from langchain_core.outputs import ChatGenerationChunk
 
 from orchestrator.errors import ExpertError, ExpertUnavailable, PromptTooLong, UpstreamError, UpstreamTimeout
 from orchestrator.inference.engines.openai_stream import OpenAIStream, RemoteOptions
@@ -232,24 +230,6 @@ def test_a_reply_that_is_none_of_the_choices_is_an_error(engine_for: Any) -> Non
     assert [delta.error is not None for delta in deltas] == [True]
 
 
-def fake_model() -> Any:
-    from langchain_core.language_models import FakeListChatModel
-
-    return FakeListChatModel(responses=["one two three"])
-
-
-def test_a_langchain_chat_model_answers_too() -> None:
-    by_path = Expert("near", "far", "near", remote=RemoteModel(f"langchain:{__name__}:fake_model", "fake"))
-    by_object = Expert("near", "far", "near", remote=RemoteModel("", "fake"))
-    for engine, expert in ((RemoteEngine(), by_path), (RemoteEngine(chat_models={"fake": fake_model()}), by_object)):
-        engine.load(expert)
-        deltas = only(engine, request())
-        assert "".join(delta.text for delta in deltas) == "one two three"
-        assert len(deltas) > 3
-        assert deltas[-1].finish_reason == "stop"
-        engine.close()
-
-
 @pytest.mark.parametrize("url", ["ftp://server", "langchain:nowhere.at_all:model", "langchain:json:nothing", "server"])
 def test_a_url_that_leads_nowhere_is_refused_by_name(url: str) -> None:
     engine = RemoteEngine()
@@ -284,32 +264,3 @@ def test_tools_are_passed_on_and_calls_come_back_as_text(engine_for: Callable[..
     (body,) = bodies
     assert (body["tools"], body["tool_choice"], body["parallel_tool_calls"]) == ([definition], "required", False)
     assert body["messages"] == [{"role": "user", "content": "hi", "tool_calls": [called]}]
-
-
-def test_a_langchain_model_is_given_tools() -> None:
-    from langchain_core.language_models import GenericFakeChatModel
-    from langchain_core.messages import AIMessage
-
-    bound: list[Any] = []
-
-    class Calling(GenericFakeChatModel):
-        def bind_tools(self, tools: Any, **kwargs: Any) -> Any:
-            bound.extend(tools)
-            return self
-
-        def _stream(self, *_: Any, **__: Any) -> Any:
-            call = {"name": "weather", "args": '{"city": "Ulm"}', "id": "c", "index": 0}
-            yield ChatGenerationChunk(message=AIMessageChunk(content="", tool_call_chunks=[call]))
-
-    model = Calling(messages=iter([AIMessage("unused")]))
-    engine = RemoteEngine(chat_models={"model": model})
-    try:
-        engine.load(EXPERT)
-        definition = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
-        (deltas,) = finish(engine, request(tools=ToolHistory([definition]).text())).values()
-    finally:
-        engine.close()
-    assert bound == [definition]
-    assert parse_calls("".join(delta.text for delta in deltas), {"weather"})[1] == [
-        ParsedCall("weather", '{"city": "Ulm"}')
-    ]

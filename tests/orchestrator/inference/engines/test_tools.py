@@ -9,11 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.experts.demo import FULL, locate
-from orchestrator.inference.engines.prompts import Prompts
-from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.engines.tools import ParsedCall, ToolHistory, begins, format_calls, parse_calls
-from orchestrator.inference.expert import Expert, Weights
 from orchestrator.inference.request import PromptMessage, Sampling, request_key
 
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
@@ -108,24 +104,3 @@ def test_tools_travel_as_text_and_leave_older_keys_alone() -> None:
     key = request_key("f", (("user", "x"),), Sampling())
     assert key == "95c9b0439655df46733666661a228cfea85b2e4e2ab744f6b91104125c1443b8"
     assert request_key("f", (("user", "x"),), Sampling(tools=TOOLS.text())) != key
-
-
-TEMPLATE = """{% for tool in tools or [] %}<tool>{{ tool.function.name }}</tool>{% endfor %}
-{%- for message in messages %}[{{ message.role }}]{{ message.content }}
-{%- for call in message.tool_calls or [] %}<call {{ call.function.name }} {{ call.function.arguments.city }}>
-{%- endfor %}
-{%- endfor %}"""
-
-
-def test_a_template_that_knows_tools_is_given_them_as_they_are() -> None:
-    folder = locate(FULL)
-    prompts = Prompts(Sources())
-
-    def prompt(template: str | None, tools: str | None) -> str:
-        expert = Expert("e", str(template), "s", weights=Weights(folder), chat_template=template)
-        return str(prompts.tokenizer(expert).decode(prompts.ids(expert, TURNS, Sampling(tools=tools))))
-
-    assert prompt(TEMPLATE, TOOLS.text()) == "<tool>weather</tool>[user]Rain?[assistant]<call weather Ulm>[tool]no"
-    assert prompt(TEMPLATE, None) == "[user]Rain?[assistant][tool]no"
-    own = prompt(None, TOOLS.text())
-    assert own.index("You may call functions") < own.index('"city": "Ulm"') < own.index("<tool_response>")

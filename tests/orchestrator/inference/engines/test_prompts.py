@@ -1,0 +1,38 @@
+"""From messages to token ids."""
+
+from __future__ import annotations
+
+from orchestrator.experts.demo import FULL, locate
+from orchestrator.inference.engines.prompts import Prompts
+from orchestrator.inference.engines.sources import Sources
+from orchestrator.inference.engines.tools import ToolHistory
+from orchestrator.inference.expert import Expert, Weights
+from orchestrator.inference.request import PromptMessage, Sampling
+
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
+
+CALLED = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Ulm"}'}}
+
+TOOLS = ToolHistory([WEATHER], turns={1: {"tool_calls": [CALLED]}, 2: {"tool_call_id": "c1"}})
+
+TURNS: list[PromptMessage] = [("user", "Rain?"), ("assistant", ""), ("tool", "no")]
+
+TEMPLATE = """{% for tool in tools or [] %}<tool>{{ tool.function.name }}</tool>{% endfor %}
+{%- for message in messages %}[{{ message.role }}]{{ message.content }}
+{%- for call in message.tool_calls or [] %}<call {{ call.function.name }} {{ call.function.arguments.city }}>
+{%- endfor %}
+{%- endfor %}"""
+
+
+def test_a_template_that_knows_tools_is_given_them_as_they_are() -> None:
+    folder = locate(FULL)
+    prompts = Prompts(Sources())
+
+    def prompt(template: str | None, tools: str | None) -> str:
+        expert = Expert("e", str(template), "s", weights=Weights(folder), chat_template=template)
+        return str(prompts.tokenizer(expert).decode(prompts.ids(expert, TURNS, Sampling(tools=tools))))
+
+    assert prompt(TEMPLATE, TOOLS.text()) == "<tool>weather</tool>[user]Rain?[assistant]<call weather Ulm>[tool]no"
+    assert prompt(TEMPLATE, None) == "[user]Rain?[assistant][tool]no"
+    own = prompt(None, TOOLS.text())
+    assert own.index("You may call functions") < own.index('"city": "Ulm"') < own.index("<tool_response>")

@@ -1,0 +1,88 @@
+"""Methods as models of a chat."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+USER = [{"role": "user", "content": "Which word?"}]
+
+
+async def post(client: httpx.AsyncClient, **body: Any) -> httpx.Response:
+    return await client.post("/v1/chat/completions", json={"model": "words", "messages": USER, **body})
+
+
+async def events(client: httpx.AsyncClient, **body: Any) -> list[dict[str, Any]]:
+    response = await post(client, stream=True, **body)
+    assert response.status_code == 200, response.text
+    lines = [line.removeprefix("data: ") for line in response.text.split("\n\n") if line]
+    assert lines[-1] == "[DONE]"
+    return [json.loads(line) for line in lines[:-1]]
+
+
+@pytest.mark.parametrize("model", ["vote", "reconcile", "debate", "self-consistency", "moa", "mixture", "best"])
+async def test_an_open_chat_has_no_forms_of_an_examination(
+    settings: dict[str, Any], profiled: dict[str, Any], serving: Any, tmp_path: Path, model: str
+) -> None:
+    (tmp_path / "plain.py").write_text(
+        "def reply(messages, seed):\n"
+        "    text = messages[-1][1]\n"
+        "    return 'FORM' if 'Answer: <' in text or 'Confidence' in text else 'Hello, I am an assistant.'\n"
+    )
+    settings["experts"] = {name: {"script": "plain:reply"} for name in ("words", "coins")}
+    async with serving(settings) as client:
+        reply = (await post(client, model=model, messages=[{"role": "user", "content": "Who are you?"}])).json()
+        assert reply["choices"][0]["message"]["content"] == "Hello, I am an assistant."
+
+
+@pytest.mark.parametrize("model", ["vote", "reconcile", "single", "best", "mixture"])
+async def test_stop_and_the_reason_of_the_end_are_kept_under_every_method(
+    profiled: dict[str, Any], serving: Any, model: str
+) -> None:
+    async with serving(profiled) as client:
+        whole = (await post(client, model=model)).json()["choices"][0]
+        assert whole["finish_reason"] == "stop"
+        cut = (await post(client, model=model, max_tokens=2)).json()["choices"][0]
+        assert cut["finish_reason"] == "length"
+        stopped = (await post(client, model=model, stop="Answer")).json()["choices"][0]
+        assert "Answer" in whole["message"]["content"]
+        assert "Answer" not in stopped["message"]["content"]
+
+
+@pytest.mark.parametrize("model", ["vote", "reconcile", "debate", "self-consistency"])
+async def test_discussions_answer_within_the_conversation_and_tell_as_they_go(
+    client: httpx.AsyncClient, model: str
+) -> None:
+    asked = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Which word?"}]
+    reply = (await post(client, model=model, messages=asked, collegium={"kind": "text", "explain": True})).json()
+    told = reply["collegium"]
+    assert told["method"] == model
+    assert told["transcript"]["question"]["question"] == "Which word?"
+    assert reply["usage"]["completion_tokens"] >= 5
+    assert reply["choices"][0]["message"]["content"]
+    streamed = await events(client, model=model, messages=asked, collegium={"kind": "text"})
+    heard = [event["collegium"]["event"] for event in streamed if "event" in event.get("collegium", {})]
+    assert len(heard) == told["calls"]
+    assert streamed[-1]["collegium"]["answer"] == told["answer"]
+    assert "transcript" not in streamed[-1]["collegium"]
+
+
+async def test_the_conversation_reaches_the_experts_of_a_discussion(client: httpx.AsyncClient) -> None:
+    asked = [{"role": "system", "content": "Be brief."}, *USER, {"role": "assistant", "content": "a"}]
+    history = [*asked, {"role": "user", "content": "And another word?"}]
+    with_it = (await post(client, model="vote", messages=history, collegium={"kind": "text"})).json()
+    without = (await post(client, model="vote", messages=history[-1:], collegium={"kind": "text"})).json()
+    # Each of the two experts reads "Be brief.", "Which word?" and "a", five words, besides.
+    assert with_it["usage"]["prompt_tokens"] - without["usage"]["prompt_tokens"] == 2 * 5
+
+
+async def test_methods_that_need_a_profile_have_it(profiled: dict[str, Any], serving: Any) -> None:
+    async with serving(profiled) as client:
+        for model in ("best", "reconcile", "weighted-vote", "symbolic-moe"):
+            reply = await post(client, model=model, collegium={"kind": "text"})
+            assert reply.status_code == 200, (model, reply.text)
+            assert reply.json()["collegium"]["method"] == model

@@ -1,0 +1,55 @@
+"""Who is asked: whom a question suits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+
+USER = [{"role": "user", "content": "Which word?"}]
+
+
+async def post(client: httpx.AsyncClient, **body: Any) -> httpx.Response:
+    return await client.post("/v1/chat/completions", json={"model": "words", "messages": USER, **body})
+
+
+async def test_mixture_goes_to_whom_the_question_suits(profiled: dict[str, Any], serving: Any) -> None:
+    async with serving(profiled) as client:
+        for text, expert in (("Is the coin up?", "coins"), ("Which word?", "words")):
+            reply = (await post(client, model="mixture", messages=[{"role": "user", "content": text}])).json()
+            assert reply["collegium"]["experts"] == [expert]
+            assert reply["collegium"]["ranking"][0]["expert"] == expert
+        counted = await post(client, model="mixture", collegium={"kind": "text", "recruit": 2})
+        told = counted.json()["collegium"]
+        assert told["answer"] == "a"
+        assert told["calls"] == 2
+        assert {group["answer"]: group["experts"] for group in told["votes"]} == {"a": ["words"], "nothing": ["coins"]}
+        route = (await client.post("/v1/route", json={"questions": ["Is the coin up?", "Which word?"]})).json()
+        assert [ranking["ranking"][0]["expert"] for ranking in route["data"]] == ["coins", "words"]
+        assert route["data"][0]["evidence"]
+        for _ in range(60):
+            judged = {"question": "Is the coin up?", "expert": "words", "score": 1}
+            assert (await client.post("/v1/feedback", json=judged)).status_code == 200
+        assert (await client.post("/v1/feedback", json={**judged, "expert": "x"})).status_code == 400
+
+
+async def test_what_is_unlike_the_profile_goes_to_the_default_expert(profiled: dict[str, Any], serving: Any) -> None:
+    for default in ("coins", "words"):
+        profiled["service"]["default"] = default
+        async with serving(profiled) as client:
+            asked = [{"role": "user", "content": "Hello! Who are you?"}]
+            told = (await post(client, model="mixture", messages=asked)).json()["collegium"]
+            assert told["experts"] == [default]
+            assert told["evidence"][0]["kind"] == "default"
+            assert "unlike every profiled question" in told["evidence"][0]["label"]
+            known = (await post(client, model="mixture")).json()["collegium"]
+            assert known["experts"] == ["words"]
+            assert "default" not in {one["kind"] for one in known["evidence"]}
+
+
+async def test_a_long_system_prompt_does_not_hide_what_is_asked(profiled: dict[str, Any], serving: Any) -> None:
+    system = {"role": "system", "content": "You are the assistant of a furniture shop. Be friendly and exact. " * 30}
+    async with serving(profiled) as client:
+        for text, expert in (("Is the coin up?", "coins"), ("Which word?", "words")):
+            asked = [system, {"role": "user", "content": text}]
+            assert (await post(client, model="mixture", messages=asked)).json()["collegium"]["experts"] == [expert]
