@@ -26,7 +26,9 @@ from numpy.typing import NDArray
 from merging.adapter_config import lora_config, value_for
 from merging.checkpoint import FLOATS, Checkpoint, CheckpointError, TensorInfo, read_header, view
 from merging.naming import HEAD, common_name, common_names
+from merging.pickled import pickled_tensors
 
+PICKLE = "adapter_model.bin"
 _PREFIX = "base_model.model."
 _KEPT_BASE = (".original_module.", ".modules_to_save.")
 """Copies that PEFT writes beside the trained module itself, where embeddings were resized."""
@@ -67,16 +69,25 @@ class Change:
 class Adapter:
     """An adapter over `base`: `adapter_config.json` and `adapter_model.safetensors`."""
 
-    def __init__(self, folder: Path, base: Checkpoint) -> None:
-        """Raises `CheckpointError` naming the first tensor or key that does not fit `base`."""
+    def __init__(self, folder: Path, base: Checkpoint, allow_bin: bool = False) -> None:
+        """`allow_bin`: read adapter_model.bin too, through torch's weights-only loader.
+
+        Raises `CheckpointError` naming the first tensor or key that does not fit `base`.
+        """
         self.folder, self.base = Path(folder), base
         if not self.folder.is_dir():
             raise CheckpointError(f"{self.folder}: no such folder")
         self.file = self.folder / "adapter_model.safetensors"
-        if not self.file.exists() and (self.folder / "adapter_model.bin").exists():
-            raise CheckpointError(f"{self.folder}: adapter_model.bin is a pickle: save it as adapter_model.safetensors")
+        pickled = not self.file.exists() and (self.folder / PICKLE).exists()
+        if pickled and not allow_bin:
+            raise CheckpointError(
+                f"{self.folder}: {PICKLE} is a pickle, which can run code when it is read; --allow-bin reads it "
+                "through torch's weights-only loader"
+            )
+        self.file = self.folder / PICKLE if pickled else self.file
         self.config = lora_config(self.folder / "adapter_config.json")
-        reader = _Reader(self.file, self.config, base)
+        infos, self._arrays = pickled_tensors(self.file) if pickled else (read_header(self.file), {})
+        reader = _Reader(self.file, infos, self.config, base)
         self.changes: Mapping[str, Change] = MappingProxyType(dict(reader.changes()))
         """By the base's name of the tensor."""
         self.left_out: tuple[str, ...] = tuple(reader.left_out)
@@ -84,7 +95,7 @@ class Adapter:
         self.pairs: Mapping[str, LowRank] = MappingProxyType(
             {name: change.pair for name, change in self.changes.items() if change.pair}
         )
-        self._map = np.memmap(self.file, dtype=np.uint8, mode="c")
+        self._map = None if pickled else np.memmap(self.file, dtype=np.uint8, mode="c")
 
     @property
     def bytes(self) -> int:
@@ -105,22 +116,21 @@ class Adapter:
     def arrays(self, name: str) -> tuple[NDArray[Any], NDArray[Any], float]:
         """(A, B, scale) for the base's tensor `name`; A (rank, columns), B (rows, rank), as stored."""
         pair = self.pairs[name]
-        down, up = view(pair.down, self._map), view(pair.up, self._map)
+        down, up = self.tensor(pair.down), self.tensor(pair.up)
         if pair.turned:
             down, up = np.ascontiguousarray(down.T), np.ascontiguousarray(up.T)
         return down, up, pair.scale
 
     def tensor(self, info: TensorInfo) -> NDArray[Any]:
         """A tensor of the adapter's file, as stored."""
-        return view(info, self._map)
+        return self._arrays[info.name] if self._map is None else view(info, self._map)
 
 
 class _Reader:
     """From the names in an adapter's file to changes of its base's tensors."""
 
-    def __init__(self, file: Path, config: dict[str, Any], base: Checkpoint) -> None:
-        self.file, self.config, self.base = file, config, base
-        self.infos = read_header(file)
+    def __init__(self, file: Path, infos: Mapping[str, TensorInfo], config: dict[str, Any], base: Checkpoint) -> None:
+        self.file, self.infos, self.config, self.base = file, infos, config, base
         self.left_out: list[str] = []
         self._common = common_names(base.tensors)
 

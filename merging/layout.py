@@ -284,6 +284,8 @@ class Layout:
             return f"a layer that predicts further tokens, which {self.template.label} has not"
         if self._slices.unnamed(name):
             return f"no module of the recipe names it: {self.template.label}'s is kept"
+        if not self._slices.taken_from(name, ref):
+            return "no module of the recipe takes this part from it"
         if layer is not None and any(source.layers for source in listed):
             return "in no layer_range of the recipe"
         if layer is None and len(self.recipe.slices) > 1:

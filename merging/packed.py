@@ -231,6 +231,8 @@ class Unpacker:
 
     def _compressed(self, name: str) -> Packed:
         owner = name.removesuffix("_packed")
+        if self._kind(name) == "U8":
+            raise self._broken(name, "NVFP4 (two 4-bit floats in each byte): merge the unquantised model")
         packed, scales, stated = (self._part(f"{owner}_{part}") for part in ("packed", "scale", "shape"))
         shape = tuple(int(size) for size in self.checkpoint.array(stated.name).reshape(-1)[:3])
         bits = next((bits for bits in (4, 8) if len(shape) == 2 and -(-shape[1] * bits // 32) == packed.shape[1]), None)

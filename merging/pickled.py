@@ -49,12 +49,11 @@ class PickledCheckpoint(Checkpoint):
         self._arrays: dict[str, NDArray[Any]] = {}
         infos: dict[str, TensorInfo] = {}
         for file in self.files:
-            for name, tensor in _tensors(file).items():
-                kind, array = _array(file, name, tensor)
-                if name in infos:
-                    raise CheckpointError(f"{file}: tensor {name!r} is in {infos[name].file.name} too")
-                infos[name] = TensorInfo(name, kind, tuple(array.shape), file, 0, array.nbytes)
-                self._arrays[name] = array
+            found, arrays = pickled_tensors(file)
+            for name in found.keys() & infos.keys():
+                raise CheckpointError(f"{file}: tensor {name!r} is in {infos[name].file.name} too")
+            infos |= found
+            self._arrays |= arrays
         if not infos:
             raise CheckpointError(f"{folder}: no tensors")
         self.tensors: Mapping[str, TensorInfo] = MappingProxyType(infos)
@@ -67,6 +66,16 @@ class PickledCheckpoint(Checkpoint):
     def array(self, name: str) -> NDArray[Any]:
         """The tensor of this name."""
         return self._arrays[name]
+
+
+def pickled_tensors(file: Path) -> tuple[dict[str, TensorInfo], dict[str, NDArray[Any]]]:
+    """The tensors of a pickle, by name, and their bits. Raises `CheckpointError`."""
+    infos, arrays = {}, {}
+    for name, tensor in _tensors(file).items():
+        kind, array = _array(file, name, tensor)
+        infos[name] = TensorInfo(name, kind, tuple(array.shape), file, 0, array.nbytes)
+        arrays[name] = array
+    return infos, arrays
 
 
 def _tensors(file: Path) -> dict[str, Any]:

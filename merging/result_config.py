@@ -70,6 +70,7 @@ def _vocabulary(plan: Merge, config: dict[str, Any]) -> None:
     if place is None:
         return
     rows = plan.targets[place.stored].shape[0]
+    _check_rows(plan, rows)
     inner: Any = config.get("text_config")
     stated = [section for section in (config, inner) if isinstance(section, dict) and "vocab_size" in section]
     for section in stated or [config]:
@@ -80,6 +81,18 @@ def _vocabulary(plan: Merge, config: dict[str, Any]) -> None:
             for section in (config, inner):
                 if isinstance(section, dict) and (section is config or key in section):
                     section[key] = number
+
+
+def _check_rows(plan: Merge, rows: int) -> None:
+    """Embedding and output layer must be as long as each other where they were in the first model."""
+    head = next((plan.targets[place.stored] for place in plan.layout.places if place.name == HEAD), None)
+    own = plan.template.weights.get(HEAD)
+    differed = own is not None and own.shape[0] != plan.template.vocabulary_size
+    if head is not None and head.shape[0] != rows and not differed:
+        raise RecipeError(
+            f"the embedding of the result has {rows} tokens, its output layer {head.shape[0]}: they come from slices "
+            "of models with different vocabularies; `tokenizer_source: union` (or base) aligns them"
+        )
 
 
 def _special_tokens(plan: Merge) -> dict[str, Any]:
@@ -112,6 +125,7 @@ def _layers(plan: Merge, config: dict[str, Any], head: str, tower: Tower) -> Non
             (config[section] if section else config)[key] = len(origins)
     section = section_of(tower, config)
     inner = config[section] if section else config
+    _check_shapes(plan, head, inner, origins)
     inner.update(_spelled_out(inner, before))
     listed = _follow(inner, tower, origins)
     _check_kinds(plan, head, inner, origins, listed)
@@ -201,6 +215,29 @@ def _check_kinds(plan: Merge, head: str, section: dict[str, Any], origins: Seque
         plan.notes.append(
             f"config.json: {pattern} {section[pattern]} goes by a layer's number: a moved layer may change its kind"
         )
+
+
+def _check_shapes(plan: Merge, head: str, section: Mapping[str, Any], origins: Sequence[Origin]) -> None:
+    """A layer of another model is as wide as the first model's, unless config.json has sizes for each layer."""
+    before = plan.template.towers[head].layers
+    if any(
+        isinstance(held, list) and len(held) == before and isinstance(held[0], int | dict) for held in section.values()
+    ):
+        return
+    known: dict[str, set[tuple[int, ...]]] = {}
+    for name, weight in plan.template.weights.items():
+        if name.startswith(head):
+            known.setdefault(name[len(head) :].partition(".")[2], set()).add(weight.shape)
+    for model, number in dict.fromkeys((id(model), number) for model, number in origins):
+        source = next(other for other, _ in origins if id(other) == model)
+        prefix = f"{head}{number}."
+        for name, weight in source.weights.items():
+            tail = name.removeprefix(prefix)
+            if name.startswith(prefix) and weight.shape not in known.get(tail, {weight.shape}):
+                raise RecipeError(
+                    f"{source.label}: tensor {source.names[name]!r} has shape {list(weight.shape)}, in "
+                    f"{plan.template.label} {list(min(known[tail]))}: config.json has one size for all layers"
+                )
 
 
 def _continued(kinds: Mapping[int, frozenset[str]], count: int) -> list[frozenset[str] | None]:

@@ -36,7 +36,9 @@ def open_models(
 def open_model(ref: ModelRef, allow_bin: bool = False) -> Model:
     """Open a checkpoint (a folder, a hub id, a GGUF file) and its adapter: headers only. Raises `CheckpointError`."""
     checkpoint = open_checkpoint(ref.model, ref.revision, allow_bin)
-    return checkpoint, Adapter(located(ref.adapter, ref.adapter_revision), checkpoint) if ref.adapter else None
+    if not ref.adapter:
+        return checkpoint, None
+    return checkpoint, Adapter(located(ref.adapter, ref.adapter_revision, allow_bin), checkpoint, allow_bin)
 
 
 def open_checkpoint(name: str, revision: str | None = None, allow_bin: bool = False) -> Checkpoint:

@@ -69,6 +69,12 @@ class TowerSlices:
         layer = LayerName.of(name)
         return self._modules is not None and (self.of(layer.head) if layer else self.of_outer(name)) is None
 
+    def taken_from(self, name: str, ref: ModelRef) -> bool:
+        """Whether a slice of the tensor's part lists the model."""
+        layer = LayerName.of(name)
+        parts = (self.of(layer.head) if layer else self.of_outer(name)) or ()
+        return any(source.model == ref for part in parts for source in part.sources)
+
     def _module_parts(self) -> dict[str, tuple[Slice, ...]] | None:
         """The slices of each tower (by head) or of what stands under a name; None: all alike."""
         towers = sliceable(self._template.towers.values())

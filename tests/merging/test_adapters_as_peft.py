@@ -12,7 +12,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from merging.adapter import Adapter
-from merging.checkpoint import Checkpoint
+from merging.checkpoint import Checkpoint, CheckpointError
 from merging.plan import Merge
 from merging.recipe_file import parse
 from merging.stream import linear, plain
@@ -105,6 +105,26 @@ def test_an_adapter_is_what_peft_makes_of_it(
         np.testing.assert_allclose(plain(model).tensor(name).numpy(), wanted[name], atol=1e-6)
         half = linear([model, (own, None)], [1, 1]).tensor(name).numpy()
         np.testing.assert_allclose(half, (wanted[name] + own.array(name)) / 2, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["dora", "tokens"])
+def test_a_pickled_adapter_is_read_only_where_that_is_allowed(
+    bases: dict[str, Path], adapters: dict[str, Any], tmp_path: Path, kind: str
+) -> None:
+    import torch
+    from safetensors.torch import load_file
+
+    folder, wanted = adapters[kind]
+    old = tmp_path / "old"
+    old.mkdir()
+    (old / "adapter_config.json").write_text((folder / "adapter_config.json").read_text())
+    torch.save(load_file(folder / "adapter_model.safetensors"), old / "adapter_model.bin")
+    raw = {"merge_method": "passthrough", "models": [{"model": f"{bases['llama']}+{old}"}], "dtype": "float32"}
+    with pytest.raises(CheckpointError, match=r"adapter_model\.bin is a pickle.*--allow-bin"):
+        Merge(parse(raw))
+    plan = Merge(parse(raw), allow_bin=True)
+    for name in plan.names:
+        np.testing.assert_allclose(plan.array(name), wanted[name], atol=1e-6, err_msg=name)
 
 
 def test_blocks_of_any_size_give_the_same(bases: dict[str, Path], adapters: dict[str, Any]) -> None:

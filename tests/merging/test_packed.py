@@ -166,6 +166,11 @@ def test_two_quantised_models_are_merged_as_numbers(tmp_path: Path) -> None:
             {"quant_method": "gptq", "bits": 3},
             "GPTQ with 3 bits",
         ),
+        (
+            {"a.weight_packed": np.zeros((4, 4), "u1"), "a.weight_scale": np.zeros((4, 1), "f4")},
+            {"quant_method": "compressed-tensors", "format": "nvfp4-pack-quantized"},
+            "NVFP4",
+        ),
         ({"a.qweight": np.zeros((4, 4), "i4")}, {"quant_method": "gptq", "bits": 4}, r"'a\.qzeros' is missing"),
         ({f"{NAME}.quant_state.bitsandbytes__nf4": np.full(9, 255, "u1")}, {}, "no state of bitsandbytes"),
     ],

@@ -79,3 +79,27 @@ def test_a_vocabulary_that_changed_is_stated(tmp_path: Path) -> None:
     tensors["model.embed_tokens.weight"] = np.ones((9, 4))
     folder = write(tmp_path / "a", tensors, num_hidden_layers=1, vocab_size=6)
     assert stack(folder, (0, 1))["vocab_size"] == 9
+
+
+def test_layers_of_other_sizes_and_ends_of_other_vocabularies_are_refused(tmp_path: Path) -> None:
+    head = {"lm_head.weight": RNG.normal(size=(6, 4))}
+    a = write(tmp_path / "a", decoder(2) | head, num_hidden_layers=2, tie_word_embeddings=False)
+    wide = {f"model.layers.{n}.attn.weight": RNG.normal(size=(8, 4)) for n in range(2)}
+    b = write(tmp_path / "b", decoder(2) | head | wide, num_hidden_layers=2, layer_types=["x", "y"])
+    raw = {"merge_method": "passthrough", "slices": stacked((a, 0, 2), (b, 1, 2))}
+    with pytest.raises(RecipeError, match=r"shape \[8, 4\], in .*a \[4, 4\]: config\.json has one size for all layers"):
+        result_config(Merge(parse(raw)))
+    longer = {"lm_head.weight": RNG.normal(size=(7, 4)), "model.embed_tokens.weight": RNG.normal(size=(7, 4))}
+    c = write(tmp_path / "c", decoder(2) | longer, num_hidden_layers=2, tie_word_embeddings=False)
+    for first, last in ((a, c), (c, a)):
+        raw = {"merge_method": "passthrough", "slices": stacked((first, 0, 2), (last, 1, 2))}
+        with pytest.raises(RecipeError, match=r"embedding of the result has \d tokens, its output layer \d"):
+            result_config(Merge(parse(raw)))
+
+
+def test_sizes_that_config_json_lists_follow_their_layers(tmp_path: Path) -> None:
+    tensors = decoder(2) | {"model.layers.1.attn.weight": RNG.normal(size=(8, 4))}
+    folders = [write(tmp_path / name, tensors, num_hidden_layers=2, head_sizes=[4, 8]) for name in "ab"]
+    slices = stacked((folders[0], 1, 2), (folders[1], 0, 2))
+    found = result_config(Merge(parse({"merge_method": "passthrough", "slices": slices})))
+    assert found["head_sizes"] == [8, 4, 8]

@@ -53,3 +53,13 @@ def test_a_range_past_the_last_layer_is_refused(tmp_path: Path) -> None:
     a = write(tmp_path / "a", decoder(4), num_hidden_layers=4)
     with pytest.raises(RecipeError, match=r"layer_range \[2, 6\] of .*: it has 4 layers"):
         Merge(parse({"merge_method": "passthrough", "slices": stacked((a, 0, 2), (a, 2, 6))}))
+
+
+def test_each_tower_may_come_from_another_model(tmp_path: Path) -> None:
+    vision = {name: array for name, array in decoder(2, "vision_tower.").items() if ".layers." in name}
+    config = {"text_config": {"num_hidden_layers": 2}, "vision_config": {"num_hidden_layers": 2}}
+    a, b = (write(tmp_path / name, decoder(2, "language_model.model.") | vision, **config) for name in "ab")
+    modules = {"vision_tower": linear(a)["models"], "text_decoder": linear(b)["models"]}
+    plan = Merge(parse({"merge_method": "linear", "modules": {k: {"models": v} for k, v in modules.items()}}))
+    reasons = {left.model: left.reason for left in plan.left_out}
+    assert reasons == dict.fromkeys(map(str, (a, b)), "no module of the recipe takes this part from it")
