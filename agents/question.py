@@ -9,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field
 AnswerKind = Literal["number", "choice", "yesno", "expression", "set", "list", "text", "code", "open"]
 CHAT = "chat"
 """The task of a question that is a turn of somebody's chat."""
-Split = Literal["train", "validation", "test"]
 
 
 class Question(BaseModel):

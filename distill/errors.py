@@ -1,7 +1,6 @@
 """Every error that distillation raises on purpose.
 
 DistillError(ValueError)    what was wrong, where (file, question id, setting), and what to do
-├── GraphError              a file that is no interaction graph
 ├── LessonError             a file of lessons that cannot be read
 └── TrainingError           a training that cannot start or go on
     └── NotFinite           the loss is not a number: names the step and its questions
@@ -12,10 +11,6 @@ from __future__ import annotations
 
 class DistillError(ValueError):
     """Any error that distillation raises on purpose."""
-
-
-class GraphError(DistillError):
-    """A file that is not an interaction graph."""
 
 
 class LessonError(DistillError):

@@ -15,13 +15,11 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from agents.transcript import Transcript, Turn
-from distill.errors import GraphError
 from distill.phrases import without_agreement
 
 if TYPE_CHECKING:
     import networkx
 
-MAX_NODES = 10_000
 FAILED, EMPTY, CUT = "no reply: the request failed", "an empty reply", "a reply longer than a transcript keeps"
 
 
@@ -78,30 +76,6 @@ def to_json(graph: networkx.DiGraph) -> str:
     import networkx
 
     return json.dumps(networkx.node_link_data(graph, edges="edges"), ensure_ascii=False)
-
-
-def from_json(text: str) -> networkx.DiGraph:
-    """The graph that `to_json` wrote.
-
-    Raises:
-        GraphError: not such a graph, more than `MAX_NODES` nodes, or an edge against time.
-    """
-    import networkx
-
-    try:
-        data = json.loads(text)
-        if len(data["nodes"]) > MAX_NODES:
-            raise GraphError(f"interaction graph: more than {MAX_NODES} nodes")
-        graph = networkx.node_link_graph(data, directed=True, multigraph=False, edges="edges")
-        rounds = {name: graph.nodes[name]["round"] for name in graph}
-        wrong = next(((a, b) for a, b in graph.edges if rounds[a] >= rounds[b]), None)
-    except (ValueError, KeyError, TypeError, AttributeError, networkx.NetworkXError, RecursionError) as error:
-        if isinstance(error, GraphError):
-            raise
-        raise GraphError(f"not an interaction graph as node-link JSON: {error!r}"[:300]) from error
-    if wrong:
-        raise GraphError(f"interaction graph {graph.graph.get('id')!r}: edge {wrong[0]} -> {wrong[1]} against time")
-    return graph
 
 
 def to_graphml(graph: networkx.DiGraph) -> str:

@@ -15,19 +15,13 @@ from functools import lru_cache
 from typing import Any
 
 from agents.answers.numbers import written
-from agents.answers.terms import ONE, Tree, negative, read_term
+from agents.answers.terms import ONE, Tree, negative
 
 DIGITS = 400
 """Digits of an exact number."""
 TERMS = 120
 """Terms of a polynomial of several symbols that is written out; of one symbol its degree."""
 POINTS = 3
-
-
-def key_of_term(text: str) -> str | None:
-    """The key of a term, or None where it cannot be read."""
-    tree = read_term(text)
-    return None if tree is None else key_of(tree)
 
 
 @lru_cache(maxsize=4096)
@@ -296,4 +290,4 @@ def _function(name: str, value: complex) -> complex:
     }[name](value)
 
 
-__all__ = ["ONE", "exact", "key_of", "key_of_term", "names", "relation_key"]
+__all__ = ["ONE", "exact", "key_of", "names", "relation_key"]

@@ -97,11 +97,6 @@ def consensus(conversation: Conversation) -> str | None:
     return "consensus" if len(set(answers)) == 1 and 2 * len(answers) > len(conversation.panel) else None
 
 
-def never(conversation: Conversation) -> str | None:
-    """All rounds, unless nobody has anything to say."""
-    return "no answer" if consensus(conversation) == "no answer" else None
-
-
 # A further round --------------------------------------------------------------------------------------------
 
 

@@ -12,7 +12,6 @@ from router import extensions
 from router.crossfit import Fit
 from router.embedding import Features
 from router.routers.baselines import BestRouter, RandomRouter
-from router.routers.calibrated import CalibratedRouter
 from router.routers.factorisation import FactorisationRouter
 from router.routers.fitted import FittedRouter
 from router.routers.item_response import ItemResponseRouter
@@ -77,7 +76,6 @@ __all__ = [
     "MEMBERS",
     "ROUTERS",
     "BestRouter",
-    "CalibratedRouter",
     "FactorisationRouter",
     "FittedRouter",
     "ItemResponseRouter",

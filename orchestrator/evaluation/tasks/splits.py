@@ -6,7 +6,7 @@ import hashlib
 import heapq
 import logging
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from agents.question import Question
@@ -149,8 +149,3 @@ class _Smallest:
 
     def in_order(self) -> Iterator[Question]:
         return (question for _, _, question in sorted(self._heap, key=lambda one: one[1]))
-
-
-def all_of(questions: Iterable[Question], parts: SplitPlan) -> Iterator[tuple[str, Question]]:
-    """Every question with its split."""
-    return ((parts.of(question), question) for question in questions)
