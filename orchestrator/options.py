@@ -144,6 +144,7 @@ class GlueOptions(TypedDict, total=False):
     min_gain: float
     ffn_questions: int
     mixture_form: Literal["F-L-T", "F-L-S", "F-M-T", "F-M-S", "B-L-S", "B-M-S"]
+    dense_layers: int
     full_merging: bool
 
 

@@ -39,7 +39,13 @@ from orchestrator.pipelines.cluster import ClusterRequest, SimilarityBasis, clus
 from orchestrator.pipelines.glue_report import BEST, FULL, GLUE, MIXTURE, UNMERGED, glue_report
 from orchestrator.pipelines.members import MemberEstimate
 from orchestrator.pipelines.merges import WITH_DENSITY, WITHOUT_BASE, Merges
-from orchestrator.pipelines.mixture_checkpoint import ANY_ENGINE, MixtureForm, mixture_checkpoint, sole_owners
+from orchestrator.pipelines.mixture_checkpoint import (
+    ANY_ENGINE,
+    MixtureForm,
+    check_dense_layers,
+    mixture_checkpoint,
+    sole_owners,
+)
 
 MAX_TRIALS = 100_000
 
@@ -84,6 +90,12 @@ class GlueRequest(AskingRequest):
         description="F: MLPs or B: layers behind L: linear or M: two-layer gates, T: a route a token or S: one for the "
         "whole answer. All but F-L-T need the transformers engine.",
     )
+    dense_layers: int = Field(
+        default=0,
+        ge=0,
+        le=1_000_000,
+        description="Hybrid: number of lowest layers of the mixture that are merged instead of routed; 0: none.",
+    )
     full_merging: bool = Field(default=True, description="Also merge all experts of the largest shape, to compare.")
 
     @model_validator(mode="before")
@@ -95,6 +107,8 @@ class GlueRequest(AskingRequest):
     def _honest(self) -> GlueRequest:
         if self.split == self.select_split:
             raise ValueError(f"select_split: cannot decide and report on the same split ({self.split})")
+        if self.dense_layers and not self.ffn_questions:
+            raise ValueError("dense_layers: belongs to the mixture in one checkpoint: set ffn_questions too")
         return self
 
 
@@ -147,6 +161,7 @@ async def glue(request: GlueRequest, context: Context) -> GlueResult:
     questions_of(request.task, request.split, request.questions, seed, request.columns)
     setting = _Gluing(request, context, seed, questions)
     everyone = _largest_family(clustering)
+    check_dense_layers(request.dense_layers, [asked[name] for name in everyone])
     merged_whole = [everyone] if request.full_merging else []
     groups = dict.fromkeys(tuple(sorted(group)) for group in [*clustering.clusters, *merged_whole] if len(group) > 1)
     plans = [_planned(setting, f"merge-{number}", group) for number, group in enumerate(groups, 1)]
@@ -298,7 +313,12 @@ def _ffn(setting: _Gluing, family: Sequence[str], members: Sequence[str], routed
     right = routed.correct[:, [routed.experts.index(name) for name in names]]
     experts = [setting.context.experts[name] for name in names]
     return mixture_checkpoint(
-        experts, setting.questions, sole_owners(right), setting.context.config, setting.request.mixture_form
+        experts,
+        setting.questions,
+        sole_owners(right),
+        setting.context.config,
+        setting.request.mixture_form,
+        dense_layers=setting.request.dense_layers,
     )
 
 

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from agents.prompts import solve
 from agents.question import Question
 from merging.adapter import Adapter
-from merging.checkpoint import Checkpoint
+from merging.checkpoint import Checkpoint, json_object
 from merging.gated_mixture import GatedMixture, MixtureLevel, RoutingUnit
 from merging.gates import LinearGates, MLPGates, States, mlp_gates, prompt_gates, trained_gates
 from merging.mixture import Mixture
@@ -44,18 +44,22 @@ def mixture_checkpoint(
     config: Config,
     form: MixtureForm = ANY_ENGINE,
     learnt: GateTraining = "prompts",
+    dense_layers: int = 0,
 ) -> Expert:
     """The mixture as an expert of its own, named after its form and written once below the state folder.
 
-    `owners[i]`: which of `experts` question i is for; None: nobody's. Raises `BadInput` for fewer than two experts
-    with questions; takes as much disk as all their MLPs or layers.
+    `owners[i]`: which of `experts` question i is for; None: nobody's. `dense_layers`: so many of the lowest layers are
+    the merged model's (a hybrid). Raises `BadInput` for fewer than two experts with questions, and for more dense
+    layers than leave one to route; takes as much disk as all their MLPs or layers.
     """
     mine = [[n for n, owner in enumerate(owners) if owner == index][:MAX_PROMPTS] for index in range(len(experts))]
     kept = [index for index, own in enumerate(mine) if own]
     if len(kept) < 2:
         raise BadInput(f"a mixture {form} wants at least two experts that are the best at some question")
     asked = [n for index in kept for n in mine[index]]
-    identity = [form, learnt, [experts[index].fingerprint for index in kept], [questions[n].id for n in asked]]
+    check_dense_layers(dense_layers, experts)
+    hybrid = [dense_layers] if dense_layers else []
+    identity = [form, *hybrid, learnt, [experts[index].fingerprint for index in kept], [questions[n].id for n in asked]]
     digest = hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
     folder = Path(config.state).expanduser() / "mixtures" / digest
     if not folder.exists():
@@ -63,9 +67,21 @@ def mixture_checkpoint(
         models = [_model(experts[index], opened) for index in kept]
         states = gate_states(models[0][0].folder, [questions[n] for n in asked], form)
         places = [place for place, index in enumerate(kept) for _ in mine[index]]
-        _write(folder, models, states, places, form, learnt)
-    alone = config.model_copy(update={"experts": {form: ExpertConfig(model=str(folder))}})
-    return resolve(alone)[form]
+        _write(folder, models, states, places, form, learnt, dense_layers)
+    name = f"{form}-hybrid-{dense_layers}" if dense_layers else form
+    alone = config.model_copy(update={"experts": {name: ExpertConfig(model=str(folder))}})
+    return resolve(alone)[name]
+
+
+def check_dense_layers(dense_layers: int, experts: Sequence[Expert]) -> None:
+    """Raises `BadInput` naming the expert in which so many dense layers leave none to route."""
+    for expert in experts:
+        assert expert.weights
+        layers = json_object(expert.weights.model / "config.json").get("num_hidden_layers")
+        if isinstance(layers, int) and not 0 <= dense_layers < layers:
+            raise BadInput(
+                f"dense_layers: {dense_layers} of the {layers} layers of {expert.name!r} leave none to route"
+            )
 
 
 def sole_owners(right: NDArray[np.float32]) -> list[int | None]:
@@ -125,6 +141,7 @@ def _write(
     owners: Sequence[int],
     form: MixtureForm,
     learnt: GateTraining,
+    dense_layers: int,
 ) -> None:
     dense, experts = linear(models, [1.0] * len(models)), tuple(plain(model) for model in models)
     level, gate, route = form.split("-")
@@ -135,11 +152,11 @@ def _write(
         gates = (prompt_gates if learnt == "prompts" else trained_gates)(states, owners, len(experts))
     if form == ANY_ENGINE:
         assert isinstance(gates, LinearGates)
-        Mixture(dense, experts, gates).write(folder)
+        Mixture(dense, experts, gates, dense_layers=dense_layers).write(folder)
         return
     levels: dict[str, MixtureLevel] = {"F": "ffn", "B": "block"}
     routes: dict[str, RoutingUnit] = {"T": "token", "S": "sample"}
-    GatedMixture(dense, experts, gates, levels[level], routes[route]).write(folder)
+    GatedMixture(dense, experts, gates, levels[level], routes[route], dense_layers=dense_layers).write(folder)
 
 
 def _model(expert: Expert, opened: dict[Path, Checkpoint]) -> Model:
