@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
 
 from orchestrator.errors import CollegiumError
+from orchestrator.inference.tool_history import ToolHistory
 
 _FIRST = 7
 """Settings of `Sampling` that every ledger key has had from the beginning."""
@@ -30,8 +31,8 @@ class Sampling:
     """None: no log-probabilities; n: the chosen token's and the n most likely alternatives'."""
     structured: str | None = None
     """Canonical JSON of {"json": schema} | {"choice": [...]} | {"regex": "..."}."""
-    tools: str | None = None
-    """What a conversation with tools has besides its texts: `engines.tools.Tools.text`."""
+    tools: ToolHistory | None = None
+    """Tools that are offered, and the calls and results among the messages so far."""
     ignore_eos: bool = False
     """Go on where the model would end, to `max_tokens`: for measuring speed."""
     min_p: float = 0.0
@@ -153,7 +154,8 @@ def request_key(
 ) -> str:
     """SHA-256 (hex) of all that decides a completion. At temperature 0 draw and seed do not count."""
     drawn = [0, 0] if sampling.temperature == 0 else [seed, draw]
-    settings = asdict(sampling)
+    settings = asdict(replace(sampling, tools=None))
+    settings["tools"] = sampling.tools.canonical() if sampling.tools else None
     for later in fields(Sampling)[_FIRST:]:  # keys from before there were these settings stay what they are
         if settings[later.name] == later.default:
             del settings[later.name]

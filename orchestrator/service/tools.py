@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.errors import RequestError
-from orchestrator.inference.engines.tools import ToolHistory, begins, parse_calls
+from orchestrator.inference.engines.tools import begins, parse_calls
 from orchestrator.inference.request import Sampling
+from orchestrator.inference.tool_history import ToolHistory
 from orchestrator.service.chat_events import ChatEvents, FinishEvent, TextEvent, ToolCallEvent
 from orchestrator.service.schema import ChatBody, NamedTool
 
@@ -26,12 +27,12 @@ def with_tools(chat: ChatBody, sampling: Sampling, remote: bool) -> Sampling:
     tool_history = ToolHistory(definitions, choice, chat.parallel_tool_calls, turns)
     free = choice in (None, "auto")
     if not definitions_given or remote or (free and sampling.structured is None):
-        return replace(sampling, tools=tool_history.text())
+        return replace(sampling, tools=tool_history)
     wanted = {choice["function"]["name"]} if isinstance(choice, dict) else tool_history.names
     schema = _schema_of_a_call([one["function"] for one in definitions if one["function"]["name"] in wanted])
     if free and sampling.structured is not None:
         schema = _either(schema, json.loads(sampling.structured))
-    return replace(sampling, tools=tool_history.text(), structured=json.dumps({"json": schema}, sort_keys=True))
+    return replace(sampling, tools=tool_history, structured=json.dumps({"json": schema}, sort_keys=True))
 
 
 def _either(call: dict[str, Any], structured: dict[str, Any]) -> dict[str, Any]:

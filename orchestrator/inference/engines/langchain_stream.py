@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import CollegiumError, ExpertError, RequestError, UpstreamError
 from orchestrator.inference.engines.schema import parse_structured
-from orchestrator.inference.engines.tools import ParsedCall, ToolHistory, format_calls
+from orchestrator.inference.engines.tools import ParsedCall, format_calls, server_messages
 from orchestrator.inference.engines.upstream_failures import of_exception
 from orchestrator.inference.request import Delta, Request, UpstreamUsage
+from orchestrator.inference.tool_history import ToolHistory
 
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
@@ -48,11 +49,11 @@ class LangChainStream:
             raise RequestError(f"{', '.join(further)}: a LangChain chat model cannot be asked for that")
         if sampling.ignore_eos:
             raise RequestError("ignore_eos: a LangChain model cannot be kept from ending")
-        tools = ToolHistory.read(sampling.tools)
+        tools = sampling.tools or ToolHistory()
         if tools.definitions:
             model = model.bind_tools(list(tools.definitions), tool_choice=tools.choice)
         text, tokens, prompt_tokens, counted, cached, reasoned, whole = "", 0, 0, 0, 0, 0, None
-        async for chunk in model.astream(convert_to_messages(tools.messages(request.messages)), **settings):
+        async for chunk in model.astream(convert_to_messages(server_messages(tools, request.messages)), **settings):
             if tools.definitions:
                 whole = chunk if whole is None else whole + chunk
             usage = getattr(chunk, "usage_metadata", None) or {}

@@ -6,9 +6,10 @@ import json
 from typing import Any
 
 from orchestrator.inference.engines.schema import StructuredError, parse_structured
-from orchestrator.inference.engines.tools import ToolHistory
+from orchestrator.inference.engines.tools import server_messages
 from orchestrator.inference.expert import RemoteModel
 from orchestrator.inference.request import Request, Sampling
+from orchestrator.inference.tool_history import ToolHistory
 
 LIMIT_FIELDS = ("max_tokens", "max_completion_tokens")
 
@@ -17,10 +18,10 @@ def body(remote: RemoteModel, context: int, request: Request) -> dict[str, Any]:
     """The body to send. `context`: prompt plus reply that the expert holds; a reply that may be as long gets no limit
     of its own, for servers refuse a limit that does not fit beside the prompt. Raises `StructuredError`."""
     sampling = request.sampling
-    tools = ToolHistory.read(sampling.tools)
+    tools = sampling.tools or ToolHistory()
     wanted: dict[str, Any] = {
         "model": remote.model,
-        "messages": tools.messages(request.messages),
+        "messages": server_messages(tools, request.messages),
         "temperature": sampling.temperature,
         "top_p": sampling.top_p,
         "stream": True,

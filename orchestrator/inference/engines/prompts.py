@@ -12,10 +12,11 @@ from orchestrator.errors import ExpertError
 from orchestrator.inference.engines.chat_template import render
 from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.engines.stored_template import TOOL_USE, stored_templates
-from orchestrator.inference.engines.tools import ToolHistory
+from orchestrator.inference.engines.tools import plain_messages, template_messages
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pretrained import load_tokenizer
 from orchestrator.inference.request import PromptMessage, Sampling
+from orchestrator.inference.tool_history import ToolHistory
 
 _PLAIN = Sampling()
 
@@ -53,16 +54,16 @@ class Prompts:
         that does not speak of tools is given them as texts. Raises whatever the template raises for messages it does
         not accept."""
         tools = sampling.tools
-        tokenizer, offered = self.tokenizer(expert), ToolHistory.read(tools)
+        tokenizer, offered = self.tokenizer(expert), tools or ToolHistory()
         template = self._template(expert, TOOL_USE if tools is not None else "default")
         knows_tools = tools is not None and "tools" in template
         if tools is not None and not knows_tools:
-            messages, offered = offered.plain(messages), ToolHistory()
+            messages, offered = plain_messages(tools, messages), ToolHistory()
         if expert.system and (not messages or messages[0][0] != "system"):
             messages = (("system", expert.system), *messages)
         text = render(
             template,
-            offered.template_messages(messages),
+            template_messages(offered, messages),
             continue_final=sampling.continue_final,
             tools=list(offered.definitions) or None,
             documents=None,

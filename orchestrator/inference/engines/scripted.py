@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, PromptTooLong
 from orchestrator.inference.engines.engine import FreshProcess, LoadKind, LoadReport, rejected
 from orchestrator.inference.engines.schema import StructuredError, parse_structured, smallest_instance
-from orchestrator.inference.engines.tools import ToolHistory
+from orchestrator.inference.engines.tools import plain_messages
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Delta, FinishReason, PromptMessage, Request, Sampling, TokenLogprob
 
@@ -176,7 +176,7 @@ class _Reply:
 def _begin(request: Request, expert: Expert, script: Script) -> _Reply | Delta:
     messages: Sequence[PromptMessage] = request.messages
     if request.sampling.tools is not None:
-        messages = ToolHistory.read(request.sampling.tools).plain(messages)
+        messages = plain_messages(request.sampling.tools, messages)
     prompt_tokens = sum(len(content.split()) for _, content in messages)
     if prompt_tokens >= expert.context:
         message = f"the prompt is too long: {prompt_tokens} tokens, {expert.name!r} holds {expert.context}"

@@ -3,18 +3,19 @@
 A reply is stored as text whatever wrote it, so a call of a tool is text too, in Hermes' form, which Qwen and many
 others write by themselves: `<tool_call>{"name": ..., "arguments": {...}}</tool_call>`
 (https://github.com/NousResearch/Hermes-Function-Calling). What other models write is understood where it is clear:
-see `heard`.
+see `parse_calls`.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from orchestrator.inference.request import PromptMessage
+from orchestrator.inference.tool_history import ToolHistory
 
 OPEN, CLOSE = "<tool_call>", "</tool_call>"
 PYTHON_TAG = "<|python_tag|>"
@@ -45,76 +46,46 @@ class ParsedCall:
     arguments: str
 
 
-@dataclass(frozen=True, slots=True)
-class ToolHistory:
-    """What a conversation with tools has besides its texts."""
+def server_messages(tools: ToolHistory, messages: Sequence[PromptMessage]) -> list[dict[str, Any]]:
+    """Messages with their calls and results in OpenAI's form, for servers."""
+    return [
+        {"role": role, "content": content, **tools.turns.get(number, {})}
+        for number, (role, content) in enumerate(messages)
+    ]
 
-    definitions: Sequence[Mapping[str, Any]] = ()
-    """In OpenAI's form: {"type": "function", "function": {"name", "description", "parameters"}}."""
-    choice: str | Mapping[str, Any] | None = None
-    """OpenAI's tool_choice, for servers that know it; local engines are held to `Sampling.structured`."""
-    parallel: bool | None = None
-    turns: Mapping[int, Mapping[str, Any]] = field(default_factory=dict)
-    """Number of a message -> its further fields: tool_calls, tool_call_id, name."""
 
-    @property
-    def names(self) -> frozenset[str]:
-        """The names of the tools."""
-        return frozenset(definition["function"]["name"] for definition in self.definitions)
+def template_messages(tools: ToolHistory, messages: Sequence[PromptMessage]) -> list[dict[str, Any]]:
+    """For chat templates that know tools: as `server_messages`, but the arguments of calls are objects."""
+    turns = server_messages(tools, messages)
+    for turn in turns:
+        if "tool_calls" in turn:
+            turn["tool_calls"] = [
+                {**call, "function": {**call["function"], "arguments": _object(call["function"]["arguments"])}}
+                for call in turn["tool_calls"]
+            ]
+    return turns
 
-    def text(self) -> str:
-        """As `Sampling.tools`: canonical JSON."""
-        turns = {str(number): fields for number, fields in self.turns.items()}
-        body = {"tools": self.definitions, "choice": self.choice, "parallel": self.parallel, "turns": turns}
-        return json.dumps(body, sort_keys=True, ensure_ascii=False)
 
-    @classmethod
-    def read(cls, text: str | None) -> ToolHistory:
-        """From `Sampling.tools`; empty for None."""
-        if text is None:
-            return cls()
-        body = json.loads(text)
-        turns = {int(number): fields for number, fields in body["turns"].items()}
-        return cls(body["tools"], body["choice"], body["parallel"], turns)
-
-    def messages(self, messages: Sequence[PromptMessage]) -> list[dict[str, Any]]:
-        """In OpenAI's form, for servers."""
-        return [
-            {"role": role, "content": content, **self.turns.get(number, {})}
-            for number, (role, content) in enumerate(messages)
-        ]
-
-    def template_messages(self, messages: Sequence[PromptMessage]) -> list[dict[str, Any]]:
-        """For chat templates that know tools: as `messages`, but the arguments of calls are objects."""
-        turns = self.messages(messages)
-        for turn in turns:
-            if "tool_calls" in turn:
-                turn["tool_calls"] = [
-                    {**call, "function": {**call["function"], "arguments": _object(call["function"]["arguments"])}}
-                    for call in turn["tool_calls"]
-                ]
-        return turns
-
-    def plain(self, messages: Sequence[PromptMessage]) -> list[PromptMessage]:
-        """For models that know nothing of tools: all of it as texts, in Hermes' form."""
-        formatted: list[PromptMessage] = []
-        for number, (role, content) in enumerate(messages):
-            calls = self.turns.get(number, {}).get("tool_calls", ())
-            if calls:
-                parsed = [ParsedCall(call["function"]["name"], call["function"]["arguments"]) for call in calls]
-                content = "\n".join(filter(None, (content, format_calls(parsed))))
-            elif role == "tool":
-                role, content = "user", f"<tool_response>\n{content}\n</tool_response>"
-                if formatted and formatted[-1][0] == "user" and formatted[-1][1].startswith("<tool_response>"):
-                    content = f"{formatted.pop()[1]}\n{content}"
-            formatted.append((role, content))
-        if self.definitions:
-            prompt = _PROMPT.format(tools="\n".join(json.dumps(one, ensure_ascii=False) for one in self.definitions))
-            if formatted and formatted[0][0] == "system":
-                formatted[0] = ("system", f"{formatted[0][1]}\n\n{prompt}")
-            else:
-                formatted.insert(0, ("system", prompt))
-        return formatted
+def plain_messages(tools: ToolHistory, messages: Sequence[PromptMessage]) -> list[PromptMessage]:
+    """For models that know nothing of tools: all of it as texts, in Hermes' form."""
+    formatted: list[PromptMessage] = []
+    for number, (role, content) in enumerate(messages):
+        calls = tools.turns.get(number, {}).get("tool_calls", ())
+        if calls:
+            parsed = [ParsedCall(call["function"]["name"], call["function"]["arguments"]) for call in calls]
+            content = "\n".join(filter(None, (content, format_calls(parsed))))
+        elif role == "tool":
+            role, content = "user", f"<tool_response>\n{content}\n</tool_response>"
+            if formatted and formatted[-1][0] == "user" and formatted[-1][1].startswith("<tool_response>"):
+                content = f"{formatted.pop()[1]}\n{content}"
+        formatted.append((role, content))
+    if tools.definitions:
+        prompt = _PROMPT.format(tools="\n".join(json.dumps(one, ensure_ascii=False) for one in tools.definitions))
+        if formatted and formatted[0][0] == "system":
+            formatted[0] = ("system", f"{formatted[0][1]}\n\n{prompt}")
+        else:
+            formatted.insert(0, ("system", prompt))
+    return formatted
 
 
 def format_calls(calls: Sequence[ParsedCall]) -> str:

@@ -9,9 +9,10 @@ from langchain_core.messages import AIMessageChunk
 from langchain_core.outputs import ChatGenerationChunk
 
 from orchestrator.inference.engines.remote import RemoteEngine
-from orchestrator.inference.engines.tools import ParsedCall, ToolHistory, parse_calls
+from orchestrator.inference.engines.tools import ParsedCall, parse_calls
 from orchestrator.inference.expert import Expert, RemoteModel
 from orchestrator.inference.request import Delta, Request, Sampling, request_key
+from orchestrator.inference.tool_history import ToolHistory
 
 EXPERT = Expert("far", "far", "far", remote=RemoteModel("http://server/v1/", "model", "FAR_KEY", concurrency=2))
 
@@ -76,7 +77,7 @@ def test_a_langchain_model_is_given_tools() -> None:
     try:
         engine.load(EXPERT)
         definition = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
-        (deltas,) = finish(engine, request(tools=ToolHistory([definition]).text())).values()
+        (deltas,) = finish(engine, request(tools=ToolHistory([definition]))).values()
     finally:
         engine.close()
     assert bound == [definition]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from orchestrator.experts.demo import FULL, locate
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources
-from orchestrator.inference.engines.tools import ToolHistory
 from orchestrator.inference.expert import Expert, Weights
 from orchestrator.inference.request import PromptMessage, Sampling
+from orchestrator.inference.tool_history import ToolHistory
 
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 
@@ -32,7 +32,7 @@ def test_a_template_that_knows_tools_is_given_them_as_they_are() -> None:
         expert = Expert("e", str(template), "s", weights=Weights(folder), chat_template=template)
         return str(prompts.tokenizer(expert).decode(prompts.ids(expert, TURNS, Sampling(tools=tools))))
 
-    assert prompt(TEMPLATE, TOOLS.text()) == "<tool>weather</tool>[user]Rain?[assistant]<call weather Ulm>[tool]no"
+    assert prompt(TEMPLATE, TOOLS) == "<tool>weather</tool>[user]Rain?[assistant]<call weather Ulm>[tool]no"
     assert prompt(TEMPLATE, None) == "[user]Rain?[assistant][tool]no"
-    own = prompt(None, TOOLS.text())
+    own = prompt(None, TOOLS)
     assert own.index("You may call functions") < own.index('"city": "Ulm"') < own.index("<tool_response>")

@@ -13,9 +13,10 @@ import pytest
 from orchestrator.errors import ExpertError, ExpertUnavailable, PromptTooLong, UpstreamError, UpstreamTimeout
 from orchestrator.inference.engines.openai_stream import OpenAIStream, RemoteOptions
 from orchestrator.inference.engines.remote import RemoteEngine
-from orchestrator.inference.engines.tools import ParsedCall, ToolHistory, parse_calls
+from orchestrator.inference.engines.tools import ParsedCall, parse_calls
 from orchestrator.inference.expert import Expert, RemoteModel
 from orchestrator.inference.request import Delta, Request, Sampling, request_key
+from orchestrator.inference.tool_history import ToolHistory
 
 KEY = "sk-very-secret-0123456789"
 EXPERT = Expert("far", "far", "far", remote=RemoteModel("http://server/v1/", "model", "FAR_KEY", concurrency=2))
@@ -256,7 +257,7 @@ def test_tools_are_passed_on_and_calls_come_back_as_text(engine_for: Callable[..
         told.append({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]})
         return httpx.Response(200, text="".join(f"data: {json.dumps(one)}\n\n" for one in told) + "data: [DONE]\n\n")
 
-    asked = request(tools=tools.text())
+    asked = request(tools=tools)
     (deltas,) = finish(engine_for(serve), asked).values()
     text = "".join(delta.text for delta in deltas)
     assert parse_calls(text, {"weather"}) == ("I look.", [ParsedCall("weather", '{"city": "Ulm"}')])

@@ -9,8 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.inference.engines.tools import ParsedCall, ToolHistory, begins, format_calls, parse_calls
-from orchestrator.inference.request import PromptMessage, Sampling, request_key
+from orchestrator.inference.engines.tools import ParsedCall, begins, format_calls, parse_calls, plain_messages
+from orchestrator.inference.request import PromptMessage
+from orchestrator.inference.tool_history import ToolHistory
 
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 CALLED = {"id": "c1", "type": "function", "function": {"name": "weather", "arguments": '{"city": "Ulm"}'}}
@@ -83,24 +84,17 @@ def test_what_goes_on_at_once_is_no_part_of_a_call(text: str, width: int) -> Non
     assert parse_calls(held, {"weather"})[1] == parse_calls(text, {"weather"})[1] == ULM
 
 
-def test_a_model_that_knows_no_tools_is_told_in_words() -> None:
-    system, *turns = TOOLS.plain(TURNS)
+def test_a_model_that_knows_no_tools_reads_them_as_text() -> None:
+    system, *turns = plain_messages(TOOLS, TURNS)
     assert '"name": "weather"' in system[1]
     assert turns == [
         ("user", "Rain?"),
         ("assistant", format_calls(ULM)),
         ("user", "<tool_response>\nno\n</tool_response>"),
     ]
-    (merged, _) = TOOLS.plain([("system", "Be brief."), ("user", "Rain?")])
+    (merged, _) = plain_messages(TOOLS, [("system", "Be brief."), ("user", "Rain?")])
     assert merged[1].startswith("Be brief.\n\nYou may call functions")
-    twice = ToolHistory(turns={0: {"tool_call_id": "a"}, 1: {"tool_call_id": "b"}}).plain(
-        [("tool", "x"), ("tool", "y")]
+    twice = plain_messages(
+        ToolHistory(turns={0: {"tool_call_id": "a"}, 1: {"tool_call_id": "b"}}), [("tool", "x"), ("tool", "y")]
     )
     assert len(twice) == 1
-
-
-def test_tools_travel_as_text_and_leave_older_keys_alone() -> None:
-    assert ToolHistory.read(TOOLS.text()) == TOOLS
-    key = request_key("f", (("user", "x"),), Sampling())
-    assert key == "95c9b0439655df46733666661a228cfea85b2e4e2ab744f6b91104125c1443b8"
-    assert request_key("f", (("user", "x"),), Sampling(tools=TOOLS.text())) != key
