@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from pydantic import BaseModel
 
-from orchestrator.errors import BadInput, CollegiumError, ExpertFailed, Overloaded, RequestError, SetupError
+from orchestrator.errors import BadInput, CollegiumError, ExpertFailed, Overloaded, RequestError, SetupError, of_code
 from orchestrator.methods import PipelineMethods
 from orchestrator.pipeline_calls import quiet, wait
 from orchestrator.pipelines.registry import named
@@ -223,8 +223,9 @@ class RemoteCollegium(PipelineMethods):
                 if response.status_code < 400:
                     found: dict[str, Any] = response.json()
                     return found
-                if response.status_code not in (429, 503) or attempt + 1 == TRIES:
-                    raise _error(response.status_code, response.content)
+                error = _error(response, response.content)
+                if response.status_code not in (429, 503) or not error.retry or attempt + 1 == TRIES:
+                    raise error
             except httpx.TransportError as error:
                 if attempt + 1 == TRIES:
                     raise ExpertFailed(f"{self.url}: {type(error).__name__}: {error}") from error
@@ -245,7 +246,7 @@ class RemoteCollegium(PipelineMethods):
                     contextlib.aclosing(EventSource(response).aiter_sse()) as events,
                 ):
                     if response.status_code != 200:
-                        raise _error(response.status_code, await response.aread())
+                        raise _error(response, await response.aread())
                     async for event in events:
                         if event.data.startswith("{"):
                             data = event.json()
@@ -264,7 +265,7 @@ class RemoteCollegium(PipelineMethods):
         path = folder / Path(name).name
         async with self._client() as client, client.stream("GET", f"/v1/jobs/{job}/files/{path.name}") as response:
             if response.status_code != 200:
-                raise _error(response.status_code, await response.aread())
+                raise _error(response, await response.aread())
             size = 0
             with path.open("wb") as file:
                 async for chunk in response.aiter_bytes():
@@ -275,13 +276,19 @@ class RemoteCollegium(PipelineMethods):
         return path
 
 
-def _error(status: int, content: bytes) -> CollegiumError:
+def _error(response: httpx.Response, content: bytes) -> CollegiumError:
+    """The service's error as the class that it was there: by its code, else by its status."""
+    status = response.status_code
     try:
-        message = str(json.loads(content)["error"]["message"])[:2000]
-    except (ValueError, KeyError, TypeError, RecursionError):
-        message = content[:200].decode("utf-8", "replace")
-    if status == 429:
-        return Overloaded(message, 1.0)
-    if status >= 500:
-        return ExpertFailed(f"HTTP {status}: {message}")
-    return RequestError(f"HTTP {status}: {message}")
+        told = json.loads(content)["error"]
+        message, code = str(told["message"])[:2000], told.get("code")
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        message, code = content[:200].decode("utf-8", "replace"), None
+    try:
+        later = float(response.headers.get("retry-after", ""))
+    except ValueError:
+        later = None
+    found = of_code(code, status, retry=later is not None)
+    if issubclass(found, Overloaded):
+        return found(message, later or 1.0)
+    return found(f"HTTP {status}: {message}", retry_after=later)

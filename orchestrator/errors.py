@@ -266,6 +266,17 @@ def every_error(kind: type[CollegiumError] = CollegiumError) -> Iterable[type[Co
         yield from every_error(below)
 
 
+def of_code(code: object, status: int, *, retry: bool) -> type[CollegiumError]:
+    """The class that an error of the service was there, by its code, its status, and whether it had a Retry-After; else
+    what the status says."""
+    same = [kind for kind in every_error() if (kind.status, kind.code) == (status, code)]
+    if same:
+        return next((kind for kind in same if kind.retry == retry), same[0])
+    if status == 429:
+        return Overloaded
+    return ExpertFailed if status >= 500 else RequestError
+
+
 def no_answer(failures: Mapping[str, CollegiumError]) -> CollegiumError:
     """What to raise where every expert asked has failed; expert -> its error. A mistake of the caller's that all of
     them report is the caller's mistake; else `NoAnswer`, with the shortest time after which another try may help."""

@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("agents", "router", "merging", "distill", "orchestrator")
 FIELD = frozenset(
     """
-    abort activation actor adapter add admission ahead ai aligned answer asking aware backend bad batch best bit
+    abort account activation actor adapter add admission ahead ai aligned answer asking aware backend bad batch best bit
     body broken budget busy calibrated calibration call called caller cancelled case causal cell chain
     checkpoint choice clustering collegium columns command comparison config consistency constraint content
     context cost count curve database debate decoded decoding definition device difference discussed distill
@@ -21,7 +21,7 @@ FIELD = frozenset(
     exceeded explanation extension factorisation facts failed features figures file filtered findings finish
     finished finite fitted fitting folder for fork form format fresh function gated generate generated gguf
     grammars group harness hashes headline histogram history hub in info input inspection interval isotonic json
-    judge kernels kind kmeans knn lang layer layout lazy limited linear list live lm load loaded local log
+    judge kernels reasoning kind kmeans knn lang layer layout lazy limited linear list live lm load loaded local log
     logistic logprob long loops lora losses lost low maker matrix member merged message metrics middleware mlp
     model name named network no node not on open options output overloaded parameter parsed part pending picture
     place plain plan platt point policy portions preset pretrained priced prices process processor products

@@ -15,8 +15,15 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
 from orchestrator.service.anthropic_forms import as_chat
-from orchestrator.service.chat import Chats, EventStream, ignored_header, until_gone
-from orchestrator.service.chat_events import ChatEvents, FinishEvent, TextEvent, ToolCallEvent, UsageEvent
+from orchestrator.service.chat import Chats, EventStream, cost_headers, ignored_header, until_gone
+from orchestrator.service.chat_events import (
+    ChatEvents,
+    FinishEvent,
+    ReasoningEvent,
+    TextEvent,
+    ToolCallEvent,
+    UsageEvent,
+)
 from orchestrator.service.refusals import Refused, invalid
 from orchestrator.service.schema import ChatBody, MessagesBody
 from orchestrator.service.scopes import scoped
@@ -40,9 +47,11 @@ def add(api: FastAPI, chats: Chats) -> None:
             raise Refused(400, str(error), code="invalid", param=str(error).partition(":")[0]) from error
         events = chats.events(chat, request)
         headers = ignored_header(sorted({*chat.ignored, *ignored}))
+        thinking = fields.get("thinking", {}).get("type") == "enabled"
         if chat.stream:
-            return EventStream(stream(events, chat.model), headers, failure)
-        return JSONResponse(await until_gone(request.receive, whole(events, chat.model)), headers=headers)
+            return EventStream(stream(events, chat.model, thinking), chats.stream_headers(request, headers), failure)
+        body_out = await until_gone(request.receive, whole(events, chat.model, thinking))
+        return JSONResponse(body_out, headers={**headers, **cost_headers(request.state.log_fields)})
 
 
 def failure(error: dict[str, Any]) -> bytes:
@@ -51,11 +60,13 @@ def failure(error: dict[str, Any]) -> bytes:
     return _event("error", error={"type": found["type"], "message": found["message"]})
 
 
-async def whole(events: ChatEvents, model: str) -> dict[str, Any]:
-    """The message of a request that is not streamed."""
-    text, calls, reason, usage = "", list[dict[str, Any]](), "stop", UsageEvent(0, 0)
+async def whole(events: ChatEvents, model: str, thinking: bool = False) -> dict[str, Any]:
+    """The message of a request that is not streamed; with what the expert reasoned if `thinking` was asked for."""
+    text, thought, calls, reason, usage = "", "", list[dict[str, Any]](), "stop", UsageEvent(0, 0)
     async for event in events:
         match event:
+            case ReasoningEvent(more):
+                thought += more
             case TextEvent(more):
                 text += more
             case ToolCallEvent():
@@ -64,19 +75,31 @@ async def whole(events: ChatEvents, model: str) -> dict[str, Any]:
                 reason = why
             case UsageEvent():
                 usage = event
-    content = [{"type": "text", "text": text}] if text or not calls else []
+    content = [{"type": "thinking", "thinking": thought, "signature": ""}] if thought and thinking else []
+    content += [{"type": "text", "text": text}] if text or not calls else []
     body = _message(model, [*content, *calls], reason, usage)
     return body if usage.explanation is None else {**body, "collegium": usage.explanation}
 
 
-async def stream(events: ChatEvents, model: str) -> AsyncIterator[bytes]:
+async def stream(events: ChatEvents, model: str, thinking: bool = False) -> AsyncIterator[bytes]:
     """Server-sent events: the message's start, its blocks, its end with usage."""
     started, index, open_text, reason, usage = False, 0, False, "stop", UsageEvent(0, 0)
+    thoughts = False
+    """The block of thoughts is open."""
     async for event in events:
         if not started:
             started = True
             yield _event("message_start", message={**_message(model, [], None, usage)})
+        if thoughts and not isinstance(event, ReasoningEvent):
+            yield _event("content_block_stop", index=index)
+            index, thoughts = index + 1, False
         match event:
+            case ReasoningEvent(more) if thinking and not open_text:
+                if not thoughts:
+                    thoughts = True
+                    block = {"type": "thinking", "thinking": "", "signature": ""}
+                    yield _event("content_block_start", index=index, content_block=block)
+                yield _event("content_block_delta", index=index, delta={"type": "thinking_delta", "thinking": more})
             case TextEvent(more) if more:
                 if not open_text:
                     open_text = True
@@ -99,7 +122,7 @@ async def stream(events: ChatEvents, model: str) -> AsyncIterator[bytes]:
     if open_text:
         yield _event("content_block_stop", index=index)
     end: dict[str, Any] = {"stop_reason": REASONS.get(reason, "end_turn"), "stop_sequence": None}
-    tokens = {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens}
+    tokens = _usage(usage)
     more_fields = {} if usage.explanation is None else {"collegium": usage.explanation}
     yield _event("message_delta", delta=end, usage=tokens, **more_fields)
     yield _event("message_stop")
@@ -130,5 +153,12 @@ def _message(model: str, content: list[Any], reason: str | None, usage: UsageEve
         "content": content,
         "stop_reason": REASONS.get(reason, "end_turn") if reason else None,
         "stop_sequence": None,
-        "usage": {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens},
+        "usage": _usage(usage),
     }
+
+
+def _usage(usage: UsageEvent) -> dict[str, Any]:
+    """Tokens; `cost` in US dollars where it is known."""
+    found: dict[str, Any] = {"input_tokens": usage.prompt_tokens, "output_tokens": usage.completion_tokens}
+    found |= {"cache_read_input_tokens": usage.cached_tokens} if usage.cached_tokens else {}
+    return found if usage.cost is None else found | {"cost": usage.cost}

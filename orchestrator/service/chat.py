@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
-from types import MappingProxyType
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -14,7 +13,7 @@ from fastapi.responses import JSONResponse, Response
 
 from orchestrator.errors import Cancelled, CollegiumError, Overloaded
 from orchestrator.service import refusals
-from orchestrator.service.chat_events import ChatEvent, ChatEvents, TextEvent, UsageEvent
+from orchestrator.service.chat_events import ChatEvent, ChatEvents, ProgressEvent, TextEvent, UsageEvent
 from orchestrator.service.failure_log import log_failure
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.model_list import ModelList
@@ -50,15 +49,22 @@ class Chats:
         form = ReplyForm(chat.model, bool(chat.logprobs), usage)
         headers = ignored_header(chat.ignored)
         if chat.stream:
-            return EventStream(events(chat_events, form), headers)
+            return EventStream(events(chat_events, form), self.stream_headers(request, headers))
         body = await until_gone(request.receive, whole(chat_events, form))
         return JSONResponse(body, headers={**headers, **cost_headers(request.state.log_fields)})
+
+    def stream_headers(self, request: Request, headers: Mapping[str, str]) -> Callable[[], dict[str, str]]:
+        """The headers of a stream when its first event is there: who answers is known then, what it costs is not (the
+        last event's usage has it)."""
+        return lambda: {**headers, **cost_headers(request.state.log_fields)}
 
     def events(self, chat: ChatBody, request: Request) -> ChatEvents:
         """What comes of the chat, counted and measured as it passes, whatever form it is given. Raises `Refused` and
         `Overloaded` where the service cannot take it."""
         log_fields = request.state.log_fields
         log_fields["model"] = chat.model
+        if self._models.is_expert(chat.model):
+            log_fields["experts"] = [chat.model]
         if chat.ignored and (
             self._runtime.config.service.strict or request.headers.get("x-collegium-strict") == "true"
         ):
@@ -88,6 +94,8 @@ class Chats:
                     first = time.perf_counter() - began
                     metrics.first.labels(model).observe(first)
                     log_fields["first_token_seconds"] = round(first, 4)
+                if isinstance(event, ProgressEvent) and "routed" in event.event:
+                    log_fields["experts"] = list(event.event["routed"])
                 if isinstance(event, UsageEvent):
                     account = event
                     log_fields |= {"experts": list(event.experts), "cost": event.cost}
@@ -134,15 +142,15 @@ class EventStream(Response):
     def __init__(
         self,
         content: AsyncIterator[bytes],
-        headers: Mapping[str, str] = MappingProxyType({}),
+        headers: Callable[[], Mapping[str, str]] = dict,
         failed: Callable[[dict[str, Any]], bytes] = failure,
     ) -> None:
-        """`failed`: an error's body as the stream tells it."""
+        """`headers`: asked for with the first event. `failed`: an error's body as an event of the stream."""
         self._content = content
         self._failed = failed
         self.status_code = 200
         self.background = None
-        self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no", **headers})
+        self._first_headers = headers
 
     async def __call__(self, scope: AsgiMessage, receive: Receive, send: Send) -> None:
         """Send the events until they end or the client leaves."""
@@ -157,12 +165,13 @@ class EventStream(Response):
                 done, _ = await asyncio.wait([first], timeout=ALIVE)
                 if done:
                     first.result()  # raises what an ordinary response tells
+                self.init_headers({"cache-control": "no-cache", "x-accel-buffering": "no", **self._first_headers()})
                 await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
                 try:
                     async for chunk in _kept_alive(first, content):
                         await send({"type": "http.response.body", "body": chunk, "more_body": True})
                 except Exception as error:
-                    log_failure(error)
+                    log_failure(error, getattr(error, "expert", None), streamed=True)
                     _, body, _ = refusals.of(error)
                     await send({"type": "http.response.body", "body": self._failed(body), "more_body": True})
             finally:
@@ -215,7 +224,11 @@ def cost_headers(details: Mapping[str, Any]) -> dict[str, str]:
     """Who answered, and what it cost in US dollars where that is known."""
     experts = [str(name) for name in details.get("experts") or () if str(name).isascii()]
     found = {"X-Collegium-Experts": ", ".join(experts)} if experts else {}
-    return found if details.get("cost") is None else found | {"X-Collegium-Cost": f"{details['cost']:.10f}".rstrip("0")}
+    return (
+        found
+        if details.get("cost") is None
+        else found | {"X-Collegium-Cost": f"{details['cost']:.10f}".rstrip("0").rstrip(".")}
+    )
 
 
 def ignored_header(names: Sequence[str]) -> dict[str, str]:

@@ -20,6 +20,14 @@ class TextEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class ReasoningEvent:
+    """More of what an expert reasons before it replies, where its server sends it."""
+
+    text: str
+    index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class ToolCallEvent:
     """One choice calls tools."""
 
@@ -59,5 +67,5 @@ class UsageEvent:
     """Whose replies were used or paid for."""
 
 
-ChatEvent = TextEvent | ToolCallEvent | FinishEvent | ProgressEvent | UsageEvent
+ChatEvent = TextEvent | ReasoningEvent | ToolCallEvent | FinishEvent | ProgressEvent | UsageEvent
 ChatEvents = AsyncIterator[ChatEvent]

@@ -13,6 +13,9 @@ TROUBLES = 2
 """Failures or slow replies in a row after which an expert is asked last."""
 REST, MAX_REST = 30.0, 300.0
 """Seconds until it is probed, doubled each time it fails again."""
+FIRST_HELD, BROKEN_HELD = 1, 5
+"""Replies that are held back to their end before an expert's text is passed on as it comes: of one that has not yet
+given any, and of one whose reply broke off."""
 
 
 @dataclass(slots=True)
@@ -30,6 +33,8 @@ class ExpertHealth:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._troubles: dict[str, _Trouble] = {}
+        self._held: dict[str, int] = {}
+        """Expert -> replies that are still held back."""
 
     def order(self, names: Sequence[str]) -> list[str]:
         """The names in their order, with those in trouble last, the most troubled at the end. An expert whose rest is
@@ -62,7 +67,20 @@ class ExpertHealth:
         if trouble.count >= TROUBLES:
             trouble.until = self._clock() + trouble.rest
 
+    def holds(self, name: str) -> bool:
+        """Whether the expert's replies may break off: what was shown of one cannot be taken back."""
+        return self._held.get(name, FIRST_HELD) > 0
+
+    def broke_off(self, name: str) -> None:
+        """A reply of the expert ended before its end."""
+        self._held[name] = BROKEN_HELD
+
+    def troubled(self) -> dict[str, int]:
+        """Experts that are asked last, and their failures in a row."""
+        return {name: one.count for name, one in self._troubles.items() if one.count >= TROUBLES}
+
     def well(self, name: str) -> None:
         """An expert answered in time."""
+        self._held[name] = max(0, self._held.get(name, FIRST_HELD) - 1)
         if self._troubles:
             self._troubles.pop(name, None)

@@ -11,7 +11,7 @@ from orchestrator.inference.pool import Pool
 from orchestrator.inference.prices import paid, total
 from orchestrator.inference.request import Completion, Delta, PromptMessage, Request, Sampling
 from orchestrator.inference.schedule.conversation_scope import ConversationScope, entered
-from orchestrator.service.chat_events import ChatEvents, FinishEvent, TextEvent, UsageEvent
+from orchestrator.service.chat_events import ChatEvents, FinishEvent, ReasoningEvent, TextEvent, UsageEvent
 
 
 async def ask_expert(
@@ -31,6 +31,8 @@ async def ask_expert(
     if not stream:
         completions = [_sure(outcome) for outcome in await pool.ask([(request, expert) for request in requests])]
         for index, completion in enumerate(completions):
+            if completion.reasoning:
+                yield ReasoningEvent(completion.reasoning, index)
             yield TextEvent(completion.text, completion.logprobs, index)
             yield FinishEvent(completion.finish_reason, index)
     else:
@@ -40,7 +42,10 @@ async def ask_expert(
                 completions.append(part)
                 yield FinishEvent(part.finish_reason, index)
             else:
-                yield TextEvent(part.text, part.logprobs, index)
+                if part.reasoning:
+                    yield ReasoningEvent(part.reasoning, index)
+                if part.text or part.logprobs:
+                    yield TextEvent(part.text, part.logprobs, index)
     yield account(completions, expert)
 
 
@@ -69,10 +74,10 @@ async def _one(pool: Pool, request: Request, expert: Expert) -> AsyncIterator[De
     started = False
     async for part in pool.stream(request, expert):
         if isinstance(part, Completion):
-            if part.text and not started:
-                yield Delta(part.key, part.text, logprobs=part.logprobs)
+            if (part.text or part.reasoning) and not started:
+                yield Delta(part.key, part.text, logprobs=part.logprobs, reasoning=part.reasoning)
             yield part
-        elif part.text or part.logprobs:
+        elif part.text or part.logprobs or part.reasoning:
             started = True
             yield part
 

@@ -13,8 +13,11 @@ request_id: ContextVar[str] = ContextVar("request_id", default="-")
 _log = logging.getLogger("collegium")
 
 
-def log_failure(error: BaseException, expert: str | None = None, *, replaced: bool = False) -> None:
-    """`expert`: whose failure it is. `replaced`: another expert answers instead."""
+def log_failure(
+    error: BaseException, expert: str | None = None, *, replaced: bool = False, streamed: bool = False
+) -> None:
+    """`expert`: whose failure it is. `replaced`: another expert answers instead. `streamed`: the response had begun,
+    and the failure is an event of it."""
     if not isinstance(error, CollegiumError):
         _log.error("request %s: internal error", request_id.get(), exc_info=error)
         return
@@ -23,6 +26,7 @@ def log_failure(error: BaseException, expert: str | None = None, *, replaced: bo
     level = logging.INFO if isinstance(error, RequestError) else logging.WARNING if replaced else logging.ERROR
     who = f"expert {expert}: " if expert else ""
     upstream = f" (upstream status {error.upstream_status})" if error.upstream_status else ""
-    next_one = "; another expert is asked" if replaced else f"; answered {error.status}"
+    answered = "; sent in the stream" if streamed else f"; answered {error.status}"
+    next_one = "; another expert is asked" if replaced else answered
     text = " ".join(str(error).split()).removeprefix(f"expert {expert!r}: ")
     _log.log(level, "request %s: %s%s%s: %s%s", request_id.get(), who, type(error).__name__, upstream, text, next_one)

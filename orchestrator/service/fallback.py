@@ -8,7 +8,7 @@ import contextlib
 from collections.abc import Callable, Sequence
 
 from orchestrator.errors import CollegiumError, ContentFiltered, UpstreamError, no_answer
-from orchestrator.service.chat_events import ChatEvent, ChatEvents, FinishEvent, TextEvent, UsageEvent
+from orchestrator.service.chat_events import ChatEvent, ChatEvents, FinishEvent, ReasoningEvent, TextEvent, UsageEvent
 from orchestrator.service.expert_health import ExpertHealth
 from orchestrator.service.failure_log import log_failure
 
@@ -27,9 +27,12 @@ class FirstReply:
         *,
         hedge_seconds: float,
         stream: bool,
+        hold: Callable[[str], bool] = lambda name: False,
+        estimate: Callable[[str, str], float | None] = lambda name, text: None,
     ) -> None:
         """`names`: best first, as many as may be asked. `hedge_seconds`: silence after which the next one is asked,
-        too. `stream`: an expert has spoken with its first text, else with its whole reply."""
+        too. `stream`: an expert has replied with its first text, else with its whole reply; so has one that is on
+        `hold`, whose replies may break off. `estimate`: US dollars of a call of which only this text arrived."""
         self.failures: dict[str, CollegiumError] = {}
         self.slow: list[str] = []
         self.winner: str | None = None
@@ -38,6 +41,8 @@ class FirstReply:
         self._health = health
         self._hedge = hedge_seconds
         self._stream = stream
+        self._hold = hold
+        self._estimate = estimate
         self._news: asyncio.Queue[News] = asyncio.Queue()
         self._running: dict[int, asyncio.Task[None]] = {}
         self._held: dict[int, list[ChatEvent]] = {}
@@ -59,8 +64,12 @@ class FirstReply:
                 if place != winner:
                     continue
                 if isinstance(news, Exception):
+                    if isinstance(news, CollegiumError):
+                        self._health.broke_off(self.winner)
+                        self._health.failed(self.winner, news)
                     raise news
                 if news is None:
+                    self._well(winner)
                     return
                 yield news
         finally:
@@ -87,21 +96,23 @@ class FirstReply:
                 self._failed(place, news)
             elif news is None:
                 if (silent := _silence(self._held[place])) is None:
-                    if name not in self.slow:
-                        self._health.well(name)
+                    if not self._stream:
+                        self._well(place)
+                    else:
+                        self._news.put_nowait((place, None))
                     return place, self._held[place]
                 self._failed(place, silent)
             else:
                 self._held[place].append(news)
-                if self._stream and isinstance(news, TextEvent) and news.text:
-                    if name not in self.slow:
-                        self._health.well(name)
+                if self._stream and isinstance(news, TextEvent) and news.text and not self._hold(name):
                     return place, self._held[place]
 
     def _failed(self, place: int, error: CollegiumError) -> None:
         name = self._names[place]
         self.failures[name] = error
         self._health.failed(name, error)
+        if _text(self._held[place]):
+            self._health.broke_off(name)
         self._running.pop(place, None)
         more = self._next < len(self._names)
         log_failure(error, name, replaced=more or bool(self._running))
@@ -109,6 +120,23 @@ class FirstReply:
             self._start()
         elif not self._running:
             raise no_answer(self.failures)
+
+    def _well(self, place: int) -> None:
+        if self._names[place] not in self.slow:
+            self._health.well(self._names[place])
+
+    def unused(self) -> dict[str, float | None]:
+        """US dollars of the calls whose replies were not used, by expert: those that were withdrawn when another expert
+        was first, and those that failed after a part had come. An estimate where no usage arrived; None: not known."""
+        found: dict[str, float | None] = {}
+        for place, events in self._held.items():
+            name = self._names[place]
+            text = _text(events)
+            if name == self.winner or (name in self.failures and not text):
+                continue
+            usages = [event for event in events if isinstance(event, UsageEvent)]
+            found[name] = usages[-1].cost if usages else self._estimate(name, text)
+        return found
 
     def _start(self) -> None:
         place, self._next = self._next, self._next + 1
@@ -130,11 +158,15 @@ class FirstReply:
                 task.cancel()
 
 
+def _text(events: Sequence[ChatEvent]) -> str:
+    return "".join(event.text for event in events if isinstance(event, TextEvent))
+
+
 def _silence(events: Sequence[ChatEvent]) -> CollegiumError | None:
     """Why a whole reply is none: it holds no text, or was cut by its server's content rules."""
     texts = any(isinstance(event, TextEvent) and event.text.strip() for event in events)
     filtered = any(isinstance(event, FinishEvent) and event.reason == "content_filter" for event in events)
     if filtered:
         return ContentFiltered("the server cut the reply because of its content rules")
-    called = any(not isinstance(event, (TextEvent, FinishEvent, UsageEvent)) for event in events)
+    called = any(not isinstance(event, (TextEvent, ReasoningEvent, FinishEvent, UsageEvent)) for event in events)
     return None if texts or called else UpstreamError("the reply is empty")

@@ -22,7 +22,7 @@ from orchestrator.evaluation.methods.discussion import own_method
 from orchestrator.evaluation.methods.fallback import ask_down
 from orchestrator.evaluation.profile import Profiled
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.prices import paid, total
+from orchestrator.inference.prices import paid, total, withdrawn
 from orchestrator.inference.request import Completion, FinishReason, PromptMessage, Sampling
 from orchestrator.service.chat_events import ChatEvents, FinishEvent, ProgressEvent, TextEvent, UsageEvent
 from orchestrator.service.chat_pool import ChatPool
@@ -73,7 +73,16 @@ async def ask_mixture(
                 max_wait=max_wait,
             )
 
-        reply = FirstReply(names, ask, health, hedge_seconds=service.hedge_seconds, stream=chat.stream)
+        characters = sum(len(text) for _, text in chat.conversation)
+        reply = FirstReply(
+            names,
+            ask,
+            health,
+            hedge_seconds=service.hedge_seconds,
+            stream=chat.stream,
+            hold=lambda name: collegium.experts[name].remote is not None and health.holds(name),
+            estimate=lambda name, text: withdrawn(collegium.experts[name], characters, text),
+        )
         begun = False
         async for event in reply.events():
             if chat.stream and not begun:
@@ -81,7 +90,13 @@ async def ask_mixture(
                 yield ProgressEvent({"routed": [reply.winner]})
             if isinstance(event, UsageEvent):
                 details = {"experts": [reply.winner], **failures_json(reply.failures), **slow_json(reply.slow)}
-                event = replace(event, explanation={**(event.explanation or {}), **explanation, **details})
+                unused = reply.unused()
+                details |= {"unused": unused} if unused else {}
+                event = replace(
+                    event,
+                    explanation={**(event.explanation or {}), **explanation, **details},
+                    cost=total([event.cost, *unused.values()]),
+                )
             yield event
         return
     recruit = min(chat.collegium.recruit or service.recruit, len(order))

@@ -37,7 +37,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 QUIET = frozenset({"/health", "/health/ready", "/metrics"})
 """Paths that are not logged: machines ask for them every few seconds."""
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
-EXPOSED = ("X-Request-Id", "X-Collegium-Ignored", "Retry-After")
+EXPOSED = ("X-Request-Id", "X-Collegium-Ignored", "X-Collegium-Experts", "X-Collegium-Cost", "Retry-After")
 """Response headers that web pages of other origins may read."""
 GONE = 499
 """The status, in log and metrics, of a request whose client left before its end."""

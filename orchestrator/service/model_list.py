@@ -45,6 +45,10 @@ class ModelList:
             raise Refused(404, message, code="model_not_found", param="model")
         return found
 
+    def is_expert(self, model: str) -> bool:
+        """Whether the id is an expert's."""
+        return model in self._runtime.collegium.experts
+
     def entry(self, model: str) -> dict[str, Any]:
         """A model id as `/v1/models` lists it: for an expert with its context length in tokens (null: not known), its
         prices in US dollars per million tokens where they are known, and whether it can be asked. Raises `Refused`

@@ -15,6 +15,7 @@ from orchestrator.service.chat_events import (
     ChatEvents,
     FinishEvent,
     ProgressEvent,
+    ReasoningEvent,
     TextEvent,
     ToolCallEvent,
     UsageEvent,
@@ -37,6 +38,7 @@ class ReplyForm:
 async def whole(chat_events: ChatEvents, form: ReplyForm) -> dict[str, Any]:
     """The body of a reply that is not streamed."""
     texts: dict[int, list[str]] = {}
+    reasonings: dict[int, list[str]] = {}
     tokens: dict[int, list[TokenLogprob]] = {}
     calls: dict[int, ToolCallEvent] = {}
     reasons: dict[int, str] = {}
@@ -46,6 +48,8 @@ async def whole(chat_events: ChatEvents, form: ReplyForm) -> dict[str, Any]:
             case TextEvent(text, logprobs, index):
                 texts.setdefault(index, []).append(text)
                 tokens.setdefault(index, []).extend(logprobs)
+            case ReasoningEvent(text, index):
+                reasonings.setdefault(index, []).append(text)
             case ToolCallEvent(index=index):
                 calls[index] = event
             case FinishEvent(reason, index):
@@ -62,7 +66,9 @@ async def whole(chat_events: ChatEvents, form: ReplyForm) -> dict[str, Any]:
         "choices": [
             {
                 "index": index,
-                "message": _message("".join(texts.get(index, ())), calls.get(index)),
+                "message": _message(
+                    "".join(texts.get(index, ())), calls.get(index), "".join(reasonings.get(index, ()))
+                ),
                 "logprobs": _logprobs(tokens.get(index, ())) if form.logprobs else None,
                 "finish_reason": reasons[index],
             }
@@ -108,6 +114,8 @@ async def events(chat_events: ChatEvents, form: ReplyForm) -> AsyncIterator[byte
             case TextEvent(text, tokens, index):
                 logprobs = json.dumps(_logprobs(tokens)) if form.logprobs else "null"
                 yield end() + begin(index) + chunk(index, f'{{"content": {json.dumps(text)}}}', logprobs)
+            case ReasoningEvent(text, index):
+                yield end() + begin(index) + chunk(index, json.dumps({"reasoning_content": text}))
             case ToolCallEvent(index=index):
                 delta = json.dumps({"tool_calls": [{"index": n, **call} for n, call in enumerate(_calls(event))]})
                 yield end() + begin(index) + chunk(index, delta)
@@ -118,8 +126,10 @@ async def events(chat_events: ChatEvents, form: ReplyForm) -> AsyncIterator[byte
             case ProgressEvent(progress):
                 delta = json.dumps(_reasoning(progress))
                 yield end() + begin(0) + chunk(0, delta, more=f', "collegium": {json.dumps({"event": progress})}')
-            case UsageEvent(explanation=explanation):
-                more = f', "collegium": {json.dumps(explanation)}' if explanation is not None else ""
+            case UsageEvent(explanation=explanation, cost=cost):
+                paid = {} if cost is None else {"cost": cost, "experts": list(event.experts)}
+                details = paid if explanation is None else paid | explanation
+                more = f', "collegium": {json.dumps(details)}' if details else ""
                 if ended := end(more):
                     yield ended
                 if form.include_usage:
@@ -139,10 +149,13 @@ def failure(error: dict[str, Any]) -> bytes:
     return f"data: {json.dumps(error)}\n\n".encode() + DONE
 
 
-def _message(text: str, calls: ToolCallEvent | None) -> dict[str, Any]:
-    if calls is None:
-        return {"role": "assistant", "content": text, "refusal": None}
-    return {"role": "assistant", "content": text or None, "refusal": None, "tool_calls": _calls(calls)}
+def _message(text: str, calls: ToolCallEvent | None, reasoning: str) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": None}
+    if reasoning:
+        message["reasoning_content"] = reasoning
+    if calls is not None:
+        message |= {"content": text or None, "tool_calls": _calls(calls)}
+    return message
 
 
 def _calls(calls: ToolCallEvent) -> list[dict[str, Any]]:

@@ -10,7 +10,7 @@ from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
 from orchestrator.service import responses
-from orchestrator.service.chat import Chats, EventStream, ignored_header, until_gone
+from orchestrator.service.chat import Chats, EventStream, cost_headers, ignored_header, until_gone
 from orchestrator.service.refusals import Refused, invalid
 from orchestrator.service.response_forms import as_chat, messages
 from orchestrator.service.response_store import ResponseStore
@@ -53,8 +53,10 @@ def add(api: FastAPI, chats: Chats, store: ResponseStore) -> None:
         events = chats.events(chat, request)
         headers = ignored_header(sorted({*chat.ignored, *ignored}))
         if chat.stream:
-            return EventStream(responses.stream(events, form, keep), headers, responses.failure)
-        return JSONResponse(await until_gone(request.receive, responses.whole(events, form, keep)), headers=headers)
+            stream = responses.stream(events, form, keep)
+            return EventStream(stream, chats.stream_headers(request, headers), responses.failure)
+        response = await until_gone(request.receive, responses.whole(events, form, keep))
+        return JSONResponse(response, headers={**headers, **cost_headers(request.state.log_fields)})
 
     @api.get("/v1/responses/{id}", openapi_extra=scoped("chat"))
     async def fetch(id: str, request: Request) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from orchestrator.service.chat_events import (
     ChatEvents,
     FinishEvent,
     ProgressEvent,
+    ReasoningEvent,
     TextEvent,
     ToolCallEvent,
     UsageEvent,
@@ -91,6 +92,8 @@ class Output:
                 self.logprobs.extend(logprobs)
             case ProgressEvent(event=progress) if "text" in progress:
                 self.reasoning += progress_text(progress)
+            case ReasoningEvent(text) if not self.text:
+                self.reasoning += text
             case ToolCallEvent(calls):
                 self.calls += [
                     {
@@ -134,13 +137,14 @@ class Output:
 def finished(output: Output, form: ResponseForm) -> dict[str, Any]:
     """The whole response object."""
     found, why = output.usage, INCOMPLETE.get(output.reason)
-    usage = {
+    usage: dict[str, Any] = {
         "input_tokens": found.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": 0},
+        "input_tokens_details": {"cached_tokens": found.cached_tokens},
         "output_tokens": found.completion_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0},
+        "output_tokens_details": {"reasoning_tokens": found.reasoning_tokens},
         "total_tokens": found.prompt_tokens + found.completion_tokens,
     }
+    usage |= {} if found.cost is None else {"cost": found.cost}
     more = {"collegium": found.explanation} if found.explanation is not None else {}
     return form.response(
         "incomplete" if why else "completed",
@@ -186,10 +190,11 @@ async def stream(events: ChatEvents, form: ResponseForm, keep: Keep) -> AsyncIte
             yield tell("response.created", response=form.response("in_progress"))
             yield tell("response.in_progress", response=form.response("in_progress"))
         output.take(event)
-        if isinstance(event, ProgressEvent) and "text" in event.event and "message" not in opened:
+        thought = _thought(event)
+        if thought and "message" not in opened:
             index, begun = place("reasoning", output.thoughts("in_progress"))
             at = {"item_id": output.reasoning_id, "output_index": index, "content_index": 0}
-            yield begun + tell("response.reasoning_text.delta", **at, delta=progress_text(event.event))
+            yield begun + tell("response.reasoning_text.delta", **at, delta=thought)
         elif isinstance(event, TextEvent) and event.text:
             if opened == ["reasoning"]:
                 yield _thoughts_done(tell, output)
@@ -235,6 +240,12 @@ def _thoughts_done(tell: Callable[..., bytes], output: Output) -> bytes:
     at = {"item_id": output.reasoning_id, "output_index": 0}
     done = tell("response.reasoning_text.done", **at, content_index=0, text=output.reasoning)
     return done + tell("response.output_item.done", output_index=0, item=output.thoughts("completed"))
+
+
+def _thought(event: Any) -> str:
+    if isinstance(event, ReasoningEvent):
+        return event.text
+    return progress_text(event.event) if isinstance(event, ProgressEvent) and "text" in event.event else ""
 
 
 def progress_text(progress: Mapping[str, Any]) -> str:

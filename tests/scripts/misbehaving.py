@@ -15,6 +15,8 @@ from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
+from tests.scripts.odd_replies import REPLIES
+
 WORDS = "The answer stands here .\nAnswer: yes\nConfidence: 0.9"
 COST = 0.0125
 USAGE = {
@@ -27,6 +29,7 @@ USAGE = {
 BOMB = gzip.compress(b" " * 2**25, 1)
 STATUSES = {
     "bad-request": (400, "Unknown parameter: 'seed'."),
+    "never-renamed": (400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."),
     "bad-key": (401, "wrong key"),
     "unpaid": (402, "pay first"),
     "forbidden": (403, "not for you"),
@@ -60,6 +63,8 @@ class Misbehaving:
         self.heads: dict[str, dict[str, str]] = {}
         self.delay = 0.0
         """Seconds before each good reply begins."""
+        self.pause = 0.4
+        """Seconds between the words of the model `slow`."""
         self.url = ""
 
     async def serve(self, port: int = 0) -> asyncio.Server:
@@ -86,6 +91,10 @@ class Misbehaving:
 
     async def _misbehave(self, model: str, body: dict[str, Any], writer: asyncio.StreamWriter) -> bool:
         """Answer one request; whether the connection may go on."""
+        if model in REPLIES:
+            writer.write(REPLIES[model])
+            await writer.drain()
+            return False
         if model in STATUSES:
             status, message = STATUSES[model]
             error = {"error": {"message": message, "type": "some_error", "code": None}}
@@ -97,6 +106,13 @@ class Misbehaving:
         if model == "renames" and "max_tokens" in body:
             message = "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
             await _send(writer, 400, json.dumps({"error": {"message": message}}).encode())
+            return True
+        if model == "fixed-temperature" and body.get("temperature", 1) != 1:
+            message = "Unsupported value: 'temperature' does not support 0 with this model."
+            await _send(writer, 400, json.dumps({"error": {"message": message}}).encode())
+            return True
+        if model == "short-replies" and body.get("max_tokens", 0) > 4096:
+            await _send(writer, 400, b'{"error": {"message": "max_tokens is too large: at most 4096"}}')
             return True
         if model == "reset":
             writer.write(b"HTTP/1.1 200 OK\r\ncontent-ty")
@@ -124,12 +140,17 @@ class Misbehaving:
             await _send(writer, 200, BOMB, {"Content-Encoding": "gzip"})
             return True
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n")
+        if model == "pings":
+            for _ in range(600):
+                writer.write(b"7\r\n: ping\n\r\n")
+                await writer.drain()
+                await asyncio.sleep(0.2)
         if model in ("hang", "hang-head"):
             await writer.drain()
             await asyncio.sleep(600)
         if self.delay:
             await asyncio.sleep(self.delay)
-        async for piece in _stream(model, body):
+        async for piece in _stream(model, body, self.pause):
             if piece is None:
                 await writer.drain()
                 writer.transport.abort()
@@ -140,7 +161,7 @@ class Misbehaving:
         return True
 
 
-async def _stream(model: str, body: dict[str, Any]) -> AsyncIterator[bytes | None]:
+async def _stream(model: str, body: dict[str, Any], pause: float) -> AsyncIterator[bytes | None]:
     """Events; None: the connection is cut here."""
 
     def event(delta: dict[str, Any], finish: str | None = None, **more: Any) -> bytes:
@@ -169,7 +190,7 @@ async def _stream(model: str, body: dict[str, Any]) -> AsyncIterator[bytes | Non
     words = WORDS.split(" ")
     for place, word in enumerate(words):
         if model == "slow":
-            await asyncio.sleep(0.4)
+            await asyncio.sleep(pause)
         if model == "cut" and place == 2:
             yield None
             return

@@ -122,6 +122,7 @@ class Admission:
         """The server allows so many more requests within so many seconds."""
         if requests <= 0 and seconds > 0:
             self._paused_until = max(self._paused_until, self._clock() + min(seconds, MAX_PAUSE))
+            self._last = self._last or RateLimited("its rate limits allow no request until they are reset")
 
     def _succeeded(self) -> None:
         self._proven, self._failures, self._pauses = True, 0, 0

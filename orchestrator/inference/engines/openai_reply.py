@@ -20,6 +20,8 @@ FINISHES: dict[str, FinishReason] = {
     "SAFETY": "content_filter",
 }
 """Every other word ends the reply as "stop" does: what was said stands."""
+MAX_COST = 1000.0
+"""US dollars of one reply: what a server states beyond that is not believed."""
 REASONING_KEYS = ("reasoning_content", "reasoning")
 """DeepSeek, vLLM and others; OpenRouter."""
 
@@ -28,11 +30,17 @@ class ReplyReader:
     """Puts a reply's events together. With `choices` the text is held back and must be one of them; calls of tools
     come last, as text."""
 
-    def __init__(self, key: str, choices: list[str] | None = None, *, may_be_empty: bool = False) -> None:
-        """`may_be_empty`: a reply without text is one, as where a stop text comes first."""
+    def __init__(
+        self, key: str, choices: list[str] | None = None, *, may_be_empty: bool = False, tools: bool = True
+    ) -> None:
+        """`may_be_empty`: a reply without text is one, as where a stop text comes first. `tools`: some were offered;
+        calls of others are no reply."""
         self._key = key
         self._choices = choices
         self._may_be_empty = may_be_empty
+        self._tools = tools
+        self._half = ""
+        """The first half of a surrogate pair, whose second half the next event has."""
         self._text = ""
         self._tokens = 0
         self._calls: dict[int, _Call] = {}
@@ -47,15 +55,16 @@ class ReplyReader:
         usage = event.get("usage")
         if isinstance(usage, dict):
             self._usage = usage
-        choices = event.get("choices")
-        choice = choices[0] if isinstance(choices, list) and choices else None
-        if not isinstance(choice, dict):
+        choice = _first(event.get("choices"))
+        if choice is None:
             return None
         delta = choice.get("delta") or choice.get("message")
         delta = delta if isinstance(delta, dict) else {}
         if isinstance(choice.get("text"), str) and "content" not in delta:
             delta = {**delta, "content": choice["text"]}
         text, reasoning = _content(delta)
+        text = self._whole_characters(text)
+        reasoning = reasoning.encode("utf-8", "replace").decode("utf-8")
         self._take_calls(delta.get("tool_calls"))
         if isinstance(delta.get("function_call"), dict):  # from before there were tools
             self._take_calls([{"index": 0, "function": delta["function_call"]}])
@@ -64,7 +73,7 @@ class ReplyReader:
             if reason == "error":
                 raise UpstreamError("the server ended the reply with an error")
             self._finish = FINISHES.get(str(reason), "stop")
-        self._started = self._started or bool(text)
+        self._started = self._started or bool(text.strip())
         self._thought = self._thought or bool(reasoning)
         if not text and not logprobs and not reasoning:
             return None
@@ -87,6 +96,8 @@ class ReplyReader:
             if found is None:
                 raise UpstreamError(f"the reply {self._text[:80]!r} is none of the choices")
             text = found
+        elif self._calls and not self._tools:
+            raise UpstreamError("the reply calls tools, and none were offered")
         elif self._calls and finish != "length":  # calls that were cut are none
             text = ("\n" if started else "") + format_calls([call.parsed() for _, call in sorted(self._calls.items())])
             started = True
@@ -105,6 +116,16 @@ class ReplyReader:
             finish_reason=finish,
             usage=_usage(self._usage),
         )
+
+    def _whole_characters(self, text: str) -> str:
+        """The text so far as Unicode: a pair of surrogates that two events share is put together, a lone one becomes a
+        question mark."""
+        text, self._half = self._half + text, ""
+        if text and "\ud800" <= text[-1] <= "\udbff":
+            text, self._half = text[:-1], text[-1]
+        if not any("\ud800" <= sign <= "\udfff" for sign in text):
+            return text
+        return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
     def _take_calls(self, parts: Any) -> None:
         for part in parts if isinstance(parts, list) else ():
@@ -152,6 +173,14 @@ class _Call:
         return ParsedCall(name, arguments)
 
 
+def _first(choices: Any) -> dict[str, Any] | None:
+    """The choice that was asked for, of index 0, whatever others a server adds."""
+    for choice in choices if isinstance(choices, list) else ():
+        if isinstance(choice, dict) and choice.get("index") in (0, None):
+            return choice
+    return None
+
+
 def _content(delta: dict[str, Any]) -> tuple[str, str]:
     """(text, reasoning) of a delta or message; content may come in parts."""
     content = delta.get("content")
@@ -173,8 +202,8 @@ def _usage(usage: dict[str, Any]) -> UpstreamUsage | None:
 
     cached = inner("prompt_tokens_details", "cached_tokens") or (_count(usage.get("prompt_cache_hit_tokens")) or 0)
     reasoning = inner("completion_tokens_details", "reasoning_tokens")
-    cost = usage.get("cost")
-    if not isinstance(cost, int | float) or isinstance(cost, bool) or not math.isfinite(cost) or cost < 0:
+    cost = _number(usage.get("cost"))
+    if cost is not None and not 0 <= cost <= MAX_COST:
         cost = None
     if not cached and not reasoning and cost is None:
         return None
@@ -184,7 +213,19 @@ def _usage(usage: dict[str, Any]) -> UpstreamUsage | None:
 
 def _count(value: Any) -> int | None:
     """A number of tokens; None for what is none."""
-    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 2**31 else None
+    number = _number(value)
+    return int(number) if number is not None and number.is_integer() and 0 <= number < 2**31 else None
+
+
+def _number(value: Any) -> float | None:
+    """A finite number, also of a server that writes its numbers as texts; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str) or len(str(value)) > 40:
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
 
 
 def _logprobs(block: Any) -> tuple[TokenLogprob, ...]:

@@ -3,8 +3,11 @@ https://platform.openai.com/docs/api-reference/chat"""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import json
 import os
+import re
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -21,6 +24,19 @@ from orchestrator.inference.expert import RemoteModel
 from orchestrator.inference.request import Delta, Request
 
 MAX_ERROR_BYTES = 65536
+ALIVE = 5.0
+"""Times the longest silence for which a server may go on sending signs of life and nothing else."""
+FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
+"""What a line of server-sent events begins with: https://html.spec.whatwg.org/multipage/server-sent-events.html"""
+_ENDS = re.compile(rb"\r\n|\n|\r")
+_BOM = b"\xef\xbb\xbf"
+
+
+class _End:
+    """No further event."""
+
+
+_END = _End()
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,18 +129,28 @@ class OpenAIStream:
         if self._client is None:  # made on the loop that uses it
             self._client = self._connect()
         sampling = request.sampling
-        reader = ReplyReader(request.key, choices_of(sampling), may_be_empty=bool(sampling.stop))
-        async with self._client.stream("POST", self._url, json=wanted) as response:
+        offered = bool(sampling.tools or "tools" in wanted or "functions" in wanted)
+        reader = ReplyReader(request.key, choices_of(sampling), may_be_empty=bool(sampling.stop), tools=offered)
+        patience = ALIVE * (self._remote.timeout or self._options.read_seconds)
+        async with contextlib.AsyncExitStack() as stack:
+            async with asyncio.timeout(patience):
+                opening = self._client.stream("POST", self._url, json=wanted)
+                response = await stack.enter_async_context(opening)
             self.remaining = remaining_requests(response.headers)
             if response.status_code != 200:
                 raise await _refusal(response)
-            async for event in self._events(response):
+            events = aiter(self._events(response))
+            while True:
+                async with asyncio.timeout(patience):
+                    event = await anext(events, _END)
+                if isinstance(event, _End):
+                    break
                 if event is None:
                     reader.done = True
                     break
                 if error := event.get("error"):
                     raise of_event(error, response.headers)
-                if "choices" not in event and event.get("message") and event.get("object") == "error":  # vLLM's
+                if "choices" not in event and event.get("message"):  # vLLM's; `event: error`
                     raise of_event(event, response.headers)
                 if delta := reader.take(event):
                     yield delta
@@ -147,7 +173,7 @@ class OpenAIStream:
         whole: list[bytes] = []
         data: list[bytes] = []
         async for line in _lines(_plain(response, self._options.max_reply_bytes)):
-            if whole or line.lstrip()[:1] in (b"{", b"[", b"<"):
+            if whole or (line.strip() and not line.startswith(FIELDS)):
                 whole.append(line)
             elif line.startswith(b"data:"):
                 part = line[5:].strip()
@@ -231,16 +257,35 @@ async def _plain(response: httpx.Response, max_bytes: int, *, cut: bool = False)
 
 
 async def _lines(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    """Lines without their ends (\\n or \\r\\n); the last one may have none."""
+    """Lines without their ends (line feed, carriage return, or both) and without a byte order mark; the last one may
+    have no end."""
     parts: list[bytes] = []
-    async for chunk in content:
-        first, *more = chunk.split(b"\n")
-        parts.append(first)
+    returned = False
+    async for chunk in _without_mark(content):
+        if returned and chunk.startswith(b"\n"):  # the second half of the last line's end
+            chunk = chunk[1:]
+        returned = chunk.endswith(b"\r")
+        start, *more = _ENDS.split(chunk)
+        parts.append(start)
         for line in more:
-            yield b"".join(parts).rstrip(b"\r")
+            yield b"".join(parts)
             parts = [line]
     if last := b"".join(parts):
         yield last
+
+
+async def _without_mark(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    head: bytes | None = b""
+    async for chunk in content:
+        if head is not None:
+            chunk, head = head + chunk, None
+            if _BOM.startswith(chunk):
+                head = b"" if chunk == _BOM else chunk
+                continue
+            chunk = chunk.removeprefix(_BOM)
+        yield chunk
+    if head:
+        yield head
 
 
 def _parsed(data: list[bytes]) -> list[dict[str, Any]]:
@@ -255,7 +300,7 @@ def _parsed(data: list[bytes]) -> list[dict[str, Any]]:
 
 def _object(raw: bytes) -> dict[str, Any]:
     try:
-        value = json.loads(raw)
+        value = json.loads(raw.decode("utf-8"))
     except (ValueError, RecursionError):
         raise UpstreamError(f"the server sent no JSON: {raw[:80]!r}") from None
     if not isinstance(value, dict):

@@ -36,6 +36,7 @@ _TOO_LONG = re.compile(
 )
 _FILTERED = re.compile(r"content[_ ](?:filter|policy|management)|responsible ai|safety system", re.IGNORECASE)
 _UNPAID = re.compile(r"insufficient[_ ]quota|exceeded your current quota|billing|credit balance", re.IGNORECASE)
+_FIELD = re.compile(r"['\"`](temperature|seed|top_p|stop|logprobs|top_logprobs|stream_options|top_k|min_p)['\"`]")
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -60,10 +61,19 @@ def of_status(status: int, error: Any, headers: Mapping[str, str]) -> CollegiumE
         return _too_long(summary, status)
     if status in (400, 403, 422, 451) and _FILTERED.search(marks):
         return ContentFiltered(summary, upstream_status=status)
+    if 200 <= status < 300:
+        return UpstreamError(f"{summary}: a reply comes with status 200", upstream_status=status)
     if 300 <= status < 400:
         where = headers.get("location", "elsewhere")[:200]
         return UpstreamRefused(f"HTTP {status}: it redirects to {where}: set the expert's url", upstream_status=status)
-    return UpstreamRefused(summary, upstream_status=status)
+    return UpstreamRefused(summary + _advice(status, message), upstream_status=status)
+
+
+def _advice(status: int, message: str) -> str:
+    """What the operator may do where a server does not take one of the body's fields."""
+    if status not in (400, 422) or not (named := _FIELD.search(message)):
+        return ""
+    return f": if this server never takes it, set the expert's leave_out: [{named[1]}]"
 
 
 def _too_long(summary: str, status: int | None = None) -> PromptTooLong:

@@ -4,7 +4,6 @@ streamed and whole."""
 from __future__ import annotations
 
 import json
-import logging
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,49 +13,9 @@ import pytest
 
 from router.row import Row
 from router.table import Table
-from tests.scripts.misbehaving import COST, STATUSES, Misbehaving, misbehaving
+from tests.scripts.misbehaving import COST, STATUSES, WORDS, Misbehaving, misbehaving
 
 KEY = "sk-upstream-0123456789"
-WANTED = {
-    # model: (status, code, Retry-After or None for none)
-    "bad-request": (502, "upstream_refused", None),
-    "bad-key": (502, "upstream_refused", None),
-    "unpaid": (502, "upstream_refused", None),
-    "forbidden": (502, "upstream_refused", None),
-    "gone": (502, "upstream_refused", None),
-    "redirect": (502, "upstream_refused", None),
-    "no-quota": (502, "upstream_refused", None),
-    "too-large": (400, "context_length_exceeded", None),
-    "too-long": (400, "context_length_exceeded", None),
-    "filtered": (400, "content_filter", None),
-    "slow-client": (504, "upstream_timeout", "*"),
-    "late": (504, "upstream_timeout", "*"),
-    "limited-long": (429, "rate_limit_exceeded", "3600"),
-    "limited": (429, "rate_limit_exceeded", "*"),
-    "broken": (502, "upstream_error", "*"),
-    "bad-gateway": (502, "upstream_error", "*"),
-    "restarting": (503, "upstream_busy", "*"),
-    "overloaded": (503, "upstream_busy", "*"),
-    "hang": (504, "upstream_timeout", "*"),
-    "refused": (502, "upstream_unreachable", "*"),
-    "reset": (502, "upstream_unreachable", "*"),
-    "html": (502, "upstream_error", "*"),
-    "half-json": (502, "upstream_error", "*"),
-    "not-text": (502, "upstream_error", "*"),
-    "list": (502, "upstream_error", "*"),
-    "bomb": (502, "upstream_error", "*"),
-    "error-200": (502, "upstream_error", "*"),
-    "role-only": (502, "upstream_error", "*"),
-    "huge-line": (502, "upstream_error", "*"),
-    "no-choices": (502, "upstream_error", "*"),
-}
-BREAKS_OFF = {
-    "cut": (502, "upstream_unreachable"),
-    "stops": (502, "upstream_unreachable"),
-    "error-event": (502, "upstream_error"),
-}
-ANSWERS = ("fine", "whole", "thinks", "no-usage", "no-done", "negative-usage", "unknown-finish", "null-finish")
-ANSWERS = (*ANSWERS, "once", "renames")
 
 
 @pytest.fixture(scope="module")
@@ -119,50 +78,6 @@ def check_words(error: dict[str, Any], upstream: Misbehaving) -> None:
         assert secret not in error["message"], error
 
 
-@pytest.mark.parametrize("stream", [False, True])
-async def test_each_way_to_fail_is_one_status_and_one_sentence(
-    far: Any, serving: Any, upstream: Misbehaving, stream: bool, caplog: pytest.LogCaptureFixture
-) -> None:
-    async with serving(far(*WANTED, *BREAKS_OFF)) as client:
-        for model, (status, code, retry) in WANTED.items():
-            caplog.clear()
-            with caplog.at_level(logging.INFO, logger="collegium"):
-                response = await ask(client, model, stream)
-            error = error_of(response)
-            assert (model, response.status_code, error["code"]) == (model, status, code)
-            check_words(error, upstream)
-            after = response.headers.get("retry-after")
-            assert (after is not None) == (retry is not None), (model, after)
-            assert retry in (None, "*", after)
-            lines = [record.getMessage() for record in caplog.records if record.name == "collegium"]
-            (line,) = [line for line in lines if line.startswith("request ")]
-            assert line.startswith(f"request {response.headers['x-request-id']}: expert {model}: ")
-            assert f"answered {status}" in line
-            assert KEY not in line
-        for model, (status, code) in BREAKS_OFF.items():
-            response = await ask(client, model, stream)
-            error = error_of(response)
-            assert (model, error["code"]) == (model, code)
-            assert response.status_code == (200 if stream else status)
-            check_words(error, upstream)
-
-
-@pytest.mark.parametrize("stream", [False, True])
-async def test_what_is_odd_and_complete_is_answered(
-    far: Any, serving: Any, upstream: Misbehaving, stream: bool
-) -> None:
-    async with serving(far(*ANSWERS, "cut-by-rules", tries=3)) as client:
-        for model in ANSWERS:
-            response = await ask(client, model, stream)
-            assert response.status_code == 200, (model, response.text)
-            assert text_of(response).endswith("Answer: yes\nConfidence: 0.9"), model
-        filtered = await ask(client, "cut-by-rules", stream)
-        assert "Answer: yes" in text_of(filtered)
-        assert "content_filter" in filtered.text
-    assert "max_tokens" not in upstream.bodies["fine"]  # nobody said how long the reply may be
-    assert upstream.heads["fine"]["authorization"] == f"bearer {KEY}"
-
-
 @pytest.mark.parametrize("model", ["mixture", "best", "vote", "reconcile", "self-consistency", "moa", "debate-judge"])
 async def test_several_experts_go_on_without_those_that_fail(
     far: Any, serving: Any, upstream: Misbehaving, model: str
@@ -176,23 +91,6 @@ async def test_several_experts_go_on_without_those_that_fail(
             assert response.status_code == 200, response.text
             assert "yes" in text_of(response)
     assert max(upstream.asked["broken"], upstream.asked["html"]) <= 3
-
-
-SHOWN = (*BREAKS_OFF, "cut-by-rules")
-"""What they begin is shown in a stream before they fail."""
-HIDDEN = tuple(WANTED)
-
-
-@pytest.mark.parametrize("modes", [SHOWN, *(HIDDEN[first : first + 4] for first in range(0, len(HIDDEN), 4))])
-async def test_a_mixture_answers_whatever_its_first_experts_do(
-    far: Any, serving: Any, upstream: Misbehaving, modes: tuple[str, ...]
-) -> None:
-    async with serving(far(*modes, "fine")) as client:
-        for stream in (False,) if modes == SHOWN else (False, True):
-            response = await ask(client, "mixture", stream)
-            assert response.status_code == 200, response.text
-            assert text_of(response).endswith("Confidence: 0.9")
-    assert all(upstream.asked[mode] for mode in modes if mode != "refused")
 
 
 @pytest.mark.parametrize("model", ["mixture", "best", "vote", "reconcile", "single"])
@@ -226,9 +124,35 @@ async def test_a_dead_expert_is_asked_three_times_in_all(far: Any, serving: Any,
     assert upstream.asked["hang"] <= 3
 
 
+async def test_what_is_sent_is_what_a_server_understands(far: Any, serving: Any, upstream: Misbehaving) -> None:
+    async with serving(far("fine")) as client:
+        await ask(client, "fine")
+    assert "max_tokens" not in upstream.bodies["fine"]  # nobody said how long the reply may be
+    assert upstream.heads["fine"]["authorization"] == f"bearer {KEY}"
+
+
+async def test_what_a_server_cuts_by_its_rules_is_shown_as_cut(far: Any, serving: Any) -> None:
+    async with serving(far("cut-by-rules")) as client:
+        for stream in (False, True):
+            filtered = await ask(client, "cut-by-rules", stream)
+            assert "Answer: yes" in text_of(filtered)
+            assert "content_filter" in filtered.text
+
+
+async def test_a_broken_reply_is_not_shown_before_an_expert_has_proved_itself(far: Any, serving: Any) -> None:
+    """The first streamed reply of each expert is held to its end: what broke off is never shown."""
+    async with serving(far("cut", "cut-by-rules", "fine")) as client:
+        response = await ask(client, "mixture", True)
+        assert text_of(response) == WORDS
+        events = [json.loads(line[6:]) for line in response.text.splitlines() if line.startswith("data: {")]
+        (explained,) = [event["collegium"] for event in events if "ranking" in event.get("collegium", {})]
+        assert explained["failed"] == {"cut": "upstream_unreachable", "cut-by-rules": "content_filter"}
+        assert explained["unused"] == {"cut": None, "cut-by-rules": COST}  # paid for, and not used
+
+
 async def test_costs_are_what_the_upstream_says_or_what_prices_say(far: Any, serving: Any) -> None:
-    settings = far("fine", "no-usage", "whole")
-    settings["experts"]["no-usage"]["prices"] = {"input": 2.0, "output": 1_000_000.0}
+    settings = far("fine", "usage-in-all", "whole")
+    settings["experts"]["usage-in-all"]["prices"] = {"input": 2.0, "output": 1_000_000.0}
     async with serving(settings) as client:
         stated = await ask(client, "fine")
         assert stated.headers["x-collegium-cost"] == "0.0125"
@@ -236,14 +160,82 @@ async def test_costs_are_what_the_upstream_says_or_what_prices_say(far: Any, ser
         usage = stated.json()["usage"]
         assert (usage["cost"], usage["prompt_tokens_details"]) == (COST, {"cached_tokens": 32})
         assert usage["completion_tokens_details"] == {"reasoning_tokens": 2}
-        priced = (await ask(client, "no-usage")).json()["usage"]
-        assert priced["cost"] == priced["completion_tokens"]  # no usage: tokens are counted here
+        priced = (await ask(client, "usage-in-all")).json()["usage"]
+        assert priced["cost"] == pytest.approx((40 * 2 + 9 * 1e6) / 1e6)
         both = await ask(client, "vote", collegium={"kind": "yesno"})
         cost = float(both.headers["x-collegium-cost"])
-        assert cost == pytest.approx(2 * COST + priced["completion_tokens"])
-        assert set(both.headers["x-collegium-experts"].split(", ")) == {"fine", "no-usage", "whole"}
+        assert cost == pytest.approx(2 * COST + priced["cost"])
+        assert set(both.headers["x-collegium-experts"].split(", ")) == {"fine", "usage-in-all", "whole"}
         again = await ask(client, "vote", collegium={"kind": "yesno"})
         assert float(again.headers["x-collegium-cost"]) == 0.0  # all from the ledger
+
+
+async def test_nobody_guesses_a_price_of_tokens_that_were_not_counted(far: Any, serving: Any) -> None:
+    settings = far("no-usage")
+    settings["experts"]["no-usage"]["prices"] = {"input": 2.0, "output": 8.0}
+    async with serving(settings) as client:
+        response = await ask(client, "no-usage")
+    assert "cost" not in response.json()["usage"]
+    assert "x-collegium-cost" not in response.headers
+
+
+async def test_streams_and_other_forms_tell_who_answered_and_what_it_cost(far: Any, serving: Any) -> None:
+    async with serving(far("fine")) as client:
+        for model in ("fine", "mixture"):
+            options = {"stream_options": {"include_usage": True}, "seed": len(model)}
+            stream = await ask(client, model, True, **options)
+            assert stream.headers["x-collegium-experts"] == "fine"  # known when the first event is there
+            events = [json.loads(line[6:]) for line in stream.text.splitlines() if line.startswith("data: {")]
+            assert events[-1]["usage"]["cost"] == COST
+            (end,) = [event for event in events if event["choices"] and event["choices"][0]["finish_reason"]]
+            assert (end["collegium"]["cost"], end["collegium"]["experts"]) == (COST, ["fine"])
+            body = {"model": model, "input": f"Is it so, {model}?", "stream": False}
+            whole = await client.post("/v1/responses", json=body)
+            assert (whole.headers["x-collegium-experts"], whole.headers["x-collegium-cost"]) == ("fine", str(COST))
+            assert whole.json()["usage"]["cost"] == COST
+            assert whole.json()["usage"]["input_tokens_details"] == {"cached_tokens": 32}
+            stream = await client.post("/v1/responses", json={**body, "input": f"Is it, {model}?", "stream": True})
+            assert stream.headers["x-collegium-experts"] == "fine"
+            assert json.loads(stream.text.splitlines()[-2][6:])["response"]["usage"]["cost"] == COST
+            body = {"model": model, "messages": [{"role": "user", "content": f"{model}?"}], "max_tokens": 99}
+            whole = await client.post("/v1/messages", json=body)
+            assert (whole.headers["x-collegium-experts"], whole.headers["x-collegium-cost"]) == ("fine", str(COST))
+            stream = await client.post("/v1/messages", json={**body, "max_tokens": 98, "stream": True})
+            assert stream.headers["x-collegium-experts"] == "fine"
+            (last,) = [line for line in stream.text.splitlines() if '"message_delta"' in line and "data" in line]
+            assert json.loads(last[6:])["usage"] == {
+                "input_tokens": 40,
+                "output_tokens": 9,
+                "cache_read_input_tokens": 32,
+                "cost": COST,
+            }
+
+
+async def test_what_an_expert_reasons_is_passed_on_as_each_form_has_it(far: Any, serving: Any) -> None:
+    thought = "let me see "
+    async with serving(far("thinks")) as client:
+        message = (await ask(client, "thinks")).json()["choices"][0]["message"]
+        assert (message["reasoning_content"], message["content"]) == (thought, WORDS)
+        stream = await ask(client, "thinks", True)
+        events = [json.loads(line[6:]) for line in stream.text.splitlines() if line.startswith("data: {")]
+        deltas = [event["choices"][0]["delta"] for event in events if event["choices"]]
+        assert "".join(delta.get("reasoning_content", "") for delta in deltas) == thought
+        body = {"model": "thinks", "input": "Is it so?"}
+        items = (await client.post("/v1/responses", json=body)).json()["output"]
+        assert [item["type"] for item in items] == ["reasoning", "message"]
+        assert items[0]["content"][0]["text"] == thought
+        text = (await client.post("/v1/responses", json={**body, "stream": True})).text
+        assert text.count("event: response.reasoning_text.delta") == 1
+        body = {"model": "thinks", "messages": [{"role": "user", "content": "Is it?"}], "max_tokens": 2000}
+        thinking = {"type": "enabled", "budget_tokens": 1024}
+        blocks = (await client.post("/v1/messages", json={**body, "thinking": thinking})).json()["content"]
+        assert [block["type"] for block in blocks] == ["thinking", "text"]
+        assert blocks[0]["thinking"] == thought
+        text = (await client.post("/v1/messages", json={**body, "thinking": thinking, "stream": True})).text
+        assert text.count("thinking_delta") == 1
+        assert [line for line in text.splitlines() if '"content_block_start"' in line and '"index": 1' in line]
+        blocks = (await client.post("/v1/messages", json=body)).json()["content"]
+        assert [block["type"] for block in blocks] == ["text"]  # who does not ask for thoughts gets none
 
 
 async def test_one_unset_key_stops_one_expert(far: Any, serving: Any) -> None:

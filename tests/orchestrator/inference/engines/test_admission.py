@@ -115,8 +115,11 @@ async def test_a_pause_within_the_callers_patience_is_waited_for() -> None:
 async def test_the_headers_that_say_none_left_pause_everybody(clock: Clock) -> None:
     admission = await proven(clock, 4)
     admission.remaining(0, 3.0)
-    with pytest.raises(Overloaded):
+    with pytest.raises(RateLimited):
         await enter(admission, patience=10)
+    with pytest.raises(RateLimited) as refused:  # whoever would not wait so long hears so at once
+        await admission.enter(1.0)
+    assert refused.value.retry_after == pytest.approx(3.0)
     clock.now += 3.1
     await enter(admission)
 
