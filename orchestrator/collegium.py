@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from pydantic import BaseModel
 
-from orchestrator.config import Config, read, validate
+from orchestrator.config import BudgetConfig, Config, read, validate
 from orchestrator.errors import BadInput, ConfigError
 from orchestrator.evaluation.context import Context
 from orchestrator.experts.zoo import resolve
-from orchestrator.inference.budget import BudgetPool
+from orchestrator.inference.budget import Budget, BudgetPool
 from orchestrator.inference.chat import ExpertChat
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
@@ -55,14 +55,16 @@ class Collegium(PipelineMethods):
         *,
         pool: Pool | None = None,
         check: bool = True,
+        layer: Callable[[Pool], Pool] = lambda pool: pool,
     ) -> None:
         """`config`: a YAML file, a mapping of the same form, or "demo" for the demo zoo. `pool`: workers that are
         there already (of a Ray cluster's scheduler), closed by whoever made it. `check`: look at the experts' files
-        now; otherwise when one is first needed."""
+        now; otherwise when one is first needed. `layer`: what stands before the workers' pool for every caller."""
         self.config = _configuration(config)
         if check:
             _ = self.experts
         self._given = pool
+        self._layer = layer
         self._own: LocalPool | None = None
         self._pool_lock = threading.Lock()
 
@@ -97,7 +99,7 @@ class Collegium(PipelineMethods):
     def pool(self) -> Pool:
         """The workers and the scheduler, made on first use. Thread-safe."""
         with self._pool_lock:
-            return self._given or self._made_pool()
+            return self._layer(self._given or self._made_pool())
 
     def _made_pool(self) -> LocalPool:
         if self._own is None:
@@ -111,14 +113,22 @@ class Collegium(PipelineMethods):
             atexit.register(self.close)  # the last comes first: before Ray, which has been imported, leaves
         return self._own
 
-    def context(self, done: Callable[[], None] = quiet, note: Callable[[str], None] = quiet) -> Context:
-        """What pipelines work with. `done` is called once per finished reply, `note` with a line per new step."""
-        budget = self.config.budget
+    def context(
+        self,
+        done: Callable[[], None] = quiet,
+        note: Callable[[str], None] = quiet,
+        budget: BudgetConfig | None = None,
+    ) -> Context:
+        """What pipelines work with. `done` is called once per finished reply, `note` with a line per new step.
+        `budget`: in place of the configuration's."""
+        budget = budget or self.config.budget
 
         @functools.cache
         def pool() -> Pool:
             return (
-                BudgetPool(self.pool, budget.tokens, budget.dollars) if budget.tokens or budget.dollars else self.pool
+                BudgetPool(self.pool, Budget(budget.tokens, budget.dollars))
+                if budget.tokens or budget.dollars
+                else self.pool
             )
 
         return Context(self.config, lambda: self.experts, pool, lambda: self.embedder, done, note)

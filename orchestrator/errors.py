@@ -283,6 +283,8 @@ def no_answer(failures: Mapping[str, CollegiumError]) -> CollegiumError:
     if not failures:
         return NoAnswer("no expert gave an answer")
     errors = list(failures.values())
+    if spent := next((error for error in errors if isinstance(error, BudgetExceeded)), None):
+        return spent
     if all(isinstance(error, RequestError) for error in errors):
         return errors[0]
     if all(isinstance(error, Overloaded) for error in errors):

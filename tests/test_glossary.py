@@ -28,7 +28,7 @@ FIELD = frozenset(
     profiled progress prompt quality question queue queued random rank ranked rate ray read reader ready record
     ref refine refused remote repeats replica reply response result route routed routing rule runner sample
     sampling schema scoped scores scripted seating section selection self sequence service setup similarity slot
-    space span spec state step stepped stop storage store stored stream strict structured sum summary target
+    space span spec spent state step stepped stop storage store stored stream strict structured sum summary target
     taught teach tensor text threaded timeout token tokenizer too tool torch totals tracing training
     transformers unavailable unknown unreachable upstream usage values vector vllm vocabulary weighted weights
     write writer

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import click
 
 from orchestrator.cli.options import configuration, configured
 
+if TYPE_CHECKING:
+    from orchestrator.service.keys import Key
+
 
 @click.group("keys")
 def command() -> None:
-    """API keys of the service: make, list, revoke. Only hashes are stored."""
+    """API keys of the service: make, list, revoke, what each has spent. Only hashes are stored."""
 
 
 @command.command("create")
@@ -19,6 +23,8 @@ def command() -> None:
 @click.option("--scopes", metavar="A,B", help="What it may do: chat, feedback, jobs; default: everything.")
 @click.option("--requests-per-minute", type=click.IntRange(1), help="Limit; default: none.")
 @click.option("--concurrent", type=click.IntRange(1), help="Requests at once; default: any number.")
+@click.option("--tokens-per-month", type=click.IntRange(1), help="Tokens of prompts and replies; default: no limit.")
+@click.option("--dollars-per-month", type=click.FloatRange(0, min_open=True), help="US dollars; default: no limit.")
 @configured
 def create(
     config: str | None,
@@ -28,6 +34,8 @@ def create(
     scopes: str | None,
     requests_per_minute: int | None,
     concurrent: int | None,
+    tokens_per_month: int | None,
+    dollars_per_month: float | None,
 ) -> None:
     """Make a key for NAME, and show it this once."""
     from orchestrator.service.keys import SCOPES
@@ -35,7 +43,7 @@ def create(
 
     file = key_file(configuration(config, overrides))
     wanted = [part.strip() for part in scopes.split(",") if part.strip()] if scopes else SCOPES
-    text, key = file.create(name, wanted, requests_per_minute, concurrent)
+    text, key = file.create(name, wanted, requests_per_minute, concurrent, tokens_per_month, dollars_per_month)
     if as_json:
         click.echo(json.dumps({"key": text, "id": key.id, "name": name, "scopes": key.scopes}))
         return
@@ -59,9 +67,9 @@ def list_keys(config: str | None, overrides: tuple[str, ...], as_json: bool) -> 
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("id", "name", "scopes", "a minute", "at once", "created")
+    table = Table("id", "name", "scopes", "per minute", "at once", "tokens/month", "$/month", "created")
     for key in keys:
-        limits = [str(limit or "-") for limit in (key.requests_per_minute, key.concurrent)]
+        limits = [str(limit or "-") for limit in _limits(key)]
         table.add_row(key.id, key.name, ", ".join(key.scopes), *limits, key.created)
     Console().print(table)
 
@@ -75,3 +83,38 @@ def revoke(config: str | None, overrides: tuple[str, ...], as_json: bool, id: st
 
     key = key_file(configuration(config, overrides)).revoke(id)
     click.echo(json.dumps({"revoked": key.id}) if as_json else f"revoked {key.id} of {key.name}")
+
+
+@command.command("usage")
+@configured
+def usage(config: str | None, overrides: tuple[str, ...], as_json: bool) -> None:
+    """Show what each key has spent, by month: calls, tokens, US dollars. Replies from the ledger cost nothing."""
+    from pathlib import Path
+
+    from orchestrator.database import Database
+    from orchestrator.service.accounts import AccountStore, usage_json
+    from orchestrator.service.runtime import key_file
+
+    settings = configuration(config, overrides)
+    names = {id: key.name for id, key in key_file(settings).read().items()}
+    database = Database(settings.service.database, Path(settings.state).expanduser() / "service.sqlite")
+    try:
+        rows = usage_json(AccountStore(database).months(), names)
+    finally:
+        database.close()
+    if as_json:
+        click.echo(json.dumps(rows))
+        return
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table("month", "key", "name", "calls", "prompt tokens", "reply tokens", "US dollars", "of unknown price")
+    for row in rows:
+        amounts = (f"{row[name]:,}" for name in ("calls", "prompt_tokens", "completion_tokens"))
+        unknown = f"{row['unpriced_calls']:,}"
+        table.add_row(row["month"], row["key"], row["name"] or "-", *amounts, f"{row['dollars']:.4f}", unknown)
+    Console().print(table)
+
+
+def _limits(key: Key) -> tuple[float | None, ...]:
+    return key.requests_per_minute, key.concurrent, key.tokens_per_month, key.dollars_per_month

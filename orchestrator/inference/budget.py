@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
+import math
+import threading
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
 from orchestrator.errors import BadInput, BudgetExceeded
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
-from orchestrator.inference.prices import paid
+from orchestrator.inference.prices import TYPICAL_CHARACTERS, paid, withdrawn
 from orchestrator.inference.request import Completion, Delta, PromptMessage, Request, Sampling
 from orchestrator.inference.schedule.conversation_scope import ConversationScope
 from orchestrator.inference.schedule.pending import Outcome
@@ -17,27 +19,86 @@ from orchestrator.inference.schedule.timeline import PoolLoad, Timeline
 
 CHARACTERS_PER_TOKEN = 3.0
 """Of a prompt, in the estimate before a call: few, so that it errs on the safe side."""
+LOOK = 0.02
+"""Seconds between looks whether a call that did not fit fits now."""
 Amount = tuple[float, float]
 """(tokens, US dollars)."""
 
 
+class Budget:
+    """What may be spent, what has been spent, and what calls under way may still spend. Thread-safe."""
+
+    def __init__(self, tokens: int | None, dollars: float | None, name: str = "budget") -> None:
+        """`tokens` counts prompts and replies; None: no limit. `name`: in messages, such as `budget.tokens`."""
+        self.name = name
+        self.limits: Amount = (
+            float("inf") if tokens is None else tokens,
+            float("inf") if dollars is None else dollars,
+        )
+        self.spent: Amount = (0.0, 0.0)
+        self.under_way = 0
+        self._reserved: Amount = (0.0, 0.0)
+        self._lock = threading.Lock()
+
+    def reserve(self, maximum: Amount) -> bool:
+        """Whether a call that may take so much fits; its amount is kept for it until `release`."""
+        with self._lock:
+            sums = zip(self.spent, self._reserved, maximum, self.limits, strict=True)
+            if not all(spent + reserved + more <= limit for spent, reserved, more, limit in sums):
+                return False
+            self._reserved = (self._reserved[0] + maximum[0], self._reserved[1] + maximum[1])
+            self.under_way += 1
+            return True
+
+    def release(self, maximum: Amount) -> None:
+        """The call has ended."""
+        with self._lock:
+            self._reserved = (self._reserved[0] - maximum[0], self._reserved[1] - maximum[1])
+            self.under_way -= 1
+
+    def spend(self, prompt_tokens: int, completion_tokens: int, dollars: float | None) -> None:
+        """One generated reply. `dollars` None: its price is not known."""
+        with self._lock:
+            self.spent = (self.spent[0] + prompt_tokens + completion_tokens, self.spent[1] + (dollars or 0.0))
+
+    def maximum(self, request: Request, expert: Expert) -> Amount:
+        """What the call may take at most. Raises `BadInput` for a budget in money and an expert without prices."""
+        prompt = sum(len(text) for _, text in request.messages) / CHARACTERS_PER_TOKEN
+        reply = min(request.sampling.max_tokens, expert.context)
+        prices = expert.prices
+        if prices is None:
+            if math.isfinite(self.limits[1]) and expert.remote:
+                raise BadInput(
+                    f"{self.name}.dollars: the price of expert {expert.name!r} is not known: give its `prices`, or a "
+                    "budget in tokens"
+                )
+            return prompt + reply, 0.0
+        return prompt + reply, (prompt * prices.input + reply * prices.output) / 1e6
+
+    def refusal(self, expert: Expert, maximum: Amount) -> BudgetExceeded:
+        """What to raise for a call that does not fit."""
+        key, unit = ("dollars", "US dollars") if self.spent[1] + maximum[1] > self.limits[1] else ("tokens", "tokens")
+        place = int(key == "dollars")
+        state = f"{self.spent[place]:.6g} of {self.limits[place]:.6g} {unit} are spent"
+        return BudgetExceeded(
+            f"{self.name}.{key}: {state}, and the next call of expert {expert.name!r} may take {maximum[place]:.6g}: "
+            "raise the budget, set max_tokens lower, or ask fewer or shorter questions; finished replies are kept"
+        )
+
+
 class BudgetPool:
-    """Stands before another pool for one run or job. Replies from the ledger cost nothing.
+    """Stands before another pool: of one run or job, or of a service's callers. Replies from the ledger cost nothing.
 
     A call is let through if what has been spent, what the calls under way may still spend, and what this one may spend
     at most (its prompt and its longest reply) stay within the budget. One that does not fit waits while others are
-    under way: they mostly spend less than they might.
+    under way: they mostly spend less than they might. A call to a remote expert that is withdrawn counts by its prompt
+    and what had come of its reply, as does a reply whose tokens its server did not count.
     """
 
-    def __init__(self, pool: Pool, tokens: int | None, dollars: float | None) -> None:
-        """`tokens` counts prompts and replies; None: no limit."""
+    def __init__(self, pool: Pool, budget: Budget | Callable[[], Budget | None]) -> None:
+        """`budget`: of all calls, or whoever pays for this task's calls; None: nobody counts them."""
         self._pool = pool
-        self._limits = (float("inf") if tokens is None else tokens, float("inf") if dollars is None else dollars)
-        self._money = dollars is not None
-        self.spent: Amount = (0.0, 0.0)
-        self._reserved: Amount = (0.0, 0.0)
-        self._under_way = 0
-        self._released = asyncio.Event()
+        self._payer: Callable[[], Budget | None] = (lambda: budget) if isinstance(budget, Budget) else budget
 
     @property
     def timeline(self) -> Timeline:
@@ -69,54 +130,77 @@ class BudgetPool:
         return list(await asyncio.gather(*(self._ask_one(request, expert) for request, expert in calls)))
 
     async def _ask_one(self, request: Request, expert: Expert) -> Outcome:
-        maximum = self._maximum(request, expert)
-        while not self._fits(maximum):
-            if not self._under_way:
-                return self._refusal(request, expert, maximum)
-            self._released.clear()
-            await self._released.wait()
-        self._reserve(maximum, 1)
+        budget = self._payer()
+        if budget is None:
+            (outcome,) = await self._pool.ask([(request, expert)])
+            return outcome
+        maximum = budget.maximum(request, expert)
+        while not budget.reserve(maximum):
+            if not budget.under_way:
+                return budget.refusal(expert, maximum)
+            await asyncio.sleep(LOOK)
         try:
             (outcome,) = await self._pool.ask([(request, expert)])
-            self._count(expert, outcome)
+            _count(budget, request, expert, outcome)
             return outcome
+        except asyncio.CancelledError:
+            _count_withdrawn(budget, request, expert, "")
+            raise
         finally:
-            self._reserve(maximum, -1)
+            budget.release(maximum)
 
     async def stream(self, request: Request, expert: Expert) -> AsyncIterator[Delta | Completion]:
         """As `Pool.stream`. Raises `BudgetExceeded`."""
-        maximum = self._maximum(request, expert)
-        if not self._fits(maximum):
-            raise self._refusal(request, expert, maximum)
-        self._reserve(maximum, 1)
-        try:
+        with self._paying(request, expert) as pay:
             async for part in self._pool.stream(request, expert):
-                if isinstance(part, Completion):
-                    self._count(expert, part)
+                pay(part)
                 yield part
-        finally:
-            self._reserve(maximum, -1)
 
     def ask_blocking(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
         """As `Pool.ask_blocking`. Raises `BudgetExceeded` where the calls together do not fit."""
-        for request, expert in calls:
-            maximum = self._maximum(request, expert)
-            if not self._fits(maximum):
-                raise self._refusal(request, expert, maximum)
-        outcomes = self._pool.ask_blocking(calls)
-        for outcome, (_, expert) in zip(outcomes, calls, strict=True):
-            self._count(expert, outcome)
-        return outcomes
+        with contextlib.ExitStack() as stack:
+            pays = [stack.enter_context(self._paying(request, expert)) for request, expert in calls]
+            outcomes = self._pool.ask_blocking(calls)
+            for outcome, pay in zip(outcomes, pays, strict=True):
+                pay(outcome)
+            return outcomes
 
     def stream_blocking(self, request: Request, expert: Expert) -> Iterator[Delta | Completion]:
         """As `Pool.stream_blocking`. Raises `BudgetExceeded`."""
-        maximum = self._maximum(request, expert)
-        if not self._fits(maximum):
-            raise self._refusal(request, expert, maximum)
-        for part in self._pool.stream_blocking(request, expert):
-            if isinstance(part, Completion):
-                self._count(expert, part)
-            yield part
+        with self._paying(request, expert) as pay:
+            for part in self._pool.stream_blocking(request, expert):
+                pay(part)
+                yield part
+
+    @contextlib.contextmanager
+    def _paying(self, request: Request, expert: Expert) -> Iterator[Callable[[Outcome | Delta], None]]:
+        """Within it, what has come of a call is given to the function. Raises `BudgetExceeded`."""
+        budget = self._payer()
+        if budget is None:
+            yield lambda _: None
+            return
+        maximum = budget.maximum(request, expert)
+        if not budget.reserve(maximum):
+            raise budget.refusal(expert, maximum)
+        came: list[str] = []
+        ended = False
+
+        def pay(part: Outcome | Delta) -> None:
+            nonlocal ended
+            if isinstance(part, Delta):
+                came.append(part.text + part.reasoning)
+            else:
+                ended = True
+                _count(budget, request, expert, part)
+
+        try:
+            yield pay
+        except (asyncio.CancelledError, GeneratorExit):
+            if not ended:
+                _count_withdrawn(budget, request, expert, "".join(came))
+            raise
+        finally:
+            budget.release(maximum)
 
     def refuse_own_thread(self) -> None:
         """As `Pool.refuse_own_thread`."""
@@ -133,41 +217,18 @@ class BudgetPool:
     def close(self) -> None:
         """It belongs to others."""
 
-    def _maximum(self, request: Request, expert: Expert) -> Amount:
-        """What the call may cost at most. Raises `BadInput` for a budget in money and an expert without prices."""
-        prompt = sum(len(text) for _, text in request.messages) / CHARACTERS_PER_TOKEN
-        reply = min(request.sampling.max_tokens, expert.context)
-        prices = expert.prices
-        if prices is None:
-            if self._money and expert.remote:
-                raise BadInput(
-                    f"budget.dollars: the price of expert {expert.name!r} is not known: give its `prices`, or a budget "
-                    "in tokens"
-                )
-            return prompt + reply, 0.0
-        return prompt + reply, (prompt * prices.input + reply * prices.output) / 1e6
 
-    def _fits(self, maximum: Amount) -> bool:
-        sums = zip(self.spent, self._reserved, maximum, self._limits, strict=True)
-        return all(spent + reserved + more <= limit for spent, reserved, more, limit in sums)
+def _count(budget: Budget, request: Request, expert: Expert, outcome: Outcome) -> None:
+    if not isinstance(outcome, Completion) or outcome.cached:
+        return
+    if expert.remote and not outcome.prompt_tokens:  # its server counts nothing
+        _count_withdrawn(budget, request, expert, outcome.text + outcome.reasoning)
+    else:
+        budget.spend(outcome.prompt_tokens, outcome.completion_tokens, paid(expert, outcome))
 
-    def _reserve(self, maximum: Amount, sign: int) -> None:
-        self._reserved = (self._reserved[0] + sign * maximum[0], self._reserved[1] + sign * maximum[1])
-        self._under_way += sign
-        if sign < 0:
-            self._released.set()
 
-    def _count(self, expert: Expert, outcome: Outcome) -> None:
-        if isinstance(outcome, Completion) and not outcome.cached:
-            tokens = outcome.prompt_tokens + outcome.completion_tokens
-            self.spent = (self.spent[0] + tokens, self.spent[1] + (paid(expert, outcome) or 0.0))
-
-    def _refusal(self, request: Request, expert: Expert, maximum: Amount) -> BudgetExceeded:
-        key, unit = ("dollars", "US dollars") if self.spent[1] + maximum[1] > self._limits[1] else ("tokens", "tokens")
-        place = int(key == "dollars")
-        state = f"{self.spent[place]:.6g} of {self._limits[place]:.6g} {unit} are spent"
-        return BudgetExceeded(
-            f"budget.{key}: {state}, and the next call of expert {expert.name!r} may take "
-            f"{maximum[place]:.6g}: raise the "
-            "budget, or ask fewer or shorter questions; finished replies are kept"
-        )
+def _count_withdrawn(budget: Budget, request: Request, expert: Expert, text: str) -> None:
+    if expert.remote is not None:
+        characters = sum(len(content) for _, content in request.messages)
+        tokens = round(characters / TYPICAL_CHARACTERS), round(len(text) / TYPICAL_CHARACTERS)
+        budget.spend(*tokens, withdrawn(expert, characters, text))

@@ -78,6 +78,8 @@ class Request:
     max_wait: float | None = None
     """Seconds; an interactive request whose estimated wait passes it is refused. None: batch work."""
     stream: bool = False
+    caller: str = ""
+    """Who asks: an expert's waiting requests are taken from its callers in turn."""
 
     @property
     def seed(self) -> int:

@@ -6,6 +6,7 @@ a service starts.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import difflib
 from collections.abc import AsyncIterator
@@ -19,7 +20,9 @@ from starlette.exceptions import HTTPException
 from orchestrator import __version__
 from orchestrator.errors import CollegiumError
 from orchestrator.service import anthropic, batch_routes, chat, embeddings, job_routes, refusals, response_routes
+from orchestrator.service.accounts import ANYONE, usage_json
 from orchestrator.service.failure_log import log_failure
+from orchestrator.service.keys import Key
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.middleware import Middleware
 from orchestrator.service.model_list import ModelList
@@ -102,6 +105,15 @@ def application(runtime: Runtime) -> Middleware:
         """Judge an expert's answer: routers learn from it."""
         version = await runtime.routing.learn(body.question, body.expert, body.score, body.skills)
         return {"object": "feedback", "version": version}
+
+    @api.get("/v1/usage", openapi_extra=scoped(ANY))
+    async def usage(request: Request) -> dict[str, Any]:
+        """What the asking key has spent, by month, and its budget: tokens, and US dollars where prices are known."""
+        key: Key | None = request.state.key
+        months = await asyncio.to_thread(runtime.accounts.months, key.id if key else ANYONE)
+        budget = {"tokens": key.tokens_per_month, "dollars": key.dollars_per_month} if key else None
+        names = {key.id: key.name} if key else {}
+        return {"object": "list", "data": usage_json(months, names), "budget_per_month": budget}
 
     @api.get("/health", openapi_extra=scoped(OPEN))
     async def health() -> dict[str, str]:

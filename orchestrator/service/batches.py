@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from orchestrator.inference.caller import caller
 from orchestrator.service import refusals, replies, responses
 from orchestrator.service.batch_store import BatchRow, BatchStore, StoredBatch
 from orchestrator.service.leases import SECONDS
@@ -89,6 +90,7 @@ class Batches:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _work(self, batch: StoredBatch) -> None:
+        caller.set(batch.owner)
         answered: asyncio.Queue[BatchRow] = asyncio.Queue()
         recording = asyncio.create_task(self._record(batch.id, answered))
         try:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.errors import CollegiumError, ContentFiltered, Overloaded, RequestError
+from orchestrator.errors import BudgetExceeded, CollegiumError, ContentFiltered, Overloaded, RequestError
 
 TROUBLES = 2
 """Failures or slow replies in a row after which an expert is asked last."""
@@ -55,7 +55,7 @@ class ExpertHealth:
 
     def failed(self, name: str, error: CollegiumError) -> None:
         """An expert failed, unless the request is to blame."""
-        if not isinstance(error, (RequestError, ContentFiltered, Overloaded)):
+        if not isinstance(error, (RequestError, ContentFiltered, Overloaded, BudgetExceeded)):
             self.slow(name)
 
     def slow(self, name: str) -> None:

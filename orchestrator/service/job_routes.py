@@ -52,7 +52,10 @@ def add(api: FastAPI, runtime: Runtime) -> None:
     ) -> Response:
         """Run a pipeline. The same `Idempotency-Key` again gives the same job."""
         owner = request.state.key.id if request.state.key else "anyone"
-        job, new = await asyncio.to_thread(runtime.jobs.submit, body.pipeline, body.request, owner, idempotency_key)
+        budget = body.budget.model_dump(exclude_none=True) if body.budget else None
+        job, new = await asyncio.to_thread(
+            runtime.jobs.submit, body.pipeline, body.request, owner, idempotency_key, budget or None
+        )
         return JSONResponse(job_json(job), 201 if new else 200)
 
     @api.get("/v1/jobs", openapi_extra=scoped("jobs"))
@@ -140,6 +143,7 @@ def job_json(job: Job) -> dict[str, Any]:
         "object": "job",
         "pipeline": job.pipeline,
         "request": job.request,
+        "budget": job.budget,
         "status": job.status,
         "created": job.created,
         "started": job.started,

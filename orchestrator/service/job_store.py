@@ -20,9 +20,10 @@ OVER: tuple[JobStatus, ...] = ("succeeded", "failed", "cancelled")
 
 _SCHEMA = Schema(
     "jobs",
-    version=2,
+    version=3,
     changes={
-        1: ("ALTER TABLE jobs ADD COLUMN runner VARCHAR(128)", "ALTER TABLE jobs ADD COLUMN lease DOUBLE PRECISION")
+        1: ("ALTER TABLE jobs ADD COLUMN runner VARCHAR(128)", "ALTER TABLE jobs ADD COLUMN lease DOUBLE PRECISION"),
+        2: ("ALTER TABLE jobs ADD COLUMN budget JSON",),
     },
 )
 _JOBS = sql.Table(
@@ -41,6 +42,7 @@ _JOBS = sql.Table(
     sql.Column("starts", sql.Integer, nullable=False, server_default="0"),
     sql.Column("error", AnyText),
     sql.Column("folder", AnyText),
+    sql.Column("budget", sql.JSON(none_as_null=True)),
     *leases.columns(),
     sql.UniqueConstraint("owner", "idempotency_key"),
     sql.Index("jobs_by_time", "created", "id"),
@@ -73,6 +75,8 @@ class Job:
     starts: int
     error: str | None
     folder: str | None
+    budget: dict[str, Any] | None = None
+    """`tokens`, `dollars`: what it may spend, in place of the configuration's budget."""
 
 
 class JobStore:
@@ -84,7 +88,14 @@ class JobStore:
         database.prepare(_SCHEMA)
         self.leases = leases.Leases(database, _JOBS, runner, "queued", "running")
 
-    def add(self, owner: str, pipeline: str, request: dict[str, Any], idempotency_key: str | None) -> tuple[Job, bool]:
+    def add(
+        self,
+        owner: str,
+        pipeline: str,
+        request: dict[str, Any],
+        idempotency_key: str | None,
+        budget: dict[str, Any] | None = None,
+    ) -> tuple[Job, bool]:
         """A new job, or the one that this owner made with the same idempotency key; and whether it is new."""
         id = f"job-{secrets.token_hex(12)}"
         values = {
@@ -93,6 +104,7 @@ class JobStore:
             "pipeline": pipeline,
             "request": request,
             "idempotency_key": idempotency_key,
+            "budget": budget,
             "status": "queued",
             "created": time.time(),
         }

@@ -15,7 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.collegium import Collegium
+from orchestrator.config import BudgetConfig
 from orchestrator.errors import CollegiumError, StorageError
+from orchestrator.inference.caller import caller
 from orchestrator.pipelines.registry import named
 from orchestrator.service import refusals
 from orchestrator.service.job_store import OVER, Job, JobStore
@@ -52,15 +54,20 @@ class Jobs:
         self._looking.start()
 
     def submit(
-        self, pipeline: str, given: dict[str, Any], owner: str, idempotency_key: str | None = None
+        self,
+        pipeline: str,
+        given: dict[str, Any],
+        owner: str,
+        idempotency_key: str | None = None,
+        budget: dict[str, Any] | None = None,
     ) -> tuple[Job, bool]:
         """A new job, or the one that this owner made with the same idempotency key; and whether it is new. Raises
         `BadInput`, and `Refused` (409) if that one is another request's."""
         found, request = parse(pipeline, given, self._collegium)
         self._references.resolved(owner, given)  # what cannot be found is refused now
         wanted = request.model_dump(mode="json", exclude_defaults=True)
-        job, new = self.store.add(owner, found.name, wanted, idempotency_key)
-        if not new and (job.pipeline, job.request) != (found.name, wanted):
+        job, new = self.store.add(owner, found.name, wanted, idempotency_key, budget)
+        if not new and (job.pipeline, job.request, job.budget) != (found.name, wanted, budget):
             message = f"this Idempotency-Key belongs to another request's job, {job.id}: use a new key"
             raise refusals.Refused(409, message, code="idempotency", param="Idempotency-Key")
         if new:
@@ -153,6 +160,7 @@ class Jobs:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _work(self, job: Job) -> None:
+        caller.set(job.owner)
         try:
             await self._run_pipeline(job)
             if self.store.end(job.id, "succeeded"):
@@ -182,7 +190,8 @@ class Jobs:
                 written = time.monotonic()
                 self.store.progress(job.id, replies)
 
-        context = self._collegium.context(done, lambda text: self.store.log(job.id, text))
+        budget = BudgetConfig.model_validate(job.budget) if job.budget else None
+        context = self._collegium.context(done, lambda text: self.store.log(job.id, text), budget)
         await pipeline.execute(request, context, folder)
         self.store.progress(job.id, replies)
         self.store.log(job.id, f"{replies} replies")

@@ -41,6 +41,10 @@ class Key:
     requests_per_minute: int | None = None
     concurrent: int | None = None
     created: str = ""
+    tokens_per_month: int | None = None
+    """Budget of a calendar month (UTC), in tokens of prompts and replies."""
+    dollars_per_month: float | None = None
+    """The same in US dollars."""
 
 
 class KeyFile:
@@ -68,6 +72,8 @@ class KeyFile:
         scopes: Iterable[str] = SCOPES,
         requests_per_minute: int | None = None,
         concurrent: int | None = None,
+        tokens_per_month: int | None = None,
+        dollars_per_month: float | None = None,
     ) -> tuple[str, Key]:
         """(the key, which is told this once, and what is kept of it). Raises `BadInput`, `StorageError`."""
         wanted = tuple(scopes)
@@ -78,7 +84,10 @@ class KeyFile:
         id = secrets.token_hex(4)
         text = f"clg_{id}_{secrets.token_urlsafe(32)}"
         created = datetime.now(UTC).isoformat(timespec="seconds")
-        key = Key(id, name, hashed(text), wanted, requests_per_minute, concurrent, created)
+        if dollars_per_month is not None and not 0 < dollars_per_month < float("inf"):
+            raise BadInput("dollars_per_month: must be above 0, and finite")
+        budget = (tokens_per_month, dollars_per_month)
+        key = Key(id, name, hashed(text), wanted, requests_per_minute, concurrent, created, *budget)
         self._write({**self.read(), id: key})
         return text, key
 
@@ -133,6 +142,10 @@ class Keys:
         known = self._current()
         self._needed = bool(self._needed or known)
         return self._needed
+
+    def of_id(self, id: str) -> Key | None:
+        """The key of this id; None for one that is revoked, or of the environment."""
+        return self._current().get(id)
 
     def find(self, text: str) -> Key | None:
         """The key of this text, or None. Takes the same time whether an id exists or not. Raises `ConfigError` while

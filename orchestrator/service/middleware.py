@@ -22,7 +22,9 @@ from starlette.middleware.cors import CORSMiddleware
 
 from orchestrator.config import ServiceConfig
 from orchestrator.errors import Cancelled, ConfigError
+from orchestrator.inference.caller import caller
 from orchestrator.service import refusals
+from orchestrator.service.accounts import ANYONE
 from orchestrator.service.failure_log import request_id
 from orchestrator.service.keys import Key, KeyLimits, Keys
 from orchestrator.service.metrics import Metrics
@@ -89,6 +91,7 @@ class Middleware:
             state = scope.setdefault("state", {})
             state["request_id"], state["keyless"] = visit.id, not self._needed()
             state["key"] = key = None if state["keyless"] else self._key(headers)
+            caller.set(key.id if key else ANYONE)
             if state["keyless"]:
                 _only_from_here(scope, headers)
             limit = self._most_file if scope["path"].endswith("/v1/files") else self._most

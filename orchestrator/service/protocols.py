@@ -11,6 +11,7 @@ from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.database import Database
 from orchestrator.evaluation.profile import Profiled
+from orchestrator.service.accounts import Accounts
 from orchestrator.service.job_store import Job
 from orchestrator.service.keys import Keys
 from router.ranking import Ranking
@@ -63,7 +64,12 @@ class JobRunner(Protocol):
         ...
 
     def submit(
-        self, pipeline: str, given: dict[str, Any], owner: str, idempotency_key: str | None = None
+        self,
+        pipeline: str,
+        given: dict[str, Any],
+        owner: str,
+        idempotency_key: str | None = None,
+        budget: dict[str, Any] | None = None,
     ) -> tuple[Job, bool]:
         """A new job, or this owner's with the same idempotency key; and whether it is new. Raises `BadInput`."""
         ...
@@ -85,6 +91,8 @@ class Runtime(Protocol):
     keys: Keys
     database: Database
     """What is kept for clients."""
+    accounts: Accounts
+    """What each key has spent."""
     started: bool
     """There is a pool: chats can wait for its workers."""
     ready: bool

@@ -12,7 +12,9 @@ from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.database import Database
 from orchestrator.evaluation.profile import Profiled
+from orchestrator.inference.budget import BudgetPool
 from orchestrator.inference.schedule.remote_pool import RemotePool
+from orchestrator.service.accounts import Accounts
 from orchestrator.service.job_store import Job
 from orchestrator.service.keys import Keys
 from orchestrator.service.routing import Routing
@@ -30,9 +32,12 @@ class ReplicaRuntime:
         self.config = config
         self._actor = actor
         self._pool = RemotePool(actor, caller)
-        self.collegium = Collegium(config, pool=self._pool)
+        self.collegium = Collegium(
+            config, pool=self._pool, layer=lambda workers: BudgetPool(workers, self.accounts.current)
+        )
         self.keys = Keys(key_file(config))
         self.database = Database(config.service.database, self.collegium.state / "service.sqlite")
+        self.accounts = Accounts(self.database, self.keys.of_id)
         self.routing = RemoteRouting(self.collegium, actor)
         self.jobs = RemoteJobs(actor)
         self.started = True
@@ -51,6 +56,7 @@ class ReplicaRuntime:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._preparing
         await asyncio.to_thread(self._pool.close)
+        await asyncio.to_thread(self.accounts.close)
         self.database.close()
 
     async def _prepare(self) -> None:
@@ -97,10 +103,15 @@ class RemoteJobs:
         self.store = self
 
     def submit(
-        self, pipeline: str, given: dict[str, Any], owner: str, idempotency_key: str | None = None
+        self,
+        pipeline: str,
+        given: dict[str, Any],
+        owner: str,
+        idempotency_key: str | None = None,
+        budget: dict[str, Any] | None = None,
     ) -> tuple[Job, bool]:
         """See `JobRunner`."""
-        found: tuple[Job, bool] = self._call("submit", pipeline, given, owner, idempotency_key)
+        found: tuple[Job, bool] = self._call("submit", pipeline, given, owner, idempotency_key, budget)
         return found
 
     def cancel(self, id: str) -> bool:

@@ -16,10 +16,12 @@ from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.database import Database
 from orchestrator.errors import BadInput, CollegiumError, ConfigError
+from orchestrator.inference.budget import BudgetPool
 from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
 from orchestrator.inference.schedule.groups import kind_of
 from orchestrator.private_files import private_file
+from orchestrator.service.accounts import Accounts
 from orchestrator.service.batch_store import BatchStore
 from orchestrator.service.batches import Batches
 from orchestrator.service.experts import ask_expert
@@ -48,7 +50,9 @@ class ServiceRuntime:
         may be about to end. Raises `ConfigError` and whatever `Collegium` raises for bad input; nothing heavy starts
         here."""
         self.config = for_service(config)
-        self.collegium = Collegium(self.config, pool=pool)
+        self.collegium = Collegium(
+            self.config, pool=pool, layer=lambda workers: BudgetPool(workers, self.accounts.current)
+        )
         for name in self.config.service.preload:
             if name not in self.collegium.experts:
                 raise ConfigError(f"service.preload: no expert {name!r} in the zoo")
@@ -66,6 +70,7 @@ class ServiceRuntime:
         self.draining = False
         self._lock = _locked(self.collegium.state / "service.lock", patience)
         self.database = Database(self.config.service.database, self.collegium.state / "service.sqlite")
+        self.accounts = Accounts(self.database, self.keys.of_id)
         runner = _name(self._lock)
         # Its own connections: `Jobs` closes them. In the state folder it is a file of its own, as it always was.
         jobs = JobStore(Database(self.config.service.database, self.collegium.state / "jobs.sqlite"), runner)
@@ -88,6 +93,7 @@ class ServiceRuntime:
                 await asyncio.gather(task, return_exceptions=True)
         await asyncio.to_thread(self.jobs.close)
         await asyncio.to_thread(self.collegium.close)
+        await asyncio.to_thread(self.accounts.close)
         self.database.close()
         os.close(self._lock)
 

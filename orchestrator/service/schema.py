@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, model_validator
 
 from agents.question import AnswerKind
+from orchestrator.config import BudgetConfig
 from orchestrator.inference.request import PromptMessage, Sampling
 from orchestrator.service.tolerance import tolerate
 
@@ -412,3 +413,4 @@ class JobBody(RequestBody):
 
     pipeline: ShortText
     request: dict[str, JsonValue] = Field(default_factory=dict)
+    budget: BudgetConfig | None = None

@@ -58,22 +58,22 @@ class Admission:
         self._pauses = 0
         """429s in a row."""
         self._last: ExpertFailed | None = None
-        self._lanes: tuple[deque[asyncio.Future[None]], ...] = (deque(), deque())
-        """Who waits: interactive callers, batches. They go in turn."""
-        self._turn = 0
+        self._lanes: dict[tuple[bool, str], deque[asyncio.Future[None]]] = {}
+        """(interactive, caller) -> who waits, first come first. The lanes go in turn; the first one is next."""
         self._waker: asyncio.TimerHandle | None = None
 
-    async def enter(self, patience: float, longest: float = math.inf, *, interactive: bool = False) -> None:
-        """Wait for a place. Raises the server's last error while it is cut off, or paused for more than `patience`
-        seconds, and `Overloaded` when no place is free within `longest` seconds."""
+    async def enter(
+        self, patience: float, longest: float = math.inf, *, interactive: bool = False, caller: str = ""
+    ) -> None:
+        """Wait for a place; callers get theirs in turn. Raises the server's last error while it is cut off, or paused
+        for more than `patience` seconds, and `Overloaded` when no place is free within `longest` seconds."""
         if refusal := self._refusal(patience):
             raise refusal
-        if self._room() and not any(self._lanes):
+        if self._room() and not self._lanes:
             self.in_flight += 1
             return
         place: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        lane = self._lanes[0 if interactive else 1]
-        lane.append(place)
+        self._lanes.setdefault((interactive, caller), deque()).append(place)
         self._wake()
         try:
             async with asyncio.timeout(longest if math.isfinite(longest) else None):
@@ -82,8 +82,8 @@ class Admission:
             if place.done() and not place.cancelled() and place.exception() is None:
                 self.in_flight -= 1  # it got its place at that very moment
                 self._wake()
-            elif place in lane:
-                lane.remove(place)
+            else:
+                self._forget(place)
             if isinstance(error, asyncio.CancelledError):
                 raise
             if self._last and self._clock() < self._paused_until:
@@ -152,9 +152,9 @@ class Admission:
             self._closed_until = self._clock() + max(error.retry_after or 0.0, self._cooldown)
             self._cooldown = min(MAX_COOLDOWN, 2 * self._cooldown)
             self._proven = False
-            for lane in self._lanes:
-                while lane:
-                    _reject(lane.popleft(), self._not_asked(error))
+            lanes, self._lanes = self._lanes, {}
+            for place in (place for lane in lanes.values() for place in lane):
+                _reject(place, self._not_asked(error))
 
     def _counts(self, error: ExpertFailed) -> bool:
         """Whether a failure is the server's, and not one request's."""
@@ -190,18 +190,27 @@ class Admission:
         allowed = self.limit if self._proven else min(self.limit, TRIES - self._failures)
         return self.in_flight < max(1, int(allowed))
 
+    def _forget(self, place: asyncio.Future[None]) -> None:
+        for name, lane in list(self._lanes.items()):
+            if place in lane:
+                lane.remove(place)
+                if not lane:
+                    del self._lanes[name]
+
     def _wake(self) -> None:
-        while any(self._lanes) and self._room():
-            self._turn = 1 - self._turn
-            lane = self._lanes[self._turn] or self._lanes[1 - self._turn]
+        while self._lanes and self._room():
+            name, lane = next(iter(self._lanes.items()))
             place = lane.popleft()
+            del self._lanes[name]
+            if lane:
+                self._lanes[name] = lane  # its next one comes after the others'
             if not place.done():
                 self.in_flight += 1
                 place.set_result(None)
         if self._waker is not None:
             self._waker.cancel()
             self._waker = None
-        if any(self._lanes) and (later := max(self._paused_until, self._closed_until) - self._clock()) > 0:
+        if self._lanes and (later := max(self._paused_until, self._closed_until) - self._clock()) > 0:
             self._waker = asyncio.get_running_loop().call_later(later + 0.001, self._wake)
 
 

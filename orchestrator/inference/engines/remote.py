@@ -157,7 +157,7 @@ class RemoteEngine:
         remote = self._expert.remote
         tries = (remote and remote.tries) or options.tries
         for attempt in range(tries):
-            await admission.enter(patience, longest, interactive=interactive)
+            await admission.enter(patience, longest, interactive=interactive, caller=request.caller)
             begun = False
             try:
                 parts: list[Delta] = []

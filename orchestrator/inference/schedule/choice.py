@@ -65,7 +65,7 @@ def next_for(worker: WorkerState, costs: SwitchCosts, now: float) -> ExpertQueue
     return found
 
 
-def wait(queue: ExpertQueue, costs: SwitchCosts, quiet: float, now: float) -> float:
+def wait(queue: ExpertQueue, costs: SwitchCosts, quiet: float, now: float, caller: str = "") -> float:
     """Seconds until a request submitted now would reach a worker: see `Scheduler.wait_estimate`."""
     kind = queue.kind
     if queue.workers:
@@ -74,7 +74,7 @@ def wait(queue: ExpertQueue, costs: SwitchCosts, quiet: float, now: float) -> fl
         load = max(0.0, min(worker.arrives if worker.loading else now for worker in queue.workers) - now)
         if load and not queue.count:
             return load
-        return load + (queue.work() + queue.seconds()) / len(queue.workers)
+        return load + (queue.ahead_of(caller) + 1) * queue.seconds() / len(queue.workers)
     if not kind.workers:
         return inf
     swap = costs.of("swap", queue.shape)

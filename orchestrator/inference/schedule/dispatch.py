@@ -209,7 +209,8 @@ class Dispatch:
             self._declared[queue] = expert
             self.scheduler.declare(queue, kind=kind, shape=expert.shape)
         limit = waiter.request.max_wait
-        if limit is not None and (wait := self.scheduler.wait_estimate(queue, now)) > limit:
+        wait = 0.0 if limit is None else self.scheduler.wait_estimate(queue, now, waiter.request.caller)
+        if limit is not None and wait > limit:
             return Overloaded(f"expert {expert.name!r}: about {wait:.0f} s to wait, over {limit:.0f} s", wait)
         return None
 

@@ -17,6 +17,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequenc
 from typing import Protocol, Self
 
 from orchestrator.errors import Cancelled, RequestError, StreamBroken
+from orchestrator.inference.caller import caller
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Delta, PromptMessage, Request, Sampling, request_key
 from orchestrator.inference.schedule.conversation_scope import ConversationScope, current, entered
@@ -122,7 +123,8 @@ class ThreadedPool:
         key, draw = request_key(expert.fingerprint, frozen, sampling, seed=conversation.seed), 0
         if sampling.temperature > 0 and (draw := conversation.next_draw(key)):
             key = request_key(expert.fingerprint, frozen, sampling, draw, conversation.seed)
-        return Request(key, expert.name, frozen, sampling, draw, conversation.id or None, max_wait, stream)
+        who = caller.get()
+        return Request(key, expert.name, frozen, sampling, draw, conversation.id or None, max_wait, stream, who)
 
     async def ask(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
         """Completions in the order of `calls`; a call that failed yields its error. Cancelling withdraws them."""

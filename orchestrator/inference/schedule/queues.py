@@ -54,13 +54,14 @@ class WorkerKind:
 
 
 class ExpertQueue:
-    """Requests waiting for one residency, oldest first, and the workers that serve it."""
+    """Requests waiting for one residency, and the workers that serve it. Callers are served in turn, each one's
+    requests oldest first: whoever has thousands waiting keeps nobody else."""
 
     __slots__ = (
         "capacity",
         "count",
-        "entries",
         "kind",
+        "lanes",
         "min_to_move",
         "name",
         "promised",
@@ -75,8 +76,9 @@ class ExpertQueue:
         self.name = name
         self.kind = kind
         self.shape = shape
-        self.entries: deque[QueuedRequest] = deque()
-        """Withdrawn ones stay until they are reached, or outnumber the rest."""
+        self.lanes: dict[str, deque[QueuedRequest]] = {}
+        """Caller -> its entries; the first caller is next. Withdrawn ones stay until they are reached, or outnumber the
+        rest."""
         self.count = 0
         """Entries that have not been withdrawn."""
         self.workers: dict[WorkerState, None] = {}
@@ -95,25 +97,36 @@ class ExpertQueue:
 
     def put(self, entries: list[QueuedRequest]) -> None:
         """Append requests."""
-        self.entries.extend(entries)
+        lanes = self.lanes
+        for entry in entries:
+            if (lane := lanes.get(entry.request.caller)) is None:
+                lane = lanes[entry.request.caller] = deque()
+            lane.append(entry)
         self._change(len(entries))
 
     def put_back(self, entries: list[QueuedRequest]) -> None:
-        """Put entries back at the head, in the order given."""
-        for entry in entries:
+        """Put entries back at the head of their callers' lanes, in the order given."""
+        for entry in reversed(entries):
             entry.place = self
-        self.entries.extendleft(reversed(entries))
+            self.lanes.setdefault(entry.request.caller, deque()).appendleft(entry)
         self._change(len(entries))
 
     def take(self, count: int, place: WorkerState | None) -> list[QueuedRequest]:
-        """The `count` oldest; they are at `place` from now on."""
+        """The `count` that are next; they are at `place` from now on."""
         taken: list[QueuedRequest] = []
-        popleft = self.entries.popleft
+        lanes = self.lanes
         while len(taken) < count:
-            entry = popleft()
-            if entry.place is not None:
-                entry.place = place
-                taken.append(entry)
+            caller, lane = next(iter(lanes.items()))
+            entry = lane.popleft()
+            if not lane:
+                del lanes[caller]
+            if entry.place is None:
+                continue
+            entry.place = place
+            taken.append(entry)
+            if lane and len(lanes) > 1:
+                del lanes[caller]
+                lanes[caller] = lane
         self._change(-count)
         return taken
 
@@ -121,14 +134,15 @@ class ExpertQueue:
         """Take a waiting request out."""
         entry.place = None
         self._change(-1)
-        if len(self.entries) > 2 * self.count + 64:
-            self.entries = deque(entry for entry in self.entries if entry.place is not None)
+        if sum(map(len, self.lanes.values())) > 2 * self.count + 64:
+            kept = {name: deque(one for one in lane if one.place is not None) for name, lane in self.lanes.items()}
+            self.lanes = {name: lane for name, lane in kept.items() if lane}
 
     def _change(self, count: int) -> None:
         self.count += count
         self.kind.waiting += count
         if not self.count:
-            self.entries.clear()
+            self.lanes.clear()
             self.kind.waiting_queues.pop(self, None)
             self.kind.moves_open = self.kind.moves_open and bool(self.kind.waiting_queues)
         elif count > 0:
@@ -140,7 +154,13 @@ class ExpertQueue:
 
     def oldest(self) -> float:
         """When its first request was submitted (a hint: that one may have been withdrawn)."""
-        return self.entries[0].since
+        return min(lane[0].since for lane in self.lanes.values())
+
+    def ahead_of(self, caller: str) -> int:
+        """How many waiting requests go before the caller's next one, as callers are served in turn."""
+        own = len(self.lanes.get(caller, ()))
+        others = sum(min(len(lane), own + 1) for name, lane in self.lanes.items() if name != caller)
+        return min(self.count, own + others)
 
     def seconds(self) -> float:
         """Worker seconds per request of this queue."""

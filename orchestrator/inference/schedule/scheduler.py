@@ -266,10 +266,10 @@ class Scheduler:
             reader.read_ahead(found)
         return found.name if found else None
 
-    def wait_estimate(self, queue: str, now: float) -> float:
-        """Seconds until a request submitted now would reach a worker, as far as measured costs tell. Infinite while
-        its kind has no worker. If nobody serves the queue and all are busy: as if all that is pending went first."""
-        return wait(self._known(queue), self.costs, self.policy.quiet, now)
+    def wait_estimate(self, queue: str, now: float, caller: str = "") -> float:
+        """Seconds until this caller's request would reach a worker if submitted now, as far as measured costs tell.
+        Infinite while its kind has no worker. If nobody serves the queue and all are busy: as if all went first."""
+        return wait(self._known(queue), self.costs, self.policy.quiet, now, caller)
 
     def _known(self, queue: str) -> ExpertQueue:
         if queue not in self._queues:

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import BadInput, BudgetExceeded
-from orchestrator.inference.budget import BudgetPool
+from orchestrator.inference.budget import Budget, BudgetPool
 from orchestrator.inference.expert import Expert, Prices, RemoteModel
 from orchestrator.inference.request import Completion, Request, Sampling
 
@@ -37,10 +37,10 @@ class Behind:
 
 async def test_a_call_that_might_pass_the_budget_is_not_asked() -> None:
     behind = Behind()
-    pool = BudgetPool(behind, 40, None)  # type: ignore[arg-type]
+    pool = BudgetPool(behind, budget := Budget(40, None))  # type: ignore[arg-type]
     for _ in range(2):
         assert isinstance((await pool.ask([call(PLAIN)]))[0], Completion)
-    assert pool.spent == (30, 0)
+    assert budget.spent == (30, 0)
     (refused,) = await pool.ask([call(PLAIN)])
     assert isinstance(refused, BudgetExceeded)
     assert "30 of 40 tokens are spent" in str(refused)
@@ -50,28 +50,28 @@ async def test_a_call_that_might_pass_the_budget_is_not_asked() -> None:
 async def test_what_is_under_way_is_reserved_and_whoever_does_not_fit_waits() -> None:
     behind = Behind()
     behind.open.clear()
-    pool = BudgetPool(behind, 35, None)  # type: ignore[arg-type]
+    pool = BudgetPool(behind, budget := Budget(35, None))  # type: ignore[arg-type]
     both = asyncio.create_task(pool.ask([call(PLAIN), call(PLAIN)]))
     await asyncio.sleep(0.01)
     assert behind.asked == 1  # each may take 20
     behind.open.set()
     assert all(isinstance(one, Completion) for one in await both)
-    assert pool.spent == (30, 0)
+    assert budget.spent == (30, 0)
 
 
 async def test_money_is_counted_by_prices_and_the_ledger_is_free() -> None:
-    pool = BudgetPool(Behind(), None, 12.0)  # type: ignore[arg-type]
+    pool = BudgetPool(Behind(), budget := Budget(None, 12.0))  # type: ignore[arg-type]
     assert isinstance((await pool.ask([call(PRICED)]))[0], Completion)
-    assert pool.spent[1] == pytest.approx(5.0)
+    assert budget.spent[1] == pytest.approx(5.0)
     (refused,) = await pool.ask([call(PRICED)])
     assert "budget.dollars: 5 of 12 US dollars are spent" in str(refused)
-    free = BudgetPool(Behind(cached=True), 20, None)  # type: ignore[arg-type]
+    free = BudgetPool(Behind(cached=True), budget := Budget(20, None))  # type: ignore[arg-type]
     for _ in range(5):
         assert isinstance((await free.ask([call(PLAIN)]))[0], Completion)
-    assert free.spent == (0, 0)
+    assert budget.spent == (0, 0)
 
 
 async def test_a_budget_in_money_needs_the_price_of_a_remote_expert() -> None:
     unpriced = Expert("far", "f", "s", remote=RemoteModel("http://x", "m"))
     with pytest.raises(BadInput, match="the price of expert 'far' is not known"):
-        await BudgetPool(Behind(), None, 1.0).ask([call(unpriced)])  # type: ignore[arg-type]
+        await BudgetPool(Behind(), Budget(None, 1.0)).ask([call(unpriced)])  # type: ignore[arg-type]

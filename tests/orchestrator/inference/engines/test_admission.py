@@ -124,6 +124,24 @@ async def test_the_headers_that_say_none_left_pause_everybody(clock: Clock) -> N
     await enter(admission)
 
 
+async def test_callers_get_their_places_in_turn(clock: Clock) -> None:
+    admission = await proven(clock, 1)
+    await enter(admission)
+    order: list[str] = []
+
+    async def ask(name: str, caller: str) -> None:
+        await admission.enter(1.0, caller=caller)
+        order.append(name)
+
+    tasks = [asyncio.create_task(ask(f"many {n}", "many")) for n in range(3)]
+    tasks += [asyncio.create_task(ask(f"few {n}", "few")) for n in range(1)]
+    await asyncio.sleep(0)
+    for _ in tasks:
+        admission.leave(None)
+        await asyncio.sleep(0.001)
+    assert order == ["many 0", "few 0", "many 1", "many 2"]
+
+
 async def test_interactive_callers_and_batches_go_in_turn(clock: Clock) -> None:
     admission = await proven(clock, 1)
     await enter(admission)

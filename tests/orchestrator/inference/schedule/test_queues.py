@@ -28,11 +28,29 @@ def test_the_oldest_are_taken_first_and_withdrawn_ones_never() -> None:
     assert (waiting.count, kind.waiting, list(kind.waiting_queues)) == (0, 0, [])
 
 
+def test_callers_are_served_in_turn_and_each_ones_oldest_first() -> None:
+    made = ExpertQueue("a", WorkerKind(), "s")
+    asked = [("many", n) for n in range(6)] + [("few", n) for n in range(2)] + [("one", 0)]
+    entries = {
+        (who, n): QueuedRequest(Request(f"{who}{n}", "a", (), Sampling(), caller=who), float(place), made)
+        for place, (who, n) in enumerate(asked)
+    }
+    made.put(list(entries.values()))
+    assert [made.ahead_of(who) for who in ("many", "one", "new")] == [9, 5, 3]
+    made.withdraw(entries["few", 0])
+    assert made.oldest() == 0.0
+    first = made.take(4, None)
+    assert [entry.request.key for entry in first] == ["many0", "few1", "one0", "many1"]
+    made.put_back(first[3:])
+    assert [entry.request.key for entry in made.take(5, None)] == ["many1", "many2", "many3", "many4", "many5"]
+    assert (made.count, made.lanes) == (0, {})
+
+
 def test_many_withdrawals_do_not_stay_in_memory() -> None:
     waiting, entries = queue("a", WorkerKind(), 1_000)
     for entry in entries[:999]:
         waiting.withdraw(entry)
-    assert len(waiting.entries) < 100
+    assert sum(map(len, waiting.lanes.values())) < 100
 
 
 def test_the_way_to_a_shape_is_a_swap_a_wake_or_a_start() -> None:
