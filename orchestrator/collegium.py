@@ -18,7 +18,6 @@ from orchestrator.errors import BadInput, ConfigError
 from orchestrator.evaluation.context import Context
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.budget import Budget, BudgetPool
-from orchestrator.inference.chat import ExpertChat
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
 from orchestrator.inference.schedule.groups import kind_of
@@ -34,6 +33,7 @@ from router.embedding import DEFAULT_MODEL, Embedder
 
 if TYPE_CHECKING:
     from orchestrator.client import RemoteCollegium
+    from orchestrator.inference.chat import ExpertChat
     from orchestrator.pipelines.distill import DistillRequest
     from orchestrator.pipelines.distill_compare import DistillResult
     from router.ranking import Ranking
@@ -143,6 +143,8 @@ class Collegium(PipelineMethods):
         """An expert as a LangChain chat model; `settings` as in `ExpertChat` (max_tokens, temperature, ...)."""
         if expert not in self.experts:
             raise BadInput(f"no expert {expert!r} in the zoo; it has {', '.join(self.experts)}")
+        from orchestrator.inference.chat import ExpertChat
+
         return ExpertChat(pool=self.pool, expert=self.experts[expert], **settings)
 
     async def aexecute(
