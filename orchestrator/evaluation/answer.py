@@ -171,6 +171,7 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
     everyone = all((question.id, name) in replies for question in questions for name in experts)
     rate_of = _seconds_a_token(timeline)
     failures = failure_lines(replies)
+    known = methods_named([*(method.name for method in METHODS), *request.methods], context.config)
     return RunReport(
         title=f"{request.task}: {', '.join(request.methods)}",
         command=" ".join(["collegium", *sys.argv[1:]]),
@@ -180,7 +181,7 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
         seed=seed,
         methods=[_result(outcome, rate_of, experts) for outcome in outcomes if outcome.role != "expert"],
         matrix=accuracy(questions, list(experts), replies, request.split, seed) if everyone else None,
-        comparisons=comparisons(outcomes, seed),
+        comparisons=comparisons(outcomes, known, seed),
         timeline=residencies(timeline),
         samples=_samples(questions, outcomes, replies),
         discussions=discussion_results(outcomes, list(found.replies.values()) if found else [], request.confidence),

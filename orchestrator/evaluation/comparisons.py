@@ -4,30 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from orchestrator.evaluation.methods import Answer, MethodOutcome
+from orchestrator.evaluation.methods import Answer, Method, MethodOutcome
 from orchestrator.evaluation.report.data import Comparison
 from orchestrator.evaluation.report.intervals import mcnemar, paired_difference
 
-HEADLINES = ("mixture", "symbolic-moe", "reconcile", "weighted-vote", "vote")
-"""The first of them that was run makes the report's headline."""
-SAMPLED = "self-consistency"
-SELF = frozenset({"self-refine"})
-"""Rounds of one expert with itself: there is no panel whose votes it should beat."""
 
-
-def comparisons(outcomes: Sequence[MethodOutcome], seed: int) -> list[Comparison]:
-    """Each method against the best expert; then, what talking adds: each discussion against the votes of the same first
-    replies and against self-consistency at its own cost. Points of a cost curve (`self-consistency x4`) are compared
-    with nothing."""
+def comparisons(outcomes: Sequence[MethodOutcome], methods: Sequence[Method], seed: int) -> list[Comparison]:
+    """Each method against the reference that was run (the best expert alone); then, what talking adds: each discussion
+    against the votes of the same first replies and against one expert's samples at its own cost. Points of a cost curve
+    (`self-consistency x4`) are compared with nothing. The first comparison makes the report's headline."""
+    known = {method.name: method for method in methods}
     answers = {outcome.name: outcome.answers for outcome in outcomes}
     talked = [outcome.name for outcome in outcomes if any(one.rounds > 1 for one in outcome.transcripts)]
-    ordered = sorted((o.name for o in outcomes), key=lambda name: HEADLINES.index(name) if name in HEADLINES else 99)
-    methods = {outcome.name for outcome in outcomes if outcome.role == "method"}
-    pairs = [(name, "best") for name in ordered if name in methods - {"best", "single"}]
+    run = [outcome.name for outcome in outcomes if outcome.role == "method" and outcome.name in known]
+    run.sort(key=lambda name: (known[name].headline is None, known[name].headline))
+    reference = next((method.name for method in methods if method.reference and method.name in run), None)
+    pairs = [(name, reference) for name in run if reference and not known[name].reference]
     for name in talked:
-        votes = [] if name in SELF else ["vote", "weighted-vote", "reconcile-same-model"]
+        votes = [method.name for method in methods if method.panel_vote and (name not in known or known[name].panel)]
+        sampled = [method.name for method in methods if method.sampled]
         equal = [outcome.name for outcome in outcomes if outcome.equals == name]
-        pairs += [(name, other) for other in [*votes, SAMPLED, *equal] if other != name]
+        pairs += [(name, other) for other in [*votes, *sampled, *equal] if other != name]
     return [
         Comparison(
             method=method,

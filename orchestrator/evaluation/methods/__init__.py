@@ -20,8 +20,8 @@ __all__ = ["AGGREGATORS", "METHODS", "Answer", "Method", "MethodOptions", "Metho
 
 METHODS: tuple[Method, ...] = (
     Method("each", each, "unused", answers_once=False, baseline=True),
-    Method("best", best, "required", baseline=True),
-    Method("mixture", mixture, "required"),
-    Method("symbolic-moe", symbolic_moe, "required"),
+    Method("best", best, "required", baseline=True, reference=True),
+    Method("mixture", mixture, "required", headline=0),
+    Method("symbolic-moe", symbolic_moe, "required", headline=1),
     *discussion_methods(),
 )

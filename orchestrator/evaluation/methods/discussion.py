@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 from agents.agent import Agent
 from agents.confidence import uncalibrated
@@ -53,15 +53,17 @@ class Seating:
 
 def discussion_methods() -> tuple[Method, ...]:
     """One method for every discussion of `agents.discussions`, and `reconcile-same-model`."""
+    votes = partial(_known, confers=False, baseline=True, panel_vote=True)
     traits: Mapping[str, Callable[[str], Method]] = {
-        "single": partial(_known, seating=Seating(alone=True), confers=False),
-        "self-consistency": partial(_known, seating=Seating(alone=True, sampled=True), confers=False, repeats=True),
+        "single": partial(_known, seating=Seating(alone=True), confers=False, reference=True),
+        "self-consistency": partial(_known, seating=Seating(alone=True, sampled=True), confers=False, sampled=True),
         "self-refine": partial(_known, seating=Seating(alone=True), confers=False, baseline=True),
-        "vote": partial(_known, confers=False, baseline=True, profile="unused"),
-        "weighted-vote": partial(_known, confers=False, baseline=True),
+        "vote": partial(votes, profile="unused", headline=4),
+        "weighted-vote": partial(votes, headline=3),
+        "reconcile": partial(_known, headline=2),
         "escalate": partial(_known, seating=Seating(lead_first=True)),
     }
-    same = _known(SAME_MODEL, Seating(copies=True, sampled=True), discussion="reconcile", confers=False, baseline=True)
+    same = votes(SAME_MODEL, Seating(copies=True, sampled=True), discussion="reconcile")
     return (*(traits.get(name, _known)(name) for name in DISCUSSIONS), same)
 
 
@@ -76,14 +78,13 @@ def _known(
     *,
     discussion: str = "",
     confers: bool = True,
-    baseline: bool = False,
-    repeats: bool = False,
     profile: Literal["unused", "optional"] = "optional",
+    **traits: Any,
 ) -> Method:
     def made(setting: Setting, lead: Agent) -> Discussion:
         return build(discussion or name, scheme(setting.options, lead))
 
-    return Method(name, _run(name, seating, made), profile, confers=confers, baseline=baseline, sampled=repeats)
+    return Method(name, _run(name, seating, made), profile, confers=confers, panel=not seating.alone, **traits)
 
 
 def _run(

@@ -162,6 +162,14 @@ class Method:
     """A discussion is compared with it."""
     sampled: bool = False
     """It asks one expert several times, so that its cost can be set to any other method's."""
+    headline: int | None = None
+    """Rank among the methods whose comparison makes the report's headline; None: behind all of them."""
+    reference: bool = False
+    """One expert's single reply: every other method is compared with it."""
+    panel_vote: bool = False
+    """It votes on a panel's first replies: what a panel's talk must beat."""
+    panel: bool = True
+    """Several experts reply; False: rounds of one expert with itself have no panel's vote to beat."""
 
     @property
     def fitted(self) -> bool:
