@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.checkpoint import CheckpointError
+from merging.config_agreement import check_heads
 from merging.merge import MergeSummary
 from merging.naming import LayerName
 from merging.recipe import ModelRef
@@ -24,6 +25,8 @@ from merging.sources import open_model
 from merging.writer import WEIGHTS_FILE, Writer
 
 Array = NDArray[np.float32]
+CONV1D = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer")
+"""Model types whose linear layers are stored (in, out): PEFT's product is transposed there."""
 
 
 def extract_lora(model: str, base: str, out: Path, *, rank: int = 32, allow_bin: bool = False) -> MergeSummary:
@@ -33,6 +36,7 @@ def extract_lora(model: str, base: str, out: Path, *, rank: int = 32, allow_bin:
     """
     began = time.perf_counter()
     fine, own = (_opened(name, allow_bin) for name in (model, base))
+    check_heads(own, fine)
     lacking = [name for name in own.weights if name not in fine.weights]
     over = [name for name in fine.weights if name not in own.weights]
     if lacking or over:
@@ -44,7 +48,8 @@ def extract_lora(model: str, base: str, out: Path, *, rank: int = 32, allow_bin:
         if weight.bits is not None:
             continue
         before, after = _numbers(weight), _numbers(fine.weights[name])
-        if before.shape != after.shape and before.shape[1:] != after.shape[1:]:
+        longer = LayerName.of(name) is None and before.shape[1:] == after.shape[1:]  # another vocabulary
+        if before.shape != after.shape and not longer:
             raise CheckpointError(f"{model}: tensor {name!r} is {list(after.shape)}, in {base} {list(before.shape)}")
         if before.shape == after.shape and np.array_equal(before, after):
             continue
@@ -60,7 +65,8 @@ def extract_lora(model: str, base: str, out: Path, *, rank: int = 32, allow_bin:
     if unlike:
         left_over = np.sqrt(sum(error for _, error in unlike) / sum(change for change, _ in unlike))
         notes.append(f"of the change of the linear layers {left_over:.1%} is cut off (relative Frobenius norm)")
-    written = _write(out, base, pairs, whole, rank)
+    turned = own.config.get("model_type") in CONV1D
+    written = _write(out, base, pairs, whole, rank, turned)
     size = sum(array.size for both in pairs.values() for array in both) + sum(array.size for array in whole.values())
     read = sum(source.checkpoint.bytes for source in (fine, own) if source.checkpoint)
     count = 2 * len(pairs) + len(whole)
@@ -95,26 +101,28 @@ def _low_rank(change: Array, rank: int) -> tuple[Array, Array, float, float]:
     return left, right, float((s**2).sum()), float((s[kept:] ** 2).sum())
 
 
-def _write(out: Path, base: str, pairs: dict[str, tuple[Array, Array]], whole: dict[str, Array], rank: int) -> int:
+def _write(
+    out: Path, base: str, pairs: dict[str, tuple[Array, Array]], whole: dict[str, Array], rank: int, turned: bool
+) -> int:
     arrays: dict[str, Array] = {}
     for name, (left, right) in pairs.items():
         module = name.removesuffix(".weight")
-        arrays[f"base_model.model.{module}.lora_A.weight"] = right
-        arrays[f"base_model.model.{module}.lora_B.weight"] = left
+        arrays[f"base_model.model.{module}.lora_A.weight"] = np.ascontiguousarray(left.T) if turned else right
+        arrays[f"base_model.model.{module}.lora_B.weight"] = np.ascontiguousarray(right.T) if turned else left
     for name, array in whole.items():
         arrays[f"base_model.model.{name}"] = array
     with Writer(out, {name: ("F32", array.shape) for name, array in arrays.items()}, 1 << 62) as writer:
         for name, array in arrays.items():
             writer.write(name, 0, array.reshape(-1))
         (writer.folder / WEIGHTS_FILE).rename(writer.folder / "adapter_model.safetensors")
-        config = json.dumps(_config(base, pairs, whole, rank), indent=2)
+        config = json.dumps(_config(base, pairs, whole, rank, turned), indent=2)
         (writer.folder / "adapter_config.json").write_text(config + "\n", "utf-8")
         written = sum(file.stat().st_size for file in writer.folder.iterdir())
         writer.finish()
     return written
 
 
-def _config(base: str, pairs: dict[str, Any], whole: dict[str, Any], rank: int) -> dict[str, Any]:
+def _config(base: str, pairs: dict[str, Any], whole: dict[str, Any], rank: int, turned: bool) -> dict[str, Any]:
     modules = [name.removesuffix(".weight") for name in pairs]
     saved = {re.sub(r"\.(weight|bias)$", "", name) for name in whole}
     return {
@@ -125,7 +133,7 @@ def _config(base: str, pairs: dict[str, Any], whole: dict[str, Any], rank: int) 
         "lora_alpha": rank,
         "lora_dropout": 0.0,
         "bias": "none",
-        "fan_in_fan_out": False,
+        "fan_in_fan_out": turned,
         "inference_mode": True,
         "target_modules": sorted(modules),
         "modules_to_save": sorted(saved) or None,

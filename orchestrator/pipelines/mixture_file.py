@@ -23,6 +23,7 @@ from typing import Any
 import numpy as np
 
 from merging.checkpoint import Checkpoint, CheckpointError
+from merging.config_agreement import check_heads, disagreements
 from merging.gates import LinearGates, MixtureError, States
 from merging.merge import MergeSummary
 from merging.mixture import Mixture
@@ -30,6 +31,7 @@ from merging.recipe import ModelRef
 from merging.recipe_file import read_yaml
 from merging.recipe_values import dtype_of, listed, mapping, model_ref
 from merging.settings import RecipeError
+from merging.source_model import SourceModel
 from merging.sources import open_model
 from merging.stream import plain
 
@@ -53,6 +55,10 @@ def mixture_from_file(path: Path, out: Path, *, seed: int = 0, allow_bin: bool =
     notes = (
         [f"dtype {data['dtype']}: a mixture keeps its base's type, {stored}"] if wanted not in (None, stored) else []
     )
+    first, *others = (SourceModel.of(str(ref), *model) for ref, model in opened.items())
+    for other in others:
+        check_heads(first, other)
+    notes += disagreements(first, others)
     gates = _gates(path, data.get("gate_mode", "hidden"), base, experts, seed)
     mixture = Mixture(
         plain(opened[base_ref]),

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
+from merging.checkpoint import CheckpointError
 from merging.extract_lora import extract_lora
 from merging.merge import merge
 from merging.recipe_file import parse
@@ -59,3 +61,41 @@ def test_an_extracted_adapter_gives_the_model_back(bases: dict[str, Path], tmp_p
     np.testing.assert_allclose(loaded["model.norm.weight"].numpy(), tensors["model.norm.weight"], atol=1e-6)
     q = "model.layers.1.self_attn.q_proj.weight"
     np.testing.assert_allclose(loaded[q].numpy(), tensors[q], atol=2e-5)
+
+
+def test_of_gpt_2_peft_makes_the_model_again(bases: dict[str, Path], tmp_path: Path) -> None:
+    import torch
+    from peft import PeftModel
+    from transformers import GPT2LMHeadModel
+
+    rng = np.random.default_rng(0)
+    tensors = load_file(bases["gpt2"] / "model.safetensors")
+    for name in tensors:
+        if name.endswith(("c_attn.weight", "c_proj.weight")):
+            rows, columns = tensors[name].shape
+            tensors[name] = tensors[name] + (rng.normal(size=(rows, 3)) @ rng.normal(size=(3, columns))).astype("f4")
+    (tmp_path / "fine").mkdir()
+    save_file(tensors, tmp_path / "fine" / "model.safetensors", metadata={"format": "pt"})
+    (tmp_path / "fine" / "config.json").write_text((bases["gpt2"] / "config.json").read_text())
+    extract_lora(str(tmp_path / "fine"), str(bases["gpt2"]), tmp_path / "lora", rank=4)
+    base = GPT2LMHeadModel.from_pretrained(bases["gpt2"], dtype=torch.float32)
+    found = PeftModel.from_pretrained(base, tmp_path / "lora").merge_and_unload().state_dict()
+    wanted = GPT2LMHeadModel.from_pretrained(tmp_path / "fine", dtype=torch.float32).state_dict()
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-4)
+
+
+def test_models_that_are_cut_otherwise_have_no_adapter_between_them(bases: dict[str, Path], tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "model.safetensors").write_bytes((bases["llama"] / "model.safetensors").read_bytes())
+    config = json.loads((bases["llama"] / "config.json").read_text())
+    (other / "config.json").write_text(json.dumps({**config, "num_key_value_heads": 2}))
+    with pytest.raises(CheckpointError, match="num_key_value_heads"):
+        extract_lora(str(other), str(bases["llama"]), tmp_path / "lora")
+    (other / "config.json").write_text(json.dumps(config))
+    tensors = load_file(bases["llama"] / "model.safetensors")
+    tensors["model.layers.0.mlp.up_proj.weight"] = np.ones((30, 16), "f4")
+    save_file(tensors, other / "model.safetensors")
+    with pytest.raises(CheckpointError, match=r"up_proj\.weight' is \[30, 16\]"):
+        extract_lora(str(other), str(bases["llama"]), tmp_path / "lora")
