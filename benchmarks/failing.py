@@ -28,17 +28,21 @@ from benchmarks.machine import conditions, write_result
 
 PAIRS = [
     ("hang", "broken"),
-    ("refused", "html"),
+    ("cut", "stops"),
+    ("too-long", "filtered"),
     ("limited", "limited-long"),
-    ("bad-key", "bad-request"),
-    ("reset", "restarting"),
-    ("role-only", "overloaded"),
     ("slow", "gone"),
+    ("reset", "restarting"),
+    ("error-event", "blank"),
+    ("refused", "html"),
+    ("bad-key", "bad-request"),
+    ("role-only", "overloaded"),
     ("bomb", "half-json"),
     ("not-text", "late"),
     ("no-choices", "error-200"),
     ("huge-line", "redirect"),
-    ("too-long", "filtered"),
+    ("call-unasked", "too-short"),
+    ("pings", "other-protocol"),
 ]
 DEAD = ("hang", "broken", "refused", "html", "bad-key")
 HEALTHY = ("fine/1", "fine/2", "fine/3")
@@ -177,7 +181,9 @@ def main() -> None:
     parser.add_argument("--chats", type=int, default=2000)
     parser.add_argument("--at-once", type=int, default=50)
     parser.add_argument("--delay", type=float, default=0.05, help="Seconds before a healthy expert's first token.")
-    parser.add_argument("--pairs", type=int, default=len(PAIRS))
+    parser.add_argument("--skip", type=int, default=0, help="Pairs to leave out before the first one.")
+    parser.add_argument("--pairs", type=int, default=len(PAIRS), help="Pairs to measure.")
+    parser.add_argument("--name", default="failing", help="Of the result's files.")
     options = parser.parse_args()
     port = free_port()
     command = [sys.executable, "-m", "tests.scripts.misbehaving", str(port), str(options.delay)]
@@ -188,7 +194,7 @@ def main() -> None:
         before = conditions()
         healthy = [run(upstream, HEALTHY, options.chats, options.at_once)]
         found = {}
-        for pair in PAIRS[: options.pairs]:
+        for pair in PAIRS[options.skip : options.skip + options.pairs]:
             found[pair] = run(upstream, (*pair, *HEALTHY), options.chats, options.at_once)
             print(pair, json.dumps(found[pair]), flush=True)
         healthy.append(run(upstream, HEALTHY, options.chats, options.at_once))
@@ -226,7 +232,7 @@ def report(
         "pairs": {" + ".join(pair): one for pair, one in found.items()},
         "dead": dead,
     }
-    write_result("failing", "A mixture of which two experts misbehave", rows, result)
+    write_result(options.name, "A mixture of which two experts misbehave", rows, result)
 
 
 if __name__ == "__main__":

@@ -67,6 +67,8 @@ class CollegiumError(Exception):
         self.upstream_status = upstream_status
         self.expert: str | None = None
         """Whose failure it is, where it is an expert's."""
+        self.not_asked = False
+        """The expert was not even asked: it is cut off after failures, or paused by its rate limits."""
 
     def with_message(self, message: str) -> Self:
         """The same error in other words."""

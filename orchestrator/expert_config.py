@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
+from orchestrator.providers import defaults
+
 HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}")
 """OWNER/NAME, where no folder of that name lies beside the configuration."""
 
@@ -102,6 +104,10 @@ class ExpertConfig(StrictModel):
     adapter: str | None = Field(default=None, description="LoRA adapter over `model`: folder (peft layout) or hub id.")
     adapter_revision: str | None = Field(default=None, description="Branch, tag or commit of a hub adapter.")
     recipe: RecipeConfig | None = Field(default=None, description="A merge of checkpoints and adapters.")
+    provider: str | None = Field(
+        default=None,
+        description="Known provider (openai, gemini, ...): gives url, key variable and prices; needs `model`.",
+    )
     url: str | None = Field(default=None, description="Base URL of an OpenAI-compatible server, ending in /v1.")
     api_key_env: str | None = Field(default=None, description="Environment variable that holds the URL's key.")
     concurrency: int = Field(
@@ -157,6 +163,14 @@ class ExpertConfig(StrictModel):
         default=False, description="Run the Python in its folder. Only for code that you have read."
     )
     skills: list[str] = Field(default_factory=list, description="Declared skills: displayed, never used for routing.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _known(cls, data: Any) -> Any:
+        """A known provider's address and key variable, where they are not given."""
+        if not isinstance(data, dict) or not isinstance(data.get("provider"), str):
+            return data
+        return {**defaults(data["provider"]), **{name: value for name, value in data.items() if value is not None}}
 
     @model_validator(mode="after")
     def _one_kind(self) -> ExpertConfig:

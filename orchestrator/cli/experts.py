@@ -24,12 +24,17 @@ from orchestrator.inference.engines.canary import OTHER_ENGINE, difference
 from orchestrator.inference.engines.discovery import chosen_model, models
 from orchestrator.inference.engines.engine import Engine, HasCanary
 from orchestrator.inference.engines.reference import NoReference, references
+from orchestrator.inference.engines.remote import RemoteEngine
 from orchestrator.inference.expert import Expert, RemoteModel
-from orchestrator.inference.request import Request, Sampling, request_key
+from orchestrator.inference.prices import price
+from orchestrator.inference.request import Completion, Delta, Request, Sampling, request_key
 from orchestrator.inference.schedule.placement import check_engine, engine_name, local_engine, options
+from orchestrator.providers import defaults
 
 CANARY_TOKENS = 8
 """Greedy tokens that are compared with transformers."""
+REMOTE_TOKENS = 256
+"""Longest reply of a remote expert's check: models that reason need some."""
 
 
 @click.group("experts")
@@ -59,6 +64,7 @@ def list_experts(config: str | None, overrides: tuple[str, ...], as_json: bool) 
 @click.argument("name")
 @click.option("--model", help="Checkpoint folder, demo/NAME, or the model's name at --url.")
 @click.option("--adapter", help="LoRA adapter folder over the model.")
+@click.option("--provider", help="Known provider in place of --url: openai, anthropic, gemini, ...; with --model.")
 @click.option("--url", help="Base URL of an OpenAI-compatible server, ending in /v1.")
 @click.option("--api-key-env", help="Environment variable that holds the URL's key.")
 @click.option("--discover", is_flag=True, help="Ask --url which models it has, and check --model against them.")
@@ -70,12 +76,17 @@ def add_expert(name: str, config: str, discover: bool, **keys: Any) -> None:
     path = Path(config).expanduser().absolute()
     data = read_yaml(path) if path.exists() else {}
     entry = {key: value for key, value in keys.items() if value is not None}
+    if "provider" in entry and discover:
+        try:
+            entry = {**defaults(entry["provider"]), **entry}
+        except ValueError as error:
+            raise BadInput(str(error)) from error
     if discover:
         if "url" not in entry:
             raise BadInput("--discover needs a --url")
         remote = RemoteModel(entry["url"], entry.get("model", ""), entry.get("api_key_env"))
         entry["model"] = chosen_model(remote, entry.get("model"), models(remote))
-    for key in ("adapter", "chat_template", *(() if "url" in entry else ("model",))):
+    for key in ("adapter", "chat_template", *(() if "url" in entry or "provider" in entry else ("model",))):
         if key in entry and not entry[key].startswith("demo/"):
             entry[key] = str(Path(entry[key]).expanduser().absolute())
     if name in data.get("experts", {}):
@@ -97,21 +108,26 @@ def add_expert(name: str, config: str, discover: bool, **keys: Any) -> None:
 def check_experts(
     names: tuple[str, ...], reference: bool, config: str | None, overrides: tuple[str, ...], as_json: bool
 ) -> None:
-    """Load experts and let them speak: files, chat template, canary against transformers, speed."""
+    """Load experts and let them speak: files, chat template, canary against transformers, speed. Remote ones are asked
+    one short question, which their servers charge for."""
     settings = configuration(config, overrides)
-    experts = [expert for expert in chosen(resolve(settings), names) if not expert.remote]
-    check_engine(engine_name(settings.workers))
-    engine = local_engine(
-        engine_name(settings.workers), dataclasses.replace(options(settings.workers), canary_tokens=CANARY_TOKENS)
-    )
+    wanted = chosen(resolve(settings), names)
+    remote_rows = [_checked_remote(expert) for expert in wanted if expert.remote]
+    experts = [expert for expert in wanted if not expert.remote]
     console, rows, failed = Console(), [], 0
-    try:
-        for expert in experts:
-            rows.append(_checked(engine, expert))
-    finally:
-        engine.close()
-    if reference:
-        _against_transformers(experts, rows)
+    if experts:
+        check_engine(engine_name(settings.workers))
+        engine = local_engine(
+            engine_name(settings.workers), dataclasses.replace(options(settings.workers), canary_tokens=CANARY_TOKENS)
+        )
+        try:
+            for expert in experts:
+                rows.append(_checked(engine, expert))
+        finally:
+            engine.close()
+        if reference:
+            _against_transformers(experts, rows)
+    rows += remote_rows
     for row in rows:
         row.pop("canary", None)
         failed += row["problem"] is not None
@@ -120,7 +136,7 @@ def check_experts(
     if as_json:
         click.echo(json.dumps(rows))
     if failed:
-        raise ExpertError(f"{failed} of {len(experts)} experts failed the check")
+        raise ExpertError(f"{failed} of {len(wanted)} experts failed the check")
 
 
 @command.command("train")
@@ -205,6 +221,38 @@ def _checked(engine: Engine, expert: Expert) -> dict[str, Any]:
     return row
 
 
+def _checked_remote(expert: Expert) -> dict[str, Any]:
+    """Ask a remote expert one short question: whether its key, address and model are right, and what it cost."""
+    row: dict[str, Any] = {"expert": expert.name, "problem": None, "reference": "none: it is remote"}
+    engine = RemoteEngine()
+    try:
+        load = engine.load(expert)
+        messages, sampling = (("user", "What is the capital of France? One word."),), Sampling(max_tokens=REMOTE_TOKENS)
+        started, deltas = time.perf_counter(), list[Delta]()
+        engine.add(
+            Request(request_key(expert.fingerprint, messages, sampling), expert.name, messages, sampling), expert
+        )
+        while not (deltas and deltas[-1].last):
+            deltas += engine.step()
+        if error := deltas[-1].error:
+            raise error
+        seconds, tokens = time.perf_counter() - started, sum(delta.tokens for delta in deltas)
+        text = " ".join("".join(delta.text for delta in deltas).split())[:60]
+        prompt = max(delta.prompt_tokens for delta in deltas)
+        reply = Completion("", text, "stop", prompt, tokens, seconds=seconds, usage=deltas[-1].usage)
+        row |= {
+            "way": "remote",
+            "load_seconds": round(load.seconds, 3),
+            "tokens_per_second": round(tokens / seconds, 1),
+        }
+        row |= {"says": text, "seconds": round(seconds, 3), "cost": price(expert, reply)}
+    except CollegiumError as error:
+        row["problem"] = str(error)
+    finally:
+        engine.close()
+    return row
+
+
 def _against_transformers(experts: Sequence[Expert], rows: Sequence[dict[str, Any]]) -> None:
     """Compare what was loaded with transformers, which computes in a process of its own. A comparison that cannot be
     made is a problem too: only `--no-reference` leaves it out."""
@@ -248,6 +296,9 @@ def _speed(engine: Engine, expert: Expert) -> tuple[float, str]:
 def _format_row(row: dict[str, Any]) -> str:
     if row["problem"]:
         return f"✗ {row['expert']}: {row['problem']}"
+    if row["way"] == "remote":
+        cost = "price not known" if row["cost"] is None else f"cost ${row['cost']:.6f}"
+        return f"✓ {row['expert']}: answered in {row['seconds']} s, {cost}, says “{row['says']}”"
     return (
         f"✓ {row['expert']}: loaded ({row['way']}) in {row['load_seconds']} s, "
         f"{row['tokens_per_second']} tokens/s, transformers: {row['reference']}, says “{row['says']}”"

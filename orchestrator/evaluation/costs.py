@@ -48,7 +48,9 @@ def fit_router(name: str, table: Table, features: Features, options: CostOptions
             return maker(name, seed)(table, features)  # type: ignore[return-value]
         costs = costs_of(options.costs, table)
         if costs is None:
-            raise ValueError('costs: the table has no key "cost" for every expert; name the costs (--costs)')
+            raise ValueError(
+                'costs: the table has no key "cost" in one unit for every expert; name the costs (--costs)'
+            )
         fit = partial(PricedRouter.fit, router=maker(name, seed), costs=costs, seed=seed)
         return fit(table, features, quality=options.quality, spend=options.spend)
     except ValueError as error:
@@ -76,7 +78,17 @@ def costs_of(given: str | None, table: Table) -> Mapping[str, float] | None:
     return costs
 
 
+def cost_unit(given: str | None, table: Table) -> str:
+    """What the costs are counted in, as a note of a report says it."""
+    if given is not None:
+        return "the unit of --costs"
+    units = {row.extra.get("cost_unit") for row in table.rows if row.extra.get("cost")}
+    return "US dollars per question" if units == {"USD"} else "tokens per question"
+
+
 def _recorded_costs(table: Table) -> Mapping[str, float] | None:
+    if len({row.extra.get("cost_unit") for row in table.rows if row.extra.get("cost")}) > 1:
+        return None  # tokens and US dollars have no mean
     found: dict[str, list[float]] = {name: [] for name in table.experts}
     for row in table.rows:
         costs = row.extra.get("cost")

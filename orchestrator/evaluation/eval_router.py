@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,7 @@ from agents.votes import fit_log_odds, log_odds_matrix
 from orchestrator.config import StrictModel
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.context import Context
-from orchestrator.evaluation.costs import costs_of
+from orchestrator.evaluation.costs import cost_unit, costs_of
 from orchestrator.evaluation.route import read_table
 from orchestrator.evaluation.voting import options_in, recorded_answer
 from router.ballots import Aggregate, Replies
@@ -97,7 +98,7 @@ def eval_router(request: EvalRouterRequest, context: Context) -> Evaluation:
         wanted = contestants(any(seen.skills), [name for name in request.routers if name not in (*SYMBOLIC, "all")])
         if "all" not in request.routers:
             wanted = [one for one in wanted if one.name in request.routers]
-        return evaluate(
+        found = evaluate(
             what,
             wanted,
             aggregators(),
@@ -108,6 +109,8 @@ def eval_router(request: EvalRouterRequest, context: Context) -> Evaluation:
             canonical=recorded_answer,
             report=lambda name: note(f"router {name}"),
         )
+        unit = f"Costs are in {cost_unit(request.costs, table)}."
+        return found if costs is None else dataclasses.replace(found, notes=(*found.notes, unit))
     except ValueError as error:
         raise BadInput(f"{request.table}: {error}") from error
 

@@ -36,6 +36,7 @@ from orchestrator.inference.expert import (
     SamplingDefaults,
     Weights,
 )
+from orchestrator.providers import known_model
 
 _log = logging.getLogger("collegium")
 SCRIPT_CONTEXT = 2048
@@ -112,8 +113,18 @@ class _Resolved:
         prices = Prices(**config.prices.model_dump()) if config.prices else None
         if config.url:
             remote = _remote(config)
-            context = config.context or UNKNOWN_CONTEXT
-            return Expert(self.name, _remote_identity(remote), "remote", remote=remote, context=context, prices=prices)
+            known = known_model(remote.url, remote.model)
+            if prices is None and known.input is not None and known.output is not None:
+                prices = Prices(known.input, known.cached, known.output)
+            return Expert(
+                self.name,
+                _remote_identity(remote),
+                "remote",
+                remote=remote,
+                context=config.context or known.context or UNKNOWN_CONTEXT,
+                prices=prices,
+                longest_reply=known.reply,
+            )
         if config.script:
             context = config.context or SCRIPT_CONTEXT
             identity: Any = _digest(config.script)

@@ -64,7 +64,7 @@ class Budget:
     def maximum(self, request: Request, expert: Expert) -> Amount:
         """What the call may take at most. Raises `BadInput` for a budget in money and an expert without prices."""
         prompt = sum(len(text) for _, text in request.messages) / CHARACTERS_PER_TOKEN
-        reply = min(request.sampling.max_tokens, expert.context)
+        reply = min(request.sampling.max_tokens, expert.context, expert.longest_reply or expert.context)
         prices = expert.prices
         if prices is None:
             if math.isfinite(self.limits[1]) and expert.remote:

@@ -122,6 +122,8 @@ class Expert:
     """Bytes read from disk to load it."""
     prices: Prices | None = None
     """None: not known."""
+    longest_reply: int | None = None
+    """Tokens that its server replies with at most. None: not known."""
     dtype: str | None = None
     """The type that it is computed in, where that is not what its config.json says."""
     quantization: str | None = None

@@ -18,7 +18,7 @@ from agents.conversation import DiscussionTerms
 from agents.discussions import DISCUSSIONS, SchemeOptions, build
 from agents.question import Question
 from agents.transcript import Transcript
-from orchestrator.errors import BadInput, StorageError
+from orchestrator.errors import BadInput, NoAnswer, StorageError
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.discussing import agent_of, hold
 from orchestrator.evaluation.profile import AskingRequest, chosen, questions_of
@@ -79,6 +79,9 @@ async def generate(request: GenerateRequest, context: Context, folder: Path) -> 
     questions = questions_of(request.task, request.split, request.questions, seed, request.columns)
     found = await discuss(request, questions, context)
     turns = [turn for one in found for turn in one.turns]
+    if all(turn.error is not None for turn in turns):
+        why = {one.seats[turn.seat].model: turn.error for one in found for turn in one.turns}
+        raise NoAnswer("no expert gave a reply: " + "; ".join(f"{name}: {error}" for name, error in why.items())[:2000])
     result = Generated(
         path=folder / TRANSCRIPTS,
         transcripts=len(found),

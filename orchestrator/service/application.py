@@ -54,6 +54,7 @@ def application(runtime: Runtime) -> Middleware:
     """An ASGI application. It opens the runtime with its lifespan, and closes it."""
     metrics, tracing = Metrics(), Tracing(runtime.config.service.tracing)
     model_list = ModelList(runtime)
+    metrics.watch(model_list.health)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:

@@ -128,6 +128,7 @@ class Chats:
         metrics.finished.labels(model).inc()
         metrics.prompt_tokens.labels(model).inc(account.prompt_tokens)
         metrics.generation_tokens.labels(model).inc(account.completion_tokens)
+        metrics.dollars.labels(model).inc(account.cost or 0.0)
         if account.explanation and account.explanation.get("ranking"):
             for expert in account.explanation["experts"]:
                 metrics.routed.labels(model, expert).inc()

@@ -4,6 +4,7 @@ again, so that not everybody waits for the same dead expert."""
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -35,6 +36,12 @@ class ExpertHealth:
         self._troubles: dict[str, _Trouble] = {}
         self._held: dict[str, int] = {}
         """Expert -> replies that are still held back."""
+        self.failures: Counter[tuple[str, str]] = Counter()
+        """(expert, code) -> replies that it did not give."""
+        self.not_asked: Counter[str] = Counter()
+        """Expert -> calls that were refused while it was cut off or paused."""
+        self.slows: Counter[str] = Counter()
+        """Expert -> times that another one was asked, too, since it kept silent."""
 
     def order(self, names: Sequence[str]) -> list[str]:
         """The names in their order, with those in trouble last, the most troubled at the end. An expert whose rest is
@@ -55,11 +62,21 @@ class ExpertHealth:
 
     def failed(self, name: str, error: CollegiumError) -> None:
         """An expert failed, unless the request is to blame."""
+        self.count(name, error)
         if not isinstance(error, (RequestError, ContentFiltered, Overloaded, BudgetExceeded)):
-            self.slow(name)
+            self._trouble(name)
+
+    def count(self, name: str, error: CollegiumError) -> None:
+        """Remember a failure, and nothing more: the caller asked for this expert alone."""
+        self.failures[name, error.code or "failed"] += 1
+        self.not_asked[name] += error.not_asked
 
     def slow(self, name: str) -> None:
         """An expert kept a caller waiting."""
+        self.slows[name] += 1
+        self._trouble(name)
+
+    def _trouble(self, name: str) -> None:
         trouble = self._troubles.setdefault(name, _Trouble())
         trouble.count += 1
         if trouble.probing:

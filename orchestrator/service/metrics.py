@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from orchestrator.inference.schedule.timeline import WAITS, PoolLoad
+from orchestrator.service.expert_health import ExpertHealth
 
 ROUTES = (
     "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/v1/embeddings", "/v1/models",
@@ -40,9 +41,14 @@ class Metrics:
         self.routed = Counter(
             "collegium:router_decisions", "Chats that a model sent to an expert.", ["model", "expert"], **made
         )
+        self.dollars = Counter("collegium:dollars", "US dollars paid for chats whose price is known.", model, **made)
         self.chats = Gauge("collegium:num_chats", "Chats under way.", **made)
         self._pool = _PoolMetrics()
         registry.register(self._pool)
+
+    def watch(self, health: ExpertHealth) -> None:
+        """Show how the experts are, too."""
+        self.registry.register(_HealthMetrics(health))
 
     def request(self, path: str, status: int, seconds: float) -> None:
         """Count one HTTP request and its seconds."""
@@ -56,6 +62,38 @@ class Metrics:
 
         self._pool.load = load
         return generate_latest(self.registry)
+
+
+class _HealthMetrics:
+    """Which experts fail, how, and which are asked last."""
+
+    def __init__(self, health: ExpertHealth) -> None:
+        self._health = health
+
+    def collect(self) -> Iterator[Any]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+        health = self._health
+        failures = CounterMetricFamily(
+            "collegium:expert_failures", "Replies that an expert did not give.", labels=["expert", "code"]
+        )
+        for (expert, code), count in sorted(health.failures.items()):
+            failures.add_metric([expert, code], count)
+        yield failures
+        for name, help_text, counts in (
+            ("expert_not_asked", "Calls refused while an expert was cut off or paused.", health.not_asked),
+            ("expert_slow", "Times that another expert was asked, too.", health.slows),
+        ):
+            family = CounterMetricFamily(f"collegium:{name}", help_text, labels=["expert"])
+            for expert, count in sorted(counts.items()):
+                family.add_metric([expert], count)
+            yield family
+        troubled = GaugeMetricFamily(
+            "collegium:expert_troubled", "Failures in a row of experts that are asked last.", labels=["expert"]
+        )
+        for expert, count in sorted(health.troubled().items()):
+            troubled.add_metric([expert], count)
+        yield troubled
 
 
 class _PoolMetrics:

@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict, replace
 from typing import Any
 
+from orchestrator.errors import CollegiumError
 from orchestrator.experts.zoo import UNKNOWN_CONTEXT, missing_variable
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Sampling
@@ -29,7 +30,7 @@ class ModelList:
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._health = ExpertHealth()
+        self.health = ExpertHealth()
         self._methods = methods.methods_of(runtime.config)
 
     def all(self) -> dict[str, str]:
@@ -76,9 +77,9 @@ class ModelList:
         if self.what(chat.model) == "expert":
             return self._expert(chat, wait)
         if chat.model == methods.MIXTURE:
-            return methods.ask_mixture(runtime.collegium, runtime.routing, self._health, chat, wait)
+            return methods.ask_mixture(runtime.collegium, runtime.routing, self.health, chat, wait)
         method = self._methods[chat.model]
-        return methods.ask_method(runtime.collegium, runtime.routing, self._health, method, chat, wait)
+        return methods.ask_method(runtime.collegium, runtime.routing, self.health, method, chat, wait)
 
     async def _expert(self, chat: ChatBody, wait: float | None) -> ChatEvents:
         expert = self._runtime.collegium.experts[chat.model]
@@ -92,10 +93,14 @@ class ModelList:
             stream=chat.stream,
             max_wait=wait,
         )
-        async for event in with_calls(chat_events, chat) if chat.tools else chat_events:
-            if isinstance(event, UsageEvent) and not chat.collegium.explain:
-                event = replace(event, explanation=None)
-            yield event
+        try:
+            async for event in with_calls(chat_events, chat) if chat.tools else chat_events:
+                if isinstance(event, UsageEvent) and not chat.collegium.explain:
+                    event = replace(event, explanation=None)
+                yield event
+        except CollegiumError as error:
+            self.health.count(chat.model, error)
+            raise
 
 
 def _sampling(chat: ChatBody, expert: Expert) -> Sampling:

@@ -371,3 +371,18 @@ class RunReport(ReportRecord):
         if twice:
             raise ValueError(f"methods: more than one is named {', '.join(map(repr, twice))}")
         return self
+
+
+def in_money(methods: Sequence[MethodResult]) -> bool:
+    """Whether the price of every reply of these methods is known, and some was above nothing."""
+    asked = [result.cost.dollars for result in methods if result.overall.n]
+    return bool(asked) and None not in asked and any(asked)
+
+
+def cost_per_question(result: MethodResult, money: bool) -> float | None:
+    """US dollars per 1,000 questions, or tokens per question; None where nothing was asked."""
+    if not result.overall.n:
+        return None
+    if money:
+        return None if result.cost.dollars is None else 1000 * result.cost.dollars / result.overall.n
+    return result.cost.tokens / result.overall.n

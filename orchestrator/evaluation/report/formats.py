@@ -85,3 +85,8 @@ def clipped(text: str, length: int) -> str:
     if len(text) <= length:
         return text
     return f"{text[:length]}… [{count(len(text) - length)} characters more]"
+
+
+def dollars(value: float) -> str:
+    """US dollars with four digits that count: `$1.234`, `$0.0001234`."""
+    return f"${value:,.2f}" if value >= 1000 else f"${value:.4g}"

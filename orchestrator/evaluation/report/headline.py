@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from orchestrator.evaluation.report.data import Comparison, MethodResult, RunReport
-from orchestrator.evaluation.report.formats import count, percent, plain, points, ratio, value
+from orchestrator.evaluation.report.data import Comparison, MethodResult, RunReport, cost_per_question, in_money
+from orchestrator.evaluation.report.formats import count, dollars, percent, plain, points, ratio, value
 from orchestrator.evaluation.report.intervals import unpaired_difference
 from orchestrator.evaluation.report.matrix import expert_totals, oracle_total
 
@@ -82,6 +82,11 @@ def _compared(report: RunReport, comparison: Comparison, paired: bool) -> Headli
 def _price(one: MethodResult, other: MethodResult) -> str:
     if not (one.overall.n and other.overall.n and one.cost.tokens and other.cost.tokens):
         return ""
+    if in_money((one, other)):
+        spent, base = (cost_per_question(result, True) or 0.0 for result in (one, other))
+        times = f"{ratio(spent / base)} times as much" if base and not 0.95 < spent / base < 1.05 else ""
+        times = times or ("as much" if base else "more")
+        return f" It costs {times}: {dollars(spent)} per 1,000 questions against {dollars(base)}."
     spent, base = one.cost.tokens / one.overall.n, other.cost.tokens / other.overall.n
     amount = "as many tokens" if 0.95 < spent / base < 1.05 else f"{ratio(spent / base)} times the tokens"
     return f" It costs {amount}: {count(spent)} a question against {count(base)}."

@@ -114,7 +114,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("percent", "interval", "value", "count", "seconds", "short", "clipped", "points", "probability")
+    names = ("percent", "interval", "value", "count", "seconds", "short", "clipped", "points", "probability", "dollars")
     environment.filters.update({name: getattr(formats, name) for name in names})
     return environment
 

@@ -11,7 +11,14 @@ from typing import Any
 
 from markupsafe import escape
 
-from orchestrator.evaluation.report.data import MethodResult, ReportResidency, RunReport, SampleQuestion
+from orchestrator.evaluation.report.data import (
+    MethodResult,
+    ReportResidency,
+    RunReport,
+    SampleQuestion,
+    cost_per_question,
+    in_money,
+)
 from orchestrator.evaluation.report.formats import clipped
 from orchestrator.evaluation.report.matrix import best_cells, expert_totals, oracle_total
 
@@ -145,17 +152,19 @@ def _expert_row(name: str, colour: int, stays: list[ReportResidency]) -> View:
 
 
 def cost(report: RunReport) -> View | None:
-    """Tokens per question by method; None if no method was run."""
+    """What a question costs by method: US dollars per 1,000 where the price of every reply is known, else tokens. None
+    if no method was run."""
     if not report.methods:
         return None
-    rows = [
-        (result, result.cost.tokens / result.overall.n if result.overall.n else None)
-        for result in ranked_methods(report)
-    ]
+    money = in_money(report.methods)
+    rows = [(result, cost_per_question(result, money)) for result in ranked_methods(report)]
+    unit = "US dollars per 1,000 questions" if money else "tokens per question"
     chart = [
-        {"method": result.method, "tokens": tokens, **result.overall.model_dump()} for result, tokens in rows if tokens
+        {"method": result.method, "amount": amount, "unit": unit, **result.overall.model_dump()}
+        for result, amount in rows
+        if amount
     ]
-    return {"rows": rows, "dearest": max(tokens or 0.0 for _, tokens in rows), "chart": chart}
+    return {"rows": rows, "dearest": max(amount or 0.0 for _, amount in rows), "chart": chart, "money": money}
 
 
 def samples(report: RunReport) -> View | None:

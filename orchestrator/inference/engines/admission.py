@@ -179,6 +179,7 @@ class Admission:
         wait = max(self._closed_until, self._paused_until) - self._clock()
         failure = last.with_message(f"not asked for {wait:.0f} s more after: {last}")
         failure.retry_after = wait
+        failure.not_asked = True
         return failure
 
     def _room(self) -> bool:

@@ -10,6 +10,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from orchestrator.cli import group
+from tests.scripts.misbehaving import COST, misbehaving
 
 
 def call(*arguments: str) -> Result:
@@ -36,3 +37,32 @@ def test_experts_are_added_to_a_new_file(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.chdir(tmp_path)
     assert call("experts", "add", "far", "--url", "http://localhost:1/v1", "--model", "big").exit_code == 0
     assert list(yaml.safe_load((tmp_path / "collegium.yaml").read_text())["experts"]) == ["far"]
+
+
+def test_a_known_provider_is_added_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert call("experts", "add", "gpt", "--provider", "openai", "--model", "gpt-4.1-mini").exit_code == 0
+    entry = yaml.safe_load((tmp_path / "collegium.yaml").read_text())["experts"]["gpt"]
+    assert entry == {"provider": "openai", "model": "gpt-4.1-mini"}
+    wrong = call("experts", "add", "other", "--provider", "openia", "--model", "x")
+    assert "did you mean 'openai'" in str(wrong.exception)
+
+
+def test_remote_experts_are_checked_by_asking_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with misbehaving() as upstream:
+        models = {"fine": {}, "bad-key": {}, "no-usage": {}, "unset": {"api_key_env": "NOT_SET_ANYWHERE"}}
+        experts = {name: {"url": upstream.url, "model": name, "tries": 1, **more} for name, more in models.items()}
+        (tmp_path / "collegium.yaml").write_text(yaml.safe_dump({"experts": experts, "state": str(tmp_path / "state")}))
+        checked = call("experts", "check", "--json")
+        rows = {row["expert"]: row for row in json.loads(checked.stdout)}
+        assert "2 of 4 experts failed the check" in str(checked.exception)
+        assert (rows["fine"]["problem"], rows["fine"]["cost"], rows["fine"]["way"]) == (None, COST, "remote")
+        assert rows["no-usage"]["cost"] is None
+        assert "HTTP 401: wrong key" in rows["bad-key"]["problem"]
+        assert "NOT_SET_ANYWHERE is not set" in rows["unset"]["problem"]
+        good = call("experts", "check", "fine", "no-usage")
+        assert good.exit_code == 0
+        assert "✓ fine: answered in" in good.output
+        assert "cost $0.012500" in good.output
+        assert "price not known" in good.output

@@ -238,6 +238,19 @@ async def test_what_an_expert_reasons_is_passed_on_as_each_form_has_it(far: Any,
         assert [block["type"] for block in blocks] == ["text"]  # who does not ask for thoughts gets none
 
 
+async def test_metrics_show_which_experts_fail_and_what_was_paid(far: Any, serving: Any) -> None:
+    async with serving(far("broken", "fine")) as client:
+        for number in range(4):
+            await ask(client, "mixture", seed=number)
+            await ask(client, "broken")
+        text = (await client.get("/metrics")).text
+    lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))
+    assert float(lines['collegium:expert_failures_total{code="upstream_error",expert="broken"}']) >= 4
+    assert float(lines['collegium:expert_not_asked_total{expert="broken"}']) >= 1  # cut off after three
+    assert float(lines['collegium:expert_troubled{expert="broken"}']) >= 2
+    assert float(lines['collegium:dollars_total{model="mixture"}']) == COST  # the others came from the ledger
+
+
 async def test_one_unset_key_stops_one_expert(far: Any, serving: Any) -> None:
     settings = far("fine", "whole")
     settings["experts"]["fine"]["api_key_env"] = "NOT_SET_ANYWHERE"

@@ -3,20 +3,20 @@ Collegium.sections.cost = (part, data) => {
   const holder = part("cost");
   if (!holder) return;
   const { percent, interval, count, short, plot, tip } = Collegium;
-  const rows = d3.sort(data, (row) => row.tokens, (row) => -row.value);
+  const rows = d3.sort(data, (row) => row.amount, (row) => -row.value);
   const frontier = rows.filter((row, i) => rows.slice(0, i).every((cheaper) => cheaper.value < row.value));
   const efficient = new Set(frontier);
-  const [least, most] = d3.extent(rows, (row) => row.tokens);
+  const [least, most] = d3.extent(rows, (row) => row.amount);
   const log = most > 12 * least;
   const top = Math.min(1, 0.05 + d3.max(rows, (row) => row.high));
-  const describe = (row) => `${row.method}\n${percent(row.value)}, 95% interval ${interval(row)}\n${count(row.tokens)} tokens a question`;
+  const describe = (row) => `${row.method}\n${percent(row.value)}, 95% interval ${interval(row)}\n${/dollars/.test(row.unit) ? row.amount.toPrecision(3) : count(row.amount)} ${row.unit}`;
 
   Collegium.chart(holder, (width) => {
     const height = Math.min(360, Math.max(260, width * 0.42));
     const domain = log ? [least / 1.4, most * 1.4] : [0, most * 1.08];
     const x = (log ? d3.scaleLog() : d3.scaleLinear()).domain(domain).range([44, width - 20]);
     const y = d3.scaleLinear().domain([0, top]).range([height - 42, 26]);
-    const left = (row) => x(row.tokens) > width / 2;
+    const left = (row) => x(row.amount) > width / 2;
     const colour = (row) => (efficient.has(row) ? "var(--accent)" : "var(--ink)");
 
     // Labels of neighbouring dots are pushed down until they stand 14 px apart. Points that only stand for another
@@ -24,11 +24,11 @@ Collegium.sections.cost = (part, data) => {
     const placed = [];
     const named = rows.filter((row) => !/^self-consistency, (calls|tokens) of/.test(row.method));
     const labels = d3.sort(named, (row) => -row.value).map((row) => {
-      const near = placed.filter((other) => other.left === left(row) && Math.abs(other.x - x(row.tokens)) < 150);
+      const near = placed.filter((other) => other.left === left(row) && Math.abs(other.x - x(row.amount)) < 150);
       const level = Math.max(y(row.value), ...near.map((other) => other.y + 14));
-      placed.push({ left: left(row), x: x(row.tokens), y: level });
+      placed.push({ left: left(row), x: x(row.amount), y: level });
       return Plot.text([row], {
-        x: "tokens",
+        x: "amount",
         y: "value",
         text: () => short(row.method.replace(/^self-consistency (?=x\d)/, ""), 22),
         dx: left(row) ? -9 : 9,
@@ -46,15 +46,15 @@ Collegium.sections.cost = (part, data) => {
       marginRight: 20,
       marginBottom: 42,
       marginTop: 26,
-      x: { type: log ? "log" : "linear", domain, label: `tokens a question${log ? ", logarithmic" : ""}`, labelAnchor: "center", labelArrow: "none", tickSize: 0, ticks: width < 500 ? 4 : 8, tickFormat: "~s" },
+      x: { type: log ? "log" : "linear", domain, label: `${rows[0].unit}${log ? ", logarithmic" : ""}`, labelAnchor: "center", labelArrow: "none", tickSize: 0, ticks: width < 500 ? 4 : 8, tickFormat: "~s" },
       y: { domain: [0, top], tickFormat: (tick) => `${Math.round(100 * tick)}`, label: "percent right", labelArrow: "none", tickSize: 0, ticks: 5 },
       marks: [
         Plot.gridY({ ticks: 5, stroke: "var(--rule)", strokeOpacity: 1 }),
-        Plot.line(frontier, { x: "tokens", y: "value", curve: "step-after", stroke: "var(--accent)", strokeOpacity: 0.45, strokeWidth: 1.5 }),
-        Plot.ruleX(rows, { x: "tokens", y1: "low", y2: "high", stroke: colour, strokeOpacity: 0.45, strokeWidth: 2 }),
-        Plot.dot(rows, { x: "tokens", y: "value", fill: (row) => (efficient.has(row) ? "var(--accent)" : "var(--paper)"), stroke: colour, r: 4.5 }),
+        Plot.line(frontier, { x: "amount", y: "value", curve: "step-after", stroke: "var(--accent)", strokeOpacity: 0.45, strokeWidth: 1.5 }),
+        Plot.ruleX(rows, { x: "amount", y1: "low", y2: "high", stroke: colour, strokeOpacity: 0.45, strokeWidth: 2 }),
+        Plot.dot(rows, { x: "amount", y: "value", fill: (row) => (efficient.has(row) ? "var(--accent)" : "var(--paper)"), stroke: colour, r: 4.5 }),
         ...labels,
-        tip(rows, { x: "tokens", y: "value", title: describe, maxRadius: 50 }),
+        tip(rows, { x: "amount", y: "value", title: describe, maxRadius: 50 }),
       ],
     });
   });

@@ -82,3 +82,15 @@ def test_the_price_is_told_in_plain_figures(report):
 def test_no_price_without_tokens(report):
     text = str(headline(with_methods(report, method("best", 160, tokens=0), method("vote", 250))))
     assert "costs" not in text
+
+
+def test_where_every_price_is_known_the_cost_is_money(report):
+    def priced(name: str, right: int, dollars: float | None) -> MethodResult:
+        one = method(name, right)
+        return one.model_copy(update={"cost": one.cost.model_copy(update={"dollars": dollars})})
+
+    text = str(headline(with_methods(report, priced("best", 160, 0.5), priced("mixture", 300, 2.0))))
+    assert "It costs 4 times as much: $5 per 1,000 questions against $1.25." in text
+    text = str(headline(with_methods(report, priced("best", 160, None), priced("mixture", 300, 2.0))))
+    assert "tokens" in text
+    assert "$" not in text
