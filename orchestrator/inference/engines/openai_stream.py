@@ -8,6 +8,7 @@ import contextlib
 import json
 import os
 import re
+import time
 import zlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import httpx
 
-from orchestrator.errors import CollegiumError, ExpertUnavailable, RequestError, UpstreamError
+from orchestrator.errors import CollegiumError, ExpertUnavailable, RequestError, UpstreamError, UpstreamTimeout
 from orchestrator.inference.engines.openai_body import LIMIT_FIELDS, body, choices_of
 from orchestrator.inference.engines.openai_reply import ReplyReader
 from orchestrator.inference.engines.upstream_failures import of_event, of_exception, of_status, remaining_requests
@@ -30,13 +31,6 @@ FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
 """What a line of server-sent events begins with: https://html.spec.whatwg.org/multipage/server-sent-events.html"""
 _ENDS = re.compile(rb"\r\n|\n|\r")
 _BOM = b"\xef\xbb\xbf"
-
-
-class _End:
-    """No further event."""
-
-
-_END = _End()
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +133,7 @@ class OpenAIStream:
             self.remaining = remaining_requests(response.headers)
             if response.status_code != 200:
                 raise await _refusal(response)
-            events = aiter(self._events(response))
-            while True:
-                async with asyncio.timeout(patience):
-                    event = await anext(events, _END)
-                if isinstance(event, _End):
-                    break
+            async for event in self._events(response, patience):
                 if event is None:
                     reader.done = True
                     break
@@ -167,11 +156,12 @@ class OpenAIStream:
             transport=options.transport,
         )
 
-    async def _events(self, response: httpx.Response) -> AsyncIterator[dict[str, Any] | None]:
+    async def _events(self, response: httpx.Response, patience: float) -> AsyncIterator[dict[str, Any] | None]:
         """Each event's JSON, then None if the server said that this is all: [DONE], or one body because it does not
         stream. Which it is, the first byte tells, whatever the content type says."""
         whole: list[bytes] = []
         data: list[bytes] = []
+        last = time.monotonic()
         async for line in _lines(_plain(response, self._options.max_reply_bytes)):
             if whole or (line.strip() and not line.startswith(FIELDS)):
                 whole.append(line)
@@ -181,7 +171,11 @@ class OpenAIStream:
                     yield None
                     return
                 data.append(part)
-            elif not line and data:  # the event is complete
+            elif not data:
+                if time.monotonic() - last > patience:
+                    raise UpstreamTimeout(f"nothing but signs of life for {patience:g} s")
+            elif not line:  # the event is complete
+                last = time.monotonic()
                 for event in _parsed(data):
                     yield event
                 data = []
@@ -260,32 +254,24 @@ async def _lines(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Lines without their ends (line feed, carriage return, or both) and without a byte order mark; the last one may
     have no end."""
     parts: list[bytes] = []
-    returned = False
-    async for chunk in _without_mark(content):
+    returned, begun = False, False
+    async for chunk in content:
+        if not begun:
+            chunk = b"".join([*parts, chunk])
+            if len(chunk) < len(_BOM) and _BOM.startswith(chunk):
+                parts = [chunk]
+                continue
+            chunk, parts, begun = chunk.removeprefix(_BOM), [], True
         if returned and chunk.startswith(b"\n"):  # the second half of the last line's end
             chunk = chunk[1:]
         returned = chunk.endswith(b"\r")
-        start, *more = _ENDS.split(chunk)
+        start, *more = _ENDS.split(chunk) if b"\r" in chunk else chunk.split(b"\n")
         parts.append(start)
         for line in more:
             yield b"".join(parts)
             parts = [line]
     if last := b"".join(parts):
         yield last
-
-
-async def _without_mark(content: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
-    head: bytes | None = b""
-    async for chunk in content:
-        if head is not None:
-            chunk, head = head + chunk, None
-            if _BOM.startswith(chunk):
-                head = b"" if chunk == _BOM else chunk
-                continue
-            chunk = chunk.removeprefix(_BOM)
-        yield chunk
-    if head:
-        yield head
 
 
 def _parsed(data: list[bytes]) -> list[dict[str, Any]]:
