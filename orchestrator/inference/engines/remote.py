@@ -29,8 +29,8 @@ from orchestrator.inference.request import Delta, Request
 if TYPE_CHECKING:
     from langchain_core.language_models import BaseChatModel
 
-POLL = 0.02
-"""Seconds that `step` waits for something to arrive."""
+POLL = 0.002
+"""Seconds that `step` waits for something to arrive; new requests wait as long."""
 
 
 class RemoteEngine:
