@@ -24,7 +24,7 @@ import yaml
 
 from merging.methods import METHODS
 from merging.methods.method import MergeMethod
-from merging.recipe import Recipe, Slice, Source, method_named
+from merging.recipe import ModelRef, Recipe, Slice, Source, method_named
 from merging.recipe_values import (
     MAX_SOURCES,
     dtype_of,
@@ -37,6 +37,7 @@ from merging.recipe_values import (
     tokenizer_choice,
 )
 from merging.settings import RecipeError, Settings, setting
+from merging.templates import check_template
 
 MAX_BYTES = 2**20
 MAX_NODES = 200_000
@@ -140,7 +141,7 @@ def parse(raw: Any, where: str = "recipe") -> Recipe:
         settings(data.get("parameters"), f"{where}: parameters"),
         dtype_of(data, where),
         tokenizer_choice(data, where),
-        text_of(data, "chat_template", where),
+        check_template(text_of(data, "chat_template", where), where),
         notes=tuple(dict.fromkeys(notes)),
         name=text_of(data, "name", where),
     )
@@ -199,8 +200,10 @@ def _sources(raw: Any, where: str, settings: Any, sliced: bool) -> Iterator[Sour
     seen = set()
     for number, item in enumerate(listed(raw, where)):
         here = f"{where}[{number}]"
-        data = mapping(item, here, ["model", "parameters", "layer_range"])
+        data = mapping(item, here, ["model", "parameters", "layer_range", "revision"])
         model = model_ref(data.get("model"), f"{here}.model")
+        if data.get("revision") is not None:
+            model = _revised(model, data["revision"], here)
         if model in seen and not sliced:
             raise RecipeError(f"{here}.model: {model} is listed twice")
         seen.add(model)
@@ -209,6 +212,13 @@ def _sources(raw: Any, where: str, settings: Any, sliced: bool) -> Iterator[Sour
             layers = layer_range(data.get("layer_range"), f"{here}.layer_range")
         parameters = settings(data.get("parameters"), f"{here}.parameters")
         yield Source(model, parameters, layers if sliced else None, None if sliced else layers)
+
+
+def _revised(model: ModelRef, revision: Any, where: str) -> ModelRef:
+    """Old recipes name a revision beside the model."""
+    if not isinstance(revision, str) or not revision or model.revision not in (None, revision):
+        raise RecipeError(f"{where}.revision: wants one revision of {model}, not {str(revision)[:40]!r}")
+    return replace(model, revision=revision)
 
 
 def _settings(raw: Any, where: str, method: MergeMethod, notes: list[str]) -> Settings:

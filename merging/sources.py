@@ -61,6 +61,8 @@ def located(name: str, revision: str | None, allow_bin: bool = False) -> Path:
     """The folder itself, or the hub's copy of it. Raises `CheckpointError`."""
     folder = Path(name).expanduser()
     if folder.is_dir():
+        if revision:
+            raise CheckpointError(f"{name}@{revision}: a folder has no revisions: check it out, and name no revision")
         return folder
     if not _HUB_ID.fullmatch(name):
         raise CheckpointError(f"{name}: no such folder")

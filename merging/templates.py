@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from merging.plan import Merge
 from merging.settings import RecipeError
 
+_MARKS = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 NAMED = {
     "chatml": (
         "{% for message in messages %}"
@@ -62,8 +64,6 @@ def write_template(plan: Merge, folder: Path) -> list[str]:
     elif wanted in NAMED:
         notes = _unknown_tokens(wanted, folder)
         wanted = NAMED[wanted]
-    elif "{" not in wanted:
-        raise RecipeError(f"chat_template: {wanted[:40]!r}: wants a Jinja template, auto, or one of {', '.join(NAMED)}")
     (folder / "chat_template.jinja").write_text(wanted, "utf-8")
     config = folder / "tokenizer_config.json"
     if config.exists():
@@ -72,6 +72,28 @@ def write_template(plan: Merge, folder: Path) -> list[str]:
             config.write_text(json.dumps(data, indent=2, ensure_ascii=False), "utf-8")
     (folder / "chat_template.json").unlink(missing_ok=True)
     return notes
+
+
+def check_template(wanted: str | None, where: str) -> str | None:
+    """The same. Raises `RecipeError` for what is neither a name nor a template that Jinja can read."""
+    if wanted is None or wanted == "auto" or wanted in NAMED:
+        return wanted
+    if "{" not in wanted:
+        raise RecipeError(
+            f"{where}: chat_template: {wanted[:40]!r}: wants a Jinja template, auto, or one of {', '.join(NAMED)}"
+        )
+    try:
+        from jinja2 import Environment, TemplateError
+    except ImportError:
+        return wanted
+    try:
+        # `generation` is transformers' own: it marks what a model said, and changes no text.
+        Environment(extensions=["jinja2.ext.loopcontrols"], autoescape=True).parse(_MARKS.sub("", wanted))
+    except TemplateError as error:
+        raise RecipeError(
+            f"{where}: chat_template: Jinja cannot read it: {' '.join(str(error).split())[:120]}"
+        ) from None
+    return wanted
 
 
 def _unknown_tokens(name: str, folder: Path) -> list[str]:

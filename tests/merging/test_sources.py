@@ -37,3 +37,8 @@ def test_pickles_are_named_with_the_option_that_reads_them(tmp_path: Path) -> No
     (tmp_path / "pytorch_model.bin").write_bytes(b"x")
     with pytest.raises(CheckpointError, match=r"pytorch_model\.bin.*--allow-bin"):
         open_checkpoint(str(tmp_path))
+
+
+def test_a_folder_with_a_revision_is_refused_and_never_taken_as_it_is(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match="@main: a folder has no revisions"):
+        located(str(tmp_path), "main")

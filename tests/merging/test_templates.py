@@ -9,6 +9,7 @@ from small_decoders import decoder, linear, write
 
 from merging.merge import merge
 from merging.recipe_file import parse
+from merging.settings import RecipeError
 
 
 @pytest.mark.parametrize("name", ["chatml", "llama3", "alpaca", "mistral", "exaone"])
@@ -31,3 +32,24 @@ def test_a_chat_template_by_name_renders(tmp_path: Path, name: str) -> None:
         "alpaca": "### Instruction:\nU\n\n### Response:\nA</s>",
     }
     assert wanted.get(name, "[|user|]U\n[|assistant|]A[|endofturn|]") in text
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{{ unclosed", "Jinja cannot read it"),
+        ("{% for x in y %}", "Jinja cannot read it"),
+        ("chatmI", "or one of chatml"),
+    ],
+)
+def test_what_is_no_template_is_refused_with_the_recipe(text: str, message: str) -> None:
+    with pytest.raises(RecipeError, match=message):
+        parse({"merge_method": "linear", "models": [{"model": "a"}], "chat_template": text})
+
+
+def test_transformers_own_marks_are_jinja_too() -> None:
+    text = (
+        "{% for m in messages %}{% generation %}{{ m }}{% endgeneration %}{% if m %}{% break %}{% endif %}{% endfor %}"
+    )
+    raw = {"merge_method": "linear", "models": [{"model": "a"}], "chat_template": text}
+    assert parse(raw).chat_template == text
