@@ -89,7 +89,8 @@ def majority(answers: Sequence[str | None], confidences: Sequence[float | None] 
 def weighted(
     answers: Sequence[str | None], weights: Sequence[float], confidences: Sequence[float | None] | None = None
 ) -> Verdict:
-    """Each reply votes with its weight, finite and at least 0 (a stated confidence, an expert's accuracy)."""
+    """Each reply votes with its weight, finite and at least 0 (a stated confidence, an expert's accuracy). Raises
+    ValueError for another weight."""
     for index, weight in enumerate(weights):
         if not math.isfinite(weight) or weight < 0:
             raise ValueError(f"weight {index} must be finite and at least 0, is {weight}")

@@ -65,7 +65,8 @@ class TorchDevice:
     def blocks(
         self, stack: Stack, taus: bool, rows: bool, start: int, stop: int, keep: bool = False
     ) -> Iterator[Block]:
-        """Blocks of torch tensors on the device. `rows` and `keep` change nothing here."""
+        """Blocks of torch tensors on the device. `rows` and `keep` change nothing here. Raises `CheckpointError` for
+        numbers that are not finite, unless they are allowed."""
         import torch
 
         work = torch.float64 if stack.work == np.float64 else torch.float32

@@ -59,7 +59,8 @@ class GatedMixtureModel(Pretrained):
         cache: Cache | None,
         prompt_length: int | None,
     ) -> torch.Tensor:
-        """The last hidden states, [rows, tokens, hidden], for embedded tokens x."""
+        """The last hidden states, [rows, tokens, hidden], for embedded tokens x. Raises ValueError for inputs that
+        contradict each other."""
         if attention_mask is not None and attention_mask.dim() != 2:
             raise ValueError(f"attention_mask of shape {list(attention_mask.shape)}: want [rows, tokens]")
         past = 0 if cache is None else cache.get_seq_length()
@@ -135,7 +136,7 @@ class GatedMixtureForCausalLM(Pretrained, GenerationMixin):  # type: ignore[misc
         **_: Any,
     ) -> CausalLMOutputWithPast:
         """As of any causal language model. `prompt_length`: how many of the first columns are the prompt, where no
-        cache says so; None: all."""
+        cache says so; None: all. Raises ValueError for inputs that contradict each other."""
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give input_ids or inputs_embeds, not both")
         use_cache = self.config.use_cache if use_cache is None else use_cache

@@ -22,7 +22,8 @@ MAX_TENSORS = 1_000_000
 
 
 def pickled_weights(folder: Path) -> tuple[Path, ...]:
-    """The folder's pickled weights, if it has no others."""
+    """The folder's pickled weights, if it has no others. Raises `CheckpointError` for an index that names other
+    files."""
     if any((folder / name).exists() for name in ("model.safetensors", "model.safetensors.index.json")):
         return ()
     if (folder / INDEX).exists():

@@ -40,7 +40,8 @@ def nearest(name: str, known: Any) -> str:
 
 
 def model_ref(raw: Any, where: str) -> ModelRef:
-    """`name[@revision][+adapter[@revision]]`, or mergekit's mappings {model, lora} of {path, revision}."""
+    """`name[@revision][+adapter[@revision]]`, or mergekit's mappings {model, lora} of {path, revision}. Raises
+    `RecipeError` for anything else."""
     if isinstance(raw, dict):
         data = mapping(raw, where, ["model", "lora", "path", "revision", "override_architecture"])
         # override_architecture has no effect: tensors are matched by name.
@@ -75,7 +76,8 @@ def _named(raw: Any, where: str) -> tuple[str, str | None]:
 
 
 def layer_range(raw: Any, where: str) -> tuple[int, int]:
-    """A half-open range; an empty one takes no layer, and what stands before or after the layers."""
+    """A half-open range; an empty one takes no layer, and what stands before or after the layers. Raises
+    `RecipeError` for anything else."""
     ends = raw if isinstance(raw, list) else []
     if len(ends) != 2 or not all(type(end) is int for end in ends) or not 0 <= ends[0] <= ends[1] <= 100_000:
         raise RecipeError(f"{where}: wants [first, one past the last], not {str(raw)[:80]}")

@@ -130,10 +130,10 @@ async def heuristic(
     of 0.1 to 0.9. `similar`, `dissimilar`: as `coefficient`, next the most or least similar to the merge so far.
 
     Args:
-        alone: each source's own score on the last of `sizes`.
-        sizes: numbers of questions, rising; see the module.
-        similarity: [sources, sources], for `similar` and `dissimilar`.
-    """
+    alone: each source's own score on the last of `sizes`.
+    sizes: numbers of questions, rising; see the module.
+    similarity: [sources, sources], for `similar` and `dissimilar`. Raises `SearchError` for an unknown kind and for
+    similarities that are missing."""
     _check(alone, sizes)
     if kind not in HEURISTICS:
         raise SearchError(f"no heuristic {kind!r}; there are {', '.join(HEURISTICS)}")

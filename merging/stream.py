@@ -163,7 +163,8 @@ def plain(model: Model) -> Blend:
 
 
 def linear(models: Sequence[Model], weights: Sequence[float]) -> Blend:
-    """sum w_i * theta_i / sum w: model soups, https://arxiv.org/abs/2203.05482."""
+    """sum w_i * theta_i / sum w: model soups, https://arxiv.org/abs/2203.05482. Raises `CheckpointError` unless each
+    model has a weight and their sum is not zero."""
     total = sum(weights)
     if not models or len(models) != len(weights) or not total:
         raise CheckpointError(f"linear wants a weight for each of {len(models)} models, not {list(weights)}")
@@ -171,7 +172,8 @@ def linear(models: Sequence[Model], weights: Sequence[float]) -> Blend:
 
 
 def task_arithmetic(base: Model, models: Sequence[Model], weights: Sequence[float]) -> Blend:
-    """base + sum w_i * (theta_i - base): https://arxiv.org/abs/2212.04089."""
+    """base + sum w_i * (theta_i - base): https://arxiv.org/abs/2212.04089. Raises `CheckpointError` unless each
+    model has a weight."""
     if not models or len(models) != len(weights):
         raise CheckpointError(f"task_arithmetic wants a weight for each of {len(models)} models, not {list(weights)}")
     return _sum([(1.0 - sum(weights), base), *zip(weights, models, strict=True)])

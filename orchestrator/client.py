@@ -63,7 +63,8 @@ class RemoteCollegium(PipelineMethods):
         return f"Collegium.connect({self.url!r})"
 
     def chat(self, model: str, **settings: Any) -> BaseChatModel:
-        """An expert, `mixture` or another method as a LangChain chat model. Needs the package langchain-openai."""
+        """An expert, `mixture` or another method as a LangChain chat model. Needs the package langchain-openai.
+        Raises `SetupError` without it."""
         try:
             from langchain_openai import ChatOpenAI
         except ImportError as error:

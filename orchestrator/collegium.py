@@ -140,7 +140,8 @@ class Collegium(PipelineMethods):
         return pool.timeline.progress() if pool else None
 
     def chat(self, expert: str, **settings: Any) -> ExpertChat:
-        """An expert as a LangChain chat model; `settings` as in `ExpertChat` (max_tokens, temperature, ...)."""
+        """An expert as a LangChain chat model; `settings` as in `ExpertChat` (max_tokens, temperature, ...). Raises
+        `BadInput` for an expert that the zoo does not have."""
         if expert not in self.experts:
             raise BadInput(f"no expert {expert!r} in the zoo; it has {', '.join(self.experts)}")
         from orchestrator.inference.chat import ExpertChat

@@ -45,7 +45,7 @@ ENGINES = ("auto", "vllm", "transformers", "scripted")
 
 def renamed(data: Any, section: str, names: Mapping[str, str]) -> Any:
     """`data` with keys of the last version under their new names; a FutureWarning names each. One version later the
-    mapping goes, and with it the old key."""
+    mapping goes, and with it the old key. Raises ValueError where both names are given."""
     if not isinstance(data, Mapping):
         return data
     data = dict(data)
@@ -249,7 +249,7 @@ def read(path: Path, overrides: Iterable[str] = ()) -> Config:
 
 
 def validate(data: Mapping[str, Any], path: Path) -> Config:
-    """Check `data`, read from `path`; the zoo it names is read too, and paths become absolute."""
+    """Check `data`, read from `path`; the zoo it names is read too, and paths become absolute. Raises `ConfigError`."""
     config = _checked(Config, data, path)
     experts = {name: _rooted(expert, path.parent) for name, expert in config.experts.items()}
     if config.zoo:

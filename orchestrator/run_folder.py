@@ -76,7 +76,7 @@ class RunFolder:
         return (self.path / "finished").exists()
 
     def write(self, name: str, content: str | bytes) -> Path:
-        """Replace a file whole: it is either the old one or the new one, never half."""
+        """Replace a file whole: it is either the old one or the new one, never half. Raises `StorageError`."""
         path = self.path / name
         temporary = path.with_name(f".{name}.{os.getpid()}")
         try:

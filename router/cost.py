@@ -90,8 +90,8 @@ def area_under_cost_curve(points: Sequence[tuple[float, float, float]], dearest:
     """Mean accuracy over all budgets from 0 to the dearest expert's cost, each spent as well as the curve allows.
 
     The upper hull of the points is taken, as RouterBench's AIQ does (arXiv 2403.12031, section 3.3): between two
-    settings one may draw lots. Below the cheapest point its accuracy is reached in proportion to the budget.
-    """
+    settings one may draw lots. Below the cheapest point its accuracy is reached in proportion to the budget. Raises
+    ValueError if no expert costs anything."""
     if dearest <= 0:
         raise ValueError("the area needs an expert whose cost is above 0")
     reached = {0.0: 0.0}

@@ -17,7 +17,8 @@ Fit: TypeAlias = Callable[[Table, Features], Router]
 
 
 def folds(table: Table, count: int, seed: int = 0) -> NDArray[np.intp]:
-    """Fold of each row, [questions], 0..count-1. Equal question texts fall into one fold; sizes differ little."""
+    """Fold of each row, [questions], 0..count-1. Equal question texts fall into one fold; sizes differ little.
+    Raises ValueError for fewer than two folds or more folds than questions."""
     texts = {text: index for index, text in enumerate(dict.fromkeys(table.questions))}
     if not 2 <= count <= len(texts):
         raise ValueError(f"{count} folds need 2 to {len(texts)}: the table has {len(texts)} different questions")

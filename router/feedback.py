@@ -57,7 +57,8 @@ class FeedbackLog:
         return len(self._entries())
 
     def verdicts(self, version: int | None = None) -> tuple[FeedbackVerdict, ...]:
-        """Verdicts that stood at `version` (None: now), oldest first."""
+        """Verdicts that stood at `version` (None: now), oldest first. Raises `TableError` for a row that is no
+        verdict."""
         standing: dict[int, FeedbackVerdict] = {}
         for number, entry in enumerate(self._entries()[:version], 1):
             if "undo" in entry:

@@ -51,7 +51,7 @@ class Ranking:
         return tuple(entry.expert for entry in self.entries)
 
     def top(self, k: int) -> tuple[str, ...]:
-        """The k best, fewer if there are fewer."""
+        """The k best, fewer if there are fewer. Raises ValueError for k below 1."""
         if k < 1:
             raise ValueError(f"k must be at least 1, is {k}")
         return self.experts[:k]

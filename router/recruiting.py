@@ -26,8 +26,7 @@ def recruit(
 
     `trim`: experts with less than this share of all draws give theirs to the others of the same question, drawn
     again; None: 0.05 for `paper`, 0 for `code` (whose authors define it and never call it). `topk` ignores it and
-    recruits fewer than k if there are fewer experts.
-    """
+    recruits fewer than k if there are fewer experts. Raises ValueError for an unknown rule and for k below 1."""
     if k < 1:
         raise ValueError(f"k must be at least 1, is {k}")
     if how not in get_args(RecruitRule):

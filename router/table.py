@@ -104,13 +104,13 @@ class Table:
         return self.take([index for index, row in enumerate(self.rows) if keep(row)])
 
     def take(self, indices: Sequence[int] | NDArray[np.intp]) -> Table:
-        """The rows at `indices`, same experts."""
+        """The rows at `indices`, same experts. Raises `TableError` if there is none."""
         if len(indices) == 0:
             raise TableError("no row is left")
         return Table(tuple(self.rows[index] for index in indices), self.experts)
 
     def split(self, name: str) -> Table:
-        """The rows of one split."""
+        """The rows of one split. Raises `TableError` for one that does not exist."""
         if name not in self.splits:
             raise TableError(f"split: there is no {name!r}; the table has {', '.join(self.splits) or 'none'}")
         return self.where(lambda row: row.split == name)

@@ -35,7 +35,8 @@ class RoutingTrial:
 
     def held_out_scores(self, fit: Fit) -> Scores:
         """Scores of the fitted questions by a router that was not fitted on them, to fit votes with. Only where other
-        questions are tested: under cross-validation the tested questions' own scores are that."""
+        questions are tested: under cross-validation the tested questions' own scores are that. Raises ValueError for
+        a cross-validated trial."""
         if self.fit is None or self.fit_features is None:
             raise ValueError("cross-validated scores are held out already")
         return out_of_fold(fit, self.fit, self.fit_features, folds(self.fit, self._count(self.fit)))

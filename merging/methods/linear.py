@@ -36,7 +36,7 @@ def weighted(stack: Stack, weights: tuple[float, ...], divisor: float = 1.0) -> 
 
 
 def linear(stack: Stack, values: Values) -> FinishBlock:
-    """sum w theta / sum w."""
+    """sum w theta / sum w. Raises `RecipeError` for weights that sum to zero."""
     weights = values.each["weight"]
     if not values.shared["normalize"]:
         return weighted(stack, weights)

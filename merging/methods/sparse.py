@@ -102,7 +102,8 @@ def at_random(stack: Stack, values: Values) -> Sparsify:
 
 def by_rank(stack: Stack, values: Values) -> Sparsify:
     """Keep with a probability from density - epsilon (smallest magnitude of its row) to density + epsilon (largest);
-    rescaled by its inverse (or to the former sum of magnitudes)."""
+    rescaled by its inverse (or to the former sum of magnitudes). Raises `RecipeError` where density +- epsilon
+    leaves the range from 0 to 1."""
     expected = values.shared["rescale"] and values.shared["rescale_norm"] == "expected"
     keys = [stack.key(source) for source in range(len(stack.sources))]
     for density, epsilon in zip(values.each["density"], values.each["epsilon"], strict=True):

@@ -85,7 +85,8 @@ def _arcs(dots: NDArray[np.float64], t: float, straight: float) -> NDArray[np.fl
 
 
 def multislerp(stack: Stack, values: Values) -> FinishBlock:
-    """Weighted mean in the tangent space at the weighted mean direction, mapped back; length: the mean length."""
+    """Weighted mean in the tangent space at the weighted mean direction, mapped back; length: the mean length.
+    Raises `RecipeError` for weights that sum to zero."""
     weights = np.array(values.each["weight"])
     if values.shared["normalize_weights"]:
         if weights.sum() == 0:

@@ -96,7 +96,8 @@ AnswerRequest, AnswerResult = RunRequest, RunResult
 
 
 async def answer(request: RunRequest, context: Context) -> RunResult:
-    """Run the methods side by side: whatever they ask reaches the scheduler together."""
+    """Run the methods side by side: whatever they ask reaches the scheduler together. Raises `BadInput` for names of
+    experts and aggregators that do not exist."""
     seed = context.seed(request.seed)
     asked = {expert.name: expert for expert in chosen(context.experts, request.experts)}
     context = context.only(asked.values())

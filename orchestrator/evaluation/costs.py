@@ -58,7 +58,8 @@ def fit_router(name: str, table: Table, features: Features, options: CostOptions
 
 
 def costs_of(given: str | None, table: Table) -> Mapping[str, float] | None:
-    """Each expert's cost: as given, else the mean of the rows' `cost`; None where nothing is known."""
+    """Each expert's cost: as given, else the mean of the rows' `cost`; None where nothing is known. Raises
+    `BadInput` for an expert without a finite cost of at least 0."""
     if given is None:
         return _recorded_costs(table)
     try:

@@ -147,7 +147,8 @@ def _read(folder: str) -> FittedRouter:
 def fitted(
     table: Table, experts: Sequence[str], request: FittingRequest, embedder: Embedder
 ) -> tuple[FittedRouter, Features]:
-    """The router on this table, for these experts: those that the table does not know are ranked by their prior."""
+    """The router on this table, for these experts: those that the table does not know are ranked by their prior.
+    Raises `BadInput` if it knows none of them."""
     known = [name for name in experts if name in table.experts]
     if not known:
         raise BadInput(f"experts: the table knows none of {', '.join(experts)}; it has {', '.join(table.experts)}")

@@ -225,7 +225,7 @@ class ExpertChat(BaseChatModel):
         **kwargs: Any,
     ) -> Runnable[LanguageModelInput, Any]:
         """The engine is held to the schema's JSON while it writes; every `method`, `strict` or not, means that
-        here. Tools are not offered along with it."""
+        here. Tools are not offered along with it. Raises ValueError for arguments that it does not know."""
         if unknown := sorted(kwargs.keys() - {"strict"}):
             raise ValueError(f"with_structured_output does not know the argument {unknown[0]!r}")
         json_schema = convert_to_json_schema(schema)

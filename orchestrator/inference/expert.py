@@ -140,7 +140,7 @@ class Expert:
 
     @property
     def folder(self) -> Path:
-        """The checkpoint folder whose config and tokenizer it uses."""
+        """The checkpoint folder whose config and tokenizer it uses. Raises ValueError for an expert without one."""
         source = self.weights or (self.recipe and (self.recipe.base or self.recipe.sources[0]))
         if not source:
             raise ValueError(f"expert {self.name!r} has no checkpoint")

@@ -87,7 +87,8 @@ class Taught:
 
 
 def arms(request: DistillRequest, agents: Iterable[str]) -> list[tuple[str, TeachRequest]]:
-    """(arm, what to teach) for each arm and seed, named arm-seed. `agents`: those of the transcripts."""
+    """(arm, what to teach) for each arm and seed, named arm-seed. `agents`: those of the transcripts. Raises
+    `BadInput` for a teacher that is none of them."""
     names = list(agents)
     wanted = [
         each for arm in request.arms for each in ([f"{TEACHER}{name}" for name in names] if arm == TEACHERS else [arm])

@@ -53,7 +53,8 @@ class Generated:
 
 
 async def discuss(request: GenerateRequest, questions: Sequence[Question], context: Context) -> list[Transcript]:
-    """The panel's discussion of each question, in the questions' order."""
+    """The panel's discussion of each question, in the questions' order. Raises `BadInput` for a discussion that
+    cannot be made."""
     try:
         discussion = build(request.discussion, SchemeOptions(rounds=request.rounds))
     except ValueError as error:
@@ -72,7 +73,8 @@ async def discuss(request: GenerateRequest, questions: Sequence[Question], conte
 
 
 async def generate(request: GenerateRequest, context: Context, folder: Path) -> Generated:
-    """Discuss, and write `transcripts.jsonl.gz` and `provenance.json` (what made them, at what cost) to `folder`."""
+    """Discuss, and write `transcripts.jsonl.gz` and `provenance.json` (what made them, at what cost) to `folder`.
+    Raises `BadInput` for the test split and `StorageError` for a folder that cannot be written."""
     if request.split == "test":
         raise BadInput("split: a student must not learn from the split it is tested on")
     seed = context.seed(request.seed)

@@ -15,7 +15,7 @@ _OWN = frozenset({"messages", "system", "stop_sequences", "tools", "tool_choice"
 
 
 def as_chat(body: Mapping[str, Any]) -> tuple[dict[str, Any], set[str]]:
-    """(a chat request's fields, names of what was ignored)."""
+    """(a chat request's fields, names of what was ignored). Raises ValueError for a field that does not exist here."""
     given = {name: value for name, value in body.items() if value is not None}
     if unknown := given.keys() - _SAME - _IGNORED - _OWN:
         raise ValueError(f"{min(unknown)}: no such field here; leave it out")

@@ -86,7 +86,7 @@ class Jobs:
         return True
 
     def files(self, job: Job) -> list[Path]:
-        """What a finished job left, for its owner to fetch."""
+        """What a finished job left, for its owner to fetch. Raises `Refused` (409) for a folder on another node."""
         if job.status != "succeeded" or not job.folder:
             return []
         if not Path(job.folder).is_dir():

@@ -24,7 +24,7 @@ _OWN |= {"tools", "tool_choice", "top_logprobs"}
 
 def as_chat(body: Mapping[str, Any], before: list[dict[str, Any]]) -> tuple[dict[str, Any], set[str]]:
     """(a chat request's fields, names of what was ignored). `before`: the messages of the response that this one
-    follows, without its instructions."""
+    follows, without its instructions. Raises ValueError for a field that cannot be kept."""
     given = {name: value for name, value in body.items() if value is not None}
     if given.get("background") is True:
         raise ValueError("background: responses are answered while you wait; leave it out, or submit a batch")
@@ -49,7 +49,7 @@ def as_chat(body: Mapping[str, Any], before: list[dict[str, Any]]) -> tuple[dict
 
 
 def messages(given: Any, ignored: set[str]) -> list[dict[str, Any]]:
-    """A response's input as a chat's messages."""
+    """A response's input as a chat's messages. Raises ValueError for anything but a text or a list of items."""
     if isinstance(given, str):
         return [{"role": "user", "content": given}]
     if not isinstance(given, list):

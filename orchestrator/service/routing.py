@@ -74,7 +74,7 @@ class Routing:
         return self._profiled
 
     async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:
-        """Note a verdict; its version."""
+        """Note a verdict; its version. Raises `BadInput` for an expert that the zoo does not have."""
         if expert not in self._collegium.experts:
             raise BadInput(f"expert: no expert {expert!r} in the zoo")
         async with self._fitting:

@@ -78,7 +78,8 @@ RENAMED |= {"stop_sequences": "stop", "repeat_penalty": "repetition_penalty"}
 
 
 def tolerate(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """(the request as the schema has it, sorted names of the fields that were ignored)."""
+    """(the request as the schema has it, sorted names of the fields that were ignored). Raises ValueError, naming
+    the field, for what cannot be done."""
     ignored: set[str] = set()
     kept = {name: value for name, value in body.items() if value is not None}
     for name, new in RENAMED.items():

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def tools(kept: dict[str, Any], ignored: set[str]) -> None:
-    """Tools and the choice among them in OpenAI's present form."""
+    """Tools and the choice among them in OpenAI's present form. Raises ValueError for anything else."""
     functions = kept.pop("functions", None)
     if functions is not None:
         if not isinstance(functions, list):

@@ -19,7 +19,8 @@ def first(record: Record, *names: str) -> Any:
 
 
 def text(value: Any, where: str) -> str:
-    """Text that is not empty. RouterBench writes a prompt as the text of a list: `['...']`."""
+    """Text that is not empty. RouterBench writes a prompt as the text of a list: `['...']`. Raises `TableError` for
+    an empty one."""
     if isinstance(value, list) and len(value) == 1:
         value = value[0]
     if isinstance(value, str) and value.startswith(("['", '["')) and value.endswith(("']", '"]')):
@@ -38,7 +39,8 @@ def text(value: Any, where: str) -> str:
 
 
 def number(value: Any, where: str) -> float | None:
-    """A finite number; None for an empty cell (and for NaN, which is how Parquet and pandas write one)."""
+    """A finite number; None for an empty cell (and for NaN, which is how Parquet and pandas write one). Raises
+    `TableError` for anything else."""
     if value is None or value == "":
         return None
     if isinstance(value, bool):
@@ -58,7 +60,7 @@ def number(value: Any, where: str) -> float | None:
 
 
 def score(value: Any, where: str) -> float | None:
-    """A number from 0 to 1; None for an empty cell."""
+    """A number from 0 to 1; None for an empty cell. Raises `TableError` for another number."""
     found = number(value, where)
     if found is not None and not 0 <= found <= 1:
         raise TableError(f"{where}: must be a score from 0 to 1, is {found:g}: divide by the highest possible score")
@@ -108,7 +110,7 @@ class Gathering:
         self._rows: dict[str, Gathered] = {}
 
     def row(self, question: str, id: Any = None, **fields: Any) -> Gathered:
-        """The row of this question, made at its first record."""
+        """The row of this question, made at its first record. Raises `TableError` for an id with two questions."""
         key = str(id) if id is not None else f"q-{hashlib.sha256(question.encode(errors='replace')).hexdigest()[:16]}"
         found = self._rows.get(key)
         if found is None:

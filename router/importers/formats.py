@@ -35,7 +35,7 @@ class TableFormat:
 
 def wide(records: Numbered) -> list[Row]:
     """RouterBench (arXiv 2403.12031): one record per question, a column of scores per model, `MODEL|total_cost` and
-    `MODEL|model_response` beside it."""
+    `MODEL|model_response` beside it. Raises `TableError` without such a column."""
     found = Gathering()
     experts: list[str] | None = None
     for place, record in records:
@@ -77,7 +77,8 @@ def _numeric(value: Any) -> bool:
 
 
 def long(records: Numbered) -> list[Row]:
-    """One record per question and model: LLMRouter, RouterArena, LLMRouterBench, EmbedLLM, and plain long tables."""
+    """One record per question and model: LLMRouter, RouterArena, LLMRouterBench, EmbedLLM, and plain long tables.
+    Raises `TableError` for an empty score."""
     found = Gathering()
     for place, record in records:
         question = text(first(record, *_PROMPTS), f"{place}: prompt")
@@ -116,7 +117,8 @@ def nested(records: Numbered) -> list[Row]:
 
 
 def pairs(records: Numbered) -> list[Row]:
-    """Preference pairs (RouteLLM, arXiv 2406.18665; Chatbot Arena): winner 1, loser 0, in a tie both 1/2."""
+    """Preference pairs (RouteLLM, arXiv 2406.18665; Chatbot Arena): winner 1, loser 0, in a tie both 1/2. Raises
+    `TableError` for a model compared with itself."""
     found = Gathering()
     for place, record in records:
         question = _asked(record, place)
@@ -163,7 +165,8 @@ def _verdict(record: Mapping[str, Any], place: str) -> tuple[float, float]:
 
 
 def ratings(records: Numbered) -> list[Row]:
-    """RouteLLM's `mixtral_score`: how well the weak model's reply did, 1 to 5; the strong model is taken to score 1."""
+    """RouteLLM's `mixtral_score`: how well the weak model's reply did, 1 to 5; the strong model is taken to score 1.
+    Raises `TableError` for another rating."""
     found = Gathering()
     for place, record in records:
         row = found.row(text(first(record, *_PROMPTS), f"{place}: prompt"), None, split=record.get("split"))

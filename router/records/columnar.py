@@ -14,7 +14,7 @@ BATCH = 512
 
 
 def parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(row from 1, cells by column) of a Parquet file."""
+    """(row from 1, cells by column) of a Parquet file. Raises `RecordError` for a file that cannot be read as that."""
     import pyarrow
     import pyarrow.parquet
 
@@ -31,7 +31,8 @@ def parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
 
 
 def arrow(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """(row from 1, cells by column) of an Arrow stream or file, as `Dataset.save_to_disk` writes them."""
+    """(row from 1, cells by column) of an Arrow stream or file, as `Dataset.save_to_disk` writes them. Raises
+    `RecordError` for a file that cannot be read as that."""
     import pyarrow
     import pyarrow.ipc
 

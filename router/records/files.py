@@ -84,7 +84,7 @@ def text_lines(file: IO[bytes], path: Path) -> Iterator[tuple[int, str]]:
 
 
 def text_chunks(file: IO[bytes], path: Path) -> Iterator[str]:
-    """The text in pieces of `CHUNK` bytes; encodings as for `text_lines`."""
+    """The text in pieces of `CHUNK` bytes; encodings as for `text_lines`. Raises `RecordError` for other encodings."""
     file, encoding = _decoding(file)
     decoder = codecs.getincrementaldecoder(encoding)()
     read = 0

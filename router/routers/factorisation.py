@@ -36,8 +36,8 @@ class FactorisationRouter(FittedRouter):
         """Penalised maximum likelihood over the known cells, by L-BFGS.
 
         `penalty` weighs the squared length of projection and vectors (an expert) against the summed log-loss
-        (an expert): it is in questions, and the more there are of them, the less it counts.
-        """
+        (an expert): it is in questions, and the more there are of them, the less it counts. Raises ValueError for
+        parameters out of range."""
         from scipy.optimize import minimize
 
         if rank < 1 or penalty < 0:

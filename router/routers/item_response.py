@@ -38,7 +38,8 @@ class ItemResponseRouter(FittedRouter):
     @classmethod
     def fit(cls, table: Table, questions: Features, *, rank: int = 8, penalty: float = 10.0, seed: int = 0) -> Self:
         """Penalised maximum likelihood over the known cells, by L-BFGS. `rank`: abilities; `penalty` as in matrix
-        factorisation: in questions, on projection, difficulty, and abilities."""
+        factorisation: in questions, on projection, difficulty, and abilities. Raises ValueError for parameters out
+        of range."""
         from scipy.optimize import minimize
 
         if rank < 1 or penalty < 0:

@@ -38,8 +38,7 @@ class KmeansRouter(FittedRouter):
     ) -> Self:
         """`clusters` (the paper's 64) is cut so that at least forty questions fall to each on average.
 
-        `shrinkage` is in questions; `nearest` clusters are averaged.
-        """
+        `shrinkage` is in questions; `nearest` clusters are averaged. Raises ValueError for parameters out of range."""
         from sklearn.cluster import KMeans
 
         if clusters < 1 or nearest < 1 or shrinkage < 0:

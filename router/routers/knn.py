@@ -53,8 +53,7 @@ class KnnRouter(FittedRouter):
         """Remember the questions. `neighbours` is capped at their number; `shrinkage` is in neighbours.
 
         A temperature or shrinkage of None is that of a few under which each question's scores are likeliest, told by
-        the others (leave-one-out; equal texts are left out together).
-        """
+        the others (leave-one-out; equal texts are left out together). Raises ValueError for parameters out of range."""
         bad = (temperature is not None and temperature <= 0) or (shrinkage is not None and shrinkage < 0)
         if neighbours < 1 or bad:
             raise ValueError("kNN needs neighbours >= 1, temperature > 0 and shrinkage >= 0")

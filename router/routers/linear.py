@@ -61,8 +61,7 @@ class LogisticRouter(FittedRouter):
         """`strength`: scikit-learn's C, the inverse of the penalty on the weights (never on the intercept).
 
         A fractional score counts as a right and a wrong answer of that weight. An expert that was always right,
-        always wrong or never asked keeps its mean.
-        """
+        always wrong or never asked keeps its mean. Raises ValueError for parameters out of range."""
         from sklearn.linear_model import LogisticRegression
 
         if strength <= 0:

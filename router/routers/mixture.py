@@ -42,7 +42,8 @@ class MixtureRouter(FittedRouter):
     def fit(
         cls, table: Table, questions: Features, *, members: Mapping[str, Fit], parts: int = 5, seed: int = 0
     ) -> Self:
-        """Fit each member on each of `parts` folds to weigh it, then on everything."""
+        """Fit each member on each of `parts` folds to weigh it, then on everything. Raises ValueError without
+        members or with one question, TypeError for a member that is no `FittedRouter`."""
         if not members:
             raise ValueError("a mixture of routers needs at least one member")
         table, questions = fitting_rows(table, questions)

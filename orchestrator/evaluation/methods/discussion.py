@@ -133,7 +133,8 @@ async def _led_by_others(
 async def confer(
     setting: Setting, name: str, seating: Seating, made: Callable[[Setting, Agent], Discussion]
 ) -> MethodOutcome:
-    """Hold one discussion on all questions of the setting."""
+    """Hold one discussion on all questions of the setting. Raises `BadInput` for a panel that names an expert twice,
+    or one that is not asked."""
     options = setting.options.discussing
     for expert in [*options.panel, *([options.lead] if options.lead else [])]:
         if expert not in setting.experts:

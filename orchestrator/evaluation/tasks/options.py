@@ -63,7 +63,8 @@ def read(value: Any, key: str, labels: Any = None) -> Options | None:
 
 
 def from_cells(cells: Sequence[Any], labels: Sequence[str], key: str) -> Options | None:
-    """Options of which each has its own column. Empty ones at the end are no options."""
+    """Options of which each has its own column. Empty ones at the end are no options. Raises `CellError` for an
+    empty one before a later option."""
     texts = [scalar(value, f"{key} {label}") for label, value in zip(labels, cells, strict=True)]
     while texts and texts[-1] is None:
         texts.pop()

@@ -129,7 +129,8 @@ class TransformersEngine:
         self.sources.read_ahead(expert)
 
     def canary(self) -> Canary:
-        """What the resident model says now to the canary's prompt. Nothing may be running."""
+        """What the resident model says now to the canary's prompt. Nothing may be running. Raises RuntimeError if no
+        expert is loaded."""
         if self._resident is None:
             raise RuntimeError("no expert is loaded")
         return self._canary(self._resident)

@@ -131,7 +131,8 @@ class VLLMEngine:
         self.sources.read_ahead(expert)
 
     def canary(self) -> Canary:
-        """What the resident model says now to the canary's prompt, computed anew. Nothing may be running."""
+        """What the resident model says now to the canary's prompt, computed anew. Nothing may be running. Raises
+        RuntimeError if no expert is loaded."""
         shape, expert = self._shape(), self._resident
         if shape is None or expert is None:
             raise RuntimeError("no expert is loaded")

@@ -142,7 +142,8 @@ def unchanged(blend: Blend) -> bool:
 
 
 def described(expert: Expert) -> dict[str, Any]:
-    """The expert's weights in plain values, for a worker in another process."""
+    """The expert's weights in plain values, for a worker in another process. Raises ValueError for an expert without
+    weights."""
     if expert.weights:
         return {"model": str(expert.weights.model), "adapter": _text(expert.weights.adapter)}
     recipe = expert.recipe

@@ -160,7 +160,7 @@ def retry_limits(workers: WorkersConfig) -> RetryLimits:
 
 
 def local_engine(name: str, options: EngineOptions) -> Engine:
-    """Make the engine, in the process that calls."""
+    """Make the engine, in the process that calls. Raises `ConfigError` for an engine that this node does not have."""
     if name == "vllm":
         from orchestrator.inference.engines.vllm import VLLMEngine
 

@@ -97,7 +97,8 @@ class Scheduler:
             self._queues[queue] = ExpertQueue(queue, self._kinds.setdefault(kind, WorkerKind()), shape)
 
     def join(self, worker: str, *, kind: str, capacity: int, now: float) -> None:
-        """A worker is ready; it holds at most `capacity` requests at once."""
+        """A worker is ready; it holds at most `capacity` requests at once. Raises ValueError for another capacity
+        and for a worker that has joined."""
         if worker in self._workers:
             raise ValueError(f"worker {worker!r} has joined already")
         if capacity < 1:
@@ -145,7 +146,8 @@ class Scheduler:
 
     # What happened.
     def submit(self, queue: str, requests: Iterable[Request], now: float) -> None:
-        """Requests of callers, to be served in this order. None of their keys may be pending."""
+        """Requests of callers, to be served in this order. None of their keys may be pending. Raises ValueError
+        otherwise."""
         target = self._known(queue)
         entries = [QueuedRequest(request, now, target) for request in requests]
         keyed = {entry.request.key: entry for entry in entries}
