@@ -122,7 +122,7 @@ class Adapter:
         return down, up, pair.scale
 
     def tensor(self, info: TensorInfo) -> NDArray[Any]:
-        """A tensor of the adapter's file, as stored."""
+        """A tensor of the adapter's file, as stored, in the shape of `info`."""
         return self._arrays[info.name] if self._map is None else view(info, self._map)
 
 

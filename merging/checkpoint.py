@@ -96,7 +96,7 @@ class Checkpoint:
         raise CheckpointError(f"{self.folder}: neither lm_head.weight nor an embedding that could stand for it")
 
     def read_into(self, name: str, start: int, out: NDArray[Any]) -> None:
-        """Fill `out` with the tensor's bits from element `start` on; with several threads quicker than the map.
+        """Fill `out` (elements,) with the tensor's bits from element `start` on: with threads, quicker than the map.
 
         Raises `CheckpointError` if the file has become shorter.
         """

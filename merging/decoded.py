@@ -30,12 +30,12 @@ class DecodedCheckpoint(Checkpoint):
         self.tensors: Mapping[str, TensorInfo] = MappingProxyType(infos)
 
     def read_into(self, name: str, start: int, out: NDArray[Any]) -> None:
-        """Fill `out` (float32) with the tensor's numbers from element `start` on."""
+        """Fill `out` (elements,), float32, with the tensor's numbers from element `start` on."""
         flat = out.reshape(-1)
         self._weights[name].slab(True).read(start, start + flat.size, flat)
 
     def array(self, name: str) -> NDArray[Any]:
-        """The whole tensor, decoded."""
+        """The whole tensor, decoded, in its own shape."""
         out = np.empty(self.tensors[name].shape, np.float32)
         self.read_into(name, 0, out)
         return out

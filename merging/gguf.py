@@ -121,7 +121,7 @@ class GgufCheckpoint(Checkpoint):
         out[:] = values.reshape(-1)[start - first * columns : stop - first * columns]
 
     def array(self, name: str) -> NDArray[Any]:
-        """The whole tensor, widened."""
+        """The whole tensor, widened, in its own shape."""
         info = self.tensors[name]
         out = np.empty(info.shape, {"F32": "<f4", "F16": "<f2", "BF16": "<u2"}[info.dtype])
         self.read_into(name, 0, out.reshape(-1))

@@ -45,7 +45,7 @@ def magnitude(value: np.float32) -> np.uint32:
 
 @compiled()
 def decode_bf16(raw: NDArray[np.uint16], out: NDArray[np.float32]) -> bool:
-    """Widen; True if something is infinite or not a number."""
+    """Widen (elements,) into `out` (elements,); True if something is infinite or not a number."""
     highest = np.uint16(0)
     for i in range(raw.size):
         out[i] = widened(raw[i])
@@ -55,7 +55,8 @@ def decode_bf16(raw: NDArray[np.uint16], out: NDArray[np.float32]) -> bool:
 
 @compiled()
 def decode_taus(raw: NDArray[np.uint16], out: NDArray[np.float32]) -> bool:
-    """Widen the last row, and the others minus it; True if something is infinite or not a number."""
+    """Widen rows (sources, elements): the last one, and the others minus it; True if
+    something is infinite or not a number."""
     last = raw.shape[0] - 1
     highest = np.uint16(0)
     for start in range(0, raw.shape[1], TILE):
@@ -76,7 +77,7 @@ def decode_taus(raw: NDArray[np.uint16], out: NDArray[np.float32]) -> bool:
 
 @compiled()
 def encode_bf16(values: NDArray[np.float32], out: NDArray[np.uint16]) -> None:
-    """Round to nearest, ties to even; what is not a number stays so."""
+    """Round (elements,) to nearest, ties to even; what is not a number stays so."""
     for i in range(values.size):
         out[i] = narrowed(values[i]) if values[i] == values[i] else np.uint16(0x7FC0)
 
@@ -91,7 +92,8 @@ def unbounded(values: Work) -> bool:
 
 
 def weighted_sum_bf16(raw: NDArray[np.uint16], weights: Work, divisor: Work, out: NDArray[np.uint16]) -> bool:
-    """`decode_bf16`, `weighted_sum` and `encode_bf16` in one; True if a source is infinite or not a number."""
+    """`decode_bf16`, `weighted_sum` and `encode_bf16` in one, for
+    rows (sources, elements) and weights (sources,); True if a source is infinite or not a number."""
     return _weighted_sum_bf16(raw, weights, divisor, scratch("sums", TILE, np.float32), out)
 
 

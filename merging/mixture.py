@@ -140,7 +140,7 @@ class Mixture:
 
 
 def bits(blend: Blend, name: str) -> NDArray[Any]:
-    """The tensor's bits as they are stored."""
+    """The tensor's bits as they are stored, in its own shape."""
     import torch
 
     tensor = blend.tensor(name)

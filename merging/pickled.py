@@ -61,16 +61,16 @@ class PickledCheckpoint(Checkpoint):
         self.tied = bool(self.config.get("tie_word_embeddings")) and "lm_head.weight" not in infos
 
     def read_into(self, name: str, start: int, out: NDArray[Any]) -> None:
-        """Fill `out` with the tensor's bits from element `start` on."""
+        """Fill `out` (elements,) with the tensor's bits from element `start` on."""
         out[...] = self._arrays[name].reshape(-1)[start : start + out.size].reshape(out.shape)
 
     def array(self, name: str) -> NDArray[Any]:
-        """The tensor of this name."""
+        """The tensor of this name, in its own shape."""
         return self._arrays[name]
 
 
 def pickled_tensors(file: Path) -> tuple[dict[str, TensorInfo], dict[str, NDArray[Any]]]:
-    """The tensors of a pickle, by name, and their bits. Raises `CheckpointError`."""
+    """The tensors of a pickle, by name, and their bits, each in its own shape. Raises `CheckpointError`."""
     infos, arrays = {}, {}
     for name, tensor in _tensors(file).items():
         kind, array = _array(file, name, tensor)

@@ -119,7 +119,7 @@ def add_products_bf16(
     block_bits: NDArray[np.uint32],
     sums: NDArray[np.float64],
 ) -> None:
-    """As `add_products`, of bfloat16 bits; `block_bits`: the same memory as `block`."""
+    """As `add_products`, of bfloat16 bits (models, elements); `block_bits`: the same memory as `block`."""
     models, _, columns = bits.shape
     width = block.shape[0] * LANES
     for first in range(0, columns, width):

@@ -110,7 +110,7 @@ class Backend(Protocol):
         """`Stack.blocks` of elements [start, stop)."""
 
     def encoded(self, values: Numbers, dtype: str) -> NDArray[Any]:
-        """`values`, rounded once to the safetensors type `dtype`, as stored bits."""
+        """`values` (elements,), rounded once to the safetensors type `dtype`, as stored bits."""
 
 
 @dataclass(frozen=True)

@@ -71,7 +71,7 @@ def scale_rows(rows: Tensor, factors: NDArray[Any]) -> None:
 
 
 def keep_between(row: Tensor, low: np.float32, high: np.float32) -> None:
-    """Zero what is smaller in magnitude than `low` or larger than `high`."""
+    """Zero in `row` (elements,) what is smaller in magnitude than `low` or larger than `high`."""
     sizes = row.abs()
     row.masked_fill_(~((sizes >= float(low)) & (sizes <= float(high))), 0)
 
@@ -102,7 +102,7 @@ def consensus(
 
 
 def near_swap(base: Tensor, row: Tensor, t: NDArray[Any], out: Tensor) -> None:
-    """out = base + (row - base) * min(1, max(0, t / |row - base|)), the distance at least 1e-6."""
+    """out = base + (row - base) * min(1, max(0, t / |row - base|)), the distance at least 1e-6; all (elements,)."""
     share = (float(t[0]) / (row - base).abs_().clamp_(min=1e-6)).clamp_(0, 1)
     torch.add(share * row, (1 - share) * base, out=out)
 

@@ -155,7 +155,7 @@ def microscaled_rows(blocks: Array, scales: Array) -> Callable[[int, int], Array
 
 
 def double_scales(packed: Array, values: Array, scales: Array, size: int, offset: float) -> Array:
-    """bitsandbytes' scales that are quantised themselves, to 8 bits."""
+    """bitsandbytes' scales that are quantised themselves, to 8 bits: `packed` (blocks,) -> (blocks,)."""
     found: Array = values[packed.reshape(-1)] * scales[np.arange(packed.size) // size] + np.float32(offset)
     return found.astype(np.float32)
 

@@ -88,7 +88,7 @@ class Writer:
         return [f"model-{number + 1:05d}-of-{count:05d}.safetensors" for number in range(count)]
 
     def write(self, name: str, start: int, bits: NDArray[Any]) -> None:
-        """Put `bits` at the tensor's element `start`. Any thread, any order. Raises `WriteError`."""
+        """Put `bits` (elements,) at the tensor's element `start`. Any thread, any order. Raises `WriteError`."""
         place = self._places[name]
         view, offset = np.ascontiguousarray(bits).data.cast("B"), place.offset + start * bits.itemsize
         try:

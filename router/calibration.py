@@ -82,7 +82,7 @@ class Isotonic(Calibration):
 
 
 def calibrate(scores: Array, outcomes: Array, method: CalibrationMethod = "platt") -> Calibration:
-    """Fit by the method's name."""
+    """Fit by the method's name. `scores` and `outcomes`: (questions, experts); unknown outcomes are NaN."""
     return Platt.fit(scores, outcomes) if method == "platt" else Isotonic.fit(scores, outcomes)
 
 

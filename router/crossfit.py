@@ -28,7 +28,7 @@ def folds(table: Table, count: int, seed: int = 0) -> NDArray[np.intp]:
 
 
 def out_of_fold(fit: Fit, table: Table, questions: Features, fold: NDArray[np.intp]) -> Scores:
-    """Scores of every row by a router fitted on the other folds. Terms are left out."""
+    """Scores (questions, experts) of every row by a router fitted on the other folds. Terms are left out."""
     values = np.empty((len(table.rows), len(table.experts)), np.float32)
     probabilities = np.empty_like(values)
     for number in np.unique(fold):

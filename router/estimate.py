@@ -104,5 +104,5 @@ def estimate(scores: NDArray[np.float64], groups: Sequence[str]) -> Estimate:
 
 
 def difference(a: NDArray[np.float64], b: NDArray[np.float64], groups: Sequence[str]) -> Difference:
-    """Mean of a - b over the same questions. p is 1 where a and b are equal everywhere."""
+    """Mean of a - b, both (questions,), over the same questions. p is 1 where a and b are equal everywhere."""
     return Resamples(groups).differences([(a, b)])[0]

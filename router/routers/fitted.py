@@ -136,13 +136,13 @@ def known_scores(correct: Array) -> tuple[Array, Array]:
 
 
 def logit(probability: Array) -> Array:
-    """Log-odds; probabilities are kept 0.001 from 0 and 1."""
+    """Log-odds, of any shape; probabilities are kept 0.001 from 0 and 1."""
     p = np.clip(probability, 1e-3, 1 - 1e-3)
     return np.asarray(np.log(p / (1 - p)), np.float32)
 
 
 def sigmoid(log_odds: Array) -> Array:
-    """Probabilities from log-odds, float32."""
+    """Probabilities from log-odds of any shape, float32."""
     return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -60, 60))), np.float32)
 
 
