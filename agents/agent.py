@@ -86,6 +86,8 @@ class AgentReply:
     logprobs: tuple[tuple[str, float], ...] = ()
     """(token, log-probability), where the model gives them."""
     error: str | None = None
+    thoughts: str = ""
+    """What the model thought and did not say, where it comes apart from the text."""
 
 
 async def ask(agent: Agent, messages: Messages) -> AgentReply:
@@ -152,6 +154,7 @@ def _reply_of(agent: Agent, message: Any, began: float) -> AgentReply:
         cached=bool(metadata.get("cached", False)),
         key=metadata.get("key"),
         logprobs=tuple((str(entry["token"]), float(entry["logprob"])) for entry in content),
+        thoughts=str(metadata.get("reasoning") or ""),
     )
 
 

@@ -47,7 +47,8 @@ def from_tokens(tokens: Sequence[tuple[str, float]], text: str) -> float | None:
     if not tokens:
         return None
     start, end = answers.answer_span(text) or (0, len(text))
-    inside, place = [], 0
+    # A thought that stands in front of the text has tokens, too.
+    inside, place = [], -max(0, "".join(token for token, _ in tokens).rfind(text))
     for token, logprob in tokens:
         after = place + len(token)
         # White space belongs to the line's layout, not to the answer.

@@ -235,7 +235,8 @@ class Conversation:
         if self.question.is_chat:
             return turn.answer, turn.text, vote.share
         own = turn.answer if turn.answer is not None else vote.answer
-        return own, f"{turn.reasoning}\nAnswer: {own}".lstrip(), vote.share
+        shown = turn.shown or next((one.shown for one in self.turns if one.answer == own), own)
+        return own, f"{turn.reasoning}\nAnswer: {shown}".lstrip(), vote.share
 
     async def _turn(self, one: AgentCall, number: int) -> Turn:
         agent = self._agents[one.seat]
@@ -246,7 +247,10 @@ class Conversation:
             agent_replies = [await ask(agent, one.messages)]
         else:
             agent_replies = list(await asyncio.gather(*(ask(agent, one.messages) for _ in range(many))))
-        replies = [parse_reply(each.text, self.question) if each.error is None else NOTHING for each in agent_replies]
+        replies = [
+            parse_reply(each.text, self.question, each.thoughts) if each.error is None else NOTHING
+            for each in agent_replies
+        ]
         chosen, share = (replies[0].answer, None)
         if many > 1:
             chosen, share = confidences.consistency([reply.answer for reply in replies])
@@ -320,6 +324,7 @@ def _turn_of(
         characters=len(kept.text),
         reasoning=_clean(reply.reasoning[:TEXT_LIMIT]),
         answer=None if reply.answer is None else _clean(reply.answer),
+        written=_clean((reply.written or "")[:TEXT_LIMIT]),
         stated=reply.confidence,
         confidence=confidence,
         calls=len(agent_replies),

@@ -39,11 +39,12 @@ class Reply:
         return self.answer is None
 
 
-def parse_reply(text: str, question: Question) -> Reply:
+def parse_reply(text: str, question: Question, thoughts: str = "") -> Reply:
     """Read a reply. Never fails and never guesses: where no answer can be read, the reply abstains.
 
     Plain text with an `Answer:` line or any other form that `agents.answers` knows, or JSON with `answer` and perhaps
-    `reasoning` and `confidence`. Thoughts are neither answer nor reasoning, unless there is no other reasoning.
+    `reasoning` and `confidence`. Thoughts, those in the text and those that came apart from it (`thoughts`), are
+    neither answer nor reasoning, unless there is no other reasoning.
     """
     separated = separate(text)
     visible = separated.reply
@@ -68,7 +69,7 @@ def parse_reply(text: str, question: Question) -> Reply:
         marker = _MARKER.search(visible[: answers.WINDOW])
         reasoning = visible[: marker.start()] if marker else visible
         confidence = parse_confidence(visible)
-    return Reply(text, (reasoning.strip() or separated.thoughts).strip(), key, confidence, written)
+    return Reply(text, (reasoning.strip() or separated.thoughts or thoughts).strip(), key, confidence, written)
 
 
 def _json(text: str) -> dict[str, object] | None:

@@ -82,6 +82,7 @@ class Turn(TranscriptRecord):
     characters: int = Field(default=0, ge=0, description="Length of the whole reply.")
     reasoning: str = Field(default="", max_length=TEXT_LIMIT, description="What stands before the answer.")
     answer: str | None = Field(default=None, description="Canonical (agents.answers); null: it abstains.")
+    written: str = Field(default="", max_length=TEXT_LIMIT, description="The answer as the reply writes it.")
     stated: float | None = Field(default=None, ge=0, le=1, description="The confidence that the reply states.")
     confidence: float | None = Field(default=None, ge=0, le=1, description="Confidence of the discussion's kind.")
     calls: int = Field(default=1, ge=1, description="Replies it rests on: more where consistency was asked for.")
@@ -97,6 +98,11 @@ class Turn(TranscriptRecord):
     def abstains(self) -> bool:
         """True if the reply has no answer."""
         return self.answer is None
+
+    @property
+    def shown(self) -> str | None:
+        """The answer as people are shown it; None: it abstains."""
+        return None if self.answer is None else self.written or self.answer
 
 
 class Tally(TranscriptRecord):
@@ -201,6 +207,10 @@ class Transcript(TranscriptRecord):
         """The turns of one round, each with its place."""
         return [(place, turn) for place, turn in enumerate(self.turns) if turn.round == number]
 
+    def shown(self, answer: str | None) -> str | None:
+        """An answer as the first reply that gave it writes it."""
+        return next((turn.shown for turn in self.turns if turn.answer == answer), answer)
+
     def edges(self) -> list[tuple[int, int]]:
         """Influence as (from, to), places in `turns`; forward in time."""
         return [(received, place) for place, turn in enumerate(self.turns) for received in turn.received]
@@ -215,10 +225,13 @@ class Transcript(TranscriptRecord):
         sure = "" if self.confidence is None else f" ({self.confidence:.2f})"
         return rounds_html(
             (self.discussion, self.question.question),
-            (str(self.answer), f"{sure}, {self.stopped or 'ended'}; {self.calls} calls, {self.tokens} tokens"),
+            (
+                str(self.shown(self.answer)),
+                f"{sure}, {self.stopped or 'ended'}; {self.calls} calls, {self.tokens} tokens",
+            ),
             [seat.name for seat in self.seats],
             [
-                Cell(one.round, one.seat, self.is_right(one.answer), one.answer, one.confidence, one.text, one.error)
+                Cell(one.round, one.seat, self.is_right(one.answer), one.shown, one.confidence, one.text, one.error)
                 for one in self.turns
             ],
             self.edges(),

@@ -282,13 +282,18 @@ def _sample(index: int, question: Question, outcomes: Sequence[MethodOutcome], r
             continue
         text = one.used[0].reply.text if len(one.used) == 1 else ""
         answers[outcome.name] = SampleAnswer(
-            text=text[:4000], answer=one.answer, right=one.right, confidence=one.confidence
+            text=text[:4000],
+            answer=one.answer,
+            written=next((r.reply.written or "" for r in one.used if r.reply.answer == one.answer), ""),
+            right=one.right,
+            confidence=one.confidence,
         )
     for (id, name), reply in replies.items():
         if id == question.id and name not in answers:
             answers[name] = SampleAnswer(
                 text=reply.reply.text[:4000],
                 answer=reply.reply.answer,
+                written=reply.reply.written or "",
                 right=reply.right,
                 confidence=reply.reply.confidence,
             )

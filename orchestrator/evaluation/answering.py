@@ -83,5 +83,5 @@ async def prompted(
     if isinstance(outcome, Exception):
         raise outcome
     assert isinstance(outcome, Completion), outcome
-    reply = parse_reply(outcome.text, question)
+    reply = parse_reply(outcome.text, question, outcome.reasoning)
     return ExpertReply(question, expert.name, reply, is_right(question, reply.answer), outcome)

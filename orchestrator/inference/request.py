@@ -103,7 +103,7 @@ class UpstreamUsage:
     cached_tokens: int = 0
     """Prompt tokens that it had in its cache."""
     reasoning_tokens: int = 0
-    """Completion tokens that were reasoning."""
+    """Completion tokens that were reasoning: as the server counts them, else those between thinking marks."""
     cost: float | None = None
     """Price of this reply as the server states it, in its currency (US dollars with all known ones)."""
 
@@ -146,7 +146,7 @@ class Completion:
     cached: bool = False
     """True when it came from the ledger and nothing was generated."""
     reasoning: str = ""
-    """Text that the model thought and did not say, where its server sends it."""
+    """Text that the model thought and did not say: sent apart by its server, or set apart by `thinking`."""
     usage: UpstreamUsage | None = None
     """None: a local expert, or a server that counts nothing more."""
 

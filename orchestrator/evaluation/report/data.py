@@ -137,7 +137,9 @@ class SampleAnswer(ReportRecord):
 
     text: str
     answer: str | None
-    """None: no answer was found in the text."""
+    """What is compared. None: no answer was found in the text."""
+    written: str = ""
+    """The answer as it was written."""
     right: bool
     confidence: float | None = Field(default=None, ge=0, le=1)
 

@@ -97,13 +97,13 @@ def _cell(one: Transcript, seat: int, number: int, colours: dict[str, int]) -> V
     if turn is None:
         return None
     earlier = [old for old in one.turns if old.seat == seat and old.round < number and old.answer is not None]
-    before = earlier[-1].answer if earlier else None
+    before = earlier[-1] if earlier else None
     return {
         "turn": turn,
         "text": clipped(turn.reasoning or turn.text, LONGEST_REASONING),
         "right": one.is_right(turn.answer),
         "colour": _colour(turn, colours),
-        "changed": before if before is not None and turn.answer is not None and before != turn.answer else None,
+        "changed": before.shown if before and turn.answer is not None and before.answer != turn.answer else None,
     }
 
 
@@ -131,7 +131,7 @@ def _graph(one: Transcript, colours: dict[str, int]) -> View | None:
         taken = end.answer is not None and end.answer == start.answer and was is not None and was != end.answer
         lines.append((at[source], at[target], taken))
     nodes: list[dict[str, Any]] = [
-        {"at": place, "colour": _colour(turn, colours), "name": one.seats[turn.seat].name, "answer": turn.answer}
+        {"at": place, "colour": _colour(turn, colours), "name": one.seats[turn.seat].name, "answer": turn.shown}
         for place, turn in zip(at, one.turns, strict=True)
     ]
     width = 2 * MARGIN + (one.rounds - 1) * COLUMN

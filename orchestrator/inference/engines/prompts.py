@@ -16,9 +16,12 @@ from orchestrator.inference.engines.tools import plain_messages, template_messag
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pretrained import load_tokenizer
 from orchestrator.inference.request import PromptMessage, Sampling
+from orchestrator.inference.thinking import opened
 from orchestrator.inference.tool_history import ToolHistory
 
 _PLAIN = Sampling()
+PROMPT_END = 16
+"""Tokens at a prompt's end among which a thinking mark is looked for."""
 
 
 class Prompts:
@@ -74,6 +77,10 @@ class Prompts:
             },
         )
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def opened(self, expert: Expert, ids: Sequence[int]) -> str:
+        """The thinking mark with which a prompt ends, so that the reply begins inside a thought; else empty."""
+        return opened(self.tokenizer(expert).decode(ids[-PROMPT_END:]))
 
     def stop_ids(self, expert: Expert) -> tuple[int, ...]:
         """Every token id that ends a reply: the tokenizer's, the config's and the generation config's."""

@@ -49,7 +49,7 @@ class TransformersEngine:
         self._batch: DecodingBatch | None = None
         self._grammars: Grammars | None = None
         self._waiting: deque[SequenceState] = deque()
-        self._failures: list[Delta] = []
+        self._ready: list[Delta] = []
         self._closed = False
 
     def beside(self, expert: Expert) -> bool:
@@ -103,12 +103,14 @@ class TransformersEngine:
             text = TextStream(self.prompts.tokenizer(expert), (*request.sampling.stop, *expert.stop))
             room = min(room, request.sampling.max_tokens)
             self._waiting.append(SequenceState(request, ids, room, text, self._constraint(request, expert)))
+            if mark := self.prompts.opened(expert, ids):
+                self._ready.append(Delta(request.key, text=mark))
         except Exception as error:  # what a template or a grammar refuses is this request's fault alone
-            self._failures.append(rejected(request, error))
+            self._ready.append(rejected(request, error))
 
     def step(self) -> list[Delta]:
         """See `Engine`."""
-        deltas, self._failures = self._failures, []
+        deltas, self._ready = self._ready, []
         if self._batch is None:
             return deltas
         if self._batch.rows:
@@ -119,7 +121,7 @@ class TransformersEngine:
 
     def abort(self, key: str) -> None:
         """See `Engine`."""
-        self._failures = [delta for delta in self._failures if delta.key != key]
+        self._ready = [delta for delta in self._ready if delta.key != key]
         self._waiting = deque(row for row in self._waiting if row.request.key != key)
         if self._batch and any(row.request.key == key for row in self._batch.rows):
             self._batch.remove(key)
@@ -140,7 +142,7 @@ class TransformersEngine:
         self._closed = True
         self._model = self._live = self._resident = self._batch = self._grammars = None
         self._waiting.clear()
-        self._failures.clear()
+        self._ready.clear()
 
     def _check(self, expert: Expert, blend: Blend) -> LoadKind:
         """Raises `ExpertError` if the weights are not what the expert's shape promises."""

@@ -47,7 +47,7 @@ class VLLMEngine:
         self._shapes: OrderedDict[str, LiveModel] = OrderedDict()
         self._resident: Expert | None = None
         self._running: dict[str, Expert] = {}
-        self._failures: list[Delta] = []
+        self._ready: list[Delta] = []
         self._count = itertools.count()
         self._closed = False
         self._apart = self.options.apart
@@ -101,13 +101,15 @@ class VLLMEngine:
                 )
             shape.add(request, expert, ids, min(room, request.sampling.max_tokens), self.prompts.stop_ids(expert))
         except Exception as error:  # what vLLM or a template refuses is this request's fault alone
-            self._failures.append(rejected(request, error))
+            self._ready.append(rejected(request, error))
             return
         self._running[request.key] = expert
+        if mark := self.prompts.opened(expert, ids):
+            self._ready.append(Delta(request.key, text=mark))
 
     def step(self) -> list[Delta]:
         """See `Engine`."""
-        deltas, self._failures = self._failures, []
+        deltas, self._ready = self._ready, []
         shape = self._shape()
         if shape is None or not self._running:
             return deltas
@@ -121,7 +123,7 @@ class VLLMEngine:
 
     def abort(self, key: str) -> None:
         """See `Engine`."""
-        self._failures = [delta for delta in self._failures if delta.key != key]
+        self._ready = [delta for delta in self._ready if delta.key != key]
         shape = self._shape()
         if self._running.pop(key, None) is not None and shape is not None:
             shape.abort(key)
@@ -143,7 +145,7 @@ class VLLMEngine:
         self._closed = True
         self._resident = None
         self._running.clear()
-        self._failures.clear()
+        self._ready.clear()
         while self._shapes:
             self._shapes.popitem()[1].close()
 

@@ -12,12 +12,12 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, ExpertUnavailable
 from orchestrator.inference.engines.engine import Engine, FreshProcess
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.request import Completion, Delta, Request, TokenLogprob
+from orchestrator.inference.request import Completion, Delta, Request, TokenLogprob, UpstreamUsage
 from orchestrator.inference.schedule.messages import (
     Abort,
     Add,
@@ -33,6 +33,7 @@ from orchestrator.inference.schedule.messages import (
     WorkerEvent,
     WorkerOrder,
 )
+from orchestrator.inference.thinking import ThoughtSplitter, without_opened_thought
 
 MakeEngine = Callable[[], Engine]
 
@@ -46,6 +47,38 @@ class _Running:
     reasoning: list[str] = field(default_factory=list)
     tokens: int = 0
     prompt_tokens: int = 0
+    thinking: ThoughtSplitter = field(default_factory=ThoughtSplitter)
+    thought_tokens: int = 0
+    """Tokens of thoughts that stood in the text; shared by length where one delta holds both."""
+
+    def separated(self, delta: Delta) -> Delta:
+        """The delta with thoughts apart from what is said."""
+        said, thought = self.thinking.feed(delta.text, last=delta.last)
+        if thought:
+            self.thought_tokens += round(delta.tokens * len(thought) / (len(thought) + len(said)))
+        return replace(delta, text=said, reasoning=delta.reasoning + thought) if said != delta.text else delta
+
+    def completion(self, delta: Delta, now: float) -> Completion:
+        """The finished reply; `delta` is its last one and says why it ended."""
+        assert delta.finish_reason is not None
+        text, reasoning, usage, counted = "".join(self.text), "".join(self.reasoning), delta.usage, self.thought_tokens
+        if not reasoning and self.request.sampling.structured is None:
+            whole = len(text)
+            text, reasoning = without_opened_thought(text)
+            counted = round(self.tokens * len(reasoning) / whole) if reasoning else 0
+        if counted and (usage is None or not usage.reasoning_tokens):
+            usage = replace(usage or UpstreamUsage(), reasoning_tokens=min(counted, self.tokens))
+        return Completion(
+            delta.key,
+            _storable(text),
+            delta.finish_reason,
+            self.prompt_tokens,
+            self.tokens,
+            tuple(self.logprobs),
+            now - self.started,
+            reasoning=_storable(reasoning),
+            usage=usage,
+        )
 
 
 class Worker:
@@ -143,10 +176,11 @@ class Worker:
         streamed: list[Delta] = []
         completions: list[Completion] = []
         failures: list[Failed] = []
-        for delta in deltas:
-            running = self._running.get(delta.key)
+        for arrived in deltas:
+            running = self._running.get(arrived.key)
             if running is None:
                 continue
+            delta = running.separated(arrived)
             running.text.append(delta.text)
             running.logprobs.extend(delta.logprobs)
             running.tokens += delta.tokens
@@ -160,19 +194,7 @@ class Worker:
             if delta.error is not None or delta.finish_reason is None:
                 failures.append(Failed(delta.key, delta.error or ExpertFailed("the engine gave no reason")))
                 continue
-            completions.append(
-                Completion(
-                    delta.key,
-                    _storable("".join(running.text)),
-                    delta.finish_reason,
-                    running.prompt_tokens,
-                    running.tokens,
-                    tuple(running.logprobs),
-                    time.perf_counter() - running.started,
-                    reasoning=_storable("".join(running.reasoning)),
-                    usage=delta.usage,
-                )
-            )
+            completions.append(running.completion(delta, time.perf_counter()))
         self._busy += busy
         self._tokens += sum(delta.tokens for delta in deltas)
         if deltas:

@@ -114,3 +114,29 @@ def test_an_engine_that_cannot_start_or_breaks_is_told_with_its_place() -> None:
     event = Desk(broken).next()
     assert isinstance(event, Broken)
     assert event.message.startswith("SystemExit: no device (test_worker.py:")
+
+
+def test_thoughts_are_apart_and_counted_in_streams_and_completions_of_every_engine() -> None:
+    replies = {"k": "<think>one two three</think>Answer: 4", "s": "<think>never closed Answer: 5"}
+    desk = Desk(
+        lambda: ScriptedEngine(ScriptedOptions(capacity=5), lambda messages, seed: replies[messages[-1][1].split()[0]])
+    )
+    desk.next()
+    desk.worker.order([Switch(EXPERT), Add(((request("k"), EXPERT), (request("s", stream=True), EXPERT)))])
+    assert isinstance(desk.next(), Loaded)
+    completions: dict[str, Completion] = {}
+    said, thought = "", ""
+    while len(completions) < 2:
+        event = desk.next()
+        assert isinstance(event, Stepped)
+        completions |= {one.key: one for one in event.completions}
+        said += "".join(delta.text for delta in event.deltas)
+        thought += "".join(delta.reasoning for delta in event.deltas)
+    assert (completions["k"].text, completions["k"].reasoning) == ("Answer: 4", "one two three")
+    assert (completions["s"].text, completions["s"].reasoning) == ("", "never closed Answer: 5")
+    assert (said, thought) == ("", "never closed Answer: 5")
+    usage = completions["k"].usage
+    assert usage is not None
+    assert 0 < usage.reasoning_tokens < completions["k"].completion_tokens
+    desk.worker.order([Stop()])
+    desk.worker.join(20)
