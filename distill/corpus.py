@@ -83,6 +83,15 @@ class CorpusSummary(BaseModel):
         """Count one reply that the rule `rule` left out."""
         self._dropped(self.replies_dropped, rule, question)
 
+    def why_none(self) -> str:
+        """Why lessons were left out, each reason with its number and an example, in one line."""
+        reasons = [
+            f"{dropped.count} {what} ({rule}; {dropped.examples[0][:80]!r})"
+            for what, rules in (("questions", self.questions_dropped), ("replies", self.replies_dropped))
+            for rule, dropped in rules.items()
+        ]
+        return f"of {self.transcripts} transcripts: {'; '.join(reasons)}" if reasons else "there are no transcripts"
+
     @staticmethod
     def _dropped(where: dict[str, DroppedTranscripts], rule: str, example: str) -> None:
         where.setdefault(rule, DroppedTranscripts()).add(example)

@@ -157,6 +157,8 @@ def _taught(
 
     sifted = CorpusSummary()
     prepare(read_all(request.transcripts, sifted), request.selection, folder / LESSONS, tokens, sifted)
+    if not sifted.lessons:
+        raise BadInput(f"transcripts: no lessons remain: {sifted.why_none()}")
     card = {"name": request.name, "base": request.student, "licences": dict(licences)}
     if request.workers == 1:
         epochs = train_in(folder, request, base, sifted, card, report)

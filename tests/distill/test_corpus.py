@@ -48,6 +48,16 @@ def test_only_right_replies_have_no_pairs_and_only_wrong_ones_no_lesson(discuss:
     }
 
 
+def test_where_no_lesson_remains_the_reasons_are_said_with_their_numbers(discuss: Discuss, tmp_path: Path) -> None:
+    held = [discuss(1, [["Nine.\nAnswer: 9", "  "]]), discuss(2, answer=None)]
+    why = prepare(held, Selection(), tmp_path / "lessons.jsonl", len).why_none()
+    assert why.startswith("of 2 transcripts: ")
+    for reason in ("1 questions (no right reply with a reasoning; 'q1')", "1 questions (no gold answer; 'q2')"):
+        assert reason in why
+    assert "1 replies (an empty reply; 'q1')" in why
+    assert CorpusSummary().why_none() == "there are no transcripts"
+
+
 def test_bad_lines_are_counted_and_reading_goes_on(discuss: Discuss, tmp_path: Path) -> None:
     path = tmp_path / "t.jsonl"
     transcripts.write(path, [discuss(0)])

@@ -54,6 +54,7 @@ def write_routers(found: Evaluation, path: Path, *, title: str, command: str) ->
         reference=reference(found),
         rows=[_row(result, found) for result in found.results],
         curves=any(quality.curve for quality in found.qualities),
+        metrics=metric_rows(found),
         charts={"routers": _charts(found)},
     )
     save(page, path)
@@ -84,7 +85,51 @@ def routers_table(found: Evaluation) -> Group:
             f"{last.unique_experts:.2f}",
             *priced,
         )
-    return Group(*_head(found, vote), table, Text(), _by_aggregator(found), *_tail(found))
+    parts = [_by_metric(found), Text()] if found.metrics else []
+    return Group(*_head(found, vote), table, Text(), *parts, _by_aggregator(found), *_tail(found))
+
+
+METRICS = (
+    ("Gain", "gain_over_best", True, "accuracy / that of the best expert of the tested questions - 1"),
+    ("To oracle", "gap_to_oracle", True, "1 - accuracy / share of questions that some expert gets right"),
+    ("Pareto", "pareto_distance", False, "distance from the front of all experts and routers, cost and accuracy 0..1"),
+    ("Arena", "arena", True, "RouterArena's score of accuracy and dollars per 1,000 questions"),
+    ("$/1000", "cost_per_1000", False, "cost of 1,000 questions in the table's unit"),
+    ("Opt. choice", "optimal_selection", True, "where some expert is right: the cheapest of those was asked"),
+    ("Opt. acc.", "optimal_accuracy", True, "where some expert is right: the router is"),
+    ("Opt. cost", "optimal_cost", True, "where the router is right: cheapest right expert's cost / that of the asked"),
+    ("Robust", "robustness", True, "rephrased questions with the same first choice"),
+    ("ms", "milliseconds", False, "to rank the experts for a question, embedding not counted"),
+)
+"""(heading, field of `RoutingMetrics`, whether it is a share, what it is)."""
+
+
+def metric_rows(found: Evaluation) -> tuple[list[tuple[str, str]], list[tuple[str, list[str]]]]:
+    """RouterArena's and LLMRouterBench's metrics: ([(heading, meaning)], [(router, cells)]); what no router has, such
+    as costs where there are none, is left out."""
+    shown = [one for one in METRICS if any(getattr(each, one[1]) is not None for each in found.metrics)]
+    rows = [
+        (one.router, [_metric(getattr(one, field), share) for _, field, share, _ in shown]) for one in found.metrics
+    ]
+    return [(head, meaning) for head, _, _, meaning in shown], rows
+
+
+def _metric(value: float | None, share: bool) -> str:
+    if value is None or math.isnan(value):
+        return DASH
+    return f"{100 * value:.1f}%" if share else f"{value:.3g}"
+
+
+def _by_metric(found: Evaluation) -> Table:
+    heads, rows = metric_rows(found)
+    table = Table(box=None, pad_edge=False, header_style="dim")
+    table.title = Text("First choices by RouterArena's and LLMRouterBench's metrics", style="dim")
+    table.title_justify = "left"
+    for number, head in enumerate(["Router", *(head for head, _ in heads)]):
+        table.add_column(head, justify="right" if number else "left")
+    for router, cells in rows:
+        table.add_row(Text(plain(router), style="bold" if router == reference(found) else ""), *cells)
+    return table
 
 
 def _by_aggregator(found: Evaluation) -> Table:
