@@ -17,6 +17,7 @@ Choices = Mapping[str, str]
 _BEFORE_NOT = re.compile(
     r"(?:\b(?:not|isn't|neither|nor|never|eliminate[sd]?|exclude[sd]?|rule[sd]? out|ruling out|reject(?:s|"
     r"ed)?|rather than|instead of|unlike|than"
+    r"|(?:every|any|all|each)\w*(?: \w+){0,2} (?:except|but)(?: for)?"
     r"|nicht|pas|no es|不是|не)(?:\s(?:option|choice|answer|be|necessarily|the|simply|just|correct))*|"
     r"\bwrong\W{1,3}(?:is)?)\W{0,4}$",
     re.IGNORECASE,
@@ -146,7 +147,9 @@ def _by_text(words: str, options: _Options) -> str | None:
     for text, label in options.by_text.items():
         inner = f" {_spaced(text)} "
         place = padded.find(inner) if inner.strip() else -1
-        if place >= 0 and not _BEFORE_NOT.search(padded[:place].rstrip()):
+        if place >= 0 and not (
+            _BEFORE_NOT.search(padded[:place].rstrip()) or _AFTER_NOT.match(padded, place + len(inner) - 1)
+        ):
             found.append((place, place + len(inner), label))
     widest = [
         one

@@ -79,6 +79,7 @@ def expression(text: str, kind: str = "expression") -> str | None:
 def _key(bare: str, kind: str) -> str | None:
     if _OWN.fullmatch(bare):
         return bare.replace("...", "…")
+    bare = bare.replace("π", "\\pi ")
     if kind in ("set", "list"):
         parts = members(bare)
         if parts is None:

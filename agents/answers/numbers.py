@@ -58,6 +58,8 @@ _SCALES = {
 }
 _SCALE = re.compile(r"\s?-?(" + "|".join(_SCALES) + r")s?\b", re.IGNORECASE)
 _PERCENT = re.compile(r"\s?(?:%|percent(?:age points?)?\b|per cent\b|pct\b)", re.IGNORECASE)
+_SYMBOL = re.compile(r"(?<![Ͱ-Ͽ])[α-λν-ωϑϕϵ∞](?![Ͱ-Ͽ])")
+"""A Greek letter alone is a factor, as in 3π, and no unit; μ stands in front of units."""
 _UNIT = re.compile(
     r"\s?(?:°\s?[CFK]?|\^\{?\\circ\}?\s?[CFK]?|'s?\b|[^\W\d_]{1,30}(?:\^\{?-?\d\}?|\d(?!\d))?)"
     r"(?:[\s./·*-]{1,2}\\?[^\W\d_]{1,30}(?:\^\{?-?\d\}?|\d(?!\d))?){0,5}\s?[.!]?$"
@@ -250,7 +252,7 @@ def unit_only(rest: str) -> bool:
         rest = rest[found.end() :].rstrip(_END)
     if rest in ("$", "€", "£", "¥", "₹", "°", "元", "個", "个", "円", "원", "руб"):
         return True
-    if _UNIT.fullmatch(rest) is None:
+    if _UNIT.fullmatch(rest) is None or _SYMBOL.search(rest):
         return False
     words = re.findall(r"[^\W\d]+", rest.lower())
     return not _NOT_UNITS.intersection(words)

@@ -22,7 +22,7 @@ _REFUSAL = re.compile(
     r"\b(?:cannot|can't|can not|could not|couldn't|unable|impossible|unknown|undetermined|insufficient|"
     r"not enough|unclear|not possible|no way to|"
     r"don't know|do not know|not sure|no answer|none|undefined|depends|indeterminate|not given|"
-    r"not determined|maybe|perhaps|might be|could be)\b",
+    r"let me (?:think|see|check|try|compute|calculate|work)|not determined|maybe|perhaps|might be|could be)\b",
     re.IGNORECASE,
 )
 _GIVES_UP = re.compile(
@@ -33,6 +33,15 @@ _GIVES_UP = re.compile(
 )
 _SO = re.compile(r"[,;]?\s\(?(?:so|therefore|thus|hence|also|donc|also|por lo tanto)\b,?\s", re.IGNORECASE)
 _NOT = re.compile(r"\b(?:not|isn't|rather than|instead of|nicht|pas|no es)\s(?:\w+\s){0,1}\W{0,2}$", re.IGNORECASE)
+_REJECTED = re.compile(
+    r"\W{0,3}(?:\s?\w+)?\s(?:is|are|was|were|would be|can be|seems|looks)\s(?:also |clearly |definitely |simply )?"
+    r"(?:wrong|incorrect|false|not (?:right|correct|true|possible|the)|impossible|ruled out)\b|"
+    r"\W{0,3}\s(?:cannot|can't|can not) be\b",
+    re.IGNORECASE,
+)
+_PLACE = re.compile(r"\b(?:step|question|problem|equation|figure|table|example|exercise)\s?$", re.IGNORECASE)
+_RANGE_BEFORE = re.compile(r"\d(?:\s?[-–—~]\s?|\s?\S{0,3}\sto\s)\W?$")
+_RANGE_AFTER = re.compile(r"(?:\s?[-–—~]\s?|\s?\S{0,3}\sto\s)\W?\d")
 _VERB = re.compile(
     r"(?:\b(?:is|are|was|were|equals?|has|have|had|makes?|gives?|gave|leaves?|left with|totals?|total of|"
     r"cost|costs|earns?|earned|spent|spends?|pays?|paid|"
@@ -64,7 +73,10 @@ def sentences(text: str) -> list[str]:
 def stated(text: str) -> Fraction | None:
     """The one number that an undressed answer states, in its first sentence that has any; None where it is not
     plain which."""
-    for sentence in sentences(text):
+    parts = sentences(text)
+    for sentence, after in zip(parts, [*parts[1:], ""], strict=False):
+        if after.startswith("or "):
+            return None
         if any(c.isdigit() for c in sentence) or _WORD_NUMBER.search(sentence):
             return in_sentence(sentence)
         if _REFUSAL.search(sentence):
@@ -85,15 +97,18 @@ def in_sentence(sentence: str) -> Fraction | None:
     if refused is not None:
         return None
     found = [one for one in found if not _NOT.search(bare[max(0, one[0] - 30) : one[0]])]
+    found = [one for one in found if not _REJECTED.match(bare, one[1])]
     named = [one for one in found if not _LABELS.search(bare[max(0, one[0] - 20) : one[0]])]
-    if named:
-        found = named
+    # "Step 3 of the proof" says nothing of 3; "page 3" may be an answer.
+    found = named or [
+        one for one in found if not _PLACE.search(bare[max(0, one[0] - 12) : one[0]]) or one[1] == len(bare)
+    ]
     if not found:
         return None
     values = {value for *_, value in found}
     if len(values) == 1:
         start, end, value = found[0]
-        return None if _bound(bare, start) or _goes_on(bare, end) else value
+        return None if _bound(bare, start) or _goes_on(bare, end) or _in_range(bare, start, end) else value
     if "=" in bare or "≈" in bare or "\\approx" in bare:
         place = max(bare.rfind("="), bare.rfind("≈"), bare.rfind("\\approx"))
         after = [one for one in found if one[0] > place]
@@ -109,11 +124,18 @@ def in_sentence(sentence: str) -> Fraction | None:
         return in_sentence(bare[ends[-1] :])
     kept = [one for one in found if _VERB.search(bare[max(0, one[0] - 40) : one[0]])]
     if len({value for *_, value in kept}) == 1:
-        return kept[-1][2]
+        return None if _in_range(bare, *kept[-1][:2]) else kept[-1][2]
     first, second = found[0], found[1]
     if first[0] <= 4 and (lead := _CLAUSE.match(bare, first[1])) is not None and lead.end() <= second[0]:
-        return first[2]
+        return None if _in_range(bare, *first[:2]) else first[2]
     return None
+
+
+def _in_range(bare: str, start: int, end: int) -> bool:
+    """`42-45` names a range, neither of its ends; a minus sign with an equation behind it was read before."""
+    return (
+        _RANGE_AFTER.match(bare, end) is not None or _RANGE_BEFORE.search(bare[max(0, start - 8) : start]) is not None
+    )
 
 
 def _bound(bare: str, start: int) -> bool:

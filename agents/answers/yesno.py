@@ -118,7 +118,7 @@ _CJK_YES = ("是", "对", "正确", "はい")
 _REFUSAL = re.compile(
     r"\b(?:cannot|can't|can not|could not|unable to|impossible to) (?:be )?(?:determine|determined|say|"
     r"tell|answer|answered|know|known|decide|decided)"
-    r"|\b(?:unknown|unclear|undetermined|not sure|maybe|perhaps|possibly|it depends|uncertain|"
+    r"|\b(?:unknown|unclear|undetermined|not sure|no (?:idea|clue|answer)|maybe|perhaps|possibly|it depends|uncertain|"
     r"not enough information)\b"
 )
 

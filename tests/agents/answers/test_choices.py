@@ -3,6 +3,7 @@
 import pytest
 
 from agents import answers
+from agents.answers.choices import choice_in
 
 CHOICES = {"A": "red", "B": "blue ball", "C": "a red ball"}
 
@@ -25,3 +26,10 @@ def test_an_option_text_wins_over_a_word_that_looks_like_a_letter() -> None:
 def test_options_numbered_by_digits() -> None:
     assert answers.canonical("2", "choice", {"1": "cat", "2": "dog"}) == "2"
     assert answers.canonical("2) dog", "choice", {"1": "cat", "2": "dog"}) == "2"
+
+
+@pytest.mark.parametrize(
+    "reply", ["blue is wrong", "all but B", "everything except B", "All options except B are right"]
+)
+def test_what_a_reply_sets_apart_as_wrong_is_not_its_answer(reply: str) -> None:
+    assert choice_in(reply, {"A": "red", "B": "blue"}) is None

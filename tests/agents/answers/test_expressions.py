@@ -35,3 +35,8 @@ def test_parts_are_split_outside_of_brackets_and_numbers() -> None:
     assert members("{1, 2}") == ["1", "2"]
     assert looks_mathematical("x+1")
     assert not looks_mathematical("the cat")
+
+
+def test_pi_is_one_number_however_it_is_written() -> None:
+    assert len({expression(text) for text in ("3π", "3\\pi", "3*pi", "$3 \\pi$", "π*3")}) == 1
+    assert expression("3π") != expression("3")

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from agents import answers
+from agents.answers.numbers import whole
 from agents.question import Question
 
 
@@ -74,3 +75,9 @@ def test_every_fraction_is_read_back(value: Fraction) -> None:
 )
 def test_every_integer_is_read_in_every_dress(value: int, dress: str) -> None:
     assert answers.extract(dress.format(value), number()) == str(value)
+
+
+@pytest.mark.parametrize("spelling", ["3π", "3 π", "3α", "3∞"])
+def test_a_greek_letter_behind_a_number_is_no_unit(spelling: str) -> None:
+    assert whole(spelling) is None
+    assert whole("3 μm") == 3

@@ -18,6 +18,15 @@ from agents.answers.statements import conclusion, sentences, stated
         ("3 or 4", None),
         ("between 3 and 4", None),
         ("I cannot determine 7", None),
+        ("7 is wrong", None),
+        ("the claim that it is 7 is false", None),
+        ("7 (6 is wrong)", 7),
+        ("about 7-9", None),
+        ("7 km to 9 km", None),
+        ("7?? or 8??", None),
+        ("Step 7 of the proof", None),
+        ("Page 7", 7),
+        ("Let me think about 7", None),
     ],
 )
 def test_one_number_is_stated_or_none(text: str, number: int | None) -> None:
