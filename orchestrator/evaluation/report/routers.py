@@ -85,7 +85,7 @@ def routers_table(found: Evaluation) -> Group:
             f"{last.unique_experts:.2f}",
             *priced,
         )
-    parts = [_by_metric(found), Text()] if found.metrics else []
+    parts: list[Table | Text] = [_by_metric(found), Text()] if found.metrics else []
     return Group(*_head(found, vote), table, Text(), *parts, _by_aggregator(found), *_tail(found))
 
 
