@@ -12,9 +12,11 @@ from orchestrator.inference.tool_history import ToolHistory
 
 _FIRST = 7
 """Settings of `Sampling` that every ledger key has had from the beginning."""
-Role = Literal["system", "user", "assistant", "tool"]
+Role = Literal["system", "user", "assistant", "tool", "prompt", "prompt_ids"]
 PromptMessage = tuple[str, str]
 """(role, content)."""
+PROMPT, PROMPT_IDS = "prompt", "prompt_ids"
+"""Roles of a request's only message where it is no chat: the prompt's text, or a JSON list of its token ids."""
 FinishReason = Literal["stop", "length", "abort", "content_filter"]
 
 
@@ -49,6 +51,9 @@ class Sampling:
     """Canonical JSON of variables for the chat template, such as {"enable_thinking": false}."""
     continue_final: bool = False
     """Go on with the last message, an assistant's, instead of beginning a new one."""
+    echo: bool = False
+    """The reply begins with the prompt, which is no chat: its text and, with `logprobs`, its tokens' log-probabilities.
+    The first token has none: 0, without alternatives. With `max_tokens` 0 nothing follows."""
 
     @property
     def further(self) -> dict[str, Any]:

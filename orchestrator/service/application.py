@@ -19,7 +19,16 @@ from starlette.exceptions import HTTPException
 
 from orchestrator import __version__
 from orchestrator.errors import CollegiumError
-from orchestrator.service import anthropic, batch_routes, chat, embeddings, job_routes, refusals, response_routes
+from orchestrator.service import (
+    anthropic,
+    batch_routes,
+    chat,
+    completions,
+    embeddings,
+    job_routes,
+    refusals,
+    response_routes,
+)
 from orchestrator.service.accounts import ANYONE, usage_json
 from orchestrator.service.failure_log import log_failure
 from orchestrator.service.keys import Key
@@ -148,6 +157,7 @@ def application(runtime: Runtime) -> Middleware:
 
     job_routes.add(api, runtime)
     anthropic.add(api, chats)
+    completions.add(api, chats)
     embeddings.add(api, runtime)
     batch_routes.add(api, runtime)
     response_routes.add(api, chats, ResponseStore(runtime.database))

@@ -14,11 +14,13 @@ from fastapi.responses import JSONResponse, Response
 from orchestrator.errors import Cancelled, CollegiumError, Overloaded
 from orchestrator.service import refusals
 from orchestrator.service.chat_events import ChatEvent, ChatEvents, ProgressEvent, TextEvent, UsageEvent
+from orchestrator.service.completion_body import CompletionBody
 from orchestrator.service.failure_log import log_failure
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.model_list import ModelList
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.replies import ReplyForm, events, failure, whole
+from orchestrator.service.sampling_body import SamplingBody
 from orchestrator.service.schema import ChatBody
 from orchestrator.service.tracing import Tracing
 
@@ -45,8 +47,7 @@ class Chats:
         """The response to a chat in OpenAI's chat form. Raises `CollegiumError` for what fails before the first
         text."""
         chat_events = self.events(chat, request)
-        usage = bool(chat.stream_options and chat.stream_options.include_usage)
-        form = ReplyForm(chat.model, bool(chat.logprobs), usage)
+        form = ReplyForm(chat.model, bool(chat.logprobs), chat.include_usage)
         headers = ignored_header(chat.ignored)
         if chat.stream:
             return EventStream(events(chat_events, form), self.stream_headers(request, headers))
@@ -61,6 +62,13 @@ class Chats:
     def events(self, chat: ChatBody, request: Request) -> ChatEvents:
         """What comes of the chat, counted and measured as it passes, whatever form it is given. Raises `Refused` and
         `Overloaded` where the service cannot take it."""
+        return self._admitted(chat, request, lambda: self._models.chat_events(chat))
+
+    def completions(self, body: CompletionBody, request: Request) -> ChatEvents:
+        """What comes of text completions: as `events`."""
+        return self._admitted(body, request, lambda: self._models.completion_events(body))
+
+    def _admitted(self, chat: SamplingBody, request: Request, made: Callable[[], ChatEvents]) -> ChatEvents:
         log_fields = request.state.log_fields
         log_fields["model"] = chat.model
         if self._models.is_expert(chat.model):
@@ -77,7 +85,7 @@ class Chats:
             raise refusals.Refused(503, "the service is starting", code="starting")
         if self._running >= self._runtime.config.service.queue:
             raise Overloaded(f"{self._running} chats under way", 1.0)
-        return self._watched(self._models.chat_events(chat), chat.model, log_fields)
+        return self._watched(made(), chat.model, log_fields)
 
     async def _watched(
         self, chat_events: ChatEvents, model: str, log_fields: dict[str, Any]

@@ -26,8 +26,30 @@ async def ask_expert(
     max_wait: float | None = None,
 ) -> ChatEvents:
     """`n` choices. Without `seed` each call draws anew; with one it repeats itself. Raises what the pool raises."""
+    async for event in ask_prompts(
+        pool, expert, [messages], sampling, n=n, seed=seed, stream=stream, max_wait=max_wait
+    ):
+        yield event
+
+
+async def ask_prompts(
+    pool: Pool,
+    expert: Expert,
+    prompts: Sequence[Sequence[PromptMessage]],
+    sampling: Sampling,
+    *,
+    n: int = 1,
+    seed: int | None = None,
+    stream: bool = False,
+    max_wait: float | None = None,
+) -> ChatEvents:
+    """As `ask_expert`, for several prompts at once: the choices of the first one come first."""
     with entered(ConversationScope("", secrets.randbits(62) if seed is None else seed)):
-        requests = [pool.request(expert, messages, sampling, stream=stream, max_wait=max_wait) for _ in range(n)]
+        requests = [
+            pool.request(expert, messages, sampling, stream=stream, max_wait=max_wait)
+            for messages in prompts
+            for _ in range(n)
+        ]
     if not stream:
         completions = [_sure(outcome) for outcome in await pool.ask([(request, expert) for request in requests])]
         for index, completion in enumerate(completions):
@@ -36,24 +58,25 @@ async def ask_expert(
             yield TextEvent(completion.text, completion.logprobs, index)
             yield FinishEvent(completion.finish_reason, index)
     else:
-        completions = []
+        ended: dict[int, Completion] = {}
         async for index, part in _merged(pool, requests, expert):
             if isinstance(part, Completion):
-                completions.append(part)
+                ended[index] = part
                 yield FinishEvent(part.finish_reason, index)
             else:
                 if part.reasoning:
                     yield ReasoningEvent(part.reasoning, index)
                 if part.text or part.logprobs:
                     yield TextEvent(part.text, part.logprobs, index)
-    yield account(completions, expert)
+        completions = [ended[index] for index in sorted(ended)]
+    yield account(completions, expert, n)
 
 
-def account(completions: Sequence[Completion], expert: Expert) -> UsageEvent:
-    """The choices of one prompt: it counts once."""
+def account(completions: Sequence[Completion], expert: Expert, n: int) -> UsageEvent:
+    """`n` choices per prompt, which counts once."""
     usages = [one.usage for one in completions if one.usage is not None]
     return UsageEvent(
-        max((completion.prompt_tokens for completion in completions), default=0),
+        sum(completion.prompt_tokens for completion in completions[::n]),
         sum(completion.completion_tokens for completion in completions),
         {"experts": [expert.name], "calls": len(completions), "cached_calls": sum(one.cached for one in completions)},
         cached_tokens=max((one.cached_tokens for one in usages), default=0),

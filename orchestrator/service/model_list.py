@@ -11,11 +11,13 @@ from orchestrator.experts.zoo import UNKNOWN_CONTEXT, missing_variable
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Sampling
 from orchestrator.service import methods
-from orchestrator.service.chat_events import ChatEvents, UsageEvent
+from orchestrator.service.chat_events import ChatEvents, TextEvent, UsageEvent
+from orchestrator.service.completion_body import CompletionBody
 from orchestrator.service.expert_health import ExpertHealth
-from orchestrator.service.experts import ask_expert
+from orchestrator.service.experts import ask_expert, ask_prompts
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
+from orchestrator.service.sampling_body import SamplingBody
 from orchestrator.service.schema import ChatBody
 from orchestrator.service.tools import with_calls, with_tools
 
@@ -81,6 +83,26 @@ class ModelList:
         method = self._methods[chat.model]
         return methods.ask_method(runtime.collegium, runtime.routing, self.health, method, chat, wait)
 
+    def completion_events(self, body: CompletionBody, *, batch: bool = False) -> ChatEvents:
+        """What comes of text completions. Raises `Refused`: 404 for an unknown model, 400 for one that is no
+        expert."""
+        if self.what(body.model) != "expert":
+            message = (
+                f"model: {body.model[:100]} answers chats only, at /v1/chat/completions; one expert is needed here"
+            )
+            raise Refused(400, message, code="invalid", param="model")
+        expert = self._runtime.collegium.experts[body.model]
+        return ask_prompts(
+            self._runtime.collegium.pool,
+            expert,
+            body.prompts,
+            _sampling(body, expert),
+            n=body.n,
+            seed=body.seed,
+            stream=body.stream,
+            max_wait=None if batch else self._runtime.config.service.max_wait,
+        )
+
     async def _expert(self, chat: ChatBody, wait: float | None) -> ChatEvents:
         expert = self._runtime.collegium.experts[chat.model]
         chat_events = ask_expert(
@@ -93,6 +115,8 @@ class ModelList:
             stream=chat.stream,
             max_wait=wait,
         )
+        for index in range(chat.n if chat.echo else 0):
+            yield TextEvent(chat.messages[-1].message[1], index=index)
         try:
             async for event in with_calls(chat_events, chat) if chat.tools else chat_events:
                 if isinstance(event, UsageEvent) and not chat.collegium.explain:
@@ -103,7 +127,7 @@ class ModelList:
             raise
 
 
-def _sampling(chat: ChatBody, expert: Expert) -> Sampling:
+def _sampling(chat: SamplingBody, expert: Expert) -> Sampling:
     """What the client says, then what the expert's own defaults say, then OpenAI's."""
     unsaid = {name: value for name, value in asdict(expert.defaults).items() if value is not None}
     temperature = unsaid.pop("temperature", UNSAID)

@@ -74,7 +74,7 @@ async def whole(chat_events: ChatEvents, form: ReplyForm) -> dict[str, Any]:
             }
             for index in sorted(reasons)
         ],
-        "usage": _usage(account),
+        "usage": usage_json(account),
     }
     if account.explanation is not None:
         body["collegium"] = account.explanation
@@ -133,7 +133,7 @@ async def events(chat_events: ChatEvents, form: ReplyForm) -> AsyncIterator[byte
                 if ended := end(more):
                     yield ended
                 if form.include_usage:
-                    yield f'data: {head}, "choices": [], "usage": {json.dumps(_usage(event))}}}\n\n'.encode()
+                    yield f'data: {head}, "choices": [], "usage": {json.dumps(usage_json(event))}}}\n\n'.encode()
     yield end() + DONE
 
 
@@ -169,7 +169,8 @@ def _calls(calls: ToolCallEvent) -> list[dict[str, Any]]:
     ]
 
 
-def _usage(account: UsageEvent) -> dict[str, Any]:
+def usage_json(account: UsageEvent) -> dict[str, Any]:
+    """The tokens, as OpenAI counts them, and the cost where it is known."""
     prompt, completion = account.prompt_tokens, account.completion_tokens
     usage: dict[str, Any] = {
         "prompt_tokens": prompt,

@@ -8,20 +8,18 @@ the answer and are not supported are refused by name, so that nothing is dropped
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, JsonValue, PrivateAttr, model_validator
+from pydantic import ConfigDict, Field, JsonValue, model_validator
 
 from agents.question import AnswerKind
 from orchestrator.config import BudgetConfig
 from orchestrator.inference.request import PromptMessage, Sampling
-from orchestrator.service.tolerance import tolerate
+from orchestrator.service.body import BodyPart, RequestBody, ShortText
+from orchestrator.service.sampling_body import MAX_SCHEMA, SamplingBody
 
 MAX_MESSAGES = 2048
-MAX_CHOICES = 16
-MAX_STOPS = 64
-MAX_BIASES = 1024
 NOT_THE_TEMPLATES = frozenset(
     {
         "add_generation_prompt", "chat_template", "continue_final_message", "conversation", "documents", "max_length",
@@ -30,33 +28,6 @@ NOT_THE_TEMPLATES = frozenset(
     }
 )  # fmt: skip
 """What decides how a template is used; its variables are anything else."""
-MAX_SCHEMA = 200_000
-"""Characters of a JSON schema, or of all tools together."""
-
-ShortText = Annotated[str, Field(min_length=1, max_length=256)]
-
-
-class BodyPart(BaseModel):
-    """A part of a request body that refuses unknown keys, NaN and infinity."""
-
-    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
-
-
-class RequestBody(BodyPart):
-    """A whole request body."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _storable(cls, data: object) -> object:
-        # Half of a surrogate pair, which JSON can spell, is no Unicode text: it could be neither stored nor sent on.
-        try:
-            if isinstance(data, dict):
-                json.dumps(data, ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise ValueError("a text is not valid Unicode") from None
-        except RecursionError:
-            raise ValueError("nested too deeply") from None
-        return data
 
 
 class TextPart(BodyPart):
@@ -147,53 +118,6 @@ class ChatMessage(BodyPart):
         return {"tool_calls": [call.model_dump() for call in self.tool_calls]} if self.tool_calls else {}
 
 
-class StreamOptions(BodyPart):
-    """What a stream holds besides the reply."""
-
-    include_usage: bool = False
-    include_obfuscation: bool = False
-    continuous_usage_stats: bool = False
-
-
-class JsonSchema(BodyPart):
-    """A JSON schema that the reply is held to."""
-
-    name: str = Field(default="reply", max_length=256)
-    description: str | None = Field(default=None, max_length=10_000)
-    schema_: dict[str, JsonValue] = Field(alias="schema")
-    strict: bool | None = None
-
-
-class ResponseFormat(BodyPart):
-    """`json_schema` holds the reply to a schema, `json_object` to any JSON object; `regex` and `choice` (of texts) are
-    vLLM's."""
-
-    type: Literal["text", "json_object", "json_schema", "regex", "choice"]
-    json_schema: JsonSchema | None = None
-    value: Annotated[str, Field(min_length=1, max_length=10_000)] | list[ShortText] | None = Field(
-        default=None, description="The pattern of `regex`, the texts of `choice`."
-    )
-
-    @model_validator(mode="after")
-    def _schema_where_needed(self) -> ResponseFormat:
-        if (self.type == "json_schema") != (self.json_schema is not None):
-            raise ValueError("json_schema goes with type json_schema, and only with it")
-        wanted = {"regex": str, "choice": list}.get(self.type, type(None))
-        if not isinstance(self.value, wanted) or self.value == []:
-            raise ValueError("value goes with type regex, as a pattern, or with type choice, as a list of texts")
-        return self
-
-    @property
-    def structured(self) -> str | None:
-        """As `Sampling.structured`."""
-        if self.type == "text":
-            return None
-        if self.value is not None:
-            return json.dumps({self.type: self.value}, sort_keys=True, ensure_ascii=False)
-        schema = self.json_schema.schema_ if self.json_schema else {"type": "object"}
-        return json.dumps({"json": schema}, sort_keys=True, ensure_ascii=False)
-
-
 class Extension(BodyPart):
     """What Collegium adds: how several experts should answer, and whether to be told how they did."""
 
@@ -207,84 +131,37 @@ class Extension(BodyPart):
     explain: bool = Field(default=False, description="Tell experts and cost with a plain expert's reply too.")
 
 
-class ChatBody(RequestBody):
+class ChatBody(SamplingBody):
     """A chat with an expert, with `mixture`, or with any other method, as `model`."""
 
-    model: ShortText
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
-    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000, description="Default: what the context holds.")
     max_completion_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
-    temperature: float | None = Field(
-        default=None, ge=0, le=2, description="Default: 1 for an expert, as OpenAI has it; 0 for several."
-    )
-    top_p: float = Field(default=1.0, gt=0, le=1)
-    top_k: int = Field(default=0, ge=0, le=1_000_000)
-    min_p: float = Field(default=0.0, ge=0, le=1)
-    presence_penalty: float = Field(default=0.0, ge=-2, le=2)
-    frequency_penalty: float = Field(default=0.0, ge=-2, le=2)
-    repetition_penalty: float = Field(default=1.0, gt=0, le=10)
-    logit_bias: dict[Annotated[str, Field(pattern=r"^[0-9]{1,9}$")], Annotated[float, Field(ge=-100, le=100)]] = Field(
-        default_factory=dict, max_length=MAX_BIASES, description="Number of a token -> what is added to its logit."
-    )
-    bad_words: list[ShortText] = Field(
-        default_factory=list, max_length=MAX_STOPS, description="Never said (vLLM only)."
-    )
-    n: int = Field(default=1, ge=1, le=MAX_CHOICES)
-    stop: (
-        Annotated[str, Field(min_length=1, max_length=1000)]
-        | list[Annotated[str, Field(min_length=1, max_length=1000)]]
-        | None
-    ) = Field(default=None, max_length=1000)
-    stop_token_ids: list[Annotated[int, Field(ge=0, lt=2**31)]] = Field(default_factory=list, max_length=MAX_STOPS)
-    min_tokens: int = Field(default=0, ge=0, le=1_000_000, description="Minimum tokens of a reply.")
-    stream: bool = False
-    stream_options: StreamOptions | None = None
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
-    response_format: ResponseFormat | None = None
-    seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
     tools: list[Tool] | None = Field(default=None, max_length=128, description="For one expert only.")
     tool_choice: Literal["none", "auto", "required"] | NamedTool | None = None
     parallel_tool_calls: bool | None = Field(default=None, description="false: at most one call is returned.")
-    ignore_eos: bool = Field(default=False, description="vLLM's: always max_tokens, for measuring speed.")
     chat_template_kwargs: dict[ShortText, JsonValue] = Field(
         default_factory=dict, max_length=32, description="Variables of the chat template, such as enable_thinking."
     )
     continue_final_message: bool = Field(
         default=False, description="Go on with the last message, which must be an assistant's."
     )
+    echo: bool = Field(default=False, description="With continue_final_message: the reply begins with that message.")
     collegium: Extension = Field(default_factory=Extension)
-    _ignored: tuple[str, ...] = PrivateAttr(default=())
-
-    @model_validator(mode="wrap")
-    @classmethod
-    def _of_any_make(cls, data: Any, handler: Callable[[Any], ChatBody]) -> ChatBody:
-        if not isinstance(data, dict):
-            return handler(data)
-        formed, ignored = tolerate(data)
-        made = handler(formed)
-        made._ignored = tuple(ignored)
-        return made
-
-    @property
-    def ignored(self) -> tuple[str, ...]:
-        """Names of the fields that were sent and left out."""
-        return self._ignored
 
     @model_validator(mode="after")
     def _sound(self) -> ChatBody:
         if self.top_logprobs is not None and not self.logprobs:
             raise ValueError("top_logprobs needs logprobs: true")
-        if isinstance(self.stop, list) and len(self.stop) > MAX_STOPS:
-            raise ValueError(f"stop: at most {MAX_STOPS} texts")
         if self.continue_final_message and (self.messages[-1].role != "assistant" or self.messages[-1].tool_calls):
             raise ValueError("continue_final_message: the last message must be an assistant's text")
+        if self.echo and not self.continue_final_message:
+            raise ValueError("echo: a chat has nothing to repeat unless continue_final_message is true")
         if taken := self.chat_template_kwargs.keys() & NOT_THE_TEMPLATES:
             raise ValueError(f"chat_template_kwargs: {min(taken)} is no variable of a chat template")
         if len(json.dumps(self.chat_template_kwargs)) > MAX_SCHEMA:
             raise ValueError(f"chat_template_kwargs: more than {MAX_SCHEMA} characters")
-        if self.response_format and len(self.response_format.structured or "") > MAX_SCHEMA:
-            raise ValueError(f"response_format: a schema of more than {MAX_SCHEMA} characters")
         self._sound_tools()
         return self
 
@@ -316,25 +193,11 @@ class ChatBody(RequestBody):
         return tuple(message.message for message in self.messages)
 
     def sampling(self, context: int, temperature: float) -> Sampling:
-        """`context`: the most tokens that there is room for; `temperature`: where the client does not say."""
-        stops = [self.stop] if isinstance(self.stop, str) else self.stop or []
-        return Sampling(
+        """As `SamplingBody.sampling`, with what only chats have."""
+        return replace(
+            super().sampling(context, temperature),
             max_tokens=min(self.max_completion_tokens or self.max_tokens or context, context),
-            temperature=temperature if self.temperature is None else self.temperature,
-            top_p=self.top_p,
-            top_k=self.top_k,
-            stop=tuple(dict.fromkeys(stops)),
             logprobs=(self.top_logprobs or 0) if self.logprobs else None,
-            structured=self.response_format.structured if self.response_format else None,
-            ignore_eos=self.ignore_eos,
-            min_p=self.min_p,
-            presence_penalty=self.presence_penalty,
-            frequency_penalty=self.frequency_penalty,
-            repetition_penalty=self.repetition_penalty,
-            logit_bias=tuple(sorted((int(token), bias) for token, bias in self.logit_bias.items())),
-            bad_words=tuple(self.bad_words),
-            stop_token_ids=tuple(self.stop_token_ids),
-            min_tokens=self.min_tokens,
             template=json.dumps(self.chat_template_kwargs, sort_keys=True) if self.chat_template_kwargs else None,
             continue_final=self.continue_final_message,
         )

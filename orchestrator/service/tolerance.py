@@ -62,6 +62,7 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "return_tokens_as_token_ids": (False,),
     "skip_special_tokens": (True,),
     "spaces_between_special_tokens": (True, False),
+    "suffix": ("",),
     "tfs_z": (1,),
     "tools": ([],),
     "top_a": (0,),
@@ -89,6 +90,8 @@ def tolerate(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         if name in IGNORED:
             if kept.pop(name) not in ("", {}, []):
                 ignored.add(name)
+        elif name == "max_tokens" and kept.get("echo") is True:
+            continue  # 0: nothing but the prompt
         elif any(_same(kept[name], neutral) for neutral in NEUTRAL.get(name, ())):
             del kept[name]
     if "extra_body" in kept:

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from orchestrator.inference.engines.echo import Echo
 from orchestrator.inference.engines.penalties import adjust
 from orchestrator.inference.engines.text_stream import TextStream
 from orchestrator.inference.request import Delta, FinishReason, Request, TokenLogprob
@@ -38,6 +39,8 @@ class SequenceState:
     """The last token, not yet in the cache."""
     reply: list[int] = field(default_factory=list)
     """The tokens produced so far."""
+    echo: Echo | None = None
+    """What the first delta begins with."""
 
 
 class DecodingBatch:
@@ -130,7 +133,7 @@ class DecodingBatch:
         if finish:
             text += row.text.flush()
             finish = "stop" if row.text.stopped else finish
-        return Delta(
+        delta = Delta(
             key=row.request.key,
             text=text,
             tokens=1,
@@ -138,6 +141,18 @@ class DecodingBatch:
             prompt_tokens=len(row.ids) if finish else 0,
             finish_reason=finish,
         )
+        echo, row.echo = row.echo, None
+        return echo.before(delta) if echo else delta
+
+    def prompt_logprobs(self, ids: list[int], count: int) -> tuple[TokenLogprob, ...]:
+        """Of each token of a prompt, after those before it; the first one has none. One forward pass of its own."""
+        import torch
+
+        with torch.inference_mode():
+            logits = self._model(input_ids=torch.tensor([ids], device=self._model.device), use_cache=False).logits[0]
+        following = zip(ids[1:], logits[:-1], strict=True)
+        first = TokenLogprob(self._decode(ids[0]), 0.0)
+        return (first, *(self._token_logprob(token, row.float().log_softmax(-1), count) for token, row in following))
 
     def _token_logprob(self, token: int, logprobs: torch.Tensor, count: int) -> TokenLogprob:
         top = largest(logprobs, count)

@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.errors import CollegiumError, ExpertError, RequestError, UpstreamError
+from orchestrator.inference.engines.echo import refuse_plain
 from orchestrator.inference.engines.schema import parse_structured
 from orchestrator.inference.engines.tools import ParsedCall, format_calls, server_messages
 from orchestrator.inference.engines.upstream_failures import of_exception
@@ -34,6 +35,7 @@ class LangChainStream:
         """See `UpstreamStream`."""
         from langchain_core.messages import convert_to_messages
 
+        refuse_plain(request, "a LangChain chat model is asked in chats only")
         sampling = request.sampling
         model: Any = self._model
         allowed: list[str] | None = None

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit, urlunsplit
 import httpx
 
 from orchestrator.errors import CollegiumError, ExpertUnavailable, RequestError, UpstreamError, UpstreamTimeout
+from orchestrator.inference.engines.echo import refuse_plain
 from orchestrator.inference.engines.openai_body import LIMIT_FIELDS, body, choices_of
 from orchestrator.inference.engines.openai_reply import ReplyReader
 from orchestrator.inference.engines.upstream_failures import of_event, of_exception, of_status, remaining_requests
@@ -76,6 +77,7 @@ class OpenAIStream:
 
     async def deltas(self, request: Request) -> AsyncIterator[Delta]:
         """One attempt: the reply as it arrives. Raises what `failure` makes a typed error of."""
+        refuse_plain(request, "a server elsewhere is asked in chats only")
         wanted = body(self._remote, self._context, request)
         try:
             async for delta in self._attempt(request, self._limited(wanted)):

@@ -10,12 +10,13 @@ from typing import Any
 from merging.checkpoint import CheckpointError, json_object
 from orchestrator.errors import ExpertError
 from orchestrator.inference.engines.chat_template import render
+from orchestrator.inference.engines.echo import check_ids, is_plain, token_ids
 from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.engines.stored_template import TOOL_USE, stored_templates
 from orchestrator.inference.engines.tools import plain_messages, template_messages
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pretrained import load_tokenizer
-from orchestrator.inference.request import PromptMessage, Sampling
+from orchestrator.inference.request import PROMPT, PROMPT_IDS, PromptMessage, Sampling
 from orchestrator.inference.thinking import opened
 from orchestrator.inference.tool_history import ToolHistory
 
@@ -56,6 +57,8 @@ class Prompts:
         """The prompt's token ids, with the tools, the template's variables and the prefix of `sampling`. A template
         that does not speak of tools is given them as texts. Raises whatever the template raises for messages it does
         not accept."""
+        if is_plain(messages):
+            return self._plain_ids(expert, *messages[0])
         tools = sampling.tools
         tokenizer, offered = self.tokenizer(expert), tools or ToolHistory()
         template = self._template(expert, TOOL_USE if tools is not None else "default")
@@ -81,6 +84,22 @@ class Prompts:
     def opened(self, expert: Expert, ids: Sequence[int]) -> str:
         """The thinking mark with which a prompt ends, so that the reply begins inside a thought; else empty."""
         return opened(self.tokenizer(expert).decode(ids[-PROMPT_END:]))
+
+    def plain_text(self, expert: Expert, messages: Sequence[PromptMessage]) -> str:
+        """The text of a prompt that is no chat; of token ids, what they decode to."""
+        ((role, content),) = messages
+        if role == PROMPT:
+            return content
+        ids = token_ids(content)
+        return str(self.tokenizer(expert).decode(ids, clean_up_tokenization_spaces=False))
+
+    def _plain_ids(self, expert: Expert, role: str, content: str) -> list[int]:
+        """As other servers make them of a prompt that is no chat: with the tokens that the tokenizer adds itself.
+        Raises `RequestError` for ids that the tokenizer does not have."""
+        tokenizer = self.tokenizer(expert)
+        ids = token_ids(content) if role == PROMPT_IDS else list(tokenizer(content)["input_ids"])
+        check_ids(ids, max(len(tokenizer), tokenizer.vocab_size))
+        return ids
 
     def stop_ids(self, expert: Expert) -> tuple[int, ...]:
         """Every token id that ends a reply: the tokenizer's, the config's and the generation config's."""

@@ -20,12 +20,21 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, PromptTooLong
+from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, PromptTooLong, RequestError
+from orchestrator.inference.engines.echo import Echo
 from orchestrator.inference.engines.engine import FreshProcess, LoadKind, LoadReport, rejected
 from orchestrator.inference.engines.schema import StructuredError, parse_structured, smallest_instance
 from orchestrator.inference.engines.tools import plain_messages
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.request import Delta, FinishReason, PromptMessage, Request, Sampling, TokenLogprob
+from orchestrator.inference.request import (
+    PROMPT_IDS,
+    Delta,
+    FinishReason,
+    PromptMessage,
+    Request,
+    Sampling,
+    TokenLogprob,
+)
 
 Script = Callable[[Sequence[PromptMessage], int], str]
 """(messages, seed) -> reply. The seed is the request's, equal for equal requests and draws; 0 at temperature 0. Tools
@@ -159,11 +168,12 @@ class _Reply:
         self.request, self.prompt_tokens = request, prompt_tokens
         self.finish: FinishReason = "length" if len(tokens) > limit else "stop"
         self.tokens: deque[str] = deque(tokens[:limit])
+        self._echo = _echo(request)
 
     def next(self) -> Delta:
         token = self.tokens.popleft() if self.tokens else None
         last = not self.tokens
-        return Delta(
+        delta = Delta(
             key=self.request.key,
             text=token or "",
             tokens=int(token is not None),
@@ -171,10 +181,23 @@ class _Reply:
             prompt_tokens=self.prompt_tokens if last else 0,
             finish_reason=self.finish if last else None,
         )
+        echo, self._echo = self._echo, None
+        return echo.before(delta) if echo else delta
+
+
+def _echo(request: Request) -> Echo | None:
+    if not request.sampling.echo:
+        return None
+    text, logprobs = request.messages[0][1], request.sampling.logprobs
+    tokens = [one for token in _TOKEN.findall(text) for one in _logprobs(token, logprobs)]
+    first = tuple(TokenLogprob(one.token, 0.0) for one in tokens[:1])
+    return Echo(text, (*first, *tokens[1:]), alone=request.sampling.max_tokens < 1)
 
 
 def _begin(request: Request, expert: Expert, script: Script) -> _Reply | Delta:
     messages: Sequence[PromptMessage] = request.messages
+    if messages and messages[0][0] == PROMPT_IDS:
+        return Delta(request.key, error=RequestError("prompt: a script has no token ids; send a text"))
     if request.sampling.tools is not None:
         messages = plain_messages(request.sampling.tools, messages)
     prompt_tokens = sum(len(content.split()) for _, content in messages)

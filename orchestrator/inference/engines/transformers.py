@@ -15,6 +15,7 @@ from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, Promp
 from orchestrator.inference.engines.architecture import longest_context
 from orchestrator.inference.engines.canary import Canaries, Canary, difference, greedy, prompt_ids
 from orchestrator.inference.engines.decoding import DecodingBatch, SequenceState
+from orchestrator.inference.engines.echo import Echo, check_ids, is_plain
 from orchestrator.inference.engines.engine import EngineOptions, LoadKind, LoadReport, rejected
 from orchestrator.inference.engines.grammar import Constraint, Grammars
 from orchestrator.inference.engines.penalties import check
@@ -94,16 +95,19 @@ class TransformersEngine:
         try:
             check(request.sampling, self._model.config.get_text_config().vocab_size)
             ids = self.prompts.ids(expert, request.messages, request.sampling)
+            check_ids(ids, self._model.config.get_text_config().vocab_size)
             context = min(expert.context, self.options.context or expert.context, self._longest)
             room = context - len(ids)
             if room < 1:
                 raise PromptTooLong(f"the prompt is too long: {len(ids)} tokens, {expert.name!r} holds {context}")
-            if request.sampling.max_tokens < 1:
+            echo = self._echo(request, expert, ids)
+            if request.sampling.max_tokens < 1 and echo is None:
                 raise ValueError(f"max_tokens must be at least 1, not {request.sampling.max_tokens}")
             text = TextStream(self.prompts.tokenizer(expert), (*request.sampling.stop, *expert.stop))
-            room = min(room, request.sampling.max_tokens)
-            self._waiting.append(SequenceState(request, ids, room, text, self._constraint(request, expert)))
-            if mark := self.prompts.opened(expert, ids):
+            room = min(room, max(request.sampling.max_tokens, 1))
+            constraint = self._constraint(request, expert)
+            self._waiting.append(SequenceState(request, ids, room, text, constraint, echo=echo))
+            if not is_plain(request.messages) and (mark := self.prompts.opened(expert, ids)):
                 self._ready.append(Delta(request.key, text=mark))
         except Exception as error:  # what a template or a grammar refuses is this request's fault alone
             self._ready.append(rejected(request, error))
@@ -195,6 +199,14 @@ class TransformersEngine:
             vocabulary = self._model.get_output_embeddings().weight.shape[0]
             self._grammars = Grammars(self.prompts.tokenizer(expert), vocabulary, stop_ids)
         return self._grammars.constraint(request.sampling.structured)
+
+    def _echo(self, request: Request, expert: Expert, ids: list[int]) -> Echo | None:
+        sampling = request.sampling
+        if not sampling.echo:
+            return None
+        assert self._batch is not None
+        logprobs = () if sampling.logprobs is None else self._batch.prompt_logprobs(ids, sampling.logprobs)
+        return Echo(self.prompts.plain_text(expert, request.messages), logprobs, alone=sampling.max_tokens < 1)
 
     def _joining(self, batch: DecodingBatch) -> list[SequenceState]:
         """The next rows that there is room for: all that fit side by side without much padding."""

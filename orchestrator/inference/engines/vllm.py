@@ -11,6 +11,7 @@ import itertools
 import logging
 import time
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Any
 
 from merging.checkpoint import CheckpointError
@@ -18,6 +19,7 @@ from merging.stream import Blend
 from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, PromptTooLong
 from orchestrator.inference.engines.architecture import longest_context
 from orchestrator.inference.engines.canary import PROOF, TOP, Canaries, Canary, difference, prompt_ids
+from orchestrator.inference.engines.echo import Echo, is_plain
 from orchestrator.inference.engines.engine import EngineOptions, LoadKind, LoadReport, rejected
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources
@@ -46,7 +48,9 @@ class VLLMEngine:
         self.prompts = Prompts(self.sources)
         self._shapes: OrderedDict[str, LiveModel] = OrderedDict()
         self._resident: Expert | None = None
-        self._running: dict[str, Expert] = {}
+        self._running: dict[str, int] = {}
+        """Request -> alternatives per token that it asks for."""
+        self._echoes: dict[str, Echo] = {}
         self._ready: list[Delta] = []
         self._count = itertools.count()
         self._closed = False
@@ -99,12 +103,19 @@ class VLLMEngine:
                 raise PromptTooLong(
                     f"the prompt is too long: {len(ids)} tokens, {expert.name!r} holds {expert.context}"
                 )
-            shape.add(request, expert, ids, min(room, request.sampling.max_tokens), self.prompts.stop_ids(expert))
+            if request.sampling.echo:
+                text = self.prompts.plain_text(expert, request.messages)
+                first = self.prompts.tokenizer(expert).decode(ids[:1], clean_up_tokenization_spaces=False)
+                logprobs = () if request.sampling.logprobs is None else (TokenLogprob(str(first), 0.0),)
+                self._echoes[request.key] = Echo(text, logprobs, alone=request.sampling.max_tokens < 1)
+            room = min(room, max(request.sampling.max_tokens, 1 if request.sampling.echo else 0))
+            shape.add(request, expert, ids, room, self.prompts.stop_ids(expert))
         except Exception as error:  # what vLLM or a template refuses is this request's fault alone
             self._ready.append(rejected(request, error))
+            self._echoes.pop(request.key, None)
             return
-        self._running[request.key] = expert
-        if mark := self.prompts.opened(expert, ids):
+        self._running[request.key] = request.sampling.logprobs or 0
+        if not is_plain(request.messages) and (mark := self.prompts.opened(expert, ids)):
             self._ready.append(Delta(request.key, text=mark))
 
     def step(self) -> list[Delta]:
@@ -115,7 +126,11 @@ class VLLMEngine:
             return deltas
         for output in shape.step():
             if output.request_id in self._running:
-                delta = _delta(output)
+                count = self._running[output.request_id]
+                delta = _delta(output, count)
+                if echo := self._echoes.pop(delta.key, None):
+                    echo.logprobs += tuple(_prompt_logprobs(output, count))
+                    delta = echo.before(delta)
                 if delta.last:
                     del self._running[delta.key]
                 deltas.append(delta)
@@ -125,6 +140,7 @@ class VLLMEngine:
         """See `Engine`."""
         self._ready = [delta for delta in self._ready if delta.key != key]
         shape = self._shape()
+        self._echoes.pop(key, None)
         if self._running.pop(key, None) is not None and shape is not None:
             shape.abort(key)
 
@@ -145,6 +161,7 @@ class VLLMEngine:
         self._closed = True
         self._resident = None
         self._running.clear()
+        self._echoes.clear()
         self._ready.clear()
         while self._shapes:
             self._shapes.popitem()[1].close()
@@ -235,7 +252,7 @@ def _canary_key(expert: Expert, side_by_side: bool) -> str:
     return f"{versions} {way} {expert.fingerprint}"
 
 
-def _delta(output: Any) -> Delta:
+def _delta(output: Any, count: int) -> Delta:
     """vLLM's RequestOutput (of kind DELTA) as ours."""
     part = output.outputs[0]
     finish = part.finish_reason
@@ -245,19 +262,29 @@ def _delta(output: Any) -> Delta:
         key=output.request_id,
         text=part.text,
         tokens=len(part.token_ids),
-        logprobs=_logprobs(part),
+        logprobs=_logprobs(part, count),
         prompt_tokens=len(output.prompt_token_ids or ()) if finish else 0,
         finish_reason=FINISHES[finish] if finish else None,
     )
 
 
-def _logprobs(part: Any) -> tuple[TokenLogprob, ...]:
-    tokens = []
-    for token, choices in zip(part.token_ids, part.logprobs or (), strict=False):
-        ranked = sorted(choices.values(), key=lambda choice: choice.rank)
-        chosen = choices[token]
-        # vLLM lists the chosen token too where it is not among the likeliest.
-        wanted = len(ranked) - (chosen.rank >= len(ranked) and len(ranked) > 0)
-        top = tuple((str(choice.decoded_token), float(choice.logprob)) for choice in ranked[: max(wanted, 0)])
-        tokens.append(TokenLogprob(str(chosen.decoded_token), float(chosen.logprob), top))
-    return tuple(tokens)
+def _logprobs(part: Any, count: int) -> tuple[TokenLogprob, ...]:
+    return tuple(
+        _token_logprob(token, choices, count)
+        for token, choices in zip(part.token_ids, part.logprobs or (), strict=False)
+    )
+
+
+def _prompt_logprobs(output: Any, count: int) -> Iterator[TokenLogprob]:
+    """Of the prompt's tokens from the second one on, where they were asked for."""
+    for token, choices in zip(output.prompt_token_ids or (), output.prompt_logprobs or (), strict=False):
+        if choices:
+            yield _token_logprob(token, choices, count)
+
+
+def _token_logprob(token: int, choices: dict[int, Any], count: int) -> TokenLogprob:
+    chosen = choices[token]
+    # vLLM lists the chosen token too where it is not among the likeliest.
+    ranked = sorted((choice for choice in choices.values() if choice.rank <= count), key=lambda choice: choice.rank)
+    top = tuple((str(choice.decoded_token), float(choice.logprob)) for choice in ranked)
+    return TokenLogprob(str(chosen.decoded_token), float(chosen.logprob), top)

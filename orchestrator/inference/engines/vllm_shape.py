@@ -161,6 +161,7 @@ class LiveModel:
             bad_words=list(sampling.bad_words) or None,
             min_tokens=min(sampling.min_tokens, room),
             logprobs=sampling.logprobs,
+            prompt_logprobs=sampling.logprobs if sampling.echo else None,
             structured_outputs=structured,
             output_kind=RequestOutputKind.DELTA,
         )

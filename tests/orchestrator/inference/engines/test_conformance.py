@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from orchestrator.errors import PromptTooLong, RequestError
-from orchestrator.inference.request import Sampling
+from orchestrator.inference.request import PROMPT, PROMPT_IDS, Sampling, request_key
 
 # vLLM's call of xgrammar.
 pytestmark = pytest.mark.filterwarnings("ignore:max_rollback_tokens:DeprecationWarning")
@@ -239,3 +240,61 @@ def test_an_idle_engine_has_nothing_to_tell(subject: Any) -> None:
     assert subject.engine.step() == []
     assert subject.engine.capacity >= 2
     subject.engine.read_ahead(subject.second)
+
+
+def plain(subject: Any, role: str, content: str, **sampling: Any) -> Any:
+    """A request whose prompt is no chat."""
+    request = subject.request("", max_tokens=2, **sampling) if "max_tokens" not in sampling else None
+    request = request or subject.request("", **sampling)
+    messages = ((role, content),)
+    key = request_key(subject.first.fingerprint, messages, request.sampling)
+    return replace(request, key=key, messages=messages)
+
+
+def test_a_prompt_that_is_no_chat_is_repeated_with_the_probability_of_each_token(real: Any) -> None:
+    import torch
+
+    from orchestrator.inference.engines.prompts import Prompts
+    from orchestrator.inference.engines.sources import Sources
+    from orchestrator.inference.pretrained import load_model
+
+    text = "The capital of France is Paris."
+    ids = Prompts(Sources()).ids(real.first, ((PROMPT, text),))
+    by_text = plain(real, PROMPT, text, echo=True, logprobs=2)
+    by_ids = plain(real, PROMPT_IDS, json.dumps(ids), echo=True, logprobs=2)
+    alone = plain(real, PROMPT, text, echo=True, logprobs=2, max_tokens=0)
+    silent = plain(real, PROMPT, text)
+    found = real.run(by_text, by_ids, alone, silent)
+    assert joined(found[by_text.key]) == joined(found[by_ids.key]) == text + joined(found[silent.key])
+    assert joined(found[alone.key]) == text
+    tokens = [one for delta in found[by_text.key] for one in delta.logprobs]
+    assert "".join(one.token for one in tokens[: len(ids)]) == text
+    assert tokens[0].logprob == 0
+    assert not tokens[0].top
+    assert all(len(one.top) >= 2 and one.logprob < 0 for one in tokens[1 : len(ids)])
+    only = [one for delta in found[alone.key] for one in delta.logprobs]
+    assert [one.token for one in only] == [one.token for one in tokens[: len(ids)]]
+    assert sum(delta.tokens for delta in found[alone.key]) == 0
+    assert sum(d.tokens for d in found[by_ids.key]) == 2
+    assert found[by_text.key][-1].prompt_tokens == len(ids)
+    with torch.inference_mode():
+        logits = load_model(real.first.weights.model)(torch.tensor([ids])).logits[0].float().log_softmax(-1)
+    for place in range(1, len(ids)):
+        assert abs(tokens[place].logprob - float(logits[place - 1, ids[place]])) < 0.3  # bfloat16
+
+
+def test_token_ids_that_the_model_does_not_have_are_refused_by_name(real: Any) -> None:
+    for content, why in (("[]", "no tokens"), ("[99999999]", "99999999"), ("[-1]", "-1")):
+        request = plain(real, PROMPT_IDS, content)
+        (last,) = real.run(request)[request.key]
+        assert isinstance(last.error, RequestError)
+        assert why in str(last.error)
+
+
+def test_an_engine_of_chats_refuses_other_prompts(subject: Any) -> None:
+    request = plain(subject, PROMPT, "Once upon a time", echo=True)
+    deltas = subject.run(request)[request.key]
+    if subject.name == "remote":
+        assert "prompt: a server elsewhere" in str(deltas[-1].error)
+    else:
+        assert joined(deltas).startswith("Once upon a time")
