@@ -22,6 +22,7 @@ from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
 from orchestrator.inference.schedule.groups import kind_of
 from orchestrator.inference.schedule.ledger import Ledger
+from orchestrator.inference.schedule.ledger_rows import LedgerStorage
 from orchestrator.inference.schedule.placement import engine_name, queue_of, retry_limits, worker_specs
 from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.scheduler import Policy
@@ -107,11 +108,20 @@ class Collegium(PipelineMethods):
             queues = functools.partial(queue_of, workers=self.config.workers)
             kinds = functools.partial(kind_of, workers=self.config.workers)
             policy = Policy(turn=self.config.workers.turn)
-            ledger = Ledger(self.state / "ledger.sqlite")
+            ledger = Ledger(self._ledger_storage())
             limits = retry_limits(self.config.workers)
             self._own = LocalPool(made, ledger, kind_of=kinds, queue_of=queues, policy=policy, retry_limits=limits)
             atexit.register(self.close)  # the last comes first: before Ray, which has been imported, leaves
         return self._own
+
+    def _ledger_storage(self) -> LedgerStorage | Path:
+        file = self.state / "ledger.sqlite"
+        if self.config.database is None:
+            return file
+        from orchestrator.database import Database
+        from orchestrator.inference.schedule.ledger_table import LedgerTable
+
+        return LedgerTable(Database(self.config.database, file))
 
     def context(
         self,

@@ -175,11 +175,6 @@ class ServiceConfig(StrictModel):
         description="Maximum seconds for which a client may not read its response before it is cut off (not "
         "on Ray Serve).",
     )
-    database: str | None = Field(
-        default=None,
-        description="PostgreSQL URL for jobs, batches, files and responses; several services may share it. Default: "
-        "SQLite in the state. No password in it: PGPASSWORD or ~/.pgpass.",
-    )
     cors: list[str] = Field(
         default_factory=list, description="Origins of web pages that may use the service, such as https://chat.example."
     )
@@ -213,12 +208,34 @@ class Config(StrictModel):
     service: ServiceConfig = Field(default_factory=ServiceConfig)
     budget: BudgetConfig = Field(default_factory=BudgetConfig)
     state: str = Field(default="~/.local/state/collegium", description="Folder of the ledger; shared by all runs.")
+    database: str | None = Field(
+        default=None,
+        description="PostgreSQL URL for the ledger, jobs, batches, files, responses, keys and feedback; several "
+        "services may share it. Default: files in the state. No password in it: PGPASSWORD or ~/.pgpass.",
+    )
     runs: str = Field(default="runs", description="Folder in which run folders are made.")
     embedding: str = Field(default="all-MiniLM-L6-v2", description="sentence-transformers model of the routers.")
     discussions: dict[str, str] = Field(
         default_factory=dict, description="Discussions of your own: method name -> module:function."
     )
     seed: int = Field(default=0, ge=0, description="Seed of task questions, sampling and bootstrap.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _moved(cls, data: Any) -> Any:
+        """`service.database` of the last version."""
+        service = data.get("service") if isinstance(data, dict) else None
+        if not isinstance(service, dict) or "database" not in service:
+            return data
+        if data.get("database") is not None:
+            raise ValueError("service.database is the old name of database: give one of the two")
+        rest = {name: value for name, value in service.items() if name != "database"}
+        warnings.warn(
+            "service.database is now database; the old name is refused from the next version on",
+            FutureWarning,
+            stacklevel=2,
+        )
+        return {**data, "service": rest, "database": service["database"]}
 
     @model_validator(mode="before")
     @classmethod

@@ -11,6 +11,7 @@ import hashlib
 import json
 import math
 import os
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,11 +32,11 @@ class FeedbackVerdict:
     skills: tuple[str, ...] = ()
 
 
-class FeedbackLog:
-    """One log file, written by one process at a time."""
+class Feedback(ABC):
+    """Verdicts in the order in which they were given, wherever they are kept."""
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path)
+    name: str
+    """As errors name it."""
 
     def add(self, question: str, expert: str, score: float, skills: Sequence[str] = ()) -> int:
         """Append a verdict, durably; its version. Raises ValueError for empty texts or a score outside 0..1."""
@@ -48,19 +49,19 @@ class FeedbackLog:
     def undo(self, version: int) -> int:
         """Take a verdict back; the version of the taking back. Raises ValueError unless it stands now."""
         if version not in {verdict.version for verdict in self.verdicts()}:
-            raise ValueError(f"{self.path}: version {version} is no verdict that stands")
+            raise ValueError(f"{self.name}: version {version} is no verdict that stands")
         return self._append({"undo": version})
 
     @property
     def version(self) -> int:
         """The latest version; 0 for an empty log."""
-        return len(self._entries())
+        return len(self.entries())
 
     def verdicts(self, version: int | None = None) -> tuple[FeedbackVerdict, ...]:
         """Verdicts that stood at `version` (None: now), oldest first. Raises `TableError` for a row that is no
         verdict."""
         standing: dict[int, FeedbackVerdict] = {}
-        for number, entry in enumerate(self._entries()[:version], 1):
+        for number, entry in enumerate(self.entries()[:version], 1):
             if "undo" in entry:
                 standing.pop(entry["undo"], None)
                 continue
@@ -70,7 +71,7 @@ class FeedbackLog:
                     number, str(entry["question"]), str(entry["expert"]), float(entry["score"]), skills
                 )
             except (KeyError, TypeError, ValueError) as error:
-                raise TableError(f"{self.path}: row {number}: not a verdict: {error!r}") from None
+                raise TableError(f"{self.name}: row {number}: not a verdict: {error!r}") from None
         return tuple(standing.values())
 
     def apply(self, table: Table, version: int | None = None) -> Table:
@@ -96,7 +97,32 @@ class FeedbackLog:
         experts = dict.fromkeys([*table.experts, *(expert for row in rows for expert in row.correct)])
         return Table.from_rows([*table.rows, *rows], tuple(experts))
 
-    def _entries(self) -> list[dict[str, Any]]:
+    @abstractmethod
+    def stamp(self) -> int:
+        """0 while there is nothing; changes with every entry. Cheap."""
+
+    @abstractmethod
+    def entries(self) -> list[dict[str, Any]]:
+        """All entries, the first version first. Raises `TableError` where they are damaged."""
+
+    @abstractmethod
+    def _append(self, entry: dict[str, Any]) -> int:
+        """Keep an entry, durably; its version."""
+
+
+class FeedbackLog(Feedback):
+    """One log file, written by one process at a time."""
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.name = str(path)
+
+    def stamp(self) -> int:
+        """The file's size."""
+        return self.path.stat().st_size if self.path.exists() else 0
+
+    def entries(self) -> list[dict[str, Any]]:
+        """See `Feedback`."""
         if not self.path.exists():
             return []
         entries = []

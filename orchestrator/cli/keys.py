@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from orchestrator.cli.options import configuration, configured
+from orchestrator.errors import BadInput
 
 if TYPE_CHECKING:
     from orchestrator.service.keys import Key
@@ -20,7 +21,10 @@ def command() -> None:
 
 @command.command("create")
 @click.argument("name")
-@click.option("--scopes", metavar="A,B", help="What it may do: chat, feedback, jobs; default: everything.")
+@click.option(
+    "--scopes", metavar="A,B", help="What it may do: chat, feedback, jobs, metrics, admin; default: all but admin."
+)
+@click.option("--models", metavar="A,B", help="Model ids that it may use; default: all. Not with the scope jobs.")
 @click.option("--requests-per-minute", type=click.IntRange(1), help="Limit; default: none.")
 @click.option("--concurrent", type=click.IntRange(1), help="Requests at once; default: any number.")
 @click.option("--tokens-per-month", type=click.IntRange(1), help="Tokens of prompts and replies; default: no limit.")
@@ -32,20 +36,25 @@ def create(
     as_json: bool,
     name: str,
     scopes: str | None,
+    models: str | None,
     requests_per_minute: int | None,
     concurrent: int | None,
     tokens_per_month: int | None,
     dollars_per_month: float | None,
 ) -> None:
     """Make a key for NAME, and show it this once."""
-    from orchestrator.service.keys import SCOPES
-    from orchestrator.service.runtime import key_file
+    from orchestrator.service.keys import USUAL_SCOPES, new_key
+    from orchestrator.service.runtime import key_stores
 
-    file = key_file(configuration(config, overrides))
-    wanted = [part.strip() for part in scopes.split(",") if part.strip()] if scopes else SCOPES
-    text, key = file.create(name, wanted, requests_per_minute, concurrent, tokens_per_month, dollars_per_month)
+    allowed = None if models is None else _parts(models)
+    usual = [scope for scope in USUAL_SCOPES if allowed is None or scope != "jobs"]
+    wanted = _parts(scopes) if scopes else usual
+    text, key = new_key(
+        name, wanted, requests_per_minute, concurrent, tokens_per_month, dollars_per_month, models=allowed
+    )
+    key_stores(configuration(config, overrides))[-1].add(key)
     if as_json:
-        click.echo(json.dumps({"key": text, "id": key.id, "name": name, "scopes": key.scopes}))
+        click.echo(json.dumps({"key": text, "id": key.id, "name": name, "scopes": key.scopes, "models": key.models}))
         return
     click.echo(text)
     click.echo(f"key {key.id} for {name} ({', '.join(key.scopes)}): shown this once, kept as a hash", err=True)
@@ -57,9 +66,9 @@ def list_keys(config: str | None, overrides: tuple[str, ...], as_json: bool) -> 
     """Show who has a key."""
     from dataclasses import asdict
 
-    from orchestrator.service.runtime import key_file
+    from orchestrator.service.runtime import key_stores
 
-    keys = key_file(configuration(config, overrides)).read().values()
+    keys = [key for store in key_stores(configuration(config, overrides)) for key in store.read().values()]
     rows = [{name: value for name, value in asdict(key).items() if name != "hash"} for key in keys]
     if as_json:
         click.echo(json.dumps(rows))
@@ -67,10 +76,10 @@ def list_keys(config: str | None, overrides: tuple[str, ...], as_json: bool) -> 
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("id", "name", "scopes", "per minute", "at once", "tokens/month", "$/month", "created")
+    table = Table("id", "name", "scopes", "models", "per minute", "at once", "tokens/month", "$/month", "created")
     for key in keys:
         limits = [str(limit or "-") for limit in _limits(key)]
-        table.add_row(key.id, key.name, ", ".join(key.scopes), *limits, key.created)
+        table.add_row(key.id, key.name, ", ".join(key.scopes), ", ".join(key.models or ("all",)), *limits, key.created)
     Console().print(table)
 
 
@@ -79,9 +88,12 @@ def list_keys(config: str | None, overrides: tuple[str, ...], as_json: bool) -> 
 @configured
 def revoke(config: str | None, overrides: tuple[str, ...], as_json: bool, id: str) -> None:
     """Make the key ID worthless, within a second for a running service."""
-    from orchestrator.service.runtime import key_file
+    from orchestrator.service.runtime import key_stores
 
-    key = key_file(configuration(config, overrides)).revoke(id)
+    stores = key_stores(configuration(config, overrides))
+    key = next((gone for store in stores if (gone := store.remove(id))), None)
+    if key is None:
+        raise BadInput(f"no key {id!r} in {' or '.join(store.name for store in stores)}")
     click.echo(json.dumps({"revoked": key.id}) if as_json else f"revoked {key.id} of {key.name}")
 
 
@@ -93,11 +105,11 @@ def usage(config: str | None, overrides: tuple[str, ...], as_json: bool) -> None
 
     from orchestrator.database import Database
     from orchestrator.service.accounts import AccountStore, usage_json
-    from orchestrator.service.runtime import key_file
+    from orchestrator.service.runtime import key_stores
 
     settings = configuration(config, overrides)
-    names = {id: key.name for id, key in key_file(settings).read().items()}
-    database = Database(settings.service.database, Path(settings.state).expanduser() / "service.sqlite")
+    names = {id: key.name for store in key_stores(settings) for id, key in store.read().items()}
+    database = Database(settings.database, Path(settings.state).expanduser() / "service.sqlite")
     try:
         rows = usage_json(AccountStore(database).months(), names)
     finally:
@@ -118,3 +130,7 @@ def usage(config: str | None, overrides: tuple[str, ...], as_json: bool) -> None
 
 def _limits(key: Key) -> tuple[float | None, ...]:
     return key.requests_per_minute, key.concurrent, key.tokens_per_month, key.dollars_per_month
+
+
+def _parts(listed: str) -> list[str]:
+    return [part.strip() for part in listed.split(",") if part.strip()]

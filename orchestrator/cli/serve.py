@@ -7,6 +7,7 @@ import importlib.util
 import click
 
 from orchestrator.cli.options import configuration, configured
+from orchestrator.config import Config
 from orchestrator.errors import SetupError
 
 
@@ -26,10 +27,14 @@ def command(
     """Serve the zoo as an OpenAI-compatible endpoint: every expert, mixture and every other method is a model."""
     if not all(map(importlib.util.find_spec, ("fastapi", "uvicorn", "prometheus_client"))):
         raise SetupError("the service needs further packages: pip install 'collegium[service]'")
-    loaded = configuration(config, overrides)
-    given = {"host": host, "port": port}
-    service = loaded.service.model_copy(update={name: value for name, value in given.items() if value is not None})
-    loaded = loaded.model_copy(update={"service": service})
+
+    def read() -> Config:
+        found = configuration(config, overrides)
+        given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+        return found.model_copy(update={"service": found.service.model_copy(update=given)})
+
+    loaded = read()
+    service = loaded.service
     click.echo(f"http://{service.host}:{service.port}/v1: models {', '.join(loaded.experts)}, mixture, ...", err=True)
     if on_ray:
         from orchestrator.service.ray_serve import serve as serve_on_ray
@@ -38,4 +43,4 @@ def command(
         return
     from orchestrator.service.serve import serve
 
-    serve(loaded)
+    serve(loaded, read)

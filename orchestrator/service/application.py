@@ -28,6 +28,7 @@ from orchestrator.service import (
     job_routes,
     refusals,
     response_routes,
+    token_routes,
 )
 from orchestrator.service.accounts import ANYONE, usage_json
 from orchestrator.service.failure_log import log_failure
@@ -40,7 +41,7 @@ from orchestrator.service.refusals import Refused
 from orchestrator.service.response_store import ResponseStore
 from orchestrator.service.routing import ranking_json
 from orchestrator.service.schema import ChatBody, FeedbackBody, RouteBody
-from orchestrator.service.scopes import ANY, OPEN, ScopedRoute, scoped
+from orchestrator.service.scopes import ANY, OPEN, ScopedRoute, check_model, may_use, scoped
 from orchestrator.service.tracing import Tracing
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -93,13 +94,15 @@ def application(runtime: Runtime) -> Middleware:
         return await chats.answer(body, request)
 
     @api.get("/v1/models", openapi_extra=scoped("chat"))
-    async def models() -> dict[str, Any]:
-        """Every expert and every method, as model ids."""
-        return {"object": "list", "data": [model_list.entry(name) for name in model_list.all()]}
+    async def models(request: Request) -> dict[str, Any]:
+        """Every expert and every method, as model ids; of a key for some of them, those."""
+        names = [name for name in model_list.all() if may_use(request.scope, name)]
+        return {"object": "list", "data": [model_list.entry(name) for name in names]}
 
     @api.get("/v1/models/{name:path}", openapi_extra=scoped("chat"))
-    async def model(name: str) -> dict[str, Any]:
+    async def model(name: str, request: Request) -> dict[str, Any]:
         """One of them."""
+        check_model(request.scope, name)
         return model_list.entry(name)
 
     @api.post("/v1/route", openapi_extra=scoped("chat"))
@@ -150,6 +153,13 @@ def application(runtime: Runtime) -> Middleware:
             metrics.text(await runtime.collegium.pool.load()), media_type="text/plain; version=0.0.4; charset=utf-8"
         )
 
+    @api.post("/v1/admin/reload", openapi_extra=scoped("admin"))
+    async def reload() -> dict[str, Any]:
+        """Read the configuration and the keys again. What cannot change while the service runs is refused by name,
+        and then nothing has changed."""
+        changed = await asyncio.to_thread(runtime.reload)
+        return {"object": "reload", "changed": changed}
+
     @api.get("/openapi.json", include_in_schema=False, openapi_extra=scoped(ANY))
     async def description() -> dict[str, Any]:
         """What this service offers, as OpenAPI."""
@@ -158,13 +168,14 @@ def application(runtime: Runtime) -> Middleware:
     job_routes.add(api, runtime)
     anthropic.add(api, chats)
     completions.add(api, chats)
+    token_routes.add(api, model_list)
     embeddings.add(api, runtime)
     batch_routes.add(api, runtime)
     response_routes.add(api, chats, ResponseStore(runtime.database))
     roots = {
         route.path.split("/")[2] for route in api.routes if isinstance(route, ScopedRoute) and "/v1/" in route.path
     }
-    return Middleware(api, runtime.config.service, runtime.keys, metrics, roots)
+    return Middleware(api, lambda: runtime.config.service, runtime.keys, metrics, roots)
 
 
 def _methods(api: FastAPI, path: str) -> list[str]:

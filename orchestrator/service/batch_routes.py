@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Form, Query, Request, UploadFile
@@ -95,7 +96,9 @@ def add(api: FastAPI, runtime: Runtime) -> None:
             raise Refused(400, f"endpoint: must be one of {', '.join(ENDPOINTS)}", code="invalid", param="endpoint")
         found = await find_file(request, body.input_file_id)
         raw = await asyncio.to_thread(files.content, _owner(request), found.id) or b""
-        rows, errors = await asyncio.to_thread(read_rows, raw, body.endpoint)
+        key = request.state.key
+        allowed = key.models if key else None
+        rows, errors = await asyncio.to_thread(read_rows, raw, body.endpoint, allowed)
         made = await asyncio.to_thread(
             batches.add, _owner(request), body.endpoint, found.id, body.metadata, rows, errors
         )
@@ -119,8 +122,11 @@ def add(api: FastAPI, runtime: Runtime) -> None:
         return _batch_body(await find_batch(request, id))
 
 
-def read_rows(raw: bytes, endpoint: str) -> tuple[list[BatchRow], list[dict[str, Any]]]:
-    """(the requests of an input file, what is wrong with it by line). With an error there is nothing to run."""
+def read_rows(
+    raw: bytes, endpoint: str, models: Collection[str] | None = None
+) -> tuple[list[BatchRow], list[dict[str, Any]]]:
+    """(the requests of an input file, what is wrong with it by line). With an error there is nothing to run. `models`:
+    those that it may ask; None: all."""
     rows: list[BatchRow] = []
     errors: list[dict[str, Any]] = []
     lines: dict[str, int] = {}
@@ -144,6 +150,8 @@ def read_rows(raw: bytes, endpoint: str) -> tuple[list[BatchRow], list[dict[str,
             continue
         if why := _fault(row, endpoint):
             wrong(number, f"line {number}: {why[1]}", why[0])
+        elif models is not None and row["body"].get("model") not in models:
+            wrong(number, f"line {number}: body.model: this key may use {', '.join(models)}", "body.model")
         elif (before := lines.setdefault(row["custom_id"], number)) != number:
             wrong(number, f"line {number}: custom_id {row['custom_id'][:100]!r} is line {before}'s too", "custom_id")
         else:

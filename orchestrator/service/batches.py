@@ -16,15 +16,17 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from orchestrator.errors import StorageError
 from orchestrator.inference.caller import caller
-from orchestrator.service import refusals, replies, responses
+from orchestrator.service import completions, refusals, replies, responses
 from orchestrator.service.batch_store import BatchRow, BatchStore, StoredBatch
+from orchestrator.service.completion_body import CompletionBody
 from orchestrator.service.leases import SECONDS
 from orchestrator.service.model_list import ModelList
 from orchestrator.service.response_forms import as_chat
 from orchestrator.service.schema import ChatBody
 
-ENDPOINTS = ("/v1/chat/completions", "/v1/responses")
+ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 LOOK = 1.0
 """Seconds between looks for new batches, and for those that were cancelled."""
 NEXT = 0.1
@@ -127,6 +129,8 @@ class Batches:
         """The body of the row's response. Raises what an ordinary request raises."""
         asked = {**row.request, "stream": False}
         try:
+            if batch.endpoint == "/v1/completions":
+                return await self._completion(batch, row, CompletionBody.model_validate(asked))
             if batch.endpoint == "/v1/responses":
                 fields, _ = as_chat(asked, [])
                 chat = ChatBody.model_validate(fields)
@@ -143,10 +147,19 @@ class Batches:
             return await responses.whole(events, responses.ResponseForm(asked), _keep_nothing)
         return await replies.whole(events, replies.ReplyForm(chat.model, bool(chat.logprobs)))
 
+    async def _completion(self, batch: StoredBatch, row: BatchRow, body: CompletionBody) -> dict[str, Any]:
+        if body.seed is None:
+            body = body.model_copy(update={"seed": _seed(batch, row)})
+        form = completions.CompletionForm(body.model, body.echo, body.logprobs is not None)
+        return await completions.whole(self._models.completion_events(body, batch=True), form)
+
     async def _record(self, id: str, answered: asyncio.Queue[BatchRow]) -> None:
         while True:
             await asyncio.sleep(RECORD)
-            await self._flush(id, answered)
+            try:
+                await self._flush(id, answered)
+            except StorageError as error:  # the answers wait for the next write
+                _log.error("batch %s: answers cannot be recorded yet; trying again: %s", id, error)
 
     async def _flush(self, id: str, answered: asyncio.Queue[BatchRow]) -> None:
         rows = [answered.get_nowait() for _ in range(answered.qsize())]

@@ -22,6 +22,7 @@ from orchestrator.service.protocols import Runtime
 from orchestrator.service.replies import ReplyForm, events, failure, whole
 from orchestrator.service.sampling_body import SamplingBody
 from orchestrator.service.schema import ChatBody
+from orchestrator.service.scopes import check_model
 from orchestrator.service.tracing import Tracing
 
 ALIVE = 10.0
@@ -71,6 +72,7 @@ class Chats:
     def _admitted(self, chat: SamplingBody, request: Request, made: Callable[[], ChatEvents]) -> ChatEvents:
         log_fields = request.state.log_fields
         log_fields["model"] = chat.model
+        check_model(request.scope, chat.model)
         if self._models.is_expert(chat.model):
             log_fields["experts"] = [chat.model]
         if chat.ignored and (

@@ -73,7 +73,7 @@ def add(api: FastAPI, chats: Chats) -> None:
         form = CompletionForm(body.model, body.echo, body.logprobs is not None, body.include_usage)
         headers = ignored_header(body.ignored)
         if body.stream:
-            return EventStream(events(found, form), headers)
+            return EventStream(events(found, form), chats.stream_headers(request, headers))
         content = await until_gone(request.receive, whole(found, form))
         return JSONResponse(content, headers={**headers, **cost_headers(request.state.log_fields)})
 

@@ -6,12 +6,12 @@ import asyncio
 import base64
 from typing import Any
 
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
 from orchestrator.service.schema import EmbeddingsBody
-from orchestrator.service.scopes import scoped
+from orchestrator.service.scopes import check_model, scoped
 from router.embedding import EmbeddingError
 
 MODEL = "embedder"
@@ -22,8 +22,9 @@ def add(api: FastAPI, runtime: Runtime) -> None:
     """Add the route."""
 
     @api.post("/v1/embeddings", openapi_extra=scoped("chat"))
-    async def embeddings(body: EmbeddingsBody) -> dict[str, Any]:
+    async def embeddings(body: EmbeddingsBody, request: Request) -> dict[str, Any]:
         """Unit vectors of texts: https://platform.openai.com/docs/api-reference/embeddings."""
+        check_model(request.scope, body.model)
         embedder = await asyncio.to_thread(lambda: runtime.collegium.embedder)
         if body.model not in (MODEL, embedder.model):
             message = f"the model {body.model[:100]!r} embeds nothing; {MODEL!r} does"

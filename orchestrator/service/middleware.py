@@ -39,7 +39,11 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 QUIET = frozenset({"/health", "/health/ready", "/metrics"})
 """Paths that are not logged: machines ask for them every few seconds."""
 LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
-EXPOSED = ("X-Request-Id", "X-Collegium-Ignored", "X-Collegium-Experts", "X-Collegium-Cost", "Retry-After")
+EXPOSED = (
+    "X-Request-Id", "X-Collegium-Ignored", "X-Collegium-Experts", "X-Collegium-Cost", "Retry-After",
+    "X-RateLimit-Limit-Requests",
+    "X-RateLimit-Remaining-Requests", "X-RateLimit-Reset-Requests",
+)  # fmt: skip
 """Response headers that web pages of other origins may read."""
 GONE = 499
 """The status, in log and metrics, of a request whose client left before its end."""
@@ -52,9 +56,15 @@ class Middleware:
     """Wraps an application. Whatever goes wrong inside, the client gets an error in OpenAI's form."""
 
     def __init__(
-        self, app: App, config: ServiceConfig, keys: Keys, metrics: Metrics, roots: Collection[str] = ()
+        self,
+        app: App,
+        settings: Callable[[], ServiceConfig],
+        keys: Keys,
+        metrics: Metrics,
+        roots: Collection[str] = (),
     ) -> None:
-        """`roots`: first parts of the paths under /v1, which are found without it too."""
+        """`settings`: as they are now; `roots`: first parts of the paths under /v1, which are found without it too."""
+        config = settings()
         self.app = app
         self._roots = frozenset(roots)
         self._entry: App = self._http
@@ -62,7 +72,7 @@ class Middleware:
             self._entry = CORSMiddleware(
                 self._http, config.cors, allow_methods=["*"], allow_headers=["*"], expose_headers=EXPOSED
             )
-        self._config = config
+        self._settings = settings
         self._keys = keys
         self._metrics = metrics
         self._limits = KeyLimits()
@@ -90,12 +100,12 @@ class Middleware:
         try:
             state = scope.setdefault("state", {})
             state["request_id"], state["keyless"] = visit.id, not self._needed()
-            state["key"] = key = None if state["keyless"] else self._key(headers)
+            state["key"] = key = None if state["keyless"] else self._key(headers, visit)
             caller.set(key.id if key else ANYONE)
             if state["keyless"]:
                 _only_from_here(scope, headers)
             limit = self._most_file if scope["path"].endswith("/v1/files") else self._most
-            await self.app(scope, _Bounded(receive, headers, limit, self._config.body_seconds), visit.send)
+            await self.app(scope, _Bounded(receive, headers, limit, self._settings().body_seconds), visit.send)
         except Cancelled:
             visit.status, visit.log_fields["outcome"] = GONE, "the client has gone"
         except Exception as error:
@@ -129,7 +139,7 @@ class Middleware:
             _damage(error)
             raise Refused(503, "the file of API keys cannot be read; the server's log says why", code="keys") from error
 
-    def _key(self, headers: dict[str, str]) -> Key | None:
+    def _key(self, headers: dict[str, str], visit: _Visit) -> Key | None:
         """Whose request this is; None without a key, for routes that are open. Raises `Refused` for a wrong key, and
         where the key's limits are reached."""
         given = headers.get("authorization")
@@ -143,12 +153,15 @@ class Middleware:
         key = self._keys.find(text) if text else None
         if key is None:
             raise Refused(401, "this API key is not valid", code="invalid_api_key")
-        if (wait := self._limits.enter(key, time.monotonic())) is not None:
+        now = time.monotonic()
+        wait = self._limits.enter(key, now)
+        visit.headers |= self._limits.headers(key, now)
+        if wait is not None:
             raise _TooMany(wait)
         return key
 
     def _note(self, visit: _Visit, key: Key | None) -> None:
-        if self._config.log == "none":
+        if (form := self._settings().log) == "none":
             return
         line = {
             "time": time.time(),
@@ -160,7 +173,7 @@ class Middleware:
             "key": key.id if key else None,
             **visit.log_fields,
         }
-        if self._config.log == "json":
+        if form == "json":
             _log.info(json.dumps(line))
         else:
             _log.info(" ".join(f"{name}={json.dumps(value)}" for name, value in line.items() if name != "time"))
@@ -182,6 +195,8 @@ class _Visit:
         self.status = 0
         self.log_fields: dict[str, Any] = scope.setdefault("state", {}).setdefault("log_fields", {})
         """What the application wants in the log line."""
+        self.headers: dict[str, str] = {"x-request-id": id}
+        """What every response to it has."""
         self._started = time.perf_counter()
         self._send = send
 
@@ -192,7 +207,8 @@ class _Visit:
     async def send(self, message: AsgiMessage) -> None:
         if message["type"] == "http.response.start":
             self.status = message["status"]
-            message["headers"] = [*message.get("headers", ()), (b"x-request-id", self.id.encode())]
+            more = ((name.encode(), value.encode()) for name, value in self.headers.items())
+            message["headers"] = [*message.get("headers", ()), *more]
         await self._send(message)
 
     async def refuse(self, error: Exception) -> None:

@@ -103,6 +103,14 @@ class ModelList:
             max_wait=None if batch else self._runtime.config.service.max_wait,
         )
 
+    def tokenizing(self, model: str) -> Expert:
+        """An expert with a tokenizer of its own. Raises `Refused`: 404 for an unknown model, 400 for one without."""
+        if self.what(model) == "expert":
+            expert = self._runtime.collegium.experts[model]
+            if expert.weights or expert.recipe:
+                return expert
+        raise Refused(400, f"model: {model[:100]} has no tokenizer here", code="invalid", param="model")
+
     async def _expert(self, chat: ChatBody, wait: float | None) -> ChatEvents:
         expert = self._runtime.collegium.experts[chat.model]
         chat_events = ask_expert(

@@ -112,6 +112,11 @@ class Runtime(Protocol):
         """Start what runs in the background. Needs a running loop."""
         ...
 
+    def reload(self) -> list[str]:
+        """Read the configuration and the keys again; the settings that changed. Blocks. Raises `ConfigError` where
+        something is wrong, or cannot change while the service runs: then nothing has changed."""
+        ...
+
     async def close(self) -> None:
         """Stop it."""
         ...

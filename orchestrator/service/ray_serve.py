@@ -19,7 +19,7 @@ from orchestrator.config import Config, read
 from orchestrator.errors import ConfigError
 from orchestrator.service.application import application
 from orchestrator.service.keys import Keys
-from orchestrator.service.runtime import ServiceRuntime, check_address, for_service, key_file
+from orchestrator.service.runtime import ServiceRuntime, check_address, for_service, key_stores
 from orchestrator.service.serve import log_to_stderr
 
 NAMESPACE = "collegium"
@@ -129,7 +129,7 @@ def build(config: dict[str, Any] | None = None) -> Any:
     if "config" not in given:
         raise ConfigError("args: config: the path of a configuration is needed")
     resolved = for_service(read(Path(str(given["config"])).expanduser().absolute()))
-    check_address(resolved.service.host, Keys(key_file(resolved)))
+    check_address(resolved.service.host, Keys(*key_stores(resolved)))
     return deployment(resolved)
 
 
@@ -166,7 +166,7 @@ def serve(config: Config) -> None:
     for name, value in ONE_LOOP.items():
         os.environ.setdefault(name, value)
     config = for_service(config)
-    check_address(config.service.host, Keys(key_file(config)))
+    check_address(config.service.host, Keys(*key_stores(config)))
     experts = Collegium(config).experts.values()  # bad input is refused before anything is deployed
     join_cluster(config.workers, {one.name: tuple(map(str, one.files)) for one in experts if not one.remote})
     start(config)

@@ -11,6 +11,7 @@ from agents.votes import Odds
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.database import Database
+from orchestrator.errors import ConfigError
 from orchestrator.evaluation.profile import Profiled
 from orchestrator.inference.budget import BudgetPool
 from orchestrator.inference.schedule.remote_pool import RemotePool
@@ -18,7 +19,7 @@ from orchestrator.service.accounts import Accounts
 from orchestrator.service.job_store import Job
 from orchestrator.service.keys import Keys
 from orchestrator.service.routing import Routing
-from orchestrator.service.runtime import key_file
+from orchestrator.service.runtime import key_stores
 from router.ranking import Ranking
 
 LOOK = 0.5
@@ -35,10 +36,10 @@ class ReplicaRuntime:
         self.collegium = Collegium(
             config, pool=self._pool, layer=lambda workers: BudgetPool(workers, self.accounts.current)
         )
-        self.keys = Keys(key_file(config))
-        self.database = Database(config.service.database, self.collegium.state / "service.sqlite")
+        self.keys = Keys(*key_stores(config))
+        self.database = Database(config.database, self.collegium.state / "service.sqlite")
         self.accounts = Accounts(self.database, self.keys.of_id)
-        self.routing = RemoteRouting(self.collegium, actor)
+        self.routing = RemoteRouting(self.collegium, self.database, actor)
         self.jobs = RemoteJobs(actor)
         self.started = True
         self.ready = self.draining = False
@@ -47,6 +48,12 @@ class ReplicaRuntime:
     def open(self) -> None:
         """Follow whether the scheduler is ready. Needs a running loop."""
         self._preparing = asyncio.get_running_loop().create_task(self._prepare())
+
+    def reload(self) -> list[str]:
+        """Keys are read again, as they are every second anyway. Raises `ConfigError`: settings stay as they were
+        deployed."""
+        self.keys.reload()
+        raise ConfigError("reload: on Ray Serve settings are changed by deploying anew; keys are read every second")
 
     async def close(self) -> None:
         """Leave the scheduler to the others."""
@@ -71,8 +78,8 @@ class ReplicaRuntime:
 class RemoteRouting:
     """Ranks here; feedback goes to the one process that writes it."""
 
-    def __init__(self, collegium: Collegium, actor: Any) -> None:
-        self._here = Routing(collegium)
+    def __init__(self, collegium: Collegium, database: Database, actor: Any) -> None:
+        self._here = Routing(collegium, database)
         self._actor = actor
 
     async def rank(self, questions: list[str], before: list[str] | None = None) -> list[Ranking]:

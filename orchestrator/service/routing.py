@@ -12,15 +12,17 @@ from agents.question import Question
 from agents.reply import Reply
 from agents.votes import Odds
 from orchestrator.collegium import Collegium
+from orchestrator.database import Database
 from orchestrator.errors import BadInput, NotReady
 from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.evaluation.costs import fit_router
 from orchestrator.evaluation.profile import Profiled, Replies
 from orchestrator.evaluation.route import FittingRequest, fitted, last_table, read_table
 from orchestrator.evaluation.voting import held_out_odds
+from orchestrator.service.feedback_table import FeedbackTable
 from router.embedding import Features
 from router.familiarity import Familiarity
-from router.feedback import FeedbackLog
+from router.feedback import Feedback, FeedbackLog
 from router.ranking import Evidence, Ranking
 from router.routers import FittedRouter
 from router.table import Table
@@ -32,13 +34,15 @@ LOOK = 2.0
 class Routing:
     """Ranks experts for questions. One instance a process; safe for many coroutines of one loop."""
 
-    def __init__(self, collegium: Collegium) -> None:
+    def __init__(self, collegium: Collegium, database: Database) -> None:
+        """`database`: where verdicts are kept if the configuration names one; else they are in the state folder."""
         self._collegium = collegium
-        self._log = FeedbackLog(collegium.state / "feedback.jsonl")
+        log = FeedbackLog(collegium.state / "feedback.jsonl")
+        self._log: Feedback = FeedbackTable(database, log) if collegium.config.database else log
         self._router: CurrentRouter | None = None
         self._profiled: Profiled | None = None
-        self._stamp: tuple[str, int, int] | None = None
-        """Table, its time, size of the feedback: what the router was fitted on."""
+        self._stamp: tuple[str, int, int, str] | None = None
+        """Table, its time, size of the feedback, router: what the router was fitted on."""
         self._looked = 0.0
         self._fitting = asyncio.Lock()
 
@@ -100,8 +104,8 @@ class Routing:
             raise NotReady(
                 "there is no profile of the experts yet: submit a job for the pipeline profile, or run `profile`"
             ) from error
-        feedback = self._log.path.stat().st_size if self._log.path.exists() else 0
-        stamp = (str(path), path.stat().st_mtime_ns, feedback)
+        feedback = self._log.stamp()
+        stamp = (str(path), path.stat().st_mtime_ns, feedback, config.service.router)
         if stamp == self._stamp:
             return
         table = read_table(path)

@@ -9,11 +9,12 @@ import os
 import secrets
 import socket
 import time
+from collections.abc import Callable, Container
 from pathlib import Path
 from typing import Self
 
 from orchestrator.collegium import Collegium
-from orchestrator.config import Config
+from orchestrator.config import Config, ServiceConfig
 from orchestrator.database import Database
 from orchestrator.errors import BadInput, CollegiumError, ConfigError
 from orchestrator.inference.budget import BudgetPool
@@ -28,9 +29,11 @@ from orchestrator.service.experts import ask_expert
 from orchestrator.service.file_store import FileStore
 from orchestrator.service.job_store import JobStore
 from orchestrator.service.jobs import Jobs
-from orchestrator.service.keys import KeyFile, Keys
+from orchestrator.service.key_table import KeyTable
+from orchestrator.service.keys import KeyFile, Keys, KeyStore
 from orchestrator.service.model_list import ModelList
 from orchestrator.service.references import References
+from orchestrator.service.reloading import changed
 from orchestrator.service.routing import Routing
 from router.routers import check
 
@@ -45,35 +48,37 @@ class ServiceRuntime:
     """What one service process shares. One per state folder: a lock file ensures it, since two would run the same
     jobs."""
 
-    def __init__(self, config: Config, pool: Pool | None = None, *, patience: float = 0.0) -> None:
+    def __init__(
+        self,
+        config: Config,
+        pool: Pool | None = None,
+        *,
+        patience: float = 0.0,
+        reread: Callable[[], Config] | None = None,
+    ) -> None:
         """`pool`: workers of the caller's own. `patience`: seconds to wait for another that uses the state folder, and
-        may be about to end. Raises `ConfigError` and whatever `Collegium` raises for bad input; nothing heavy starts
-        here."""
+        may be about to end. `reread`: the configuration as it is now, for `reload`. Raises `ConfigError` and whatever
+        `Collegium` raises for bad input; nothing heavy starts here."""
         self.config = for_service(config)
         self.collegium = Collegium(
             self.config, pool=pool, layer=lambda workers: BudgetPool(workers, self.accounts.current)
         )
-        for name in self.config.service.preload:
-            if name not in self.collegium.experts:
-                raise ConfigError(f"service.preload: no expert {name!r} in the zoo")
-        if (default := self.config.service.default) is not None and default not in self.collegium.experts:
-            raise ConfigError(f"service.default: no expert {default!r} in the zoo")
-        try:
-            check(self.config.service.router)
-        except ValueError as error:
-            raise ConfigError(f"service.router: {error}") from error
-        self.keys = Keys(key_file(self.config))
-        self.routing = Routing(self.collegium)
+        self._reread = reread
+        check_service(self.config.service, self.collegium.experts)
+        self.keys = Keys(*key_stores(self.config))
         self.started = False
         """There is a pool: chats can wait for its workers."""
         self.ready = False
         self.draining = False
         self._lock = _locked(self.collegium.state / "service.lock", patience)
-        self.database = Database(self.config.service.database, self.collegium.state / "service.sqlite")
+        self.database = Database(self.config.database, self.collegium.state / "service.sqlite")
         self.accounts = Accounts(self.database, self.keys.of_id)
         runner = _name(self._lock)
+        self.routing = Routing(self.collegium, self.database)
+        if self.config.database is not None:
+            _name_unused(self.collegium.state, self.database.name)
         # Its own connections: `Jobs` closes them. In the state folder it is a file of its own, as it always was.
-        jobs = JobStore(Database(self.config.service.database, self.collegium.state / "jobs.sqlite"), runner)
+        jobs = JobStore(Database(self.config.database, self.collegium.state / "jobs.sqlite"), runner)
         references = References(self.collegium.state / "uploads", FileStore(self.database), jobs)
         self.jobs = Jobs(self.collegium, jobs, references)
         self._batches = Batches(BatchStore(self.database, runner), ModelList(self))
@@ -83,6 +88,18 @@ class ServiceRuntime:
     def open(self) -> None:
         """Start workers, preload, and go on with interrupted jobs. Needs a running loop."""
         self._preparing = asyncio.get_running_loop().create_task(self._prepare())
+
+    def reload(self) -> list[str]:
+        """See `Runtime`."""
+        found: list[str] = []
+        if self._reread is not None:
+            new = for_service(self._reread())
+            found = changed(self.config, new)
+            check_service(new.service, self.collegium.experts)
+            self.config = new
+            self.collegium.config = new
+        self.keys.reload()
+        return found
 
     async def close(self) -> None:
         """Stop everything. Jobs under way stay queued and go on at the next start."""
@@ -136,6 +153,19 @@ class ServiceRuntime:
         asyncio.run(self.close())
 
 
+def check_service(service: ServiceConfig, experts: Container[str]) -> None:
+    """Raises `ConfigError` for experts and a router that there are not."""
+    for name in service.preload:
+        if name not in experts:
+            raise ConfigError(f"service.preload: no expert {name!r} in the zoo")
+    if service.default is not None and service.default not in experts:
+        raise ConfigError(f"service.default: no expert {service.default!r} in the zoo")
+    try:
+        check(service.router)
+    except ValueError as error:
+        raise ConfigError(f"service.router: {error}") from error
+
+
 def for_service(config: Config) -> Config:
     """The configuration with a service's defaults: workers take turns, since a service's requests never end, and a
     failed expert or worker is retried, since it may be repaired while the service runs."""
@@ -145,10 +175,13 @@ def for_service(config: Config) -> Config:
     return config.model_copy(update={"workers": workers.model_copy(update=unset)})
 
 
-def key_file(config: Config) -> KeyFile:
-    """Where the keys are kept."""
+def key_stores(config: Config) -> tuple[KeyStore, ...]:
+    """Where keys are kept; the last one takes new ones. The file counts beside the database. Raises `StorageError`."""
     given = config.service.keys
-    return KeyFile(Path(given).expanduser() if given else Path(config.state).expanduser() / "keys.json")
+    file = KeyFile(Path(given).expanduser() if given else Path(config.state).expanduser() / "keys.json")
+    if config.database is None:
+        return (file,)
+    return file, KeyTable(Database(config.database, file.path))
 
 
 def check_address(host: str, keys: Keys) -> None:
@@ -158,6 +191,13 @@ def check_address(host: str, keys: Keys) -> None:
             f"service.host: {host} can be reached from other machines, and there are no API keys: make one with "
             "`collegium keys create NAME`, or listen on 127.0.0.1"
         )
+
+
+def _name_unused(state: Path, database: str) -> None:
+    """Warn of files that were in use before there was a database."""
+    for name in ("jobs.sqlite", "service.sqlite", "ledger.sqlite"):
+        if (state / name).exists():
+            _log.warning("%s: not used: what it holds is kept in %s from now on", state / name, database)
 
 
 def _name(lock: int) -> str:

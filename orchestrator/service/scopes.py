@@ -50,6 +50,26 @@ def check(scope: Scope, needed: str | None) -> None:
         raise Refused(401, "a valid API key is needed: Authorization: Bearer KEY", code="invalid_api_key")
     if needed != ANY and needed not in key.scopes:
         raise Refused(403, f"this key has not the scope {needed!r}", code="scope")
+    if needed == "jobs" and key.models is not None:
+        raise Refused(403, "this key may use some models only, and a job asks any of them", code="scope")
+
+
+def may_use(scope: Scope, model: str) -> bool:
+    """Whether this request's key may ask this model."""
+    key = scope["state"]["key"]
+    return key is None or key.models is None or model in key.models
+
+
+def check_model(scope: Scope, model: str) -> None:
+    """Raises `Refused` (403) where this request's key may not ask this model."""
+    if not may_use(scope, model):
+        models = ", ".join(scope["state"]["key"].models)
+        raise Refused(
+            403,
+            f"model: this key may not use {model[:100]!r}; it may use {models}",
+            code="model_not_allowed",
+            param="model",
+        )
 
 
 def _json_only(scope: Scope) -> None:

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import logging
+import signal
 import socket
 import sys
+import threading
+from collections.abc import Callable
 
 from orchestrator.config import Config
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, CollegiumError
 from orchestrator.service import tracing
 from orchestrator.service.application import application
 from orchestrator.service.connections import MAX_HEAD, bounded_protocol
 from orchestrator.service.runtime import ServiceRuntime, check_address
 
+_log = logging.getLogger("collegium")
 
-def serve(config: Config) -> None:
-    """Listen until SIGTERM or Ctrl-C; then let the chats under way end. Raises what bad input raises, before
+
+def serve(config: Config, reread: Callable[[], Config] | None = None) -> None:
+    """Listen until SIGTERM or Ctrl-C; then let the chats under way end. SIGHUP has `reread` read the configuration
+    again, and the keys. Raises what bad input raises, before
     anything heavy starts."""
     import uvicorn
 
@@ -24,7 +30,7 @@ def serve(config: Config) -> None:
     if service.tracing:
         tracing.export()
     listening = _listen(service.host, service.port)
-    runtime = ServiceRuntime(config)
+    runtime = ServiceRuntime(config, reread=reread)
     check_address(service.host, runtime.keys)
     server = uvicorn.Server(
         uvicorn.Config(
@@ -40,7 +46,17 @@ def serve(config: Config) -> None:
             h11_max_incomplete_event_size=MAX_HEAD,
         )
     )
+    signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=_reload, args=(runtime,), daemon=True).start())
     server.run(sockets=[listening])
+
+
+def _reload(runtime: ServiceRuntime) -> None:
+    try:
+        found = runtime.reload()
+    except CollegiumError as error:
+        _log.error("reload: %s", error)
+    else:
+        _log.info("reload: keys read; changed settings: %s", ", ".join(found) or "none")
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -61,7 +61,7 @@ def test_a_job_whose_service_died_is_taken_over_and_the_dead_one_changes_nothing
 async def test_two_services_share_jobs_and_batches(
     postgresql_server: Any, settings: dict[str, Any], serving: Any, tmp_path: Path
 ) -> None:
-    settings["service"]["database"] = postgresql_server("pair")
+    settings["database"] = postgresql_server("pair")
     other = {**settings, "state": str(tmp_path / "state2")}
     async with serving(settings) as one, serving(other) as two:
         request = {"task": "coin_flip", "questions": 2, "methods": ["vote"]}
