@@ -9,10 +9,12 @@ import pytest
 
 from orchestrator.errors import RequestError
 from orchestrator.inference.request import Delta, Request, Sampling, request_key
+from orchestrator.inference.tool_history import ToolHistory
 
 MESSAGES = (("user", "1 + 1?"),)
 OTHER: dict[str, Any] = {
-    "stop": ("x",), "logprobs": 3, "structured": "{}", "tools": "{}", "ignore_eos": True, "logit_bias": ((1, 2.0),),
+    "stop": ("x",), "logprobs": 3, "structured": "{}", "tools": ToolHistory(parallel=True), "ignore_eos": True,
+    "logit_bias": ((1, 2.0),),
     "bad_words": ("x",), "stop_token_ids": (7,), "template": "{}", "continue_final": True,
 }  # fmt: skip
 
