@@ -74,7 +74,7 @@ def zoo(settings: dict[str, Any], upstream: Misbehaving, patient: None) -> Any:
     """The configuration with these models as experts, ranked in this order."""
 
     def configure(*models: str) -> dict[str, Any]:
-        common = {"api_key_env": "UPSTREAM_KEY", "timeout": 0.5, "tries": 1}
+        common = {"api_key_env": "UPSTREAM_KEY", "tries": 1}
         urls = {model: "http://127.0.0.1:9/v1" if model == "refused" else upstream.url for model in models}
         rows = [
             Row(f"q{n}", f"Is it so, number {n}?", {m: float(n % (1 + place) == 0) for place, m in enumerate(models)})
@@ -83,7 +83,9 @@ def zoo(settings: dict[str, Any], upstream: Misbehaving, patient: None) -> Any:
         profile = Path(settings["state"]).parent / "profile.jsonl"
         Table.from_rows(rows, models).write(profile)
         service = {"log": "none", "profile": str(profile), "router": "best", "hedge_seconds": 1.0}
-        experts = {model: {"url": urls[model], "model": model, **common} for model in models}
+        # A busy machine must not make a quick server late; only those that should be late are given up soon.
+        seconds = {model: 0.5 if FAILS.get(model) == LATE or model in CUT else 20.0 for model in models}
+        experts = {model: {"url": urls[model], "model": model, "timeout": seconds[model], **common} for model in models}
         return {**settings, "experts": experts, "service": service}
 
     return configure
