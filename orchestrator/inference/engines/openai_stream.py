@@ -10,7 +10,7 @@ import os
 import re
 import time
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
@@ -26,6 +26,8 @@ from orchestrator.inference.expert import RemoteModel
 from orchestrator.inference.request import Delta, Request
 
 MAX_ERROR_BYTES = 65536
+DRAIN_SECONDS = 0.2
+"""How long the end of a response may follow the end of its reply."""
 ALIVE = 5.0
 """Times the longest silence for which a server may go on sending signs of life and nothing else."""
 FIELDS = (b"data:", b"event:", b"id:", b"retry:", b":")
@@ -135,7 +137,8 @@ class OpenAIStream:
             self.remaining = remaining_requests(response.headers)
             if response.status_code != 200:
                 raise await _refusal(response)
-            async for event in self._events(response, patience):
+            events = await stack.enter_async_context(contextlib.aclosing(self._events(response, patience)))
+            async for event in events:
                 if event is None:
                     reader.done = True
                     break
@@ -146,6 +149,7 @@ class OpenAIStream:
                 if delta := reader.take(event):
                     yield delta
             yield reader.end()
+            await _drain(events)
 
     def _connect(self) -> httpx.AsyncClient:
         options, remote = self._options, self._remote
@@ -158,21 +162,25 @@ class OpenAIStream:
             transport=options.transport,
         )
 
-    async def _events(self, response: httpx.Response, patience: float) -> AsyncIterator[dict[str, Any] | None]:
+    async def _events(self, response: httpx.Response, patience: float) -> AsyncGenerator[dict[str, Any] | None, None]:
         """Each event's JSON, then None if the server said that this is all: [DONE], or one body because it does not
         stream. Which it is, the first byte tells, whatever the content type says."""
         whole: list[bytes] = []
         data: list[bytes] = []
+        done = False
         last = time.monotonic()
         async for line in _lines(_plain(response, self._options.max_reply_bytes)):
+            if done:  # only read to its end
+                continue
             if whole or (line.strip() and not line.startswith(FIELDS)):
                 whole.append(line)
             elif line.startswith(b"data:"):
                 part = line[5:].strip()
                 if part == b"[DONE]":
                     yield None
-                    return
-                data.append(part)
+                    whole, data, done = [], [], True
+                else:
+                    data.append(part)
             elif not data:
                 if time.monotonic() - last > patience:
                     raise UpstreamTimeout(f"nothing but signs of life for {patience:g} s")
@@ -216,6 +224,15 @@ def request_headers(remote: RemoteModel) -> tuple[dict[str, str], tuple[str, ...
         headers[name] = read(value[1:]) if value.startswith("$") else value
         secrets += [headers[name]] if value.startswith("$") else []
     return headers, tuple(secrets)
+
+
+async def _drain(events: AsyncIterator[Any]) -> None:
+    """Read what follows the end of a reply, so that its connection serves the next request; a server that keeps the
+    response open loses it."""
+    with contextlib.suppress(TimeoutError, httpx.HTTPError, CollegiumError):
+        async with asyncio.timeout(DRAIN_SECONDS):
+            async for _ in events:
+                pass
 
 
 async def _refusal(response: httpx.Response) -> CollegiumError:
