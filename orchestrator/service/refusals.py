@@ -11,6 +11,8 @@ from orchestrator.errors import CollegiumError
 
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 _TYPES |= {413: "invalid_request_error", 408: "invalid_request_error", 429: "rate_limit_error", 503: "overloaded_error"}
+_NAMED = re.compile(r"([a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*)(?=: | needs )")
+"""The field that a check of the whole body begins its sentence with."""
 _PATH = re.compile(r"(?<![\w:/.])(?:~|\.{1,2})?/(?!v1/)(?:[^\s'\",;:()]+)")
 
 
@@ -59,8 +61,10 @@ def invalid(errors: Sequence[Any]) -> Refused:
     """What Pydantic found wrong with a body, in one sentence that names the field."""
     # Of a union's alternatives the one that went furthest is the one that was meant.
     first = max(errors, key=lambda one: len(one["loc"]))
-    where = ".".join(str(part)[:80] for part in first["loc"] if part != "body" and not _is_type(str(part)))
+    where = ".".join(_shown(part) for part in first["loc"] if part != "body" and not _is_type(str(part)))
     message = _WORDS.get(first["type"]) or str(first["msg"]).removeprefix("Value error, ")[:500]
+    if not where and first["type"] == "value_error" and (named := _NAMED.match(message)):
+        return Refused(400, message, code="invalid", param=named[1])
     return Refused(400, f"{where}: {message}" if where else message, code="invalid", param=where or None)
 
 
@@ -72,6 +76,11 @@ _WORDS = {
     "model_type": "a JSON object is needed",
 }
 """Pydantic's errors in words for somebody who does not know it."""
+
+
+def _shown(part: str | int) -> str:
+    """A client's key on one line."""
+    return "".join(letter if letter.isprintable() else "?" for letter in str(part)[:80])
 
 
 def _is_type(part: str) -> bool:

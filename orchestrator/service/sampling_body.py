@@ -126,6 +126,8 @@ class SamplingBody(RequestBody):
     def _bounded(self) -> Self:
         if isinstance(self.stop, list) and len(self.stop) > MAX_STOPS:
             raise ValueError(f"stop: at most {MAX_STOPS} texts")
+        if self.max_tokens and self.min_tokens > self.max_tokens:
+            raise ValueError(f"min_tokens: {self.min_tokens} is more than the {self.max_tokens} of max_tokens")
         if self.response_format and len(self.response_format.structured or "") > MAX_SCHEMA:
             raise ValueError(f"response_format: a schema of more than {MAX_SCHEMA} characters")
         return self

@@ -74,6 +74,14 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
 }
 """Values that change nothing, of fields that are otherwise refused or bounded."""
 
+NUMBERS = frozenset(
+    {
+        "frequency_penalty", "max_completion_tokens", "max_tokens", "min_p", "min_tokens", "n", "presence_penalty",
+        "repetition_penalty", "seed", "temperature", "top_k", "top_logprobs", "top_p",
+    }
+)  # fmt: skip
+"""Fields in which `true` is a mistake, and no 1."""
+
 RENAMED = {"max_new_tokens": "max_tokens", "n_predict": "max_tokens", "num_predict": "max_tokens"}
 RENAMED |= {"stop_sequences": "stop", "repeat_penalty": "repetition_penalty"}
 
@@ -96,7 +104,10 @@ def tolerate(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
             del kept[name]
     if "extra_body" in kept:
         raise ValueError("extra_body: send its fields beside the others, at the top level")
-    if kept.get("do_sample") is not None and kept.pop("do_sample") is False:
+    for name in NUMBERS & kept.keys():
+        if isinstance(kept[name], bool):
+            raise ValueError(f"{name}: a number is needed, not {str(kept[name]).lower()}")
+    if "do_sample" in kept and not _switch(kept, "do_sample"):
         kept["temperature"] = 0
     if _same(kept.get("top_p"), 0):
         kept["temperature"] = 0
@@ -105,7 +116,7 @@ def tolerate(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
         kept.pop("stream_options", None)
     if not kept.get("logprobs") and kept.get("top_logprobs") == 0:
         del kept["top_logprobs"]
-    _thoughts(kept)
+    _thoughts(kept, ignored)
     _structure(kept, ignored)
     tool_forms.tools(kept, ignored)
     if isinstance(kept.get("messages"), list):
@@ -118,23 +129,40 @@ def _same(value: Any, neutral: Any) -> bool:
     return isinstance(value, bool) == isinstance(neutral, bool) and bool(value == neutral)
 
 
-def _thoughts(kept: dict[str, Any]) -> None:
+def _switch(kept: dict[str, Any], name: str) -> bool:
+    """Take the field out: true or false, also as a text or as 1 or 0."""
+    value = kept.pop(name)
+    known = {"true": True, "1": True, "false": False, "0": False}
+    written = str(value).lower()
+    if not isinstance(value, (bool, int, str)) or written not in known:
+        raise ValueError(f"{name}: true or false is needed")
+    return known[written]
+
+
+def _thoughts(kept: dict[str, Any], ignored: set[str]) -> None:
     """Spellings of "think or do not" as the chat template's variables."""
     wanted: dict[str, Any] = {}
+    if kept.get("think") in ("low", "medium", "high"):  # Ollama's
+        tool_forms.put(kept, "reasoning_effort", kept.pop("think"), "think")
     for name in ("enable_thinking", "think"):
         if name in kept:
-            wanted["enable_thinking"] = bool(kept.pop(name))
+            wanted["enable_thinking"] = _switch(kept, name)
     thinking = kept.pop("thinking", None)
     if isinstance(thinking, dict) and thinking.get("type") in ("enabled", "disabled", "adaptive"):
         wanted["enable_thinking"] = thinking["type"] != "disabled"
+        ignored |= {f"thinking.{name}" for name in thinking.keys() - {"type"} if thinking[name] is not None}
     elif thinking is not None:
         raise ValueError('thinking: {"type": "enabled"} or {"type": "disabled"} is understood')
     effort = kept.pop("reasoning_effort", None)
     reasoning = kept.pop("reasoning", None)
     if isinstance(reasoning, dict):
         effort = effort or reasoning.get("effort")
-        if reasoning.get("enabled") is False:
+        if reasoning.get("enabled") is not None and not _switch(
+            {"reasoning.enabled": reasoning["enabled"]}, "reasoning.enabled"
+        ):
             effort = "none"
+        known = {"effort", "enabled"}
+        ignored |= {f"reasoning.{name}" for name in reasoning.keys() - known if reasoning[name] is not None}
     elif reasoning is not None:
         raise ValueError('reasoning: an object such as {"effort": "low"} is understood')
     if effort is not None:

@@ -40,6 +40,7 @@ def parse_structured(structured: str) -> tuple[StructuredKind, Any]:
         if _deeper(value, DEEPEST):
             raise StructuredError(f"structured output: a JSON schema of more than {DEEPEST} levels")
         check_size(structured, value)
+        _check_references(value)
         return "json", value
     if kind == "choice":
         if not isinstance(value, list) or not value or not all(isinstance(item, str) and item for item in value):
@@ -126,6 +127,31 @@ def _expanded(parsed: Any) -> tuple[int, int]:
     return max(1, size), depth
 
 
+def _check_references(schema: dict[str, Any]) -> None:
+    """Raises `StructuredError` for a `$ref` that leads nowhere."""
+    open_parts: list[Any] = [schema]
+    while open_parts:
+        part = open_parts.pop()
+        if isinstance(part, dict) and isinstance(part.get("$ref"), str):
+            _referred(schema, part["$ref"])
+        inner = part.values() if isinstance(part, dict) else part
+        open_parts += [one for one in inner if isinstance(one, (dict, list))]
+
+
+def _referred(root: dict[str, Any], reference: str) -> Any:
+    """What a reference such as `#/$defs/name` leads to."""
+    target: Any = root
+    for part in [one for one in reference.removeprefix("#").split("/") if one]:
+        name = part.replace("~1", "/").replace("~0", "~")
+        if isinstance(target, dict) and name in target:
+            target = target[name]
+        elif isinstance(target, list) and name.isdecimal() and int(name[:9]) < len(target):
+            target = target[int(name[:9])]
+        else:
+            raise StructuredError(f"structured output: the schema's $ref {reference[:100]!r} leads nowhere")
+    return target
+
+
 def _deeper(value: Any, levels: int) -> bool:
     level = [value]
     while level and levels:
@@ -143,11 +169,15 @@ def smallest_instance(schema: dict[str, Any], root: dict[str, Any] | None = None
     root = schema if root is None else root
     if depth > DEEPEST:
         raise StructuredError("structured output: a JSON schema that refers to itself without an end")
+    try:
+        return _smallest(schema, root, depth)
+    except (AttributeError, IndexError, KeyError, TypeError) as error:
+        raise StructuredError(f"structured output: not a JSON schema: {str(error)[:100]}") from None
+
+
+def _smallest(schema: dict[str, Any], root: dict[str, Any], depth: int) -> Any:
     if "$ref" in schema:
-        target: Any = root
-        for part in str(schema["$ref"]).removeprefix("#/").split("/"):
-            target = target[part]
-        return smallest_instance(target, root, depth + 1)
+        return smallest_instance(_referred(root, str(schema["$ref"])), root, depth + 1)
     for key in ("const", "default"):
         if key in schema:
             return schema[key]

@@ -98,3 +98,42 @@ async def test_what_cannot_be_done_is_refused_by_name(
     message = answer.json()["error"]["message"]
     assert named in message
     assert "\n" not in message
+
+
+def schema_format(schema: Any) -> dict[str, Any]:
+    return {"response_format": {"type": "json_schema", "json_schema": {"name": "s", "schema": schema}}}
+
+
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [
+        ({"temperature": True}, "temperature"), ({"max_tokens": True}, "max_tokens"), ({"n": True}, "n"),
+        ({"seed": False}, "seed"), ({"enable_thinking": "maybe"}, "enable_thinking"), ({"think": 3}, "think"),
+        ({"do_sample": "x"}, "do_sample"), ({"reasoning": {"enabled": "x"}}, "reasoning.enabled"),
+        ({"min_tokens": 5, "max_tokens": 3}, "min_tokens"), ({"top_logprobs": 3}, "top_logprobs"),
+        ({"tool_choice": "required"}, "tool_choice"), ({"functions": "f"}, "functions"),
+        ({"weird\nkey": 1}, "weird?key"),
+    ],
+    ids=str,
+)  # fmt: skip
+async def test_a_refusal_says_which_parameter(client: httpx.AsyncClient, body: dict[str, Any], param: str) -> None:
+    answer = await client.post("/v1/chat/completions", json={"model": "words", "messages": HELLO, **body})
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, param)
+    assert "\n" not in answer.json()["error"]["message"]
+
+
+async def test_a_bad_schema_is_refused_and_the_expert_lives_on(client: httpx.AsyncClient) -> None:
+    body = {"model": "words", "messages": HELLO}
+    for schema in ({"$ref": "#/x"}, {"properties": 3}, {"anyOf": 3}, {"type": "array", "minItems": 2, "items": [1]}):
+        answer = await client.post("/v1/chat/completions", json={**body, **schema_format(schema)})
+        assert answer.status_code == 400, (schema, answer.text)
+        assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
+
+
+def test_switches_mean_what_they_say() -> None:
+    for off in (False, "false", "False", 0):
+        assert read(enable_thinking=off).chat_template_kwargs == {"enable_thinking": False}
+        assert read(do_sample=off, temperature=0.7).temperature == 0
+    assert read(think="high").chat_template_kwargs == {"reasoning_effort": "high"}
+    assert read(thinking={"type": "enabled", "budget_tokens": 9}).ignored == ("thinking.budget_tokens",)
+    assert read(reasoning={"effort": "low", "max_tokens": 9}).ignored == ("reasoning.max_tokens",)
