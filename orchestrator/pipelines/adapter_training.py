@@ -113,7 +113,7 @@ def _training(spec: AdapterSpec, model: Path, made: Sequence[Example]) -> Traini
         raise TrainingError(f"base: {model}: no checkpoint there (no config.json)")
     if not made:
         raise TrainingError("portions: no examples to train on")
-    tokenizer = AutoTokenizer.from_pretrained(model)
+    tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     tokens = spec.epochs * sum(tokenised(example.lesson(""), tokenizer).tokens for example in made)
     steps = -(-len(made) // spec.batch) * spec.epochs
     return TrainingSpec(

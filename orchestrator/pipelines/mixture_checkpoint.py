@@ -93,7 +93,7 @@ def gate_states(folder: Path, questions: Sequence[Question], form: MixtureForm) 
     """[layers, questions, hidden]: what a form's gates see of each question's prompt on one model, by transformers."""
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
     texts = [
         tokenizer.apply_chat_template(solve(question), add_generation_prompt=True, tokenize=False)
         for question in questions
@@ -110,8 +110,10 @@ def text_states(folder: Path, texts: Sequence[str], form: MixtureForm) -> States
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    network = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, local_files_only=True).eval()
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, trust_remote_code=False)
+    network = AutoModelForCausalLM.from_pretrained(
+        folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
+    ).eval()
     blocks, last = form.startswith("B"), form.endswith("T")
     seen: list[torch.Tensor] = []
 

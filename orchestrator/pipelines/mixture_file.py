@@ -160,7 +160,7 @@ def _states(base: Checkpoint, texts: list[str], mode: str, layers: int) -> State
     name = "model.embed_tokens.weight"
     if name not in base.tensors:
         raise CheckpointError(f"{base.folder}: no tensor {name!r}")
-    tokenizer = AutoTokenizer.from_pretrained(base.folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(base.folder, local_files_only=True, trust_remote_code=False)
     embeddings = widen(base.array(name), base.tensors[name].dtype, np.dtype(np.float32))
     rows = np.stack([embeddings[tokenizer(text, add_special_tokens=False).input_ids].mean(0) for text in texts])
     return np.asarray(np.broadcast_to(rows, (layers, *rows.shape)), np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -128,3 +129,14 @@ def test_logits_that_are_computed_otherwise_are_refused(tiny: Path, tmp_path: Pa
     made._config.logit_scale = 2.0  # as if the architecture did not scale, but the key stood there
     with pytest.raises(TrainingError, match="computes its logits in a way that is not known here"):
         made._check_head(made.model.get_base_model(), "cpu")
+
+
+def test_a_student_with_code_of_its_own_is_refused_and_the_code_not_run(tiny: Path, tmp_path: Path) -> None:
+    folder, ran = shutil.copytree(tiny, tmp_path / "strange"), tmp_path / "ran"
+    config = json.loads((folder / "config.json").read_text())
+    names = {"AutoConfig": "strange.Config", "AutoModelForCausalLM": "strange.Model"}
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": "strange", "auto_map": names}))
+    (folder / "strange.py").write_text(f"open({str(ran)!r}, 'w').close()\nclass Config: pass\nclass Model: pass\n")
+    with pytest.raises(TrainingError, match=r"strange.*custom code"):
+        Network(TrainingSpec(student=str(folder), precision="fp32", rank=4, encoder_width=8))
+    assert not ran.exists()

@@ -60,14 +60,18 @@ def reference(expert: Expert, tokens: int, dtype: str = "bfloat16") -> Canary:
     kind = getattr(torch, dtype)
     if expert.weights and not expert.weights.adapter:
         # Some models hold their tensors otherwise than their files do; loading them as they are sees to that.
-        model = AutoModelForCausalLM.from_pretrained(expert.folder, dtype=kind, local_files_only=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            expert.folder, dtype=kind, local_files_only=True, trust_remote_code=False
+        )
     else:
         blend = Sources().blend(expert)
-        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(expert.folder), dtype=kind)
+        model = AutoModelForCausalLM.from_config(
+            AutoConfig.from_pretrained(expert.folder, trust_remote_code=False), dtype=kind, trust_remote_code=False
+        )
         model.load_state_dict(dict(blend), strict=not blend.checkpoint.tied)
         model.tie_weights()
     model.eval()
-    return greedy(model, prompt_ids(AutoTokenizer.from_pretrained(expert.folder)), tokens)
+    return greedy(model, prompt_ids(AutoTokenizer.from_pretrained(expert.folder, trust_remote_code=False)), tokens)
 
 
 def prompt_ids(tokenizer: Any) -> list[int]:

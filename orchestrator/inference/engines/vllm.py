@@ -24,7 +24,7 @@ from orchestrator.inference.engines.engine import EngineOptions, LoadKind, LoadR
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.engines.vllm_shape import LiveModel
-from orchestrator.inference.engines.vllm_start import on_gpu
+from orchestrator.inference.engines.vllm_start import loading_failed, on_gpu, refuse_differing
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Delta, FinishReason, Request, TokenLogprob
 
@@ -78,6 +78,7 @@ class VLLMEngine:
         if self._running:
             raise RuntimeError(f"cannot load {expert.name!r} while requests are running")
         blend = self.sources.blend(expert)
+        refuse_differing(expert, blend.checkpoint.config)
         self.prompts.check(expert)
         way = self._check(expert, blend)
         try:
@@ -87,7 +88,7 @@ class VLLMEngine:
             raise
         except Exception as error:
             self._resident = None
-            raise ExpertFailed(f"expert {expert.name!r}: loading failed: {type(error).__name__}: {error}") from error
+            raise loading_failed(expert, blend.checkpoint.config, error) from error
         self._resident = expert
         return LoadReport(expert.name, way, time.perf_counter() - began)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,27 @@ STEP_TOKENS = 2048
 MAX_LORA_RANK = 64
 MAX_LORAS = 8
 EXTENSION = "orchestrator.inference.engines.vllm_live.WorkerExtension"
+
+ANSWERS_DIFFER = frozenset({"gpt_oss", "hrm_text"})
+"""Types that vLLM runs, and answers otherwise than transformers: benchmarks/results/architectures.md."""
+
+
+def refuse_differing(expert: Expert, config: Mapping[str, Any]) -> None:
+    """Raises `ExpertFailed` for a model whose answers vLLM gets wrong. `config`: its config.json."""
+    if (kind := config.get("model_type")) in ANSWERS_DIFFER:
+        raise ExpertFailed(
+            f"expert {expert.name!r}: vLLM answers otherwise than transformers with models of type {kind!r}: "
+            "set workers.engine: transformers"
+        )
+
+
+def loading_failed(expert: Expert, config: Mapping[str, Any], error: Exception) -> ExpertFailed:
+    """What vLLM raised, on one line with the expert and its model's type; a bare assertion says nothing itself."""
+    said = _one_line(error) or "a condition in vLLM's code does not hold; workers.engine: transformers may run it"
+    kind = config.get("model_type")
+    return ExpertFailed(
+        f"expert {expert.name!r}: vLLM cannot load this model of type {kind!r}: {type(error).__name__}: {said}"
+    )
 
 
 def on_gpu() -> bool:
@@ -50,7 +72,7 @@ def start(expert: Expert, folder: Path, context: int, options: EngineOptions, ap
             _expert_parallel_group()
         return LLMEngine.from_engine_args(made)
     except Exception as error:
-        raise ExpertFailed(f"{folder}: vLLM cannot run it: {_one_line(error)}") from error
+        raise ExpertFailed(f"{folder}: vLLM cannot run it: {_one_line(error) or type(error).__name__}") from error
 
 
 def arguments(folder: Path, context: int, options: EngineOptions, gpu: bool) -> dict[str, Any]:

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import pytest
+
+from orchestrator.errors import ExpertFailed
 from orchestrator.inference.engines.engine import EngineOptions
+from orchestrator.inference.engines.vllm import VLLMEngine
 from orchestrator.inference.engines.vllm_start import MAX_LORA_RANK, STEP_TOKENS, arguments
+from orchestrator.inference.expert import Expert, Weights
 
 
 def test_on_a_processor_a_prompt_enters_in_one_step_and_nothing_is_compiled() -> None:
@@ -37,3 +43,36 @@ def test_prompts_are_cached_and_a_models_own_sampling_defaults_are_not_taken() -
         "vllm",
         2,
     )
+
+
+def typed(kind: str, folder: Path) -> Expert:
+    import tiny_llama
+
+    tiny_llama.write(folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": kind}))
+    return Expert("one", "print", "shape", weights=Weights(folder), context=64)
+
+
+@pytest.mark.parametrize("kind", ["gpt_oss", "hrm_text"])
+def test_a_type_that_vllm_answers_otherwise_is_refused_before_anything_starts(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = VLLMEngine(EngineOptions())
+    monkeypatch.setattr(engine, "_reach", lambda *_: None)
+    with pytest.raises(ExpertFailed, match=f"'one'.*type '{kind}'.*workers.engine: transformers"):
+        engine.load(typed(kind, tmp_path))
+    engine.load(typed("llama", tmp_path))
+
+
+def test_a_bare_assertion_of_vllm_names_expert_and_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: object) -> None:
+        raise AssertionError
+
+    engine = VLLMEngine(EngineOptions())
+    monkeypatch.setattr(engine, "_reach", fails)
+    with pytest.raises(
+        ExpertFailed, match=r"'one'.*type 'llama': AssertionError: a condition .*transformers"
+    ) as caught:
+        engine.load(typed("llama", tmp_path))
+    assert "\n" not in str(caught.value)
