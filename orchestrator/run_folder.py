@@ -135,12 +135,17 @@ def _empty(path: Path) -> None:
         shutil.rmtree(inner) if inner.is_dir() else inner.unlink()
 
 
-def manifest(fingerprints: Mapping[str, str], extra: Mapping[str, str]) -> dict[str, str]:
-    """What one needs to know to repeat a run: versions, revision, fingerprints."""
+def manifest(fingerprints: Mapping[str, str], extra: Mapping[str, str], trusted: Collection[str]) -> dict[str, str]:
+    """What one needs to know to repeat a run: versions, revision, fingerprints.
+
+    `trusted`: experts whose folder's own Python was allowed to run.
+    """
     found = {f"version of {name}": version for name in PACKAGES if (version := _version(name))}
     found["version of python"] = platform.python_version()
     found["revision"] = revision()
     found.update({f"fingerprint of {name}": fingerprint for name, fingerprint in fingerprints.items()})
+    if trusted:
+        found["remote code allowed"] = ", ".join(sorted(trusted))
     return {**found, **extra}
 
 

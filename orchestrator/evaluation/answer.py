@@ -198,6 +198,7 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
                 "sampling": f"temperature {request.temperature}, at most {request.max_tokens} tokens",
                 "embedding": context.config.embedding,
             },
+            [name for name, expert in experts.items() if expert.trust_remote_code],
         ),
         warnings=failures[:20],
     )

@@ -251,5 +251,6 @@ def report(
         manifest=manifest(
             {name: one.fingerprint for name, one in context.experts.items()},
             {"seed": str(request.seed), "embedding": context.config.embedding},
+            [name for name, one in context.experts.items() if one.trust_remote_code],
         ),
     )

@@ -171,7 +171,7 @@ def _save_cluster(folder: RunFolder, found: Clustering) -> None:
         methods=[],
         machine=machine(),
         clustering=found,
-        manifest=manifest({}, {}),
+        manifest=manifest({}, {}, ()),
     )
     write(report, folder.path / REPORT)
 

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
-from orchestrator.run_folder import RunFolder
+from orchestrator.run_folder import RunFolder, manifest
 
 ELSEWHERE = """
 import sys
@@ -49,3 +49,9 @@ def test_two_processes_do_not_work_on_the_same_run(tmp_path: Path) -> None:
     ours.finish()
     done = subprocess.run(command, input="\n", capture_output=True, text=True, check=True)
     assert Path(done.stdout.strip()) == path
+
+
+def test_a_manifest_names_the_experts_whose_remote_code_was_allowed() -> None:
+    prints = {"plain": "1", "zeta": "2", "alpha": "3"}
+    assert manifest(prints, {}, ["zeta", "alpha"])["remote code allowed"] == "alpha, zeta"
+    assert "remote code allowed" not in manifest(prints, {}, [])
