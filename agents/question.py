@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, PrivateAttr
 
 AnswerKind = Literal["number", "choice", "yesno", "expression", "set", "list", "text", "code", "open"]
 CHAT = "chat"
@@ -25,6 +26,20 @@ class Question(BaseModel):
     accepted: tuple[str, ...] = Field(default=(), description="Other answers that are right too, beside `answer`.")
     skills: tuple[str, ...] = ()
     split: str | None = None
+    scorer: str = Field(default="", max_length=512, description="Function that scores its answers; none: by its kind.")
+    _function: Callable[[Question, str], float] | None = PrivateAttr(default=None)
+
+    def scored_by(self, name: str, function: Callable[[Question, str], float]) -> Self:
+        """This question, whose answers `function(question, answer)` scores from 0 to 1 (1: right). Only the name is
+        written down with it: a question that is read from a file has no function."""
+        copy = self.model_copy(update={"scorer": name})
+        copy._function = function
+        return copy
+
+    @property
+    def function(self) -> Callable[[Question, str], float] | None:
+        """What scores its answers instead of its kind; None: nothing, or only its name is known (`scorer`)."""
+        return self._function
 
     @property
     def is_chat(self) -> bool:

@@ -58,6 +58,8 @@ def parse_reply(text: str, question: Question, thoughts: str = "") -> Reply:
         )
     found = None if separated.cut and not visible else answers.read_reply(visible, question)
     key, written = (None, None) if found is None else (found.key, found.written)
+    if question.scorer and question.kind == "open":  # its scorer reads what was written
+        key = written
     fields = _json(visible)
     if fields is not None:
         reasoning = next(

@@ -216,8 +216,10 @@ class Transcript(TranscriptRecord):
         return [(received, place) for place, turn in enumerate(self.turns) for received in turn.received]
 
     def is_right(self, answer: str | None) -> bool | None:
-        """Whether an answer is the question's gold answer; None where that is not known."""
-        return None if self.question.answer is None else bool(score(answer, self.question))
+        """Whether an answer is right; None where that is not known: no gold answer, or a scorer that is not loaded."""
+        if self.question.answer is None or (self.question.scorer and self.question.function is None):
+            return None
+        return score(answer, self.question) == 1.0
 
     def _repr_html_(self) -> str:
         from agents.rounds_html import Cell, rounds_html

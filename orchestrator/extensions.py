@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from orchestrator.errors import BadInput
 
-Group = Literal["collegium.engines", "collegium.tasks", "collegium.discussions"]
+Group = Literal["collegium.engines", "collegium.tasks", "collegium.discussions", "collegium.scorers"]
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 

@@ -20,6 +20,7 @@ class ProfileOptions(TypedDict, total=False):
     logprobs: bool
     split: str
     questions: int
+    score: str | None
     out: str | None
 
 
@@ -57,6 +58,7 @@ class RunOptions(TypedDict, total=False):
     questions: int
     fit_split: str
     fit_questions: int
+    score: str | None
     compare: bool
     budget: int | None
 

@@ -12,11 +12,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+from agents.question import Question
 from merging.recipe_file import parse
 from merging.settings import RecipeError
 from orchestrator import Collegium, extensions
 from orchestrator.config import validate
 from orchestrator.errors import BadInput, ConfigError, SetupError
+from orchestrator.evaluation.answering import is_right
+from orchestrator.evaluation.scoring import scored
 from orchestrator.evaluation.tasks import load
 from router import Features, Table
 from router.routers import fit
@@ -79,6 +82,18 @@ def test_a_task_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load("mine", "test", 5) == asked
     with pytest.raises(BadInput, match="is no Task but function"):
         load("own_task:draft", "test", 5)
+
+
+def test_a_scorer_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    question = Question(id="q", question="Which colours?", kind="open", answer="red blue")
+    (by_words,) = scored([question], "own_scorer:names_all")
+    assert [is_right(by_words, text) for text in ("Blue and red", "red", None)] == [True, False, False]
+    assert [is_right(question, text) for text in ("Blue and red", "Red  blue")] == [False, True]
+    installed(monkeypatch, "orchestrator.extensions", scorers="own_scorer:names_all")
+    (by_name,) = scored([question], "mine")
+    assert is_right(by_name, "blue red")
+    with pytest.raises(BadInput, match="no scorer 'yours'"):
+        scored([question], "yours")
 
 
 def test_a_merge_method_of_ones_own(family: Callable[[int], list[Path]], tmp_path: Path) -> None:

@@ -60,9 +60,15 @@ def equal(a: str | None, b: str | None, kind: AnswerKind, choices: Choices | Non
 def score(answer: str | None, question: Question) -> float:
     """1.0 for one of the gold answers, else 0.0; no answer is wrong.
 
+    A question's own scorer is asked where it has one.
+
     Raises:
-        ValueError: the question has no gold answer.
+        ValueError: the question has no gold answer, or only the name of its scorer is known.
     """
+    if question.scorer:
+        if question.function is None:
+            raise ValueError(f"question {question.id!r} is scored by {question.scorer!r}, which is not loaded")
+        return 0.0 if answer is None else question.function(question, answer)
     if question.answer is None:
         raise ValueError(f"question {question.id!r} has no gold answer to score against")
     kind: AnswerKind = "choice" if question.choices else question.kind

@@ -45,6 +45,7 @@ from orchestrator.evaluation.report.data import (
     SampleAnswer,
     SampleQuestion,
 )
+from orchestrator.evaluation.scoring import scored
 from orchestrator.extensions import extension
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.prices import price, total
@@ -66,6 +67,11 @@ class RunRequest(AskingRequest, MethodOptions):
     questions: int = Field(default=200, ge=1, le=1_000_000, description="Number of questions from that split.")
     fit_split: str = Field(default="validation", description="The split on which methods are fitted.")
     fit_questions: int = Field(default=200, ge=1, le=1_000_000, description="Number of fitting questions.")
+    score: str | None = Field(
+        default=None,
+        description="Function that says whether an answer is right: module:function, or an entry point's name "
+        "(default: by the question's kind).",
+    )
     compare: bool = Field(default=False, description="Add every baseline that a discussion must beat, on three seeds.")
     budget: int | None = Field(default=None, ge=1, description="With compare: maximum tokens in all.")
 
@@ -112,13 +118,14 @@ async def answer(request: RunRequest, context: Context) -> RunResult:
     if request.confidence == "tokens":
         request = request.model_copy(update={"logprobs": True})
     questions = questions_of(request.task, request.split, request.questions, seed, request.columns)
+    questions = scored(questions, request.score)
 
     async def fit() -> Profile | None:
         if not any(method.fitted for method in methods):
             return None
         keys = set(AskingRequest.model_fields)
         asking = ProfileRequest(
-            **request.model_dump(include=keys), split=request.fit_split, questions=request.fit_questions
+            **request.model_dump(include=keys | {"score"}), split=request.fit_split, questions=request.fit_questions
         )
         return await profile(asking, context)
 

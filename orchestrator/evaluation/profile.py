@@ -16,6 +16,7 @@ from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.outcomes import check_scored, outcome_of
 from orchestrator.evaluation.report.data import Interval, Matrix
 from orchestrator.evaluation.report.intervals import wilson
+from orchestrator.evaluation.scoring import scored
 from orchestrator.evaluation.tasks import load, parse_columns
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.prices import price
@@ -58,6 +59,11 @@ class ProfileRequest(AskingRequest):
 
     split: str = Field(default="validation", description="The split to answer; routers are fitted on it.")
     questions: int = Field(default=200, ge=1, le=1_000_000, description="Number of questions.")
+    score: str | None = Field(
+        default=None,
+        description="Function that says whether an answer is right: module:function, or an entry point's name "
+        "(default: by the question's kind).",
+    )
     out: str | None = Field(default=None, description="Also write the correctness table to this file.")
 
 
@@ -105,6 +111,7 @@ async def profile(request: ProfileRequest, context: Context) -> Profile:
     """Ask every chosen expert every question of the split. Raises `NoAnswer` if none of them gave a single reply."""
     seed, asked = context.seed(request.seed), chosen(context.experts, request.experts)
     questions = questions_of(request.task, request.split, request.questions, seed, request.columns)
+    questions = scored(questions, request.score)
     replies = await answer_all(context.pool, asked, questions, request.sampling, seed, context.done)
     names = [expert.name for expert in asked]
     check_scored(replies)

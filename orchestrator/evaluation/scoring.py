@@ -1,0 +1,39 @@
+"""Scorers of one's own: a function that says whether an answer is right, instead of the question's kind."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from agents.question import Question
+from orchestrator.errors import BadInput
+from orchestrator.extensions import extension
+
+
+def scored(questions: Sequence[Question], name: str | None) -> list[Question]:
+    """The questions, whose answers the function of this name scores: `module:function`, or an entry point of the group
+    `collegium.scorers`. None: by their kind.
+
+    The function takes a question and an answer (of kind `open` as it was written, else in the kind's canonical form)
+    and returns True or False, or a number from 0 to 1, of which 1 is right. It is never asked about an abstention.
+
+    Raises:
+        BadInput: there is no such function; later, where it fails or returns something else.
+    """
+    if name is None:
+        return list(questions)
+    found = extension("collegium.scorers", name, "--score")
+    if found is None:
+        raise BadInput(f"--score: no scorer {name!r}: give module:function, or the name of an entry point")
+    if not callable(found):
+        raise BadInput(f"--score: {name!r} is no function but {type(found).__name__}")
+
+    def checked(question: Question, answer: str) -> float:
+        try:
+            value = found(question, answer)
+        except Exception as error:
+            raise BadInput(f"--score: {name}: question {question.id!r}: {type(error).__name__}: {error}") from error
+        if not isinstance(value, bool | int | float) or not 0 <= value <= 1:
+            raise BadInput(f"--score: {name}: question {question.id!r}: returned {value!r}, not a number from 0 to 1")
+        return float(value)
+
+    return [question.scored_by(name, checked) for question in questions]

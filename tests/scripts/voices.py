@@ -1,0 +1,15 @@
+"""Scripts of two experts that differ in nothing but case."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from orchestrator.inference.request import PromptMessage
+
+
+def loud(messages: Sequence[PromptMessage], seed: int) -> str:
+    return "YES INDEED"
+
+
+def quiet(messages: Sequence[PromptMessage], seed: int) -> str:
+    return "yes indeed"
