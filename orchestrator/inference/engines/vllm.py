@@ -78,7 +78,7 @@ class VLLMEngine:
         if self._running:
             raise RuntimeError(f"cannot load {expert.name!r} while requests are running")
         blend = self.sources.blend(expert)
-        refuse_differing(expert, blend.checkpoint.config)
+        refuse_differing(expert, blend.checkpoint.config, on_gpu())
         self.prompts.check(expert)
         way = self._check(expert, blend)
         try:

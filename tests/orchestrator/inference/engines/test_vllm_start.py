@@ -63,6 +63,8 @@ def test_a_type_that_vllm_answers_otherwise_is_refused_before_anything_starts(
     with pytest.raises(ExpertFailed, match=f"'one'.*type '{kind}'.*workers.engine: transformers"):
         engine.load(typed(kind, tmp_path))
     engine.load(typed("llama", tmp_path))
+    monkeypatch.setattr("orchestrator.inference.engines.vllm.on_gpu", lambda: True)
+    engine.load(typed(kind, tmp_path))
 
 
 def test_a_bare_assertion_of_vllm_names_expert_and_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
