@@ -38,6 +38,11 @@ class Ledger:
         self._thread = threading.Thread(target=self._write_loop, name="ledger", daemon=True)
         self._thread.start()
 
+    @property
+    def name(self) -> str:
+        """Where it is kept: a file's path, or a database without its password."""
+        return self._storage.name
+
     def get(self, keys: Sequence[str]) -> dict[str, Completion]:
         """The completions that are known among `keys` (hex), each marked `cached`. Raises `StorageError`."""
         return self._storage.get(keys)

@@ -51,7 +51,7 @@ def test_cost_moves_the_choice_and_says_by_how_much(place: Path) -> None:
     assert first("--spend", "1.0")["expert"] == "rivers"
     assert first("--spend", "2.0")["expert"] == "sums"
     assert first("--quality", "0", "--costs", "sums=1,rivers=3")["expert"] == "sums"
-    assert 'no key "cost" for every expert' in str(call(*asking, "--quality", "0.5").exception)
+    assert 'no key "cost" in one unit for every expert' in str(call(*asking, "--quality", "0.5").exception)
     assert "the cheapest costs 1" in str(call(*asking, *both, "--spend", "0.5").exception)
     assert "either quality or spend" in str(call(*asking, *both, "--spend", "1", "--quality", "1").exception)
 

@@ -71,7 +71,7 @@ class Play:
     @staticmethod
     def stored(pool: LocalPool) -> list[str]:
         """The texts in the pool's ledger, read by a connection of our own."""
-        with contextlib.closing(sqlite3.connect(pool.ledger.path)) as ledger:
+        with contextlib.closing(sqlite3.connect(pool.ledger.name)) as ledger:
             return [text for (text,) in ledger.execute("SELECT text FROM completions")]
 
     @staticmethod

@@ -71,7 +71,7 @@ async def test_a_full_disk_stops_the_run_and_the_same_run_goes_on_when_there_is_
     pool.ledger.close()
 
     full_at_one_mib()
-    ledger = Ledger(pool.ledger.path)
+    ledger = Ledger(Path(pool.ledger.name))
     ledger.check()
     stored = {
         reply.text.split(" x")[0]
