@@ -44,7 +44,7 @@ def create(
 ) -> None:
     """Make a key for NAME, and show it this once."""
     from orchestrator.service.keys import USUAL_SCOPES, new_key
-    from orchestrator.service.runtime import key_stores
+    from orchestrator.service.runtime import open_key_stores
 
     allowed = None if models is None else _parts(models)
     usual = [scope for scope in USUAL_SCOPES if allowed is None or scope != "jobs"]
@@ -52,7 +52,8 @@ def create(
     text, key = new_key(
         name, wanted, requests_per_minute, concurrent, tokens_per_month, dollars_per_month, models=allowed
     )
-    key_stores(configuration(config, overrides))[-1].add(key)
+    with open_key_stores(configuration(config, overrides)) as stores:
+        stores[-1].add(key)
     if as_json:
         click.echo(json.dumps({"key": text, "id": key.id, "name": name, "scopes": key.scopes, "models": key.models}))
         return
@@ -66,9 +67,10 @@ def list_keys(config: str | None, overrides: tuple[str, ...], as_json: bool) -> 
     """Show who has a key."""
     from dataclasses import asdict
 
-    from orchestrator.service.runtime import key_stores
+    from orchestrator.service.runtime import open_key_stores
 
-    keys = [key for store in key_stores(configuration(config, overrides)) for key in store.read().values()]
+    with open_key_stores(configuration(config, overrides)) as stores:
+        keys = [key for store in stores for key in store.read().values()]
     rows = [{name: value for name, value in asdict(key).items() if name != "hash"} for key in keys]
     if as_json:
         click.echo(json.dumps(rows))
@@ -88,10 +90,10 @@ def list_keys(config: str | None, overrides: tuple[str, ...], as_json: bool) -> 
 @configured
 def revoke(config: str | None, overrides: tuple[str, ...], as_json: bool, id: str) -> None:
     """Make the key ID worthless, within a second for a running service."""
-    from orchestrator.service.runtime import key_stores
+    from orchestrator.service.runtime import open_key_stores
 
-    stores = key_stores(configuration(config, overrides))
-    key = next((gone for store in stores if (gone := store.remove(id))), None)
+    with open_key_stores(configuration(config, overrides)) as stores:
+        key = next((gone for store in stores if (gone := store.remove(id))), None)
     if key is None:
         raise BadInput(f"no key {id!r} in {' or '.join(store.name for store in stores)}")
     click.echo(json.dumps({"revoked": key.id}) if as_json else f"revoked {key.id} of {key.name}")
@@ -105,10 +107,11 @@ def usage(config: str | None, overrides: tuple[str, ...], as_json: bool) -> None
 
     from orchestrator.database import Database
     from orchestrator.service.accounts import AccountStore, usage_json
-    from orchestrator.service.runtime import key_stores
+    from orchestrator.service.runtime import open_key_stores
 
     settings = configuration(config, overrides)
-    names = {id: key.name for store in key_stores(settings) for id, key in store.read().items()}
+    with open_key_stores(settings) as stores:
+        names = {id: key.name for store in stores for id, key in store.read().items()}
     database = Database(settings.database, Path(settings.state).expanduser() / "service.sqlite")
     try:
         rows = usage_json(AccountStore(database).months(), names)

@@ -111,6 +111,10 @@ class KeyStore(Protocol):
         """Forget a key; None if there is none of this id. Raises `StorageError`."""
         ...
 
+    def close(self) -> None:
+        """Give back what it holds open."""
+        ...
+
 
 class KeyFile:
     """The file of hashed keys; changed by the command line, read by the service."""
@@ -159,6 +163,9 @@ class KeyFile:
             self._write(keys)
         return gone
 
+    def close(self) -> None:
+        """See `KeyStore`: a file is open only while it is read."""
+
     def revoke(self, id: str) -> Key:
         """Forget a key. Raises `BadInput` if there is none of this id."""
         if (gone := self.remove(id)) is None:
@@ -199,6 +206,11 @@ class Keys:
         self._looked = time.monotonic()
         self._needed = bool(self._given or self._known)
         self._damage: ConfigError | None = None
+
+    def close(self) -> None:
+        """Close the stores."""
+        for store in self._stores:
+            store.close()
 
     @property
     def needed(self) -> bool:

@@ -7,6 +7,7 @@ storage that all nodes share.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -129,7 +130,8 @@ def build(config: dict[str, Any] | None = None) -> Any:
     if "config" not in given:
         raise ConfigError("args: config: the path of a configuration is needed")
     resolved = for_service(read(Path(str(given["config"])).expanduser().absolute()))
-    check_address(resolved.service.host, Keys(*key_stores(resolved)))
+    with contextlib.closing(Keys(*key_stores(resolved))) as keys:
+        check_address(resolved.service.host, keys)
     return deployment(resolved)
 
 
@@ -166,7 +168,8 @@ def serve(config: Config) -> None:
     for name, value in ONE_LOOP.items():
         os.environ.setdefault(name, value)
     config = for_service(config)
-    check_address(config.service.host, Keys(*key_stores(config)))
+    with contextlib.closing(Keys(*key_stores(config))) as keys:
+        check_address(config.service.host, keys)
     experts = Collegium(config).experts.values()  # bad input is refused before anything is deployed
     join_cluster(config.workers, {one.name: tuple(map(str, one.files)) for one in experts if not one.remote})
     start(config)

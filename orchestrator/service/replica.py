@@ -64,6 +64,7 @@ class ReplicaRuntime:
                 await self._preparing
         await asyncio.to_thread(self._pool.close)
         await asyncio.to_thread(self.accounts.close)
+        await asyncio.to_thread(self.keys.close)
         self.database.close()
 
     async def _prepare(self) -> None:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
 import secrets
 import socket
 import time
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Self
 
@@ -111,6 +112,7 @@ class ServiceRuntime:
         await asyncio.to_thread(self.jobs.close)
         await asyncio.to_thread(self.collegium.close)
         await asyncio.to_thread(self.accounts.close)
+        await asyncio.to_thread(self.keys.close)
         self.database.close()
         os.close(self._lock)
 
@@ -182,6 +184,17 @@ def key_stores(config: Config) -> tuple[KeyStore, ...]:
     if config.database is None:
         return (file,)
     return file, KeyTable(Database(config.database, file.path))
+
+
+@contextlib.contextmanager
+def open_key_stores(config: Config) -> Iterator[tuple[KeyStore, ...]]:
+    """`key_stores`, closed at the end."""
+    stores = key_stores(config)
+    try:
+        yield stores
+    finally:
+        for store in stores:
+            store.close()
 
 
 def check_address(host: str, keys: Keys) -> None:
