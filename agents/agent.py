@@ -21,6 +21,8 @@ RETRIED = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
 LONGEST_PAUSE = 60.0
 """Seconds between two attempts, whatever a server asks for."""
 ERROR_LIMIT = 500
+CUT = ("length", "max_tokens", "MAX_TOKENS")
+"""What chat models call the end of a reply at its token limit."""
 
 REPLY_SCHEMA: Mapping[str, Any] = {
     "title": "Reply",
@@ -88,10 +90,12 @@ class AgentReply:
     error: str | None = None
     thoughts: str = ""
     """What the model thought and did not say, where it comes apart from the text."""
+    cut: bool = False
+    """The token limit ended it."""
 
 
 async def ask(agent: Agent, messages: Messages) -> AgentReply:
-    """One reply to a prompt. Only the agent's `fatal` errors are raised; all others become `Said.error`.
+    """One reply to a prompt. Only the agent's `fatal` errors are raised; all others become `AgentReply.error`.
 
     While a server is busy (HTTP 429 and the like) the agent is asked again, after as long as the server says, else
     after 0.5, 1, 2 ... seconds.
@@ -155,6 +159,7 @@ def _reply_of(agent: Agent, message: Any, began: float) -> AgentReply:
         key=metadata.get("key"),
         logprobs=tuple((str(entry["token"]), float(entry["logprob"])) for entry in content),
         thoughts=str(metadata.get("reasoning") or ""),
+        cut=(metadata.get("finish_reason") or metadata.get("stop_reason")) in CUT,
     )
 
 

@@ -248,7 +248,7 @@ class Conversation:
         else:
             agent_replies = list(await asyncio.gather(*(ask(agent, one.messages) for _ in range(many))))
         replies = [
-            parse_reply(each.text, self.question, each.thoughts) if each.error is None else NOTHING
+            parse_reply(each.text, self.question, each.thoughts, cut=each.cut) if each.error is None else NOTHING
             for each in agent_replies
         ]
         chosen, share = (replies[0].answer, None)

@@ -39,12 +39,14 @@ class Reply:
         return self.answer is None
 
 
-def parse_reply(text: str, question: Question, thoughts: str = "") -> Reply:
+def parse_reply(text: str, question: Question, thoughts: str = "", *, cut: bool = False) -> Reply:
     """Read a reply. Never fails and never guesses: where no answer can be read, the reply abstains.
 
     Plain text with an `Answer:` line or any other form that `agents.answers` knows, or JSON with `answer` and perhaps
     `reasoning` and `confidence`. Thoughts, those in the text and those that came apart from it (`thoughts`), are
-    neither answer nor reasoning, unless there is no other reasoning.
+    neither answer nor reasoning, unless there is no other reasoning. `cut`: the token limit ended the reply; what
+    it has not marked as its answer is none. A question of kind `open` with a scorer takes the whole reply as its
+    answer.
     """
     separated = separate(text)
     visible = separated.reply
@@ -56,10 +58,10 @@ def parse_reply(text: str, question: Question, thoughts: str = "") -> Reply:
             None,
             visible.strip(),
         )
-    found = None if separated.cut and not visible else answers.read_reply(visible, question)
+    found = None if separated.cut and not visible else answers.read_reply(visible, question, cut=cut)
     key, written = (None, None) if found is None else (found.key, found.written)
-    if question.scorer and question.kind == "open":  # its scorer reads what was written
-        key = written
+    if question.scorer and question.kind == "open":
+        key = written = visible.strip() or None
     fields = _json(visible)
     if fields is not None:
         reasoning = next(

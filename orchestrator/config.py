@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import difflib
 import os
-import warnings
 from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from orchestrator.errors import ConfigError
 from orchestrator.expert_config import HUB_ID, ExpertConfig, PricesConfig, RecipeConfig, SourceConfig, StrictModel
 from orchestrator.extensions import is_code
+from orchestrator.old_names import moved_up, renamed
 
 __all__ = [
     "ENGINES",
@@ -35,31 +35,11 @@ __all__ = [
     "explain",
     "read",
     "read_yaml",
-    "renamed",
     "validate",
 ]
 
 MAX_BYTES = 2**20
 ENGINES = ("auto", "vllm", "transformers", "scripted")
-
-
-def renamed(data: Any, section: str, names: Mapping[str, str]) -> Any:
-    """`data` with keys of the last version under their new names; a FutureWarning names each. One version later the
-    mapping goes, and with it the old key. Raises ValueError where both names are given."""
-    if not isinstance(data, Mapping):
-        return data
-    data = dict(data)
-    for old, new in names.items():
-        if old in data:
-            if new in data:
-                raise ValueError(f"{old} is the old name of {new}: give one of the two")
-            warnings.warn(
-                f"{section}.{old} is now {section}.{new}; the old name is refused from the next version on",
-                FutureWarning,
-                stacklevel=2,
-            )
-            data[new] = data.pop(old)
-    return data
 
 
 class WorkersConfig(StrictModel):
@@ -224,18 +204,7 @@ class Config(StrictModel):
     @classmethod
     def _moved(cls, data: Any) -> Any:
         """`service.database` of the last version."""
-        service = data.get("service") if isinstance(data, dict) else None
-        if not isinstance(service, dict) or "database" not in service:
-            return data
-        if data.get("database") is not None:
-            raise ValueError("service.database is the old name of database: give one of the two")
-        rest = {name: value for name, value in service.items() if name != "database"}
-        warnings.warn(
-            "service.database is now database; the old name is refused from the next version on",
-            FutureWarning,
-            stacklevel=2,
-        )
-        return {**data, "service": rest, "database": service["database"]}
+        return moved_up(data, "service", "database")
 
     @model_validator(mode="before")
     @classmethod

@@ -26,6 +26,8 @@ from agents.thoughts import separate
 WINDOW = 50_000
 SETTLES = 6
 """Readings after which the key of odd punctuation is its own key, or there is none."""
+BARE = 20
+"""Characters of a reply that can be an option or yes and nothing else."""
 WRITTEN = 200
 """Characters of an answer as written that are kept."""
 
@@ -44,6 +46,10 @@ _UNSURE = re.compile(
 _OWN_WORDS = re.compile(
     r"\b(?:helpful|helps?|useful|clear|below|above|follows|following|clarif\w+|satisfactory)\b", re.IGNORECASE
 )
+_BROKEN_OFF = re.compile(
+    r"(?:[=≈]|(?<=[\w)\]])[,;]|\b(?:and|or|but|so|then|because|that|the|an|of|to|we|is|are|with|in|for|by|at|from|if))\Z"
+)
+"""What a reply does not end with unless it was cut."""
 _COMPLETE = re.compile(r"[.!?:。！？)\]}\"'*`$>»”’…|]\s*\Z")
 
 
@@ -63,8 +69,9 @@ def read(text: str, question: Question) -> Found | None:
     return read_reply(separated.reply, question)
 
 
-def read_reply(text: str, question: Question) -> Found | None:
-    """As `read`, for a reply whose thoughts were set aside already."""
+def read_reply(text: str, question: Question, *, cut: bool = False) -> Found | None:
+    """As `read`, for a reply whose thoughts were set aside already. `cut`: its token limit ended it, so that only an
+    answer behind a marker is one."""
     kind: AnswerKind = "choice" if question.choices else question.kind
     ends = without_end_marks(_ends(text)).strip()
     if not ends:
@@ -81,6 +88,9 @@ def read_reply(text: str, question: Question) -> Found | None:
         found, marked = _marked(part, kind, question.choices)
         if marked:
             return found
+    bare = kind in ("choice", "yesno") and len(ends) <= BARE  # asked for one token, a model writes `B`
+    if (cut and not bare) or _BROKEN_OFF.search(ends):
+        return None
     return _unmarked(_CONFIDENCE_LINE.sub("", ends).strip() if "onfidence" in ends else ends, kind, question.choices)
 
 

@@ -83,5 +83,5 @@ async def prompted(
     if isinstance(outcome, Exception):
         raise outcome
     assert isinstance(outcome, Completion), outcome
-    reply = parse_reply(outcome.text, question, outcome.reasoning)
+    reply = parse_reply(outcome.text, question, outcome.reasoning, cut=outcome.finish_reason == "length")
     return ExpertReply(question, expert.name, reply, is_right(question, reply.answer), outcome)

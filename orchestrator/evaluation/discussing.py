@@ -25,13 +25,14 @@ from agents.question import AnswerKind, Question
 from agents.transcript import Transcript
 from agents.votes import AT_THEIR_WORD, Odds, fit_log_odds, options_of
 from agents.window import run_window
-from orchestrator.config import StrictModel, renamed
+from orchestrator.config import StrictModel
 from orchestrator.errors import BadInput, BudgetExceeded, SetupError, StorageError
 from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.extensions import load
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
+from orchestrator.old_names import renamed
 from router.calibration import Calibration, calibrate
 from router.embedding import Embedder
 from router.trial import FOLDS

@@ -13,8 +13,9 @@ def scored(questions: Sequence[Question], name: str | None) -> list[Question]:
     """The questions, whose answers the function of this name scores: `module:function`, or an entry point of the group
     `collegium.scorers`. None: by their kind.
 
-    The function takes a question and an answer (of kind `open` as it was written, else in the kind's canonical form)
-    and returns True or False, or a number from 0 to 1, of which 1 is right. It is never asked about an abstention.
+    The function takes a question and an answer (of kind `open` the whole reply as it was written, else the kind's
+    canonical form) and returns True or False, or a number from 0 to 1, of which 1 is right. It is never asked about an
+    abstention.
 
     Raises:
         BadInput: there is no such function; later, where it fails or returns something else.

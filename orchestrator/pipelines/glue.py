@@ -19,7 +19,6 @@ from merging import search
 from merging.checkpoint import Checkpoint
 from merging.cluster import THRESHOLD, Linkage
 from merging.search import Candidate, Heuristic, Space, evolve, heuristic, sizes_of
-from orchestrator.config import renamed
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.answer import RunRequest, RunResult, answer
 from orchestrator.evaluation.context import Context
@@ -35,6 +34,7 @@ from orchestrator.evaluation.profile import (
 from orchestrator.evaluation.report.data import Clustering, ExpertFate, Glue, RunReport, Search, SearchTrial
 from orchestrator.evaluation.report.page import notebook_frame
 from orchestrator.inference.expert import Expert
+from orchestrator.old_names import renamed
 from orchestrator.pipelines.cluster import ClusterRequest, SimilarityBasis, cluster_experts
 from orchestrator.pipelines.glue_report import BEST, FULL, GLUE, MIXTURE, UNMERGED, glue_report
 from orchestrator.pipelines.members import MemberEstimate

@@ -166,3 +166,21 @@ async def test_log_probabilities_are_taken_where_the_model_gives_them(stage: Sta
     }
     said = await ask(Agent("a", stage.Actor(message)), MESSAGES)
     assert said == AgentReply("Sum.\nAnswer: 2", 10, 3, 1.5, 0.0, True, "abc", tuple(tokens))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "cut"),
+    [
+        ({"finish_reason": "length"}, True),
+        ({"stop_reason": "max_tokens"}, True),
+        ({"finish_reason": "stop"}, False),
+        ({}, False),
+    ],
+)
+async def test_a_reply_at_its_token_limit_is_known_as_cut(metadata: dict[str, str], cut: bool) -> None:
+    message = AIMessage("65 km = 650000", response_metadata=metadata)
+    chat = GenericFakeChatModel(messages=iter([message, message]))
+    assert (await ask(Agent("one", chat), MESSAGES)).cut is cut
+    question = Question(id="q", question="How many metres are 65 km?", kind="number")
+    one = await converse(question, [Agent("one", chat)], build("single"), name="single")
+    assert one.answer == (None if cut else "650000")

@@ -109,3 +109,31 @@ def test_whatever_json_says_it_is_read_or_abstains(value: object) -> None:
         reply = parse_reply(text, QUESTION)
         assert reply.confidence is None or 0 <= reply.confidence <= 1
         assert reply.answer is None or reply.answer
+
+
+@pytest.mark.parametrize(
+    ("kind", "text", "whole", "cut"),
+    [
+        ("number", "Answer: 8\nConfidence: 0.9. For in", "8", "8"),
+        ("number", "65 km = 650000", "650000", None),
+        ("number", "4", "4", None),
+        ("text", "A tall clock", "a tall clock", None),
+        ("yesno", "Yes, it is true of every one of them.", "yes", None),
+        ("yesno", "Yes", "yes", "yes"),
+        ("number", "So the first step gives 12. Next, 12 * 4 =", None, None),
+        ("number", "First 5 apples, so 5 + 3 = 8, and then we", None, None),
+        ("yesno", "True and True = True. True and", None, None),
+    ],
+)
+def test_a_reply_that_was_cut_answers_only_what_it_marked(
+    kind: str, text: str, whole: str | None, cut: str | None
+) -> None:
+    question = Question(id="1", question="What?", kind=kind)  # type: ignore[arg-type]
+    assert parse_reply(text, question).answer == whole
+    assert parse_reply(text, question, cut=True).answer == cut
+
+
+def test_one_token_is_an_option() -> None:
+    question = Question(id="1", question="Which?", kind="choice", choices={"A": "red", "B": "blue"})
+    assert parse_reply("B", question, cut=True).answer == "B"
+    assert parse_reply("Red is warm and blue is cold, so option B", question, cut=True).answer is None

@@ -13,3 +13,7 @@ def loud(messages: Sequence[PromptMessage], seed: int) -> str:
 
 def quiet(messages: Sequence[PromptMessage], seed: int) -> str:
     return "yes indeed"
+
+
+def rambling(messages: Sequence[PromptMessage], seed: int) -> str:
+    return "8 km are 8000 m. " + " ".join(f"{number} km are {number}000 m." for number in range(9, 500))

@@ -11,12 +11,11 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from agents.aggregate import Synthesis, prompt, synthesise, without_thoughts
+from agents.aggregate import Synthesis, prompt, synthesise
 from agents.prompts import Messages
 from agents.question import Question
-from agents.reply import parse_reply
 from agents.votes import Verdict
-from orchestrator.evaluation.answering import ExpertReply, is_right, prompted
+from orchestrator.evaluation.answering import ExpertReply, prompted
 from orchestrator.evaluation.methods.method import Setting
 from orchestrator.inference.expert import Expert
 
@@ -107,4 +106,4 @@ async def _right(setting: Setting, expert: Expert, case: SynthesisCase) -> bool:
         messages = prompt(case.question, case.replies)
         reply = await prompted(setting.context.pool, expert, case.question, messages, setting.sampling)
     setting.context.done()
-    return is_right(case.question, parse_reply(without_thoughts(reply.reply.text), case.question).answer)
+    return reply.right

@@ -97,8 +97,7 @@ class Scheduler:
             self._queues[queue] = ExpertQueue(queue, self._kinds.setdefault(kind, WorkerKind()), shape)
 
     def join(self, worker: str, *, kind: str, capacity: int, now: float) -> None:
-        """A worker is ready; it holds at most `capacity` requests at once. Raises ValueError for another capacity
-        and for a worker that has joined."""
+        """A worker is ready for up to `capacity` >= 1 requests at once. Raises ValueError if it joined before."""
         if worker in self._workers:
             raise ValueError(f"worker {worker!r} has joined already")
         if capacity < 1:
@@ -146,8 +145,7 @@ class Scheduler:
 
     # What happened.
     def submit(self, queue: str, requests: Iterable[Request], now: float) -> None:
-        """Requests of callers, to be served in this order. None of their keys may be pending. Raises ValueError
-        otherwise."""
+        """Requests to be served in this order. Raises ValueError where the key of one is pending already."""
         target = self._known(queue)
         entries = [QueuedRequest(request, now, target) for request in requests]
         keyed = {entry.request.key: entry for entry in entries}

@@ -56,7 +56,9 @@ def test_what_is_no_function_is_refused_and_half_right_is_not_right(mine: Module
 
 def test_open_answers_come_as_they_were_written(mine: ModuleType) -> None:
     (question,) = scored([QUESTION], "scorers_of_mine:shouts")
+    long = "\n".join(["MANY LOUD WORDS"] * 100)
     assert is_right(question, parse_reply("LOUD WORDS", question).answer)
+    assert parse_reply(f"<think>so</think>{long}\n", question).answer == long
     assert parse_reply("LOUD WORDS", QUESTION).answer == "loud words"
 
 
