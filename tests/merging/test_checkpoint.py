@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +13,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from merging.checkpoint import Checkpoint, CheckpointError, read_header
-
-SHAPES = {"embed.weight": (10, 4), "layer.q_proj.weight": (6, 4), "layer.norm.weight": (4,)}
-
-
-def blob(tensors: Mapping[str, np.ndarray[Any, Any]], kinds: Mapping[str, str] | None = None) -> bytes:
-    """A safetensors file, written by the format's own words."""
-    kinds = kinds or {}
-    header: dict[str, Any] = {"__metadata__": {"format": "pt"}}
-    data = b""
-    for name, array in tensors.items():
-        raw = array.tobytes()
-        kind = kinds.get(name, "F32")
-        header[name] = {"dtype": kind, "shape": list(array.shape), "data_offsets": [len(data), len(data) + len(raw)]}
-        data += raw
-    text = json.dumps(header).encode()
-    return len(text).to_bytes(8, "little") + text + data
+from tests.scripts.small_safetensors import SHAPES, arrays, blob, checkpoint
 
 
 def with_header(header: Any, data: bytes = b"") -> bytes:
     text = header if isinstance(header, bytes) else json.dumps(header).encode()
     return len(text).to_bytes(8, "little") + text + data
-
-
-def arrays(seed: int = 0) -> dict[str, np.ndarray[Any, Any]]:
-    generator = np.random.default_rng(seed)
-    return {name: generator.normal(size=shape).astype("f4") for name, shape in SHAPES.items()}
-
-
-def checkpoint(folder: Path, **config: Any) -> Path:
-    folder.mkdir(exist_ok=True)
-    (folder / "config.json").write_text(json.dumps(config))
-    (folder / "model.safetensors").write_bytes(blob(arrays()))
-    return folder
 
 
 def test_tensors_are_listed_and_mapped_as_stored(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from small_decoders import Tensors, decoder, linear, write
 
 from merging.plan import Merge
 from merging.recipe_file import parse
+from tests.scripts.two_towers import CONFIG, seeing
 
 RNG = np.random.default_rng(0)
 
@@ -36,23 +37,6 @@ def test_a_bias_is_no_mask_and_a_hub_name_is_the_same_as_todays(tmp_path: Path) 
     (left,) = plan.left_out
     assert "causal mask" in left.reason
     assert len(left.names) == 2
-
-
-def seeing(old: bool = True, layers: int = 3) -> Tensors:
-    """A vision-language model with two vision layers, named as before or after the change of 2025."""
-    text = "language_model.model." if old else "model.language_model."
-    lead = "" if old else "model."
-    vision = decoder(2, f"{lead}vision_tower.encoder.")
-    vision = {name: array for name, array in vision.items() if ".layers." in name}
-    bridge = {f"{lead}multi_modal_projector.linear.weight": RNG.normal(size=(4, 4))}
-    return decoder(layers, text) | vision | bridge
-
-
-CONFIG = {
-    "architectures": ["LlavaForConditionalGeneration"],
-    "text_config": {"num_hidden_layers": 3, "layer_types": ["a", "b", "c"], "vocab_size": 6, "eos_token_id": [1, 2, 3]},
-    "vision_config": {"num_hidden_layers": 2},
-}
 
 
 def test_old_and_new_names_and_a_text_model_fit_one_another(tmp_path: Path) -> None:

@@ -6,32 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from small_decoders import Tensors, decoder, linear, stacked, write
+from small_decoders import linear, stacked, write
 
 from merging.checkpoint import Checkpoint
 from merging.merge import merge
 from merging.plan import Merge
 from merging.recipe_file import parse
 from merging.settings import RecipeError
-
-RNG = np.random.default_rng(0)
-
-
-def seeing(old: bool = True, layers: int = 3) -> Tensors:
-    """A vision-language model with two vision layers, named as before or after the change of 2025."""
-    text = "language_model.model." if old else "model.language_model."
-    lead = "" if old else "model."
-    vision = decoder(2, f"{lead}vision_tower.encoder.")
-    vision = {name: array for name, array in vision.items() if ".layers." in name}
-    bridge = {f"{lead}multi_modal_projector.linear.weight": RNG.normal(size=(4, 4))}
-    return decoder(layers, text) | vision | bridge
-
-
-CONFIG = {
-    "architectures": ["LlavaForConditionalGeneration"],
-    "text_config": {"num_hidden_layers": 3, "layer_types": ["a", "b", "c"], "vocab_size": 6, "eos_token_id": [1, 2, 3]},
-    "vision_config": {"num_hidden_layers": 2},
-}
+from tests.scripts.two_towers import CONFIG, seeing
 
 
 def test_a_slice_of_a_model_of_two_towers_names_its_tower(tmp_path: Path) -> None:

@@ -4,29 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import networkx
 import pytest
 import yaml
-from click.testing import CliRunner, Result
 
-from orchestrator.cli import group
 from orchestrator.config import read
 from orchestrator.errors import BadInput, CollegiumError
 from orchestrator.experts.zoo import resolve
 from orchestrator.pipelines.distill import DistillRequest, arms, teach, with_students
-
-
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(group, list(arguments), catch_exceptions=True)
-
-
-def generated() -> dict[str, Any]:
-    result = call("generate", "--task", "questions.jsonl", "--questions", "20", "--json")
-    assert result.exit_code == 0, (result.output, result.exception)
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
+from tests.scripts.distill_commands import call, generated
 
 
 def test_transcripts_are_inspected_and_their_graphs_written(zoo: Path) -> None:

@@ -4,23 +4,9 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
-
-from click.testing import CliRunner, Result
 
 from agents import transcript as transcripts
-from orchestrator.cli import group
-
-
-def call(*arguments: str) -> Result:
-    return CliRunner().invoke(group, list(arguments), catch_exceptions=True)
-
-
-def generated() -> dict[str, Any]:
-    result = call("generate", "--task", "questions.jsonl", "--questions", "20", "--json")
-    assert result.exit_code == 0, (result.output, result.exception)
-    found: dict[str, Any] = json.loads(result.stdout)
-    return found
+from tests.scripts.distill_commands import generated
 
 
 def test_a_panel_discusses_the_training_split_and_a_second_run_generates_nothing(zoo: Path) -> None:

@@ -2,22 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import httpx
 import pytest
 
-PROFILE = {"pipeline": "profile", "request": {"task": "arithmetic", "questions": 4}}
-
-
-async def over(client: httpx.AsyncClient, id: str) -> dict[str, Any]:
-    for _ in range(600):
-        job: dict[str, Any] = (await client.get(f"/v1/jobs/{id}")).json()
-        if job["status"] in ("succeeded", "failed", "cancelled"):
-            return job
-        await asyncio.sleep(0.02)
-    raise AssertionError(job)
+from tests.scripts.profile_job import PROFILE, over
 
 
 @pytest.mark.parametrize(

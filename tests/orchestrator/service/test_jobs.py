@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import signal
 import subprocess
@@ -18,21 +17,7 @@ import yaml
 from orchestrator.database import Database
 from orchestrator.service.job_store import JobStore
 from orchestrator.service.keys import KeyFile
-
-PROFILE = {"pipeline": "profile", "request": {"task": "arithmetic", "questions": 4}}
-
-
-def bearer(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"}
-
-
-async def over(client: httpx.AsyncClient, id: str) -> dict[str, Any]:
-    for _ in range(600):
-        job: dict[str, Any] = (await client.get(f"/v1/jobs/{id}")).json()
-        if job["status"] in ("succeeded", "failed", "cancelled"):
-            return job
-        await asyncio.sleep(0.02)
-    raise AssertionError(job)
+from tests.scripts.profile_job import PROFILE, bearer, over
 
 
 async def test_an_idempotency_key_belongs_to_one_request_of_one_owner(settings: dict[str, Any], serving: Any) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -10,19 +9,7 @@ from typing import Any
 import httpx
 
 from orchestrator.service.keys import KeyFile
-
-
-def bearer(key: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {key}"}
-
-
-async def over(client: httpx.AsyncClient, id: str) -> dict[str, Any]:
-    for _ in range(600):
-        job: dict[str, Any] = (await client.get(f"/v1/jobs/{id}")).json()
-        if job["status"] in ("succeeded", "failed", "cancelled"):
-            return job
-        await asyncio.sleep(0.02)
-    raise AssertionError(job)
+from tests.scripts.profile_job import bearer, over
 
 
 async def test_a_job_uses_uploads_and_what_earlier_jobs_left(settings: dict[str, Any], serving: Any) -> None:

@@ -15,11 +15,10 @@ from orchestrator.inference.engines.openai_stream import OpenAIStream, RemoteOpt
 from orchestrator.inference.engines.remote import RemoteEngine
 from orchestrator.inference.engines.tools import ParsedCall, parse_calls
 from orchestrator.inference.expert import Expert, RemoteModel
-from orchestrator.inference.request import Delta, Request, Sampling, request_key
 from orchestrator.inference.tool_history import ToolHistory
+from tests.scripts.upstream_streams import EXPERT, finish, only, request
 
 KEY = "sk-very-secret-0123456789"
-EXPERT = Expert("far", "far", "far", remote=RemoteModel("http://server/v1/", "model", "FAR_KEY", concurrency=2))
 
 Serve = Callable[[httpx.Request], httpx.Response]
 
@@ -30,12 +29,6 @@ def event(text: str = "", finish: str | None = None) -> str:
 
 def reply(text: str = "hello") -> httpx.Response:
     return httpx.Response(200, text=event(text) + event(finish="stop") + "data: [DONE]\n\n")
-
-
-def request(text: str = "hi", **sampling: Any) -> Request:
-    wanted = Sampling(**{"max_tokens": 8, **sampling})
-    messages = (("user", text),)
-    return Request(request_key("far", messages, wanted, 0), "far", messages, wanted, stream=True)
 
 
 @pytest.fixture
@@ -53,22 +46,6 @@ def engine_for(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Remote
     for engine in made:
         engine.close()
         engine.close()
-
-
-def finish(engine: RemoteEngine, *requests: Request) -> dict[str, list[Delta]]:
-    for each in requests:
-        engine.add(each, EXPERT)
-    deltas: dict[str, list[Delta]] = {each.key: [] for each in requests}
-    until = time.monotonic() + 20
-    while not all(got and got[-1].last for got in deltas.values()):
-        assert time.monotonic() < until, deltas
-        for delta in engine.step():
-            deltas[delta.key].append(delta)
-    return deltas
-
-
-def only(engine: RemoteEngine, asked: Request) -> list[Delta]:
-    return finish(engine, asked)[asked.key]
 
 
 def test_a_busy_server_is_asked_again_when_it_says(engine_for: Any) -> None:
