@@ -235,8 +235,8 @@ class Conversation:
         if self.question.is_chat:
             return turn.answer, turn.text, vote.share
         own = turn.answer if turn.answer is not None else vote.answer
-        shown = turn.shown or next((one.shown for one in self.turns if one.answer == own), own)
-        return own, f"{turn.reasoning}\nAnswer: {shown}".lstrip(), vote.share
+        written = turn.displayed or next((one.displayed for one in self.turns if one.answer == own), own)
+        return own, f"{turn.reasoning}\nAnswer: {written}".lstrip(), vote.share
 
     async def _turn(self, one: AgentCall, number: int) -> Turn:
         agent = self._agents[one.seat]

@@ -100,7 +100,7 @@ class Turn(TranscriptRecord):
         return self.answer is None
 
     @property
-    def shown(self) -> str | None:
+    def displayed(self) -> str | None:
         """The answer as people are shown it; None: it abstains."""
         return None if self.answer is None else self.written or self.answer
 
@@ -207,9 +207,9 @@ class Transcript(TranscriptRecord):
         """The turns of one round, each with its place."""
         return [(place, turn) for place, turn in enumerate(self.turns) if turn.round == number]
 
-    def shown(self, answer: str | None) -> str | None:
+    def as_written(self, answer: str | None) -> str | None:
         """An answer as the first reply that gave it writes it."""
-        return next((turn.shown for turn in self.turns if turn.answer == answer), answer)
+        return next((turn.displayed for turn in self.turns if turn.answer == answer), answer)
 
     def edges(self) -> list[tuple[int, int]]:
         """Influence as (from, to), places in `turns`; forward in time."""
@@ -228,12 +228,12 @@ class Transcript(TranscriptRecord):
         return rounds_html(
             (self.discussion, self.question.question),
             (
-                str(self.shown(self.answer)),
+                str(self.as_written(self.answer)),
                 f"{sure}, {self.stopped or 'ended'}; {self.calls} calls, {self.tokens} tokens",
             ),
             [seat.name for seat in self.seats],
             [
-                Cell(one.round, one.seat, self.is_right(one.answer), one.shown, one.confidence, one.text, one.error)
+                Cell(one.round, one.seat, self.is_right(one.answer), one.displayed, one.confidence, one.text, one.error)
                 for one in self.turns
             ],
             self.edges(),

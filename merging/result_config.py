@@ -203,8 +203,8 @@ def _check_kinds(plan: Merge, head: str, section: dict[str, Any], origins: Seque
             )
         section[LEADING] = leading
         return
-    said = _continued(kinds, len(new))
-    moved = [place for place, kind in enumerate(new) if said[place] != kind]
+    continued = _continued(kinds, len(new))
+    moved = [place for place, kind in enumerate(new) if continued[place] != kind]
     if moved and not listed:
         raise RecipeError(
             f"{plan.template.label}: layer {origins[moved[0]][1]} has other tensors than what belongs in place "

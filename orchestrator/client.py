@@ -281,8 +281,8 @@ def _error(response: httpx.Response, content: bytes) -> CollegiumError:
     """The service's error as the class that it was there: by its code, else by its status."""
     status = response.status_code
     try:
-        told = json.loads(content)["error"]
-        message, code = str(told["message"])[:2000], told.get("code")
+        error_body = json.loads(content)["error"]
+        message, code = str(error_body["message"])[:2000], error_body.get("code")
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         message, code = content[:200].decode("utf-8", "replace"), None
     try:

@@ -38,9 +38,17 @@ convincing_command = pipeline_command(
 @click.command("transcripts")
 @click.argument("file", required=False, type=click.Path(path_type=Path))
 @click.option("--out", type=click.Path(path_type=Path), help="Page to write; default: beside the file, .html.")
-@click.option("--most", default=2_000, show_default=True, type=click.IntRange(1), help="Transcripts to read.")
+@click.option(
+    "--limit",
+    "--most",
+    "limit",
+    default=2_000,
+    show_default=True,
+    type=click.IntRange(1),
+    help="Maximum number of transcripts to read.",
+)
 @click.option("--schema", "wants_schema", is_flag=True, help="Print the JSON schema of a line, and end.")
-def transcripts_command(file: Path | None, out: Path | None, most: int, wants_schema: bool) -> None:
+def transcripts_command(file: Path | None, out: Path | None, limit: int, wants_schema: bool) -> None:
     """Transcripts of discussions (JSON Lines, .gz too) as a page to read."""
     if wants_schema:
         click.echo(json.dumps(schema(), indent=2))
@@ -48,7 +56,7 @@ def transcripts_command(file: Path | None, out: Path | None, most: int, wants_sc
     if file is None:
         raise BadInput("transcripts: which file? A run that discussed leaves transcripts.jsonl.gz in its folder")
     try:
-        held = list(read(file, most))
+        held = list(read(file, limit))
     except TranscriptError as error:
         raise BadInput(str(error)) from error
     if not held:

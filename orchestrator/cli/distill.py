@@ -94,7 +94,7 @@ def inspect_transcripts(transcripts: tuple[str, ...], graphs: Path | None, graph
 
 def teach_first(collegium: Collegium, request: TeachRequest, folder: Path, quiet: bool) -> None:
     """Teach with a progress bar; the pipeline then finds the student."""
-    teach_shown(request, folder, collegium, quiet=quiet)
+    teach_with_progress(request, folder, collegium, quiet=quiet)
 
 
 def add_to_zoo(finished: Finished[TeachRequest, Taught]) -> None:
@@ -129,7 +129,7 @@ def ablated(request: DistillRequest, options: Mapping[str, Any]) -> DistillReque
 def teach_arms(collegium: Collegium, request: DistillRequest, folder: Path, quiet: bool) -> None:
     """Teach every arm with a progress bar; the pipeline then finds the students."""
     for arm, one in arms(request, inspect(request.transcripts, CorpusSummary())[1]):
-        teach_shown(one, folder / one.name, collegium, arm=arm, quiet=quiet)
+        teach_with_progress(one, folder / one.name, collegium, arm=arm, quiet=quiet)
 
 
 def show_compared(console: Console, finished: Finished[DistillRequest, DistillResult]) -> None:
@@ -147,7 +147,7 @@ def compared_document(finished: Finished[DistillRequest, DistillResult]) -> dict
     return {"report": str(finished.report), **finished.result.report.model_dump(mode="json")}
 
 
-def teach_shown(
+def teach_with_progress(
     request: TeachRequest, folder: Path, collegium: Collegium, *, arm: str = "", quiet: bool = False
 ) -> Taught:
     """Teach with a progress bar on standard error."""

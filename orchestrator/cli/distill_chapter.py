@@ -9,7 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distill.corpus import CorpusSummary
-from orchestrator.cli.distill import teach_shown
+from orchestrator.cli.distill import teach_with_progress
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
 from orchestrator.config import demo_zoo
@@ -44,7 +44,7 @@ def chapter(console: Console, collegium: Collegium, result: RunResult) -> None:
     )
     request = TeachRequest(transcripts=[str(recorded())], name=NAME, tokens=TOKENS, step_tokens=STEP_TOKENS)
     folder = RunFolder.open(collegium.config, "demo-distill", request)
-    taught = teach_shown(request, folder.path, collegium)
+    taught = teach_with_progress(request, folder.path, collegium)
     student = resolve(with_students(collegium.config, [taught]))[NAME]
     base = {one.question.id: one for outcome in result.outcomes if outcome.name == "base" for one in outcome.answers}
     questions = [one.question for one in base.values()]

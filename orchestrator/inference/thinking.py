@@ -44,9 +44,9 @@ class ThoughtSplitter:
         self._close = ""
 
     def feed(self, text: str, *, last: bool = False) -> tuple[str, str]:
-        """(said, thought) that `text` adds; what may be part of a mark is held back until it is clear, or `last`."""
+        """(reply, thought) that `text` adds; what may be part of a mark is held back until it is clear, or `last`."""
         self._held += text
-        said, thought = "", ""
+        reply, thought = "", ""
         while True:
             state = self._state
             if state in ("begin", "after"):
@@ -56,11 +56,11 @@ class ThoughtSplitter:
             elif state == "channels":
                 if last:
                     whole = separate(self._held)
-                    said, thought, self._held = said + whole.reply, thought + whole.thoughts, ""
+                    reply, thought, self._held = reply + whole.reply, thought + whole.thoughts, ""
             else:
-                said, self._held = said + self._held, ""
+                reply, self._held = reply + self._held, ""
             if self._state == state:
-                return said, thought
+                return reply, thought
 
     def _begin(self, last: bool) -> None:
         bare = self._held.lstrip()

@@ -61,7 +61,7 @@ def invalid(errors: Sequence[Any]) -> Refused:
     """What Pydantic found wrong with a body, in one sentence that names the field."""
     # Of a union's alternatives the one that went furthest is the one that was meant.
     first = max(errors, key=lambda one: len(one["loc"]))
-    where = ".".join(_shown(part) for part in first["loc"] if part != "body" and not _is_type(str(part)))
+    where = ".".join(_printable(part) for part in first["loc"] if part != "body" and not _is_type(str(part)))
     message = _WORDS.get(first["type"]) or str(first["msg"]).removeprefix("Value error, ")[:500]
     if not where and first["type"] == "value_error" and (named := _NAMED.match(message)):
         return Refused(400, message, code="invalid", param=named[1])
@@ -78,7 +78,7 @@ _WORDS = {
 """Pydantic's errors in words for somebody who does not know it."""
 
 
-def _shown(part: str | int) -> str:
+def _printable(part: str | int) -> str:
     """A client's key on one line."""
     return "".join(letter if letter.isprintable() else "?" for letter in str(part)[:80])
 

@@ -41,8 +41,8 @@ class TokenizeBody(RequestBody):
     def _one_of_two(self) -> TokenizeBody:
         if (self.prompt is None) == (self.messages is None):
             raise ValueError("prompt: send either it or messages")
-        said = self.messages is not None and "add_generation_prompt" in self.model_fields_set
-        if said and self.add_generation_prompt == self.continue_final_message:
+        stated = self.messages is not None and "add_generation_prompt" in self.model_fields_set
+        if stated and self.add_generation_prompt == self.continue_final_message:
             raise ValueError("add_generation_prompt: the opposite of continue_final_message is understood")
         return self
 

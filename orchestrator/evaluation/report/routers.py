@@ -107,11 +107,11 @@ METRICS = (
 def metric_rows(found: Evaluation) -> tuple[list[tuple[str, str]], list[tuple[str, list[str]]]]:
     """RouterArena's and LLMRouterBench's metrics: ([(heading, meaning)], [(router, cells)]); what no router has, such
     as costs where there are none, is left out."""
-    shown = [one for one in METRICS if any(getattr(each, one[1]) is not None for each in found.metrics)]
+    measured = [one for one in METRICS if any(getattr(each, one[1]) is not None for each in found.metrics)]
     rows = [
-        (one.router, [_metric(getattr(one, field), share) for _, field, share, _ in shown]) for one in found.metrics
+        (one.router, [_metric(getattr(one, field), share) for _, field, share, _ in measured]) for one in found.metrics
     ]
-    return [(head, meaning) for head, _, _, meaning in shown], rows
+    return [(head, meaning) for head, _, _, meaning in measured], rows
 
 
 def _metric(value: float | None, share: bool) -> str:

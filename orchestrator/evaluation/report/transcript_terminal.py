@@ -25,7 +25,7 @@ def transcript_table(one: Transcript, reasoning: int = 60) -> Table:
     for rule in dict.fromkeys(vote.rule for vote in one.votes):
         votes = [one.vote(rule, number) for number in range(one.rounds)]
         verdicts = [
-            Text(f"{plain(one.shown(vote.answer) or 'none')} {vote.share:.0%}" if vote else "", style="bold")
+            Text(f"{plain(one.as_written(vote.answer) or 'none')} {vote.share:.0%}" if vote else "", style="bold")
             for vote in votes
         ]
         table.add_row(Text(rule, style="dim"), *verdicts)
@@ -39,7 +39,9 @@ def _cell(one: Transcript, turn: Turn | None, before: Turn | None, reasoning: in
         return Text("no reply", style="red")
     right = one.is_right(turn.answer)
     style = "" if right is None else "green" if right else "red"
-    text = Text(short(plain(turn.shown), 24) if turn.shown is not None else "abstains", style=f"bold {style}".strip())
+    text = Text(
+        short(plain(turn.displayed), 24) if turn.displayed is not None else "abstains", style=f"bold {style}".strip()
+    )
     if turn.stated is not None:
         text.append(f" says {turn.stated:.0%}", style="not bold dim")
     if before is not None and None not in (before.answer, turn.answer) and before.answer != turn.answer:

@@ -103,7 +103,7 @@ def _cell(one: Transcript, seat: int, number: int, colours: dict[str, int]) -> V
         "text": clipped(turn.reasoning or turn.text, LONGEST_REASONING),
         "right": one.is_right(turn.answer),
         "colour": _colour(turn, colours),
-        "changed": before.shown if before and turn.answer is not None and before.answer != turn.answer else None,
+        "changed": before.displayed if before and turn.answer is not None and before.answer != turn.answer else None,
     }
 
 
@@ -131,7 +131,7 @@ def _graph(one: Transcript, colours: dict[str, int]) -> View | None:
         taken = end.answer is not None and end.answer == start.answer and was is not None and was != end.answer
         lines.append((at[source], at[target], taken))
     nodes: list[dict[str, Any]] = [
-        {"at": place, "colour": _colour(turn, colours), "name": one.seats[turn.seat].name, "answer": turn.shown}
+        {"at": place, "colour": _colour(turn, colours), "name": one.seats[turn.seat].name, "answer": turn.displayed}
         for place, turn in zip(at, one.turns, strict=True)
     ]
     width = 2 * MARGIN + (one.rounds - 1) * COLUMN

@@ -35,10 +35,10 @@ def refuse_differing(expert: Expert, config: Mapping[str, Any], gpu: bool) -> No
 
 def loading_failed(expert: Expert, config: Mapping[str, Any], error: Exception) -> ExpertFailed:
     """What vLLM raised, on one line with the expert and its model's type; a bare assertion says nothing itself."""
-    said = _one_line(error) or "a condition in vLLM's code does not hold; workers.engine: transformers may run it"
+    reason = _one_line(error) or "a condition in vLLM's code does not hold; workers.engine: transformers may run it"
     kind = config.get("model_type")
     return ExpertFailed(
-        f"expert {expert.name!r}: vLLM cannot load this model of type {kind!r}: {type(error).__name__}: {said}"
+        f"expert {expert.name!r}: vLLM cannot load this model of type {kind!r}: {type(error).__name__}: {reason}"
     )
 
 

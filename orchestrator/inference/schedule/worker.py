@@ -52,11 +52,11 @@ class _Running:
     """Tokens of thoughts that stood in the text; shared by length where one delta holds both."""
 
     def separated(self, delta: Delta) -> Delta:
-        """The delta with thoughts apart from what is said."""
-        said, thought = self.thinking.feed(delta.text, last=delta.last)
+        """The delta with its thoughts apart from its text."""
+        text, thought = self.thinking.feed(delta.text, last=delta.last)
         if thought:
-            self.thought_tokens += round(delta.tokens * len(thought) / (len(thought) + len(said)))
-        return replace(delta, text=said, reasoning=delta.reasoning + thought) if said != delta.text else delta
+            self.thought_tokens += round(delta.tokens * len(thought) / (len(thought) + len(text)))
+        return replace(delta, text=text, reasoning=delta.reasoning + thought) if text != delta.text else delta
 
     def completion(self, delta: Delta, now: float) -> Completion:
         """The finished reply; `delta` is its last one and says why it ended."""
