@@ -73,6 +73,12 @@ class AccountStore:
             row = connection.execute(sql.select(*(_SPENT.c[name] for name in _AMOUNTS)).where(place)).one()
         return Spent(*row)
 
+    def month(self, month: str) -> dict[str, Spent]:
+        """What each key has spent in one month."""
+        wanted = sql.select(_SPENT.c.key, *(_SPENT.c[name] for name in _AMOUNTS)).where(_SPENT.c.month == month)
+        with self._database.use() as connection:
+            return {key: Spent(*amounts) for key, *amounts in connection.execute(wanted)}
+
     def months(self, key: str | None = None) -> list[dict[str, Any]]:
         """One entry per month and key, the newest first; of one key, or of all."""
         wanted = sql.select(_SPENT).order_by(_SPENT.c.month.desc(), _SPENT.c.key)
@@ -93,8 +99,20 @@ class Account(Budget):
 
     def load(self, saved: Spent) -> None:
         """What all services together have saved."""
-        whole = saved + self.unsaved
-        self.spent = (whole.prompt_tokens + whole.completion_tokens, whole.dollars)
+        with self._lock:
+            whole = saved + self.unsaved
+            self.spent = (whole.prompt_tokens + whole.completion_tokens, whole.dollars)
+
+    def take(self) -> Spent:
+        """What is not saved yet, to save it."""
+        with self._lock:
+            more, self.unsaved = self.unsaved, Spent()
+        return more
+
+    def put_back(self, more: Spent) -> None:
+        """It could not be saved."""
+        with self._lock:
+            self.unsaved = self.unsaved + more
 
     def limit(self, key: Key | None) -> None:
         """The key's budget as its file has it now."""
@@ -119,6 +137,7 @@ class Accounts:
         self._find = find
         self._open: dict[tuple[str, str], Account] = {}
         self._lock = threading.Lock()
+        self._saving = threading.Lock()
         self._closing = threading.Event()
         self._saver = threading.Thread(target=self._save_often, name="accounts", daemon=True)
         self._saver.start()
@@ -128,7 +147,7 @@ class Accounts:
         key = caller.get()
         if key == NOBODY:
             return None
-        month = datetime.now(UTC).strftime("%Y-%m")
+        month = this_month()
         with self._lock:
             account = self._open.get((key, month))
             if account is None:
@@ -137,20 +156,26 @@ class Accounts:
         return account
 
     def save(self) -> None:
-        """Write what was spent, and read what others spent. Raises `StorageError`."""
-        with self._lock:
-            accounts = list(self._open.values())
-        for account in accounts:
-            with account._lock:
-                more, account.unsaved = account.unsaved, Spent()
-            try:
-                saved = self.store.add(account.key, account.month, more)
-            except StorageError:
-                with account._lock:
-                    account.unsaved = account.unsaved + more
-                raise
-            with account._lock:
-                account.load(saved)
+        """Write what was spent, and read what others spent, with one query for all keys. Accounts of past months are
+        closed. Raises `StorageError`."""
+        with self._saving:
+            with self._lock:
+                accounts = list(self._open.values())
+            for account in accounts:
+                if (more := account.take()).calls:
+                    try:
+                        account.load(self.store.add(account.key, account.month, more))
+                    except StorageError:
+                        account.put_back(more)
+                        raise
+            month = this_month()
+            saved = self.store.month(month) if accounts else {}
+            for account in accounts:
+                if account.month == month:
+                    account.load(saved.get(account.key, Spent()))
+                elif not account.unsaved.calls:
+                    with self._lock:
+                        self._open.pop((account.key, account.month), None)
 
     def months(self, key: str) -> list[dict[str, Any]]:
         """What the key has spent by month, to this moment. Raises `StorageError`."""
@@ -173,6 +198,11 @@ class Accounts:
             self.save()
         except StorageError as error:
             _log.error("accounts: cannot be saved; trying again: %s", error)
+
+
+def this_month() -> str:
+    """Such as 2026-11, in UTC."""
+    return datetime.now(UTC).strftime("%Y-%m")
 
 
 def usage_json(months: list[dict[str, Any]], names: Mapping[str, str]) -> list[dict[str, Any]]:

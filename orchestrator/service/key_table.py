@@ -25,7 +25,7 @@ _KEYS = sql.Table(
 
 
 class KeyTable:
-    """See `KeyStore`. A thread looks at the database every second while `stamp` is asked for, so that a request never
+    """See `KeyStore`. From the first `stamp` on a thread looks at the database every second, so that a request never
     waits for it."""
 
     def __init__(self, database: Database) -> None:
@@ -34,7 +34,7 @@ class KeyTable:
         self._database = database
         database.prepare(_SCHEMA)
         self._keys = self._select()
-        self._seen = self._wanted = time.monotonic()
+        self._seen = time.monotonic()
         self._why = ""
         self._watching: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -49,10 +49,10 @@ class KeyTable:
         return self._keys
 
     def stamp(self) -> object:
-        """See `KeyStore`. Raises `ConfigError` as `read` does."""
-        self._wanted = time.monotonic()
+        """See `KeyStore`. Raises `ConfigError` as `read` does, and `StorageError` the first time."""
         with self._lock:
             if self._watching is None:
+                self._keys, self._seen = self._select(), time.monotonic()
                 self._watching = threading.Thread(target=self._watch, name="keys", daemon=True)
                 self._watching.start()
         return tuple(sorted(self.read().items()))
@@ -78,13 +78,11 @@ class KeyTable:
         self._database.close()
 
     def _watch(self) -> None:
-        while time.monotonic() - self._wanted < 60 and not self._closed.wait(LOOK):
+        while not self._closed.wait(LOOK):
             try:
                 self._keys, self._seen = self._select(), time.monotonic()
             except (StorageError, ConfigError) as error:
                 self._why = str(error)
-        with self._lock:
-            self._watching = None
 
     def _select(self) -> dict[str, Key]:
         with self._database.use() as connection:

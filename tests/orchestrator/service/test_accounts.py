@@ -15,6 +15,7 @@ from click.testing import CliRunner
 from orchestrator.cli import group
 from orchestrator.database import Database
 from orchestrator.inference.caller import caller
+from orchestrator.service import accounts
 from orchestrator.service.accounts import Accounts, AccountStore, Spent
 from orchestrator.service.keys import Key, KeyFile
 from tests.scripts.misbehaving import COST, Misbehaving, misbehaving
@@ -31,6 +32,36 @@ def database(tmp_path: Path) -> Iterator[Database]:
     made = Database(None, tmp_path / "service.sqlite")
     yield made
     made.close()
+
+
+def test_what_is_idle_costs_one_query_and_past_months_are_closed(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(accounts, "SYNC", 3600.0)
+    written: list[str] = []
+    add = AccountStore.add
+    monkeypatch.setattr(AccountStore, "add", lambda self, key, *more: (written.append(key), add(self, key, *more))[1])
+    found = Accounts(database, lambda id: None)
+    try:
+        opened = {}
+        for name in ("a", "b"):
+            token = caller.set(name)
+            opened[name] = found.current()
+            caller.reset(token)
+        written.clear()
+        found.save()
+        assert written == []
+        opened["a"].spend(1, 2, None)
+        found.save()
+        assert written == ["a"]
+        monkeypatch.setattr(accounts, "this_month", lambda: "2099-01")
+        opened["b"].spend(3, 4, None)
+        found.save()
+        assert written == ["a", "b"]
+        assert not found._open
+        assert {row["key"]: row["completion_tokens"] for row in found.store.months()} == {"a": 2, "b": 4}
+    finally:
+        found.close()
 
 
 def test_services_on_one_database_see_what_the_others_spent(database: Database) -> None:

@@ -38,6 +38,21 @@ def test_a_key_made_by_one_service_opens_another_and_is_worthless_once_revoked(
     there.close()
 
 
+def test_a_service_that_nobody_asks_for_a_while_knows_its_keys(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(key_table, "LOOK", 0.02)
+    monkeypatch.setattr(key_table, "MAX_AGE", 1.0)
+    monkeypatch.setattr("orchestrator.service.keys.LOOK", 0.0)
+    table = KeyTable(Database(None, tmp_path / "a.sqlite"))
+    text, key = new_key("ann")
+    table.add(key)
+    time.sleep(1.2)  # between its making and the first request
+    keys = Keys(table)
+    assert keys.find(text) == key
+    time.sleep(1.2)
+    assert keys.find(text) == key
+    keys.close()
+
+
 def test_no_key_is_valid_by_memory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_table, "LOOK", 0.02)
     monkeypatch.setattr(key_table, "MAX_AGE", 0.2)
