@@ -89,7 +89,7 @@ def read_reply(text: str, question: Question, *, cut: bool = False) -> Found | N
         if marked:
             return found
     bare = kind in ("choice", "yesno") and len(ends) <= BARE  # asked for one token, a model writes `B`
-    if (cut and not bare) or _BROKEN_OFF.search(ends):
+    if (cut and not bare) or _BROKEN_OFF.search(ends[-20:]):
         return None
     return _unmarked(_CONFIDENCE_LINE.sub("", ends).strip() if "onfidence" in ends else ends, kind, question.choices)
 
