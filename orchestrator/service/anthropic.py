@@ -14,9 +14,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
-from orchestrator.service.anthropic_forms import as_chat
-from orchestrator.service.chat import Chats, EventStream, cost_headers, ignored_header, until_gone
-from orchestrator.service.chat_events import (
+from orchestrator.chats.chat_body import ChatBody
+from orchestrator.chats.chat_events import (
     ChatEvents,
     FinishEvent,
     ReasoningEvent,
@@ -24,8 +23,10 @@ from orchestrator.service.chat_events import (
     ToolCallEvent,
     UsageEvent,
 )
+from orchestrator.service.anthropic_forms import as_chat
+from orchestrator.service.chat import Chats, EventStream, cost_headers, ignored_header, until_gone
 from orchestrator.service.refusals import Refused, invalid
-from orchestrator.service.schema import ChatBody, MessagesBody
+from orchestrator.service.schema import MessagesBody
 from orchestrator.service.scopes import scoped
 
 REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}

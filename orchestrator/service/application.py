@@ -18,6 +18,9 @@ from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.exceptions import HTTPException
 
 from orchestrator import __version__
+from orchestrator.chats.chat_body import ChatBody
+from orchestrator.chats.failure_log import log_failure
+from orchestrator.chats.routing import ranking_json
 from orchestrator.errors import CollegiumError
 from orchestrator.service import (
     anthropic,
@@ -31,7 +34,6 @@ from orchestrator.service import (
     token_routes,
 )
 from orchestrator.service.accounts import ANYONE, usage_json
-from orchestrator.service.failure_log import log_failure
 from orchestrator.service.keys import Key
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.middleware import Middleware
@@ -39,8 +41,7 @@ from orchestrator.service.model_list import ModelList
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
 from orchestrator.service.response_store import ResponseStore
-from orchestrator.service.routing import ranking_json
-from orchestrator.service.schema import ChatBody, FeedbackBody, RouteBody
+from orchestrator.service.schema import FeedbackBody, RouteBody
 from orchestrator.service.scopes import ANY, OPEN, ScopedRoute, check_model, may_use, scoped
 from orchestrator.service.tracing import Tracing
 

@@ -16,6 +16,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from orchestrator.chats.chat_body import ChatBody
 from orchestrator.errors import StorageError
 from orchestrator.inference.caller import caller
 from orchestrator.service import completions, refusals, replies, responses
@@ -24,7 +25,6 @@ from orchestrator.service.completion_body import CompletionBody
 from orchestrator.service.leases import SECONDS
 from orchestrator.service.model_list import ModelList
 from orchestrator.service.response_forms import as_chat
-from orchestrator.service.schema import ChatBody
 
 ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
 LOOK = 1.0

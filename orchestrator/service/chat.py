@@ -11,17 +11,17 @@ from typing import Any, TypeVar
 from fastapi import Request
 from fastapi.responses import JSONResponse, Response
 
+from orchestrator.chats.chat_body import ChatBody
+from orchestrator.chats.chat_events import ChatEvent, ChatEvents, ProgressEvent, TextEvent, UsageEvent
+from orchestrator.chats.failure_log import log_failure
+from orchestrator.chats.sampling_body import SamplingBody
 from orchestrator.errors import Cancelled, CollegiumError, Overloaded
 from orchestrator.service import refusals
-from orchestrator.service.chat_events import ChatEvent, ChatEvents, ProgressEvent, TextEvent, UsageEvent
 from orchestrator.service.completion_body import CompletionBody
-from orchestrator.service.failure_log import log_failure
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.model_list import ModelList
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.replies import ReplyForm, events, failure, whole
-from orchestrator.service.sampling_body import SamplingBody
-from orchestrator.service.schema import ChatBody
 from orchestrator.service.scopes import check_model
 from orchestrator.service.tracing import Tracing
 

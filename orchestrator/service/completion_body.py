@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from orchestrator.chats.sampling_body import SamplingBody
 from orchestrator.inference.request import PROMPT, PROMPT_IDS, PromptMessage, Sampling
-from orchestrator.service.sampling_body import SamplingBody
 
 MAX_PROMPTS = 1024
 MAX_REPLIES = 1024

@@ -15,9 +15,9 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
+from orchestrator.chats.chat_events import ChatEvents, FinishEvent, TextEvent, UsageEvent
 from orchestrator.inference.request import TokenLogprob
 from orchestrator.service.chat import Chats, EventStream, cost_headers, ignored_header, until_gone
-from orchestrator.service.chat_events import ChatEvents, FinishEvent, TextEvent, UsageEvent
 from orchestrator.service.completion_body import CompletionBody
 from orchestrator.service.replies import DONE, usage_json
 from orchestrator.service.scopes import scoped

@@ -7,8 +7,8 @@ import itertools
 from collections.abc import Iterator
 from typing import Any
 
+from orchestrator.chats.expert_health import ExpertHealth
 from orchestrator.inference.schedule.timeline import WAITS, PoolLoad
-from orchestrator.service.expert_health import ExpertHealth
 
 ROUTES = (
     "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages", "/v1/embeddings", "/v1/models",

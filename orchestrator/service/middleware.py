@@ -20,12 +20,12 @@ from typing import Any
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
+from orchestrator.chats.failure_log import request_id
 from orchestrator.config import ServiceConfig
 from orchestrator.errors import Cancelled, ConfigError
 from orchestrator.inference.caller import caller
 from orchestrator.service import refusals
 from orchestrator.service.accounts import ANYONE
-from orchestrator.service.failure_log import request_id
 from orchestrator.service.keys import Key, KeyLimits, Keys
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.refusals import Refused

@@ -6,20 +6,20 @@ import time
 from dataclasses import asdict, replace
 from typing import Any
 
+from orchestrator.chats import methods
+from orchestrator.chats.chat_body import ChatBody
+from orchestrator.chats.chat_events import ChatEvents, TextEvent, UsageEvent
+from orchestrator.chats.expert_health import ExpertHealth
+from orchestrator.chats.experts import ask_expert, ask_prompts
+from orchestrator.chats.sampling_body import SamplingBody
+from orchestrator.chats.tools import with_calls, with_tools
 from orchestrator.errors import CollegiumError
 from orchestrator.experts.zoo import UNKNOWN_CONTEXT, missing_variable
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Sampling
-from orchestrator.service import methods
-from orchestrator.service.chat_events import ChatEvents, TextEvent, UsageEvent
 from orchestrator.service.completion_body import CompletionBody
-from orchestrator.service.expert_health import ExpertHealth
-from orchestrator.service.experts import ask_expert, ask_prompts
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
-from orchestrator.service.sampling_body import SamplingBody
-from orchestrator.service.schema import ChatBody
-from orchestrator.service.tools import with_calls, with_tools
 
 UNSAID = 1.0
 """Temperature with an expert where the client does not say: OpenAI's."""

@@ -6,37 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
-from agents.votes import Odds
+from orchestrator.chats.protocols import ServiceRouting
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.database import Database
-from orchestrator.evaluation.profile import Profiled
 from orchestrator.service.accounts import Accounts
 from orchestrator.service.job_store import Job
 from orchestrator.service.keys import Keys
-from router.ranking import Ranking
-
-
-class ServiceRouting(Protocol):
-    """The service's router."""
-
-    async def rank(self, questions: list[str], before: list[str] | None = None) -> list[Ranking]:
-        """One ranking per question; `before`: the conversation before each. Raises `NotReady` while there is no
-        correctness table, `BadInput` for empty texts."""
-        ...
-
-    async def odds(self, recruited: int) -> Odds:
-        """What counts for how much in the vote of so many recruited experts, fitted on the profile. Raises
-        `NotReady`."""
-        ...
-
-    async def profiled(self) -> Profiled:
-        """What methods are fitted on. Raises `NotReady` where the profile lacks an expert of the zoo."""
-        ...
-
-    async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:
-        """Record one judgement; its version. Raises `BadInput` for an unknown expert."""
-        ...
 
 
 class JobReader(Protocol):

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from agents.votes import Odds
+from orchestrator.chats.routing import Routing
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.database import Database
@@ -18,7 +19,6 @@ from orchestrator.inference.schedule.remote_pool import RemotePool
 from orchestrator.service.accounts import Accounts
 from orchestrator.service.job_store import Job
 from orchestrator.service.keys import Keys
-from orchestrator.service.routing import Routing
 from orchestrator.service.runtime import key_stores
 from router.ranking import Ranking
 

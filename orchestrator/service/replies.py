@@ -9,9 +9,7 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.inference.chat import logprobs_content
-from orchestrator.inference.request import TokenLogprob
-from orchestrator.service.chat_events import (
+from orchestrator.chats.chat_events import (
     ChatEvents,
     FinishEvent,
     ProgressEvent,
@@ -20,6 +18,8 @@ from orchestrator.service.chat_events import (
     ToolCallEvent,
     UsageEvent,
 )
+from orchestrator.inference.chat import logprobs_content
+from orchestrator.inference.request import TokenLogprob
 
 DONE = b"data: [DONE]\n\n"
 

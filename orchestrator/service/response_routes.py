@@ -9,13 +9,14 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
+from orchestrator.chats.chat_body import ChatBody
 from orchestrator.service import responses
 from orchestrator.service.chat import Chats, EventStream, cost_headers, ignored_header, until_gone
 from orchestrator.service.refusals import Refused, invalid
 from orchestrator.service.response_forms import as_chat, messages
 from orchestrator.service.response_store import ResponseStore
 from orchestrator.service.responses import ResponseForm
-from orchestrator.service.schema import ChatBody, ResponsesBody
+from orchestrator.service.schema import ResponsesBody
 from orchestrator.service.scopes import scoped
 
 

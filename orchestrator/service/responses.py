@@ -12,9 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, field
 from typing import Any
 
-from orchestrator.inference.chat import logprobs_content
-from orchestrator.inference.request import TokenLogprob
-from orchestrator.service.chat_events import (
+from orchestrator.chats.chat_events import (
     ChatEvents,
     FinishEvent,
     ProgressEvent,
@@ -23,6 +21,8 @@ from orchestrator.service.chat_events import (
     ToolCallEvent,
     UsageEvent,
 )
+from orchestrator.inference.chat import logprobs_content
+from orchestrator.inference.request import TokenLogprob
 
 INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 Keep = Callable[[dict[str, Any]], Awaitable[None]]

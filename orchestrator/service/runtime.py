@@ -14,6 +14,8 @@ from collections.abc import Callable, Container, Iterator
 from pathlib import Path
 from typing import Self
 
+from orchestrator.chats.experts import ask_expert
+from orchestrator.chats.routing import Routing
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config, ServiceConfig
 from orchestrator.database import Database
@@ -26,7 +28,6 @@ from orchestrator.private_files import private_file
 from orchestrator.service.accounts import Accounts
 from orchestrator.service.batch_store import BatchStore
 from orchestrator.service.batches import Batches
-from orchestrator.service.experts import ask_expert
 from orchestrator.service.file_store import FileStore
 from orchestrator.service.job_store import JobStore
 from orchestrator.service.jobs import Jobs
@@ -35,7 +36,6 @@ from orchestrator.service.keys import KeyFile, Keys, KeyStore
 from orchestrator.service.model_list import ModelList
 from orchestrator.service.references import References
 from orchestrator.service.reloading import changed
-from orchestrator.service.routing import Routing
 from router.routers import check
 
 _log = logging.getLogger("collegium")

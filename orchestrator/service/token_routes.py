@@ -9,17 +9,17 @@ from typing import Annotated, Any
 from fastapi import FastAPI, Request
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
+from orchestrator.chats.body import RequestBody, ShortText
+from orchestrator.chats.chat_body import ChatBody
+from orchestrator.chats.tools import with_tools
 from orchestrator.errors import CollegiumError, RequestError
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import PROMPT_IDS
-from orchestrator.service.body import RequestBody, ShortText
 from orchestrator.service.model_list import ModelList
 from orchestrator.service.refusals import invalid
-from orchestrator.service.schema import ChatBody
 from orchestrator.service.scopes import check_model, scoped
-from orchestrator.service.tools import with_tools
 
 
 class TokenizeBody(RequestBody):

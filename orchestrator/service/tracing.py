@@ -9,8 +9,8 @@ from __future__ import annotations
 import importlib.util
 from typing import Any
 
+from orchestrator.chats.chat_events import UsageEvent
 from orchestrator.errors import SetupError
-from orchestrator.service.chat_events import UsageEvent
 
 
 class ChatSpan:

@@ -11,7 +11,7 @@ def test_spans_follow_the_conventions(settings: dict[str, Any]) -> None:
     from opentelemetry.sdk.trace.export import SimpleSpanProcessor
     from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
-    from orchestrator.service.chat_events import UsageEvent
+    from orchestrator.chats.chat_events import UsageEvent
     from orchestrator.service.tracing import Tracing
 
     provider, told = TracerProvider(), InMemorySpanExporter()

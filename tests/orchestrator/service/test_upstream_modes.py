@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import pytest
 
+from orchestrator.chats import expert_health
 from orchestrator.inference.engines import admission, openai_stream
-from orchestrator.service import expert_health
 from router.row import Row
 from router.table import Table
 from tests.scripts.misbehaving import STATUSES, Misbehaving, misbehaving

@@ -6,26 +6,27 @@ import asyncio
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from agents.question import Question
 from agents.reply import Reply
 from agents.votes import Odds
-from orchestrator.collegium import Collegium
-from orchestrator.database import Database
+from orchestrator.chats.protocols import Zoo
 from orchestrator.errors import BadInput, NotReady
 from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.evaluation.costs import fit_router
 from orchestrator.evaluation.profile import Profiled, Replies
 from orchestrator.evaluation.route import FittingRequest, fitted, last_table, read_table
 from orchestrator.evaluation.voting import held_out_odds
-from orchestrator.service.feedback_table import FeedbackTable
 from router.embedding import Features
 from router.familiarity import Familiarity
 from router.feedback import Feedback, FeedbackLog
 from router.ranking import Evidence, Ranking
 from router.routers import FittedRouter
 from router.table import Table
+
+if TYPE_CHECKING:
+    from orchestrator.database import Database
 
 LOOK = 2.0
 """Seconds between looks for a newer table."""
@@ -34,11 +35,11 @@ LOOK = 2.0
 class Routing:
     """Ranks experts for questions. One instance a process; safe for many coroutines of one loop."""
 
-    def __init__(self, collegium: Collegium, database: Database) -> None:
+    def __init__(self, collegium: Zoo, database: Database | None = None) -> None:
         """`database`: where verdicts are kept if the configuration names one; else they are in the state folder."""
         self._collegium = collegium
         log = FeedbackLog(collegium.state / "feedback.jsonl")
-        self._log: Feedback = FeedbackTable(database, log) if collegium.config.database else log
+        self._log: Feedback = _feedback_table(database, log) if database and collegium.config.database else log
         self._router: CurrentRouter | None = None
         self._profiled: Profiled | None = None
         self._stamp: tuple[str, int, int, str] | None = None
@@ -120,6 +121,12 @@ class Routing:
         router, features = fitted(table, names, wanted, self._collegium.embedder)
         self._router = CurrentRouter(router, table.select_experts(known).add_experts(names), features, wanted)
         self._stamp = stamp
+
+
+def _feedback_table(database: Database, log: FeedbackLog) -> Feedback:
+    from orchestrator.chats.feedback_table import FeedbackTable
+
+    return FeedbackTable(database, log)
 
 
 class CurrentRouter:

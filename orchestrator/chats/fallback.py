@@ -7,10 +7,10 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 
+from orchestrator.chats.chat_events import ChatEvent, ChatEvents, FinishEvent, ReasoningEvent, TextEvent, UsageEvent
+from orchestrator.chats.expert_health import ExpertHealth
+from orchestrator.chats.failure_log import log_failure
 from orchestrator.errors import CollegiumError, ContentFiltered, UpstreamError, no_answer
-from orchestrator.service.chat_events import ChatEvent, ChatEvents, FinishEvent, ReasoningEvent, TextEvent, UsageEvent
-from orchestrator.service.expert_health import ExpertHealth
-from orchestrator.service.failure_log import log_failure
 
 News = tuple[int, ChatEvent | CollegiumError | Exception | None]
 """(place in the ranking, what it said; None: it has ended)."""

@@ -7,12 +7,12 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import Any
 
+from orchestrator.chats.chat_body import ChatBody, NamedTool
+from orchestrator.chats.chat_events import ChatEvents, FinishEvent, TextEvent, ToolCallEvent
 from orchestrator.errors import RequestError
 from orchestrator.inference.engines.tools import begins, parse_calls
 from orchestrator.inference.request import Sampling
 from orchestrator.inference.tool_history import ToolHistory
-from orchestrator.service.chat_events import ChatEvents, FinishEvent, TextEvent, ToolCallEvent
-from orchestrator.service.schema import ChatBody, NamedTool
 
 
 def with_tools(chat: ChatBody, sampling: Sampling, remote: bool) -> Sampling:

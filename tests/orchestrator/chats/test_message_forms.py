@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.service.schema import ChatBody
+from orchestrator.chats.chat_body import ChatBody
 
 HELLO = [{"role": "user", "content": "Which word?"}]
 

@@ -15,7 +15,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.service import message_forms, tool_forms
+from orchestrator.chats import message_forms, tool_forms
 
 IGNORED = frozenset(
     {

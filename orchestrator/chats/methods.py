@@ -12,7 +12,15 @@ from typing import Any
 from agents.question import CHAT, Question
 from agents.transcript import Transcript
 from agents.votes import AT_THEIR_WORD, log_odds, options_of
-from orchestrator.collegium import Collegium
+from orchestrator.chats.chat_body import ChatBody
+from orchestrator.chats.chat_events import ChatEvents, FinishEvent, ProgressEvent, TextEvent, UsageEvent
+from orchestrator.chats.chat_pool import ChatPool
+from orchestrator.chats.expert_health import ExpertHealth
+from orchestrator.chats.experts import ask_expert
+from orchestrator.chats.failure_log import log_failure
+from orchestrator.chats.fallback import FirstReply
+from orchestrator.chats.protocols import ServiceRouting, Zoo
+from orchestrator.chats.routing import ranking_json
 from orchestrator.config import Config
 from orchestrator.errors import CollegiumError, NotReady, RequestError, no_answer
 from orchestrator.evaluation.answering import ExpertReply
@@ -24,15 +32,6 @@ from orchestrator.evaluation.profile import Profiled
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.prices import paid, total, withdrawn
 from orchestrator.inference.request import Completion, FinishReason, PromptMessage, Sampling
-from orchestrator.service.chat_events import ChatEvents, FinishEvent, ProgressEvent, TextEvent, UsageEvent
-from orchestrator.service.chat_pool import ChatPool
-from orchestrator.service.expert_health import ExpertHealth
-from orchestrator.service.experts import ask_expert
-from orchestrator.service.failure_log import log_failure
-from orchestrator.service.fallback import FirstReply
-from orchestrator.service.protocols import ServiceRouting
-from orchestrator.service.routing import ranking_json
-from orchestrator.service.schema import ChatBody
 
 MIXTURE = "mixture"
 LONGEST_QUESTION = 100_000
@@ -46,7 +45,7 @@ def methods_of(config: Config) -> Mapping[str, Method]:
 
 
 async def ask_mixture(
-    collegium: Collegium, routing: ServiceRouting, health: ExpertHealth, chat: ChatBody, max_wait: float | None
+    collegium: Zoo, routing: ServiceRouting, health: ExpertHealth, chat: ChatBody, max_wait: float | None
 ) -> ChatEvents:
     """The experts that suit the last user turn answer, down the ranking where some fail. One of them alone sees the
     chat as it is; several answer the question in their form (`solve`), and their answers are counted by the log-odds
@@ -130,7 +129,7 @@ async def ask_mixture(
 
 
 async def ask_method(
-    collegium: Collegium,
+    collegium: Zoo,
     routing: ServiceRouting,
     health: ExpertHealth,
     method: Method,
@@ -167,7 +166,7 @@ async def ask_method(
 
 
 def _chat_pool(
-    collegium: Collegium,
+    collegium: Zoo,
     question: Question,
     history: Sequence[PromptMessage],
     max_wait: float | None,
@@ -291,7 +290,7 @@ def _sampling(chat: ChatBody, context: int) -> Sampling:
     return chat.sampling(context, temperature=0.0)
 
 
-def _seed(chat: ChatBody, collegium: Collegium) -> int:
+def _seed(chat: ChatBody, collegium: Zoo) -> int:
     """The configuration's where the client says nothing: what a method draws for its own fitting is drawn once."""
     return collegium.config.seed if chat.seed is None else abs(chat.seed)
 

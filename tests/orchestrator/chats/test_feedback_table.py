@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from pathlib import Path
 
+from orchestrator.chats.feedback_table import FeedbackTable
 from orchestrator.database import Database
-from orchestrator.service.feedback_table import FeedbackTable
 from router.feedback import FeedbackLog
 
 

@@ -8,9 +8,9 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, PrivateAttr, model_validator
 
+from orchestrator.chats.body import BodyPart, RequestBody, ShortText
+from orchestrator.chats.tolerance import tolerate
 from orchestrator.inference.request import Sampling
-from orchestrator.service.body import BodyPart, RequestBody, ShortText
-from orchestrator.service.tolerance import tolerate
 
 MAX_CHOICES = 16
 MAX_STOPS = 64

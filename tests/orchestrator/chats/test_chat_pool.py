@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+from orchestrator.chats.chat_pool import ChatPool
 from orchestrator.errors import CollegiumError, ExpertFailed, UpstreamTimeout
 from orchestrator.inference.expert import Expert, RemoteModel
 from orchestrator.inference.request import Completion, Request, Sampling
-from orchestrator.service.chat_pool import ChatPool
 
 NEAR = Expert("near", "f", "s")
 FAR = Expert("far", "f", "s", remote=RemoteModel("http://x", "m"))

@@ -6,12 +6,12 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 
+from orchestrator.chats.chat_events import ChatEvents, FinishEvent, ReasoningEvent, TextEvent, UsageEvent
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
 from orchestrator.inference.prices import paid, total
 from orchestrator.inference.request import Completion, Delta, PromptMessage, Request, Sampling
 from orchestrator.inference.schedule.conversation_scope import ConversationScope, entered
-from orchestrator.service.chat_events import ChatEvents, FinishEvent, ReasoningEvent, TextEvent, UsageEvent
 
 
 async def ask_expert(

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.service.schema import ChatBody
+from orchestrator.chats.chat_body import ChatBody
 
 HELLO = [{"role": "user", "content": "Which word?"}]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from orchestrator.service.body import BodyPart, RequestBody, ShortText
+from orchestrator.chats.body import BodyPart, RequestBody, ShortText
 
 
 class Named(RequestBody):

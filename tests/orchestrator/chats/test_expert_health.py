@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from orchestrator.chats.expert_health import MAX_REST, REST, ExpertHealth
 from orchestrator.errors import PromptTooLong, UpstreamError
-from orchestrator.service.expert_health import MAX_REST, REST, ExpertHealth
 
 
 class Clock:

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from orchestrator.service.schema import ChatBody
+from orchestrator.chats.chat_body import ChatBody
 
 HELLO = [{"role": "user", "content": "Which word?"}]
 FUNCTION = {"name": "look", "parameters": {"type": "object", "properties": {"x": {"type": "integer"}}}}

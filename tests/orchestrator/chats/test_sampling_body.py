@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from orchestrator.service.sampling_body import SamplingBody
+from orchestrator.chats.sampling_body import SamplingBody
 
 
 def made(**fields: Any) -> SamplingBody:

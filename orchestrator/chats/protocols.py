@@ -1,0 +1,67 @@
+"""What chats stand on: the experts that may be asked, and who ranks them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from agents.votes import Odds
+from orchestrator.config import Config
+from orchestrator.evaluation.context import Context
+from orchestrator.evaluation.profile import Profiled
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.pool import Pool
+from router.embedding import Embedder
+from router.ranking import Ranking
+
+
+class Zoo(Protocol):
+    """The experts, their workers and what is configured: as much of a `Collegium` as chats use."""
+
+    config: Config
+
+    @property
+    def experts(self) -> dict[str, Expert]:
+        """The experts by name."""
+        ...
+
+    @property
+    def embedder(self) -> Embedder:
+        """Texts to vectors."""
+        ...
+
+    @property
+    def pool(self) -> Pool:
+        """The workers."""
+        ...
+
+    @property
+    def state(self) -> Path:
+        """The folder of what outlives the process."""
+        ...
+
+    def context(self) -> Context:
+        """What methods work with."""
+        ...
+
+
+class ServiceRouting(Protocol):
+    """Who ranks the experts for a chat."""
+
+    async def rank(self, questions: list[str], before: list[str] | None = None) -> list[Ranking]:
+        """One ranking per question; `before`: the conversation before each. Raises `NotReady` while there is no
+        correctness table, `BadInput` for empty texts."""
+        ...
+
+    async def odds(self, recruited: int) -> Odds:
+        """What counts for how much in the vote of so many recruited experts, fitted on the profile. Raises
+        `NotReady`."""
+        ...
+
+    async def profiled(self) -> Profiled:
+        """What methods are fitted on. Raises `NotReady` where the profile lacks an expert of the zoo."""
+        ...
+
+    async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:
+        """Record one judgement; its version. Raises `BadInput` for an unknown expert."""
+        ...
