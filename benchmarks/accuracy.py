@@ -13,8 +13,8 @@ import tempfile
 
 from benchmarks.machine import conditions, write_result
 from orchestrator import Collegium
-from orchestrator.evaluation.report.data import Interval
 from orchestrator.evaluation.report.matrix import expert_totals
+from orchestrator.evaluation.report.record import Interval
 
 
 def formatted(interval: Interval) -> str:

@@ -17,7 +17,8 @@ from pathlib import Path
 
 from benchmarks.machine import conditions, write_result
 from orchestrator import Collegium
-from orchestrator.evaluation.report.data import Interval, MethodResult
+from orchestrator.evaluation.report.data import MethodResult
+from orchestrator.evaluation.report.record import Interval
 
 VARIANTS: tuple[tuple[str, dict[str, object]], ...] = (
     ("symbolic-moe", {}),

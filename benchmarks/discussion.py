@@ -26,9 +26,9 @@ from benchmarks.machine import conditions, write_result
 from orchestrator import Collegium
 from orchestrator.evaluation.answer import RunResult
 from orchestrator.evaluation.discussing import SAMPLING_TEMPERATURE, fitted
-from orchestrator.evaluation.report.data import Interval
 from orchestrator.evaluation.report.formats import probability
 from orchestrator.evaluation.report.intervals import mcnemar, paired_difference
+from orchestrator.evaluation.report.record import Interval
 from router.calibration import expected_calibration_error
 
 METHODS = ["each", "best", "vote", "weighted-vote", "mixture", "escalate", "reconcile", "self-consistency"]

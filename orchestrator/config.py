@@ -198,6 +198,7 @@ class Config(StrictModel):
     discussions: dict[str, str] = Field(
         default_factory=dict, description="Discussions of your own: method name -> module:function."
     )
+    metrics: dict[str, str] = Field(default_factory=dict, description="Metrics of your own: name -> module:attribute.")
     seed: int = Field(default=0, ge=0, description="Seed of task questions, sampling and bootstrap.")
 
     @model_validator(mode="before")

@@ -12,7 +12,14 @@ from typing import Any, Literal
 
 from orchestrator.errors import BadInput
 
-Group = Literal["collegium.engines", "collegium.tasks", "collegium.discussions", "collegium.scorers"]
+Group = Literal[
+    "collegium.engines",
+    "collegium.tasks",
+    "collegium.discussions",
+    "collegium.scorers",
+    "collegium.metrics",
+    "collegium.aggregators",
+]
 _CODE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*")
 
 

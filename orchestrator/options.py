@@ -59,6 +59,7 @@ class RunOptions(TypedDict, total=False):
     fit_split: str
     fit_questions: int
     score: str | None
+    metrics: list[str]
     compare: bool
     budget: int | None
 

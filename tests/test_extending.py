@@ -13,12 +13,17 @@ import numpy as np
 import pytest
 
 from agents.question import Question
+from agents.reply import Reply
+from agents.votes import AT_THEIR_WORD
 from merging.recipe_file import parse
 from merging.settings import RecipeError
 from orchestrator import Collegium, extensions
 from orchestrator.config import validate
 from orchestrator.errors import BadInput, ConfigError, SetupError
-from orchestrator.evaluation.answering import is_right
+from orchestrator.evaluation.answering import ExpertReply, is_right
+from orchestrator.evaluation.methods import Answer
+from orchestrator.evaluation.methods.aggregators import aggregator
+from orchestrator.evaluation.metrics import figures, metrics_named
 from orchestrator.evaluation.scoring import scored
 from orchestrator.evaluation.tasks import load
 from router import Features, Table
@@ -33,7 +38,7 @@ PAGES = Path(__file__).parent.parent / "docs" / "extending"
 def examples(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.syspath_prepend(str(EXAMPLES))
     yield
-    for name in ("own_router", "own_task", "own_merge", "own_engine"):
+    for name in ("own_router", "own_task", "own_merge", "own_engine", "own_scorer", "own_metric", "own_aggregator"):
         sys.modules.pop(name, None)
 
 
@@ -94,6 +99,30 @@ def test_a_scorer_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert is_right(by_name, "blue red")
     with pytest.raises(BadInput, match="no scorer 'yours'"):
         scored([question], "yours")
+
+
+def test_a_metric_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    question = Question(id="q", question="Which?", kind="text", answer="x")
+    answers = [Answer(question, "x", right, (), confidence=sure) for right, sure in ((True, 0.9), (False, 0.8))]
+    answers.append(Answer(question, "x", False, (), confidence=0.7))
+    (metric,) = metrics_named(["own_metric:SURE_AND_WRONG"], {})
+    (figure,) = figures([metric], "best", answers * 20, 0)
+    assert (figure.name, figure.value, figure.higher_is_better) == ("Sure and wrong", 0.5, False)
+    assert figure.low is not None
+    assert figure.high is not None
+    assert 0.3 < figure.low < 0.5 < figure.high < 0.7
+    installed(monkeypatch, "orchestrator.extensions", metrics="own_metric:SURE_AND_WRONG")
+    assert metrics_named(["mine"], {}) == metrics_named(["sure"], {"sure": "own_metric:SURE_AND_WRONG"}) == [metric]
+
+
+def test_an_aggregator_of_ones_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    question = Question(id="q", question="Which?", kind="text", answer="x")
+    replies = [ExpertReply(question, "e", Reply("", "", answer, None), False, None) for answer in "xyy"]
+    vote = aggregator("own_aggregator:squared", ["a"]).vote(question, replies, [0.9, 0.6, 0.6], AT_THEIR_WORD)
+    assert (vote.answer, round(vote.groups[0].weight, 6)) == ("x", 0.81)
+    assert aggregator("majority", []).vote(question, replies, [0.9, 0.6, 0.6], AT_THEIR_WORD).answer == "y"
+    installed(monkeypatch, "orchestrator.extensions", aggregators="own_aggregator:squared")
+    assert aggregator("mine", []).vote(question, replies, [0.9, 0.6, 0.6], AT_THEIR_WORD) == vote
 
 
 def test_a_merge_method_of_ones_own(family: Callable[[int], list[Path]], tmp_path: Path) -> None:
@@ -162,12 +191,17 @@ def test_names_with_a_colon_are_code() -> None:
 
 
 def test_every_page_names_its_group_and_its_example() -> None:
-    for page, group in {
+    pages = {
         "engines": "collegium.engines",
         "routers": "collegium.routers",
         "merge-methods": "collegium.merge_methods",
         "tasks": "collegium.tasks",
-    }.items():
+        "scorers": "collegium.scorers",
+        "metrics": "collegium.metrics",
+        "aggregators": "collegium.aggregators",
+    }
+    for page, group in pages.items():
         text = (PAGES / f"{page}.md").read_text()
         assert group in text
         assert "examples/extending/own_" in text
+    assert sorted(page.name for page in PAGES.glob("*.md")) == sorted(f"{page}.md" for page in pages)

@@ -11,6 +11,7 @@ from orchestrator.cli.pipeline import Finished, pipeline_command
 from orchestrator.collegium import Collegium
 from orchestrator.evaluation.answer import RunRequest, RunResult, methods_named
 from orchestrator.evaluation.compare import estimate
+from orchestrator.evaluation.metrics import metrics_named
 from orchestrator.evaluation.outcomes import OutcomeKind, counts, failure_lines, outcome_of
 from orchestrator.evaluation.profile import Profile, ProfileRequest, Replies
 from orchestrator.evaluation.report.formats import plain
@@ -57,6 +58,7 @@ def _counted(replies: Replies) -> dict[str, Any]:
 def check(collegium: Collegium, request: RunRequest, folder: Path, quiet: bool) -> None:
     """Unknown methods are refused, and a comparison's cost is told, before anything starts."""
     methods_named(request.methods, collegium.config)
+    metrics_named(request.metrics, collegium.config.metrics)
     if request.compare:
         cost = estimate(request, collegium.config, collegium.experts)
         Console(stderr=True).print(f"Estimated cost: {cost}", soft_wrap=True)

@@ -23,8 +23,10 @@ from orchestrator.evaluation.comparisons import comparisons
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.discussing import own_discussion
 from orchestrator.evaluation.discussion_report import chosen_transcripts, discussion_results
-from orchestrator.evaluation.methods import AGGREGATORS, METHODS, Method, MethodOptions, MethodOutcome, Setting
+from orchestrator.evaluation.methods import METHODS, Method, MethodOptions, MethodOutcome, Setting
+from orchestrator.evaluation.methods.aggregators import aggregator
 from orchestrator.evaluation.methods.discussion import own_method
+from orchestrator.evaluation.metrics import METRICS, figures, metrics_named
 from orchestrator.evaluation.outcomes import check_scored, counts, failure_lines
 from orchestrator.evaluation.profile import (
     AskingRequest,
@@ -72,6 +74,10 @@ class RunRequest(AskingRequest, MethodOptions):
         description="Function that says whether an answer is right: module:function, or an entry point's name "
         "(default: by the question's kind).",
     )
+    metrics: list[str] = Field(
+        default_factory=list,
+        description=f"Figures beside accuracy: {', '.join(METRICS)}, your own; several with commas.",
+    )
     compare: bool = Field(default=False, description="Add every baseline that a discussion must beat, on three seeds.")
     budget: int | None = Field(default=None, ge=1, description="With compare: maximum tokens in all.")
 
@@ -111,9 +117,8 @@ async def answer(request: RunRequest, context: Context) -> RunResult:
         raise BadInput(f"recruit: cannot pick {request.recruit} of {len(asked)} experts")
     if request.keyword_expert not in (None, *asked):
         raise BadInput(f"keyword_expert: no expert {request.keyword_expert!r}; there are {', '.join(asked)}")
-    if request.aggregator not in (*AGGREGATORS, *asked):
-        have = ", ".join([*AGGREGATORS, *asked])
-        raise BadInput(f"aggregator: there is no {request.aggregator!r}; there are {have}")
+    aggregator(request.aggregator, asked)
+    metrics_named(request.metrics, context.config.metrics)
     methods = methods_named(request.methods, context.config)
     if request.confidence == "tokens":
         request = request.model_copy(update={"logprobs": True})
@@ -180,6 +185,8 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
     rate_of = _seconds_a_token(timeline)
     failures = failure_lines(replies)
     known = methods_named([*(method.name for method in METHODS), *request.methods], context.config)
+    reference = {method.name for method in known if method.reference}
+    metrics = metrics_named(request.metrics, context.config.metrics)
     return RunReport(
         title=f"{request.task}: {', '.join(request.methods)}",
         command=" ".join(["collegium", *sys.argv[1:]]),
@@ -187,9 +194,18 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
         split=request.split,
         fitted_on=request.fit_split if found else "",
         seed=seed,
-        methods=[_result(outcome, rate_of, experts) for outcome in outcomes if outcome.role != "expert"],
+        methods=[
+            _result(outcome, rate_of, experts).model_copy(
+                update={
+                    "role": "reference" if outcome.name in reference else outcome.role,
+                    "metrics": figures(metrics, outcome.name, outcome.answers, seed),
+                }
+            )
+            for outcome in outcomes
+            if outcome.role != "expert"
+        ],
         matrix=accuracy(questions, list(experts), replies, request.split, seed) if everyone else None,
-        comparisons=comparisons(outcomes, known, seed),
+        comparisons=comparisons(outcomes, known, seed, metrics),
         timeline=residencies(timeline),
         samples=_samples(questions, outcomes, replies),
         discussions=discussion_results(outcomes, list(found.replies.values()) if found else [], request.confidence),

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from orchestrator.evaluation.methods import Answer, Method, MethodOutcome
+from orchestrator.evaluation.metrics import Metric, differences
 from orchestrator.evaluation.report.data import Comparison
 from orchestrator.evaluation.report.intervals import mcnemar, paired_difference
 
 
-def comparisons(outcomes: Sequence[MethodOutcome], methods: Sequence[Method], seed: int) -> list[Comparison]:
+def comparisons(
+    outcomes: Sequence[MethodOutcome], methods: Sequence[Method], seed: int, metrics: Sequence[Metric] = ()
+) -> list[Comparison]:
     """Each method against the reference that was run (the best expert alone); then, what talking adds: each discussion
     against the votes of the same first replies and against one expert's samples at its own cost. Points of a cost curve
     (`self-consistency x4`) are compared with nothing. The first comparison makes the report's headline."""
@@ -31,6 +34,7 @@ def comparisons(outcomes: Sequence[MethodOutcome], methods: Sequence[Method], se
             baseline=other,
             difference=paired_difference(*both, seed=seed),
             p=mcnemar(*both),
+            metrics=differences(metrics, (method, answers[method]), (other, answers[other]), seed),
         )
         for method, other in pairs
         if method in answers and other in answers and (both := _paired(answers[method], answers[other]))[0]

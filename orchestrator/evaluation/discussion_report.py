@@ -13,8 +13,9 @@ from agents.transcript import Transcript
 from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.evaluation.discussing import fitted
 from orchestrator.evaluation.methods import MethodOutcome
-from orchestrator.evaluation.report.data import DiscussedRound, DiscussionResult, Interval
+from orchestrator.evaluation.report.data import DiscussedRound, DiscussionResult
 from orchestrator.evaluation.report.intervals import wilson
+from orchestrator.evaluation.report.record import Interval
 from orchestrator.evaluation.report.transcripts import by_interest
 from router.calibration import expected_calibration_error
 

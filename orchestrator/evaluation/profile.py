@@ -14,8 +14,9 @@ from orchestrator.errors import BadInput
 from orchestrator.evaluation.answering import ExpertReply, answer_all
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.outcomes import check_scored, outcome_of
-from orchestrator.evaluation.report.data import Interval, Matrix
+from orchestrator.evaluation.report.data import Matrix
 from orchestrator.evaluation.report.intervals import wilson
+from orchestrator.evaluation.report.record import Interval
 from orchestrator.evaluation.scoring import scored
 from orchestrator.evaluation.tasks import load, parse_columns
 from orchestrator.inference.expert import Expert

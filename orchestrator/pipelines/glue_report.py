@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 
 from orchestrator.evaluation.answer import RunResult
-from orchestrator.evaluation.report.data import Clustering, Comparison, Glue, Interval, RunReport
+from orchestrator.evaluation.report.data import Clustering, Comparison, Glue, RunReport
 from orchestrator.evaluation.report.intervals import paired_difference
+from orchestrator.evaluation.report.record import Interval
 
 BEST, FULL, GLUE = "best single expert", "full merging", "Model-GLUE"
 UNMERGED = "mixture of all, unmerged"

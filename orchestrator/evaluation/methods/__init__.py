@@ -6,7 +6,6 @@ from orchestrator.evaluation.methods.best import best
 from orchestrator.evaluation.methods.discussion import discussion_methods
 from orchestrator.evaluation.methods.each import each
 from orchestrator.evaluation.methods.method import (
-    AGGREGATORS,
     Answer,
     Method,
     MethodOptions,
@@ -16,7 +15,7 @@ from orchestrator.evaluation.methods.method import (
 from orchestrator.evaluation.methods.mixture import mixture
 from orchestrator.evaluation.methods.symbolic_moe import symbolic_moe
 
-__all__ = ["AGGREGATORS", "METHODS", "Answer", "Method", "MethodOptions", "MethodOutcome", "Setting"]
+__all__ = ["METHODS", "Answer", "Method", "MethodOptions", "MethodOutcome", "Setting"]
 
 METHODS: tuple[Method, ...] = (
     Method("each", each, "unused", answers_once=False, baseline=True),

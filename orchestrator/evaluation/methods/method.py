@@ -17,6 +17,7 @@ from orchestrator.evaluation.answering import ExpertReply, answer_pairs
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.costs import CostOptions
 from orchestrator.evaluation.discussing import DiscussionOptions
+from orchestrator.evaluation.methods.aggregators import AGGREGATORS
 from orchestrator.evaluation.outcomes import OutcomeKind, declines
 from orchestrator.evaluation.profile import Profiled, Replies
 from orchestrator.evaluation.report.data import RankedExpert
@@ -24,9 +25,6 @@ from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Sampling
 from router.routers import DEFAULT, ROUTERS, check
 from router.table import Table
-
-AGGREGATORS = ("log-odds", "majority", "benchmark")
-"""Of symbolic-moe; `benchmark` chooses an expert to write the answer, and an expert's name is one, too."""
 
 
 class MethodOptions(DiscussionOptions, CostOptions):
@@ -40,8 +38,9 @@ class MethodOptions(DiscussionOptions, CostOptions):
         default=None, description="Expert that names skills for symbolic-moe (default: chosen on the fit split)."
     )
     aggregator: str = Field(
-        default=AGGREGATORS[0],
-        description=f"Aggregator of symbolic-moe: {', '.join(AGGREGATORS)}, or the expert that writes the answer.",
+        default="log-odds",
+        description=f"Aggregator of symbolic-moe: {', '.join(AGGREGATORS)} (an expert chosen for each task writes the "
+        "answer), the expert that writes the answer, or your own.",
     )
 
     @field_validator("router")

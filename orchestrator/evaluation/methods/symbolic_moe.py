@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
-from agents.votes import AT_THEIR_WORD, Odds, Verdict, log_odds, majority, options_of
+from agents.votes import AT_THEIR_WORD, Odds
 from orchestrator.evaluation.answering import ExpertReply, is_right
+from orchestrator.evaluation.methods.aggregators import Aggregator, aggregator
 from orchestrator.evaluation.methods.fallback import ask_down, fallback_note
 from orchestrator.evaluation.methods.keywords import NamedSkills, asked_of, keyword_expert, skills_of
 from orchestrator.evaluation.methods.method import Answer, MethodOutcome, Setting
@@ -26,6 +28,15 @@ from router.table import Table
 RECRUITED = 3
 
 
+@dataclass(frozen=True)
+class Aggregation:
+    """How the replies to every question become one answer."""
+
+    how: Aggregator
+    writer: SynthesisChoice | None
+    odds: Odds
+
+
 async def symbolic_moe(setting: Setting) -> list[MethodOutcome]:
     """An expert names skills, the skills router recruits, an aggregator decides."""
     validation = asked_of(setting.fitted_on)
@@ -38,20 +49,21 @@ async def symbolic_moe(setting: Setting) -> list[MethodOutcome]:
     recruit = min(setting.options.recruit or RECRUITED, len(setting.experts))
     wanted = [(question, ranking.experts) for question, ranking in zip(setting.questions, rankings, strict=True)]
     replies = await ask_down(setting, wanted, recruit)
-    aggregator = await _aggregator(setting) if recruit > 1 else None
+    how = aggregator(setting.options.aggregator, setting.experts)
+    writer = await _writer(setting, how) if recruit > 1 else None
     odds = AT_THEIR_WORD
-    if recruit > 1 and setting.options.aggregator != "majority":
+    if recruit > 1 and how.fitted:
         odds = await asyncio.to_thread(held_out_odds, setting.fitted_on, features, _fit, recruit, setting.seed)
     answers = await asyncio.gather(
         *(
-            _answer(setting, replies[question.id], ranking, skills, aggregator, odds)
+            _answer(setting, replies[question.id], ranking, skills, Aggregation(how, writer, odds))
             for question, ranking, skills in zip(setting.questions, rankings, named, strict=True)
         )
     )
     note = (
         f"skills named by {names.name}, {_matched(rankings)} of {len(rankings)} questions matched; {recruit} of "
         f"{len(setting.experts)} experts a question, {_experts_used(replies)} were used; "
-        f"{_note(setting, aggregator)}{fallback_note(replies)}"
+        f"{_note(how, writer)}{fallback_note(replies)}"
     )
     return [MethodOutcome("symbolic-moe", tuple(answers), note)]
 
@@ -70,40 +82,26 @@ def _rank(setting: Setting, router: FittedRouter, named: Sequence[NamedSkills]) 
     return router.rank(setting.context.embedder.features(asked, [one.skills for one in named]))
 
 
-async def _aggregator(setting: Setting) -> SynthesisChoice | None:
+async def _writer(setting: Setting, how: Aggregator) -> SynthesisChoice | None:
     """Who writes the answers; None: they are counted."""
-    if setting.options.aggregator == "benchmark":
+    if how.benchmarked:
         return await choose(setting)
-    return (
-        SynthesisChoice({}, setting.options.aggregator, {}) if setting.options.aggregator in setting.experts else None
-    )
+    return SynthesisChoice({}, how.writer, {}) if how.writer is not None else None
 
 
 async def _answer(
-    setting: Setting,
-    used: Sequence[ExpertReply],
-    ranking: Ranking,
-    named: NamedSkills,
-    aggregator: SynthesisChoice | None,
-    odds: Odds,
+    setting: Setting, used: Sequence[ExpertReply], ranking: Ranking, named: NamedSkills, aggregation: Aggregation
 ) -> Answer:
     question, replied = used[0].question, [one for one in used if one.error is None]
-    vote = _vote(setting, replied, ranking, odds)
+    chances = [ranking.probability(one.expert) for one in replied]
+    vote = aggregation.how.vote(question, replied, chances, aggregation.odds)
     answer, beside = vote.answer, named.replies
-    if aggregator is not None and replied:
-        expert: Expert = setting.experts[aggregator.of(question.task)]
+    if aggregation.writer is not None and replied:
+        expert: Expert = setting.experts[aggregation.writer.of(question.task)]
         synthesis, written_replies = await written(setting, expert, replied, vote)
         answer, beside = synthesis.answer, (*beside, *written_replies)
     right = is_right(question, answer)
     return Answer(question, answer, right, tuple(used), ranked(ranking), vote.share, beside)
-
-
-def _vote(setting: Setting, used: Sequence[ExpertReply], ranking: Ranking, odds: Odds) -> Verdict:
-    given = [one.reply.answer for one in used]
-    if setting.options.aggregator == "majority":
-        return majority(given, [one.reply.confidence for one in used])
-    chances = [ranking.probability(one.expert) for one in used]
-    return log_odds(given, chances, odds, options=options_of(used[0].question) if used else 2.0)
 
 
 def _experts_used(replies: Mapping[str, Sequence[ExpertReply]]) -> int:
@@ -114,10 +112,8 @@ def _matched(rankings: Sequence[Ranking]) -> int:
     return sum(any(one.kind == "skill" for one in ranking.evidence) for ranking in rankings)
 
 
-def _note(setting: Setting, aggregator: SynthesisChoice | None) -> str:
-    if aggregator is None:
-        return "majority vote" if setting.options.aggregator == "majority" else "log-odds vote"
-    if not aggregator.accuracy:
-        return f"{aggregator.overall} writes the answer"
-    best = aggregator.accuracy[aggregator.overall]
-    return f"the answer is written by the benchmark's best of each task ({aggregator.overall}: {best:.0%} over all)"
+def _note(how: Aggregator, writer: SynthesisChoice | None) -> str:
+    if writer is None or not writer.accuracy:
+        return how.note
+    best = writer.accuracy[writer.overall]
+    return f"the answer is written by the benchmark's best of each task ({writer.overall}: {best:.0%} over all)"

@@ -10,34 +10,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field, model_validator
 
 from agents.transcript import Transcript
+from orchestrator.evaluation.report.record import Interval, MetricFigure, ReportRecord
 from orchestrator.inference.engines.engine import LoadKind
-
-
-class ReportRecord(BaseModel):
-    """Frozen, without unknown keys, without NaN."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class Interval(ReportRecord):
-    """An estimate with its 95% confidence interval over `n` questions; n = 0: nothing was measured.
-
-    Accuracies lie in 0..1, differences of accuracies in -1..1.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int = Field(ge=0)
-
-    @model_validator(mode="after")
-    def _ordered(self) -> Interval:
-        if self.low > self.high:
-            raise ValueError(f"interval from {self.low} to {self.high}: low must not pass high")
-        return self
 
 
 class Cost(ReportRecord):
@@ -70,6 +47,11 @@ class OutcomeCounts(ReportRecord):
     """There was no reply."""
 
 
+ResultRole = Literal["method", "reference", "bound", "point"]
+"""What a result is in a comparison: a method; the method that all others are compared with; a bound that no method can
+pass; a point of a cost curve."""
+
+
 class MethodResult(ReportRecord):
     """How well one method (`best`, `vote`, `mixture`, ...) answered, by task and overall, at what cost."""
 
@@ -82,6 +64,9 @@ class MethodResult(ReportRecord):
     """One line for the reader, such as which expert `best` chose."""
     counts: OutcomeCounts | None = None
     """What became of its questions; None: not counted."""
+    role: ResultRole = "method"
+    metrics: Sequence[MetricFigure] = ()
+    """Figures that were asked for beside accuracy."""
 
 
 class Comparison(ReportRecord):
@@ -92,6 +77,8 @@ class Comparison(ReportRecord):
     difference: Interval
     p: float | None = Field(default=None, ge=0, le=1)
     """Of the exact McNemar test; None: scores were not just right or wrong."""
+    metrics: Sequence[MetricFigure] = ()
+    """Differences of the figures that were asked for beside accuracy."""
 
 
 class Matrix(ReportRecord):
@@ -362,7 +349,7 @@ class RunReport(ReportRecord):
     discussions: Sequence[DiscussionResult] = ()
     transcripts: Sequence[Transcript] = ()
     """Those that the page shows; a run folder holds all."""
-    manifest: dict[str, str] = {}
+    manifest: dict[str, str] = Field(default_factory=dict)
     """Versions, fingerprints, revision: whatever one needs to repeat the run."""
     warnings: Sequence[str] = ()
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from orchestrator.evaluation.report.data import Interval
+from orchestrator.evaluation.report.record import Interval, MetricFigure
 
 MINUS = "\N{MINUS SIGN}"
 DASH = "\N{EN DASH}"
@@ -18,6 +18,19 @@ def percent(fraction: float) -> str:
 def interval(estimate: Interval) -> str:
     """Bounds of an accuracy in percent: "42.1–49.3"."""
     return f"{100 * estimate.low:.1f}{DASH}{100 * estimate.high:.1f}" if estimate.n else DASH
+
+
+def figure(metric: MetricFigure) -> str:
+    """A metric to three figures with its interval: "0.213 (0.18–0.25)"; a dash where it is not defined."""
+    if metric.value is None:
+        return DASH
+    bounds = DASH if metric.low is None or metric.high is None else f"{metric.low:.3g}{DASH}{metric.high:.3g}"
+    return f"{metric.value:.3g} ({bounds})".replace("-", MINUS)
+
+
+def metric_head(metric: MetricFigure) -> str:
+    """A metric's name, and which end of it is the good one."""
+    return f"{metric.name} ({'higher' if metric.higher_is_better else 'lower'} is better)"
 
 
 def value(estimate: Interval) -> str:

@@ -25,7 +25,8 @@ class Headline:
 
 
 def headline(report: RunReport) -> Headline:
-    """The report's first comparison; else its best method against `best` or, failing that, the runner-up.
+    """The report's first comparison; else its best method against the reference or, failing that, the runner-up.
+    Bounds and points of a cost curve are no methods: they win nothing.
 
     A difference whose interval holds zero is not called a win. With fewer than two methods the sentence
     says what the one method, or the best expert of the matrix, reached.
@@ -33,8 +34,8 @@ def headline(report: RunReport) -> Headline:
     comparison, paired = _comparison(report)
     if comparison is not None:
         return _compared(report, comparison, paired)
-    if report.methods:
-        return _alone(report, report.methods[0])
+    if contenders := _contenders(report):
+        return _alone(report, contenders[0])
     return _experts(report)
 
 
@@ -43,13 +44,17 @@ def _comparison(report: RunReport) -> tuple[Comparison | None, bool]:
     for given in report.comparisons:
         if given.method in methods and given.baseline in methods:
             return given, True
-    ranked = sorted(report.methods, key=lambda result: -result.overall.value)
+    ranked = sorted(_contenders(report), key=lambda result: -result.overall.value)
     if len(ranked) < 2:
         return None, False
     winner = ranked[0]
-    other = methods["best"] if "best" in methods and winner.method != "best" else ranked[1]
+    other = next((result for result in ranked[1:] if result.role == "reference"), ranked[1])
     difference = unpaired_difference(winner.overall, other.overall)
     return Comparison(method=winner.method, baseline=other.method, difference=difference), False
+
+
+def _contenders(report: RunReport) -> list[MethodResult]:
+    return [result for result in report.methods if result.role in ("method", "reference")]
 
 
 def _compared(report: RunReport, comparison: Comparison, paired: bool) -> Headline:

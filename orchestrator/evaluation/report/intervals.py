@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from orchestrator.evaluation.report.data import Interval
+from orchestrator.evaluation.report.record import Interval
 
 
 def wilson(successes: int, n: int, confidence: float = 0.95) -> Interval:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from orchestrator.evaluation.report.data import Interval, Matrix
+from orchestrator.evaluation.report.data import Matrix
 from orchestrator.evaluation.report.intervals import wilson
+from orchestrator.evaluation.report.record import Interval
 
 
 def pooled(cells: Iterable[Interval]) -> Interval:

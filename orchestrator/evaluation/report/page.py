@@ -114,7 +114,10 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    names = ("percent", "interval", "value", "count", "seconds", "short", "clipped", "points", "probability", "dollars")
+    names = (
+        *("percent", "interval", "value", "count", "seconds", "short", "clipped", "points", "probability", "dollars"),
+        *("figure", "metric_head"),
+    )
     environment.filters.update({name: getattr(formats, name) for name in names})
     return environment
 

@@ -11,11 +11,13 @@ from collections.abc import Sequence
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.evaluation.report.data import Comparison, Interval, Matrix, MethodResult, ReportResidency
+from orchestrator.evaluation.report.data import Comparison, Matrix, MethodResult, ReportResidency
 from orchestrator.evaluation.report.formats import (
     DASH,
     count,
+    figure,
     interval,
+    metric_head,
     percent,
     plain,
     points,
@@ -24,6 +26,7 @@ from orchestrator.evaluation.report.formats import (
     value,
 )
 from orchestrator.evaluation.report.matrix import best_cells, expert_totals, oracle_total
+from orchestrator.evaluation.report.record import Interval
 
 ORACLE = "best of each task"
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red", "bright_cyan", "bright_yellow", "bright_green")
@@ -34,7 +37,9 @@ def methods_table(methods: Sequence[MethodResult], *, by_task: bool = False) -> 
     tasks = list(dict.fromkeys(task for result in methods for task in result.accuracies)) if by_task else []
     priced = any(result.cost.dollars is not None for result in methods)
     counted = any(result.counts and _not_scored(result) for result in methods)
-    extra = ["USD/1000 questions"] * priced + ["Abstained/unreadable/failed"] * counted
+    metrics = methods[0].metrics if methods else ()
+    extra = [metric_head(metric) for metric in metrics]
+    extra += ["USD/1000 questions"] * priced + ["Abstained/unreadable/failed"] * counted
     table = _table("Method", "Right", *tasks, "Tokens/question", "Calls", "From ledger", "Time", *extra)
     table.columns[0].no_wrap, table.columns[1].no_wrap = False, True  # long names give way to numbers
     ranked = sorted(methods, key=lambda result: -result.overall.value)
@@ -52,6 +57,7 @@ def methods_table(methods: Sequence[MethodResult], *, by_task: bool = False) -> 
             count(result.cost.calls),
             count(result.cost.cached_calls),
             seconds(result.cost.seconds),
+            *(figure(metric) for metric in result.metrics),
             *([_dollars(result)] if priced else []),
             *([_not_scored(result) or "0"] if counted else []),
         )
@@ -74,13 +80,16 @@ def _not_scored(result: MethodResult) -> str:
 
 def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
     """One method minus another on the same questions, in points, in bold where the interval leaves zero out."""
-    table = _table("Method", "minus", "Points", "95% interval", "p (McNemar)")
+    metrics = comparisons[0].metrics if comparisons else ()
+    heads = [metric_head(metric) for metric in metrics]
+    table = _table("Method", "minus", "Points", "95% interval", "p (McNemar)", *heads)
     table.columns[1].justify = "left"
     for one in comparisons:
         gap = one.difference
         difference = Text(points(gap.value), style="" if gap.low <= 0 <= gap.high else "bold")
         bounds = Text(f"{points(gap.low)} to {points(gap.high)}", style="dim", no_wrap=True)
-        table.add_row(_name(one.method), _name(one.baseline), difference, bounds, probability(one.p))
+        between = _name(one.method), _name(one.baseline)
+        table.add_row(*between, difference, bounds, probability(one.p), *map(figure, one.metrics))
     return table
 
 

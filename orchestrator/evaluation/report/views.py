@@ -48,7 +48,7 @@ def methods(report: RunReport) -> View | None:
     ranked, tasks = ranked_methods(report), method_tasks(report)
     same_split = report.matrix is not None and report.matrix.split == report.split
     experts = expert_totals(report.matrix) if report.matrix is not None and same_split else {}
-    overall = [{"method": result.method, **result.overall.model_dump()} for result in ranked]
+    overall = [{"method": result.method, "role": result.role, **result.overall.model_dump()} for result in ranked]
     by_task = [
         {"method": result.method, "task": task, **accuracy.model_dump()}
         for result in ranked

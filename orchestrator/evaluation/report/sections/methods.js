@@ -37,7 +37,7 @@ Collegium.sections.methods = (part, data) => {
   };
 
   // Points of a cost curve are no methods of their own; in the small charts they would crowd out the methods.
-  const kept = order.filter((name) => !/^self-consistency(,| x\d)/.test(name));
+  const kept = data.overall.filter((row) => row.role !== "point").map((row) => row.method);
   const label = (width) => (width > 280 ? 20 : 12);
   const task = (rows) => (width) =>
     plot({

@@ -47,7 +47,7 @@ def test_the_same_run_again_asks_nobody(collegium: Collegium, tmp_path: Path) ->
     ("options", "told"),
     [
         ({"keyword_expert": "nobody"}, "keyword_expert: no expert 'nobody'"),
-        ({"aggregator": "nobody"}, "aggregator: there is no 'nobody'"),
+        ({"aggregator": "nobody"}, "--aggregator: no aggregator 'nobody'; there are log-odds"),
     ],
 )
 def test_unknown_names_are_refused_before_anybody_is_asked(

@@ -5,8 +5,9 @@ from __future__ import annotations
 import pytest
 from pydantic import ValidationError
 
-from orchestrator.evaluation.report.data import Interval, RunReport
+from orchestrator.evaluation.report.data import RunReport
 from orchestrator.evaluation.report.page import render
+from orchestrator.evaluation.report.record import Interval
 
 
 def test_records_refuse_what_cannot_be_shown(report):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.evaluation.report import formats
-from orchestrator.evaluation.report.data import Interval
+from orchestrator.evaluation.report.record import Interval
 
 
 @pytest.mark.parametrize(

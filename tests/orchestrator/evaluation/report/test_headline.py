@@ -1,13 +1,14 @@
 from __future__ import annotations
 
-from orchestrator.evaluation.report.data import Comparison, Cost, Interval, MethodResult
+from orchestrator.evaluation.report.data import Comparison, Cost, MethodResult
 from orchestrator.evaluation.report.headline import headline
 from orchestrator.evaluation.report.intervals import wilson
+from orchestrator.evaluation.report.record import Interval
 
 
-def method(name: str, right: int, n: int = 400, tokens: int = 1000) -> MethodResult:
+def method(name: str, right: int, n: int = 400, tokens: int = 1000, role: str = "method") -> MethodResult:
     cost = Cost(calls=n, prompt_tokens=tokens * n)
-    return MethodResult(method=name, accuracies={}, overall=wilson(right, n), cost=cost)
+    return MethodResult(method=name, accuracies={}, overall=wilson(right, n), cost=cost, role=role)
 
 
 def with_methods(report, *methods, **changes):
@@ -21,14 +22,22 @@ def test_says_what_beat_what_by_how_much_how_surely_and_at_which_cost(report):
     )
 
 
-def test_without_a_comparison_the_best_method_meets_best(report):
-    text = str(headline(with_methods(report, method("best", 160), method("vote", 250), method("mixture", 300))))
-    assert text.startswith("mixture answers 75.0% right, 35.0 points more than best (40.0%).")
+def test_without_a_comparison_the_best_method_meets_the_reference_whatever_it_is_called(report):
+    methods = method("alone", 160, role="reference"), method("best", 250), method("mixture", 300)
+    text = str(headline(with_methods(report, *methods)))
+    assert text.startswith("mixture answers 75.0% right, 35.0 points more than alone (40.0%).")
     assert "from the two intervals, over 400 test questions" in text
 
 
-def test_when_best_leads_it_meets_the_runner_up(report):
-    text = str(headline(with_methods(report, method("vote", 100), method("best", 300))))
+def test_bounds_and_points_of_a_cost_curve_win_nothing(report):
+    others = method("oracle", 390, role="bound"), method("sampled x4", 380, role="point")
+    text = str(headline(with_methods(report, *others, method("vote", 100), method("mixture", 300))))
+    assert text.startswith("mixture answers 75.0% right, 50.0 points more than vote")
+    assert str(headline(with_methods(report, *others))).startswith(report.title)
+
+
+def test_when_the_reference_leads_it_meets_the_runner_up(report):
+    text = str(headline(with_methods(report, method("vote", 100), method("best", 300, role="reference"))))
     assert text.startswith("best answers 75.0% right, 50.0 points more than vote (25.0%).")
 
 

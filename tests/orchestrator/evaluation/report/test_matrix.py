@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.evaluation.report.data import Interval, Matrix
+from orchestrator.evaluation.report.data import Matrix
 from orchestrator.evaluation.report.intervals import wilson
 from orchestrator.evaluation.report.matrix import best_cells, expert_totals, oracle_total, pooled
+from orchestrator.evaluation.report.record import Interval
 
 NOTHING = Interval(value=0, low=0, high=1, n=0)
 
