@@ -69,6 +69,8 @@ class CollegiumError(Exception):
         """Whose failure it is, where it is an expert's."""
         self.not_asked = False
         """The expert was not even asked: it is cut off after failures, or paused by its rate limits."""
+        self.cut_off: float | None = None
+        """Seconds for which nobody asks the expert: this failure opened its circuit breaker, or found it open."""
 
     def with_message(self, message: str) -> Self:
         """The same error in other words."""

@@ -11,6 +11,8 @@ import httpx
 import pytest
 import yaml
 
+from orchestrator.errors import UpstreamError
+from orchestrator.service.expert_health import ExpertHealth
 from orchestrator.service.metrics import Metrics
 
 FOLDER = Path(__file__).parent.parent / "examples" / "monitoring"
@@ -43,6 +45,14 @@ def known() -> dict[str, set[str]]:
         counter.labels("m").inc()
     metrics.failed.labels("m", "500").inc()
     metrics.routed.labels("m", "e").inc()
+    metrics.dollars.labels("m").inc()
+    health = ExpertHealth()
+    error = UpstreamError("HTTP 500")
+    error.cut_off, error.not_asked = 30.0, True
+    for _ in range(2):
+        health.failed("e", error)
+    health.slow("e")
+    metrics.watch(health)
     histogram = Histogram((1.0,))
     totals = PoolTotals(submitted=1, finished=1, cached=0, tokens=1, loads=1, load_seconds=1.0, busy=1.0, losses=0)
     load = PoolLoad({}, frozenset(), {"e": (1, 1)}, totals, {"e": histogram}, {"e": histogram})

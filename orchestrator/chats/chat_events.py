@@ -65,6 +65,8 @@ class UsageEvent:
     """US dollars paid for it; None: not known."""
     experts: tuple[str, ...] = ()
     """Whose replies were used or paid for."""
+    stored: bool = False
+    """All of it came from the ledger: it says nothing of how the experts are now."""
 
 
 ChatEvent = TextEvent | ReasoningEvent | ToolCallEvent | FinishEvent | ProgressEvent | UsageEvent

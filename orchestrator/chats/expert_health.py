@@ -42,6 +42,8 @@ class ExpertHealth:
         """Expert -> calls that were refused while it was cut off or paused."""
         self.slows: Counter[str] = Counter()
         """Expert -> times that another one was asked, too, since it kept silent."""
+        self._cut_off: dict[str, float] = {}
+        """Expert -> until when its circuit breaker is open."""
 
     def order(self, names: Sequence[str]) -> list[str]:
         """The names in their order, with those in trouble last, the most troubled at the end. An expert whose rest is
@@ -70,6 +72,18 @@ class ExpertHealth:
         """Remember a failure, and nothing more: the caller asked for this expert alone."""
         self.failures[name, error.code or "failed"] += 1
         self.not_asked[name] += error.not_asked
+        if error.cut_off is not None:
+            self._cut_off[name] = self._clock() + error.cut_off
+
+    def answered(self, name: str) -> None:
+        """An expert answered: its circuit breaker is closed."""
+        self._cut_off.pop(name, None)
+
+    def cut_off(self) -> dict[str, float]:
+        """Experts whose circuit breaker is open -> seconds until one caller's request probes them; 0 once that is
+        due."""
+        now = self._clock()
+        return {name: max(0.0, until - now) for name, until in self._cut_off.items()}
 
     def slow(self, name: str) -> None:
         """An expert kept a caller waiting."""
@@ -98,6 +112,7 @@ class ExpertHealth:
 
     def well(self, name: str) -> None:
         """An expert answered in time."""
+        self.answered(name)
         self._held[name] = max(0, self._held.get(name, FIRST_HELD) - 1)
         if self._troubles:
             self._troubles.pop(name, None)

@@ -83,6 +83,7 @@ def account(completions: Sequence[Completion], expert: Expert, n: int) -> UsageE
         reasoning_tokens=sum(one.reasoning_tokens for one in usages),
         cost=total(paid(expert, one) for one in completions),
         experts=(expert.name,),
+        stored=all(one.cached for one in completions),
     )
 
 

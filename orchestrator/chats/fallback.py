@@ -46,6 +46,8 @@ class FirstReply:
         self._news: asyncio.Queue[News] = asyncio.Queue()
         self._running: dict[int, asyncio.Task[None]] = {}
         self._held: dict[int, list[ChatEvent]] = {}
+        self._stored: set[int] = set()
+        """Whose replies came from the ledger."""
         self._next = 0
 
     async def events(self) -> ChatEvents:
@@ -122,7 +124,7 @@ class FirstReply:
             raise no_answer(self.failures)
 
     def _well(self, place: int) -> None:
-        if self._names[place] not in self.slow:
+        if self._names[place] not in self.slow and place not in self._stored:
             self._health.well(self._names[place])
 
     def unused(self) -> dict[str, float | None]:
@@ -147,6 +149,8 @@ class FirstReply:
         try:
             async with contextlib.aclosing(self._ask(self._names[place])) as events:  # type: ignore[type-var]
                 async for event in events:
+                    if isinstance(event, UsageEvent) and event.stored:
+                        self._stored.add(place)
                     self._news.put_nowait((place, event))
             self._news.put_nowait((place, None))
         except Exception as error:

@@ -235,7 +235,8 @@ class _ReplyEvents:
     def reply(self, expert: str, completion: Completion) -> None:
         self._replies.append(completion)
         self._costs.append(paid(self._experts[expert], completion))
-        self._health.well(expert)
+        if not completion.cached:
+            self._health.well(expert)
         number = self._calls[expert] = self._calls.get(expert, 0) + 1
         self.events.put_nowait({"expert": expert, "reply": number, "text": completion.text})
 

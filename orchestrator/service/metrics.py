@@ -94,6 +94,14 @@ class _HealthMetrics:
         for expert, count in sorted(health.troubled().items()):
             troubled.add_metric([expert], count)
         yield troubled
+        cut_off = GaugeMetricFamily(
+            "collegium:expert_cut_off_seconds",
+            "Seconds until an expert that is cut off after failures is probed; 0: due. Absent while it is asked.",
+            labels=["expert"],
+        )
+        for expert, seconds in sorted(health.cut_off().items()):
+            cut_off.add_metric([expert], seconds)
+        yield cut_off
 
 
 class _PoolMetrics:

@@ -127,8 +127,11 @@ class ModelList:
             yield TextEvent(chat.messages[-1].message[1], index=index)
         try:
             async for event in with_calls(chat_events, chat) if chat.tools else chat_events:
-                if isinstance(event, UsageEvent) and not chat.collegium.explain:
-                    event = replace(event, explanation=None)
+                if isinstance(event, UsageEvent):
+                    if not event.stored:
+                        self.health.answered(chat.model)
+                    if not chat.collegium.explain:
+                        event = replace(event, explanation=None)
                 yield event
         except CollegiumError as error:
             self.health.count(chat.model, error)

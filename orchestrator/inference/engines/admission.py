@@ -149,7 +149,8 @@ class Admission:
         self._failures += 1
         self._last = error
         if self._probing or self._failures >= TRIES:
-            self._closed_until = self._clock() + max(error.retry_after or 0.0, self._cooldown)
+            error.cut_off = max(error.retry_after or 0.0, self._cooldown)
+            self._closed_until = self._clock() + error.cut_off
             self._cooldown = min(MAX_COOLDOWN, 2 * self._cooldown)
             self._proven = False
             lanes, self._lanes = self._lanes, {}
@@ -180,6 +181,8 @@ class Admission:
         failure = last.with_message(f"not asked for {wait:.0f} s more after: {last}")
         failure.retry_after = wait
         failure.not_asked = True
+        cut_off = self._closed_until - self._clock()
+        failure.cut_off = cut_off if cut_off > 0 else None
         return failure
 
     def _room(self) -> bool:

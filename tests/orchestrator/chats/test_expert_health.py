@@ -54,3 +54,19 @@ def test_rests_grow_and_have_an_end() -> None:
             clock.now += 1
         waited = clock.now - start
     assert REST < waited <= MAX_REST + 1
+
+
+def test_an_open_circuit_breaker_shows_until_the_expert_answers() -> None:
+    clock = Clock()
+    health = ExpertHealth(clock)
+    health.count("a", UpstreamError("once"))
+    assert health.cut_off() == {}
+    error = UpstreamError("not asked")
+    error.cut_off = 30.0
+    health.count("a", error)
+    clock.now += 10
+    assert health.cut_off() == {"a": 20.0}
+    clock.now += 25
+    assert health.cut_off() == {"a": 0.0}  # a probe is due
+    health.answered("a")
+    assert health.cut_off() == {}

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from orchestrator.inference.engines.admission import COOLDOWN
 from router.row import Row
 from router.table import Table
 from tests.scripts.misbehaving import COST, STATUSES, WORDS, Misbehaving, misbehaving
@@ -248,6 +249,8 @@ async def test_metrics_show_which_experts_fail_and_what_was_paid(far: Any, servi
     assert float(lines['collegium:expert_failures_total{code="upstream_error",expert="broken"}']) >= 4
     assert float(lines['collegium:expert_not_asked_total{expert="broken"}']) >= 1  # cut off after three
     assert float(lines['collegium:expert_troubled{expert="broken"}']) >= 2
+    assert 0 < float(lines['collegium:expert_cut_off_seconds{expert="broken"}']) <= COOLDOWN
+    assert 'collegium:expert_cut_off_seconds{expert="fine"}' not in lines
     assert float(lines['collegium:dollars_total{model="mixture"}']) == COST  # the others came from the ledger
 
 

@@ -43,7 +43,7 @@ async def test_a_server_that_never_answered_gets_three_tries_and_then_a_rest(clo
         admission.leave(UpstreamError("HTTP 500", upstream_status=500), final=False)
     with pytest.raises(UpstreamError, match="not asked for 30 s more after: HTTP 500") as refusal:
         await enter(admission)
-    assert refusal.value.retry_after == COOLDOWN
+    assert refusal.value.retry_after == refusal.value.cut_off == COOLDOWN
     clock.now += COOLDOWN + 1
     await enter(admission)  # one probe
     with pytest.raises(Overloaded):
@@ -72,7 +72,9 @@ async def test_a_server_that_has_answered_is_cut_off_after_three_failed_requests
         await enter(admission)
         admission.leave(UpstreamRefused("seed", upstream_status=400))
     await enter(admission)
-    admission.leave(UpstreamError("three"))
+    last = UpstreamError("three")
+    admission.leave(last)
+    assert last.cut_off == COOLDOWN  # whoever gets this failure learns that it was the last straw
     with pytest.raises(UpstreamError, match="three"):
         await enter(admission)
 
@@ -87,6 +89,7 @@ async def test_each_limit_halves_the_concurrency_and_replies_raise_it_again(cloc
     with pytest.raises(RateLimited) as refusal:
         await enter(admission, patience=1.0)
     assert refusal.value.retry_after == 2.0
+    assert refusal.value.cut_off is None  # paused by its rate limits, not cut off
     clock.now += 2.1
     for _ in range(8):
         await enter(admission)
