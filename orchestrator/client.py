@@ -11,8 +11,9 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self, cast
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
+from orchestrator.config import BudgetConfig
 from orchestrator.errors import BadInput, CollegiumError, ExpertFailed, Overloaded, RequestError, SetupError, of_code
 from orchestrator.methods import PipelineMethods
 from orchestrator.pipeline_calls import quiet, wait
@@ -48,14 +49,20 @@ class RemoteCollegium(PipelineMethods):
         key: str | None = None,
         *,
         runs: str | Path = "runs",
+        budget: BudgetConfig | Mapping[str, Any] | None = None,
         transport: httpx.AsyncBaseTransport | None = None,
     ) -> None:
-        """`url` with or without /v1. `runs`: folder for what jobs leave. `transport` replaces the network, for
-        tests."""
+        """`url` with or without /v1. `runs`: folder for what jobs leave. `budget`: `tokens` and `dollars` that each job
+        may spend, within what the service allows. `transport` replaces the network, for tests. Raises `BadInput`."""
         self.runs = Path(runs).expanduser()
         self.url = url.rstrip("/").removesuffix("/v1")
         if not self.url.startswith(("http://", "https://")):
             raise BadInput(f"{url}: an address beginning with http:// or https:// was expected")
+        try:
+            self.budget = BudgetConfig.model_validate({} if budget is None else budget)
+        except ValidationError as error:
+            found = error.errors()[0]
+            raise BadInput(f"budget: {'.'.join(map(str, found['loc']))}: {found['msg']}") from None
         self._key = key
         self._transport = transport
 
@@ -130,7 +137,10 @@ class RemoteCollegium(PipelineMethods):
     async def _job(
         self, pipeline: str, given: Mapping[str, Any], done: Callable[[], None], note: Callable[[str], None]
     ) -> str:
-        job = await self._json("POST", "/v1/jobs", {"pipeline": pipeline, "request": given})
+        body: dict[str, Any] = {"pipeline": pipeline, "request": given}
+        if budget := self.budget.model_dump(exclude_none=True):
+            body["budget"] = budget
+        job = await self._json("POST", "/v1/jobs", body)
         replies, last = 0, 0
         async for kind, data in self._events(job["id"], last):
             if kind == "log":

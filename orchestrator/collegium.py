@@ -70,11 +70,18 @@ class Collegium(PipelineMethods):
         self._pool_lock = threading.Lock()
 
     @staticmethod
-    def connect(url: str, key: str | None = None, *, runs: str | Path = "runs") -> RemoteCollegium:
-        """A service elsewhere, with the same methods. `runs`: folder for what its jobs leave."""
+    def connect(
+        url: str,
+        key: str | None = None,
+        *,
+        runs: str | Path = "runs",
+        budget: BudgetConfig | Mapping[str, Any] | None = None,
+    ) -> RemoteCollegium:
+        """A service elsewhere, with the same methods. `runs`: folder for what its jobs leave. `budget`: `tokens` and
+        `dollars` that each job may spend. Raises `BadInput` for a URL or a budget that cannot be."""
         from orchestrator.client import RemoteCollegium
 
-        return RemoteCollegium(url, key, runs=runs)
+        return RemoteCollegium(url, key, runs=runs, budget=budget)
 
     @property
     def state(self) -> Path:

@@ -76,7 +76,7 @@ class Job:
     error: str | None
     folder: str | None
     budget: dict[str, Any] | None = None
-    """`tokens`, `dollars`: what it may spend, in place of the configuration's budget."""
+    """`tokens`, `dollars`: what it may spend, within the configuration's budget."""
 
 
 class JobStore:

@@ -190,7 +190,8 @@ class Jobs:
                 written = time.monotonic()
                 self.store.progress(job.id, replies)
 
-        budget = BudgetConfig.model_validate(job.budget) if job.budget else None
+        allowed = self._collegium.config.budget
+        budget = BudgetConfig.model_validate(job.budget).within(allowed) if job.budget else allowed
         context = self._collegium.context(done, lambda text: self.store.log(job.id, text), budget)
         await pipeline.execute(request, context, folder)
         self.store.progress(job.id, replies)

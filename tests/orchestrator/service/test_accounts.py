@@ -201,3 +201,18 @@ async def test_a_job_keeps_to_its_own_budget_and_is_paid_for_by_its_owner(far: d
         (month,) = (await client.get("/v1/usage", headers=headers)).json()["data"]
         assert month["key"] == owner
         assert 0 < month["prompt_tokens"] + month["completion_tokens"] <= 300
+
+
+async def test_a_job_cannot_raise_the_budget_of_the_configuration(far: dict[str, Any], serving: Any) -> None:
+    _, headers = key_of(far)
+    request = {"task": "last_letters", "questions": 9, "experts": ["fine"], "max_tokens": 40}
+    async with serving({**far, "budget": {"tokens": 300}}) as client:
+        made = await client.post(
+            "/v1/jobs", json={"pipeline": "profile", "request": request, "budget": {"tokens": 10**9}}, headers=headers
+        )
+        for _ in range(500):
+            job = (await client.get(f"/v1/jobs/{made.json()['id']}", headers=headers)).json()
+            if job["status"] not in ("queued", "running"):
+                break
+            await asyncio.sleep(0.02)
+    assert (job["status"], "of 300 tokens" in job["error"]) == ("failed", True), job

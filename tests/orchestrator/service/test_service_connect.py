@@ -9,6 +9,7 @@ import pytest
 
 from agents import transcript
 from orchestrator import Collegium
+from orchestrator.config import BudgetConfig
 from orchestrator.errors import BadInput, CollegiumError, RequestError
 
 
@@ -39,6 +40,18 @@ def test_everything_through_a_connection(url: str, tmp_path: Path, monkeypatch: 
         with pytest.raises(BadInput, match="unknown key"):
             collegium.run(tsak="coin_flip")
         chat.root_client.close()  # type: ignore[attr-defined]
+
+
+def test_each_job_keeps_to_the_budget_of_its_connection(url: str, tmp_path: Path) -> None:
+    with Collegium.connect(url, runs=tmp_path, budget={"tokens": 10}) as poor:
+        with pytest.raises(CollegiumError, match=r"budget\.tokens: 0 of 10 tokens are spent"):
+            poor.profile(task="coin_flip", questions=5)
+        with Collegium.connect(url, runs=tmp_path, budget=BudgetConfig(tokens=10**6)) as rich:
+            assert len(rich.profile(task="coin_flip", questions=5).table.rows) == 5
+    with pytest.raises(BadInput, match="budget: tokens: "):
+        Collegium.connect(url, budget={"tokens": 0})
+    with pytest.raises(BadInput, match="budget: token: "):
+        Collegium.connect(url, budget={"token": 10})
 
 
 def test_keys_are_sent(settings: dict[str, Any], on_socket: Any, monkeypatch: pytest.MonkeyPatch) -> None:
