@@ -1,7 +1,7 @@
 """Does talking pay? Discussions beside every baseline that they must beat, on the same questions, at the same cost.
 
 What makes such a comparison credible (see docs/discussions.md): each model alone, the votes of the same first replies,
-self-consistency of the best model at as many calls and at as many tokens, self-refine, a team of one model, accuracy by
+self-consistency of the best model at as many calls, tokens and dollars, self-refine, a team of one model, accuracy by
 round, several seeds, paired intervals. The cost is estimated, and kept below a budget, before anything is asked.
 """
 
@@ -15,18 +15,16 @@ from dataclasses import dataclass
 from agents.prompts import solve
 from agents.question import Question
 from agents.transcript import Transcript
-from agents.votes import majority
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.answer import Findings, RunRequest, RunResult, answer, methods_named, report_of
-from orchestrator.evaluation.answering import is_right
 from orchestrator.evaluation.context import Context
-from orchestrator.evaluation.methods import METHODS, Answer, MethodOutcome
+from orchestrator.evaluation.equal_cost import MAX_SAMPLES, cost_points, samples_for
+from orchestrator.evaluation.methods import METHODS, Answer
 from orchestrator.evaluation.profile import chosen, questions_of
 from orchestrator.inference.expert import Expert
 
 SEEDS = 3
-MAX_SAMPLES = 64
 FEWEST_QUESTIONS = 8
 CHARACTERS_A_TOKEN = 4.0
 REPLY_SHARE = 0.5
@@ -94,60 +92,12 @@ async def compare(request: RunRequest, context: Context) -> RunResult:
         asking = request.model_copy(update={"methods": methods, "questions": questions, "seed": seed})
         result = await answer(asking, context)
         # As many samples as cost what the dearest discussion costs; the first seed decides for all.
-        samples = samples or _samples(result)
+        samples = samples or samples_for(result.outcomes, context.experts)
         sampled = asking.model_copy(update={"methods": [sampling], "samples": samples})
         more = await answer(sampled, context)
-        results.append(dataclasses.replace(result, outcomes=(*result.outcomes, *_curve(result, more.outcomes[0]))))
+        points = cost_points(result.outcomes, more.outcomes[0], context.experts)
+        results.append(dataclasses.replace(result, outcomes=(*result.outcomes, *points)))
     return _together(request, context.only(chosen(context.experts, request.experts)), first, results)
-
-
-def _samples(result: RunResult) -> int:
-    """How many single replies the dearest discussion's calls, and its tokens, would have bought."""
-    held = [one for outcome in result.outcomes for one in outcome.transcripts]
-    if not held:
-        return 1
-    by_method: dict[str, list[tuple[int, int]]] = {}
-    for one in held:
-        by_method.setdefault(one.discussion, []).append((one.calls, one.tokens))
-    calls = max(sum(c for c, _ in rows) / len(rows) for rows in by_method.values())
-    tokens = max(sum(t for _, t in rows) / len(rows) for rows in by_method.values())
-    single = [turn.prompt_tokens + turn.completion_tokens for one in held for _, turn in one.in_round(0)]
-    alone = max(sum(single) / max(len(single), 1), 1.0)
-    return min(MAX_SAMPLES, max(1, math.ceil(calls), math.ceil(tokens / alone)))
-
-
-def _curve(result: RunResult, sampled: MethodOutcome) -> list[MethodOutcome]:
-    """Self-consistency with 1, 2, 4 ... samples, and with as many as each discussion made calls and spent tokens."""
-    max_turns, own = len(sampled.transcripts[0].turns), sampled.name
-    found = [_first(sampled, 1 << power, f"{own} x{1 << power}") for power in range(max_turns.bit_length())]
-    for outcome in result.outcomes:
-        if not any(one.rounds > 1 for one in outcome.transcripts):
-            continue
-        of = len(outcome.transcripts)
-        calls = max(1, min(max_turns, round(sum(one.calls for one in outcome.transcripts) / of)))
-        budget = sum(one.tokens for one in outcome.transcripts) / of
-        within = [count for count in range(1, max_turns + 1) if _tokens(sampled, count) <= budget]
-        found.append(_first(sampled, calls, f"{own}, calls of {outcome.name}", outcome.name))
-        max_within = max(within, default=1)
-        found.append(_first(sampled, max_within, f"{own}, tokens of {outcome.name}", outcome.name))
-    return found
-
-
-def _tokens(sampled: MethodOutcome, count: int) -> float:
-    turns = [turn for one in sampled.transcripts for turn in one.turns[:count]]
-    return sum(turn.prompt_tokens + turn.completion_tokens for turn in turns) / len(sampled.transcripts)
-
-
-def _first(sampled: MethodOutcome, count: int, name: str, equals: str = "") -> MethodOutcome:
-    """Self-consistency's answers had it made `count` samples only."""
-    answers = []
-    for whole, one in zip(sampled.answers, sampled.transcripts, strict=True):
-        used = (*whole.used, *whole.beside)[:count]
-        verdict = majority([turn.answer for turn in one.turns[:count]], [turn.confidence for turn in one.turns[:count]])
-        right = is_right(whole.question, verdict.answer)
-        answers.append(Answer(whole.question, verdict.answer, right, (), confidence=verdict.share, beside=used))
-    note = f"{sampled.transcripts[0].seats[0].model}, {count} samples"
-    return MethodOutcome(name, tuple(answers), note, role="point", equals=equals)
 
 
 def _together(request: RunRequest, context: Context, first: int, results: Sequence[RunResult]) -> RunResult:
