@@ -17,6 +17,7 @@ from tests.scripts.misbehaving import Misbehaving, misbehaving
 COMMANDS = {
     "profile": ["profile", "--task", "coin_flip", "--questions", "4"],
     "run": ["run", "--task", "coin_flip", "--questions", "4", "--methods", "single,vote"],
+    "compare": ["run", "--compare", "--task", "coin_flip", "--questions", "8", "--methods", "reconcile"],
     "generate": ["generate", "--task", "coin_flip", "--questions", "4"],
 }
 
