@@ -136,13 +136,30 @@ def _unwrapped(body: Body, path: Path) -> list[Body]:
             raise RecordError(f"{path}: both {held[0]!r} and {held[1]!r} hold records: keep one of them")
         rows: list[Body] = lists[held[0]]
         # The dataset viewer's answer: {"rows": [{"row_idx": 0, "row": {...}}]}.
-        return [row["row"] if isinstance(row.get("row"), dict) else row for row in rows]
+        rows = [row["row"] if isinstance(row.get("row"), dict) else row for row in rows]
+        return _paragraphs(rows) if all(_objects(row.get("paragraphs")) for row in rows) else rows
     columns = {key: value for key, value in body.items() if isinstance(value, list | dict)}
     if columns.keys() == body.keys() and any(key in ASKS for key in body):
         return _by_column(columns, path)
     if body and all(isinstance(value, dict) and any(key in ASKS for key in value) for value in body.values()):
         return [_marked(row, "id", key, path) for key, row in body.items()]
+    if body and all(isinstance(value, str | int | float) for value in body.values()) and all(map(_sentence, body)):
+        return [{"question": key, "answer": value} for key, value in body.items()]
     return [body]
+
+
+def _sentence(key: str) -> bool:
+    return " " in key.strip() and key.strip()[-1] in "?.:!"
+
+
+def _paragraphs(articles: list[Body]) -> list[Body]:
+    """The questions of SQuAD's own files: {"data": [{"title", "paragraphs": [{"context", "qas": [{...}]}]}]}."""
+    return [
+        {"title": article.get("title"), "context": paragraph.get("context"), **asked}
+        for article in articles
+        for paragraph in article["paragraphs"]
+        for asked in (paragraph["qas"] if _objects(paragraph.get("qas")) else [])
+    ]
 
 
 def _objects(value: Any) -> bool:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import csv
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 from router.records.files import MAX_RECORD, RecordError, text_lines
 
+_NAMED_MARK = re.compile(r"^sep=(.)\r?\n?$", re.IGNORECASE)
 csv.field_size_limit(MAX_RECORD)
 
 
@@ -20,7 +22,11 @@ def records(file: IO[bytes], path: Path, separator: str) -> Iterator[tuple[int, 
         first = next(lines, None)
     if first is None:
         return
-    separator = _separator(first, separator)
+    named = _NAMED_MARK.match(first)
+    if named:  # what Excel reads and writes: the first line names the separator
+        separator, first = named.group(1), next(lines, "")
+    else:
+        separator = _separator(first, separator)
     lines.push(first)
     reader = csv.reader(lines, delimiter=separator, strict=True)
     header: list[str] | None = None
@@ -37,7 +43,10 @@ def records(file: IO[bytes], path: Path, separator: str) -> Iterator[tuple[int, 
             return
         if header is None:
             header = _header(row, f"{path}:{begins - 1 or 1}")
-            continue
+            if not _is_question(row):
+                continue
+            header = ["question", *(chr(65 + place) for place in range(len(row) - 2)), "answer"]
+            begins -= 1
         if not row or (len(row) == 1 and len(header) > 1 and not row[0].strip()):
             continue
         if len(row) != len(header):
@@ -74,6 +83,12 @@ def _separator(header: str, separator: str) -> str:
     if separator in header:
         return separator
     return next((other for other in ("\t", ";", "|") if other in header), separator)
+
+
+def _is_question(row: list[str]) -> bool:
+    """The first line is a question, its options and the letter of the right one: MMLU's own files have no header."""
+    letters = [chr(65 + place) for place in range(len(row) - 2)]
+    return 4 <= len(row) <= 12 and row[-1].strip() in letters and not any(cell.strip() in letters for cell in row[:-1])
 
 
 def _header(row: list[str], where: str) -> list[str]:

@@ -91,6 +91,8 @@ USUAL: Mapping[str, tuple[str, ...]] = {
         "expected_answer",
         "ground_truth",
         "label",
+        "labels",
+        "gold_label",
         "answer_index",
         "answer_idx",
         "gold_answer",
@@ -98,6 +100,8 @@ USUAL: Mapping[str, tuple[str, ...]] = {
         "expected",
         "ideal",
         "correct",
+        "correct_option",
+        "correct_choice",
         "solution",
         "output",
         "response",
@@ -111,18 +115,23 @@ USUAL: Mapping[str, tuple[str, ...]] = {
     "split": ("split", "partition"),
     "task": ("task", "dataset", "data_source"),
     "skills": ("skills", "skill"),
-    "context": ("context", "passage", "article", "paragraph"),
+    "context": ("context", "passage", "article", "paragraph", "premise", "body", "story", "document", "text"),
     "images": ("images", "image", "image_url", "image_path", "img"),
 }
-"""Names that columns have, most telling first; upper and lower case are one."""
+"""Names that columns have, most telling first; case, spaces, hyphens and underscores do not count."""
 OPTION = re.compile(r"^(?:option|choice|opt|answer|ans|sol|ending|candidate)?[ _-]?([A-Za-z]|\d{1,2})$", re.IGNORECASE)
 IMAGE = re.compile(r"^image_\d{1,2}$", re.IGNORECASE)
 
 
 def usual(what: str, names: Sequence[str]) -> str | None:
     """The first of the file's columns that has one of the usual names."""
-    by_name = {name.casefold().strip(): name for name in reversed(names)}
-    return next((by_name[name.casefold()] for name in USUAL[what] if name.casefold() in by_name), None)
+    by_name = {_plain(name): name for name in reversed(names)}
+    return next((by_name[_plain(name)] for name in USUAL[what] if _plain(name) in by_name), None)
+
+
+def _plain(name: str) -> str:
+    """`Best Answer`, `best-answer`, `bestAnswer` and `best_answer` are one name."""
+    return "".join(character for character in name.casefold() if character not in " _-")
 
 
 def option_columns(names: Sequence[str]) -> list[tuple[str, str]]:

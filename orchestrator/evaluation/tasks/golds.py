@@ -8,22 +8,29 @@ from typing import Any
 
 from agents.answers import GoldError, canonical, gold
 from agents.question import AnswerKind
+from orchestrator.evaluation.tasks import messages
 from orchestrator.evaluation.tasks.cells import CellError, kind_in_words, scalar
 
 _WORDS = re.compile(r"[^\W\d_]{2,}")
 _COMMANDS = re.compile(r"\\[A-Za-z]+(?:\{[A-Za-z ]*\})?|sqrt|pi")
 _DATE = re.compile(r"\d[/-]\d{1,2}[/-]\d")
 _BOXED = re.compile(r"\\boxed\s*\{")
-MARK = "####"
+MARKS = ("####", "The answer is:", "the answer is:", "The final answer is", "The answer is", "the answer is", "Answer:")
+"""What stands in front of the gold answer in worked solutions, the first that all have."""
 LONG = 200
+_SHORT = {"1": "yes", "0": "no", "y": "yes", "n": "no", "t": "yes", "f": "no"}
 
 
 def values(value: Any, key: str) -> list[str]:
     """The answers that a cell accepts, most often one. Raises CellError for what holds none."""
     if isinstance(value, Mapping):
         return values(_inside(value, key), key)
+    if messages.is_chat(value):
+        reply = messages.last_reply(value, key)
+        return [reply.strip()]
     if isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        found = [read for place, one in enumerate(value) if (read := scalar(one, f"{key}[{place}]")) is not None]
+        cells = [_inside(one, key) if isinstance(one, Mapping) else one for one in value]
+        found = [read for place, one in enumerate(cells) if (read := scalar(one, f"{key}[{place}]")) is not None]
         if not found:
             raise CellError(key, "no answer in it")
         return list(dict.fromkeys(found))
@@ -62,14 +69,19 @@ def last_boxed(text: str) -> str | None:
 def guess_kind(golds: Sequence[Sequence[str]], places: Sequence[str], truths: bool) -> tuple[AnswerKind, str]:
     """(kind, why) by gold answers without options. `truths`: every one is true or false in the file."""
     flat = [one for row in golds for one in row]
-    if truths or all(one.casefold() in ("yes", "no", "true", "false") for one in flat):
+    if truths or all(map(is_truth, flat)):
         return "yesno", "every gold answer is yes, no, true or false"
     if all(is_number(one) for one in flat):
         return "number", "every gold answer is one number"
     odd = next(number for number, row in enumerate(golds) if not all(map(is_number, row)))
-    if all(len(one) <= LONG and _mathematics(one) for one in flat):
+    if all(map(is_expression, flat)):
         return "expression", f"{places[odd]}: {golds[odd][0][:40]!r} is mathematics, and so are the others"
     return "text", f"{places[odd]}: {golds[odd][0][:40]!r} is no number, yes or no"
+
+
+def is_truth(text: str) -> bool:
+    """The text is yes, no, true or false."""
+    return text.casefold() in ("yes", "no", "true", "false")
 
 
 def is_number(text: str) -> bool:
@@ -77,8 +89,10 @@ def is_number(text: str) -> bool:
     return any(c.isdigit() for c in text) and _is(text, "number") and not _WORDS.search(text)
 
 
-def _mathematics(text: str) -> bool:
-    """It has a digit or a mark of mathematics, no words and no date, and can be read as an expression."""
+def is_expression(text: str) -> bool:
+    """The text has a digit or a mark of mathematics, no words and no date, and can be read as an expression."""
+    if len(text) > LONG:
+        return False
     marked = any(c.isdigit() or c in "\\=^√π" for c in text)
     wordy = _WORDS.search(_COMMANDS.sub("", text)) or _DATE.search(text)
     return marked and not wordy and _is(text, "expression")
@@ -95,6 +109,8 @@ def checked(texts: Sequence[str], kind: AnswerKind, choices: Mapping[str, str] |
     """Gold answers as they are written. Raises CellError where one is not wholly an answer of its kind."""
     found = []
     for one in texts:
+        if kind == "yesno":
+            one = _SHORT.get(one.strip().casefold(), one)
         if kind == "number" and one.isascii() and one.isdigit() and one[0] != "0":
             found.append(one)  # its own key: most gold answers of large files
             continue

@@ -1,21 +1,20 @@
-"""How a source is laid out, decided on its first records, with the reasons that `collegium task` prints."""
+"""How a source is laid out: which column holds what, and how gold answers name options."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from agents.question import AnswerKind
 from orchestrator.evaluation.tasks import golds, options
 from orchestrator.evaluation.tasks.cells import CellError, cell
-from orchestrator.evaluation.tasks.columns import IMAGE, Columns, names_of, option_columns, usual
 from orchestrator.evaluation.tasks.options import Options
 
+_LABELLED = re.compile(r"^[(\[]?([A-Za-z]|\d{1,2})[)\].:]\s*(\S.*)$", re.DOTALL)
 SCORES = "target_scores"
 """BIG-bench's column: a score for each option."""
-SAMPLE = 1_000
-"""Records by which a layout is decided. A later one that does not fit is an error that names it."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +40,8 @@ class QuestionLayout:
     answer_after: str | None = None
     answer_before: str | None = None
     boxed: bool = False
+    reordered: bool = False
+    """The options are put in an order that the question's text decides: in the source the right one stands first."""
     in_question: bool = False
     """The options stand in the question's text."""
     reasons: tuple[str, ...] = ()
@@ -53,7 +54,10 @@ class QuestionLayout:
         if not self.choices:
             return options.scored(cell(record, SCORES), SCORES) if self.answer == SCORES else None
         labels = cell(record, self.labels) if self.labels else None
-        return options.read(cell(record, self.choices[0]), self.choices[0], labels)
+        found = options.read(cell(record, self.choices[0]), self.choices[0], labels)
+        if found is None or found.right is not None or self.answer is None:
+            return found
+        return options.one_hot(cell(record, self.answer), found)
 
     def golds_of(self, record: Mapping[str, Any]) -> list[str]:
         """The gold answers as the file writes them, cut to what the marks leave. Raises CellError."""
@@ -84,237 +88,33 @@ class QuestionLayout:
         return found
 
 
-def decide(records: Sequence[Mapping[str, Any]], places: Sequence[str], columns: Columns) -> QuestionLayout:
-    """The layout of a source whose first records these are. Raises CellError without a place for what concerns all,
-    or with one at its head."""
-    names = names_of(records)
-    if (
-        {"model_a", "model_b", "winner"} <= set(names)
-        or {"model", "score"} <= set(names)
-        or any("|total_cost" in n for n in names)
-    ):
-        raise CellError(
-            "columns", "a table of models' results, and no questions with gold: `collegium table import FILE`"
-        )
-    layout = _columns(records, names, columns)
-    layout = _choices(records, names, layout, columns)
-    if layout.answer is None:
-        return replace(layout, reasons=(*layout.reasons, "no column of gold answers: nothing can be scored"))
-    return _golds(records, places, layout, columns)
-
-
-def _columns(records: Sequence[Mapping[str, Any]], names: Sequence[str], columns: Columns) -> QuestionLayout:
-    reasons: list[str] = []
-
-    def named(what: str) -> str | None:
-        given: str | None = getattr(columns, what)
-        if given is not None:
-            if all(cell(record, given) is None for record in records):
-                raise CellError("columns", f"no column {given!r} for {what}; there are {', '.join(names)[:500]}")
-            return given
-        found = usual(what, names)
-        if found is not None and found != what:
-            reasons.append(f"{what} from column {found!r}")
-        return found
-
-    question = named("question")
-    if question is None:
-        raise CellError(
-            "question",
-            f"no column of that name; there are {', '.join(names)[:500]}: say which (--columns question=NAME)",
-        )
-    stem = records[0].get(question) if question in names else None
-    inner = ""
-    if isinstance(stem, Mapping):  # {"question": {"stem": ..., "choices": [...]}, "answerKey": ...}
-        within = usual("question", [str(name) for name in stem]) or ("stem" if "stem" in stem else None)
-        if within is None:
-            raise CellError(question, f"an object with the keys {', '.join(stem)}: say which (--columns question=NAME)")
-        inner, question = question, f"{question}.{within}"
-    answer = named("answer")
-    if columns.answer is None:
-        if answer == question:
-            answer = None
-        if answer is not None:
-            others = [name for name in names if name != answer and usual("answer", [name]) and name != question]
-            reasons += [f"gold from column {answer!r}, not {', '.join(map(repr, others))}"] if others else []
-    about = next((name for name in names if name.casefold() == "input"), None)
-    images = [columns.images] if columns.images else [name for name in names if IMAGE.match(name)]
-    picture = usual("images", names)
-    if not images and picture is not None:
-        images = [picture]
-    return QuestionLayout(
-        question=question,
-        answer=answer,
-        choices=(f"{inner}.choices",) if inner and "choices" in stem else (),  # type: ignore[operator]
-        labels=columns.labels,
-        id=named("id"),
-        split=named("split"),
-        task=named("task"),
-        skills=named("skills"),
-        context=named("context") if question.casefold() != "input" else columns.context,
-        input=about if question.casefold() == "instruction" and about else None,
-        images=tuple(images),
-        answer_after=columns.answer_after,
-        answer_before=columns.answer_before,
-        reasons=tuple(reasons),
-    )
-
-
-def _choices(
-    records: Sequence[Mapping[str, Any]], names: Sequence[str], layout: QuestionLayout, columns: Columns
-) -> QuestionLayout:
-    if columns.choices is not None:
-        chosen = [name.strip() for name in columns.choices.split("|") if name.strip()]
-        missing = next((name for name in chosen if all(cell(record, name) is None for record in records)), None)
-        if missing is not None or not chosen:
-            raise CellError("columns", f"no column {missing!r} for choices; there are {', '.join(names)[:500]}")
-        if len(chosen) == 1:
-            return replace(layout, choices=(chosen[0],))
-        found = option_columns(chosen)
-        labels = [label for _, label in found] if len(found) == len(chosen) else options.letters(len(chosen))
-        return replace(layout, choices=tuple(chosen), option_labels=tuple(labels))
-    if layout.choices:
-        return layout
-    name = usual("choices", [name for name in names if name not in (layout.question, layout.answer)])
-    if name is not None:
-        return replace(layout, choices=(name,))
-    if layout.answer == SCORES:
-        return layout
-    separate = option_columns([name for name in names if name != layout.answer])
-    if separate:
-        evidence = f"options from columns {separate[0][0]} to {separate[-1][0]}"
-        return replace(
-            layout,
-            choices=tuple(name for name, _ in separate),
-            option_labels=tuple(label for _, label in separate),
-            reasons=(*layout.reasons, evidence),
-        )
-    return layout
-
-
-def _golds(
-    records: Sequence[Mapping[str, Any]], places: Sequence[str], layout: QuestionLayout, columns: Columns
-) -> QuestionLayout:
-    """Settle the marks around gold answers, their kind, and how they name options."""
-    own = [record.get("kind") for record in records]
-    fixed = columns.kind
-    raw: list[list[str]] = []
-    found: list[Options | None] = []
-    for record, place in zip(records, places, strict=True):
-        try:
-            found.append(layout.options_of(record))
-            one = found[-1]
-            if one is not None and one.right is not None:
-                raw.append([one.labels[one.right]])
-            else:
-                raw.append(layout.golds_of(record))
-        except CellError as error:
-            raise CellError(place, str(error)) from None
-    reasons = list(layout.reasons)
-    with_options = [number for number, one in enumerate(found) if one is not None]
-    if not with_options and fixed in (None, "choice"):
-        inside = [_inside(record, layout, gold[0]) for record, gold in zip(records, raw, strict=True)]
-        if all(inside):
-            reasons.append("options stand in the question's text")
-            return replace(layout, in_question=True, kind="choice", answer_is="label", reasons=tuple(reasons))
-    if with_options:
-        rest = [number for number, one in enumerate(found) if one is None]
-        chosen = _answer_is([(found[n], raw[n], records[n], places[n]) for n in with_options], layout, columns, reasons)
-        layout = replace(layout, answer_is=chosen, kind=None if rest else "choice")
-        if not rest:
-            return replace(layout, reasons=tuple(reasons))
-        records, places = [records[n] for n in rest], [places[n] for n in rest]
-        raw, own = [raw[n] for n in rest], [own[n] for n in rest]
-    if layout.answer_after is None and all(golds.MARK in one for row in raw for one in row):
-        layout = replace(layout, answer_after=golds.MARK)
-        reasons.append(f"gold is what follows the last {golds.MARK}")
-    elif not fixed and all(golds.last_boxed(one) for row in raw for one in row):
-        layout = replace(layout, boxed=True)
-        reasons.append("gold is what stands in the last \\boxed{}")
-    if fixed is not None:
-        return replace(layout, kind=fixed, reasons=(*reasons, f"kind {fixed}: as you say"))
-    unsaid = [number for number, kind in enumerate(own) if kind is None]
-    if not unsaid:
-        return replace(layout, reasons=(*reasons, "kinds: each record says its own"))
-    evidence, where, truths = [], [], []
-    for number in unsaid:
-        try:
-            evidence.append(layout.golds_of(records[number]))
-        except CellError as error:
-            raise CellError(places[number], str(error)) from None
-        where.append(places[number])
-        truths.append(isinstance(cell(records[number], str(layout.answer)), bool))
-    kind, why = golds.guess_kind(evidence, where, all(truths))
-    return replace(layout, kind=kind, reasons=(*reasons, f"kind {kind}: {why}"))
-
-
-def _inside(record: Mapping[str, Any], layout: QuestionLayout, gold: str) -> bool:
-    text = cell(record, layout.question)
-    if not isinstance(text, str) or len(gold) > 8:
-        return False
-    split = options.in_question(text)
-    return split is not None and _label(gold, split[1]) is not None
-
-
-def _label(gold: str, found: Options) -> str | None:
+def named_label(gold: str, found: Options) -> str | None:
+    """The label that a gold answer is, alone or in front of its option's text ("B. blue"); None for another text."""
     bare = gold.strip().strip("()[].:").casefold()
-    return next((label for label in found.labels if label.casefold() == bare), None)
+    exact = next((label for label in found.labels if label.casefold() == bare), None)
+    if exact is not None:
+        return exact
+    match = _LABELLED.match(gold.strip())
+    if match is None:
+        return None
+    text = found.mapping.get(match.group(1)) or found.mapping.get(match.group(1).upper())
+    named = next((label for label in found.labels if label.casefold() == match.group(1).casefold()), None)
+    return named if text is not None and _bare(text) == _bare(match.group(2)) else None
 
 
 def chosen_label(gold: str, found: Options, answer_is: str) -> str | None:
     """The label of the option that a gold answer names; None where it names none, or several."""
     if answer_is == "label":
-        return _label(gold, found)
+        return named_label(gold, found)
     if answer_is == "text":
         wanted = " ".join(gold.split())
-        same = [label for label, text in found.mapping.items() if " ".join(text.split()) == wanted]
+        exact = [label for label, text in found.mapping.items() if " ".join(text.split()) == wanted]
+        same = exact or [label for label, text in found.mapping.items() if _bare(text) == _bare(gold)]
         return same[0] if len(same) == 1 else None
     place = int(gold) - (answer_is == "from1") if gold.lstrip("-").isdigit() else -1
     return found.labels[place] if 0 <= place < len(found.labels) else None
 
 
-_Row = tuple[Options | None, list[str], Mapping[str, Any], str]
-
-
-def _answer_is(rows: Sequence[_Row], layout: QuestionLayout, columns: Columns, reasons: list[str]) -> str:
-    """How gold answers name options: the one way that fits all records. Raises CellError where none or several do."""
-    known = [(one, gold, record, place) for one, gold, record, place in rows if one is not None and one.right is None]
-    if not known:
-        return "label"
-    for _, gold, _, place in known:
-        if len(gold) > 1:
-            raise CellError(place, f"{layout.answer}: {len(gold)} right options: a choice has one")
-    ways = [columns.answer_is] if columns.answer_is else ["label", "text", "from0", "from1"]
-    fitting: dict[str, list[str]] = {}
-    worst: dict[str, tuple[int, str]] = {}
-    for way in ways:
-        labels = []
-        for number, (one, gold, _, _) in enumerate(known):
-            label = chosen_label(gold[0], one, way)
-            if label is None:
-                worst[way] = (number, gold[0])
-                break
-            labels.append(label)
-        else:
-            fitting[way] = labels
-    if not fitting:
-        # The way that went furthest is most likely the one that is meant.
-        reached, evidence = max(worst.values())
-        one, _, _, place = known[reached]
-        raise CellError(
-            place, f"{layout.answer}: {evidence[:80]!r} is no option; they are {', '.join(one.labels)[:200]}"
-        )
-    if len({tuple(labels) for labels in fitting.values()}) == 1:
-        return next(iter(fitting))
-    if "label" in fitting and all(one.declared for one, *_ in known):
-        return "label"
-    numbers = all(isinstance(cell(record, str(layout.answer)), int) for _, _, record, _ in known)
-    if set(fitting) == {"from0", "from1"} and numbers:
-        reasons.append("gold numbers count options from 0, as datasets do; no gold answer tells (answer_is=from1)")
-        return "from0"
-    options_read = "; ".join(f"{way}: {labels[0]}" for way, labels in fitting.items())
-    raise CellError(
-        known[0][3],
-        f"{layout.answer}: {known[0][1][0][:40]!r} can be read in several ways ({options_read}): say which "
-        f"(--columns answer_is=label, text, from0 or from1)",
-    )
+def _bare(text: str) -> str:
+    """Without what a hand that copies a text changes: case, spaces, the full stop."""
+    return " ".join(text.casefold().split()).rstrip(".")

@@ -62,6 +62,21 @@ def read(value: Sequence[Mapping[str, Any]], key: str) -> Chat:
     return Chat("\n\n".join([*system, *lines]), tuple(images), reply)
 
 
+def ends_with_reply(value: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the last message is one of the assistant."""
+    return _ROLES.get(str(value[-1].get("role", value[-1].get("from"))).lower()) == "assistant"
+
+
+def last_reply(value: Sequence[Mapping[str, Any]], key: str) -> str:
+    """The reply of the assistant with which messages end. Raises CellError where they end otherwise."""
+    if not ends_with_reply(value):
+        raise CellError(key, f"{len(value)} messages that do not end with a reply of the assistant")
+    text, images = _content(value[-1].get("content", value[-1].get("value")), key)
+    if images or not text.strip():
+        raise CellError(key, "the assistant's reply must be text that is not empty")
+    return text
+
+
 def _content(content: Any, where: str) -> tuple[str, list[Any]]:
     if isinstance(content, str):
         return content, []

@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-import ast
-import json
+import hashlib
+import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from orchestrator.evaluation.tasks.cells import CellError, kind_in_words, scalar
+from orchestrator.evaluation.tasks.written_options import from_text, lettered
 
 MAX_OPTIONS = 1_000
 _LETTERED = re.compile(r"^\s*[(\[]?([A-Za-z]|\d{1,2})[)\].:]\s*(\S.*)$", re.DOTALL)
-_ON_LINES = re.compile(r"^[ \t]*[(\[]?([A-Z])[)\].:][ \t]*(\S[^\n]*)$", re.MULTILINE)
-_INLINE = re.compile(r"\(([A-Z])\)\s*")
 _LABELS = ("label", "key", "letter", "id", "name")
 _TEXTS = ("text", "value", "content", "option", "choice", "answer")
 _RIGHT = ("is_correct", "correct", "isCorrect", "is_answer")
-WRITTEN = 200_000
-"""Characters of a list that stands in a text cell."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +47,7 @@ def read(value: Any, key: str, labels: Any = None) -> Options | None:
     Raises CellError for what cannot be read as options.
     """
     if isinstance(value, str) and value.strip():
-        value = _from_text(value, key)
+        value = from_text(value, key)
     if value is None or value in ("", [], {}):
         return None
     if labels is not None:
@@ -87,53 +84,26 @@ def scored(value: Any, key: str) -> Options:
 
 def in_question(text: str) -> tuple[str, Options] | None:
     """(what is asked, options) of a question that ends in its lettered options; None where it has none."""
-    for pattern in (_ON_LINES, _INLINE):
-        found = list(pattern.finditer(text))
-        starts = [place for place, match in enumerate(found) if match.group(1) == "A"]
-        if not starts:
-            continue
-        run = found[starts[-1] :]
-        labels = [match.group(1) for match in run]
-        if len(run) < 2 or labels != list(letters(len(run))):
-            continue
-        ends = [match.start() for match in run[1:]] + [len(text)]
-        first = 2 if pattern is _ON_LINES else None
-        texts = [
-            (match.group(2) if first else text[match.end() : end]).strip() for match, end in zip(run, ends, strict=True)
-        ]
-        stem = text[: run[0].start()].strip()
-        if pattern is _ON_LINES and text[run[-1].end() :].strip():
-            continue  # something follows the options: leave the text as it is
-        if stem and all(texts):
-            return stem, Options(tuple(labels), tuple(texts), True)
-    return None
+    found = lettered(text)
+    return None if found is None else (found[0], Options(tuple(found[1]), tuple(found[2]), True))
 
 
-def _from_text(text: str, key: str) -> Any:
-    """A list or object that was written into a text cell, or lettered options on lines of their own."""
-    bare = text.strip()
-    if len(bare) > WRITTEN:
-        raise CellError(key, f"longer than {WRITTEN:,} characters")
-    if bare[0] in "[{(":
-        try:
-            return json.loads(bare)
-        except ValueError:
-            pass
-        try:
-            found = ast.literal_eval(bare)  # what pandas writes into CSV; values only, no calls
-            return list(found) if isinstance(found, tuple) else found
-        except (ValueError, SyntaxError, RecursionError, MemoryError):
-            pass
-    lettered = in_question("?\n" + bare) or in_question("? " + bare)
-    if lettered:
-        return lettered[1].mapping
-    lines = [line.strip() for line in bare.splitlines() if line.strip()]
-    if len(lines) > 1:
-        return lines
-    for mark in (" | ", "|", ";"):
-        if mark in bare:
-            return [part.strip() for part in bare.split(mark)]
-    raise CellError(key, f"{bare[:80]!r} is no list of options")
+def one_hot(value: Any, found: Options) -> Options:
+    """The options with the right one marked, where `value` has a 1 for it and a 0 for each other one."""
+    if not isinstance(value, list | tuple) or len(value) != len(found.labels):
+        return found
+    flags = [int(one) if isinstance(one, bool) else one for one in value]
+    if not all(isinstance(one, int) and one in (0, 1) for one in flags) or sum(flags) != 1:
+        return found
+    return replace(found, right=flags.index(1))
+
+
+def reordered(found: Options, text: str, label: str | None) -> tuple[Options, str | None]:
+    """The options' texts in an order that the question's text decides, and the new label of the one under `label`."""
+    order = list(range(len(found.texts)))
+    random.Random(hashlib.sha256(text.encode(errors="replace")).digest()).shuffle(order)
+    moved = replace(found, texts=tuple(found.texts[place] for place in order), right=None)
+    return moved, None if label is None else found.labels[order.index(found.labels.index(label))]
 
 
 def _from_mapping(value: Mapping[str, Any], key: str) -> Options:
@@ -149,6 +119,8 @@ def _from_mapping(value: Mapping[str, Any], key: str) -> Options:
             return Options(letters(len(text_read)), text_read, False, _only(names, key))
         return Options(tuple(_text(name, f"{key}.label") for name in names), text_read, True)
     kept = {str(label): text for label, text in value.items() if text is not None}
+    if _flags(kept):  # TruthfulQA's {"what is true": 1, "what is not": 0}
+        return Options(letters(len(kept)), tuple(kept), False, _only([int(one) for one in kept.values()], key))
     return Options(tuple(kept), tuple(_text(text, f"{key}.{label}") for label, text in kept.items()), True)
 
 
@@ -158,7 +130,8 @@ def _from_list(value: Sequence[Any], key: str) -> Options:
     texts = tuple(_text(text, f"{key}[{place}]") for place, text in enumerate(value))
     matches = [_LETTERED.match(text) for text in texts]
     labels = tuple(match.group(1) for match in matches if match)
-    if len(labels) == len(texts) and labels in (letters(len(texts)), tuple(map(str, range(1, len(texts) + 1)))):
+    runs = (letters(len(texts)), tuple(map(str, range(1, len(texts) + 1))))
+    if len(labels) == len(texts) and tuple(label.upper() for label in labels) in runs:
         return Options(labels, tuple(match.group(2).strip() for match in matches if match), True)
     return Options(letters(len(texts)), texts, False)
 
@@ -174,6 +147,13 @@ def _from_objects(value: Sequence[Mapping[str, Any]], key: str) -> Options:
     texts = tuple(_text(one[text], f"{key}[{place}].{text}") for place, one in enumerate(value))
     names = tuple(_text(one[label], f"{key}[{place}].{label}") for place, one in enumerate(value)) if label else None
     return Options(names or letters(len(texts)), texts, label is not None, _flagged(value, flag, key) if flag else None)
+
+
+def _flags(entries: Mapping[str, Any]) -> bool:
+    """The values are 1 or 0 for each option, and the names are the options: not A, B, C or 1, 2, 3."""
+    if any(len(name.strip(" ().:[]")) < 2 or name.isdigit() for name in entries):
+        return False
+    return bool(entries) and all(isinstance(one, int | float) and one in (0, 1) for one in entries.values())
 
 
 def _flagged(value: Sequence[Mapping[str, Any]], flag: str, key: str) -> int:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from orchestrator.evaluation.tasks.columns import Columns
+from orchestrator.evaluation.tasks.columns import Columns, option_columns, usual
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,8 @@ class Preset:
     """Its configuration, where it has several and one is meant most often."""
     splits: tuple[str, ...] = ("train", "validation", "test")
     """Those that have gold answers."""
+    counts_vary: bool = False
+    """Copies of it count options from 0 and others from 1: in a file the answers themselves must tell."""
 
     @property
     def columns(self) -> Columns:
@@ -81,6 +83,7 @@ PRESETS: Mapping[str, Preset] = {
         ),
         None,
         ("train", "validation"),
+        counts_vary=True,
     ),
     "GBaker/MedQA-USMLE-4-options": Preset(
         _columns(question="question", choices="options", answer="answer_idx"), None, ("train", "test")
@@ -193,3 +196,27 @@ SHORT: Mapping[str, str] = {
     "svamp": "ChilleD/SVAMP",
 }
 """Names without their owner."""
+
+
+def preset_of(names: Sequence[str]) -> str | None:
+    """The data set whose columns a file has, where one of them has a name that columns do not usually have: the one
+    with most columns found. None where there is none."""
+    have = set(names)
+    best: tuple[int, str] | None = None
+    for name, preset in PRESETS.items():
+        what = {
+            key: value for key, value in preset.named.items() if key in ("question", "answer", "choices", "context")
+        }
+        wanted = {piece for value in what.values() for piece in value.split("|")}
+        odd = any(
+            "|" in value or usual(key, [value]) is None for key, value in what.items() if not _separate(key, value)
+        )
+        if odd and wanted <= have and (best is None or len(wanted) > best[0]):
+            best = (len(wanted), name)
+    return None if best is None else best[1]
+
+
+def _separate(key: str, value: str) -> bool:
+    """Columns of single options that are found by their names without a preset."""
+    pieces = value.split("|")
+    return key == "choices" and len(pieces) > 1 and len(option_columns(pieces)) == len(pieces)

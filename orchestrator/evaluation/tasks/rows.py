@@ -37,8 +37,11 @@ class QuestionMaker:
                 raise CellError(layout.question, "no lettered options in it, as the other questions have")
             text, found = entries
         kind = self._kind(record, found)
+        gold = self._gold(record, kind, found, found.mapping if found else None, reply)
+        if found is not None and layout.reordered:
+            found, label = options.reordered(found, text, gold[0] if gold else None)
+            gold = () if label is None else (label,)
         choices = found.mapping if found else None
-        gold = self._gold(record, kind, found, choices, reply)
         try:
             return Question(
                 id=self._text(record, layout.id) or id,
@@ -103,7 +106,7 @@ class QuestionMaker:
             return (found.labels[found.right],)
         if layout.answer is None:
             return () if reply is None else golds.checked([reply.strip()], kind, choices, layout.question)
-        if reply is not None:
+        if reply is not None and layout.answer != layout.question:
             raise CellError(layout.question, f"ends with a reply of the assistant, and {layout.answer} holds gold too")
         entries = layout.golds_of(record)
         if found is None:

@@ -12,8 +12,9 @@ from typing import Any, Protocol
 from agents.question import Question
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.tasks.cells import CellError
+from orchestrator.evaluation.tasks.column_decision import SAMPLE, decide
 from orchestrator.evaluation.tasks.columns import Columns
-from orchestrator.evaluation.tasks.layout import SAMPLE, QuestionLayout, decide
+from orchestrator.evaluation.tasks.layout import QuestionLayout
 from orchestrator.evaluation.tasks.rows import QuestionMaker
 from router.records import RecordError, parts
 

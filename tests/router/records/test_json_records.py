@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -74,3 +75,14 @@ def test_deep_nesting_is_an_error_and_kinds_have_words() -> None:
         "true or false",
         "a number",
     ]
+
+
+def test_the_questions_of_squads_own_files() -> None:
+    asked = {"id": "1", "question": "Where?", "answers": [{"text": "France", "answer_start": 12}]}
+    body = {"data": [{"title": "Paris", "paragraphs": [{"context": "Paris is in France.", "qas": [asked]}]}]}
+    assert read(json.dumps(body)) == [{"title": "Paris", "context": "Paris is in France.", **asked}]
+
+
+def test_one_object_from_question_to_answer() -> None:
+    found = read(json.dumps({"What is 2+2?": "4", "What is 3+3?": 6}))
+    assert found == [{"question": "What is 2+2?", "answer": "4"}, {"question": "What is 3+3?", "answer": 6}]

@@ -26,3 +26,14 @@ def test_a_row_knows_the_line_on_which_it_begins() -> None:
 def test_a_row_with_other_cells_than_the_header_is_named() -> None:
     with pytest.raises(RecordError, match=r"a.csv:3: 3 cells for 2 columns \(q, a\)"):
         read("q,a\nx,1\ny,2,3\n")
+
+
+def test_the_separator_that_a_spreadsheet_names_in_the_first_line() -> None:
+    assert read("sep=|\nquestion|answer, short\n2+2?|4\n")[0][1] == {"question": "2+2?", "answer, short": "4"}
+
+
+def test_the_files_of_mmlu_have_no_header() -> None:
+    found = read("Which bone?,rib,skull,hip,toe,B\nWhich organ?,lung,eye,ear,skin,A\n")
+    assert [number for number, _ in found] == [1, 2]
+    assert found[0][1] == {"question": "Which bone?", "A": "rib", "B": "skull", "C": "hip", "D": "toe", "answer": "B"}
+    assert read("question,A,B,C,answer\nWhich?,1,2,3,B\n")[0][1]["answer"] == "B"

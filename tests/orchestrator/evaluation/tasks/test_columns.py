@@ -133,9 +133,9 @@ def test_a_record_is_read_as_meant(
         ({"question": "W?", "choices": ["x", "y"], "answer": ["A", "B"]}, "2 right options: a choice has one"),
         ({"question": "W?", "choices": ["x"], "answer": "A"}, "choices: 1 options: a choice has from 2"),
         ({"question": "W?", "choices": ["x", ""], "answer": "A"}, r"choices\[1\]: an option is empty"),
-        ({"question": "W?", "choices": "['x' 'y']", "answer": "x"}, "choices: 1 options"),
+        ({"question": "W?", "choices": "['x']", "answer": "x"}, "choices: 1 options"),
         ({"question": "W?", "A": "x", "B": None, "C": "z", "answer": "A"}, "option B is empty"),
-        ({"question": "W?", "image": "cat.png", "answer": "A"}, "image"),
+        ({"question": "W?", "image": "cat.png", "answer": "cat"}, "image"),
         ({"messages": [{"role": "tool", "content": "x"}], "answer": "y"}, r"messages\[0\]: role 'tool' is none of"),
         (
             {"messages": [{"role": "user", "content": "W?"}, {"role": "assistant", "content": "x"}], "answer": "y"},

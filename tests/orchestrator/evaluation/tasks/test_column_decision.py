@@ -1,0 +1,84 @@
+"""Which column holds what in files whose names are a well-known data set's, or nobody's."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from agents.question import Question
+from orchestrator.errors import BadInput
+from orchestrator.evaluation.tasks import source_of
+
+
+def read(folder: Path, *rows: dict[str, Any]) -> list[Question]:
+    path = folder / "set.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return list(source_of(str(path)).questions())
+
+
+def right(question: Question) -> str:
+    return (question.choices or {})[str(question.answer)]
+
+
+GPQA = {"Correct Answer": "red", "Incorrect Answer 1": "7", "Incorrect Answer 2": "8", "Incorrect Answer 3": "9"}
+
+
+@pytest.mark.parametrize(
+    ("row", "asked", "gold"),
+    [
+        ({"ctx": "A dog", "endings": ["sings", "barks", "x"], "label": "1"}, "A dog", "barks"),
+        ({"sentence": "The _ fell", "option1": "cat", "option2": "cup", "answer": "2"}, "The _ fell", "cup"),
+        ({"Question": "Colour?", **GPQA}, "Colour?", "red"),
+        ({"question_stem": "Q?", "choices": {"text": ["a1", "b1"], "label": ["A", "B"]}, "answerKey": "B"}, "Q?", "b1"),
+        ({"premise": "It rained.", "choice1": "wet", "choice2": "dry", "question": "effect", "label": 0},
+         "It rained.\n\neffect", "wet"),
+    ],
+)  # fmt: skip
+def test_choices_of_well_known_files(tmp_path: Path, row: dict[str, Any], asked: str, gold: str) -> None:
+    (question,) = read(tmp_path, row)
+    assert (question.question, right(question)) == (asked, gold)
+
+
+@pytest.mark.parametrize(("places", "golds"), [((3, 0), ["w", "x"]), ((4, 1), ["w", "x"])])
+def test_a_copy_that_counts_options_from_one_is_seen_by_its_numbers(
+    tmp_path: Path, places: tuple[int, int], golds: list[str]
+) -> None:
+    rows = [{"question": f"{n}?", "opa": "x", "opb": "y", "opc": "z", "opd": "w", "cop": n} for n in places]
+    assert [right(one) for one in read(tmp_path, *rows)] == golds
+
+
+@pytest.mark.parametrize(
+    ("row", "asked", "gold", "kind"),
+    [
+        ({"Body": "Ann has 3.", "Question": "How many?", "Answer": 3.0}, "Ann has 3.\n\nHow many?", "3", "number"),
+        ({"Question": "Seeds?", "Best Answer": "Nothing", "Incorrect Answers": "Death"}, "Seeds?", "Nothing", "text"),
+        ({"passage": "P", "question": "q?", "answers_spans": {"spans": ["12"]}}, "P\n\nq?", "12", "text"),
+        ({"prompt": "def f():", "canonical_solution": "pass", "entry_point": "f"}, "def f():", "pass", "code"),
+        ({"instruction": "2+2?", "output": "4", "text": "### 2+2?\n### 4"}, "2+2?", "4", "number"),
+        ({"prompt": [{"role": "user", "content": "2+2?"}], "completion": [{"role": "assistant", "content": "4"}]},
+         "2+2?", "4", "number"),
+        ({"conversations": [{"from": "human", "value": "2+2?"}, {"from": "gpt", "value": "4"}]},
+         "2+2?", "4", "number"),
+    ],
+)  # fmt: skip
+def test_open_questions_of_well_known_files(
+    tmp_path: Path, row: dict[str, Any], asked: str, gold: str, kind: str
+) -> None:
+    (question,) = read(tmp_path, row)
+    assert (question.question, question.answer, question.kind) == (asked, gold, kind)
+
+
+@pytest.mark.parametrize(
+    ("row", "says"),
+    [
+        ({"prompt": "q?", "chosen": "good", "rejected": "bad"}, "pairs of replies, and no gold answers"),
+        ({"message_id": "a", "parent_id": None, "text": "Hi", "role": "prompter"}, "messages of chats, one per record"),
+        ({"premise": "A man walks", "hypothesis": "He sits", "label": 2}, "question: no column of that name"),
+    ],
+)
+def test_what_holds_no_questions_is_refused(tmp_path: Path, row: dict[str, Any], says: str) -> None:
+    with pytest.raises(BadInput, match=says):
+        read(tmp_path, row)
