@@ -72,8 +72,8 @@ def meant_as_numbers(raw: Golds, places: Sequence[str], key: str) -> None:
     if key.casefold() in CLASSES and small and all(len(one) < 4 for one in flat):
         raise CellError(
             places[0],
-            f"{key}: {', '.join(sorted(flat)[:5])}: numbers of classes, and no column names them: add a column of options "
-            "(--columns choices=NAME), or say that numbers are asked for (--columns kind=number)",
+            f"{key}: {', '.join(sorted(flat)[:5])}: numbers of classes, and no column names them: add a column of "
+            "options (--columns choices=NAME), or say that numbers are asked for (--columns kind=number)",
         )
 
 
@@ -84,8 +84,8 @@ def no_bare_letters(raw: Golds, places: Sequence[str], key: str) -> None:
     if kinds <= set("ABCDEFGHIJ") or kinds in ({"T", "F"}, {"Y", "N"}):
         raise CellError(
             places[0],
-            f"{key}: {flat[0]!r}: every gold answer is a letter, and no options were found: say which columns hold them "
-            "(--columns choices=A|B|C|D), or what the letter is (--columns kind=text, or kind=yesno)",
+            f"{key}: {flat[0]!r}: every gold answer is a letter, and no options were found: say which columns hold "
+            "them (--columns choices=A|B|C|D), or what the letter is (--columns kind=text, or kind=yesno)",
         )
 
 
