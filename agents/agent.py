@@ -11,7 +11,7 @@ import json
 import re
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from agents.prompts import EXPLANATION_LIMIT, Messages
@@ -61,7 +61,11 @@ class Agent:
     model: str = ""
     """What plays it; as `name` where empty."""
     structured: bool = False
-    """Hold the model to JSON with reasoning, answer and confidence; else its text is read as it comes."""
+    """Hold the model to `schema`; else its text is read as it comes."""
+    schema: Mapping[str, Any] = field(default_factory=lambda: REPLY_SCHEMA)
+    """JSON schema of a structured reply; by default reasoning, answer and confidence."""
+    excused: bool = False
+    """A failure in this seat does not keep its model from being asked in another one."""
     timeout: float | None = None
     """Seconds for one reply, all attempts together. None: as long as it takes (it may wait for its turn in a batch)."""
     attempts: int = 4
@@ -115,7 +119,7 @@ async def ask(agent: Agent, messages: Messages) -> AgentReply:
 
 
 async def _attempts(agent: Agent, messages: Messages) -> Any:
-    model: Any = agent.chat.with_structured_output(REPLY_SCHEMA, include_raw=True) if agent.structured else agent.chat
+    model: Any = agent.chat.with_structured_output(agent.schema, include_raw=True) if agent.structured else agent.chat
     for attempt in range(agent.attempts):
         try:
             reply = await model.ainvoke(messages)

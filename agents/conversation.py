@@ -258,7 +258,7 @@ class Conversation:
         # What counts is a reply, if there was any among the samples.
         if agent_replies[place].error is not None:
             place = next((place for place, each in enumerate(agent_replies) if each.error is None), place)
-        if (error := agent_replies[place].error) is not None:
+        if (error := agent_replies[place].error) is not None and not agent.excused:
             self._lost.setdefault(_model(agent), error)
         return _turn_of(
             one,

@@ -19,6 +19,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from orchestrator.errors import ConfigError
 from orchestrator.expert_config import HUB_ID, ExpertConfig, PricesConfig, RecipeConfig, SourceConfig, StrictModel
 from orchestrator.extensions import is_code
+from orchestrator.fusion_config import FusionConfig, unknown_member
 from orchestrator.old_names import moved_up, renamed
 
 __all__ = [
@@ -206,6 +207,9 @@ class Config(StrictModel):
         default_factory=dict, description="Discussions of your own: method name -> module:function."
     )
     metrics: dict[str, str] = Field(default_factory=dict, description="Metrics of your own: name -> module:attribute.")
+    fusions: dict[str, FusionConfig] = Field(
+        default_factory=dict, description="Fusions of your own: model id -> panel, judge, synthesisers."
+    )
     seed: int = Field(default=0, ge=0, description="Seed of task questions, sampling and bootstrap.")
 
     @model_validator(mode="before")
@@ -255,6 +259,8 @@ def validate(data: Mapping[str, Any], path: Path) -> Config:
         experts = {name: _rooted(expert, zoo_path.parent) for name, expert in zoo.experts.items()} | experts
     if not experts:
         raise ConfigError(f"{path}: no experts: add `experts:` or `zoo:`")
+    if wrong := unknown_member(config.fusions, experts):
+        raise ConfigError(f"{path}: {wrong}")
     return config.model_copy(update={"experts": experts, "zoo": None})
 
 

@@ -12,6 +12,7 @@ from agents.agent import Agent
 from agents.conversation import Discussion
 from agents.discussions.debate_judge import DebateJudge
 from agents.discussions.escalate import Escalate
+from agents.discussions.fusion import Fusion
 from agents.discussions.moa import MixtureOfAgents
 from agents.discussions.parts import consensus, everybody, grouped, one_by_one, topology
 from agents.discussions.rounds import Rounds
@@ -38,6 +39,14 @@ class SchemeOptions:
     """Confidence at which escalate is content."""
     leader: Agent | None = None
     """Judge and aggregator; None: the panel's first agent."""
+    judge: Agent | None = None
+    """Of fusion; None: no separate judge."""
+    synthesisers: tuple[Agent, ...] = ()
+    """Of fusion, in the order in which they are asked; the panel's members follow."""
+    cite: bool = True
+    """Whether a fusion's answer marks whom it follows."""
+    calls_tools: Callable[[str], bool] = lambda text: False
+    """Whether a reply calls tools."""
 
 
 def _reconcile(scheme: SchemeOptions) -> Rounds:
@@ -67,6 +76,13 @@ DISCUSSIONS: Mapping[str, Callable[[SchemeOptions], Discussion]] = {
     "debate-judge": lambda scheme: DebateJudge(_debate(scheme), scheme.leader),
     "moa": lambda scheme: MixtureOfAgents(max(1, scheme.rounds), scheme.leader),
     "sparse-debate": _sparse,
+    "fusion": lambda scheme: Fusion(
+        scheme.judge,
+        scheme.synthesisers,
+        "log-odds" if scheme.improved else "majority",
+        scheme.cite,
+        scheme.calls_tools,
+    ),
     "escalate": lambda scheme: Escalate(_reconcile(scheme), scheme.threshold),
 }
 

@@ -16,6 +16,7 @@ from pydantic import Field, JsonValue, model_validator
 from agents.question import AnswerKind
 from orchestrator.chats.body import BodyPart, ShortText
 from orchestrator.chats.sampling_body import MAX_SCHEMA, SamplingBody
+from orchestrator.fusion_config import Preset
 from orchestrator.inference.request import PromptMessage, Sampling
 
 MAX_MESSAGES = 2048
@@ -127,6 +128,7 @@ class Extension(BodyPart):
         default=None, max_length=26, description="Lettered options: letter -> text. The kind is `choice` then."
     )
     recruit: int | None = Field(default=None, ge=1, le=64, description="Experts that mixture asks.")
+    preset: Preset | None = Field(default=None, description="Preset of fusion: budget or quality.")
     explain: bool = Field(default=False, description="Tell experts and cost with a plain expert's reply too.")
 
 

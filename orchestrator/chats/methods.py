@@ -3,45 +3,53 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from agents.discussions.fusion import CALLS, fusion_account
 from agents.question import CHAT, Question
 from agents.transcript import Transcript
 from agents.votes import AT_THEIR_WORD, log_odds, options_of
 from orchestrator.chats.chat_body import ChatBody
-from orchestrator.chats.chat_events import ChatEvents, FinishEvent, ProgressEvent, TextEvent, UsageEvent
+from orchestrator.chats.chat_events import ChatEvents, FinishEvent, ProgressEvent, TextEvent, ToolCallEvent, UsageEvent
 from orchestrator.chats.chat_pool import ChatPool
+from orchestrator.chats.chat_turns import ChatTurns, chat_turns
 from orchestrator.chats.expert_health import ExpertHealth
 from orchestrator.chats.experts import ask_expert
-from orchestrator.chats.failure_log import log_failure
 from orchestrator.chats.fallback import FirstReply
 from orchestrator.chats.protocols import ServiceRouting, Zoo
+from orchestrator.chats.reply_events import ReplyEvents, failures_json, slow_json
 from orchestrator.chats.routing import ranking_json
+from orchestrator.chats.tools import with_calls, with_tools
 from orchestrator.config import Config
-from orchestrator.errors import CollegiumError, NotReady, RequestError, no_answer
+from orchestrator.errors import NotReady, RequestError
 from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.evaluation.discussing import own_discussion
 from orchestrator.evaluation.methods import METHODS, Method, MethodOptions, MethodOutcome, Setting
 from orchestrator.evaluation.methods.discussion import own_method
 from orchestrator.evaluation.methods.fallback import ask_down
+from orchestrator.evaluation.methods.fusion import fusion_methods
 from orchestrator.evaluation.profile import Profiled
+from orchestrator.fusion_config import FusionConfig
+from orchestrator.inference.engines.tools import ParsedCall, parse_calls
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.prices import paid, total, withdrawn
-from orchestrator.inference.request import Completion, FinishReason, PromptMessage, Sampling
+from orchestrator.inference.prices import total, withdrawn
+from orchestrator.inference.request import PromptMessage, Sampling
 
 MIXTURE = "mixture"
-LONGEST_QUESTION = 100_000
-"""Characters of a last user turn."""
+MAX_CALLS = 16
+"""Calls of tools that a panel's members make together."""
 
 
 def methods_of(config: Config) -> Mapping[str, Method]:
-    """Methods that give one answer, as model ids; the user's own discussions among them."""
+    """Methods that give one answer, as model ids; the user's own fusions and discussions among them."""
     own = [own_method(name, own_discussion(path, Path.cwd())) for name, path in config.discussions.items()]
-    return {method.name: method for method in (*METHODS, *own) if method.answers_once}
+    return {method.name: method for method in (*METHODS, *fusion_methods(config.fusions), *own) if method.answers_once}
 
 
 async def ask_mixture(
@@ -50,8 +58,8 @@ async def ask_mixture(
     """The experts that suit the last user turn answer, down the ranking where some fail. One of them alone sees the
     chat as it is; several answer the question in their form (`solve`), and their answers are counted by the log-odds
     of being right. Raises `NoAnswer` if none of those that may be asked gives a reply."""
-    question, history = as_question(chat)
-    (ranking,) = await routing.rank([question.question], [conversation_text(history)])
+    question, turns = as_question(chat, tools=chat.collegium.kind == "open" and not chat.collegium.choices)
+    (ranking,) = await routing.rank([question.question], [conversation_text(turns.history)])
     service = collegium.config.service
     order = health.order(ranking.experts)
     explanation: dict[str, Any] = {"method": MIXTURE, **ranking_json(ranking)}
@@ -61,16 +69,17 @@ async def ask_mixture(
         def ask(name: str) -> ChatEvents:
             expert = collegium.experts[name]
             wanted = chat.sampling(expert.context, temperature=0.0)
-            return ask_expert(
+            said = ask_expert(
                 collegium.pool,
                 expert,
                 chat.conversation,
-                wanted,
+                with_tools(chat, wanted, remote=expert.remote is not None),
                 n=chat.n,
                 seed=chat.seed,
                 stream=chat.stream,
                 max_wait=max_wait,
             )
+            return with_calls(said, chat) if chat.tools else said
 
         characters = sum(len(text) for _, text in chat.conversation)
         reply = FirstReply(
@@ -100,8 +109,8 @@ async def ask_mixture(
         return
     recruit = min(chat.collegium.recruit or service.recruit, len(order))
     room = order[: recruit + service.fallbacks]
-    reply_events = _ReplyEvents(health, collegium.experts)
-    pool = _chat_pool(collegium, question, history, max_wait, reply_events)
+    reply_events = ReplyEvents(health, collegium.experts)
+    pool = _chat_pool(collegium, turns, max_wait, reply_events)
     sampling = _sampling(chat, min(collegium.experts[name].context for name in room))
     context = replace(collegium.context(), workers=lambda: pool)
     setting = Setting(context, [question], sampling, _seed(chat, collegium))
@@ -138,49 +147,102 @@ async def ask_method(
 ) -> ChatEvents:
     """Run a method on the last user turn, within the conversation; a stream hears of every reply as it comes. Raises
     `NoAnswer` if no expert gives one."""
-    question, history = as_question(chat)
-    sampling = _sampling(chat, min(expert.context for expert in collegium.experts.values()))
+    question, turns = as_question(chat, tools=method.takes_tools)
+    writes = method.writes and question.kind == "open" and not question.choices
+    sampling = _sampling(chat, min(expert.context for expert in collegium.experts.values()), structured=writes)
     profiled = await _profiled(routing, method)
-    reply_events = _ReplyEvents(health, collegium.experts)
-    pool = _chat_pool(collegium, question, history, max_wait, reply_events)
+    reply_events = ReplyEvents(health, collegium.experts)
+    offered = turns.tool_rounds < _tool_rounds(collegium.config, method.name)
+    pool = _chat_pool(collegium, turns, max_wait, reply_events, partial(_offered, chat, offered))
     context = replace(collegium.context(), workers=lambda: pool)
     recruit = min(chat.collegium.recruit, len(collegium.experts)) if chat.collegium.recruit else None
-    setting = Setting(context, [question], sampling, _seed(chat, collegium), MethodOptions(recruit=recruit), profiled)
+    setting = Setting(
+        context,
+        [question],
+        replace(sampling, structured=None),
+        _seed(chat, collegium),
+        MethodOptions(recruit=recruit, preset=chat.collegium.preset),
+        profiled,
+        preferred=await _preferred(collegium, routing, health, question, turns) if writes else (),
+        stream=chat.stream and writes,
+        tools=frozenset(tool.function.name for tool in chat.offered_tools) if offered else frozenset(),
+        structured=sampling.structured,
+    )
     working = asyncio.ensure_future(method.run(setting))
     working.add_done_callback(lambda _: reply_events.events.put_nowait(None))
     try:
         while (event := await reply_events.events.get()) is not None:
-            if chat.stream:
-                yield ProgressEvent(event)
+            if isinstance(event, TextEvent) or chat.stream:
+                yield event
         (outcome, *_) = await working
     finally:
         working.cancel()
     found = outcome.answers[0]
     transcript = outcome.transcripts[0] if outcome.transcripts else None
+    explanation = _explained(method.name, outcome, transcript, chat.collegium.explain, writes)
+    if transcript is not None and transcript.stopped == CALLS:
+        yield ToolCallEvent(_calls_of(transcript, setting.tools, chat))
+        yield FinishEvent("tool_calls")
+        yield reply_events.account(explanation)
+        return
     text = (transcript.reply if transcript else "") or _content_of(found.answer, found.used)
     if found.failed or not text.strip():
         raise reply_events.no_answer()
-    yield TextEvent(text)
+    if not reply_events.streamed:
+        yield TextEvent(text)
     yield FinishEvent(reply_events.finish_reason(text))
-    yield reply_events.account(_explained(method.name, outcome, transcript, chat.collegium.explain))
+    yield reply_events.account(explanation)
 
 
 def _chat_pool(
     collegium: Zoo,
-    question: Question,
-    history: Sequence[PromptMessage],
+    turns: ChatTurns,
     max_wait: float | None,
-    reply_events: _ReplyEvents,
+    reply_events: ReplyEvents,
+    offer: Callable[[Expert, Sampling], Sampling] = lambda expert, sampling: sampling,
 ) -> ChatPool:
     return ChatPool(
         collegium.pool,
-        question.question,
-        history,
+        turns,
         max_wait,
         reply_events.reply,
         reply_events.failure,
         collegium.config.service.reply_seconds,
+        on_text=reply_events.text,
+        on_streamed=reply_events.streamed_reply,
+        hold=reply_events.holds,
+        offer=offer,
     )
+
+
+def _offered(chat: ChatBody, offered: bool, expert: Expert, sampling: Sampling) -> Sampling:
+    """What a member of the panel is asked with: the chat's tools and what was done with them, as `with_tools`; without
+    new calls once there were enough."""
+    shown = chat if offered else chat.model_copy(update={"tool_choice": "none"})
+    return with_tools(shown, sampling, remote=expert.remote is not None)
+
+
+def _tool_rounds(config: Config, name: str) -> int:
+    return config.fusions.get(name, FusionConfig()).tool_rounds
+
+
+def _calls_of(transcript: Transcript, tools: frozenset[str], chat: ChatBody) -> tuple[ParsedCall, ...]:
+    """What the panel's members call together, each call once."""
+    calls = [call for turn in transcript.turns for call in parse_calls(turn.text, tools)[1]]
+    distinct = {(call.name, json.dumps(json.loads(call.arguments), sort_keys=True)): call for call in calls}
+    return tuple(distinct.values())[: 1 if chat.parallel_tool_calls is False else MAX_CALLS]
+
+
+async def _preferred(
+    collegium: Zoo, routing: ServiceRouting, health: ExpertHealth, question: Question, turns: ChatTurns
+) -> tuple[str, ...]:
+    """The experts, those that suit the question first, those in trouble last; without a profile in the zoo's order."""
+    try:
+        (ranking,) = await routing.rank([question.question], [conversation_text(turns.history)])
+        names = list(ranking.experts)
+    except NotReady:
+        names = list(collegium.experts)
+    return tuple(health.order(names))
 
 
 async def _profiled(routing: ServiceRouting, method: Method) -> Profiled | None:
@@ -195,21 +257,18 @@ async def _profiled(routing: ServiceRouting, method: Method) -> Profiled | None:
         raise
 
 
-def as_question(chat: ChatBody) -> tuple[Question, tuple[PromptMessage, ...]]:
-    """The last user turn as a question, and the conversation before it. Raises `RequestError` if there is none."""
-    if chat.tools or chat.turns:
+def as_question(chat: ChatBody, *, tools: bool = False) -> tuple[Question, ChatTurns]:
+    """The last user turn as a question, and the chat around it. Raises `RequestError` if there is none, and for tools
+    where none can be taken."""
+    if not tools and (chat.tools or chat.turns):
         raise RequestError("tools: several experts cannot share tools: ask one expert, or leave them out")
     if chat.n > 1 and (chat.model != MIXTURE or chat.collegium.kind != "open"):
         raise RequestError("n: several experts give one answer together")
-    *history, (role, text) = chat.conversation
-    if role != "user" or not text.strip():
-        raise RequestError("messages: the last message must be a user's, and not empty")
-    if len(text) > LONGEST_QUESTION:
-        raise RequestError(f"messages: the last message has more than {LONGEST_QUESTION} characters")
+    turns = chat_turns(chat.conversation, chat.turns, tools=bool(chat.tools))
     choices = chat.collegium.choices
     kind = "choice" if choices else chat.collegium.kind
     id = f"chat-{secrets.token_hex(8)}"
-    return Question(id=id, task=CHAT, question=text, kind=kind, choices=choices), tuple(history)
+    return Question(id=id, task=CHAT, question=turns.question, kind=kind, choices=choices), turns
 
 
 def conversation_text(history: Sequence[PromptMessage]) -> str:
@@ -219,70 +278,8 @@ def conversation_text(history: Sequence[PromptMessage]) -> str:
     return "\n\n".join(turns or system)
 
 
-class _ReplyEvents:
-    """What the experts said so far: counted, and queued for a stream."""
-
-    def __init__(self, health: ExpertHealth, experts: Mapping[str, Expert]) -> None:
-        self.failures: dict[str, CollegiumError] = {}
-        """Expert -> its last failure."""
-        self._health = health
-        self._experts = experts
-        self._costs: list[float | None] = []
-        self.events: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
-        self._replies: list[Completion] = []
-        self._calls: dict[str, int] = {}
-
-    def reply(self, expert: str, completion: Completion) -> None:
-        self._replies.append(completion)
-        self._costs.append(paid(self._experts[expert], completion))
-        if not completion.cached:
-            self._health.well(expert)
-        number = self._calls[expert] = self._calls.get(expert, 0) + 1
-        self.events.put_nowait({"expert": expert, "reply": number, "text": completion.text})
-
-    def failure(self, expert: str, error: CollegiumError) -> None:
-        if self.failures.get(expert) is None:
-            log_failure(error, expert, replaced=True)
-        self.failures[expert] = error
-        self._health.failed(expert, error)
-
-    def no_answer(self) -> CollegiumError:
-        """What to raise where no expert gave an answer."""
-        return no_answer({name: error for name, error in self.failures.items() if name not in self._calls})
-
-    def finish_reason(self, text: str) -> FinishReason:
-        """Why the reply ended that is given as the answer, or whose reasoning the answer begins with."""
-        same = [one for one in self._replies if one.text.strip() == text.strip()]
-        reasoning = text.rpartition("\nAnswer:")[0].strip()
-        same = same or [one for one in self._replies if reasoning and one.text.strip().startswith(reasoning)]
-        return same[-1].finish_reason if same else "stop"
-
-    def account(self, explanation: dict[str, Any]) -> UsageEvent:
-        replies = self._replies
-        counts = {"calls": len(replies), "cached_calls": sum(one.cached for one in replies)}
-        return UsageEvent(
-            sum(one.prompt_tokens for one in replies),
-            sum(one.completion_tokens for one in replies),
-            explanation | {"experts": list(self._calls), **counts, **failures_json(self.failures)},
-            cached_tokens=sum(one.usage.cached_tokens for one in replies if one.usage),
-            reasoning_tokens=sum(one.usage.reasoning_tokens for one in replies if one.usage),
-            cost=total(self._costs),
-            experts=tuple(self._calls),
-        )
-
-
-def failures_json(failures: Mapping[str, CollegiumError]) -> dict[str, Any]:
-    """Experts that failed and the code of each failure, as an explanation tells it; nothing where none did."""
-    return {"failed": {name: error.code for name, error in failures.items()}} if failures else {}
-
-
-def slow_json(slow: Sequence[str]) -> dict[str, Any]:
-    """Experts that kept silent so long that another one was asked, too."""
-    return {"slow": list(slow)} if slow else {}
-
-
-def _sampling(chat: ChatBody, context: int) -> Sampling:
-    if chat.response_format and chat.response_format.structured:
+def _sampling(chat: ChatBody, context: int, *, structured: bool = False) -> Sampling:
+    if chat.response_format and chat.response_format.structured and not structured:
         raise RequestError("response_format: several experts answer in their own form: ask one expert")
     if chat.ignore_eos:
         raise RequestError("ignore_eos: the answer of several experts has its own end: ask one expert")
@@ -304,7 +301,9 @@ def _content_of(found: str | None, used: Sequence[ExpertReply]) -> str:
     return (speaker.reply.text if speaker else "") or found or ""
 
 
-def _explained(name: str, outcome: MethodOutcome, transcript: Transcript | None, fully: bool) -> dict[str, Any]:
+def _explained(
+    name: str, outcome: MethodOutcome, transcript: Transcript | None, fully: bool, writes: bool
+) -> dict[str, Any]:
     found = outcome.answers[0]
     explanation: dict[str, Any] = {
         "method": name,
@@ -323,4 +322,6 @@ def _explained(name: str, outcome: MethodOutcome, transcript: Transcript | None,
         "stopped": transcript.stopped,
         "votes": [vote.model_dump(mode="json", exclude={"abstentions"}) for vote in transcript.votes],
     }
+    if writes:
+        explanation["fusion"] = fusion_account(transcript)
     return explanation | ({"transcript": transcript.model_dump(mode="json")} if fully else {})

@@ -26,6 +26,7 @@ from orchestrator.evaluation.discussion_report import chosen_transcripts, discus
 from orchestrator.evaluation.methods import METHODS, Method, MethodOptions, MethodOutcome, Setting
 from orchestrator.evaluation.methods.aggregators import aggregator
 from orchestrator.evaluation.methods.discussion import own_method
+from orchestrator.evaluation.methods.fusion import fusion_methods
 from orchestrator.evaluation.metrics import METRICS, figures, metrics_named
 from orchestrator.evaluation.outcomes import check_scored, counts, failure_lines
 from orchestrator.evaluation.profile import (
@@ -154,13 +155,16 @@ async def answer(request: RunRequest, context: Context) -> RunResult:
 def methods_named(names: Sequence[str], config: Config) -> list[Method]:
     """The named methods, a user's own among them, in the order of `METHODS`. Raises `BadInput`."""
     own = [name for name in names if name in config.discussions]
-    known = [*METHODS, *(own_method(name, own_discussion(config.discussions[name], Path.cwd())) for name in own)]
+    fusions = fusion_methods(config.fusions)
+    replaced = {method.name for method in fusions}
+    known = [*(method for method in METHODS if method.name not in replaced), *fusions]
+    known += [own_method(name, own_discussion(config.discussions[name], Path.cwd())) for name in own]
     for name in set(names) - {method.name for method in known}:
         if (found := extension("collegium.discussions", name, "--methods")) is not None:
             known.append(own_method(name, found))
     for name in names:
         if name not in {method.name for method in known}:
-            every = ", ".join([*(method.name for method in METHODS), *config.discussions])
+            every = ", ".join([*(method.name for method in METHODS), *config.fusions, *config.discussions])
             raise BadInput(f"--methods: no method {name!r}; there are {every}")
     return [method for method in known if method.name in names]
 

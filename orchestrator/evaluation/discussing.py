@@ -98,7 +98,13 @@ class DiscussionOptions(StrictModel):
 
 
 def agent_of(
-    pool: Pool, expert: Expert, sampling: Sampling, static: float | None = None, *, structured: bool = False
+    pool: Pool,
+    expert: Expert,
+    sampling: Sampling,
+    static: float | None = None,
+    *,
+    structured: bool = False,
+    streaming: bool = False,
 ) -> Agent:
     """An expert of the zoo as an agent. Only a full disk or a missing package ends the conversation."""
     from orchestrator.inference.chat import ExpertChat
@@ -112,6 +118,8 @@ def agent_of(
         top_k=sampling.top_k,
         stop=list(sampling.stop) or None,
         logprobs=sampling.logprobs,
+        further=sampling,
+        streaming=streaming,
     )
     return Agent(
         expert.name, chat, structured=structured, confidence=static, fatal=(StorageError, SetupError, BudgetExceeded)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import replace
 from typing import Any, Literal, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
@@ -49,6 +50,8 @@ class ExpertChat(BaseChatModel):
     stop: list[str] | None = None
     logprobs: int | None = Field(default=None, ge=0, le=20)
     """Alternatives a token; the reply's `response_metadata["logprobs"]` has them, in OpenAI's layout."""
+    further: Sampling = Sampling()
+    """All settings that have no field of their own here."""
     streaming: bool = False
     """`invoke` and `ainvoke` stream inside, so that callbacks hear every token."""
     max_wait: float | None = None
@@ -80,8 +83,11 @@ class ExpertChat(BaseChatModel):
         settings = {**self._settings(), **{key: options.pop(key) for key in self._settings() if key in options}}
         if options:
             raise RequestError(f"expert {self.expert.name!r} does not know the option {sorted(options)[0]!r}")
-        sampling = Sampling(
-            **settings, stop=tuple(stop or self.stop or ()), structured=json.dumps(structured) if structured else None
+        sampling = replace(
+            self.further,
+            **settings,
+            stop=tuple(stop or self.stop or ()),
+            structured=json.dumps(structured) if structured else self.further.structured,
         )
         return self.pool.request(self.expert, _messages(messages), sampling, stream=stream, max_wait=max_wait)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from orchestrator.evaluation.methods.best import best
 from orchestrator.evaluation.methods.discussion import discussion_methods
 from orchestrator.evaluation.methods.each import each
+from orchestrator.evaluation.methods.fusion import fusion_methods
 from orchestrator.evaluation.methods.method import (
     Answer,
     Method,
@@ -23,4 +24,5 @@ METHODS: tuple[Method, ...] = (
     Method("mixture", mixture, "required", headline=0),
     Method("symbolic-moe", symbolic_moe, "required", headline=1),
     *discussion_methods(),
+    *fusion_methods({}),
 )

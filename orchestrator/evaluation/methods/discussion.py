@@ -64,7 +64,8 @@ def discussion_methods() -> tuple[Method, ...]:
         "escalate": partial(_known, seating=Seating(lead_first=True)),
     }
     same = votes(SAME_MODEL, Seating(copies=True, sampled=True), discussion="reconcile")
-    return (*(traits.get(name, _known)(name) for name in DISCUSSIONS), same)
+    known = [name for name in DISCUSSIONS if name != "fusion"]  # which has a module of its own
+    return (*(traits.get(name, _known)(name) for name in known), same)
 
 
 def own_method(name: str, discussion: Discussion) -> Method:
@@ -107,7 +108,7 @@ async def _led_by_others(
     outcome: MethodOutcome,
 ) -> MethodOutcome:
     """The outcome where, on questions on which the lead expert gave no reply, the next best expert leads instead."""
-    rates = {expert: _rate(setting, expert) for expert in setting.experts} if setting.profile else {}
+    rates = {expert: rate(setting, expert) for expert in setting.experts} if setting.profile else {}
     members = sorted(setting.options.panel or setting.experts, key=lambda expert: -rates.get(expert, 0.0))
     answers, transcripts = list(outcome.answers), list(outcome.transcripts)
     first = setting.options.lead or members[0]
@@ -131,9 +132,15 @@ async def _led_by_others(
 
 
 async def confer(
-    setting: Setting, name: str, seating: Seating, made: Callable[[Setting, Agent], Discussion]
+    setting: Setting,
+    name: str,
+    seating: Seating,
+    made: Callable[[Setting, Agent], Discussion],
+    *,
+    groups: bool = True,
 ) -> MethodOutcome:
-    """Hold one discussion on all questions of the setting. Raises `BadInput` for a panel that names an expert twice,
+    """Hold one discussion on all questions of the setting; `groups`: answers to open ones of one meaning count as one.
+    Raises `BadInput` for a panel that names an expert twice,
     or one that is not asked."""
     options = setting.options.discussing
     for expert in [*options.panel, *([options.lead] if options.lead else [])]:
@@ -142,7 +149,7 @@ async def confer(
     members = options.panel or [*setting.experts]
     if twice := next((expert for expert in members if members.count(expert) > 1), None):
         raise BadInput(f"panel: {twice!r} is named twice; for one expert in every seat there is {SAME_MODEL}")
-    static = {expert: _rate(setting, expert) for expert in setting.experts} if setting.profile else {}
+    static = {expert: rate(setting, expert) for expert in setting.experts} if setting.profile else {}
     lead = options.lead or max(members, key=lambda expert: static.get(expert, 0.0))
     panel = [lead] if seating.alone else members
     if seating.lead_first:
@@ -170,7 +177,7 @@ async def confer(
         calibrate=calibrate,
         show_calibrated=improved,
         odds=fitted_odds(validation, panel, options.confidence),
-        same=by_meaning(setting.context.embedder),
+        same=by_meaning(setting.context.embedder) if groups else None,
         samples=read_samples(options.convincing, panel) if options.convincing else {},
         limits=options.limits,
         seed=setting.seed,
@@ -205,7 +212,7 @@ def _notes(setting: Setting, seating: Seating, panel: Sequence[str]) -> list[str
     return notes + [f"{' and '.join(names)} are the same model and give the same replies" for names in same]
 
 
-def _rate(setting: Setting, expert: str) -> float:
+def rate(setting: Setting, expert: str) -> float:
     """Share of its answers to the fit split that the expert has right; 0 where it gave none."""
     rows = setting.fitted_on.rows
     known = [row.correct[expert] for row in rows if expert in row.correct]

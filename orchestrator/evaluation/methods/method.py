@@ -21,6 +21,7 @@ from orchestrator.evaluation.methods.aggregators import AGGREGATORS
 from orchestrator.evaluation.outcomes import OutcomeKind, declines
 from orchestrator.evaluation.profile import Profiled, Replies
 from orchestrator.evaluation.report.data import RankedExpert
+from orchestrator.fusion_config import Preset
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Sampling
 from router.routers import DEFAULT, ROUTERS, check
@@ -30,6 +31,9 @@ from router.table import Table
 class MethodOptions(DiscussionOptions, CostOptions):
     """What methods may be told; each takes what concerns it."""
 
+    preset: Preset | None = Field(
+        default=None, description="Preset of fusion: budget or quality (default: the fusion's own)."
+    )
     recruit: int | None = Field(
         default=None, ge=1, description="Experts per question (default: 1 for mixture, 3 for symbolic-moe)."
     )
@@ -72,6 +76,14 @@ class Setting:
     seed: int
     options: MethodOptions = field(default_factory=MethodOptions)
     profile: Profiled | None = None
+    preferred: tuple[str, ...] = ()
+    """Experts in the order in which they suit what is asked, where a router has ranked them."""
+    stream: bool = False
+    """Whoever writes the answer streams it."""
+    tools: frozenset[str] = frozenset()
+    """Names of the tools that the panel may call."""
+    structured: str | None = None
+    """As `Sampling.structured`: what the written answer is held to."""
 
     async def ask(self, pairs: Sequence[tuple[Question, Expert]]) -> Replies:
         """Replies to these (question, expert) pairs, by (question id, expert name)."""
@@ -167,6 +179,10 @@ class Method:
     """One expert's single reply: every other method is compared with it."""
     panel_vote: bool = False
     """It votes on a panel's first replies: what a panel's talk must beat."""
+    takes_tools: bool = False
+    """Its panel may call a chat's tools."""
+    writes: bool = False
+    """One expert writes its answer to an open question: it can be streamed and held to a schema."""
     panel: bool = True
     """Several experts reply; False: rounds of one expert with itself have no panel's vote to beat."""
 

@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from orchestrator.chats.chat_pool import ChatPool
+from orchestrator.chats.chat_turns import chat_turns
 from orchestrator.errors import CollegiumError, ExpertFailed, UpstreamTimeout
 from orchestrator.inference.expert import Expert, RemoteModel
 from orchestrator.inference.request import Completion, Request, Sampling
@@ -13,6 +14,7 @@ from orchestrator.inference.request import Completion, Request, Sampling
 NEAR = Expert("near", "f", "s")
 FAR = Expert("far", "f", "s", remote=RemoteModel("http://x", "m"))
 HISTORY = (("user", "Hello."), ("assistant", "Hi!"))
+TURNS = chat_turns((*HISTORY, ("user", "Why?")), {}, tools=False)
 
 
 class Behind:
@@ -38,7 +40,7 @@ def pool(heard: list[Any] | None = None) -> ChatPool:
     def replied(name: str, reply: Completion) -> None:
         heard.append((name, reply.text))
 
-    return ChatPool(Behind(), "Why?", HISTORY, 3.0, replied, failed, reply_seconds=0.05)  # type: ignore[arg-type]
+    return ChatPool(Behind(), TURNS, 3.0, replied, failed, reply_seconds=0.05)  # type: ignore[arg-type]
 
 
 def test_a_prompt_that_states_the_question_has_the_conversation_before_it() -> None:

@@ -133,8 +133,8 @@ async def test_a_choice_of_tools_is_kept_to(client: httpx.AsyncClient) -> None:
     ("body", "named"),
     [
         ({"model": "vote"}, "tools"),
-        ({"model": "mixture"}, "tools"),
-        ({"model": "mixture", "tools": None, "messages": [*USER, {"role": "assistant", "tool_calls": [
+        ({"model": "mixture", "collegium": {"kind": "yesno"}}, "tools"),
+        ({"model": "reconcile", "tools": None, "messages": [*USER, {"role": "assistant", "tool_calls": [
             {"id": "c", "function": {"name": "weather", "arguments": "{}"}}]},
             {"role": "tool", "tool_call_id": "c", "content": "dry"}, *USER]}, "tools"),
         ({"tools": [{"type": "function", "function": {"name": "a b"}}]}, "name"),
