@@ -42,6 +42,7 @@ class RunOptions(TypedDict, total=False):
     per_group: int
     structured: bool
     convincing: str | None
+    preset: Literal["budget", "quality"] | None
     recruit: int | None
     router: str
     keyword_expert: str | None
