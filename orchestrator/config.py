@@ -125,8 +125,8 @@ class ServiceConfig(StrictModel):
         default=None, description="Correctness table that routers are fitted on; default: the last profile job's."
     )
     router: str = Field(
-        default="knn",
-        description="Router of mixture and of /v1/route, as in `collegium route`; knn takes feedback in at once.",
+        default="mixture",
+        description="Router of mixture and of /v1/route, as in `collegium route`; refitted in the background.",
     )
     default: str | None = Field(
         default=None,

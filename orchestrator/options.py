@@ -72,9 +72,9 @@ class RouteOptions(TypedDict, total=False):
     spend: float | None
     costs: str | None
     router: str
+    seed: int
     experts: list[str]
     skills_from: list[str]
-    seed: int
     question: str | None
     questions: str | None
     skills: list[str]

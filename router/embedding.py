@@ -135,10 +135,11 @@ class Embedder:
             self._cache.close()
 
     def _key(self, prompt: str) -> bytes:
-        return hashlib.sha256(f"{self._identity}\0{prompt}".encode()).digest()
+        return hashlib.sha256(f"{self.identity}\0{prompt}".encode()).digest()
 
     @property
-    def _identity(self) -> str:
+    def identity(self) -> str:
+        """Names the model and how texts are embedded: equal identities give equal vectors."""
         if self.model == DEFAULT_MODEL and self._folder is not None:
             name = f"{BUNDLED} {importlib.metadata.version(BUNDLED)}"
         else:

@@ -14,7 +14,6 @@ from typing import Any
 from agents.discussions.fusion import CALLS, fusion_account
 from agents.question import CHAT, Question
 from agents.transcript import Transcript
-from agents.votes import AT_THEIR_WORD, log_odds, options_of
 from orchestrator.chats.chat_body import ChatBody
 from orchestrator.chats.chat_events import ChatEvents, FinishEvent, ProgressEvent, TextEvent, ToolCallEvent, UsageEvent
 from orchestrator.chats.chat_pool import ChatPool
@@ -32,8 +31,8 @@ from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.evaluation.discussing import own_discussion
 from orchestrator.evaluation.methods import METHODS, Method, MethodOptions, MethodOutcome, Setting
 from orchestrator.evaluation.methods.discussion import own_method
-from orchestrator.evaluation.methods.fallback import ask_down
 from orchestrator.evaluation.methods.fusion import fusion_methods
+from orchestrator.evaluation.methods.mixture import put_to
 from orchestrator.evaluation.profile import Profiled
 from orchestrator.fusion_config import FusionConfig
 from orchestrator.inference.engines.tools import ParsedCall, parse_calls
@@ -59,10 +58,11 @@ async def ask_mixture(
     chat as it is; several answer the question in their form (`solve`), and their answers are counted by the log-odds
     of being right. Raises `NoAnswer` if none of those that may be asked gives a reply."""
     question, turns = as_question(chat, tools=chat.collegium.kind == "open" and not chat.collegium.choices)
-    (ranking,) = await routing.rank([question.question], [conversation_text(turns.history)])
+    mixture = await routing.mixture()  # one for the whole chat, whatever becomes ready meanwhile
+    (ranking,) = await routing.rank([question.question], [conversation_text(turns.history)], mixture)
     service = collegium.config.service
     order = health.order(ranking.experts)
-    explanation: dict[str, Any] = {"method": MIXTURE, **ranking_json(ranking)}
+    explanation: dict[str, Any] = {"method": MIXTURE, "mixture": mixture.origin.version, **ranking_json(ranking)}
     if question.kind == "open":
         names = order[: 1 + service.fallbacks]
 
@@ -114,16 +114,14 @@ async def ask_mixture(
     sampling = _sampling(chat, min(collegium.experts[name].context for name in room))
     context = replace(collegium.context(), workers=lambda: pool)
     setting = Setting(context, [question], sampling, _seed(chat, collegium))
-    used = (await ask_down(setting, [(question, room)], recruit))[question.id]
-    replied = [one for one in used if one.error is None]
-    probabilities = [ranking.probability(one.expert) for one in replied]
-    odds = await routing.odds(recruit) if recruit > 1 else AT_THEIR_WORD
-    verdict = log_odds([one.reply.answer for one in replied], probabilities, odds, options=options_of(question))
+    decision, used = await put_to(setting, mixture, question, ranking, recruit, order, service.fallbacks)
+    verdict, replied = decision.verdict, [one for one in used if one.error is None]
     text = _content_of(verdict.answer, replied)
     if not text.strip():
         raise reply_events.no_answer()
     if chat.stream:
         yield ProgressEvent({"routed": [one.expert for one in replied]})
+    explanation |= {"asked": list(decision.asked), "stopped": decision.stopped}
     explanation["votes"] = [
         {
             "answer": group.answer,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from agents.votes import Odds
 from orchestrator.config import Config
 from orchestrator.evaluation.context import Context
+from orchestrator.evaluation.mixture.fitted import FittedMixture
 from orchestrator.evaluation.profile import Profiled
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
@@ -48,14 +48,15 @@ class Zoo(Protocol):
 class ServiceRouting(Protocol):
     """Who ranks the experts for a chat."""
 
-    async def rank(self, questions: list[str], before: list[str] | None = None) -> list[Ranking]:
-        """One ranking per question; `before`: the conversation before each. Raises `NotReady` while there is no
-        correctness table, `BadInput` for empty texts."""
+    async def rank(
+        self, questions: list[str], before: list[str] | None = None, mixture: FittedMixture | None = None
+    ) -> list[Ranking]:
+        """One ranking per question; `before`: the conversation before each; `mixture`: that which ranks (default: the
+        newest). Raises `NotReady` while there is none, `BadInput` for empty texts."""
         ...
 
-    async def odds(self, recruited: int) -> Odds:
-        """What counts for how much in the vote of so many recruited experts, fitted on the profile. Raises
-        `NotReady`."""
+    async def mixture(self) -> FittedMixture:
+        """The newest mixture that is ready. Raises `NotReady` while there is none."""
         ...
 
     async def profiled(self) -> Profiled:

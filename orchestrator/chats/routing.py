@@ -1,28 +1,33 @@
-"""The service's router: fitted on the newest correctness table and on feedback, fitted anew when either changes."""
+"""The service's mixture: fitted on the newest correctness table and on feedback, in the background, never in a request.
+
+A mixture that is ready stays in use until the next one is, and is exchanged at once for all requests.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import logging
+import threading
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from agents.question import Question
 from agents.reply import Reply
-from agents.votes import Odds
 from orchestrator.chats.protocols import Zoo
-from orchestrator.errors import BadInput, NotReady
+from orchestrator.errors import BadInput, CollegiumError, NotReady
 from orchestrator.evaluation.answering import ExpertReply
-from orchestrator.evaluation.costs import fit_router
+from orchestrator.evaluation.mixture.fit import for_experts
+from orchestrator.evaluation.mixture.fitted import FittedMixture
+from orchestrator.evaluation.mixture.options import FittingOptions
+from orchestrator.evaluation.mixture.store import MixtureStore
 from orchestrator.evaluation.profile import Profiled, Replies
-from orchestrator.evaluation.route import FittingRequest, fitted, last_table, read_table
-from orchestrator.evaluation.voting import held_out_odds
-from router.embedding import Features
-from router.familiarity import Familiarity
+from orchestrator.evaluation.route import last_table, read_table
 from router.feedback import Feedback, FeedbackLog
-from router.ranking import Evidence, Ranking
-from router.routers import FittedRouter
+from router.ranking import Ranking
 from router.table import Table
 
 if TYPE_CHECKING:
@@ -30,6 +35,22 @@ if TYPE_CHECKING:
 
 LOOK = 2.0
 """Seconds between looks for a newer table."""
+REST = 4.0
+"""Rest after fitting, in times of what it took: however fast feedback comes, fitting takes a fifth of the time."""
+NO_PROFILE = "there is no profile of the experts yet: submit a job for the pipeline profile, or run `profile`"
+FITTING = "the mixture is being fitted on its profile: try again in some seconds"
+_log = logging.getLogger("collegium")
+
+
+@dataclass(frozen=True)
+class CurrentMixture:
+    """What requests are answered with until the next one is ready."""
+
+    fitted: FittedMixture
+    profiled: Profiled | None
+    """The profile without feedback; None where it lacks an expert of the zoo."""
+    stamp: tuple[str, int, int, str]
+    """Table, its time, size of the feedback, router."""
 
 
 class Routing:
@@ -40,135 +61,131 @@ class Routing:
         self._collegium = collegium
         log = FeedbackLog(collegium.state / "feedback.jsonl")
         self._log: Feedback = _feedback_table(database, log) if database and collegium.config.database else log
-        self._router: CurrentRouter | None = None
-        self._profiled: Profiled | None = None
-        self._stamp: tuple[str, int, int, str] | None = None
-        """Table, its time, size of the feedback, router: what the router was fitted on."""
-        self._looked = 0.0
-        self._fitting = asyncio.Lock()
+        self._store = MixtureStore.of_state(collegium.state)
+        self._current: CurrentMixture | None = None
+        self._why_not: CollegiumError = NotReady(FITTING)
+        self._looking = threading.Lock()
+        self._last_look: float | None = None
+        self._changed = asyncio.Event()
+        self._looked = asyncio.Event()
+        self._following: asyncio.Task[None] | None = None
 
-    async def rank(self, questions: list[str], before: list[str] | None = None) -> list[Ranking]:
-        """One ranking per question; `before`: the conversation before each. A question that is unlike all of the
-        profile goes to the default expert first. Raises `NotReady` while there is no correctness table, `BadInput` for
-        empty texts."""
-        fitted_router = await self._current()
-        default = self._collegium.config.service.default or fitted_router.best
+    def open(self) -> None:
+        """Follow profile and feedback from now on. Needs a running loop."""
+        self._following = asyncio.create_task(self._follow())
+
+    async def close(self) -> None:
+        """Stop following them."""
+        if self._following is not None:
+            self._following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._following
+            self._following = None
+
+    async def looked(self) -> None:
+        """Wait until the first look for a profile is over, so that a mixture is ready where one can be."""
+        await self._looked.wait()
+
+    async def mixture(self) -> FittedMixture:
+        """The newest mixture that is ready; where nobody follows the profile (`open`), it is looked for and fitted
+        now. Raises `NotReady` while there is none, saying why."""
+        if self._following is None:
+            await asyncio.to_thread(self._look)
+        if self._current is None:
+            raise self._why_not
+        return self._current.fitted
+
+    async def rank(
+        self, questions: list[str], before: list[str] | None = None, mixture: FittedMixture | None = None
+    ) -> list[Ranking]:
+        """One ranking per question; `before`: the conversation before each; `mixture`: that which ranks (default: the
+        newest). A question that is unlike all of the profile goes to the default expert first. Raises `NotReady` while
+        there is no mixture, `BadInput` for empty texts."""
+        fitted = mixture or await self.mixture()
+        default = self._collegium.config.service.default
 
         def work() -> list[Ranking]:
             try:
                 features = self._collegium.embedder.asked(questions, before or [""] * len(questions))
             except ValueError as error:
                 raise BadInput(str(error)) from error
-            return fitted_router.rank(features, default)
+            return fitted.rank(features, default)
 
         return await asyncio.to_thread(work)
 
-    async def odds(self, recruited: int) -> Odds:
-        """What counts for how much in the vote of so many recruited experts: fitted once per profile."""
-        current = await self._current()
-        async with self._fitting:
-            if recruited not in current.odds:
-                current.odds[recruited] = await asyncio.to_thread(current.fit_odds, recruited)
-            return current.odds[recruited]
-
     async def profiled(self) -> Profiled:
         """What methods are fitted on. Raises `NotReady` where the profile lacks an expert of the zoo."""
-        await self._current()
-        if self._profiled is None:
+        await self.mixture()
+        if self._current is None or self._current.profiled is None:
             raise NotReady("the profile does not know every expert of the zoo: profile it anew")
-        return self._profiled
+        return self._current.profiled
 
     async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:
-        """Note a verdict; its version. Raises `BadInput` for an expert that the zoo does not have."""
+        """Note a verdict; its version. The mixture learns from it in the background. Raises `BadInput` for an expert
+        that the zoo does not have."""
         if expert not in self._collegium.experts:
             raise BadInput(f"expert: no expert {expert!r} in the zoo")
-        async with self._fitting:
-            version = await asyncio.to_thread(self._log.add, question, expert, score, skills)
-        self._looked = 0.0
+        version = await asyncio.to_thread(self._log.add, question, expert, score, skills)
+        self._last_look = None
+        self._changed.set()
         return version
 
-    async def _current(self) -> CurrentRouter:
-        if self._router is not None and time.monotonic() - self._looked < LOOK:
-            return self._router
-        async with self._fitting:
-            if self._router is None or time.monotonic() - self._looked >= LOOK:
-                await asyncio.to_thread(self._refresh)
-                self._looked = time.monotonic()
-            assert self._router is not None
-            return self._router
+    async def _follow(self) -> None:
+        while True:
+            self._changed.clear()
+            begun = time.monotonic()
+            await asyncio.to_thread(self._look, 0.0)
+            self._looked.set()
+            await asyncio.sleep(REST * (time.monotonic() - begun))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK):
+                    await self._changed.wait()
 
-    def _refresh(self) -> None:
+    def _look(self, every: float = LOOK) -> None:
+        with self._looking:
+            if self._last_look is not None and time.monotonic() - self._last_look < every:
+                return
+            try:
+                self._current = self._newest(self._current)
+            except CollegiumError as error:
+                self._failed(error)
+            except Exception as error:
+                _log.exception("the mixture cannot be fitted")
+                self._failed(NotReady(f"the mixture cannot be fitted: {type(error).__name__}; the log says more"))
+            self._last_look = time.monotonic()
+
+    def _failed(self, error: CollegiumError) -> None:
+        if self._current is not None and str(error) != str(self._why_not):
+            _log.error("the mixture of before stays in use: %s", error)
+        self._why_not = error if isinstance(error, NotReady) else NotReady(str(error))
+
+    def _newest(self, current: CurrentMixture | None) -> CurrentMixture:
+        """The mixture of the newest profile and feedback; `current` where nothing has changed. Slow."""
         config = self._collegium.config
         try:
             path = Path(config.service.profile).expanduser() if config.service.profile else last_table(config)
-        except BadInput as error:
-            raise NotReady(
-                "there is no profile of the experts yet: submit a job for the pipeline profile, or run `profile`"
-            ) from error
+            changed = path.stat().st_mtime_ns
+        except (BadInput, OSError) as error:
+            raise NotReady(NO_PROFILE) from error
         feedback = self._log.stamp()
-        stamp = (str(path), path.stat().st_mtime_ns, feedback, config.service.router)
-        if stamp == self._stamp:
-            return
+        stamp = (str(path), changed, feedback, config.service.router)
+        if current is not None and current.stamp == stamp:
+            return current
         table = read_table(path)
         known = [name for name in self._collegium.experts if name in table.experts]
         if not known:
             raise NotReady(f"the profile knows none of the zoo's experts, it has {', '.join(table.experts)}")
         whole = len(known) == len(self._collegium.experts)
-        self._profiled = Profiled(table.select_experts(known), _replies(table, known)) if whole else None
-        table = self._log.apply(table) if feedback else table
-        wanted = FittingRequest(router=config.service.router)
-        names = list(self._collegium.experts)
-        router, features = fitted(table, names, wanted, self._collegium.embedder)
-        self._router = CurrentRouter(router, table.select_experts(known).add_experts(names), features, wanted)
-        self._stamp = stamp
+        profiled = Profiled(table.select_experts(known), _replies(table, known)) if whole else None
+        table = for_experts(self._log.apply(table) if feedback else table, list(self._collegium.experts))
+        options = FittingOptions(router=config.service.router)
+        return CurrentMixture(self._store.fitted(table, options, self._collegium.embedder), profiled, stamp)
 
 
 def _feedback_table(database: Database, log: FeedbackLog) -> Feedback:
     from orchestrator.chats.feedback_table import FeedbackTable
 
     return FeedbackTable(database, log)
-
-
-class CurrentRouter:
-    """A router with what it was fitted on: which questions are like those, and how experts' votes are weighed."""
-
-    def __init__(self, router: FittedRouter, table: Table, features: Features, request: FittingRequest) -> None:
-        self.odds: dict[int, Odds] = {}
-        """Recruited experts -> the odds of their vote, as far as they were asked for."""
-        self._router = router
-        self._table = table
-        self._features = features
-        self._request = request
-        self._familiarity = Familiarity.fit(table.questions, features)
-
-    @property
-    def best(self) -> str:
-        """The expert that was best over the whole profile."""
-        return self._router.experts[int(self._router.prior.mean.argmax())]
-
-    def rank(self, questions: Features, default: str) -> list[Ranking]:
-        """One ranking per question; for one that is unlike all fitted ones, `default` stands first."""
-        nearest = self._familiarity.nearest(questions)
-        found = []
-        for ranking, cosine in zip(self._router.rank(questions), nearest.tolist(), strict=True):
-            if cosine < self._familiarity.threshold:
-                reason = (
-                    f"unlike every profiled question (nearest {cosine:.2f}, below {self._familiarity.threshold:.2f})"
-                )
-                first = [entry for entry in ranking.entries if entry.expert == default]
-                rest = [entry for entry in ranking.entries if entry.expert != default]
-                ranking = Ranking((*first, *rest), (Evidence("default", reason, cosine, default), *ranking.evidence))
-            found.append(ranking)
-        return found
-
-    def fit_odds(self, recruited: int) -> Odds:
-        """As a run's mixture fits them."""
-        request = self._request
-
-        def fit(part: Table, features: Features) -> FittedRouter:
-            return fit_router(request.router, part, features, request, request.seed)
-
-        return held_out_odds(self._table, self._features, fit, recruited, request.seed)
 
 
 def _replies(table: Table, names: Sequence[str]) -> Replies:

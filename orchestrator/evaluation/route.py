@@ -11,12 +11,15 @@ from pydantic import Field, model_validator
 from orchestrator.config import Config
 from orchestrator.errors import BadInput, NotReady
 from orchestrator.evaluation.context import Context
-from orchestrator.evaluation.costs import CostOptions, fit_router
+from orchestrator.evaluation.costs import fit_router
+from orchestrator.evaluation.mixture.fit import for_experts
+from orchestrator.evaluation.mixture.options import FittingOptions
+from orchestrator.evaluation.mixture.store import MixtureStore
 from orchestrator.evaluation.tasks import Columns
 from orchestrator.evaluation.tasks.source import QuestionSource
 from router.embedding import Embedder, Features
 from router.ranking import Ranking
-from router.routers import DEFAULT, ROUTERS, FittedRouter, check
+from router.routers import FittedRouter
 from router.row import TableError
 from router.table import Table
 
@@ -25,10 +28,9 @@ LONGEST = 100_000
 """Characters of a question."""
 
 
-class FittingRequest(CostOptions):
+class FittingRequest(FittingOptions):
     """What a router is fitted on."""
 
-    router: str = Field(default=DEFAULT, description=f"The router: {', '.join(ROUTERS)}.")
     experts: list[str] = Field(
         default_factory=list,
         description="Experts to rank (default: all of the table); one without rows is ranked by its prior.",
@@ -37,15 +39,6 @@ class FittingRequest(CostOptions):
         default_factory=list,
         description="Keys of the table that serve as skills, such as category,src (default: `skills`).",
     )
-    seed: int = Field(default=0, ge=0, description="Seed of the router's folds and starting points.")
-
-    @model_validator(mode="after")
-    def _known_router(self) -> FittingRequest:
-        try:
-            check(self.router)
-        except ValueError as error:
-            raise ValueError(f"router: {error}") from error
-        return self
 
 
 class RouteRequest(FittingRequest):
@@ -100,7 +93,7 @@ def route(request: RouteRequest, context: Context) -> RoutingResult:
     path = Path(request.table).expanduser() if request.table else last_table(config)
     table = read_table(path)
     names = request.experts or [*table.experts, *_new_experts(table, config)]
-    router, _ = fitted(table, names, request, embedder)
+    router = fitted(table, names, request, embedder)
     if request.save is not None and not isinstance(router, FittedRouter):
         raise BadInput(f"save: the router {request.router} cannot be saved: it is no FittedRouter")
     if request.save is not None:
@@ -112,7 +105,8 @@ def route(request: RouteRequest, context: Context) -> RoutingResult:
 
 
 def rank(questions: Sequence[str], context: Context) -> list[Ranking]:
-    """Experts for each question by the default router, fitted on the newest profile. Raises `NotReady` where there is
+    """Experts for each question by the mixture that is fitted on the newest profile, as a
+    service ranks them. Raises `NotReady` where there is
     none, `BadInput` for a question that nobody can route."""
     try:
         for text in questions:
@@ -120,11 +114,16 @@ def rank(questions: Sequence[str], context: Context) -> list[Ranking]:
     except ValueError as error:
         raise BadInput(str(error)) from error
     try:
-        table = read_table(last_table(context.config))
+        table = for_experts(read_table(last_table(context.config)), list(context.config.experts))
     except BadInput as error:
         raise NotReady(str(error)) from error
-    router, _ = fitted(table, list(context.config.experts), FittingRequest(), context.embedder)
-    return router.rank(_embedded(context.embedder, list(questions), [()] * len(questions)))
+    store = MixtureStore.of_state(context.config.state)
+    mixture = store.fitted(table, FittingOptions(), context.embedder)
+    try:
+        features = context.embedder.asked(list(questions), [""] * len(questions))
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    return mixture.rank(features, context.config.service.default)
 
 
 def _ranked(
@@ -144,17 +143,12 @@ def _read(folder: str) -> FittedRouter:
         raise BadInput(f"saved: {error}") from error
 
 
-def fitted(
-    table: Table, experts: Sequence[str], request: FittingRequest, embedder: Embedder
-) -> tuple[FittedRouter, Features]:
+def fitted(table: Table, experts: Sequence[str], request: FittingRequest, embedder: Embedder) -> FittedRouter:
     """The router on this table, for these experts: those that the table does not know are ranked by their prior.
     Raises `BadInput` if it knows none of them."""
-    known = [name for name in experts if name in table.experts]
-    if not known:
-        raise BadInput(f"experts: the table knows none of {', '.join(experts)}; it has {', '.join(table.experts)}")
-    table = table.select_experts(known).add_experts(experts)
+    table = for_experts(table, experts)
     features = _embedded(embedder, table.questions, table.skills(request.skills_from))
-    return fit_router(request.router, table, features, request, request.seed), features
+    return fit_router(request.router, table, features, request, request.seed)
 
 
 def read_table(path: Path) -> Table:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import get_args
 
 from agents.answers import canonical
@@ -10,6 +11,7 @@ from agents.votes import AT_THEIR_WORD, OPTIONS, Odds, fit_log_odds
 from router.ballots import Ballots, cast_votes
 from router.crossfit import Fit, folds, out_of_fold
 from router.embedding import Features
+from router.ranking import Scores
 from router.row import Row
 from router.table import Table
 from router.trial import FOLDS
@@ -22,11 +24,20 @@ def held_out_odds(table: Table, features: Features, fit: Fit, recruit: int, seed
     if parts < 3:  # a router needs two questions to fit on
         return AT_THEIR_WORD
     held_out = out_of_fold(fit, table, features, folds(table, parts, seed))
-    votes = cast_votes(Ballots(table, recorded_answer), held_out, recruit, "topk")
-    try:
-        return fit_log_odds(*votes, [options_in(row) for row in table.rows])
-    except ValueError:
-        return AT_THEIR_WORD
+    return fitted_votes(table, held_out, [recruit])[0]
+
+
+def fitted_votes(table: Table, held_out: Scores, recruited: Iterable[int]) -> tuple[Odds, ...]:
+    """The odds of votes of so many experts each, all recruited by the same held-out scores [questions, experts];
+    probabilities at their word where the table has too little to fit on."""
+    ballots, options = Ballots(table, recorded_answer), [options_in(row) for row in table.rows]
+    found = []
+    for k in recruited:
+        try:
+            found.append(fit_log_odds(*cast_votes(ballots, held_out, k, "topk"), options))
+        except ValueError:
+            found.append(AT_THEIR_WORD)
+    return tuple(found)
 
 
 def recorded_answer(row: Row, answer: str) -> str | None:

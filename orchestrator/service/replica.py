@@ -7,12 +7,12 @@ import contextlib
 from pathlib import Path
 from typing import Any
 
-from agents.votes import Odds
 from orchestrator.chats.routing import Routing
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
 from orchestrator.database import Database
 from orchestrator.errors import ConfigError
+from orchestrator.evaluation.mixture.fitted import FittedMixture
 from orchestrator.evaluation.profile import Profiled
 from orchestrator.inference.budget import BudgetPool
 from orchestrator.inference.schedule.remote_pool import RemotePool
@@ -47,6 +47,7 @@ class ReplicaRuntime:
 
     def open(self) -> None:
         """Follow whether the scheduler is ready. Needs a running loop."""
+        self.routing.open()
         self._preparing = asyncio.get_running_loop().create_task(self._prepare())
 
     def reload(self) -> list[str]:
@@ -62,6 +63,7 @@ class ReplicaRuntime:
             self._preparing.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._preparing
+        await self.routing.close()
         await asyncio.to_thread(self._pool.close)
         await asyncio.to_thread(self.accounts.close)
         await asyncio.to_thread(self.keys.close)
@@ -83,13 +85,23 @@ class RemoteRouting:
         self._here = Routing(collegium, database)
         self._actor = actor
 
-    async def rank(self, questions: list[str], before: list[str] | None = None) -> list[Ranking]:
-        """One ranking per question, by this replica's own router."""
-        return await self._here.rank(questions, before)
+    def open(self) -> None:
+        """Follow the profile. Needs a running loop."""
+        self._here.open()
 
-    async def odds(self, recruited: int) -> Odds:
-        """The odds of the vote, fitted by this replica."""
-        return await self._here.odds(recruited)
+    async def close(self) -> None:
+        """Stop following it."""
+        await self._here.close()
+
+    async def rank(
+        self, questions: list[str], before: list[str] | None = None, mixture: FittedMixture | None = None
+    ) -> list[Ranking]:
+        """One ranking per question, by this replica's own mixture."""
+        return await self._here.rank(questions, before, mixture)
+
+    async def mixture(self) -> FittedMixture:
+        """The mixture, stored by whichever process fitted it first."""
+        return await self._here.mixture()
 
     async def profiled(self) -> Profiled:
         """The profile that this replica's router was fitted on."""

@@ -88,6 +88,7 @@ class ServiceRuntime:
 
     def open(self) -> None:
         """Start workers, preload, and go on with interrupted jobs. Needs a running loop."""
+        self.routing.open()
         self._preparing = asyncio.get_running_loop().create_task(self._prepare())
 
     def reload(self) -> list[str]:
@@ -109,6 +110,7 @@ class ServiceRuntime:
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+        await self.routing.close()
         await asyncio.to_thread(self.jobs.close)
         await asyncio.to_thread(self.collegium.close)
         await asyncio.to_thread(self.accounts.close)
@@ -133,6 +135,7 @@ class ServiceRuntime:
                 await asyncio.sleep(0.05)
             for name in [*self.config.workers.pin, *self.config.service.preload]:
                 await self._preload(name)
+            await self.routing.looked()
             self.ready = True
         except Exception:
             _log.exception("the service cannot get ready")
@@ -164,6 +167,8 @@ def check_service(service: ServiceConfig, experts: Container[str]) -> None:
         raise ConfigError(f"service.default: no expert {service.default!r} in the zoo")
     try:
         check(service.router)
+        if service.router == "skills":
+            raise ValueError("skills: what is asked of a service has no tags; take another router")
     except ValueError as error:
         raise ConfigError(f"service.router: {error}") from error
 

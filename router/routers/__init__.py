@@ -11,6 +11,7 @@ from typing import Any, cast
 from router import extensions
 from router.crossfit import Fit
 from router.embedding import Features
+from router.ranking import Scores
 from router.routers.baselines import BestRouter, RandomRouter
 from router.routers.factorisation import FactorisationRouter
 from router.routers.fitted import FittedRouter
@@ -66,9 +67,18 @@ def fit(name: str, table: Table, questions: Features, seed: int = 0) -> FittedRo
     return cast(FittedRouter, maker(name, seed)(table, questions))
 
 
+def fit_held_out(table: Table, questions: Features, seed: int = 0) -> tuple[MixtureRouter, Scores]:
+    """The default router, and scores of the fitted questions by routers that did not see them, at the cost of one fit:
+    see `MixtureRouter.fit_held_out`."""
+    return MixtureRouter.fit_held_out(table, questions, members=_members(questions, seed), seed=seed)
+
+
 def _mixture(table: Table, questions: Features, seed: int) -> MixtureRouter:
-    members = {name: maker(name, seed) for name in MEMBERS if name != "skills" or any(questions.skills)}
-    return MixtureRouter.fit(table, questions, members=members, seed=seed)
+    return MixtureRouter.fit(table, questions, members=_members(questions, seed), seed=seed)
+
+
+def _members(questions: Features, seed: int) -> dict[str, Fit]:
+    return {name: maker(name, seed) for name in MEMBERS if name != "skills" or any(questions.skills)}
 
 
 __all__ = [
@@ -90,5 +100,6 @@ __all__ = [
     "SkillsRouter",
     "check",
     "fit",
+    "fit_held_out",
     "maker",
 ]

@@ -89,12 +89,9 @@ class FittedRouter(ABC):
 
         folder = Path(folder)
         folder.mkdir(parents=True, exist_ok=True)
-        arrays: dict[str, NDArray[Any]] = {}
-        body = {"format": FORMAT, "router": _dump(self, "", arrays)}
-        save_file(
-            {name: np.ascontiguousarray(array) for name, array in arrays.items()},
-            folder / "router.safetensors",
-        )
+        described, arrays = packed(self)
+        body = {"format": FORMAT, "router": described}
+        save_file(arrays, folder / "router.safetensors")
         text = json.dumps(body, ensure_ascii=False, indent=1)
         (folder / "router.json").write_text(text, encoding="utf-8")
 
@@ -113,7 +110,7 @@ class FittedRouter(ABC):
             arrays = load_file(path.with_suffix(".safetensors"))
             if body["format"] != FORMAT:
                 raise ValueError(f"format {body['format']!r} is not {FORMAT}")
-            router = _load(body["router"], "", arrays)
+            router = unpacked(body["router"], arrays)
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, RecursionError) as error:
             raise ValueError(f"{path}: not a saved router: {error!s}") from error
         if not isinstance(router, cls):
@@ -146,6 +143,20 @@ def sigmoid(log_odds: Array) -> Array:
     return np.asarray(1 / (1 + np.exp(-np.clip(log_odds, -60, 60))), np.float32)
 
 
+def packed(value: Any) -> tuple[Any, dict[str, NDArray[Any]]]:
+    """A fitted router, a calibration or another dataclass of names, numbers and arrays, as JSON and as named arrays.
+    Raises TypeError naming the field that is of another kind."""
+    arrays: dict[str, NDArray[Any]] = {}
+    described = _dump(value, "", arrays)
+    return described, {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+
+
+def unpacked(described: Any, arrays: Mapping[str, NDArray[Any]], *kinds: type[Any]) -> Any:
+    """What `packed` described. `kinds`: further dataclasses that may occur. Raises ValueError, KeyError or TypeError
+    for anything else."""
+    return _load(described, "", arrays, {**_classes(), **{kind.__name__: kind for kind in kinds}})
+
+
 def _classes() -> Mapping[str, type[Any]]:
     found: dict[str, type[Any]] = {"Prior": Prior}
     waiting: list[type[Any]] = [FittedRouter, Calibration]
@@ -173,15 +184,15 @@ def _dump(value: Any, name: str, arrays: dict[str, NDArray[Any]]) -> Any:
     raise TypeError(f"{name}: a router cannot keep a {type(value).__name__}")
 
 
-def _load(value: Any, name: str, arrays: Mapping[str, NDArray[Any]]) -> Any:
+def _load(value: Any, name: str, arrays: Mapping[str, NDArray[Any]], classes: Mapping[str, type[Any]]) -> Any:
     if isinstance(value, list):
-        return tuple(_load(item, f"{name}.{index}", arrays) for index, item in enumerate(value))
+        return tuple(_load(item, f"{name}.{index}", arrays, classes) for index, item in enumerate(value))
     if not isinstance(value, dict):
         return value
     if "array" in value:
         return arrays[value["array"]]
-    kind = _classes().get(value["kind"])
+    kind = classes.get(value["kind"])
     if kind is None:
         raise ValueError(f"{name or 'router'}: the kind {value['kind']!r} is unknown")
-    parts = {key: _load(part, f"{name}.{key}".lstrip("."), arrays) for key, part in value["fields"].items()}
+    parts = {key: _load(part, f"{name}.{key}".lstrip("."), arrays, classes) for key, part in value["fields"].items()}
     return kind(**parts)

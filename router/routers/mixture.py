@@ -44,15 +44,36 @@ class MixtureRouter(FittedRouter):
     ) -> Self:
         """Fit each member on each of `parts` folds to weigh it, then on everything. Raises ValueError without
         members or with one question, TypeError for a member that is no `FittedRouter`."""
+        table, questions = fitting_rows(table, questions)
+        return cls._fit(table, questions, members, _folds(table, parts, seed), seed)[0]
+
+    @classmethod
+    def fit_held_out(
+        cls, table: Table, questions: Features, *, members: Mapping[str, Fit], parts: int = 5, seed: int = 0
+    ) -> tuple[Self, Scores]:
+        """The fitted router, and scores of the fitted questions (`fitting_rows`) by routers that did not see them, at
+        the cost of one fit: members as they were fitted outside each question's fold, weights and calibration of the
+        other folds. Raises what `fit` raises."""
+        table, questions = fitting_rows(table, questions)
+        fold = _folds(table, parts, seed)
+        router, logits = cls._fit(table, questions, members, fold, seed)
+        values = np.empty((len(table.rows), len(table.experts)), np.float32)
+        for number in np.unique(fold):
+            inside, outside = fold == number, fold != number
+            weights = _weigh(logits[:, outside], table.correct[outside], seed)
+            combined = np.tensordot(weights, logits, 1).astype(np.float32)
+            calibration = _calibration(combined[outside], table.correct[outside])
+            values[inside] = calibration(combined[inside])
+        values = np.where(router.prior.observations > 0, values, router.prior.mean).astype(np.float32)
+        return router, Scores(table.experts, values, router.prior.humble(values))
+
+    @classmethod
+    def _fit(
+        cls, table: Table, questions: Features, members: Mapping[str, Fit], fold: NDArray[np.intp], seed: int
+    ) -> tuple[Self, NDArray[np.float32]]:
+        """The router, and its members' held-out log-odds [members, questions, experts]."""
         if not members:
             raise ValueError("a mixture of routers needs at least one member")
-        table, questions = fitting_rows(table, questions)
-        different = len(set(table.questions))
-        if different < 2:
-            raise ValueError("a mixture of routers needs at least two different questions")
-        if len(table.rows) > MANY:
-            parts = min(parts, 3)
-        fold = folds(table, min(parts, different), seed)
         held_out = np.stack([logit(out_of_fold(fit, table, questions, fold).probabilities) for fit in members.values()])
         weights = _weigh(held_out, table.correct, seed)
         combined = np.tensordot(weights, held_out, 1).astype(np.float32)
@@ -62,7 +83,7 @@ class MixtureRouter(FittedRouter):
             if not isinstance(router, FittedRouter):
                 raise TypeError(f"member {name!r}: {type(router).__name__} is not a FittedRouter")
             fitted.append(router)
-        return cls(
+        made = cls(
             table.experts,
             Prior.of(table.correct),
             tuple(members),
@@ -70,6 +91,7 @@ class MixtureRouter(FittedRouter):
             tuple(weights.tolist()),
             _calibration(combined, table.correct),
         )
+        return made, held_out
 
     def score(self, questions: Features) -> Scores:
         """Terms: what each member adds to the log-odds. An expert without a profile has its prior."""
@@ -88,6 +110,15 @@ class MixtureRouter(FittedRouter):
             member.evidence(questions) for member, weight in zip(self.members, self.weights, strict=True) if weight > 0
         ]
         return [tuple(item for rows in evidence for item in rows[index]) for index in range(len(questions))]
+
+
+def _folds(table: Table, parts: int, seed: int) -> NDArray[np.intp]:
+    different = len(set(table.questions))
+    if different < 2:
+        raise ValueError("a mixture of routers needs at least two different questions")
+    if len(table.rows) > MANY:
+        parts = min(parts, 3)
+    return folds(table, min(parts, different), seed)
 
 
 def _calibration(scores: Array, correct: Array) -> Calibration:

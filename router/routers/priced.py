@@ -60,8 +60,12 @@ class PricedRouter(FittedRouter):
 
     def score(self, questions: Features) -> Scores:
         """The inner router's scores less the price; its probabilities and terms, and the term `cost`."""
+        return self.priced(self.inside.score(questions))
+
+    def priced(self, scores: Scores) -> Scores:
+        """Other scores of the same experts, less the price."""
         costs = {name: float(cost) for name, cost in zip(self.experts, self.costs, strict=True)}
-        return CostAware.of(self.experts, costs, self.quality)(self.inside.score(questions))
+        return CostAware.of(self.experts, costs, self.quality)(scores)
 
     def evidence(self, questions: Features) -> list[tuple[Evidence, ...]]:
         """The inner router's."""

@@ -1,20 +1,23 @@
-"""Experts behind a router: those whose skills fit answer, and vote by how likely each is right."""
+"""The mixture, fitted once per profile: those whose skills fit answer, and vote by how likely each is right."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
-from agents.votes import AT_THEIR_WORD, log_odds, options_of
-from orchestrator.evaluation.answering import is_right
-from orchestrator.evaluation.costs import fit_router
-from orchestrator.evaluation.methods.fallback import ask_down, fallback_note
+from agents.question import Question
+from agents.votes import options_of
+from orchestrator.evaluation.answering import ExpertReply, answer, is_right
+from orchestrator.evaluation.methods.fallback import fallback_note
 from orchestrator.evaluation.methods.method import Answer, MethodOutcome, Setting
+from orchestrator.evaluation.mixture.deciding import MAX_FALLBACKS, Decision, MixtureReply, decide
+from orchestrator.evaluation.mixture.fit import for_experts
+from orchestrator.evaluation.mixture.fitted import FittedMixture
+from orchestrator.evaluation.mixture.options import FittingOptions
+from orchestrator.evaluation.mixture.store import MixtureStore
 from orchestrator.evaluation.report.data import RankedExpert
-from orchestrator.evaluation.voting import held_out_odds
-from router.embedding import Features
 from router.ranking import Ranking
-from router.routers import DEFAULT, FittedRouter, PricedRouter
-from router.table import Table
+from router.routers import DEFAULT, PricedRouter
 
 NAMES = {"neighbour": "nearest", "skill": "skills"}
 """Of the kinds of evidence, as a reader sees them."""
@@ -22,37 +25,69 @@ LISTED = 3
 
 
 async def mixture(setting: Setting) -> list[MethodOutcome]:
-    """The router picks `recruit` experts a question (one unless told otherwise); several vote by the log-odds of
-    being right, fitted on the validation questions."""
-    table, options = setting.fitted_on, setting.options
-    embed = setting.context.embedder.features
-    fitted, asked = await asyncio.to_thread(embed, table.questions), [q.question for q in setting.questions]
-
-    def fit(part: Table, questions: Features) -> FittedRouter:
-        return fit_router(options.router, part, questions, options.cost, setting.seed)
-
-    router = await asyncio.to_thread(fit, table, fitted)
-    rankings = router.rank(await asyncio.to_thread(embed, asked))
-    recruit = options.recruit or 1
-    odds = AT_THEIR_WORD
-    if recruit > 1:
-        odds = await asyncio.to_thread(held_out_odds, table, fitted, fit, recruit, setting.seed)
-    asked_of = list(zip(setting.questions, rankings, strict=True))
-    replies = await ask_down(setting, [(question, ranking.experts) for question, ranking in asked_of], recruit)
-    answers = []
-    for question, ranking in asked_of:
-        used = replies[question.id]
-        replied = [one for one in used if one.error is None]
-        chances = [ranking.probability(one.expert) for one in replied]
-        verdict = log_odds([one.reply.answer for one in replied], chances, odds, options=options_of(question))
+    """The mixture of this profile (`evaluation.mixture`), which is also the service's: the router picks `recruit`
+    experts per question (default: one); several vote by the log-odds of being right. Questions go side by side."""
+    options = setting.options
+    fitted = await asyncio.to_thread(mixture_of, setting)
+    rankings = await asyncio.to_thread(_ranked, setting, fitted)
+    recruit = min(options.recruit or 1, len(setting.experts))
+    decided = await asyncio.gather(
+        *(
+            put_to(setting, fitted, question, ranking, recruit)
+            for question, ranking in zip(setting.questions, rankings, strict=True)
+        )
+    )
+    answers, replies = [], {}
+    for (decision, used), question, ranking in zip(decided, setting.questions, rankings, strict=True):
+        verdict = decision.verdict
         right = is_right(question, verdict.answer)
         answers.append(Answer(question, verdict.answer, right, used, ranked(ranking), verdict.share))
+        replies[question.id] = used
     used_experts = len({one.expert for used in replies.values() for one in used if one.error is None})
     by = "stacked routers" if options.router == DEFAULT else f"{options.router} router"
     note = f"{by}, {recruit} of {len(setting.experts)} experts a question; {used_experts} were used"
-    if isinstance(router, PricedRouter):
-        note += f"; quality {router.quality:.2f}"
+    if isinstance(fitted.router, PricedRouter):
+        note += f"; quality {fitted.router.quality:.2f}"
     return [MethodOutcome("mixture", tuple(answers), note + fallback_note(replies))]
+
+
+def mixture_of(setting: Setting) -> FittedMixture:
+    """The mixture of this setting's profile, router and costs, stored or fitted now. Blocks."""
+    options = FittingOptions(router=setting.options.router, **setting.options.cost.model_dump())
+    table = for_experts(setting.fitted_on, list(setting.experts))
+    return MixtureStore.of_state(setting.context.config.state).fitted(table, options, setting.context.embedder)
+
+
+def _ranked(setting: Setting, fitted: FittedMixture) -> list[Ranking]:
+    asked = [question.question for question in setting.questions]
+    features = setting.context.embedder.asked(asked, [""] * len(asked))
+    return fitted.rank(features, setting.context.config.service.default)
+
+
+async def put_to(
+    setting: Setting,
+    fitted: FittedMixture,
+    question: Question,
+    ranking: Ranking,
+    recruit: int,
+    order: Sequence[str] | None = None,
+    fallbacks: int = MAX_FALLBACKS,
+) -> tuple[Decision, tuple[ExpertReply, ...]]:
+    """One question through the mixture: the decision, and every reply in the order of asking. `order`, `fallbacks`:
+    as in `decide`."""
+    used: dict[str, ExpertReply] = {}
+
+    async def ask(name: str) -> MixtureReply:
+        expert = setting.experts[name]
+        reply = await answer(setting.context.pool, expert, question, setting.sampling, setting.seed)
+        setting.context.done()
+        used[name] = reply
+        return MixtureReply(reply.reply.answer, reply.error is not None)
+
+    decision = await decide(
+        fitted, ranking, ask, recruit=recruit, options=options_of(question), order=order, fallbacks=fallbacks
+    )
+    return decision, tuple(used[name] for name in decision.asked)
 
 
 def ranked(ranking: Ranking) -> tuple[RankedExpert, ...]:

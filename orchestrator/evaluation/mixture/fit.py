@@ -1,0 +1,92 @@
+"""From a profile's table to a fitted mixture: the one function that fits for run, eval-router, SDK and service."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+
+from agents.votes import Odds
+from orchestrator.errors import BadInput
+from orchestrator.evaluation.costs import fit_router
+from orchestrator.evaluation.mixture.fitted import FORMAT, FittedMixture, MixtureOrigin
+from orchestrator.evaluation.mixture.options import FittingOptions
+from orchestrator.evaluation.voting import fitted_votes
+from router.crossfit import folds, out_of_fold
+from router.embedding import Embedder, Features
+from router.familiarity import Familiarity
+from router.ranking import Scores
+from router.routers import DEFAULT, FittedRouter, fit_held_out
+from router.routers.fitted import fitting_rows
+from router.table import Table
+from router.trial import FOLDS
+
+MAX_VOTERS = 9
+"""Votes of so many experts have odds of their own; larger panels take those of this many."""
+
+
+def for_experts(table: Table, experts: Sequence[str]) -> Table:
+    """The table of these experts alone, in their order; those that it does not know are ranked by their prior. Raises
+    `BadInput` if it knows none of them."""
+    known = [name for name in experts if name in table.experts]
+    if not known:
+        raise BadInput(f"experts: the table knows none of {', '.join(experts)}; it has {', '.join(table.experts)}")
+    return table.select_experts(known).add_experts(experts)
+
+
+def version_of(table: Table, options: FittingOptions, embedding: str) -> str:
+    """What a mixture fitted on this has as its version: 32 hexadecimal digits. `embedding`: `Embedder.identity`."""
+    try:
+        package = version("collegium")
+    except PackageNotFoundError:
+        package = "source"
+    digest = hashlib.sha256()
+    head = [FORMAT, package, options.model_dump(mode="json"), list(table.experts), embedding]
+    digest.update(json.dumps(head, sort_keys=True).encode())
+    for row in table.rows:
+        digest.update(json.dumps(row.as_json(), sort_keys=True).encode() + b"\n")
+    return digest.hexdigest()[:32]
+
+
+def fit_mixture(table: Table, options: FittingOptions, embedder: Embedder) -> FittedMixture:
+    """Fit router, calibration and votes on the table (`for_experts`). Tags of its questions are not looked at: what is
+    asked has none. Raises `BadInput` for what cannot be fitted."""
+    try:
+        features = embedder.features(table.questions)
+    except ValueError as error:
+        raise BadInput(str(error)) from error
+    return fit_features(table, features, options, embedder.identity)
+
+
+def fit_features(table: Table, features: Features, options: FittingOptions, embedding: str) -> FittedMixture:
+    """`fit_mixture` of questions that are embedded already; `embedding` names how."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1):  # on small matrices several threads wait for each other more than they compute
+        router, seen, held_out = _fit_router(table, features, options)
+        votes: tuple[Odds, ...] = ()
+        if held_out is not None and len(table.experts) > 1 and any(row.predictions for row in seen.rows):
+            votes = fitted_votes(seen, held_out, range(1, min(MAX_VOTERS, len(table.experts)) + 1))
+        familiarity = Familiarity.fit(table.questions, features)
+    feedback = sum(bool(row.extra.get("feedback")) for row in table.rows)
+    origin = MixtureOrigin(
+        version_of(table, options, embedding), options.router, len(table.rows) - feedback, feedback, embedding
+    )
+    return FittedMixture(origin, router, votes, familiarity)
+
+
+def _fit_router(table: Table, features: Features, options: FittingOptions) -> tuple[FittedRouter, Table, Scores | None]:
+    """(router, the rows it was fitted on, their scores by routers that did not see them; None with too few)."""
+
+    def fit(part: Table, questions: Features) -> FittedRouter:
+        return fit_router(options.router, part, questions, options, options.seed)
+
+    seen, questions = fitting_rows(table, features)
+    parts = min(FOLDS, len(set(seen.questions)))
+    if parts < 3:  # a router needs two questions to fit on
+        return fit(table, features), seen, None
+    if options.router == DEFAULT and options.quality is None and options.spend is None:
+        router, held_out = fit_held_out(table, features, options.seed)
+        return router, seen, held_out
+    return fit(table, features), seen, out_of_fold(fit, seen, questions, folds(seen, parts, options.seed))

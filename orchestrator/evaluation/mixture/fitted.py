@@ -1,0 +1,150 @@
+"""What a fitted mixture holds: router, votes, and what is unlike the profile; as a folder without anything executable.
+
+The folder has `mixture.json` (settings, names, what it was fitted on) and `mixture.safetensors` (arrays).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from agents.votes import AT_THEIR_WORD, Odds, Verdict, log_odds
+from router.embedding import Features
+from router.familiarity import Familiarity
+from router.ranking import Evidence, Ranking, Scores
+from router.routers import PricedRouter
+from router.routers.fitted import FittedRouter, packed, unpacked
+
+FORMAT = 1
+"""Of the folder, and of how a mixture is fitted: a change of either needs another number."""
+LARGEST_JSON = 64 * 2**20
+"""Bytes of a `mixture.json` that are read."""
+
+
+@dataclass(frozen=True)
+class MixtureOrigin:
+    """What a mixture was fitted on."""
+
+    version: str
+    """Hash of the table (feedback included), the experts, the options and the embedding model."""
+    router: str
+    questions: int
+    feedback: int
+    """Rows of the table that are users' verdicts."""
+    embedding: str
+
+
+@dataclass(frozen=True)
+class FittedMixture:
+    """A router with its calibration, the odds of its votes, and whom to ask what is unlike every fitted question."""
+
+    origin: MixtureOrigin
+    router: FittedRouter
+    votes: tuple[Odds, ...]
+    """`votes[k - 1]`: the odds of k experts' vote."""
+    familiarity: Familiarity
+
+    @property
+    def experts(self) -> tuple[str, ...]:
+        """Those that it ranks."""
+        return self.router.experts
+
+    @property
+    def best(self) -> str:
+        """The expert that was best over the whole profile, its price considered where the router considers prices."""
+        mean = self.router.prior.mean[None]
+        scores = Scores(self.experts, mean, mean)
+        if isinstance(self.router, PricedRouter):
+            scores = self.router.priced(scores)
+        return self.experts[int(scores.order()[0, 0])]
+
+    def rank(self, questions: Features, default: str | None = None) -> list[Ranking]:
+        """One ranking per question; for one that is unlike all fitted ones, `default` (None: `best`) stands first."""
+        nearest = self.familiarity.nearest(questions)
+        default = default if default in self.experts else self.best
+        found = []
+        for ranking, cosine in zip(self.router.rank(questions), nearest.tolist(), strict=True):
+            if cosine < self.familiarity.threshold:
+                reason = (
+                    f"unlike every profiled question (nearest {cosine:.2f}, below {self.familiarity.threshold:.2f})"
+                )
+                first = [entry for entry in ranking.entries if entry.expert == default]
+                rest = [entry for entry in ranking.entries if entry.expert != default]
+                ranking = Ranking((*first, *rest), (Evidence("default", reason, cosine, default), *ranking.evidence))
+            found.append(ranking)
+        return found
+
+    def odds(self, recruited: int) -> Odds:
+        """The odds of so many experts' vote; those of the nearest number that was fitted, where this one was not."""
+        if recruited < 2 or not self.votes:
+            return AT_THEIR_WORD
+        return self.votes[min(recruited, len(self.votes)) - 1]
+
+    def vote(
+        self, ranking: Ranking, experts: Sequence[str], answers: Sequence[str | None], recruited: int, options: float
+    ) -> Verdict:
+        """The vote of these experts' answers, `recruited` having been wanted. `options`: `votes.options_of`."""
+        probabilities = [ranking.probability(expert) for expert in experts]
+        return log_odds(answers, probabilities, self.odds(recruited), options=options)
+
+    def save(self, folder: Path) -> None:
+        """Write the mixture into a new folder, all or nothing; one that is there already is replaced. Raises OSError,
+        or TypeError for a router that holds what cannot be stored."""
+        from safetensors.numpy import save_file
+
+        parts: dict[str, Any] = {}
+        arrays: dict[str, Any] = {}
+        for name, value in (("router", self.router), ("familiarity", self.familiarity)):
+            parts[name], found = packed(value)
+            arrays |= {f"{name}/{key}": array for key, array in found.items()}
+        body = {
+            "format": FORMAT,
+            "origin": asdict(self.origin),
+            "votes": [odds._asdict() for odds in self.votes],
+            **parts,
+        }
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        temporary = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+        try:
+            save_file(arrays, temporary / "mixture.safetensors")
+            text = json.dumps(body, ensure_ascii=False, indent=1)
+            (temporary / "mixture.json").write_text(text, encoding="utf-8")
+            if folder.exists():
+                shutil.rmtree(folder)
+            os.replace(temporary, folder)
+        finally:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+    @classmethod
+    def load(cls, folder: Path) -> Self:
+        """Read a mixture written by `save`. Raises ValueError naming the file for anything else."""
+        from safetensors import SafetensorError
+        from safetensors.numpy import load_file
+
+        path = folder / "mixture.json"
+        try:
+            if path.stat().st_size > LARGEST_JSON:
+                raise ValueError(f"has more than {LARGEST_JSON} bytes")
+            body = json.loads(path.read_text(encoding="utf-8"))
+            if body["format"] != FORMAT:
+                raise ValueError(f"format {body['format']!r} is not {FORMAT}")
+            arrays = load_file(path.with_suffix(".safetensors"))
+            router = unpacked(body["router"], _under("router/", arrays))
+            familiarity = unpacked(body["familiarity"], _under("familiarity/", arrays), Familiarity)
+            votes = tuple(Odds(**{key: float(value) for key, value in odds.items()}) for odds in body["votes"])
+            origin = MixtureOrigin(**body["origin"])
+        except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+            raise ValueError(f"{path}: not a stored mixture: {error!s}") from error
+        if not isinstance(router, FittedRouter) or not isinstance(familiarity, Familiarity):
+            raise ValueError(f"{path}: holds no fitted router")
+        return cls(origin, router, votes, familiarity)
+
+
+def _under(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}

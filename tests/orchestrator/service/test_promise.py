@@ -1,0 +1,59 @@
+"""What the report promised is what the endpoint does: question by question, on one profile."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.collegium import Collegium
+
+SHAPES = (
+    ("coins", "Is the coin up, number {}?", "yes", {"kind": "yesno"}),
+    ("words", "Which word is number {}?", "a", {"kind": "text"}),
+    ("choice", "Which word or coin, {}?", "A", {"choices": {"A": "this", "B": "that", "C": "none"}}),
+)
+
+
+@pytest.mark.parametrize("recruit", [1, 2])
+async def test_the_endpoint_decides_each_question_as_the_report_did(
+    settings: dict[str, Any], serving: Any, tmp_path: Path, recruit: int
+) -> None:
+    rows = [
+        {"id": f"{split}-{task}{n}", "task": task, "question": text.format(n), "answer": gold, "split": split, **more}
+        for split, numbers in (("validation", range(8)), ("test", range(8, 12)))
+        for n in numbers
+        for task, text, gold, more in SHAPES
+    ]
+    (tmp_path / "asked.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    with Collegium(settings) as collegium:
+        result = await collegium.arun(
+            task=str(tmp_path / "asked.jsonl"), methods=["mixture"], recruit=recruit, questions=12, fit_questions=24
+        )
+    (report,) = result.report.methods
+    answers = [one for outcome in result.outcomes if outcome.name == "mixture" for one in outcome.answers]
+    assert report.method == "mixture"
+    assert len(answers) == 12
+    settings["service"]["recruit"] = recruit
+    stored = {path.name for path in (tmp_path / "state" / "mixtures").iterdir()}
+    async with serving(settings) as client:
+        for promised in answers:
+            question = promised.question
+            said = {"kind": question.kind, **({"choices": question.choices} if question.choices else {})}
+            body = {
+                "model": "mixture",
+                "messages": [{"role": "user", "content": question.question}],
+                "max_tokens": 160,
+                "collegium": said,
+            }
+            told = (await client.post("/v1/chat/completions", json=body)).json()["collegium"]
+            assert told["answer"] == promised.answer
+            assert told["experts"] == [one.expert for one in promised.used]
+            # Texts that are embedded together differ from the same ones alone by rounding.
+            assert told["confidence"] == pytest.approx(promised.confidence, abs=1e-4)
+            ranked = {entry["expert"]: entry["probability"] for entry in told["ranking"]}
+            assert ranked == pytest.approx({entry.expert: entry.score for entry in promised.ranking}, abs=1e-4)
+            assert told["mixture"] in stored
+    assert {path.name for path in (tmp_path / "state" / "mixtures").iterdir()} == stored, "the service fitted again"
