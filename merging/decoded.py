@@ -1,7 +1,8 @@
-"""A quantised checkpoint seen as the numbers that it stands for, for those who compare weights."""
+"""A quantised or adapted checkpoint seen as the numbers that it stands for, for those who compare weights."""
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any
@@ -9,18 +10,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from merging.adapter import Adapter
 from merging.checkpoint import Checkpoint, TensorInfo
 from merging.packed import Unpacker
 from merging.source_model import SourceModel, Weight
+from merging.stack import Slab
 
 
 class DecodedCheckpoint(Checkpoint):
-    """`tensors` are float32; they are decoded when they are read."""
+    """`tensors` are float32; they are decoded, and changed by an adapter, when they are read."""
 
-    def __init__(self, checkpoint: Checkpoint) -> None:
-        """Raises `CheckpointError` naming what cannot be decoded."""
-        model = SourceModel.of(str(checkpoint.folder), checkpoint, None)
-        self.folder, self.files, self.tied = checkpoint.folder, checkpoint.files, checkpoint.tied
+    def __init__(self, checkpoint: Checkpoint, adapter: Adapter | None = None) -> None:
+        """`folder` is the adapter's where there is one. Raises `CheckpointError` naming what cannot be decoded."""
+        model = SourceModel.of(str(checkpoint.folder), checkpoint, adapter)
+        self.folder = adapter.folder if adapter else checkpoint.folder
+        self.files, self.tied = checkpoint.files, checkpoint.tied
         self.config: dict[str, Any] = {k: v for k, v in checkpoint.config.items() if k != "quantization_config"}
         self._weights: Mapping[str, Weight] = {model.names[name]: weight for name, weight in model.weights.items()}
         infos = {}
@@ -28,11 +32,19 @@ class DecodedCheckpoint(Checkpoint):
             held = checkpoint.tensors[weight.stored[0]]
             infos[name] = TensorInfo(name, "F32", weight.shape, held.file, held.start, held.stop)
         self.tensors: Mapping[str, TensorInfo] = MappingProxyType(infos)
+        self._held = threading.local()
 
     def read_into(self, name: str, start: int, out: NDArray[Any]) -> None:
         """Fill `out` (elements,), float32, with the tensor's numbers from element `start` on."""
         flat = out.reshape(-1)
-        self._weights[name].slab(True).read(start, start + flat.size, flat)
+        self._slab(name).read(start, start + flat.size, flat)
+
+    def _slab(self, name: str) -> Slab:
+        """The last one of this thread is kept: what it found out about the tensor (a row's length) serves all blocks."""
+        held: tuple[str, Slab] | None = getattr(self._held, "slab", None)
+        if held is None or held[0] != name:
+            held = self._held.slab = name, self._weights[name].slab(True)
+        return held[1]
 
     def array(self, name: str) -> NDArray[Any]:
         """The whole tensor, decoded, in its own shape."""

@@ -3,7 +3,8 @@
 Model-GLUE (https://arxiv.org/abs/2410.05357, section 4.1): over every tensor of attention and MLP, the cosine of
 each column (of the matrix as stored, [out, in]: all rows for one input), averaged over columns, then tensors. Here
 the products of all pairs are summed at once, so that no file is read twice. LoRA adapters are never
-multiplied out: the products of B_i A_i with a matrix, and with each other, follow from their factors.
+multiplied out: the products of B_i A_i with a matrix, and with each other, follow from their factors. An adapter that
+does more (DoRA, trained rows, whole modules, Conv1D) is added to its base block by block, and compared as a checkpoint.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from merging.adapter import Adapter
 from merging.buffers import widen
 from merging.checkpoint import Checkpoint
 from merging.columns import Products, SimilarityError, products, read_ahead
+from merging.decoded import DecodedCheckpoint
 from merging.stream import Model
 
 Array = NDArray[np.float64]
@@ -42,8 +44,11 @@ def families(models: Sequence[Model]) -> tuple[int, ...]:
     """A number a model, the same for those of one `architectures` with tensors of the same names and shapes."""
     seen: dict[object, int] = {}
     kinds = []
-    for checkpoint, _ in models:
-        shapes = frozenset((info.name, info.shape) for info in checkpoint.tensors.values())
+    for checkpoint, adapter in models:
+        held = {info.name: info.shape for info in checkpoint.tensors.values()}
+        changes = adapter.changes if adapter else {}
+        held |= {name: change.whole.shape for name, change in changes.items() if change.whole}
+        shapes = frozenset(held.items())
         kinds.append((str(checkpoint.config.get("architectures")), shapes))
     return tuple(seen.setdefault(kind, len(seen)) for kind in kinds)
 
@@ -58,17 +63,13 @@ def similarity(
 
     Raises:
         SimilarityError: a base of another shape; a tensor that is not a float, or holds NaN or infinity.
+        CheckpointError: an adapter over a base that cannot be decoded.
     """
     bases = list(bases) if bases is not None else [None] * len(models)
     if len(bases) != len(models):
         raise SimilarityError(f"{len(bases)} bases for {len(models)} models: give one each")
-    for _, adapter in models:
-        if adapter is not None and not adapter.low_rank_only:
-            raise SimilarityError(
-                f"{adapter.folder}: does more than add low-rank products (DoRA, trained rows, whole modules, Conv1D): "
-                "merge it into its base with `collegium merge`, then compare"
-            )
     kinds = families(models)
+    models = [_dense(model) for model in models]
     values = np.full((len(models), len(models)), np.nan)
     compared = 0
     for kind in range(max(kinds, default=-1) + 1):
@@ -77,6 +78,14 @@ def similarity(
         values[np.ix_(members, members)] = found
         compared += count
     return Similarity(values, kinds, compared)
+
+
+def _dense(model: Model) -> Model:
+    """The model; as a checkpoint of its own where its adapter does more than add products of factors."""
+    checkpoint, adapter = model
+    if adapter is None or adapter.low_rank_only:
+        return model
+    return DecodedCheckpoint(checkpoint, adapter), None
 
 
 def _family(models: Sequence[Model], bases: Sequence[Checkpoint | None], threads: int | None) -> tuple[Array, int]:

@@ -142,15 +142,33 @@ def test_blocks_of_any_size_give_the_same(bases: dict[str, Path], adapters: dict
         np.testing.assert_array_equal(parts, whole)
 
 
-def test_clusters_refuse_what_is_more_than_a_product(bases: dict[str, Path], adapters: dict[str, Any]) -> None:
-    from merging.columns import SimilarityError
+@pytest.mark.parametrize("minus_base", [True, False])
+def test_what_is_more_than_a_product_compares_as_what_peft_makes_of_it(
+    bases: dict[str, Path], adapters: dict[str, Any], minus_base: bool
+) -> None:
     from merging.similarity import similarity
 
     base = Checkpoint(bases["llama"])
-    plain_one, dora = (Adapter(adapters[kind][0], base) for kind in ("plain", "dora"))
-    assert similarity([(base, plain_one), (base, None)]).values[0, 1] < 1
-    with pytest.raises(SimilarityError, match="does more than add low-rank products"):
-        similarity([(base, dora), (base, None)])
+    kinds = ("plain", "dora", "saved", "rslora")
+    models = [(base, Adapter(adapters[kind][0], base)) for kind in kinds]
+    subtracted = base if minus_base else None
+    found = similarity([*models, (base, None)], [subtracted] * 5)
+    names = [name for name in base.tensors if "self_attn" in name or "mlp" in name]
+    merged = [*(adapters[kind][1] for kind in kinds), {name: base.array(name) for name in names}]
+    for i, one in enumerate(merged):
+        for j, other in enumerate(merged):
+            means = []
+            for name in names:
+                less = base.array(name).astype("f8") if minus_base else 0
+                a, b = one[name].astype("f8") - less, other[name].astype("f8") - less
+                # PEFT's own rounding is no difference.
+                a, b = (np.where(np.abs(array) < 1e-6, 0, array) for array in (a, b))
+                lengths = np.linalg.norm(a, axis=0) * np.linalg.norm(b, axis=0)
+                either = (a != 0).any(0) | (b != 0).any(0)
+                if either.any():
+                    means.append(((a * b).sum(0)[either] / np.where(lengths > 0, lengths, 1)[either]).mean())
+            assert found.values[i, j] == pytest.approx(np.mean(means) if means else 1, abs=2e-4), (i, j)
+    assert len(set(found.families)) == 1
 
 
 def test_an_adapter_over_a_base_of_8_bits(bases: dict[str, Path], adapters: dict[str, Any], tmp_path: Path) -> None:
