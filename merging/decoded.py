@@ -40,7 +40,7 @@ class DecodedCheckpoint(Checkpoint):
         self._slab(name).read(start, start + flat.size, flat)
 
     def _slab(self, name: str) -> Slab:
-        """The last one of this thread is kept: what it found out about the tensor (a row's length) serves all blocks."""
+        """The thread's last one is kept: what it found out about the tensor (lengths of rows) serves all blocks."""
         held: tuple[str, Slab] | None = getattr(self._held, "slab", None)
         if held is None or held[0] != name:
             held = self._held.slab = name, self._weights[name].slab(True)

@@ -5,6 +5,7 @@ Every tensor of every source is used, or is left out with a reason: what neither
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -16,10 +17,14 @@ from merging.source_model import EMBEDDINGS, LeftOut, SourceModel, Weight, ties
 from merging.tower_slices import Layer, TowerSlices
 from merging.towers import outer_order
 
-OPTIONAL = ("pooler", "mtp", "nextn", "final_logits_bias")
+OPTIONAL = ("pooler", "final_logits_bias")
 """Parts that some checkpoints of an architecture have and others have not."""
-OUTPUTS = ("score", "v_head", "value_head", "reward_head", "classifier", "qa_outputs")
-"""What a fine-tune puts on top for a purpose of its own: the result has it if its first model has."""
+_ON_TOP = re.compile(
+    r"(?!lm_)\w+_heads?|scores?|\w*classifier|qa_outputs|summary|gating|(regression|reward|value|critic|mtp|nextn|eagle)\w*"
+)
+"""What is put on top for a purpose of its own (values, labels, drafts, further tokens): the result has it if its first
+model has."""
+FOLLOWS = "embeddings come from the first slice, what follows the layers from the last"
 KEPT = "the recipe names no module for it"
 
 
@@ -115,10 +120,11 @@ class Layout:
         return self.template.embedding is not None and ties(self.template.config) is not False
 
     def _arrives(self, name: str, model: SourceModel) -> bool:
-        """A part that the first model lacks, of a model of the same architecture."""
-        mine = {part_of(other) for other in self.template.weights}
-        own = part_of(name) in OUTPUTS
-        return part_of(name) not in mine and model.architecture == self.template.architecture and not own
+        """A part that the first model lacks, of a model of the same architecture; without layers of its own."""
+        mine, part = {part_of(other) for other in self.template.weights}, part_of(name)
+        stacked = any(other.split(".")[0] == part and LayerName.of(other) for other in model.weights)
+        same = model.architecture == self.template.architecture
+        return part not in mine and same and not stacked and not _on_top(part)
 
     def _beyond(self, name: str, ref: ModelRef) -> bool:
         """In a layer that predicts further tokens, which only this model has."""
@@ -260,7 +266,7 @@ class Layout:
         main = next(iter(self.template.towers), None)
         if part == main or name in EMBEDDINGS:
             return False
-        return model.architecture != self.template.architecture or part in (*OPTIONAL, *OUTPUTS)
+        return model.architecture != self.template.architecture or part in OPTIONAL or _on_top(part)
 
     # Accounting -------------------------------------------------------------------------------------------------
 
@@ -280,8 +286,9 @@ class Layout:
         layer = LayerName.of(name)
         if part_of(name) not in {part_of(other) for other in self.template.weights}:
             return f"{self.template.label} ({self.template.architecture}) has no such part"
-        if self._beyond(name, ref):
-            return f"a layer that predicts further tokens, which {self.template.label} has not"
+        if self._beyond(name, ref) or (layer is not None and self._slices.follows(layer.head)):
+            has = layer is not None and (self.template.towers[layer.head].extra or self._slices.follows(layer.head))
+            return FOLLOWS if has else f"a layer that predicts further tokens, which {self.template.label} has not"
         if self._slices.unnamed(name):
             return f"no module of the recipe names it: {self.template.label}'s is kept"
         if not self._slices.taken_from(name, ref):
@@ -289,7 +296,7 @@ class Layout:
         if layer is not None and any(source.layers for source in listed):
             return "in no layer_range of the recipe"
         if layer is None and len(self.recipe.slices) > 1:
-            return "embeddings come from the first slice, what follows the layers from the last"
+            return FOLLOWS
         if name == HEAD:
             return f"{self.template.label} ties its output layer to the embedding"
         raise RecipeError(f"{model.label}: tensor {model.names[name]!r} would be lost: this is an error of the merge")
@@ -299,6 +306,10 @@ def part_of(name: str) -> str:
     """The part of a model that a tensor belongs to: its tower, or the first word of its common name."""
     layer = LayerName.of(name)
     return layer.head if layer else name.split(".")[0]
+
+
+def _on_top(part: str) -> bool:
+    return _ON_TOP.fullmatch(part.split(".")[0]) is not None
 
 
 def _kind(name: str) -> str:

@@ -90,8 +90,9 @@ class Unpacker:
         folder = self.checkpoint.folder
         used = {part for packed in self.packed.values() for part in packed.parts}
         for name, info in self._tensors.items():
-            integer = info.dtype[0] in "IU" and len(info.shape) > 1
-            if name not in used and integer and not name.endswith("position_ids"):
+            # No method of quantisation packs into 64 bits: there are tables and counts.
+            integer = info.dtype in ("I8", "U8", "I16", "U16", "I32", "U32") and unpack.elements(info.shape) > 1
+            if name not in used and integer and not name.endswith(("position_ids", "token_type_ids")):
                 label = f" ({self.method})" if self.method else ""
                 raise CheckpointError(
                     f"{info.file}: tensor {name!r} is {info.dtype} {list(info.shape)}: packed or quantised{label} in a "

@@ -183,8 +183,9 @@ class Merge:
             base = self._slab(place.name, place.base, place.base_model)
         shape = self._same_shape(place)
         weights = [*place.inputs, *([place.base] if place.base else [])]
-        stack = Stack(place.stored, shape, tuple(slabs), base, work_type(weights), self.backend, self.recipe.seed)
         dtype = self.recipe.dtype or self._type(place, first)
+        work = np.dtype(np.float64) if dtype == "F64" else work_type(weights)
+        stack = Stack(place.stored, shape, tuple(slabs), base, work, self.backend, self.recipe.seed)
         if place.kept:
             return Target(place.stored, dtype, shape, stack, Values({}, {"scale": (1.0,)}), PASSTHROUGH)
         names = [

@@ -11,7 +11,10 @@ from merging.recipe import ModelRef, TokenizerChoice, TokenRule
 from merging.settings import RecipeError
 
 MAX_SOURCES = 1000
-DTYPES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "fp32": "F32", "fp16": "F16", "bf16": "BF16"}
+DTYPES = {
+    "float32": "F32", "float16": "F16", "bfloat16": "BF16", "fp32": "F32", "fp16": "F16", "bf16": "BF16",
+    "float64": "F64",
+}
 
 
 def mapping(raw: Any, where: str, keys: list[str] | None = None) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from merging.naming import HEAD
 from merging.plan import Merge
 from merging.settings import RecipeError
 from merging.source_model import SourceModel, ties
-from merging.towers import Tower, count_keys, section_of
+from merging.towers import Tower, count_keys, section_of, sliceable
 
 TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 NOT_PER_LAYER = ("token_id", "token_ids", "architectures", "suppress_tokens", "mrope_section", "languages", "labels")
@@ -58,8 +58,8 @@ def result_config(plan: Merge) -> dict[str, Any]:
         if isinstance(config.get("text_config"), dict) and "tie_word_embeddings" in config["text_config"]:
             config["text_config"]["tie_word_embeddings"] = False
     _vocabulary(plan, config)
-    for head_name, tower in plan.template.towers.items():
-        _layers(plan, config, head_name, tower)
+    for tower in sliceable(plan.template.towers.values()):
+        _layers(plan, config, tower.head, tower)
     return config
 
 

@@ -9,6 +9,7 @@ Every stored tensor is part of a weight, or stands in `left_out` with the reason
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -29,6 +30,7 @@ from merging.stack import Slab
 from merging.towers import Tower, check_counts, towers_of
 from merging.unpack import Unpacked
 
+_UNMERGED = re.compile(r"\.(base_layer\.(weight|bias)|(lora_(A|B|embedding_A|embedding_B)|modules_to_save)(\.|$))")
 EMBEDDINGS = (
     *("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight", "embeddings.weight"),
     *("embeddings.word_embeddings.weight", "embeddings.tok_embeddings.weight", "tok_embeddings.weight"),
@@ -159,6 +161,11 @@ class _Reader:
         """By stored name."""
         parts = {part: packed for packed in self.unpacker.packed.values() for part in packed.parts}
         for name, info in self.checkpoint.tensors.items():
+            if _UNMERGED.search(name):
+                raise CheckpointError(
+                    f"{self.label}: tensor {name!r} belongs to an adapter that was never merged into these weights: "
+                    "save the adapter apart (`save_pretrained` of PEFT's model), or merge it first (`merge_and_unload`)"
+                )
             if name in parts:
                 packed = parts[name]
                 if name == packed.parts[0]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from merging.checkpoint import CheckpointError
 from merging.naming import LayerName
@@ -37,6 +37,8 @@ class TowerSlices:
         self._recipe, self._models = recipe, models
         self._template = models[recipe.models[0]]
         self._sliced = any(source.layers for part in recipe.slices for source in part.sources)
+        last = recipe.slices[-1]
+        self._last = replace(last, sources=tuple(replace(source, layers=None) for source in last.sources))
         self._modules = self._module_parts()
         self.layers: Mapping[str, list[Layer]] = {
             head: self._layers(tower) for head, tower in self._template.towers.items()
@@ -46,8 +48,11 @@ class TowerSlices:
         """The slices that a tower, or what stands under an outer name, is made by; None: it is kept."""
         if self._modules is not None:
             return self._modules.get(head)
-        tower = self._template.towers[head]
-        return None if self._sliced and not sliceable([tower]) else self._recipe.slices
+        return (self._last,) if self.follows(head) else self._recipe.slices
+
+    def follows(self, head: str) -> bool:
+        """Layers that no slice chooses, since they stand after the others (further tokens): the last slice's, all."""
+        return self._modules is None and self._sliced and not sliceable([self._template.towers[head]])
 
     def of_outer(self, name: str) -> tuple[Slice, ...] | None:
         """The slices that a tensor outside all layers is made by; None: it is kept."""

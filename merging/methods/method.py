@@ -34,9 +34,10 @@ class Parameter:
         """The value in its type. Raises `RecipeError` naming `where`."""
         number = isinstance(given, int | float) and not isinstance(given, bool)
         if self.kind == "switch":
-            if not isinstance(given, bool) and given not in (0, 1):
+            meant = {"true": True, "false": False}.get(given.lower()) if isinstance(given, str) else given
+            if not isinstance(meant, bool) and meant not in (0, 1):
                 raise RecipeError(f"{where}: {self.name} is true or false, not {given!r}")
-            return bool(given)
+            return bool(meant)
         if self.kind == "path":
             if not isinstance(given, str) or not given or "\0" in given:
                 raise RecipeError(f"{where}: {self.name} is a file, not {given!r}")
