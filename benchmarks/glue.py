@@ -3,7 +3,8 @@
     python -m benchmarks.glue
 
 Clusters, merges, members and the router are decided on the validation split and reported on the test split. With
-`--state` an earlier run's replies are used again, so that a run that was cut short goes on.
+`--state` an earlier run's replies are used again, so that a run that was cut short goes on. `--dense-layers` adds a
+hybrid mixture: the same members, its lowest layers merged instead of routed.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--method", default="task_arithmetic")
     parser.add_argument("--ffn-questions", type=int, default=48, help="test questions for the FFN-level mixture")
+    parser.add_argument("--dense-layers", type=int, default=0, help="lowest layers of a hybrid mixture; 0: none is made")
     parser.add_argument("--state", help="state folder; default: a fresh one")
     given = parser.parse_args()
     noted = conditions()
@@ -44,13 +46,19 @@ def main() -> None:
         state = given.state or stack.enter_context(tempfile.TemporaryDirectory())
         collegium = stack.enter_context(Collegium({"zoo": "demo", "state": state, "workers": {"in_process": True}}))
         began = time.monotonic()
-        result = asyncio.run(collegium.aglue(request))
+        report = asyncio.run(collegium.aglue(request)).report
+        methods, comparisons = list(report.methods), list(report.comparisons)
+        if given.dense_layers:
+            hybrid = request.model_copy(update={"dense_layers": given.dense_layers})
+            more = asyncio.run(collegium.aglue(hybrid)).report
+            known = {method.method for method in methods}
+            methods += [method for method in more.methods if method.method not in known]
+            comparisons += [one for one in more.comparisons if not {one.method, one.baseline} <= known]
         seconds = time.monotonic() - began
         progress = collegium.progress
-    report = result.report
     assert report.glue is not None
-    rows = [(f"{method.method} ({method.note})", f"{formatted(method.overall)} %", "") for method in report.methods]
-    for one in report.comparisons:
+    rows = [(f"{method.method} ({method.note})", f"{formatted(method.overall)} %", "") for method in methods]
+    for one in comparisons:
         wanted = f"at least {100 * WANTED:.1f}" if one.baseline.startswith("best") else ""
         rows.append((f"{one.method} minus {one.baseline}, paired", f"{formatted(one.difference)} points", wanted))
     dropped = [fate.expert for fate in report.glue.fates if fate.fate == "dropped"]

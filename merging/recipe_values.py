@@ -12,7 +12,12 @@ from merging.settings import RecipeError
 
 MAX_SOURCES = 1000
 DTYPES = {
-    "float32": "F32", "float16": "F16", "bfloat16": "BF16", "fp32": "F32", "fp16": "F16", "bf16": "BF16",
+    "float32": "F32",
+    "float16": "F16",
+    "bfloat16": "BF16",
+    "fp32": "F32",
+    "fp16": "F16",
+    "bf16": "BF16",
     "float64": "F64",
 }
 
