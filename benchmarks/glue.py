@@ -30,7 +30,9 @@ def main() -> None:
     parser.add_argument("--trials", type=int, default=16)
     parser.add_argument("--method", default="task_arithmetic")
     parser.add_argument("--ffn-questions", type=int, default=48, help="test questions for the FFN-level mixture")
-    parser.add_argument("--dense-layers", type=int, default=0, help="lowest layers of a hybrid mixture; 0: none is made")
+    parser.add_argument(
+        "--dense-layers", type=int, default=0, help="lowest layers of a hybrid mixture; 0: none is made"
+    )
     parser.add_argument("--state", help="state folder; default: a fresh one")
     given = parser.parse_args()
     noted = conditions()

@@ -58,12 +58,14 @@ def _rights(result: RunResult) -> dict[str, float]:
 def _note(name: str, record: Glue, family: Sequence[str]) -> str:
     """A line for the reader, where the method's own would not do."""
     if name.endswith(MIXTURE):
-        level, gate, route = name.removesuffix(MIXTURE).split("-")
+        form, _, dense = name.removesuffix(MIXTURE).partition("-hybrid-")
+        level, gate, route = form.split("-")
         parts = [
             "members of the largest shape as one checkpoint",
             {"F": "their MLPs are the experts", "B": "their layers are the experts"}[level],
             {"L": "training-free gates", "M": "trained gates of two layers"}[gate],
             {"T": "a route a token", "S": "one route for the whole answer"}[route],
+            *([f"the lowest {dense} layers merged instead of routed"] if dense else []),
         ]
         return ", ".join(parts)
     if name == UNMERGED:

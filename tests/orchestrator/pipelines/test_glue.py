@@ -31,6 +31,7 @@ from orchestrator.inference.schedule.ledger import Ledger
 from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.supervisor import WorkerSpec
 from orchestrator.pipelines.glue import GlueRequest, GlueResult, glue
+from orchestrator.pipelines.glue_report import glue_report
 from orchestrator.pipelines.merges import Merges
 from orchestrator.pipelines.results import GLUE
 from router.embedding import Features
@@ -150,6 +151,22 @@ async def test_it_merges_who_is_alike_drops_who_harms_and_routes_the_rest(
     better = [one for one in report.comparisons if one.baseline != "mixture of all, unmerged"]
     assert all(one.difference.low > 0 for one in better)
     assert (report.split, report.fitted_on) == ("test", "validation")
+
+
+@pytest.mark.parametrize(
+    ("form", "note"), [("F-L-T", ""), ("B-M-S-hybrid-15", ", the lowest 15 layers merged instead of")]
+)
+async def test_a_mixture_in_one_checkpoint_is_a_row_hybrid_or_not(
+    config: Config, pool: LocalPool, tmp_path: Path, form: str, note: str
+) -> None:
+    found = await glued(config, pool, tmp_path)
+    results = {**found.results, f"{form} mixture": found.results["Model-GLUE"]}
+    assert found.report.clustering is not None
+    assert found.report.glue is not None
+    report = glue_report(results, found.report.clustering, found.report.glue, ["painter", "boatman"], 0)
+    row = next(method for method in report.methods if method.method == f"{form} mixture")
+    assert note in row.note
+    assert ("trained gates" in row.note) == ("M" in form)
 
 
 async def test_the_new_zoo_is_a_configuration(config: Config, pool: LocalPool, tmp_path: Path) -> None:
