@@ -134,6 +134,12 @@ def log_odds(
     return _verdict(answers, weights, confidences, unseen=max(options - different, 0.0))
 
 
+def summed_log_odds(answers: Sequence[str | None], weights: Sequence[float], options: float) -> Verdict:
+    """The most probable answer, where each reply adds its weight to the log-odds of its answer."""
+    different = len({answer for answer in answers if answer is not None})
+    return _verdict(answers, weights, None, unseen=max(options - different, 0.0))
+
+
 def log_odds_weights(
     probabilities: Sequence[float], odds: Odds = AT_THEIR_WORD, options: float = OPTIONS
 ) -> list[float]:

@@ -144,6 +144,12 @@ class ServiceConfig(StrictModel):
     recruit: int = Field(
         default=1, ge=1, description="Experts that mixture asks per chat, where a request does not say."
     )
+    calls: float | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        description="Mean experts that mixture asks by need, instead of recruit.",
+    )
     body_mib: float = Field(default=4.0, gt=0, description="Largest request body, MiB.")
     file_mib: float = Field(default=100.0, gt=0, description="Largest uploaded file, such as a batch's requests, MiB.")
     body_seconds: float = Field(default=20.0, gt=0, description="Maximum seconds for a request body to arrive.")

@@ -44,6 +44,7 @@ class RunOptions(TypedDict, total=False):
     convincing: str | None
     preset: Literal["budget", "quality"] | None
     recruit: int | None
+    calls: float | None
     router: str
     keyword_expert: str | None
     aggregator: str
@@ -94,6 +95,7 @@ class EvalRouterOptions(TypedDict, total=False):
     experts: list[str]
     skills_from: list[str]
     k: list[int]
+    calls: list[float]
     seeds: int
     costs: str | None
     html: str | None

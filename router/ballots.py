@@ -36,23 +36,27 @@ class Ballots:
             gold_of(row, answers, table.experts, canonical)
             for row, answers in zip(table.rows, self.answers, strict=True)
         ]
-        self._codes = np.full(self.filled.shape, -1, np.intp)
+        self.codes = np.full(self.filled.shape, -1, np.intp)
         """Number of each answer among its question's different ones; -1: abstained."""
+        self.gold_codes = np.full(len(table.rows), -1, np.intp)
+        """Number of the gold answer; the next free one where nobody gave it, -1 where it is not known."""
         self._worth = np.zeros(self.filled.shape)
         """What each expert's answer scores as the final one."""
         for index, (row, answers) in enumerate(zip(table.rows, self.answers, strict=True)):
             worth = _worth(row, answers, table.experts)
             numbers = {answer: number for number, answer in enumerate(worth)}
+            if (gold := self.golds[index]) is not None:
+                self.gold_codes[index] = numbers.get(gold, len(numbers))
             for column, answer in enumerate(answers):
                 if answer is not None:
-                    self._codes[index, column] = numbers[answer]
+                    self.codes[index, column] = numbers[answer]
                     self._worth[index, column] = worth[answer]
 
     def vote(
         self, seats: NDArray[np.intp], probabilities: NDArray[np.float32], aggregate: Aggregate
     ) -> NDArray[np.float64]:
         """Score of the answer with the greatest weight, [questions]; answers that tie share it equally."""
-        codes = np.take_along_axis(self._codes, seats, 1)
+        codes = np.take_along_axis(self.codes, seats, 1)
         worth = np.take_along_axis(self._worth, seats, 1)
         chances = np.take_along_axis(probabilities, seats, 1).astype(np.float64)
         weights = aggregate(self.rows, chances)

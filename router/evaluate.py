@@ -66,6 +66,20 @@ class RouterQuality:
 
 
 @dataclass(frozen=True, slots=True)
+class RecordedDecision:
+    """What a rule that asks by need made of one tested question."""
+
+    setting: str
+    id: str
+    asked: tuple[str, ...]
+    """Experts in the order in which they were asked."""
+    answer: str | None
+    score: float
+    stopped: str
+    """Why nobody else was asked."""
+
+
+@dataclass(frozen=True, slots=True)
 class Evaluation:
     """All of one evaluation; `dataclasses.asdict` makes it JSON."""
 
@@ -89,6 +103,8 @@ class Evaluation:
     notes: tuple[str, ...] = ()
     metrics: tuple[RoutingMetrics, ...] = ()
     """Of other benchmarks, for one expert per question."""
+    decisions: tuple[RecordedDecision, ...] = ()
+    """Of the mixture that asks by need, question by question."""
 
 
 def evaluate(

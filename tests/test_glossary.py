@@ -33,6 +33,7 @@ FIELD = frozenset(
     transformers unavailable unknown unreachable upstream usage values vector vllm vocabulary weighted weights
     known write writer
     current defaults familiarity has inventory recomputing reference template
+    correlated need prefixes recorded
     adapted any change detokenize echo first gathered gathering gold health imported item leases left marked nested out
     packed pickled references resamples separated tower tokenize trained unpacked unpacker unreadable weight found
     """.split()  # noqa: SIM905

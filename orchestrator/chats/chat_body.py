@@ -128,6 +128,9 @@ class Extension(BodyPart):
         default=None, max_length=26, description="Lettered options: letter -> text. The kind is `choice` then."
     )
     recruit: int | None = Field(default=None, ge=1, le=64, description="Experts that mixture asks.")
+    calls: float | None = Field(
+        default=None, ge=1, le=64, description="Mean experts that mixture asks by need, in place of recruit."
+    )
     preset: Preset | None = Field(default=None, description="Preset of fusion: budget or quality.")
     explain: bool = Field(default=False, description="Tell experts and cost with a plain expert's reply too.")
 

@@ -25,7 +25,7 @@ from orchestrator.chats.protocols import ServiceRouting, Zoo
 from orchestrator.chats.reply_events import ReplyEvents, failures_json, slow_json
 from orchestrator.chats.routing import ranking_json
 from orchestrator.chats.tools import with_calls, with_tools
-from orchestrator.config import Config
+from orchestrator.config import Config, ServiceConfig
 from orchestrator.errors import NotReady, RequestError
 from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.evaluation.discussing import own_discussion
@@ -33,6 +33,7 @@ from orchestrator.evaluation.methods import METHODS, Method, MethodOptions, Meth
 from orchestrator.evaluation.methods.discussion import own_method
 from orchestrator.evaluation.methods.fusion import fusion_methods
 from orchestrator.evaluation.methods.mixture import put_to
+from orchestrator.evaluation.mixture.deciding import RecruitTarget
 from orchestrator.evaluation.profile import Profiled
 from orchestrator.fusion_config import FusionConfig
 from orchestrator.inference.engines.tools import ParsedCall, parse_calls
@@ -107,14 +108,14 @@ async def ask_mixture(
                 )
             yield event
         return
-    recruit = min(chat.collegium.recruit or service.recruit, len(order))
-    room = order[: recruit + service.fallbacks]
+    target = target_of(chat, service, len(order))
+    room = order if target.calls else order[: target.recruit + service.fallbacks]
     reply_events = ReplyEvents(health, collegium.experts)
     pool = _chat_pool(collegium, turns, max_wait, reply_events)
     sampling = _sampling(chat, min(collegium.experts[name].context for name in room))
     context = replace(collegium.context(), workers=lambda: pool)
     setting = Setting(context, [question], sampling, _seed(chat, collegium))
-    decision, used = await put_to(setting, mixture, question, ranking, recruit, order, service.fallbacks)
+    decision, used = await put_to(setting, mixture, question, ranking, target, order, service.fallbacks)
     verdict, replied = decision.verdict, [one for one in used if one.error is None]
     text = _content_of(verdict.answer, replied)
     if not text.strip():
@@ -122,6 +123,8 @@ async def ask_mixture(
     if chat.stream:
         yield ProgressEvent({"routed": [one.expert for one in replied]})
     explanation |= {"asked": list(decision.asked), "stopped": decision.stopped}
+    if decision.gains:
+        explanation["expected_gains"] = list(decision.gains)
     explanation["votes"] = [
         {
             "answer": group.answer,
@@ -133,6 +136,14 @@ async def ask_mixture(
     yield TextEvent(text)
     yield FinishEvent(reply_events.finish_reason(text))
     yield reply_events.account(explanation | {"answer": verdict.answer, "confidence": verdict.share})
+
+
+def target_of(chat: ChatBody, service: ServiceConfig, experts: int) -> RecruitTarget:
+    """How many experts a chat wants, else how many the configuration wants: by need, or always so many."""
+    wanted = chat.collegium
+    if wanted.recruit is not None or wanted.calls is not None:
+        return RecruitTarget(min(wanted.recruit or 1, experts), wanted.calls)
+    return RecruitTarget(min(service.recruit, experts), service.calls)
 
 
 async def ask_method(

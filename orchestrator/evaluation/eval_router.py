@@ -17,6 +17,7 @@ from orchestrator.config import StrictModel
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.costs import cost_unit, costs_of
+from orchestrator.evaluation.mixture.recorded import recorded_results, targets_of
 from orchestrator.evaluation.route import read_table
 from orchestrator.evaluation.voting import options_in, recorded_answer
 from router.ballots import Aggregate, Replies
@@ -46,6 +47,9 @@ class EvalRouterRequest(StrictModel):
         description="Keys of the table that serve as skills, such as category,src (default: `skills`).",
     )
     k: list[int] = Field(default_factory=lambda: [3, 5], description="Numbers of recruited experts to report.")
+    calls: list[float] = Field(
+        default_factory=lambda: [2.0, 3.0], description="Mean calls per question of mixture, asked by need, to report."
+    )
     seeds: int = Field(default=5, ge=1, le=MAX_SEEDS, description="Number of seeds for random routers.")
     costs: str | None = Field(
         default=None,
@@ -64,6 +68,9 @@ class EvalRouterRequest(StrictModel):
         for k in self.k:
             if not 1 <= k <= MAX_RECRUITED:
                 raise ValueError(f"k: must be from 1 to {MAX_RECRUITED}, is {k}")
+        for calls in self.calls:
+            if not 1 <= calls <= MAX_RECRUITED:
+                raise ValueError(f"calls: must be from 1 to {MAX_RECRUITED}, is {calls:g}")
         if self.fit is None and self.train_split is not None and self.train_split == self.test_split:
             raise ValueError(f"test_split: cannot fit and judge on the same split ({self.test_split})")
         return self
@@ -98,17 +105,22 @@ def eval_router(request: EvalRouterRequest, context: Context) -> Evaluation:
         wanted = contestants(any(seen.skills), [name for name in request.routers if name not in (*SYMBOLIC, "all")])
         if "all" not in request.routers:
             wanted = [one for one in wanted if one.name in request.routers]
+        ks = sorted({min(k, len(table.experts)) for k in request.k})
         found = evaluate(
             what,
             wanted,
             aggregators(),
             default=DEFAULT if DEFAULT in [one.name for one in wanted] else wanted[0].name,
-            ks=sorted({min(k, len(table.experts)) for k in request.k}),
+            ks=ks,
             seeds=request.seeds,
             costs=costs,
             canonical=recorded_answer,
             report=lambda name: note(f"router {name}"),
         )
+        if DEFAULT in [one.name for one in wanted] and any(row.predictions for row in table.rows):
+            note("mixture, by need")
+            results, decisions = recorded_results(what, targets_of(ks, request.calls), costs)
+            found = dataclasses.replace(found, results=(*found.results, *results), decisions=decisions)
         unit = f"Costs are in {cost_unit(request.costs, table)}."
         return found if costs is None else dataclasses.replace(found, notes=(*found.notes, unit))
     except ValueError as error:

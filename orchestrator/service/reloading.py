@@ -12,6 +12,7 @@ LIVE = frozenset(
     f"service.{name}"
     for name in (
         "max_wait", "queue", "profile", "router", "default", "hedge_seconds", "fallbacks", "reply_seconds", "recruit",
+        "calls",
         "body_seconds", "strict", "log",
     )
 )  # fmt: skip

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from agents.question import Question
 from agents.transcript import Transcript
@@ -37,6 +37,13 @@ class MethodOptions(DiscussionOptions, CostOptions):
     recruit: int | None = Field(
         default=None, ge=1, description="Experts per question (default: 1 for mixture, 3 for symbolic-moe)."
     )
+    calls: float | None = Field(
+        default=None,
+        ge=1,
+        le=64,
+        allow_inf_nan=False,
+        description="Mean experts per question of mixture, asked by need, in place of recruit.",
+    )
     router: str = Field(default=DEFAULT, description=f"Router of mixture: {', '.join(ROUTERS)}.")
     keyword_expert: str | None = Field(
         default=None, description="Expert that names skills for symbolic-moe (default: chosen on the fit split)."
@@ -46,6 +53,12 @@ class MethodOptions(DiscussionOptions, CostOptions):
         description=f"Aggregator of symbolic-moe: {', '.join(AGGREGATORS)} (an expert chosen for each task writes the "
         "answer), the expert that writes the answer, or your own.",
     )
+
+    @model_validator(mode="after")
+    def _one_number(self) -> MethodOptions:
+        if self.recruit is not None and self.calls is not None:
+            raise ValueError("calls: give either calls (by need) or recruit (always so many), not both")
+        return self
 
     @field_validator("router")
     @classmethod

@@ -10,7 +10,7 @@ from agents.votes import options_of
 from orchestrator.evaluation.answering import ExpertReply, answer, is_right
 from orchestrator.evaluation.methods.fallback import fallback_note
 from orchestrator.evaluation.methods.method import Answer, MethodOutcome, Setting
-from orchestrator.evaluation.mixture.deciding import MAX_FALLBACKS, Decision, MixtureReply, decide
+from orchestrator.evaluation.mixture.deciding import MAX_FALLBACKS, Decision, MixtureReply, RecruitTarget, decide
 from orchestrator.evaluation.mixture.fit import for_experts
 from orchestrator.evaluation.mixture.fitted import FittedMixture
 from orchestrator.evaluation.mixture.options import FittingOptions
@@ -26,14 +26,15 @@ LISTED = 3
 
 async def mixture(setting: Setting) -> list[MethodOutcome]:
     """The mixture of this profile (`evaluation.mixture`), which is also the service's: the router picks `recruit`
-    experts per question (default: one); several vote by the log-odds of being right. Questions go side by side."""
+    experts per question (default: one), or as many as each question needs (`calls`); several vote by the log-odds of
+    being right. Questions go side by side."""
     options = setting.options
     fitted = await asyncio.to_thread(mixture_of, setting)
     rankings = await asyncio.to_thread(_ranked, setting, fitted)
-    recruit = min(options.recruit or 1, len(setting.experts))
+    target = RecruitTarget(min(options.recruit or 1, len(setting.experts)), options.calls)
     decided = await asyncio.gather(
         *(
-            put_to(setting, fitted, question, ranking, recruit)
+            put_to(setting, fitted, question, ranking, target)
             for question, ranking in zip(setting.questions, rankings, strict=True)
         )
     )
@@ -45,7 +46,11 @@ async def mixture(setting: Setting) -> list[MethodOutcome]:
         replies[question.id] = used
     used_experts = len({one.expert for used in replies.values() for one in used if one.error is None})
     by = "stacked routers" if options.router == DEFAULT else f"{options.router} router"
-    note = f"{by}, {recruit} of {len(setting.experts)} experts a question; {used_experts} were used"
+    asked = sum(len(decision.asked) for decision, _ in decided) / len(decided)
+    how = f"{target.recruit} of {len(setting.experts)} experts a question"
+    if target.calls is not None:
+        how = f"{asked:.2f} of {len(setting.experts)} experts a question by need (at most {target.calls:g} wanted)"
+    note = f"{by}, {how}; {used_experts} were used"
     if isinstance(fitted.router, PricedRouter):
         note += f"; quality {fitted.router.quality:.2f}"
     return [MethodOutcome("mixture", tuple(answers), note + fallback_note(replies))]
@@ -69,7 +74,7 @@ async def put_to(
     fitted: FittedMixture,
     question: Question,
     ranking: Ranking,
-    recruit: int,
+    target: RecruitTarget,
     order: Sequence[str] | None = None,
     fallbacks: int = MAX_FALLBACKS,
 ) -> tuple[Decision, tuple[ExpertReply, ...]]:
@@ -85,7 +90,7 @@ async def put_to(
         return MixtureReply(reply.reply.answer, reply.error is not None)
 
     decision = await decide(
-        fitted, ranking, ask, recruit=recruit, options=options_of(question), order=order, fallbacks=fallbacks
+        fitted, ranking, ask, target, options=options_of(question), order=order, fallbacks=fallbacks
     )
     return decision, tuple(used[name] for name in decision.asked)
 

@@ -4,6 +4,7 @@ whoever runs many at once batches them per expert."""
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
@@ -28,6 +29,15 @@ AskExpert = Callable[[str], Awaitable[MixtureReply]]
 
 
 @dataclass(frozen=True, slots=True)
+class RecruitTarget:
+    """How many experts answer a question: always `recruit` of them, or by need `calls` per question on average."""
+
+    recruit: int = 1
+    calls: float | None = None
+    """Mean calls per question on questions like the profile's; takes the place of `recruit`."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """What the mixture made of one question."""
 
@@ -38,22 +48,56 @@ class Decision:
     verdict: Verdict
     stopped: str
     """Why nobody else was asked."""
+    gains: tuple[float, ...] = ()
+    """By need: after each reply, how much one expects the vote's probability of being right to grow by going on."""
 
 
 async def decide(
     mixture: FittedMixture,
     ranking: Ranking,
     ask: AskExpert,
+    target: RecruitTarget,
     *,
-    recruit: int,
     options: float,
     order: Sequence[str] | None = None,
     fallbacks: int = MAX_FALLBACKS,
 ) -> Decision:
-    """Ask the first `recruit` experts of the ranking that reply, and take their vote. `options`: ways to answer the
-    question (`votes.options_of`); `order`: in which experts are asked, where some are known to be ill (default: the
+    """Ask down the ranking until the target is met, and take the vote of those that reply. `options`: ways to answer
+    the question (`votes.options_of`); `order`: in which experts are asked, where some are known to be ill (default: the
     ranking's); `fallbacks`: further experts that may be asked where some fail."""
-    names = list(ranking.experts if order is None else order)[: recruit + fallbacks]
+    names = list(ranking.experts if order is None else order)
+    if target.calls is None:
+        return await _fixed(mixture, ranking, ask, target.recruit, options, names[: target.recruit + fallbacks])
+    place = mixture.need.price_for(target.calls) if mixture.need else None
+    if mixture.need is None or place is None:
+        found = await _fixed(mixture, ranking, ask, 1, options, names[: 1 + fallbacks])
+        why = "asking more was not right more often on held-out questions" if mixture.need else "no vote is fitted"
+        return Decision(found.asked, found.replied, found.verdict, f"one expert: {why}")
+    asked: list[str] = []
+    replies: dict[str, MixtureReply] = {}
+    gains: list[float] = []
+    price, most = float(mixture.need.prices[place]), mixture.need.gains.shape[1] + 1
+    verdict, stopped = mixture.vote(ranking, [], [], options), "no further expert replies"
+    for name in names[: most + fallbacks]:
+        asked.append(name)
+        reply = await ask(name)
+        if reply.failed:
+            continue
+        replies[name] = reply
+        verdict = mixture.vote(ranking, list(replies), [one.answer for one in replies.values()], options)
+        gains.append(mixture.need.gain(place, len(replies), verdict.share, runner_up(verdict, options)))
+        if len(replies) == most:
+            stopped = f"{most} experts, the most that one question is put to"
+            break
+        if gains[-1] <= price:
+            stopped = f"going on would gain {max(gains[-1], 0.0):.3f}, a call is worth {price:.3f}"
+            break
+    return Decision(tuple(asked), tuple(replies), verdict, stopped, tuple(gains))
+
+
+async def _fixed(
+    mixture: FittedMixture, ranking: Ranking, ask: AskExpert, recruit: int, options: float, names: Sequence[str]
+) -> Decision:
     asked: list[str] = []
     replies: dict[str, MixtureReply] = {}
     while (missing := recruit - len(replies)) > 0 and (following := names[len(asked) : len(asked) + missing]):
@@ -61,7 +105,16 @@ async def decide(
         for name, reply in zip(following, await asyncio.gather(*map(ask, following)), strict=True):
             if not reply.failed:
                 replies[name] = reply
-    answers = [reply.answer for reply in replies.values()]
-    verdict = mixture.vote(ranking, list(replies), answers, recruit, options)
+    verdict = mixture.vote(ranking, list(replies), [reply.answer for reply in replies.values()], options)
     stopped = f"{recruit} experts per question" if len(replies) == recruit else "no further expert replies"
     return Decision(tuple(asked), tuple(replies), verdict, stopped)
+
+
+def runner_up(verdict: Verdict, options: float) -> float:
+    """Posterior probability of the answer after the leading one, which may be one that nobody gave."""
+    if not verdict.groups:
+        return 0.0
+    leading, *others = (group.weight for group in verdict.groups)
+    if options > len(verdict.groups):
+        others.append(0.0)
+    return verdict.share * math.exp(max(others) - leading) if others else 0.0

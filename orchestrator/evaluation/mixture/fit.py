@@ -7,12 +7,11 @@ import json
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from agents.votes import Odds
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.costs import fit_router
 from orchestrator.evaluation.mixture.fitted import FORMAT, FittedMixture, MixtureOrigin
 from orchestrator.evaluation.mixture.options import FittingOptions
-from orchestrator.evaluation.voting import fitted_votes
+from orchestrator.evaluation.mixture.vote_fit import fit_vote
 from router.crossfit import folds, out_of_fold
 from router.embedding import Embedder, Features
 from router.familiarity import Familiarity
@@ -21,9 +20,6 @@ from router.routers import DEFAULT, FittedRouter, fit_held_out
 from router.routers.fitted import fitting_rows
 from router.table import Table
 from router.trial import FOLDS
-
-MAX_VOTERS = 9
-"""Votes of so many experts have odds of their own; larger panels take those of this many."""
 
 
 def for_experts(table: Table, experts: Sequence[str]) -> Table:
@@ -65,15 +61,13 @@ def fit_features(table: Table, features: Features, options: FittingOptions, embe
 
     with threadpool_limits(1):  # on small matrices several threads wait for each other more than they compute
         router, seen, held_out = _fit_router(table, features, options)
-        votes: tuple[Odds, ...] = ()
-        if held_out is not None and len(table.experts) > 1 and any(row.predictions for row in seen.rows):
-            votes = fitted_votes(seen, held_out, range(1, min(MAX_VOTERS, len(table.experts)) + 1))
+        vote = fit_vote(seen, held_out, options.seed)
         familiarity = Familiarity.fit(table.questions, features)
     feedback = sum(bool(row.extra.get("feedback")) for row in table.rows)
     origin = MixtureOrigin(
         version_of(table, options, embedding), options.router, len(table.rows) - feedback, feedback, embedding
     )
-    return FittedMixture(origin, router, votes, familiarity)
+    return FittedMixture(origin, router, vote.odds, vote.shared, familiarity, vote.need)
 
 
 def _fit_router(table: Table, features: Features, options: FittingOptions) -> tuple[FittedRouter, Table, Scores | None]:

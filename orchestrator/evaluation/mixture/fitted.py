@@ -14,7 +14,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from agents.votes import AT_THEIR_WORD, Odds, Verdict, log_odds
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.correlated_votes import correlated_log_odds
+from agents.votes import AT_THEIR_WORD, Odds, Verdict
+from orchestrator.evaluation.mixture.need import NeedRule
 from router.embedding import Features
 from router.familiarity import Familiarity
 from router.ranking import Evidence, Ranking, Scores
@@ -42,13 +47,17 @@ class MixtureOrigin:
 
 @dataclass(frozen=True)
 class FittedMixture:
-    """A router with its calibration, the odds of its votes, and whom to ask what is unlike every fitted question."""
+    """A router with its calibration, the vote, when to ask on, and whom to ask what is unlike every fitted question."""
 
     origin: MixtureOrigin
     router: FittedRouter
-    votes: tuple[Odds, ...]
-    """`votes[k - 1]`: the odds of k experts' vote."""
+    odds: Odds
+    """Of the vote, however many reply; uncorrected where there was too little to fit on."""
+    shared: NDArray[np.float64]
+    """[experts, experts], how often each two err alike (`router.agreement`)"""
     familiarity: Familiarity
+    need: NeedRule | None
+    """When the next expert is asked; None where there was too little to fit on."""
 
     @property
     def experts(self) -> tuple[str, ...]:
@@ -80,18 +89,13 @@ class FittedMixture:
             found.append(ranking)
         return found
 
-    def odds(self, recruited: int) -> Odds:
-        """The odds of so many experts' vote; those of the nearest number that was fitted, where this one was not."""
-        if recruited < 2 or not self.votes:
-            return AT_THEIR_WORD
-        return self.votes[min(recruited, len(self.votes)) - 1]
-
-    def vote(
-        self, ranking: Ranking, experts: Sequence[str], answers: Sequence[str | None], recruited: int, options: float
-    ) -> Verdict:
-        """The vote of these experts' answers, `recruited` having been wanted. `options`: `votes.options_of`."""
+    def vote(self, ranking: Ranking, experts: Sequence[str], answers: Sequence[str | None], options: float) -> Verdict:
+        """The vote of these experts' answers, in the order in which they were asked. `options`: `votes.options_of`."""
+        columns = [self.experts.index(expert) for expert in experts]
         probabilities = [ranking.probability(expert) for expert in experts]
-        return log_odds(answers, probabilities, self.odds(recruited), options=options)
+        shared = self.shared[np.ix_(columns, columns)]
+        odds = self.odds if len(experts) > 1 else AT_THEIR_WORD
+        return correlated_log_odds(answers, probabilities, shared, odds, options=options)
 
     def save(self, folder: Path) -> None:
         """Write the mixture into a new folder, all or nothing; one that is there already is replaced. Raises OSError,
@@ -100,13 +104,14 @@ class FittedMixture:
 
         parts: dict[str, Any] = {}
         arrays: dict[str, Any] = {}
-        for name, value in (("router", self.router), ("familiarity", self.familiarity)):
+        kept = {"router": self.router, "familiarity": self.familiarity, "need": self.need, "shared": self.shared}
+        for name, value in kept.items():
             parts[name], found = packed(value)
             arrays |= {f"{name}/{key}": array for key, array in found.items()}
         body = {
             "format": FORMAT,
             "origin": asdict(self.origin),
-            "votes": [odds._asdict() for odds in self.votes],
+            "odds": self.odds._asdict(),
             **parts,
         }
         folder.parent.mkdir(parents=True, exist_ok=True)
@@ -137,13 +142,18 @@ class FittedMixture:
             arrays = load_file(path.with_suffix(".safetensors"))
             router = unpacked(body["router"], _under("router/", arrays))
             familiarity = unpacked(body["familiarity"], _under("familiarity/", arrays), Familiarity)
-            votes = tuple(Odds(**{key: float(value) for key, value in odds.items()}) for odds in body["votes"])
+            need = unpacked(body["need"], _under("need/", arrays), NeedRule)
+            shared = unpacked(body["shared"], _under("shared/", arrays))
+            odds = Odds(**{key: float(value) for key, value in body["odds"].items()})
             origin = MixtureOrigin(**body["origin"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path}: not a stored mixture: {error!s}") from error
-        if not isinstance(router, FittedRouter) or not isinstance(familiarity, Familiarity):
-            raise ValueError(f"{path}: holds no fitted router")
-        return cls(origin, router, votes, familiarity)
+        count = len(router.experts) if isinstance(router, FittedRouter) else -1
+        if not isinstance(familiarity, Familiarity) or not isinstance(need, NeedRule | None) or count < 0:
+            raise ValueError(f"{path}: not a stored mixture: a part is of another kind")
+        if not isinstance(shared, np.ndarray) or shared.shape != (count, count):
+            raise ValueError(f"{path}: not a stored mixture: shared must be [experts, experts]")
+        return cls(origin, router, odds, shared, familiarity, need)
 
 
 def _under(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:

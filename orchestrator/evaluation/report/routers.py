@@ -62,11 +62,11 @@ def write_routers(found: Evaluation, path: Path, *, title: str, command: str) ->
 
 def routers_table(found: Evaluation) -> Group:
     """The evaluation for a terminal: every router at every k, then the reference router by aggregator."""
-    ks = sorted({result.k for result in found.results})
     vote = vote_label(found)
     by_k: dict[tuple[str, int], RouterResult] = {
         (r.router, r.k): r for r in found.results if r.aggregator == (vote if r.k > 1 else "first")
     }
+    ks = sorted({k for _, k in by_k})
     table = Table(box=None, pad_edge=False, header_style="dim")
     heads = ["Router", *(f"k={k}" if k > 1 else "one expert" for k in ks), "over the best", "ECE", "Experts asked"]
     costs = any(result.cost is not None for result in found.results)

@@ -17,9 +17,9 @@ SHAPES = (
 )
 
 
-@pytest.mark.parametrize("recruit", [1, 2])
+@pytest.mark.parametrize("wanted", [{"recruit": 1}, {"recruit": 2}, {"calls": 2.0}])
 async def test_the_endpoint_decides_each_question_as_the_report_did(
-    settings: dict[str, Any], serving: Any, tmp_path: Path, recruit: int
+    settings: dict[str, Any], serving: Any, tmp_path: Path, wanted: dict[str, Any]
 ) -> None:
     rows = [
         {"id": f"{split}-{task}{n}", "task": task, "question": text.format(n), "answer": gold, "split": split, **more}
@@ -30,13 +30,13 @@ async def test_the_endpoint_decides_each_question_as_the_report_did(
     (tmp_path / "asked.jsonl").write_text("\n".join(map(json.dumps, rows)))
     with Collegium(settings) as collegium:
         result = await collegium.arun(
-            task=str(tmp_path / "asked.jsonl"), methods=["mixture"], recruit=recruit, questions=12, fit_questions=24
+            task=str(tmp_path / "asked.jsonl"), methods=["mixture"], **wanted, questions=12, fit_questions=24
         )
     (report,) = result.report.methods
     answers = [one for outcome in result.outcomes if outcome.name == "mixture" for one in outcome.answers]
     assert report.method == "mixture"
     assert len(answers) == 12
-    settings["service"]["recruit"] = recruit
+    settings["service"] |= wanted
     stored = {path.name for path in (tmp_path / "state" / "mixtures").iterdir()}
     async with serving(settings) as client:
         for promised in answers:

@@ -39,15 +39,15 @@ def test_router_and_votes_come_from_one_table(table: Table, embedder: Any) -> No
     fitted = fit_mixture(table, KNN, embedder)
     coin, word = fitted.rank(embedder.features(["Which coin is it?", "Which word is it?"]))
     assert (coin.experts[0], word.experts[0]) == ("coins", "words")
-    assert len(fitted.votes) == 3
-    assert fitted.votes[1] != AT_THEIR_WORD
+    assert fitted.odds != AT_THEIR_WORD
+    assert fitted.need is not None
     assert (fitted.origin.questions, fitted.origin.feedback, fitted.origin.router) == (60, 0, "knn")
 
 
 def test_few_questions_and_no_answers_leave_votes_uncorrected(table: Table, embedder: Any) -> None:
-    assert fit_mixture(table.take([0, 1]), KNN, embedder).odds(2) == AT_THEIR_WORD
+    assert fit_mixture(table.take([0, 1]), KNN, embedder).odds == AT_THEIR_WORD
     bare = Table.from_rows([dataclasses.replace(row, predictions={}) for row in table.rows], table.experts)
-    assert fit_mixture(bare, KNN, embedder).odds(2) == AT_THEIR_WORD
+    assert fit_mixture(bare, KNN, embedder).odds == AT_THEIR_WORD
 
 
 def test_experts_that_the_table_does_not_know_are_ranked_by_the_prior(table: Table, embedder: Any) -> None:

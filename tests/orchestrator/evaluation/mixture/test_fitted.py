@@ -22,7 +22,11 @@ def test_a_stored_mixture_ranks_and_votes_as_before(table: Table, embedder: Any,
     fitted = fit_mixture(table, FittingOptions(router=router), embedder)
     fitted.save(tmp_path / "one")
     again = FittedMixture.load(tmp_path / "one")
-    assert (again.origin, again.votes, again.best) == (fitted.origin, fitted.votes, fitted.best)
+    assert (again.origin, again.odds, again.best) == (fitted.origin, fitted.odds, fitted.best)
+    np.testing.assert_array_equal(again.shared, fitted.shared)
+    assert again.need is not None
+    assert fitted.need is not None
+    np.testing.assert_array_equal(again.need.gains, fitted.need.gains)
     features = embedder.features(ASKED)
     assert again.rank(features) == fitted.rank(features)
     np.testing.assert_array_equal(again.familiarity.embeddings, fitted.familiarity.embeddings)
@@ -48,7 +52,14 @@ def test_what_is_no_stored_mixture_is_refused_by_name(table: Table, embedder: An
     fit_mixture(table, FittingOptions(router="knn"), embedder).save(tmp_path / "one")
     path = tmp_path / "one" / "mixture.json"
     good = json.loads(path.read_text())
-    for change in ({"format": 999}, {"router": {"kind": "os.system", "fields": {}}}, {"votes": 3}, {"origin": {}}):
+    for change in (
+        {"format": 999},
+        {"router": {"kind": "os.system", "fields": {}}},
+        {"odds": 3},
+        {"shared": 3},
+        {"need": {"array": "x"}},
+        {"origin": {}},
+    ):
         path.write_text(json.dumps(good | change))
         with pytest.raises(ValueError, match=r"mixture\.json: not a stored mixture"):
             FittedMixture.load(tmp_path / "one")

@@ -1,0 +1,106 @@
+"""Recruiting by need: the next expert is asked where the expected gain of the vote is worth its price.
+
+The expected gain after s replies is how much greater the posterior of the final answer will be than that of the answer
+leading now, if one goes on as well as possible from there: fitted backwards from the last reply (regression on
+(1, share, share squared, runner-up's share), Longstaff and Schwartz 2001), on votes of held-out questions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from agents.correlated_votes import Prefixes
+
+Floats = NDArray[np.float64]
+
+MAX_ASKED = 7
+"""Experts that one question is put to at most, failures not counted."""
+PRICES = (0.2, 0.15, 0.12, 0.1, 0.08, 0.065, 0.055, 0.045, 0.04, 0.035, 0.03, 0.025, 0.02, 0.0175, 0.015, 0.0125, 0.01,
+          0.0075, 0.005, 0.0025, 0.001, 0.0)  # fmt: skip
+"""Probability of being right that one more call must bring, highest first."""
+RIDGE = 1.0
+PARTS = 5
+
+
+@dataclass(frozen=True)
+class NeedRule:
+    """When to ask on, for each of several prices. Arrays: float64."""
+
+    prices: Floats
+    """[prices], highest first"""
+    gains: Floats
+    """[prices, replies so far, 4], coefficients of the expected gain of going on"""
+    calls: Floats
+    """[prices], mean calls per question on held-out ones"""
+    accuracy: Floats
+    """[prices], share of held-out questions answered right; of fitted ones, not of new ones"""
+    worth: Floats
+    """[prices], 1 where going on was right more often than asking one expert, by more than the standard error"""
+
+    @classmethod
+    def fit(cls, votes: Prefixes, costs: Floats | None = None, seed: int = 0) -> Self:
+        """`votes`: of held-out questions, by votes that were not fitted on them. `costs` [n, k]: of each reply in turn,
+        in means of a call (default: 1)."""
+        n, k = votes.share.shape
+        costs = np.ones((n, k)) if costs is None else costs
+        part = np.random.default_rng(seed).permutation(n) % max(2, min(PARTS, n))
+        gains = np.zeros((len(PRICES), max(k - 1, 0), 4))
+        calls, accuracy, worth = np.ones(len(PRICES)), np.zeros(len(PRICES)), np.zeros(len(PRICES))
+        for place, price in enumerate(PRICES):
+            gains[place] = _backwards(votes.share, votes.second, costs, price)
+            asked = np.zeros(n, np.intp)
+            for number in np.unique(part):
+                inside, outside = part == number, part != number
+                own = _backwards(votes.share[outside], votes.second[outside], costs[outside], price)
+                asked[inside] = _asked(own, votes.share[inside], votes.second[inside], costs[inside], price)
+            right = votes.right[np.arange(n), asked - 1]
+            calls[place], accuracy[place] = asked.mean(), right.mean()
+            gap = right - votes.right[:, 0]
+            worth[place] = float(gap.mean() > gap.std() / np.sqrt(n))
+        return cls(np.array(PRICES), gains, calls, accuracy, worth)
+
+    def price_for(self, calls: float) -> int | None:
+        """Place of the lowest price at which held-out questions took at most so many calls on average, and were right
+        more often than with one call; None: one expert is asked."""
+        fitting = [place for place in range(len(self.prices)) if self.calls[place] <= calls and self.worth[place]]
+        return max(fitting, default=None)
+
+    def gain(self, place: int, replies: int, share: float, second: float) -> float:
+        """Expected gain of going on after so many replies, at the price of this place; 0 after the last."""
+        if replies > self.gains.shape[1]:
+            return 0.0
+        return float(self.gains[place, replies - 1] @ np.array([1.0, share, share * share, second]))
+
+
+def _features(share: Floats, second: Floats) -> Floats:
+    return np.stack([np.ones_like(share), share, share**2, second], 1)
+
+
+def _backwards(share: Floats, second: Floats, costs: Floats, price: float) -> Floats:
+    """[replies so far, 4]."""
+    k = share.shape[1]
+    found = np.zeros((max(k - 1, 0), 4))
+    value = share[:, k - 1].copy()
+    for size in range(k - 1, 0, -1):
+        x = _features(share[:, size - 1], second[:, size - 1])
+        gained = value - share[:, size - 1]
+        found[size - 1] = np.linalg.solve(x.T @ x + RIDGE * np.diag([1e-6, 1, 1, 1]), x.T @ gained)
+        paid = price * costs[:, size]
+        value = np.where(x @ found[size - 1] > paid, value - paid, share[:, size - 1])
+    return found
+
+
+def _asked(gains: Floats, share: Floats, second: Floats, costs: Floats, price: float) -> NDArray[np.intp]:
+    """How many each question takes, [n]."""
+    n, k = share.shape
+    asked = np.full(n, k, np.intp)
+    going = np.ones(n, bool)
+    for size in range(1, k):
+        on = _features(share[:, size - 1], second[:, size - 1]) @ gains[size - 1] > price * costs[:, size]
+        asked[going & ~on] = size
+        going &= on
+    return asked

@@ -1,0 +1,51 @@
+"""When the next expert is asked: by what the vote is expected to gain, at what price."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from agents.correlated_votes import Prefixes
+from orchestrator.evaluation.mixture.need import PRICES, NeedRule
+
+
+def votes(count: int, *, pays: bool) -> Prefixes:
+    """Half of the questions are clear from the first reply; on the others two more replies help, if it `pays`."""
+    rng = np.random.default_rng(0)
+    clear = np.arange(count) % 2 == 0
+    final = 0.8 if pays else 0.5
+    share = np.where(clear[:, None], 0.9, np.array([0.5, 0.55, final])) + rng.normal(0, 0.01, (count, 3))
+    right = (rng.random((count, 1)) < (share if pays else share[:, [0, 0, 0]])).astype(float)
+    return Prefixes(share, np.minimum(1 - share, share) * 0.5, right)
+
+
+def test_going_on_is_worth_more_where_the_vote_is_open() -> None:
+    rule = NeedRule.fit(votes(400, pays=True))
+    place = rule.price_for(2.2)
+    assert place is not None
+    clear, unclear = rule.gain(place, 1, 0.9, 0.05), rule.gain(place, 1, 0.5, 0.25)
+    assert unclear > rule.prices[place] > clear
+    # The gain lies two replies ahead: the second alone brings little.
+    assert unclear > 0.15
+    assert rule.gain(place, 3, 0.5, 0.25) == 0.0
+
+
+def test_calls_stay_within_what_was_wanted_and_a_lower_price_buys_more() -> None:
+    rule = NeedRule.fit(votes(400, pays=True))
+    assert (np.diff(rule.prices) < 0).all()
+    for wanted in (1.5, 2.0, 3.0):
+        place = rule.price_for(wanted)
+        assert place is None or rule.calls[place] <= wanted
+    assert rule.calls[len(PRICES) - 1] > rule.calls[0]
+
+
+def test_where_asking_more_was_not_right_more_often_one_is_asked() -> None:
+    assert NeedRule.fit(votes(400, pays=False)).price_for(3.0) is None
+
+
+def test_prices_count_calls_at_what_they_cost() -> None:
+    given = votes(400, pays=True)
+    dear = np.tile([1.0, 20.0, 20.0], (400, 1))
+    cheap = NeedRule.fit(given).calls
+    assert (NeedRule.fit(given, dear).calls <= cheap + 1e-9).all()
+    assert NeedRule.fit(given, dear).calls[PRICES.index(0.02)] == pytest.approx(1.0)
