@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from orchestrator.collegium import Collegium
+    from orchestrator.pipelines.run_list import open_run
 
-__all__ = ["Collegium", "__version__"]
+__all__ = ["Collegium", "__version__", "open_run"]
 __version__ = "0.1.0"
 
 
@@ -16,4 +17,8 @@ def __getattr__(name: str) -> Any:
         from orchestrator.collegium import Collegium
 
         return Collegium
+    if name == "open_run":
+        from orchestrator.pipelines.run_list import open_run
+
+        return open_run
     raise AttributeError(f"module 'orchestrator' has no attribute {name!r}")

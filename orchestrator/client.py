@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import hashlib
 import json
 import secrets
 import warnings
@@ -17,6 +18,7 @@ from orchestrator.config import BudgetConfig
 from orchestrator.errors import BadInput, CollegiumError, ExpertFailed, Overloaded, RequestError, SetupError, of_code
 from orchestrator.methods import PipelineMethods
 from orchestrator.pipeline_calls import quiet, wait
+from orchestrator.pipelines.given import understood
 from orchestrator.pipelines.registry import named
 
 if TYPE_CHECKING:
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 2**30
 """Of one file that a job left."""
+UPLOADED = frozenset(("task", "table", "fit", "transcripts"))
+"""Fields of requests whose files travel to the service."""
 TRIES = 5
 """Attempts where the connection breaks or the service says "later"."""
 
@@ -93,16 +97,20 @@ class RemoteCollegium(PipelineMethods):
         note: Callable[[str], None] = quiet,
         **options: Any,
     ) -> Any:
-        """As `Collegium.aexecute`, as a job of the service: it goes on if this process ends. The files that make the
-        result are fetched into `runs`, below the job's id; replies and checkpoints stay at the service."""
+        """As `Collegium.aexecute`, as a job of the service: it goes on if this process ends. Files of questions, tables
+        and transcripts that lie here are uploaded. The files that make the result are fetched into `runs`, below the
+        job's id; replies and checkpoints stay at the service."""
         if pipeline == "route" and isinstance(request, list):
             warnings.warn("route(questions) is now called rank(questions)", FutureWarning, stacklevel=2)
             return await self.arank(request)
         found, old = named(pipeline)
         if old:
             warnings.warn(old, FutureWarning, stacklevel=2)
-        asked = found.checked(request, options)
+        asked = found.checked(request, understood(found.request, options, self.runs / "questions"))
         given = asked.model_dump(mode="json", exclude_unset=True, exclude=set(found.writes))
+        for field in UPLOADED & given.keys():
+            if isinstance(given[field], str) and (file := Path(given[field]).expanduser()).is_file():
+                given[field] = await self._upload(file)
         job = await self._job(found.name, given, done, note)
         folder = self.runs / job
         await self._fetch(job, folder, found.needs)
@@ -222,7 +230,25 @@ class RemoteCollegium(PipelineMethods):
         timeout = httpx.Timeout(300, connect=10)
         return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=timeout, transport=self._transport)
 
-    async def _json(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    async def _upload(self, file: Path) -> str:
+        """The service's id of a file. One that it has already is not sent again: its name there has its content's hash,
+        so that the same call is the same run."""
+        content = await asyncio.to_thread(file.read_bytes)
+        stem, dot, suffixes = file.name.partition(".")
+        name = f"{stem[:80]}-{hashlib.sha256(content).hexdigest()[:16]}{dot}{suffixes}"
+        for known in (await self._json("GET", "/v1/files?purpose=user_data&limit=1000"))["data"]:
+            if (known["filename"], known["bytes"]) == (name, len(content)):
+                return str(known["id"])
+        parts = {"file": (name, content), "purpose": (None, b"user_data")}
+        return str((await self._json("POST", "/v1/files", files=parts))["id"])
+
+    async def _json(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, Any] | None = None,
+        files: Mapping[str, tuple[str | None, bytes]] | None = None,
+    ) -> dict[str, Any]:
         import httpx
 
         # The same key each time: a submission whose answer was lost is not made twice.
@@ -230,7 +256,7 @@ class RemoteCollegium(PipelineMethods):
         for attempt in range(TRIES):
             try:
                 async with self._client() as client:
-                    response = await client.request(method, path, json=body, headers=headers)
+                    response = await client.request(method, path, json=body, files=files, headers=headers)
                 if response.status_code < 400:
                     found: dict[str, Any] = response.json()
                     return found

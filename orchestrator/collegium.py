@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import functools
 import threading
 import warnings
@@ -28,7 +29,9 @@ from orchestrator.inference.schedule.pool import LocalPool
 from orchestrator.inference.schedule.scheduler import Policy
 from orchestrator.inference.schedule.timeline import PoolProgress
 from orchestrator.methods import PipelineMethods
+from orchestrator.notebook import notebook_progress
 from orchestrator.pipeline_calls import quiet, wait
+from orchestrator.pipelines.given import understood
 from orchestrator.pipelines.registry import named
 from router.embedding import DEFAULT_MODEL, Embedder
 
@@ -180,10 +183,11 @@ class Collegium(PipelineMethods):
         found, old = named(pipeline)
         if old:
             warnings.warn(old, FutureWarning, stacklevel=2)
-        asked = found.checked(request, options)
+        asked = found.checked(request, understood(found.request, options, self.state / "questions"))
         context = self.context(done, note)
         folder = found.folder(context, asked) if found.keeps else None
-        result = await found.execute(asked, context, folder)
+        async with notebook_progress(self) if found.asks else contextlib.nullcontext():
+            result = await found.execute(asked, context, folder)
         found.stored.deliver(asked, result)
         return result
 

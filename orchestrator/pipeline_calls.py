@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
+import contextvars
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from typing import Any, TypeVar
 
 from pydantic import BaseModel
-
-from orchestrator.errors import RequestError
 
 T = TypeVar("T")
 
@@ -40,10 +40,28 @@ class PipelineCalls(ABC):
 
 
 def wait(work: Coroutine[Any, Any, T]) -> T:
-    """Run to its end from code without a loop. Raises `RequestError` where a loop is running."""
+    """Run to its end from ordinary code. Where a loop is running already, as in a notebook's cell, the work gets a loop
+    and a thread of its own; the other loop stands still meanwhile, and Ctrl-C cancels the work."""
     try:
         asyncio.get_running_loop()
     except RuntimeError:
         return asyncio.run(work)
-    work.close()
-    raise RequestError("an event loop is running here (a notebook?): await the method with an `a` in front instead")
+    context = contextvars.copy_context()
+    loop = asyncio.new_event_loop()
+    with concurrent.futures.ThreadPoolExecutor(1, "collegium-wait") as thread:
+        running = thread.submit(context.run, _run, loop, work)
+        try:
+            return running.result()
+        except KeyboardInterrupt:
+            loop.call_soon_threadsafe(_cancel_all, loop)
+            raise
+
+
+def _run(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, T]) -> T:
+    with asyncio.Runner(loop_factory=lambda: loop) as runner:
+        return runner.run(work)
+
+
+def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    for task in asyncio.all_tasks(loop):
+        task.cancel()

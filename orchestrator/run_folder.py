@@ -1,9 +1,10 @@
 """A run's folder: what was asked for, what came out, and all that is needed to repeat it.
 
     runs/<name>-<hash of the resolved request>/
-        config.json     the resolved configuration and request
+        config.json     the pipeline's name, the resolved configuration and request
         manifest.json   versions, fingerprints, seeds, revision, machine
         replies.parquet one row a (question, expert): text, answer, right, tokens, ledger key
+        answers.parquet one row a (method, question): answer, outcome, experts, calls, tokens
         transcripts.jsonl.gz  one line a discussed question (agents.transcript)
         table.jsonl     correctness table of the validation split, for `collegium eval-router` and routers
         results.json    what the report shows
@@ -67,7 +68,7 @@ class RunFolder:
                 _empty(folder.path)
         except OSError as error:
             raise StorageError(f"{folder.path}: cannot make the run folder: {error.strerror}") from error
-        folder.write("config.json", json.dumps(resolved, indent=2))
+        folder.write("config.json", json.dumps({"pipeline": name, **resolved}, indent=2))
         return folder
 
     @property

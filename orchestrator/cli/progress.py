@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -13,6 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from orchestrator.collegium import Collegium
+from orchestrator.progress import Speed, progress_line
 
 T = TypeVar("T")
 TICK = 0.2
@@ -44,7 +44,7 @@ async def _progress_line(collegium: Collegium, console: Console) -> AsyncIterato
 
 
 async def _show(collegium: Collegium, console: Console) -> None:
-    speed = _Speed()
+    speed = Speed()
     if not console.is_terminal:
         while True:
             await asyncio.sleep(PLAIN_TICK)
@@ -55,30 +55,5 @@ async def _show(collegium: Collegium, console: Console) -> None:
             live.update(_line(collegium, speed(collegium)))
 
 
-class _Speed:
-    """Tokens a second over the last few seconds."""
-
-    def __init__(self) -> None:
-        self._seen: list[tuple[float, int]] = []
-
-    def __call__(self, collegium: Collegium) -> float:
-        progress = collegium.progress
-        self._seen.append((time.monotonic(), progress.tokens if progress else 0))
-        self._seen = self._seen[-20:]
-        (start, before), (end, after) = self._seen[0], self._seen[-1]
-        return (after - before) / (end - start) if end > start else 0.0
-
-
 def _line(collegium: Collegium, speed: float) -> Text:
-    progress = collegium.progress
-    if progress is None or (not progress.resident and not progress.finished):
-        return Text(f"starting {collegium.config.workers.count} worker(s) with {collegium.engine} ...", style="dim")
-    total = progress.submitted + progress.cached
-    parts = [f"{progress.finished + progress.cached}/{total} replies"]
-    if progress.cached:
-        parts.append(f"{progress.cached} from the ledger")
-    if speed:
-        parts.append(f"{speed:,.0f} tokens/s")
-        parts.append("now " + ", ".join(sorted(set(progress.resident.values()))))
-    parts.append(f"{progress.loads} loads")
-    return Text(" · ".join(parts), style="dim")
+    return Text(progress_line(collegium, speed), style="dim")

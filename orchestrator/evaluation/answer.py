@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, model_validator
 
 from agents.question import Question
 from orchestrator.config import Config
-from orchestrator.errors import BadInput
+from orchestrator.errors import BadInput, StorageError
+from orchestrator.evaluation.answer_rows import LETTERS, answer_rows, letters
 from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.evaluation.comparisons import comparisons
 from orchestrator.evaluation.context import Context
@@ -55,7 +56,12 @@ from orchestrator.inference.prices import price, total
 from orchestrator.inference.schedule.timeline import Timeline
 from orchestrator.run_folder import engine_version, machine, manifest
 
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
 SAMPLES = 24
+ANSWERS = "answers.parquet"
+"""In a run folder: one row per method and question."""
 
 
 class RunRequest(AskingRequest, MethodOptions):
@@ -97,11 +103,46 @@ class RunResult:
     outcomes: tuple[MethodOutcome, ...]
     replies: Replies
     profile: Profile | None
+    folder: Path | None = None
+    """Where it lies, if it was read from a run folder."""
 
     def _repr_html_(self) -> str:
         from orchestrator.evaluation.report.page import notebook_frame
 
         return notebook_frame(self.report)
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write the report as one page; it needs no other file. Raises `StorageError` where that cannot be."""
+        from orchestrator.evaluation.report import write
+
+        target = Path(path).expanduser()
+        try:
+            write(self.report, target)
+        except OSError as error:
+            raise StorageError(f"{target}: {error.strerror or error}") from error
+        return target
+
+    def to_pandas(self) -> DataFrame:
+        """One row per method and question: `method`, `question`, `outcome`; with `task`, `text`, `gold`, `answer`,
+        `confidence`, `experts`, `calls`, `tokens` where the run's answers are at hand, as they are in its folder."""
+        import pandas
+        import pyarrow.parquet
+
+        if self.outcomes:
+            return pandas.DataFrame(answer_rows(self.outcomes))
+        if self.folder and (file := self.folder / ANSWERS).is_file():
+            return pyarrow.parquet.read_table(file).to_pandas()
+        kinds = {letter: kind for kind, letter in LETTERS.items()}
+        known = {**self.report.expert_outcomes, **{one.method: one.outcomes for one in self.report.methods}}
+        return pandas.DataFrame(
+            [
+                {"method": name, "question": id, "outcome": kinds[letter]}
+                for name, found in known.items()
+                for id, letter in zip(self.report.questions, found, strict=True)
+                if letter in kinds
+            ],
+            columns=["method", "question", "outcome"],
+        )
 
 
 AnswerRequest, AnswerResult = RunRequest, RunResult
@@ -191,7 +232,10 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
     known = methods_named([*(method.name for method in METHODS), *request.methods], context.config)
     reference = {method.name for method in known if method.reference}
     metrics = metrics_named(request.metrics, context.config.metrics)
+    ids = [question.id for question in questions]
     return RunReport(
+        questions=ids,
+        expert_outcomes={one.name: letters(one.answers, ids) for one in outcomes if one.role == "expert"},
         title=f"{request.task}: {', '.join(request.methods)}",
         command=" ".join(["collegium", *sys.argv[1:]]),
         created=datetime.now(UTC),
@@ -202,6 +246,7 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
             _result(outcome, rate_of, experts).model_copy(
                 update={
                     "role": "reference" if outcome.name in reference else outcome.role,
+                    "outcomes": letters(outcome.answers, ids),
                     "metrics": figures(metrics, outcome.name, outcome.answers, seed),
                 }
             )

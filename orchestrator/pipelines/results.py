@@ -16,7 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 
 from agents.transcript import line
 from orchestrator.errors import CollegiumError, StorageError
-from orchestrator.evaluation.answer import RunRequest, RunResult
+from orchestrator.evaluation.answer import ANSWERS, RunRequest, RunResult
+from orchestrator.evaluation.answer_rows import answer_rows
 from orchestrator.evaluation.profile import Profile, ProfileRequest
 from orchestrator.evaluation.report import RunReport, write
 from orchestrator.evaluation.report.data import Clustering, Matrix
@@ -130,6 +131,7 @@ def _save_run(folder: RunFolder, result: RunResult) -> None:
         for one in result.replies.values()
     ]
     folder.write_rows("replies.parquet", rows)
+    folder.write_rows(ANSWERS, answer_rows(result.outcomes))
     if result.profile:
         result.profile.table.write(folder.path / TABLE)
     held = [transcript for outcome in result.outcomes for transcript in outcome.transcripts]
@@ -139,7 +141,7 @@ def _save_run(folder: RunFolder, result: RunResult) -> None:
 
 
 def _load_run(folder: Path) -> RunResult:
-    return RunResult(_report(folder), (), {}, None)
+    return RunResult(_report(folder), (), {}, None, folder)
 
 
 # Convincing, cluster, routers --------------------------------------------------------------------------------

@@ -42,8 +42,9 @@ class References:
             file, content = self._files.get(owner, text), self._files.content(owner, text)
             if file is None or content is None:
                 raise BadInput(f"{where}: there is no file {text}; upload it to /v1/files")
-            suffixes = "".join(re.findall(r"\.[A-Za-z0-9]{1,8}", file.filename)[-2:])
-            path = self._folder / f"{text}{suffixes}"
+            # Under its own name, as a file of questions without task names is called by it.
+            name = re.sub(r"[^\w.-]", "_", file.filename)[-100:].lstrip(".")
+            path = self._folder / text / (name or "file")
             if not path.exists():
                 private_file(path).write_bytes(content)
             return str(path)

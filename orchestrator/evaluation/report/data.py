@@ -67,6 +67,8 @@ class MethodResult(ReportRecord):
     role: ResultRole = "method"
     metrics: Sequence[MetricFigure] = ()
     """Figures that were asked for beside accuracy."""
+    outcomes: str = ""
+    """One letter per question of the report: 1 right, 0 wrong, a abstained, u unreadable, f failed, - not asked."""
 
 
 class Comparison(ReportRecord):
@@ -335,6 +337,10 @@ class RunReport(ReportRecord):
     """The split that routers, profiles and choices were fitted on; empty when nothing was fitted."""
     seed: int
     methods: Sequence[MethodResult]
+    questions: Sequence[str] = ()
+    """Ids of the questions, in the order of the methods' `outcomes`."""
+    expert_outcomes: dict[str, str] = Field(default_factory=dict)
+    """Expert alone -> its outcomes, in the same letters."""
     matrix: Matrix | None = None
     comparisons: Sequence[Comparison] = ()
     """The first one makes the headline. Without any, the page compares the intervals it has."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -85,3 +86,24 @@ def test_pipelines_give_the_same_result_here_and_there(
         with pytest.warns(FutureWarning, match="now called rank"):
             (ranking,) = there.route(["Which coin?"])  # type: ignore[arg-type, misc]
         assert set(ranking.experts) == {"words", "coins"}
+
+
+def test_questions_and_files_that_lie_here_travel_once(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that reads no paths of its clients' gets what the files hold."""
+    rows = [{"question": f"Toss {n}?", "answer": "yes", "split": "test" if n % 2 else "validation"} for n in range(8)]
+    with Collegium.connect(url, runs=tmp_path / "runs") as there:
+        first = there.run(task=rows, methods="vote")  # type: ignore[arg-type]
+        again = there.run(questions=rows, methods="vote")  # type: ignore[arg-type]
+        assert [one.outcomes for one in again.report.methods] == [one.outcomes for one in first.report.methods]
+        assert again.report.methods[0].cost.cached_calls == again.report.methods[0].cost.calls
+        assert first.report.methods[0].accuracies.keys() == {"given"}
+        assert len(first.report.questions) == 4
+        file = tmp_path / "mine.jsonl"
+        file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+        table = there.profile(task=str(file), out=str(tmp_path / "table.jsonl")).table
+        assert {row.extra["task"].partition("-")[0] for row in table.rows} == {"mine"}
+        assert there.route(question="Toss 1?", table=str(tmp_path / "table.jsonl"), router="best").rankings
+        with pytest.raises(CollegiumError, match=r"nowhere\.jsonl"):
+            there.profile(task=str(tmp_path / "nowhere.jsonl"))

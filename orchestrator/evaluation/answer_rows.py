@@ -1,0 +1,45 @@
+"""Every question's outcome of every method: as rows for tables, and as one letter a question for whoever recomputes an
+interval or pairs two runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from orchestrator.evaluation.methods import Answer, MethodOutcome
+from orchestrator.evaluation.outcomes import OutcomeKind
+
+LETTERS: Mapping[OutcomeKind, str] = {"right": "1", "wrong": "0", "abstained": "a", "unreadable": "u", "failed": "f"}
+NOT_ASKED = "-"
+
+
+def letters(answers: Iterable[Answer], questions: Iterable[str]) -> str:
+    """One letter of `LETTERS` per question id, in the order of `questions`; `-` where the method has no answer."""
+    found = {one.question.id: LETTERS[one.outcome] for one in answers}
+    return "".join(found.get(id, NOT_ASKED) for id in questions)
+
+
+def answer_rows(outcomes: Sequence[MethodOutcome]) -> list[dict[str, Any]]:
+    """One row per method and question: what was answered, by whom, and what came of it. `method` is an expert's name
+    where it stands for one expert alone."""
+    return [
+        {
+            "method": outcome.name,
+            "question": one.question.id,
+            "task": one.question.task,
+            "text": one.question.question,
+            "gold": one.question.answer,
+            "answer": one.answer,
+            "outcome": one.outcome,
+            "confidence": one.confidence,
+            "experts": [reply.expert for reply in one.used],
+            "calls": len(one.used) + len(one.beside),
+            "tokens": sum(
+                reply.completion.prompt_tokens + reply.completion.completion_tokens
+                for reply in (*one.used, *one.beside)
+                if reply.completion
+            ),
+        }
+        for outcome in outcomes
+        for one in outcome.answers
+    ]

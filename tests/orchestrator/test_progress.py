@@ -1,0 +1,30 @@
+"""Progress of a pool as one line."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from orchestrator.config import Config
+from orchestrator.inference.schedule.timeline import PoolProgress
+from orchestrator.progress import Speed, progress_line
+
+
+@dataclass
+class Workers:
+    progress: PoolProgress | None = None
+    config: Config = field(default_factory=Config)
+    engine: str = "scripted"
+
+
+def test_the_line_says_what_there_is() -> None:
+    workers = Workers()
+    assert progress_line(workers, 0.0) == "starting 1 worker(s) with scripted ..."
+    workers.progress = PoolProgress(10, 4, 2, 600, 3, {"0": "b", "1": "a", "2": "a"})
+    assert progress_line(workers, 1234.5) == "6/12 replies · 2 from the ledger · 1,234 tokens/s · now a, b · 3 loads"
+
+
+def test_speed_is_tokens_over_time() -> None:
+    workers, speed = Workers(), Speed()
+    assert speed(workers) == 0.0
+    workers.progress = PoolProgress(1, 1, 0, 1_000_000, 1, {})
+    assert speed(workers) > 0
