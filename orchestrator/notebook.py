@@ -8,7 +8,7 @@ import sys
 from collections.abc import AsyncIterator
 from typing import Any
 
-from orchestrator.progress import Observed, Speed, progress_line
+from orchestrator.progress import ProgressSource, TokenRate, progress_line
 
 TICK = 0.5
 """Seconds between two looks at the workers."""
@@ -22,7 +22,7 @@ def in_notebook() -> bool:
 
 
 @contextlib.asynccontextmanager
-async def notebook_progress(observed: Observed) -> AsyncIterator[None]:
+async def notebook_progress(observed: ProgressSource) -> AsyncIterator[None]:
     """Shows the line while the block runs; outside a notebook, nothing."""
     if not in_notebook():
         yield
@@ -40,8 +40,8 @@ async def notebook_progress(observed: Observed) -> AsyncIterator[None]:
         line.update(_Text(progress_line(observed, 0.0) if observed.progress else "nothing was asked"))
 
 
-async def _renew(line: Any, observed: Observed) -> None:
-    speed, last = Speed(), ""
+async def _renew(line: Any, observed: ProgressSource) -> None:
+    speed, last = TokenRate(), ""
     while True:
         await asyncio.sleep(TICK)
         text = progress_line(observed, speed(observed))

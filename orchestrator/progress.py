@@ -12,7 +12,7 @@ MEASUREMENTS = 20
 """Over which the speed is taken."""
 
 
-class Observed(Protocol):
+class ProgressSource(Protocol):
     """Whose workers are watched: a `Collegium`."""
 
     @property
@@ -31,13 +31,13 @@ class Observed(Protocol):
         ...
 
 
-class Speed:
+class TokenRate:
     """Tokens a second over the last few calls."""
 
     def __init__(self) -> None:
         self._seen: list[tuple[float, int]] = []
 
-    def __call__(self, observed: Observed) -> float:
+    def __call__(self, observed: ProgressSource) -> float:
         """Tokens a second, from the calls before to this one; 0 at the first."""
         progress = observed.progress
         self._seen.append((time.monotonic(), progress.tokens if progress else 0))
@@ -46,7 +46,7 @@ class Speed:
         return (after - before) / (end - start) if end > start else 0.0
 
 
-def progress_line(observed: Observed, speed: float) -> str:
+def progress_line(observed: ProgressSource, speed: float) -> str:
     """Replies of all, those from the ledger, tokens a second (0: left out), resident experts, loads."""
     progress = observed.progress
     if progress is None or (not progress.resident and not progress.finished):

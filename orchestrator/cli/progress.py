@@ -12,7 +12,7 @@ from rich.live import Live
 from rich.text import Text
 
 from orchestrator.collegium import Collegium
-from orchestrator.progress import Speed, progress_line
+from orchestrator.progress import TokenRate, progress_line
 
 T = TypeVar("T")
 TICK = 0.2
@@ -44,7 +44,7 @@ async def _progress_line(collegium: Collegium, console: Console) -> AsyncIterato
 
 
 async def _show(collegium: Collegium, console: Console) -> None:
-    speed = Speed()
+    speed = TokenRate()
     if not console.is_terminal:
         while True:
             await asyncio.sleep(PLAIN_TICK)

@@ -43,8 +43,8 @@ class References:
             if file is None or content is None:
                 raise BadInput(f"{where}: there is no file {text}; upload it to /v1/files")
             # Under its own name, as a file of questions without task names is called by it.
-            name = re.sub(r"[^\w.-]", "_", file.filename)[-100:].lstrip(".")
-            path = self._folder / text / (name or "file")
+            safe = re.sub(r"[^\w.-]", "_", file.filename)[-100:].lstrip(".")
+            path = self._folder / text / (safe or "file")
             if not path.exists():
                 private_file(path).write_bytes(content)
             return str(path)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from orchestrator.config import Config
 from orchestrator.inference.schedule.timeline import PoolProgress
-from orchestrator.progress import Speed, progress_line
+from orchestrator.progress import TokenRate, progress_line
 
 
 @dataclass
@@ -24,7 +24,7 @@ def test_the_line_says_what_there_is() -> None:
 
 
 def test_speed_is_tokens_over_time() -> None:
-    workers, speed = Workers(), Speed()
+    workers, speed = Workers(), TokenRate()
     assert speed(workers) == 0.0
     workers.progress = PoolProgress(1, 1, 0, 1_000_000, 1, {})
     assert speed(workers) > 0

@@ -74,7 +74,7 @@ def test_pipelines_give_the_same_result_here_and_there(
         assert there.profile(**asked, split="train", out="there.jsonl").table.rows == table.rows
         assert Path("there.jsonl").read_bytes() == Path("table.jsonl").read_bytes()
         routed: dict[str, Any] = {"question": "Is 1/2 a coin?", "table": str(Path("table.jsonl").absolute())}
-        assert there.route(**routed, router="best") == here.route(**routed, router="best")
+        assert there.route(**routed, router="best").rankings == here.route(**routed, router="best").rankings
         assert there.convincing(**asked) == here.convincing(**asked)
         ran: dict[str, Any] = {**asked, "methods": ["each", "vote"], "fit_questions": 6}
         mine, theirs = here.run(**ran).report, there.run(**ran).report
@@ -103,7 +103,7 @@ def test_questions_and_files_that_lie_here_travel_once(
         file = tmp_path / "mine.jsonl"
         file.write_text("".join(json.dumps(row) + "\n" for row in rows))
         table = there.profile(task=str(file), out=str(tmp_path / "table.jsonl")).table
-        assert {row.extra["task"].partition("-")[0] for row in table.rows} == {"mine"}
+        assert {row.task.partition("-")[0] for row in table.rows} == {"mine"}
         assert there.route(question="Toss 1?", table=str(tmp_path / "table.jsonl"), router="best").rankings
         with pytest.raises(CollegiumError, match=r"nowhere\.jsonl"):
             there.profile(task=str(tmp_path / "nowhere.jsonl"))
