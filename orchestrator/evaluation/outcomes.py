@@ -18,8 +18,12 @@ MAX_REASONS = 3
 """Different reasons that a line about an expert's failures names."""
 _DECLINES = re.compile(
     r"(?:answer\s*[:=]\s*[\"'*]*)?"
-    r"(?:i (?:do not|don't|cannot|can't) (?:know|answer|say|tell)|unknown|none|n/?a|no answer|"
-    r"not sure|unsure|cannot be (?:determined|answered)|abstain|pass)\b[\"'*.!\s]*",
+    r"(?:(?:sorry|unfortunately),?\s+)?(?:but\s+)?"
+    r"(?:i (?:do not|don[’']t|cannot|can[’']t|could not|couldn[’']t) (?:know|answer|say|tell|determine|decide)|"
+    r"unknown|none|n/?a|"
+    r"(?:i have )?no (?:answer|idea)|(?:i am|i[’']m)?\s*(?:not (?:sure|certain)|unsure|uncertain)|"
+    r"(?:it |this )?(?:cannot|can[’']t|can not) be (?:determined|answered)|i abstain|abstain|pass)\b"
+    r"(?: (?:this|that|it|the answer|the question|this question))?[\"'*.!\s]*",
     re.IGNORECASE,
 )
 

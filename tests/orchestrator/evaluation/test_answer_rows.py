@@ -20,7 +20,7 @@ def one(id: str, text: str, answer: str | None, *, right: bool = False, error: s
 ANSWERS = (
     one("q1", "yes", "yes", right=True),
     one("q2", "no", "no"),
-    one("q3", "I am not sure.", None),
+    one("q3", "Answer: I am not sure.", None),
     one("q4", "Blue.", None),
     one("q5", "", None, error="HTTP 500"),
 )

@@ -12,7 +12,7 @@ from agents.question import Question
 from agents.reply import parse_reply
 from orchestrator.cli import group
 from orchestrator.evaluation.answering import ExpertReply
-from orchestrator.evaluation.outcomes import outcome_of
+from orchestrator.evaluation.outcomes import declines, outcome_of
 from tests.scripts.misbehaving import Misbehaving
 
 
@@ -68,3 +68,26 @@ def test_an_experts_model_is_discovered_at_its_server(tmp_path: Path, upstream: 
     assert not config.exists()
     assert CliRunner().invoke(group, [*add, "--model", "fine"]).exit_code == 0
     assert "model: fine" in config.read_text()
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "I am not sure.",
+        "I'm not certain",
+        "Answer: I am not sure.\nConfidence: 0.2",
+        "Sorry, but I don't know.",
+        "I cannot answer this question.",
+        "It cannot be determined.",
+        "I have no idea.",
+        "I abstain.",
+        "",
+    ],
+)
+def test_a_reply_that_says_it_has_no_answer_abstains(text: str) -> None:
+    assert declines(text)
+
+
+@pytest.mark.parametrize("text", ["I am sure: blue.", "None of them is red", "Not sure, but blue", "The unknown is x."])
+def test_a_reply_that_says_something_is_no_abstention(text: str) -> None:
+    assert not declines(text)
