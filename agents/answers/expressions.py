@@ -9,7 +9,7 @@ import re
 from functools import lru_cache
 
 from agents.answers import numbers
-from agents.answers.terms import LENGTH, negative, read_term
+from agents.answers.terms import LENGTH, Tree, negative, read_term
 from agents.answers.undress import undress
 from agents.answers.values import key_of, names, relation_key
 
@@ -36,6 +36,18 @@ _IN_WORDS = re.compile(r"[^\W\d_]+(?: [^\W\d_]+){0,3}")
 _APPROXIMATELY = re.compile(r"\s*(?:\\approx(?![a-z])|\\simeq|≈|≃)\s*")
 _TWO = re.compile(r"-?\d{1,20},-?\d{1,20}")
 _MEMBER = re.compile(r"^\s*[a-zA-Z](?:_\{?\w{1,3}\}?)?\s*(?:\\in(?![a-z])|∈)\s*")
+_FACTORS = re.compile(
+    r"[-+]?[\d.,]{1,40}(?!\s?(?:[cmk]m|[km]g|m[lis]|ft|in|hrs?|[kMG]?W|kWh|lbs?|oz|mph|rpm|[kMG]?Hz|min|sec|deg|rad|mol|"
+    r"gal|st|nd|rd|th)\b)(?:[A-Za-zα-ωΑ-Ω]{1,20}|\s[A-Za-zα-ωΑ-Ω]{1,2})"
+)
+"""`2a` and `2 ab` are products: letters that stand at a number are units only where they are those of a common one."""
+_HEDGED = re.compile(r"\b(?:or|either|neither|maybe|perhaps|cannot|not|unknown|correct|incorrect)\b", re.IGNORECASE)
+_NOTHING = re.compile(r"\\(?:emptyset|varnothing)(?![a-z])\s*|∅|\\?\{\s*\\?\}|(?:the )?empty set", re.IGNORECASE)
+_REALS = re.compile(
+    r"\\mathbb\s?\{?\s?R\s?\}?|\\(?:R|Reals|reals)|ℝ|(?:the set of )?(?:all |the )?real numbers|all reals", re.IGNORECASE
+)
+_VALUED = re.compile(r"\\(?:lim|int|iint|oint|sum|prod|max|min|sup|inf|det|gcd|Pr)(?![a-z])")
+"""What this module does not read, but what its value is said of: `\\lim ... = 2`."""
 _OR = re.compile(r"\s*(?:\\(?:text|mathrm)\{\s*(?:or|and)\s*\}|\b(?:or|and|und|et|y|oder|ou)\b|;)\s*")
 _BASE = re.compile(r"^([0-9A-Fa-f]{1,60})_\{?(\d{1,2})\}?$")
 _WORDS = re.compile(r"(?<!\\)(?<![a-zA-Z])[^\W\d_]{2,}")
@@ -81,18 +93,11 @@ def _key(bare: str, kind: str) -> str | None:
         return bare.replace("...", "…")
     bare = bare.replace("π", "\\pi ")
     if kind in ("set", "list"):
-        parts = members(bare)
-        if parts is None:
-            return None
-        keys = [_member(part) for part in parts]
-        if any(key is None for key in keys):
-            return None
-        read = [key for key in keys if key is not None]
-        return "{" + ", ".join(sorted(set(read))) + "}" if kind == "set" else "[" + ", ".join(read) + "]"
+        return _collection(bare, kind)
     if kind == "expression":
         if _RATIO.fullmatch(bare):
             return bare.replace(" ", "")
-        if _IN_WORDS.fullmatch(bare) and not all(map(_is_product, bare.split())):
+        if _IN_WORDS.fullmatch(bare) and not all(map(_is_product, bare.split())) and not _HEDGED.search(bare):
             return bare.casefold()  # `\\text{odd}`
         parts = [part.strip() for part in split_at(bare, ",;")]
         if 1 < len(parts) <= PARTS and not _alternatives(bare):
@@ -103,6 +108,24 @@ def _key(bare: str, kind: str) -> str | None:
         if (both := _alternatives(bare)) is not None and both.startswith("("):
             return "{" + ", ".join(sorted(set(split_at(both[1:-1].replace(", ", ","), ",")))) + "}"
     return _whole(bare)
+
+
+def _collection(bare: str, kind: str) -> str | None:
+    if kind == "set" and _NOTHING.fullmatch(bare):
+        return "{}"
+    parts = members(bare)
+    if parts is None:
+        return None
+    read: list[str] = []
+    for part in parts:
+        key = _member(part)
+        if key is None or _closing("(" + key + ")", 0) != len(key) + 1:
+            return None  # brackets without partners: where the members end nobody can tell
+        if kind == "set" and _PLUS_MINUS.search(part) and key.startswith("{"):
+            read += split_at(key[1:-1].replace(", ", ","), ",")  # `x = ±2` are two members
+        else:
+            read.append(key)
+    return "{" + ", ".join(sorted(set(read))) + "}" if kind == "set" else "[" + ", ".join(read) + "]"
 
 
 def _member(part: str) -> str | None:
@@ -118,7 +141,7 @@ def members(bare: str) -> list[str] | None:
     if bare[:1] in "([{" and _closing(bare, 0) == len(bare) - 1:
         bare = bare[1:-1]
     bare = re.sub(r",\s*(?:and|or)\s+", ", ", bare)
-    parts = [piece.strip() for one in split_at(bare, ",;\n") for piece in _OR.split(one)]
+    parts = [piece.strip() for one in split_at(bare, ",;、\n") for piece in _OR.split(one)]
     found = [part.strip("\"' ") for part in parts if part.strip("\"' ")]
     return found[:PARTS] if found and len(found) <= PARTS else None
 
@@ -159,9 +182,14 @@ def _whole(bare: str) -> str | None:
     if _NOT_MATHEMATICS.fullmatch(bare):
         return None
     two = _TWO.fullmatch(bare) and not _thousands(bare, bare.index(","))
-    value = numbers.whole(bare) if bare[0] not in "([{" and bare[-1] != "!" and not two else None
+    readable = bare[0] not in "([{" and bare[-1] != "!" and not two and not _FACTORS.fullmatch(bare)
+    value = numbers.whole(bare) if readable else None
     if value is not None:
         return numbers.written(value)
+    if _NOTHING.fullmatch(bare):
+        return "{}"
+    if _REALS.fullmatch(bare):
+        return "(-oo, oo)"
     if (based := _BASE.match(bare)) is not None:
         return _in_base(based.group(1), int(based.group(2)))
     if "\\begin" in bare:
@@ -257,6 +285,8 @@ def _relation(bare: str) -> str | None:
     sides = [read_term(side.strip()) for side in _RELATIONS.split(bare)]
     if len(signs) > 2 or any(side is None for side in sides):
         return None
+    if (interval := _interval([side for side in sides if side is not None], signs)) is not None:
+        return interval
     keys = [key_of(side) for side in sides if side is not None]
     if any(key is None for key in keys):
         return None
@@ -265,6 +295,27 @@ def _relation(bare: str) -> str | None:
         read.reverse()
         signs = [_FLIPPED[sign] for sign in reversed(signs)]
     return " ".join([read[0], *(piece for pair in zip(signs, read[1:], strict=True) for piece in pair)])
+
+
+def _interval(sides: list[Tree], signs: list[str]) -> str | None:
+    """`x > 3` is `(3, oo)` and `1 < x <= 2` is `(1, 2]`; None for other relations."""
+    if signs[0] in (">", ">="):
+        sides, signs = sides[::-1], [_FLIPPED[sign] for sign in reversed(signs)]
+    if "!=" in signs or not all(sign in ("<", "<=") for sign in signs):
+        return None
+    place = next((at for at, side in enumerate(sides) if side[0] == "symbol"), None)
+    others = [side for at, side in enumerate(sides) if at != place]
+    if place is None or any(names(side) for side in others) or (len(sides) == 3 and place != 1):
+        return None
+    bounds = [key_of(side) for side in others]
+    if any(bound is None for bound in bounds):
+        return None
+    if len(sides) == 3:
+        return f"{'[' if signs[0] == '<=' else '('}{bounds[0]}, {bounds[1]}{']' if signs[1] == '<=' else ')'}"
+    closed = signs[0] == "<="
+    if place == 0:
+        return f"(-oo, {bounds[0]}{']' if closed else ')'}"
+    return f"{'[' if closed else '('}{bounds[0]}, oo)"
 
 
 def _sign(found: str) -> str:
@@ -277,6 +328,8 @@ def _equation(bare: str) -> str | None:
     if len(sides) > 6 or not sides[-1]:
         return None
     left, right = read_term(sides[0]), read_term(_without_unit(sides[-1]))
+    if left is None and _VALUED.match(sides[0]):
+        return _whole(sides[-1])
     if right is None:
         # A tuple, a set, a unit: `(x, y) = (1, 2)`.
         named = re.fullmatch(
@@ -332,6 +385,12 @@ def _thousands(text: str, place: int) -> bool:
     return before is not None and _GROUP.match(text, place + 1) is not None
 
 
+def enclosed(text: str) -> bool:
+    """Whether one pair of brackets encloses a text wholly."""
+    text = text.replace("\\{", "{").replace("\\}", "}")
+    return text[:1] in ("[", "{") and _closing(text, 0) == len(text) - 1
+
+
 def _closing(text: str, opening: int) -> int:
     """Where the bracket at `opening` is closed; an interval may open with one bracket and close with another."""
     depth = 0
@@ -345,4 +404,4 @@ def _closing(text: str, opening: int) -> int:
     return -1
 
 
-__all__ = ["expression", "looks_mathematical", "members", "negative", "split_at"]
+__all__ = ["enclosed", "expression", "looks_mathematical", "members", "negative", "split_at"]

@@ -10,12 +10,13 @@ Every step looks at no more than the first and last `WINDOW` characters and is l
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from agents.answers import code, markers, statements
 from agents.answers.choices import Choices, choice_in
 from agents.answers.expressions import expression, looks_mathematical
 from agents.answers.markers import Marked
+from agents.answers.mathematics import concluded, items, mathematics
 from agents.answers.numbers import whole, written
 from agents.answers.texts import text_key
 from agents.answers.undress import ANSWER_LIMIT, undress, without_end_marks
@@ -105,6 +106,8 @@ def _marked(text: str, kind: AnswerKind, choices: Choices | None) -> tuple[Found
         # A sentence such as "this answer is short" is no answer where a marked line gives one.
         seen = [one for one in seen if one.strong]
     for one in seen:
+        if kind in ("set", "list") and not one.box and (listed := items(text, text.find(one.content, one.start))):
+            one = replace(one, content=listed)
         found = _within(one, kind, choices)
         if found is not None:
             return found, True
@@ -158,11 +161,16 @@ def key_of(text: str, kind: AnswerKind, choices: Choices | None = None) -> str |
     if kind == "code":
         return code.code_key(text)
     for _ in range(SETTLES):
-        key = _expression(text, kind) if kind in ("expression", "set", "list") else _text(text)
+        key = _mathematics(text, kind) if kind in ("expression", "set", "list") else _text(text)
         if key is None or key == text:
             return key
         text = key
     return None
+
+
+def _mathematics(text: str, kind: AnswerKind) -> str | None:
+    key = mathematics(text, kind)
+    return None if key is None or (_UNSURE.search(text) and not any(c.isdigit() for c in key)) else key
 
 
 def _text(text: str) -> str | None:
@@ -182,24 +190,6 @@ def _number(text: str) -> str | None:
             return None if key is None or any(sign in key for sign in ("f(", "<", ">", "≈", "[")) else key
     value = statements.stated(bare)
     return None if value is None else written(value)
-
-
-def _expression(text: str, kind: AnswerKind) -> str | None:
-    key = expression(text, kind)
-    if key is not None or kind != "expression":
-        return key if not _UNSURE.search(text) else None
-    bare = undress(text)
-    if (named := re.search(r"(?:\b(?:is|equals|are|be)|:)\s+([^,;]{1,200}?)\.?$", bare)) is not None:
-        key = expression(named.group(1))
-        if key is not None:
-            return key
-    if (ends := re.search(r"(?:\$([^$]{1,400})\$|\\\((.{1,400}?)\\\))[\s.]*$", text)) is not None:
-        return expression(ends.group(1) or ends.group(2))
-    value = statements.stated(bare) if not _MATHS_LEFT.search(bare) else None
-    return None if value is None else written(value)
-
-
-_MATHS_LEFT = re.compile(r"\\[a-zA-Z]|[\^=√π_{}]")
 
 
 def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | None:
@@ -224,7 +214,8 @@ def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | N
         word = None if _cut_off(text) else _concluded_word(text)
         return None if word is None else Found(word, word)
     if kind in ("expression", "set", "list"):
-        return content(last, kind) if len(last) <= WRITTEN else None
+        key = concluded(text, kind)
+        return None if key is None else Found(key, _written(last, key, kind))
     if text.startswith("```") and text.rstrip().endswith("```"):
         return content(code.code_in(text) or "", kind)
     return content(last, kind) if len(last) <= WRITTEN and last else None

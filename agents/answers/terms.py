@@ -39,45 +39,15 @@ FUNCTIONS = frozenset(
     ]
 )
 _NAMES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "lg": "log", "lfloor": "floor", "lceil": "ceil"}
-_GREEK = frozenset(
-    [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "varepsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "vartheta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-        "xi",
-        "rho",
-        "sigma",
-        "tau",
-        "phi",
-        "varphi",
-        "chi",
-        "psi",
-        "omega",
-        "Gamma",
-        "Delta",
-        "Theta",
-        "Lambda",
-        "Xi",
-        "Sigma",
-        "Phi",
-        "Psi",
-        "Omega",
-        "hbar",
-        "ell",
-    ]
+_GREEK_LOWER = (
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau phi chi psi omega".split()
 )
+_GREEK_UPPER = "Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega".split()
+_GREEK = frozenset([*_GREEK_LOWER, *_GREEK_UPPER, "varepsilon", "vartheta", "varphi", "hbar", "ell"])
+_LETTERS = {
+    **dict(zip("αβγδεζηθικλμνξρστφχψω", _GREEK_LOWER, strict=True)),
+    **dict(zip("ΓΔΘΛΞΣΦΨΩ", _GREEK_UPPER, strict=True)),
+}
 _TOKEN = re.compile(
     r"\s*(?:(?P<number>\d{1,3}(?:,\d{3})+(?![\d,])(?:\.\d+)?|\d+(?:\.\d+)?|\.\d+)|\\(?P<command>[a-zA-Z]+)"
     r"|(?P<word>[A-Za-zα-ωΑ-Ω])|(?P<sign>\*\*|[-+*/^_(){}\[\]|!'·×÷⋅√π∞]))"
@@ -232,7 +202,7 @@ class _Reader:
         if kind == "number":
             return ("number", Fraction(token.replace(",", "")))
         if kind == "word":
-            return self._symbol(token)
+            return self._symbol(_LETTERS.get(token, token))
         if kind == "command":
             return self._command(token, depth)
         if kind == "sign":

@@ -67,6 +67,7 @@ def plain_signs(text: str) -> str:
         return text
     text = _SUPERSCRIPT.sub(lambda one: "^{" + one.group().translate(_SUPERSCRIPTS) + "}", text)
     text = _SUBSCRIPT.sub(lambda one: "_{" + unicodedata.normalize("NFKC", one.group()) + "}", text)
+    text = text.replace("∛", "\\sqrt[3]").replace("∜", "\\sqrt[4]")
     text = _VULGAR.sub(lambda one: " " + unicodedata.normalize("NFKC", one.group()).replace("⁄", "/"), text)
     text = unicodedata.normalize("NFKC", text).translate(_SIGNS)
     return _DIGIT.sub(lambda one: str(unicodedata.decimal(one.group())), text)

@@ -260,6 +260,9 @@ def _float(tree: Tree, point: int) -> complex:
         return left / right
     if kind == "^":
         return complex(left**right)
+    if kind == "binomial" and not left.imag and not right.imag:
+        n, k = left.real, right.real
+        return complex(math.gamma(n + 1) / (math.gamma(k + 1) * math.gamma(n - k + 1)))
     raise ArithmeticError
 
 
@@ -270,6 +273,8 @@ def _infinite() -> complex:
 def _function(name: str, value: complex) -> complex:
     if name == "abs":
         return complex(abs(value))
+    if name == "factorial" and not value.imag:
+        return complex(math.gamma(value.real + 1))
     if name in ("floor", "ceil", "factorial"):
         raise ArithmeticError
     if name in ("cot", "sec", "csc"):

@@ -1,0 +1,130 @@
+"""Expressions, sets and lists within the words around them: `The roots are 1 and 4.`, `k + 1 (for k >= 1)`.
+
+Words around mathematics are taken off only where they are known to say nothing: a named quantity before it, a
+condition or a unit behind it. What is left must be readable wholly.
+"""
+
+from __future__ import annotations
+
+import re
+
+from agents.answers import statements
+from agents.answers.expressions import enclosed, expression, looks_mathematical
+from agents.answers.numbers import written
+from agents.answers.undress import ANSWER_LIMIT, undress
+
+MEMBER_WORDS = 8
+"""Words of a member of a set or list that was not announced; more are a sentence."""
+
+_NAMED = re.compile(r"(?:\b(?:is|equals|are|be)\b:?|:|\blautet\b|\best\b|是|为)\s*(?P<value>[^\n]{1,400}?)[.。]?$")
+_FORMULA = re.compile(r"(?:\$([^$]{1,400})\$|\\\((.{1,400}?)\\\))[\s.]*$")
+_CONDITION = re.compile(
+    r"\s*(?:[,;]\s*(?=for|where|with|if|when|as|since|because|which|and)|\()?\s*\b(?:for|where|with|if|when|whenever|as long as|since|"
+    r"because|which)\b\s.{1,200}$",
+    re.IGNORECASE,
+)
+_ASIDE = re.compile(r"\s+\([^()]{0,200}[^\W\d_]{3,}[^()]{0,200}\)[.\s]*$")
+_UNIT = re.compile(
+    r"(?:(?<=[\d})\]])|(?<=[\d})\]] )|(?<=\\pi)|(?<=\\pi ))(?:\\[,;: ]|~|\s)*"
+    r"(?:\\(?:text|mathrm|textrm|mbox)\s?\{\s*(?!or\b|and\b)[A-Za-z][A-Za-z /.]{0,40}\}(?:\^\{?\d\}?)?|"
+    r"\b(?:(?:square|cubic|sq\.?|cu\.?) )?(?:cm|mm|km|kg|inch(?:es)?|feet|foot|units?|met(?:er|re)s?|centimet(?:er|re)s?|"
+    r"degrees|radians|dollars|euros|seconds|minutes|hours|days|years|miles|yards)\b(?:\^\{?\d\}?)?)[\s.$]*$"
+)
+_SENTENCE = re.compile(r"(?<=[^\s.])\.\s+(?=[A-Z\"'(])|\n")
+_HEDGES = re.compile(r"\b(?:or|either|neither|cannot|can't|not|unknown|maybe|perhaps|between|hope)\b", re.IGNORECASE)
+_MATHS_LEFT = re.compile(r"\\[a-zA-Z]|[\^=√π_{}<>≤≥]|(?<![^\W\d_])[a-zA-Z]\s?[-+*/]|[-+*/]\s?[a-zA-Z](?![^\W\d_])")
+_PLAN = re.compile(r"^\W{0,4}(?:let|suppose|assume|consider|if|when|given)\b|\bneed to\b", re.IGNORECASE)
+_BRACKETS = re.compile(r"(?P<group>\[[^\[\]\n]{1,500}\]|\\?\{[^{}\n]{1,500}\\?\})[\s.`*]*$")
+_ITEM = re.compile(r"[ \t]{0,8}(?:[-*•–]|\(?\d{1,3}[.)])[ \t]+(?P<item>\S[^\n]*)")
+
+
+def mathematics(text: str, kind: str) -> str | None:
+    """The key of what stands behind a marker; None where no reading takes in all that counts of it."""
+    text = text[:ANSWER_LIMIT]
+    if kind != "expression" and enclosed(text.strip()):
+        return expression(text, kind)
+    sentence = _SENTENCE.split(text.strip(), maxsplit=1)[0]
+    for part in dict.fromkeys((text, sentence)):
+        bare = _UNIT.sub("", part.strip())
+        key = expression(bare, kind)
+        if key is not None and not (kind != "expression" and _is_sentence(bare)):
+            return key
+        shorter = _CONDITION.sub("", _ASIDE.sub("", bare))
+        if shorter != bare and (key := expression(_UNIT.sub("", shorter), kind)) is not None and not _words(shorter):
+            return key
+        if (found := _BRACKETS.search(bare)) is not None and kind != "expression":
+            return expression(found["group"], kind)
+        if (named := _named(bare, kind)) is not None:
+            return named
+    if kind != "expression":
+        return None
+    bare = undress(sentence)
+    if (ends := _FORMULA.search(sentence)) is not None and not _HEDGES.search(bare):
+        return expression(ends.group(1) or ends.group(2))
+    value = statements.stated(bare) if not _MATHS_LEFT.search(bare) else None
+    return None if value is None else written(value)
+
+
+def _named(bare: str, kind: str) -> str | None:
+    """The value in `the slope is -2`: what stands behind the last word that names one."""
+    found = _NAMED.search(bare)
+    while found is not None:
+        value = found["value"]
+        later = _NAMED.search(value)
+        if later is None:
+            break
+        found = later
+    if found is None or _HEDGES.search(bare[: found.start()]):
+        return None
+    value = _UNIT.sub("", found["value"].strip())
+    key = expression(value, kind)
+    if key is None or (kind != "expression" and _is_sentence(value)):
+        return None
+    # A word alone is no value of a sentence that says more: "a function that cannot be simplified".
+    return key if kind != "expression" or any(c.isdigit() or c in "\\^√π" for c in value) or len(value) < 4 else None
+
+
+def _words(bare: str) -> bool:
+    return re.search(r"(?<!\\)(?<![^\W\d_])[^\W\d_]{4,}", bare) is not None and not looks_mathematical(undress(bare))
+
+
+def _is_sentence(bare: str) -> bool:
+    """Whether a text for a set or list is a sentence about it: words that name or state, or members of many words."""
+    undressed = undress(bare)
+    if re.search(r"\b(?:is|are|was|were|be|cannot|because)\b|[:：]\s", undressed):
+        return True
+    return any(len(part.split()) > MEMBER_WORDS for part in re.split(r"[,;、]|\band\b", undressed))
+
+
+def items(text: str, start: int) -> str | None:
+    """The items of the bulleted or numbered list that begins on the line at `start`, as `a; b`; None without one."""
+    found: list[str] = []
+    for line in text[start : start + 4 * ANSWER_LIMIT].split("\n"):
+        match = _ITEM.fullmatch(line)
+        if match is None:
+            if found and line.strip():
+                break
+            if line.strip():
+                return None
+            continue
+        found.append(match["item"].strip().rstrip(",;"))
+    return "; ".join(found) if found else None
+
+
+def concluded(text: str, kind: str) -> str | None:
+    """What a reply without any marker gives: its fence, its list at the end, or its last line."""
+    stripped = text.strip()
+    if stripped.endswith("```") and stripped.count("```") == 2:
+        inside = stripped.split("```")[1].partition("\n")[2].strip()
+        return mathematics(inside, kind) if inside else None
+    lines = stripped.split("\n")
+    if kind != "expression" and _ITEM.fullmatch(lines[-1]):
+        first = len(lines) - 1
+        while first and (_ITEM.fullmatch(lines[first - 1]) or not lines[first - 1].strip()):
+            first -= 1
+        if len(lines) - first > 1 and (first == 0 or lines[first - 1].rstrip("*_ ").endswith(":")):
+            listed = items("\n".join(lines[first:]), 0)
+            return expression(listed, kind) if listed else None
+        return None
+    sentence = _SENTENCE.split(lines[-1])[-1]
+    return mathematics(sentence, kind) if len(sentence) <= 400 and not _PLAN.search(sentence) else None
