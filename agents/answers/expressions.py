@@ -24,7 +24,8 @@ _MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[lcr|\s]*\})?(.*?)\
 _UNION = re.compile(r"\s*(?:\\cup(?![a-z])|∪|(?<=[)\]}])\sU\s)\s*")
 _OWN = re.compile(
     r"-?\d[\d.e+-]*(?:[+-]\d[\d.e+-]*i)?(?:…|\.\.\.)|f\([^()]{1,200}\) ≈ [-\d.e+i| ]{1,200}|"
-    r"\[[^\[\]]{1,200}\]: 0 = [-\d.e+i| ]{1,200}"
+    r"\[[^\[\]]{1,200}\]: 0 = [-\d.e+i| ]{1,200}|"
+    r"(?:[^<=>≈,]{1,300} (?:<=?|!=) )?f\([^()]{1,200}\) ≈ [-\d.e+i| ]{1,200}(?: (?:<=?|!=) [^<=>,]{1,300})?"
 )
 """Keys that are no mathematics any more: they stay what they are."""
 _NOT_MATHEMATICS = re.compile(

@@ -51,6 +51,10 @@ _BROKEN_OFF = re.compile(
     r"(?:[=≈]|(?<=[\w)\]])[,;]|\b(?:and|or|but|so|then|because|that|the|an|of|to|we|is|are|with|in|for|by|at|from|if))\Z"
 )
 """What a reply does not end with unless it was cut."""
+_WITHOUT_END = re.compile(r"-?\d[\d.e+-]{0,40}…")
+"""The key of an irrational number."""
+_SYMBOLS = re.compile(r"(?!oo\b|i…|e[-+]?\d|[0-9a-f]{1,60}_\d)(?<![0-9a-z])[^\W\d_]|[*^<>≈\[]|(?<=\d)(?!i…|e[-+]?\d|[0-9a-f]{0,60}_\d)[^\W\d_]")
+"""What a key has that is no number: symbols, relations, lists in order."""
 _COMPLETE = re.compile(r"[.!?:。！？)\]}\"'*`$>»”’…|]\s*\Z")
 
 
@@ -152,8 +156,6 @@ def _written(text: str, key: str, kind: AnswerKind) -> str:
 
 def key_of(text: str, kind: AnswerKind, choices: Choices | None = None) -> str | None:
     """The key of what a short text answers; None where that is no answer of this kind. A key is its own key."""
-    if kind == "number":
-        return _number(text)
     if kind == "choice":
         return choice_in(text, choices or {})
     if kind == "yesno":
@@ -161,11 +163,17 @@ def key_of(text: str, kind: AnswerKind, choices: Choices | None = None) -> str |
     if kind == "code":
         return code.code_key(text)
     for _ in range(SETTLES):
-        key = _mathematics(text, kind) if kind in ("expression", "set", "list") else _text(text)
+        key = _once(text, kind)
         if key is None or key == text:
             return key
         text = key
     return None
+
+
+def _once(text: str, kind: AnswerKind) -> str | None:
+    if kind == "number":
+        return text if _WITHOUT_END.fullmatch(text) else _number(text)
+    return _mathematics(text, kind) if kind in ("expression", "set", "list") else _text(text)
 
 
 def _mathematics(text: str, kind: AnswerKind) -> str | None:
@@ -187,7 +195,7 @@ def _number(text: str) -> str | None:
     if len(bare) <= 200 and looks_mathematical(bare) and not re.search(r"\b(?:or|oder|ou)\b", bare):
         key = expression(bare, "number")
         if key is not None or not any(c.isspace() for c in bare):
-            return None if key is None or any(sign in key for sign in ("f(", "<", ">", "≈", "[")) else key
+            return None if key is None or _SYMBOLS.search(key) else key
     value = statements.stated(bare)
     return None if value is None else written(value)
 
@@ -215,6 +223,7 @@ def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | N
         return None if word is None else Found(word, word)
     if kind in ("expression", "set", "list"):
         key = concluded(text, kind)
+        key = None if key is None else key_of(key, kind)
         return None if key is None else Found(key, _written(last, key, kind))
     if text.startswith("```") and text.rstrip().endswith("```"):
         return content(code.code_in(text) or "", kind)
