@@ -6,7 +6,9 @@ import re
 
 LIMIT = 100_000
 _FENCE = re.compile(
-    r"^[ \t]{0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]{0,20})[^\n]*\n(.*?)(?:^[ \t]{0,3}\1[ \t]*$|\Z)", re.DOTALL | re.MULTILINE
+    r"^[ \t]{0,3}(`{3,}|~{3,})[ \t]*([\w+#.-]{0,20})[^\n]*\n(.*?)(?:^[ \t]{0,3}\1[ \t]*$|"
+    r"\Z)",
+    re.DOTALL | re.MULTILINE,
 )
 
 

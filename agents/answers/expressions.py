@@ -9,17 +9,14 @@ import re
 from functools import lru_cache
 
 from agents.answers import numbers
-from agents.answers.terms import LENGTH, Tree, negative, read_term
+from agents.answers.relations import is_relation, relation
+from agents.answers.terms import LENGTH, negative, read_term
 from agents.answers.undress import undress
 from agents.answers.values import key_of, names, relation_key
 
 PARTS = 200
 """Members of a list."""
 
-_RELATIONS = re.compile(r"\\(?:leq?|geq?|neq?|lt|gt)(?![a-z])|<=|>=|!=|[<>≤≥≠]")
-_RELATION_NAMES = {"le": "<=", "leq": "<=", "ge": ">=", "geq": ">=", "ne": "!=", "neq": "!=", "lt": "<", "gt": ">"}
-_RELATION_SIGNS = {"≤": "<=", "≥": ">=", "≠": "!="}
-_FLIPPED = {"<": ">", ">": "<", "<=": ">=", ">=": "<=", "!=": "!="}
 _MATRIX = re.compile(r"\\begin\{([pbvBV]?matrix|array)\}(?:\{[lcr|\s]*\})?(.*?)\\end\{\1\}", re.DOTALL)
 _UNION = re.compile(r"\s*(?:\\cup(?![a-z])|∪|(?<=[)\]}])\sU\s)\s*")
 _OWN = re.compile(
@@ -38,14 +35,18 @@ _APPROXIMATELY = re.compile(r"\s*(?:\\approx(?![a-z])|\\simeq|≈|≃)\s*")
 _TWO = re.compile(r"-?\d{1,20},-?\d{1,20}")
 _MEMBER = re.compile(r"^\s*[a-zA-Z](?:_\{?\w{1,3}\}?)?\s*(?:\\in(?![a-z])|∈)\s*")
 _FACTORS = re.compile(
-    r"[-+]?[\d.,]{1,40}(?!\s?(?:[cmk]m|[km]g|m[lis]|ft|in|hrs?|[kMG]?W|kWh|lbs?|oz|mph|rpm|[kMG]?Hz|min|sec|deg|rad|mol|"
+    r"[-+]?[\d.,]{1,40}(?!\s?(?:[cmk]m|[km]g|m[lis]|ft|in|hrs?|[kMG]?W|kWh|lbs?|oz|mph|rpm|[kMG]?Hz|min|sec|deg|"
+    r"rad|mol|"
     r"gal|st|nd|rd|th)\b)(?:[A-Za-zα-ωΑ-Ω]{1,20}|\s[A-Za-zα-ωΑ-Ω]{1,2})"
 )
 """`2a` and `2 ab` are products: letters that stand at a number are units only where they are those of a common one."""
-_HEDGED = re.compile(r"\b(?:or|either|neither|maybe|perhaps|cannot|not|unknown|correct|incorrect)\b", re.IGNORECASE)
+_HEDGED = re.compile(
+    r"\b(?:or|either|neither|maybe|perhaps|cannot|not|unknown|correct|incorrect|see|above|below)\b", re.IGNORECASE
+)
 _NOTHING = re.compile(r"\\(?:emptyset|varnothing)(?![a-z])\s*|∅|\\?\{\s*\\?\}|(?:the )?empty set", re.IGNORECASE)
 _REALS = re.compile(
-    r"\\mathbb\s?\{?\s?R\s?\}?|\\(?:R|Reals|reals)|ℝ|(?:the set of )?(?:all |the )?real numbers|all reals", re.IGNORECASE
+    r"\\mathbb\s?\{?\s?R\s?\}?|\\(?:R|Reals|reals)|ℝ|(?:the set of )?(?:all |the )?real numbers|all reals",
+    re.IGNORECASE,
 )
 _VALUED = re.compile(r"\\(?:lim|int|iint|oint|sum|prod|max|min|sup|inf|det|gcd|Pr)(?![a-z])")
 """What this module does not read, but what its value is said of: `\\lim ... = 2`."""
@@ -217,8 +218,8 @@ def _whole(bare: str) -> str | None:
         return _listed(split_at(bare, ",;"), "(", ")")
     if (enclosed := _enclosed(bare)) is not None:
         return enclosed
-    if _RELATIONS.search(bare):
-        return _relation(bare)
+    if is_relation(bare):
+        return relation(bare)
     if "=" in bare:
         return _equation(bare)
     tree = read_term(_without_unit(bare))
@@ -279,48 +280,6 @@ def _listed(parts: list[str], opening: str, closing: str) -> str | None:
     ):
         return "{" + ", ".join(sorted(set(read))) + "}"
     return f"{opening}{', '.join(read)}{closing}"
-
-
-def _relation(bare: str) -> str | None:
-    signs = [_sign(one) for one in _RELATIONS.findall(bare)]
-    sides = [read_term(side.strip()) for side in _RELATIONS.split(bare)]
-    if len(signs) > 2 or any(side is None for side in sides):
-        return None
-    if (interval := _interval([side for side in sides if side is not None], signs)) is not None:
-        return interval
-    keys = [key_of(side) for side in sides if side is not None]
-    if any(key is None for key in keys):
-        return None
-    read = [str(key) for key in keys]
-    if signs[0] in (">", ">=") or (signs[0] == "!=" and read[0] > read[-1]):
-        read.reverse()
-        signs = [_FLIPPED[sign] for sign in reversed(signs)]
-    return " ".join([read[0], *(piece for pair in zip(signs, read[1:], strict=True) for piece in pair)])
-
-
-def _interval(sides: list[Tree], signs: list[str]) -> str | None:
-    """`x > 3` is `(3, oo)` and `1 < x <= 2` is `(1, 2]`; None for other relations."""
-    if signs[0] in (">", ">="):
-        sides, signs = sides[::-1], [_FLIPPED[sign] for sign in reversed(signs)]
-    if "!=" in signs or not all(sign in ("<", "<=") for sign in signs):
-        return None
-    place = next((at for at, side in enumerate(sides) if side[0] == "symbol"), None)
-    others = [side for at, side in enumerate(sides) if at != place]
-    if place is None or any(names(side) for side in others) or (len(sides) == 3 and place != 1):
-        return None
-    bounds = [key_of(side) for side in others]
-    if any(bound is None for bound in bounds):
-        return None
-    if len(sides) == 3:
-        return f"{'[' if signs[0] == '<=' else '('}{bounds[0]}, {bounds[1]}{']' if signs[1] == '<=' else ')'}"
-    closed = signs[0] == "<="
-    if place == 0:
-        return f"(-oo, {bounds[0]}{']' if closed else ')'}"
-    return f"{'[' if closed else '('}{bounds[0]}, oo)"
-
-
-def _sign(found: str) -> str:
-    return _RELATION_NAMES.get(found.lstrip("\\"), _RELATION_SIGNS.get(found, found))
 
 
 def _equation(bare: str) -> str | None:

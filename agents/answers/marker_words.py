@@ -57,6 +57,13 @@ WORDS_OTHER = (
     "câu trả lời",
     "yanıt",
 )
+DECIMAL_COMMA = frozenset(
+    [
+        *("antwort", "respuesta", "resposta", "risposta", "antwoord", "jawaban", "cevap", "cevabı", "yanıt", "svar"),
+        *("svaret", "lösung", "solución", "solução", "soluzione", "đáp án", "trả lời", "câu trả lời", "răspuns"),
+    ]
+)
+"""Markers of languages that write 1.234,5."""
 NAME = "|".join(
     [
         "answers?",
@@ -121,7 +128,11 @@ OPTION = re.compile(
 )
 BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}(?:(\{)|\s(\S{1,40}))")
 AND = re.compile(r"(?:[\s,;$]|\\[()\[\]]|\\q?quad|\\text\{\s*(?:and|or)\s*\}|and\b|or\b){1,12}")
-TAG = re.compile(r"<(?:final_|your_)?(answer|solution|output)>\s*", re.IGNORECASE)
+TAG = re.compile(
+    r"(?P<opens><)(?:final_|your_)?(?:answer|solution|output)>\s*|\[(?P<name>(?:final |final_)?(?:answer|"
+    r"solution|ans))\](?=[^\n]{0,300}\[/)\s*",
+    re.IGNORECASE,
+)
 HASHES = re.compile(r"^[ \t]{0,3}#{4}[ \t]{0,3}(?=[^\s#])", re.MULTILINE)
 RUN_ON = re.compile(
     r"\n[ \t]{0,3}(?:#{1,4} ?)?\*{0,2}(?:Question|Q|Problem|Human|User|Exercise|Instruction|"
@@ -170,7 +181,8 @@ PREFERRED = frozenset(
     }
 )
 CONFIDENCE = re.compile(
-    r"[\s,;.(\[*_`-]{0,8}(?:my |stated |overall )?(?:confidence|confident|certainty|probability|konfidenz|"
+    r"[\s,;.(\[*_`-]{0,8}(?:my |stated |overall )?(?:confidence|confident|certainty|"
+    r"(?<=[,;(] )probability(?=\s?[:=])|konfidenz|"
     r"confianza|confiance|置信度|уверенность)(?:\s(?:level|score))?[*_`\"']{0,4}(?:\s(?:is|of|in)|\s?[:：=]|"
     r"\s?\d).*$",
     re.IGNORECASE | re.DOTALL,
@@ -181,7 +193,7 @@ SURE = re.compile(
     re.IGNORECASE,
 )
 ECHO = re.compile(
-    r"<[^<>\n]{0,60}>|\[(?:your|insert|the|final|a|an|answer|letter|number|option|x|yes)[^\]\n]{0,60}\]|"
+    r"<[^<>\n]{0,60}>|\[(?:(?:your|insert|the|final|an?) \w|(?:answer|letter|number|option|x|yes)\b)[^\]\n]{0,60}\]|"
     r"[\s._…*#\-]{0,60}|\{(?:your )?(?:final )?answer\}"
     r"|(?:your|my|the|insert|put|write)(?: \w+){0,3} (?:answer|letter|option|number)(?: here)?|yes or no|"
     r"yes/no|a number|the letter of an option|a word or a few|your answer,? in one line|none yet|tbd|"

@@ -23,6 +23,8 @@ class Marked:
     content: str
     strong: bool
     box: bool = False
+    comma: bool = False
+    """Its words are of a language with decimal commas and thousands points."""
 
 
 def without_run_on(text: str) -> Iterator[str]:
@@ -90,11 +92,12 @@ def _boxes(text: str) -> Iterator[Marked]:
 
 
 def _tags(text: str) -> Iterator[Marked]:
-    if "<" not in text:
+    if "<" not in text and "[/" not in text:
         return
     for match in list(marker_words.TAG.finditer(text))[-MARKERS:]:
-        end = text.lower().find(f"</{match.group(0).strip()[1:].lower()}", match.end())
-        inside = text[match.end() : end if end >= 0 else None][:CONTENT].strip()
+        begins = text[match.end() : match.end() + CONTENT]
+        end = begins.find("</" if match["opens"] else "[/")
+        inside = begins[: end if end >= 0 else None].strip()
         if inside and not is_echo(inside):
             yield Marked(match.start(), inside, True)
 
@@ -105,7 +108,10 @@ def _hashes(text: str) -> Iterator[Marked]:
     for match in list(marker_words.HASHES.finditer(text))[-MARKERS:]:
         content = _line(text, match.end())
         if re.match(
-            r"\W{0,4}(?:final |the )?(?:answer|step|solution|conclusion|explanation|reasoning)", content, re.IGNORECASE
+            r"\W{0,4}(?:final |the )?(?:answer|step|solution|conclusion|explanation|"
+            r"reasoning)",
+            content,
+            re.IGNORECASE,
         ):
             continue
         if content and not is_echo(content):
@@ -137,9 +143,26 @@ def _lines(text: str) -> Iterator[Marked]:
         if not own and marker_words.DOUBT.search(line):
             continue
         content = _content(text, match.end(), heading)
+        if not any(c.isalnum() for c in content) and (aside := re.search(r"\(([^()\n]{1,40})\)", match["about"])):
+            content = aside.group(1)  # "the answer (B) is"
         if content and not is_echo(content):
             colon = match["colon"] or match["colon2"]
-            yield Marked(place, content, heading or (own and bool(colon)) or bool(colon and not line.strip()))
+            strong = heading or (own and bool(colon)) or bool(colon and not line.strip())
+            comma = match["name"].casefold() in marker_words.DECIMAL_COMMA
+            yield Marked(place, content, strong, comma=comma)
+
+
+def ends_empty(text: str) -> bool:
+    """Whether a reply ends with a marker behind which nothing stands but the form that was asked for."""
+    line = text.rstrip().rsplit("\n", 1)[-1][-CONTENT:] + "\n"
+    lowered = line.lower()
+    for place in _places(lowered if len(lowered) == len(line) else line):
+        match = marker_words.AFTER.match(line, place)
+        if match is None or marker_words.STRONG.fullmatch(line[:place]) is None:
+            continue
+        if is_echo(line[match.end() :]):
+            return True
+    return False
 
 
 def _places(lowered: str) -> list[int]:
@@ -196,11 +219,12 @@ def json_field(text: str) -> tuple[str | None, bool]:
         )
         if name is not None:
             return value_text(found[name]), True
-    if not re.search(r"\{\s*[\"'“]", text):
+    bare = re.match(r"\W{0,12}\{\s*\w{2,30}\s*:", text) is not None
+    if not bare and not re.search(r"\{\s*[\"'“]", text):
         return None, False
     last = None
     for match in marker_words.KEY.finditer(text):
-        if plain_key(match["key"]) in marker_words.PREFERRED and text[match.start()] in "\"'“":
+        if plain_key(match["key"]) in marker_words.PREFERRED and (bare or text[match.start()] in "\"'“"):
             last = match
     if last is None:
         return None, False
@@ -229,6 +253,16 @@ def value_text(value: object) -> str | None:
         return value
     if isinstance(value, int | float):
         return repr(value) if isinstance(value, float) else str(value) if abs(value) < 10**300 else None
+    if isinstance(value, dict):
+        named = {plain_key(str(key)): one for key, one in value.items() if isinstance(one, str | int | float)}
+        return next(
+            (
+                value_text(named[key])
+                for key in ("label", "letter", "option", "choice", "value", "text")
+                if key in named
+            ),
+            None,
+        )
     if isinstance(value, list) and value and all(isinstance(one, str | int | float) for one in value):
         return ", ".join(str(one) for one in value) if len(value) <= 200 else None
     return None

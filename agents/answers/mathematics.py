@@ -19,20 +19,27 @@ MEMBER_WORDS = 8
 _NAMED = re.compile(r"(?:\b(?:is|equals|are|be)\b:?|:|\blautet\b|\best\b|是|为)\s*(?P<value>[^\n]{1,400}?)[.。]?$")
 _FORMULA = re.compile(r"(?:\$([^$]{1,400})\$|\\\((.{1,400}?)\\\))[\s.]*$")
 _CONDITION = re.compile(
-    r"\s*(?:[,;]\s*(?=for|where|with|if|when|as|since|because|which|and)|\()?\s*\b(?:for|where|with|if|when|whenever|as long as|since|"
+    r"\s*(?:[,;]\s*(?=for|where|with|if|when|as|since|because|which|and)|\()?\s*\b(?:for|where|with|if|when|"
+    r"whenever|as long as|since|"
     r"because|which)\b\s.{1,200}$",
     re.IGNORECASE,
 )
 _ASIDE = re.compile(r"\s+\([^()]{0,200}[^\W\d_]{3,}[^()]{0,200}\)[.\s]*$")
 _UNIT = re.compile(
-    r"(?:(?<=[\d})\]])|(?<=[\d})\]] )|(?<=\\pi)|(?<=\\pi ))(?:\\[,;: ]|~|\s)*"
-    r"(?:\\(?:text|mathrm|textrm|mbox)\s?\{\s*(?!or\b|and\b)[A-Za-z][A-Za-z /.]{0,40}\}(?:\^\{?\d\}?)?|"
-    r"\b(?:(?:square|cubic|sq\.?|cu\.?) )?(?:cm|mm|km|kg|inch(?:es)?|feet|foot|units?|met(?:er|re)s?|centimet(?:er|re)s?|"
-    r"degrees|radians|dollars|euros|seconds|minutes|hours|days|years|miles|yards)\b(?:\^\{?\d\}?)?)[\s.$]*$"
+    r"(?:(?<=[\d})\]$])|(?<=[\d})\]$] )|(?<=\\pi)|(?<=\\pi ))(?:\\[,;: ]|~|\s)*"
+    r"(?:\\(?:text|mathrm|textrm|mbox)\s?\{\s*(?!or\b|and\b)[A-Za-z][A-Za-z /.]{0,40}\}(?:\^\{?\d\}?|[²³])?|"
+    r"\b(?:(?:square|cubic|sq\.?|cu\.?) )?(?:cm|mm|km|kg|inch(?:es)?|feet|foot|units?|met(?:er|re)s?|"
+    r"centimet(?:er|re)s?|"
+    r"degrees|radians|dollars|euros|seconds|minutes|hours|days|years|miles|yards)(?![A-Za-z])(?:\^\{?\d\}?|[²³])?)[\s.$]*$"
 )
 _SENTENCE = re.compile(r"(?<=[^\s.])\.\s+(?=[A-Z\"'(])|\n")
-_HEDGES = re.compile(r"\b(?:or|either|neither|cannot|can't|not|unknown|maybe|perhaps|between|hope)\b", re.IGNORECASE)
-_MATHS_LEFT = re.compile(r"\\[a-zA-Z]|[\^=√π_{}<>≤≥]|(?<![^\W\d_])[a-zA-Z]\s?[-+*/]|[-+*/]\s?[a-zA-Z](?![^\W\d_])")
+_HEDGES = re.compile(
+    r"\b(?:or|either|neither|cannot|can't|not|unknown|maybe|perhaps|between|hope|none)\b", re.IGNORECASE
+)
+_MATHS_LEFT = re.compile(
+    r"\\[a-zA-Z]|\d(?!(?:st|nd|rd|th)\b)[A-Za-z]|[\^=√π_{}<>≤≥]|(?<![^\W\d_])[a-zA-Z]\s?[-+*/]|"
+    r"[-+*/]\s?[a-zA-Z](?![^\W\d_])"
+)
 _PLAN = re.compile(r"^\W{0,4}(?:let|suppose|assume|consider|if|when|given)\b|\bneed to\b", re.IGNORECASE)
 _BRACKETS = re.compile(r"(?P<group>\[[^\[\]\n]{1,500}\]|\\?\{[^{}\n]{1,500}\\?\})[\s.`*]*$")
 _ITEM = re.compile(r"[ \t]{0,8}(?:[-*•–]|\(?\d{1,3}[.)])[ \t]+(?P<item>\S[^\n]*)")

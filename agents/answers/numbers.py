@@ -36,6 +36,7 @@ NUMBER = re.compile(
     rf"|10\s?\^\s?\{{?(?P<ten>[-+]?\d{{1,3}})\}}?(?![\w^])"
     rf"|{BODY}{_POWER}?(?:\s?/\s?(?P<below>\d{{1,100}})(?![\d/]|\.\d))?)"
 )
+_ORDINAL = re.compile(r"(?:#|№|No\.|Nr\.)\s?(?=\d)")
 _APPROXIMATELY = re.compile(
     r"^(?:(?:is|are|was|were|be|equals?|exactly|approximately|approx\.?|about|around|roughly|nearly|"
     r"almost|circa|ca\.|some|only|just"
@@ -57,6 +58,9 @@ _SCALES = {
     "亿": 10**8,
 }
 _SCALE = re.compile(r"\s?-?(" + "|".join(_SCALES) + r")s?\b", re.IGNORECASE)
+_LETTER_SCALES = {"k": 1_000, "K": 1_000, "M": 10**6, "B": 10**9}
+_WITHOUT_SPACES = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")
+"""Scripts that set no spaces between words."""
 _PERCENT = re.compile(r"\s?(?:%|percent(?:age points?)?\b|per cent\b|pct\b)", re.IGNORECASE)
 _SYMBOL = re.compile(r"(?<![Ͱ-Ͽ])[α-λν-ωϑϕϵ∞](?![Ͱ-Ͽ])")
 """A Greek letter alone is a factor, as in 3π, and no unit; μ stands in front of units."""
@@ -207,6 +211,13 @@ def value_of(match: re.Match[str]) -> Fraction | None:
 def _digits(match: re.Match[str]) -> str:
     if body := match["plain"]:
         return body
+    if (
+        (body := match["thousands"])
+        and (match["power"] or match["exponent"])
+        and body.count(",") == 1
+        and "." not in body
+    ):
+        return str(body.replace(",", "."))  # `6,022 · 10^23`
     if body := match["thousands"] or match["lakhs"]:
         return body.replace(",", "")
     if body := match["points"]:
@@ -224,6 +235,8 @@ def whole(text: str) -> Fraction | None:
         return whole(text[1:-1])
     if (found := _APPROXIMATELY.match(text)) is not None:
         text = text[found.end() :]
+    if (ordinal := _ORDINAL.match(text)) is not None:
+        text = text[ordinal.end() :]
     match = NUMBER.match(text)
     if match is None:
         return in_words(text)
@@ -240,7 +253,14 @@ def whole(text: str) -> Fraction | None:
 def scale_after(text: str, end: int) -> tuple[int, int]:
     """(factor of the word behind a number, such as a million; where the text goes on)."""
     found = _SCALE.match(text, end)
-    return (1, end) if found is None else (_SCALES[found.group(1).lower()], found.end())
+    if found is not None:
+        return _SCALES[found.group(1).lower()], found.end()
+    letter = text[end : end + 1]
+    if letter in _LETTER_SCALES and not text[end + 1 : end + 2].isalnum():
+        money = any(sign in text[max(0, end - 30) : end] for sign in "$€£¥₹")
+        if letter == "k" or money:
+            return _LETTER_SCALES[letter], end + 1
+    return 1, end
 
 
 def unit_only(rest: str) -> bool:
@@ -309,7 +329,8 @@ def each(text: str) -> Iterator[tuple[int, int, Fraction]]:
         while start < end and text[start] in " +":
             start += 1
         before, after = text[start - 1 : start], text[end : end + 2]
-        if before and (before.isalpha() or before in "_/:^.") and text[start] not in "$€£¥":
+        inside = before.isalpha() and not _WITHOUT_SPACES.match(before)
+        if before and (inside or before in "_/:^.√∛∜") and text[start] not in "$€£¥":
             continue
         if before.isdigit() or (before == "-" and text[start - 2 : start - 1].isalnum()):
             continue

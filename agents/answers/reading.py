@@ -12,15 +12,15 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from agents.answers import code, markers, statements
-from agents.answers.choices import Choices, choice_in
+from agents.answers import code, markers, statements, texts
+from agents.answers.choices import Choices, choice_in, undecided
 from agents.answers.expressions import expression, looks_mathematical
 from agents.answers.markers import Marked
 from agents.answers.mathematics import concluded, items, mathematics
 from agents.answers.numbers import whole, written
 from agents.answers.texts import text_key
 from agents.answers.undress import ANSWER_LIMIT, undress, without_end_marks
-from agents.answers.yesno import yesno
+from agents.answers.yesno import both_ways, is_determiner, yesno
 from agents.question import AnswerKind, Question
 from agents.thoughts import separate
 
@@ -41,20 +41,34 @@ _REASON = re.compile(
 _UNSURE = re.compile(
     r"\b(?:cannot|can't|could not|unable to|impossible to) (?:be )?(?:determine|answer|tell|say|decide|"
     r"know|solve)|\b(?:i do not|i don't|do not|don't) know\b"
-    r"|\bnot (?:sure|enough)\b|^\W*(?:none|unknown|undetermined|unclear|n/?a|null|no answer|unsure|not sure|idk)\b",
+    r"|\bnot (?:sure|enough)\b|^\W*(?:none|unknown|undetermined|unclear|n/?a|null|no answer|unsure|not sure|idk|"
+    r"see)\b",
     re.IGNORECASE,
 )
 _OWN_WORDS = re.compile(
     r"\b(?:helpful|helps?|useful|clear|below|above|follows|following|clarif\w+|satisfactory)\b", re.IGNORECASE
 )
 _BROKEN_OFF = re.compile(
-    r"(?:[=≈]|(?<=[\w)\]])[,;]|\b(?:and|or|but|so|then|because|that|the|an|of|to|we|is|are|with|in|for|by|at|from|if))\Z"
+    r"(?:[=≈:：]|(?<=[\w)\]])[,;]|\b(?:and|or|but|so|then|because|that|the|an|of|to|we|is|are|with|in|for|by|at|"
+    r"from|if))\Z"
 )
 """What a reply does not end with unless it was cut."""
 _WITHOUT_END = re.compile(r"-?\d[\d.e+-]{0,40}…")
 """The key of an irrational number."""
-_SYMBOLS = re.compile(r"(?!oo\b|i…|e[-+]?\d|[0-9a-f]{1,60}_\d)(?<![0-9a-z])[^\W\d_]|[*^<>≈\[]|(?<=\d)(?!i…|e[-+]?\d|[0-9a-f]{0,60}_\d)[^\W\d_]")
+_SYMBOLS = re.compile(
+    r"(?!oo\b|i…|e[-+]?\d|[0-9a-f]{1,60}_\d)(?<![0-9a-z])[^\W\d_]|[*^<>≈\[]|(?<=\d)(?!i…|e[-+]?\d|"
+    r"[0-9a-f]{0,60}_\d)[^\W\d_]"
+)
 """What a key has that is no number: symbols, relations, lists in order."""
+_DECIMAL_POINT = re.compile(r"(?<![\d.])\d{1,9}\.(?:\d{1,2}|\d{4,9})(?![\d.])|(?<![\d.])0\.\d")
+_GROUPED = re.compile(r"(?<![\d.,])([1-9]\d{0,2})\.(\d{3})(?![\d.,])")
+"""`1.500` behind a marker of a language with decimal commas, in a reply that writes no decimal point."""
+_BEGINS = re.compile(r"\W{0,4}(yes|no|true|false)\b(?=[\s.,:;!*\"')—-]|$)(?! (?:or|and) )", re.IGNORECASE)
+_CONCLUDES = re.compile(
+    r"\W*(?:so|therefore|thus|hence|actually|wait|correction|overall|in conclusion|(?:the|my) (?:final )?answer)\b|"
+    r"\W*(?:yes|no|true|false)\W*$",
+    re.IGNORECASE,
+)
 _COMPLETE = re.compile(r"[.!?:。！？)\]}\"'*`$>»”’…|]\s*\Z")
 
 
@@ -93,8 +107,12 @@ def read_reply(text: str, question: Question, *, cut: bool = False) -> Found | N
         found, marked = _marked(part, kind, question.choices)
         if marked:
             return found
+        if len(part) <= 3 * BARE and part is not ends and (short := content(part.strip(), kind, question.choices)):
+            return short  # a bare answer before the next question that the model invented
+    if markers.ends_empty(ends):
+        return None
     bare = kind in ("choice", "yesno") and len(ends) <= BARE  # asked for one token, a model writes `B`
-    if (cut and not bare) or _BROKEN_OFF.search(ends[-20:]):
+    if not bare and (cut or _BROKEN_OFF.search(ends[-20:])):
         return None
     return _unmarked(_CONFIDENCE_LINE.sub("", ends).strip() if "onfidence" in ends else ends, kind, question.choices)
 
@@ -112,6 +130,8 @@ def _marked(text: str, kind: AnswerKind, choices: Choices | None) -> tuple[Found
     for one in seen:
         if kind in ("set", "list") and not one.box and (listed := items(text, text.find(one.content, one.start))):
             one = replace(one, content=listed)
+        if kind == "number" and one.comma and not _DECIMAL_POINT.search(text):
+            one = replace(one, content=_GROUPED.sub(r"\1\2", one.content))
         found = _within(one, kind, choices)
         if found is not None:
             return found, True
@@ -227,7 +247,7 @@ def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | N
         return None if key is None else Found(key, _written(last, key, kind))
     if text.startswith("```") and text.rstrip().endswith("```"):
         return content(code.code_in(text) or "", kind)
-    return content(last, kind) if len(last) <= WRITTEN and last else None
+    return content(texts.stated(last) if kind == "text" else last, kind) if len(last) <= WRITTEN and last else None
 
 
 def _cut_off(text: str) -> bool:
@@ -243,7 +263,8 @@ def _lines(text: str) -> str:
 
 def _concluded_choice(text: str, choices: Choices) -> str | None:
     if len(text) <= 200:
-        return choice_in(text, choices) or choice_in(text, choices, last=True)
+        open_ = undecided(text) and not any("none" in one.casefold() for one in choices.values())
+        return None if open_ else choice_in(text, choices) or choice_in(text, choices, last=True)
     parts = statements.sentences(text[-3_000:].replace("\n", " . "))
     for sentence in reversed(parts[-3:]):
         if len(sentence) > 600 or len(sentence.strip(" .*")) < 1:
@@ -257,20 +278,28 @@ def _concluded_choice(text: str, choices: Choices) -> str | None:
 
 
 def _concluded_word(text: str) -> str | None:
-    begins = re.match(r"\W{0,4}(yes|no|true|false)\b(?=[\s.,:;!*\"')—-]|$)(?! (?:or|and) )", text, re.IGNORECASE)
-    parts = statements.sentences(text[-2_000:].replace("\n", " . "))
+    """Yes or no without a marker: the word that a reply begins with, unless a later sentence concludes otherwise."""
+    lines = {yesno(line) for line in text[-2_000:].split("\n") if line.strip() and len(line) < BARE}
+    if len(lines - {None}) > 1 and text.count("\n") > 1 and all(len(line) < BARE for line in text.split("\n")):
+        return None  # yes, no, yes, no, ...
+    if both_ways(text):
+        return None
+    begins = _BEGINS.match(text)
+    first = None if begins is None or is_determiner(text) else yesno(begins.group(1))
+    parts = [
+        one
+        for line in text[-2_000:].split("\n")
+        for one in statements.sentences(line)
+        if one.strip(" .") and not one.rstrip(" .").endswith(("?", "？"))
+    ]
     for sentence in reversed(parts[-2:]):
         word = yesno(sentence, last=True)
-        if word is not None:
-            if (
-                begins is not None
-                and len(parts) > 1
-                and yesno(begins.group(1)) != word
-                and not re.match(r"\W*(?:so|therefore|thus|hence|yes|no)\b", sentence, re.IGNORECASE)
-            ):
-                return yesno(begins.group(1))
-            return word
-    return yesno(begins.group(1)) if begins is not None else None
+        if word is None:
+            continue
+        if first is not None and len(parts) > 1 and first != word and not _CONCLUDES.match(sentence):
+            return first
+        return word
+    return first
 
 
 def _code(text: str) -> Found | None:

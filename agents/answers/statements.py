@@ -22,6 +22,7 @@ _REFUSAL = re.compile(
     r"\b(?:cannot|can't|can not|could not|couldn't|unable|impossible|unknown|undetermined|insufficient|"
     r"not enough|unclear|not possible|no way to|"
     r"don't know|do not know|not sure|no answer|none|undefined|depends|indeterminate|not given|"
+    r"tbd|see (?:step|section|page|above|below)|(?:is|are)(?:n't| not) (?:among|one of|in|listed)|"
     r"let me (?:think|see|check|try|compute|calculate|work)|not determined|maybe|perhaps|might be|could be)\b",
     re.IGNORECASE,
 )
@@ -31,6 +32,14 @@ _GIVES_UP = re.compile(
     r"\b(?:cannot|can't|unable to|could not) (?:be )?(?:determined?|answer(?:ed)?|tell|say|know|solved?)\b",
     re.IGNORECASE,
 )
+_PLAN = re.compile(
+    r"\bneeds? to (?:know|find|calculate|compute|determine|figure|solve|consider|first)\b|\bneed (?:one |"
+    r"some )?more\b|"
+    r"^\W{0,4}(?:let|suppose|assume|consider|define)\b",
+    re.IGNORECASE,
+)
+"""What a solution is going to do, not what it found."""
+_ASIDE = re.compile(r"[,;(]\s*(?:which|since|because|as|where|up from|down from)\b.*$", re.IGNORECASE | re.DOTALL)
 _SO = re.compile(r"[,;]?\s\(?(?:so|therefore|thus|hence|also|donc|also|por lo tanto)\b,?\s", re.IGNORECASE)
 _NOT = re.compile(r"\b(?:not|isn't|rather than|instead of|nicht|pas|no es)\s(?:\w+\s){0,1}\W{0,2}$", re.IGNORECASE)
 _REJECTED = re.compile(
@@ -47,7 +56,8 @@ _VERB = re.compile(
     r"cost|costs|earns?|earned|spent|spends?|pays?|paid|"
     r"needs?|takes?|took|gets?|got|becomes?|be|contains?|holds?|reach(?:es)?|remain|sold|made|ate|bought|"
     r"ist|sind|hat|est|sont|a|es|son|tiene)\b|[=≈:])"
-    r"(?:\s?\\approx)?\W{0,4}(?:(?:a|an|the|total|about|only|exactly|approximately|around|just|now|still|"
+    r"(?:\s?\\approx)?\W{0,4}(?:(?:us|me|you|him|her|them|a|an|the|total|about|only|exactly|approximately|"
+    r"around|just|now|still|"
     r"of|at|in|roughly|equal to|to|thus|therefore|then)\s){0,3}\W{0,4}$",
     re.IGNORECASE,
 )
@@ -88,7 +98,7 @@ def in_sentence(sentence: str) -> Fraction | None:
     """The one number that a sentence states."""
     bare = _PARENTHESIS.sub(" ", sentence) if "(" in sentence else sentence
     bare = bare.strip()
-    if not bare:
+    if not bare or _PLAN.search(bare):
         return None
     found = list(numbers.each(bare))
     if not found:
@@ -105,10 +115,17 @@ def in_sentence(sentence: str) -> Fraction | None:
     ]
     if not found:
         return None
+    aside = _ASIDE.search(bare)
+    if aside is not None and (before := [one for one in found if one[1] <= aside.start()]):
+        bare, found = bare[: aside.start()], before
     values = {value for *_, value in found}
     if len(values) == 1:
         start, end, value = found[0]
-        return None if _bound(bare, start) or _goes_on(bare, end) or _in_range(bare, start, end) else value
+        return (
+            None
+            if _bound(bare, start) or _open_ended(bare, end) or _goes_on(bare, end) or _in_range(bare, start, end)
+            else value
+        )
     if "=" in bare or "≈" in bare or "\\approx" in bare:
         place = max(bare.rfind("="), bare.rfind("≈"), bare.rfind("\\approx"))
         after = [one for one in found if one[0] > place]
@@ -150,11 +167,23 @@ def _bound(bare: str, start: int) -> bool:
     )
 
 
+def _open_ended(bare: str, end: int) -> bool:
+    """`3 or more`, `3+` name a bound too."""
+    return (
+        re.match(
+            r"\s?(?:\w+\s)?(?:(?:or|and) (?:more|less|fewer|above|below|higher|lower|over)\b|\+(?!\s?[\w(]))",
+            bare[end:],
+        )
+        is not None
+    )
+
+
 def _goes_on(bare: str, end: int) -> bool:
     """The number is only the first part of a term that this module does not read, such as `2\\sqrt{3}`, `5x`, `3^k`."""
     return (
         re.match(
-            r"\s?(?:\\(?:sqrt|frac|pi|times|cdot)|\^|√|π|[*+×·]\s?[\w(\\]|[a-z](?:\^|\s?[+*/=-]\s?\w)|!|\()", bare[end:]
+            r"\s?(?:\\(?:sqrt|frac|pi|times|cdot)|\^|√|π|[*+×·]\s?[\w(\\]|[a-z](?:\^|\s?[+*/=-]\s?\w)|[xyzn]\b|!|\()",
+            bare[end:],
         )
         is not None
     )
@@ -166,7 +195,8 @@ def _in_words(bare: str) -> Fraction | None:
         return None
     words = bare.split()
     for start in range(max(0, len(words) - 6), len(words)):
-        if words[start].lower() in ("a", "an", "one") and start + 1 < len(words):
+        part = words[start + 1].lower().strip(".,") if start + 1 < len(words) else "half"
+        if words[start].lower() in ("a", "an", "one") and part not in ("half", "third", "quarter", "fourth", "fifth"):
             continue
         value = numbers.in_words(" ".join(words[start:]))
         if value is not None:

@@ -39,10 +39,11 @@ FUNCTIONS = frozenset(
     ]
 )
 _NAMES = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "lg": "log", "lfloor": "floor", "lceil": "ceil"}
-_GREEK_LOWER = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi rho sigma tau phi chi psi omega".split()
-)
-_GREEK_UPPER = "Gamma Delta Theta Lambda Xi Sigma Phi Psi Omega".split()
+_GREEK_LOWER = [
+    *("alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda"),
+    *("mu", "nu", "xi", "rho", "sigma", "tau", "phi", "chi", "psi", "omega"),
+]
+_GREEK_UPPER = ["Gamma", "Delta", "Theta", "Lambda", "Xi", "Sigma", "Phi", "Psi", "Omega"]
 _GREEK = frozenset([*_GREEK_LOWER, *_GREEK_UPPER, "varepsilon", "vartheta", "varphi", "hbar", "ell"])
 _LETTERS = {
     **dict(zip("αβγδεζηθικλμνξρστφχψω", _GREEK_LOWER, strict=True)),

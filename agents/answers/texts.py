@@ -12,8 +12,17 @@ from agents.answers.expressions import expression, looks_mathematical
 from agents.answers.undress import undress
 
 EDGES = string.whitespace + string.punctuation.replace("-", "").replace("+", "") + "“”‘’«»…。！？，、；："
+_OPERATOR = re.compile(r"[-=^\\*+/√π(]|\A[^A-Za-z]*\Z|\d[A-Za-z]\b")
+"""`3 PM` and `B 12` are words."""
 _BETWEEN = re.compile(r"(?<!\d)[,;](?=\s)|[,;](?!\d)(?=\s)")
 _THE = re.compile(r"^the (?=\w{3,})")
+_BOLD = re.compile(r"\*\*([^*\n]{1,100})\*\*")
+_STATED = re.compile(
+    r"(?:So|Thus|Hence|Therefore)?,?\s?(?:the|it|this|that|his|her|their|its)\b[^.!?;:]{0,150}?\b(?:is|was|are|"
+    r"were)\b\s+"
+    r"(?P<value>(?:(?!\b(?:is|was|are|were|that|which|who|because|not)\b)[^.!?;:]){1,60})[.!]?",
+    re.IGNORECASE,
+)
 MATHEMATICS = 200
 """Characters up to which a text may be mathematics."""
 
@@ -29,9 +38,23 @@ def text_key(text: str) -> str | None:
     bare = undress(text)
     if not bare:
         return None
-    if len(bare) <= MATHEMATICS and any(c.isdigit() or c in "=^\\*+√π" for c in bare) and looks_mathematical(bare):
+    if (
+        len(bare) <= MATHEMATICS
+        and any(c.isdigit() or c in "=^\\*+√π" for c in bare)
+        and _OPERATOR.search(bare)
+        and looks_mathematical(bare)
+    ):
         key = expression(bare, "text")
         if key is not None:
             return key
     words = _BETWEEN.sub(" ", bare) if "," in bare or ";" in bare else bare
     return _THE.sub("", plain(words)) or None
+
+
+def stated(sentence: str) -> str:
+    """What a sentence without a marker states: its one bold part, or what stands behind `is` in `The ... is ...`."""
+    bold = _BOLD.findall(sentence)
+    if len(bold) == 1 and len(bold[0]) < len(sentence.strip(" *.")):
+        return str(bold[0])
+    found = _STATED.fullmatch(sentence.strip()) if not bold else None
+    return sentence if found is None else found["value"]

@@ -47,6 +47,7 @@ _COMMA = re.compile(r"(?<=\d)\{,\}(?=\d)|(?<=\d),\\!\s?(?=\d)|(?<=\d)\\!,(?=\d)"
 _DIGIT = re.compile(r"(?![0-9])\d")
 _BOLD = re.compile(r"(?<![\w)])\*\*|\*\*(?![\w(-])")
 """Markdown's stars; between two terms they are a power."""
+_EMOJI = re.compile("[\\s\U0001f300-\U0001faff\u2705\u2714\u2728\u2b50\ufe0f]+\\Z")
 _MATHS_SIGNS = ("\\(", "\\)", "\\[", "\\]", "$$")
 
 
@@ -84,6 +85,8 @@ def undress(text: str) -> str:
     if "\\" in text:
         text = _latex(text)
     text = text.strip().strip("*").strip()
+    if not text.isascii():
+        text = _EMOJI.sub("", text)
     if "$" in text:
         text = _without_dollars(text)
     return " ".join(text.split())

@@ -54,6 +54,21 @@ YES = frozenset(
         "có",
         "ใช่",
         "ya",
+        "sì",
+        "iya",
+        "так",
+        "بله",
+        "بلی",
+        "没错",
+        "沒錯",
+        "对的",
+        "正しい",
+        "đúng",
+        "vâng",
+        "joo",
+        "correcto",
+        "correto",
+        "stimmt",
     ]
 )
 NO = frozenset(
@@ -98,6 +113,16 @@ NO = frozenset(
         "không",
         "ไม่ใช่",
         "tidak",
+        "ні",
+        "خیر",
+        "نه",
+        "nu",
+        "bukan",
+        "sai",
+        "incorrecto",
+        "incorreto",
+        "間違い",
+        "不正确",
     ]
 )
 _PAIRS = re.compile(
@@ -112,26 +137,49 @@ _NEGATED = re.compile(
     r"far from)(?: \w+){0,1} "
     r"(true|correct|right|plausible|valid|false|incorrect|wrong|implausible|invalid|yes|no)\b"
 )
+_DETERMINER = re.compile(
+    r"\bno (?!(?:because|since|as|it|he|she|they|this|that|there|i|we|you|the|a|an|but|and|or|for|sir|in|if|due|"
+    r"given|so|from|"
+    r"evidence\b.{0,5}$|not?)\b)(?=[a-z]{2,})"
+)
+"""`no further steps`: no answer to anything."""
+_MANNER = re.compile(
+    r"\W*(?:(?P<no>(?:not (?:really|at all|exactly|quite|necessarily)|(?:absolutely|certainly|definitely|"
+    r"of course|probably) not|"
+    r"by no means|never|(?:it|this|that)(?: is|'s) (?:not |im)possible|(?:it|this|that) isn't possible|"
+    r"impossible|unlikely|i (?:do not|don't) think so|"
+    r"(?:it|this|that) (?:could|can|would|did|does|is|was|will)(?: not|n't))\b)|"
+    r"(?P<yes>(?:i think so|absolutely|certainly|definitely|indeed|of course|surely|without (?:a )?doubt|(?:it|this|"
+    r"that)(?: is|'s) possible)"
+    r"(?! not\b)\b))(?=[^\w]|$)",
+)
+"""How a reply that says neither yes nor no begins."""
+_BOTH_WAYS = re.compile(
+    r"\byes (?:for|if|when|in|to|on|and)\b[^.!?]{0,80}\bno(?: (?:for|if|when|in|to|on)\b|[.!?]|$)|\bno (?:for|"
+    r"if|when|in|to|on)\b[^.!?]{0,80}\byes\b"
+)
 _WORD = re.compile(r"[^\W\d_]+", re.UNICODE)
 _CJK_NO = ("不是", "不对", "不正确", "否", "错误", "いいえ")
 _CJK_YES = ("是", "对", "正确", "はい")
 _REFUSAL = re.compile(
     r"\b(?:cannot|can't|can not|could not|unable to|impossible to) (?:be )?(?:determine|determined|say|"
     r"tell|answer|answered|know|known|decide|decided)"
-    r"|\b(?:unknown|unclear|undetermined|not sure|no (?:idea|clue|answer)|maybe|perhaps|possibly|it depends|uncertain|"
-    r"not enough information)\b"
+    r"|\b(?:unknown|unclear|undetermined|not sure|no (?:idea|clue|answer)|maybe|perhaps|possibly|it depends|"
+    r"uncertain|"
+    r"not enough information|no information|not (?:given|stated|mentioned|specified|provided))\b"
 )
 
 
 def yesno(text: str, last: bool = False) -> str | None:
     """ "yes" or "no"; None where the text says neither, or both. The first such word counts, or the `last`."""
-    bare = undress(text).casefold()
+    bare = undress(text).casefold().replace("n/a", " ")
     if bare.strip(" .!,;:\"'") in YES:
         return "yes"
     if bare.strip(" .!,;:\"'") in NO:
         return "no"
-    if _REFUSAL.search(bare):
+    if _REFUSAL.search(bare) or _BOTH_WAYS.search(bare):
         return None
+    bare = _DETERMINER.sub(" ", bare)
     bare = _NOT_NO.sub(" ", bare)
     bare = _PAIRS.sub(" ", bare)
     found = []
@@ -168,7 +216,19 @@ def yesno(text: str, last: bool = False) -> str | None:
         found = [(bare.find(one), "no") for one in _CJK_NO if one in bare] or [
             (bare.find(one), "yes") for one in _CJK_YES if one in bare
         ]
+    if not found and (manner := _MANNER.match(bare)) is not None:
+        return "no" if manner["no"] else "yes"
     if not found:
         return None
     found.sort()
     return found[-1][1] if last else found[0][1]
+
+
+def is_determiner(text: str) -> bool:
+    """Whether a text begins with a `no` that belongs to the word behind it: `no further steps`."""
+    return _DETERMINER.match(text[:80].casefold().lstrip(" \"'*_")) is not None
+
+
+def both_ways(text: str) -> bool:
+    """Whether a text says yes to one part and no to another: `yes for adults, no for children`."""
+    return _BOTH_WAYS.search(text.casefold()) is not None
