@@ -11,8 +11,8 @@ takes no part for the whole. Two different expressions never share a key; equal 
 
 from __future__ import annotations
 
-from agents.answers.choices import Choices
 from agents.answers.golds import GoldError, gold
+from agents.answers.labels import Choices
 from agents.answers.markers import marked
 from agents.answers.reading import WINDOW, Found, key_of, read, read_reply
 from agents.answers.undress import ANSWER_LIMIT

@@ -118,7 +118,8 @@ STRONG = re.compile(
 DOUBT = re.compile(
     r"\b(?:if|whether|maybe|perhaps|suppose|assume|assuming|what if|might|could|not sure|unsure|check|"
     r"checking|wonder|say|does|did|is|whose|why|how|unless|until|verify|guess(?:ed|"
-    r"es)?)\s(?:that\s)?(?:the |my |this |your |an? )?(?:final |correct |right )?$",
+    r"es)?)\s(?:that\s)?(?:the |my |this |your |an? )?(?:final |correct |right )?$|"
+    r"\b(?:possible|potential|candidate|previous|wrong|incorrect|initial|plausible)\s$",
     re.IGNORECASE,
 )
 OPTION = re.compile(
@@ -129,7 +130,7 @@ OPTION = re.compile(
 BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}(?:(\{)|\s(\S{1,40}))")
 AND = re.compile(r"(?:[\s,;$]|\\[()\[\]]|\\q?quad|\\text\{\s*(?:and|or)\s*\}|and\b|or\b){1,12}")
 TAG = re.compile(
-    r"(?P<opens><)(?:final_|your_)?(?:answer|solution|output)>\s*|\[(?P<name>(?:final |final_)?(?:answer|"
+    r"(?P<opens><)(?:final_|your_)?(?:answer|solution|output|result|final)>\s*|\[(?P<name>(?:final |final_)?(?:answer|"
     r"solution|ans))\](?=[^\n]{0,300}\[/)\s*",
     re.IGNORECASE,
 )
@@ -188,7 +189,8 @@ CONFIDENCE = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 SURE = re.compile(
-    r"\s{0,3}[,(\[-]{1,2}\s{0,2}(?:I am |I'm )?(?:about |roughly )?\d{1,3}(?:\.\d+)?\s?%\s?(?:confident|"
+    r"\s{0,3}(?:[,(\[-]{1,2}|\sand\s|\sbut\s)\s{0,2}(?:I am |I'm )?(?:about |"
+    r"roughly )?\d{1,3}(?:\.\d+)?\s?%\s?(?:confident|"
     r"confidence|sure|certain)[^\n]{0,40}$",
     re.IGNORECASE,
 )

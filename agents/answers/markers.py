@@ -15,6 +15,10 @@ MARKERS = 50
 """Markers that are looked at, from the last one back."""
 
 
+_ASIDE = re.compile(r"\(([^()\s]{1,3})\)")
+"""A label behind the name of a marker: `the answer (B) is`."""
+
+
 @dataclass(frozen=True, slots=True)
 class Marked:
     """What stands behind a marker. `strong`: on a line of its own, in a box or a tag; else within a sentence."""
@@ -143,7 +147,7 @@ def _lines(text: str) -> Iterator[Marked]:
         if not own and marker_words.DOUBT.search(line):
             continue
         content = _content(text, match.end(), heading)
-        if not any(c.isalnum() for c in content) and (aside := re.search(r"\(([^()\n]{1,40})\)", match["about"])):
+        if not any(c.isalnum() for c in content) and (aside := _ASIDE.search(match["about"])):
             content = aside.group(1)  # "the answer (B) is"
         if content and not is_echo(content):
             colon = match["colon"] or match["colon2"]
@@ -160,7 +164,7 @@ def ends_empty(text: str) -> bool:
         match = marker_words.AFTER.match(line, place)
         if match is None or marker_words.STRONG.fullmatch(line[:place]) is None:
             continue
-        if is_echo(line[match.end() :]):
+        if is_echo(line[match.end() :]) and not _ASIDE.search(match["about"]):
             return True
     return False
 
@@ -191,7 +195,7 @@ def _content(text: str, start: int, heading: bool) -> str:
         ):
             if opened.startswith(("\\[", "$$", "```")) or "\\begin" in line:
                 return _block(text, place + 1)
-            return "" if re.match(r"\W{0,6}confidence\b", line, re.IGNORECASE) else line
+            return "" if re.match(r"\W{0,6}confidence\b", line, re.IGNORECASE) else line.removeprefix("> ")
         opened = opened if opened.strip("*_ ") else line
         if following < 0 or following - start > CONTENT:
             break

@@ -30,7 +30,8 @@ _UNIT = re.compile(
     r"(?:\\(?:text|mathrm|textrm|mbox)\s?\{\s*(?!or\b|and\b)[A-Za-z][A-Za-z /.]{0,40}\}(?:\^\{?\d\}?|[²³])?|"
     r"\b(?:(?:square|cubic|sq\.?|cu\.?) )?(?:cm|mm|km|kg|inch(?:es)?|feet|foot|units?|met(?:er|re)s?|"
     r"centimet(?:er|re)s?|"
-    r"degrees|radians|dollars|euros|seconds|minutes|hours|days|years|miles|yards)(?![A-Za-z])(?:\^\{?\d\}?|[²³])?)[\s.$]*$"
+    r"degrees|radians|dollars|euros|seconds|minutes|hours|days|years|miles|yards)(?![A-Za-z])(?:\^\{?\d\}?|"
+    r"[²³])?)[\s.$]*$"
 )
 _SENTENCE = re.compile(r"(?<=[^\s.])\.\s+(?=[A-Z\"'(])|\n")
 _HEDGES = re.compile(
@@ -40,7 +41,12 @@ _MATHS_LEFT = re.compile(
     r"\\[a-zA-Z]|\d(?!(?:st|nd|rd|th)\b)[A-Za-z]|[\^=√π_{}<>≤≥]|(?<![^\W\d_])[a-zA-Z]\s?[-+*/]|"
     r"[-+*/]\s?[a-zA-Z](?![^\W\d_])"
 )
-_PLAN = re.compile(r"^\W{0,4}(?:let|suppose|assume|consider|if|when|given)\b|\bneed to\b", re.IGNORECASE)
+_STATES = re.compile(
+    r"=|\b(?:is|are|be|equals?|gets?|obtain|gives?|yields?|becomes?|answer|result|therefore|thus|hence|so|"
+    r"have|simplifies|est|ist|es)\b|是|为",
+    re.IGNORECASE,
+)
+_PLAN = re.compile(r"^\W{0,4}(?:let|suppose|assume|consider|if|when|given)\b|\b(?:need|have) to\b", re.IGNORECASE)
 _BRACKETS = re.compile(r"(?P<group>\[[^\[\]\n]{1,500}\]|\\?\{[^{}\n]{1,500}\\?\})[\s.`*]*$")
 _ITEM = re.compile(r"[ \t]{0,8}(?:[-*•–]|\(?\d{1,3}[.)])[ \t]+(?P<item>\S[^\n]*)")
 
@@ -61,12 +67,14 @@ def mathematics(text: str, kind: str) -> str | None:
             return key
         if (found := _BRACKETS.search(bare)) is not None and kind != "expression":
             return expression(found["group"], kind)
-        if (named := _named(bare, kind)) is not None:
-            return named
+        for one in dict.fromkeys((shorter, bare)):
+            if (named := _named(one, kind)) is not None:
+                return named
     if kind != "expression":
         return None
     bare = undress(sentence)
-    if (ends := _FORMULA.search(sentence)) is not None and not _HEDGES.search(bare):
+    ends = _FORMULA.search(_CONDITION.sub("", sentence)) or _FORMULA.search(sentence)
+    if ends is not None and _STATES.search(sentence) and not _HEDGES.search(bare) and not _PLAN.search(bare):
         return expression(ends.group(1) or ends.group(2))
     value = statements.stated(bare) if not _MATHS_LEFT.search(bare) else None
     return None if value is None else written(value)

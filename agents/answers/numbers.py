@@ -171,6 +171,7 @@ _PARTS = {
     "eighth": 8,
     "tenth": 10,
 }
+_AND_PART = re.compile(r"\sand (?:an?|one)[\s-](?P<part>half|third|quarter|fourth|fifth|eighth)\b", re.IGNORECASE)
 _PART_WORDS = re.compile(
     rf"^(?:(?P<count>an?|{'|'.join(_ONES[1:11])})[\s-])?(?P<part>{'|'.join(_PARTS)}|"
     rf"halves)s?(?:\sof\s[^\d]{{1,40}})?$",
@@ -243,6 +244,8 @@ def whole(text: str) -> Fraction | None:
     value = value_of(match)
     if value is None:
         return None
+    if (part := _AND_PART.match(text, match.end())) is not None and value.denominator == 1:
+        return value + Fraction(1, _PARTS[part["part"].lower()]) if unit_only(text[part.end() :]) else None
     scale, end = scale_after(text, match.end())
     rest = text[end:]
     if not rest or unit_only(rest):

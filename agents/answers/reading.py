@@ -13,8 +13,9 @@ import re
 from dataclasses import dataclass, replace
 
 from agents.answers import code, markers, statements, texts
-from agents.answers.choices import Choices, choice_in, undecided
+from agents.answers.choices import choice_in, undecided
 from agents.answers.expressions import expression, looks_mathematical
+from agents.answers.labels import Choices
 from agents.answers.markers import Marked
 from agents.answers.mathematics import concluded, items, mathematics
 from agents.answers.numbers import whole, written
@@ -69,6 +70,8 @@ _CONCLUDES = re.compile(
     r"\W*(?:yes|no|true|false)\W*$",
     re.IGNORECASE,
 )
+_BOLD_FIRST = re.compile(r"\*\*(?P<bold>[^*\n]{1,200})\*\*(?:[,;(–—]|\s[(–—-])")
+"""`**Jupiter**, the largest planet`: what is set apart is the answer."""
 _COMPLETE = re.compile(r"[.!?:。！？)\]}\"'*`$>»”’…|]\s*\Z")
 
 
@@ -147,6 +150,8 @@ def _vague(text: str) -> bool:
 
 def _within(one: Marked, kind: AnswerKind, choices: Choices | None) -> Found | None:
     bare = markers.without_confidence(one.content)
+    if kind in ("text", "open") and (bold := _BOLD_FIRST.match(bare)) is not None:
+        bare = bold["bold"]
     if kind in ("text", "open") and not one.strong:
         if _OWN_WORDS.search(bare):
             return None

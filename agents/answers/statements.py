@@ -22,12 +22,13 @@ _REFUSAL = re.compile(
     r"\b(?:cannot|can't|can not|could not|couldn't|unable|impossible|unknown|undetermined|insufficient|"
     r"not enough|unclear|not possible|no way to|"
     r"don't know|do not know|not sure|no answer|none|undefined|depends|indeterminate|not given|"
-    r"tbd|see (?:step|section|page|above|below)|(?:is|are)(?:n't| not) (?:among|one of|in|listed)|"
+    r"tbd|error|timeout|see (?:step|section|page|above|below)|(?:is|are)(?:n't| not) (?:among|one of|in|listed)|"
     r"let me (?:think|see|check|try|compute|calculate|work)|not determined|maybe|perhaps|might be|could be)\b",
     re.IGNORECASE,
 )
 _GIVES_UP = re.compile(
-    r"\b(?:i do not|i don't|don't|do not) know\b|\bnot (?:sure|enough information)\b|"
+    r"^\W{0,4}(?:error|exception|traceback|timeout)\b|\b(?:i do not|i don't|don't|do not) know\b|\bnot (?:sure|"
+    r"enough information)\b|"
     r"\bimpossible to (?:say|tell|know)\b|"
     r"\b(?:cannot|can't|unable to|could not) (?:be )?(?:determined?|answer(?:ed)?|tell|say|know|solved?)\b",
     re.IGNORECASE,
@@ -40,6 +41,7 @@ _PLAN = re.compile(
 )
 """What a solution is going to do, not what it found."""
 _ASIDE = re.compile(r"[,;(]\s*(?:which|since|because|as|where|up from|down from)\b.*$", re.IGNORECASE | re.DOTALL)
+_LISTED = re.compile(r"\s?[,;]\s?(?:and |or )?[$€£]?\d")
 _SO = re.compile(r"[,;]?\s\(?(?:so|therefore|thus|hence|also|donc|also|por lo tanto)\b,?\s", re.IGNORECASE)
 _NOT = re.compile(r"\b(?:not|isn't|rather than|instead of|nicht|pas|no es)\s(?:\w+\s){0,1}\W{0,2}$", re.IGNORECASE)
 _REJECTED = re.compile(
@@ -70,7 +72,7 @@ _SENTENCE = re.compile(r"(?<=[^\s.\d][.!?])\s+(?=\S)|(?<=\d[.!?])\s+(?=[A-Z\"'(]
 _PARENTHESIS = re.compile(r"\([^()]{0,200}\)")
 _WORD_NUMBER = re.compile(
     r"\b(?:zero|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|(?:twen|thir|for|fif|"
-    r"six|seven|eigh|nine)ty)\b",
+    r"six|seven|eigh|nine)ty|(?:one|an?) (?:half|third|quarter|fifth))\b",
     re.IGNORECASE,
 )
 
@@ -141,7 +143,8 @@ def in_sentence(sentence: str) -> Fraction | None:
         return in_sentence(bare[ends[-1] :])
     kept = [one for one in found if _VERB.search(bare[max(0, one[0] - 40) : one[0]])]
     if len({value for *_, value in kept}) == 1:
-        return None if _in_range(bare, *kept[-1][:2]) else kept[-1][2]
+        listed = _LISTED.match(bare, kept[-1][1]) is not None
+        return None if listed or _in_range(bare, *kept[-1][:2]) else kept[-1][2]
     first, second = found[0], found[1]
     if first[0] <= 4 and (lead := _CLAUSE.match(bare, first[1])) is not None and lead.end() <= second[0]:
         return None if _in_range(bare, *first[:2]) else first[2]
@@ -159,7 +162,7 @@ def _bound(bare: str, start: int) -> bool:
     """`at least 5` and `less than 5` name a bound, not a number."""
     return (
         re.search(
-            r"\b(?:at least|at most|more than|less than|fewer than|under|over|up to)\s\W{0,3}$",
+            r"[<>≤≥]\s?\W{0,3}$|\b(?:at least|at most|more than|less than|fewer than|under|over|up to)\s\W{0,3}$",
             bare[max(0, start - 20) : start],
             re.IGNORECASE,
         )
@@ -182,7 +185,8 @@ def _goes_on(bare: str, end: int) -> bool:
     """The number is only the first part of a term that this module does not read, such as `2\\sqrt{3}`, `5x`, `3^k`."""
     return (
         re.match(
-            r"\s?(?:\\(?:sqrt|frac|pi|times|cdot)|\^|√|π|[*+×·]\s?[\w(\\]|[a-z](?:\^|\s?[+*/=-]\s?\w)|[xyzn]\b|!|\()",
+            r"\s?(?:\\(?:sqrt|frac|pi|times|cdot)|\^|√|π|[*+×·]\s?[\w(\\]|[a-z](?:\^|\s?[+*/=-]\s?\w)|[xyzn]\b|"
+            r"!|\(|and (?:an?|one) (?:half|third|quarter)\b)",
             bare[end:],
         )
         is not None

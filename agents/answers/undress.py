@@ -48,6 +48,7 @@ _DIGIT = re.compile(r"(?![0-9])\d")
 _BOLD = re.compile(r"(?<![\w)])\*\*|\*\*(?![\w(-])")
 """Markdown's stars; between two terms they are a power."""
 _EMOJI = re.compile("[\\s\U0001f300-\U0001faff\u2705\u2714\u2728\u2b50\ufe0f]+\\Z")
+_STRUCK = re.compile(r"~~[^~\n]{1,200}~~")
 _MATHS_SIGNS = ("\\(", "\\)", "\\[", "\\]", "$$")
 
 
@@ -77,6 +78,8 @@ def plain_signs(text: str) -> str:
 def undress(text: str) -> str:
     """One answer without layout: `**$\\boxed{12{,}000}$**` becomes `12,000`. Looks at `ANSWER_LIMIT` characters."""
     text = plain_signs(text[:ANSWER_LIMIT])
+    if "~~" in text:
+        text = _STRUCK.sub("", text)
     text = _BOLD.sub("", text).replace("__", "")
     if "`" in text:
         text = text.replace("`", "")
@@ -137,7 +140,7 @@ def _without_dollars(text: str) -> str:
 
 
 def _pairs(text: str) -> str:
-    amount = re.compile(r"\$(?=\s?-?[\d.])[^$]*?(?=\$|$)")
+    amount = re.compile(r"\$(?=\s?-?\.?\d)[^$]*?(?=\$|$)")
     if text.endswith("$") and text.count("$") == 1:
         return text[:-1]
     # An even number of signs encloses mathematics, unless each stands before an amount.

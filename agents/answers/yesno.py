@@ -148,6 +148,7 @@ _MANNER = re.compile(
     r"of course|probably) not|"
     r"by no means|never|(?:it|this|that)(?: is|'s) (?:not |im)possible|(?:it|this|that) isn't possible|"
     r"impossible|unlikely|i (?:do not|don't) think so|"
+    r"(?:that|this|it)(?: is|'s) not (?:the case|so)|"
     r"(?:it|this|that) (?:could|can|would|did|does|is|was|will)(?: not|n't))\b)|"
     r"(?P<yes>(?:i think so|absolutely|certainly|definitely|indeed|of course|surely|without (?:a )?doubt|(?:it|this|"
     r"that)(?: is|'s) possible)"
@@ -166,7 +167,7 @@ _REFUSAL = re.compile(
     r"tell|answer|answered|know|known|decide|decided)"
     r"|\b(?:unknown|unclear|undetermined|not sure|no (?:idea|clue|answer)|maybe|perhaps|possibly|it depends|"
     r"uncertain|"
-    r"not enough information|no information|not (?:given|stated|mentioned|specified|provided))\b"
+    r"not enough information|no information|sometimes (?:yes|no)|not (?:given|stated|mentioned|specified|provided))\b"
 )
 
 

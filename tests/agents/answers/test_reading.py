@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from agents import answers
 from agents.question import Question
 
+more = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "more_replies.py")))
 replies = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "replies.py")))
 
 
@@ -50,6 +51,19 @@ def test_a_reply_is_read_as_a_person_reads_it(question: dict[str, Any], reply: s
 def test_there_are_enough_replies_and_few_are_missed() -> None:
     assert len(ROWS) > 300
     assert len(MISSED) <= 0.03 * len(ROWS)
+
+
+@pytest.mark.parametrize("kind", ["number", "choice", "yesno", "text", "open", "expression", "set", "list"])
+def test_what_a_person_reads_is_read_and_nothing_else(kind: Any) -> None:
+    rows = getattr(more, kind.upper(), [])
+    assert len(rows) >= (1 if kind == "open" else 7)
+    for row in rows:
+        choices = row[0] if kind == "choice" else None
+        want, reply = row[-2:]
+        asked = Question(id="q", question="What?", kind=kind, choices=choices)
+        key = None if want is None else answers.canonical(want, kind, choices)
+        assert want is None or key is not None, want
+        assert answers.extract(reply, asked) == key, reply
 
 
 @pytest.mark.parametrize("row", range(0, len(ROWS), 7))

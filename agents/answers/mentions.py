@@ -1,0 +1,129 @@
+"""Labels within sentences: which option a text names, rejects, or calls right in a table of verdicts."""
+
+from __future__ import annotations
+
+import re
+
+from agents.answers.labels import Options, is_word, label_of
+from agents.answers.texts import plain
+from agents.answers.undress import undress
+
+BEFORE_NOT = re.compile(
+    r"(?:\b(?:not|isn't|neither|nor|never|eliminate[sd]?|exclude[sd]?|rule[sd]? out|ruling out|reject(?:s|"
+    r"ed)?|rather than|instead of|unlike|than"
+    r"|(?:every|any|all|each)\w*(?: \w+){0,2} (?:except|but)(?: for)?"
+    r"|nicht|pas|no es|不是|не)(?:\s(?:option|choice|answer|be|necessarily|the|simply|just|correct))*|"
+    r"\bwrong[ :]{1,3}(?:is\b)?)\W{0,4}$",
+    re.IGNORECASE,
+)
+AFTER_NOT = re.compile(
+    r"[\s)\]*\"'.]{0,4}(?:"
+    r"(?:is|are|was|would be|can be|should be|seems|looks)\s(?:also |clearly |definitely |simply |therefore )?"
+    r"(?:not\b|wrong|incorrect|false|ruled out|eliminated|out of the question)|"
+    r"not (?:correct|right|true|accurate|applicable|possible|relevant|necessarily)|"
+    r"isn't|aren't|wasn't|cannot be|can't be|can not be|be (?:ruled out|eliminated)|"
+    r"(?:is|was) (?:a|the) (?:common |popular |tempting |classic )?(?:misconception|mistake|distractor|trap|"
+    r"myth|error))\b",
+    re.IGNORECASE,
+)
+ALL_NOT = re.compile(
+    r"[\s)\]*\"'.]{0,4}(?:(?:are|were) (?:both |all |also |clearly )?"
+    r"(?:not\b|wrong|incorrect|false|ruled out|eliminated)|aren't|weren't|can(?:not| not|'t) (?:both )?be)\b",
+    re.IGNORECASE,
+)
+"""Rejects all that were named together."""
+_RIGHT = re.compile(
+    r"[\s)\]*\"'.]{0,4}(?:is|was|must be|has to be)(?: clearly| therefore| thus| indeed)? (?:the )?"
+    r"(?:only |best |most )?(?:right|correct|answer|accurate|true|appropriate)\b",
+    re.IGNORECASE,
+)
+_TURNED_DOWN = re.compile(
+    r"\b(?:eliminate[sd]?|exclude[sd]?|rul(?:e[sd]?|ing) out|reject(?:s|ed)?|neither|nor|not either)\b", re.IGNORECASE
+)
+_VERDICT = re.compile(
+    r"\W{0,6}[:：—–-]{0,2}\W{0,4}(?P<verdict>yes|true|correct|right|no|false|incorrect|wrong|not correct|"
+    r"not true)?"
+    r"(?:\W{0,6}|\W{0,3}(?:[–—,.;:(]|\s-)(?P<reason>.{1,300}))",
+    re.IGNORECASE,
+)
+LINK = re.compile(
+    r"\s*(?:[,;/&]|\bor\b|\band\b|\band/or\b|\boder\b|\bund\b|\bou\b|\bet\b|\by\b|\bo\b|или|и|或|和|"
+    r"、)\s*(?:maybe |perhaps |possibly |even |also )?(?:option |choice )?|\s*\((?:or|and)\s+",
+    re.IGNORECASE,
+)
+_ENDS = re.compile(r"[.!?:\n]\s")
+_TOGETHER = re.compile(
+    r"\W*(?:(?:and|or|and/or|oder|und|ou|et|y|o|или|и|或|和|either|option|choice)\W*){0,3}", re.IGNORECASE
+)
+
+
+def mentioned(bare: str, options: Options, last: bool) -> tuple[str | None, bool]:
+    """(the one label that a text names without rejecting it, whether it names or rejects any). `last`: of several
+    that are named one after the other the last one counts."""
+    named: list[tuple[int, int, str]] = []
+    rejected = False
+    texts = dict(options.texts)
+    run = listed = 0
+    before, out, strongly = -1, False, False
+    for match in options.mention.finditer(bare):
+        label = label_of(match, options)
+        if label is None or is_word(match, bare):
+            continue
+        start, end = match.span()
+        link = bare[before:start] if before >= 0 else ""
+        together = (
+            before >= 0 and 0 < len(link) < 25 and _TOGETHER.fullmatch(link) is not None and not _ENDS.search(link)
+        )
+        turned = BEFORE_NOT.search(bare[max(0, start - 40) : start])
+        # "not A or B" rejects both, "not A, B" only A; "I eliminate A, B" both.
+        out = turned is not None or (together and out and (strongly or any(c.isalpha() for c in link)))
+        strongly = (turned is not None and _TURNED_DOWN.search(turned.group()) is not None) or (strongly and out)
+        if together and ALL_NOT.match(bare, end):
+            del named[len(named) - run :]
+            run, rejected, before = 0, True, end
+            continue
+        asked = bare[end : end + 2].strip(" *").startswith(("?", "？")) and len(bare) > end + 3
+        if out or asked or AFTER_NOT.match(bare, end):
+            rejected, run = True, 0
+        else:
+            run = run + 1 if together else 1
+            named.append((start, end, label))
+            listed += plain(bare[end : end + len(texts[label]) + 4]).startswith(plain(texts[label]))
+        before = end
+    if len(named) == listed == len(options.texts) > 2:
+        return None, True  # the options repeated
+    distinct = list(dict.fromkeys(label for *_, label in named))
+    right = list(dict.fromkeys(label for _, end, label in named if _RIGHT.match(bare, end)))
+    if len(distinct) > 1 and len(right) == 1 and not last:
+        return right[0], True
+    if len(distinct) == 1:
+        return distinct[0], True
+    if not distinct:
+        return None, rejected
+    if not last:
+        return None, True
+    between = bare[named[-2][1] : named[-1][0]]
+    differ = named[-2][2] != named[-1][2]
+    return (None if differ and len(between) < 25 and _TOGETHER.fullmatch(between) else named[-1][2]), True
+
+
+def verdicts(text: str, options: Options) -> list[str] | None:
+    """The labels that a table of verdicts calls right, such as `A: no`, `B: yes`; None where a text is none."""
+    right, lines = [], 0
+    for line in text[:2_000].split("\n"):
+        bare = undress(line).strip("-•* ")
+        lead = options.leading.match(bare) if bare else None
+        if lead is None:
+            if bare:
+                return None
+            continue
+        rest = bare[lead.end() :] + (line[-2:] if not line[-2:].isascii() else "")
+        label = options.by_label[lead["label"].casefold()]
+        found = _VERDICT.fullmatch(rest.replace(dict(options.texts)[label], " ", 1))
+        marks = any(sign in rest for sign in "✓✔✅☑"), any(sign in rest for sign in "✗✘❌✖")
+        if found is None or (found["verdict"] is None and (not any(marks) or found["reason"])):
+            return None
+        lines += 1
+        if marks[0] or (found["verdict"] or "").lower() in ("yes", "true", "correct", "right"):
+            right.append(label)
+    return right if lines > 1 else None
