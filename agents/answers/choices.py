@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from agents.answers import numbers, statements
 from agents.answers.expressions import expression, looks_mathematical
-from agents.answers.labels import Choices, Options, is_word, prepared
+from agents.answers.labels import AnswerOptions, Choices, is_word, prepared
 from agents.answers.mentions import AFTER_NOT, BEFORE_NOT, LINK, mentioned, verdicts
 from agents.answers.texts import EDGES, plain
 from agents.answers.undress import undress
@@ -69,7 +69,7 @@ def undecided(text: str) -> bool:
     return _UNDECIDED.search(text) is not None
 
 
-def named_wholly(bare: str, options: Options) -> str | None:
+def named_wholly(bare: str, options: AnswerOptions) -> str | None:
     """The option whose label, text or value a text is, and nothing else."""
     stripped = bare.strip(EDGES).casefold()
     if stripped in options.by_label:
@@ -100,12 +100,12 @@ def exactly(text: str, choices: Choices) -> str | None:
     return label if not rest or plain(rest) == plain(choices[label]) else None
 
 
-def _named_within(bare: str, options: Options, last: bool) -> str | None:
+def _named_within(bare: str, options: AnswerOptions, last: bool) -> str | None:
     label, any_ = mentioned(bare, options, last)
     return label if any_ or last else _by_text(plain(bare), options)
 
 
-def _by_text(words: str, options: Options) -> str | None:
+def _by_text(words: str, options: AnswerOptions) -> str | None:
     """The one option whose text stands in a sentence; a text within another option's text does not count."""
     padded = f" {_spaced(words)} "
     found = []

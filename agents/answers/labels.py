@@ -25,7 +25,7 @@ _NOUNS = (
 
 
 @dataclass(frozen=True)
-class Options:
+class AnswerOptions:
     """What is looked for, made once for each set of options."""
 
     by_label: Mapping[str, str]
@@ -35,7 +35,7 @@ class Options:
     mention: re.Pattern[str]
 
 
-def label_of(match: re.Match[str], options: Options) -> str | None:
+def label_of(match: re.Match[str], options: AnswerOptions) -> str | None:
     """The label, as the question spells it, of a match of `mention`."""
     return options.by_label.get((match["a"] or match["b"] or match["c"] or "").casefold())
 
@@ -63,11 +63,11 @@ def _by_words(items: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
 
 
 @lru_cache(maxsize=2048)
-def prepared(items: tuple[tuple[str, str], ...]) -> Options:
+def prepared(items: tuple[tuple[str, str], ...]) -> AnswerOptions:
     """The options of a question, (label, text) each."""
     by_label = {label.casefold(): label for label, _ in items}
     leading, mention = _patterns(tuple(label for label, _ in items))
-    return Options(
+    return AnswerOptions(
         by_label=by_label,
         by_text=_by_words(items),
         texts=items,

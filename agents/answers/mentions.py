@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from agents.answers.labels import Options, is_word, label_of
+from agents.answers.labels import AnswerOptions, is_word, label_of
 from agents.answers.texts import plain
 from agents.answers.undress import undress
 
@@ -57,7 +57,7 @@ _TOGETHER = re.compile(
 )
 
 
-def mentioned(bare: str, options: Options, last: bool) -> tuple[str | None, bool]:
+def mentioned(bare: str, options: AnswerOptions, last: bool) -> tuple[str | None, bool]:
     """(the one label that a text names without rejecting it, whether it names or rejects any). `last`: of several
     that are named one after the other the last one counts."""
     named: list[tuple[int, int, str]] = []
@@ -107,7 +107,7 @@ def mentioned(bare: str, options: Options, last: bool) -> tuple[str | None, bool
     return (None if differ and len(between) < 25 and _TOGETHER.fullmatch(between) else named[-1][2]), True
 
 
-def verdicts(text: str, options: Options) -> list[str] | None:
+def verdicts(text: str, options: AnswerOptions) -> list[str] | None:
     """The labels that a table of verdicts calls right, such as `A: no`, `B: yes`; None where a text is none."""
     right, lines = [], 0
     for line in text[:2_000].split("\n"):
