@@ -43,6 +43,8 @@ _FACTORS = re.compile(
 _HEDGED = re.compile(
     r"\b(?:or|either|neither|maybe|perhaps|cannot|not|unknown|correct|incorrect|see|above|below)\b", re.IGNORECASE
 )
+_TIMES = re.compile(r"(?<=\d)(?: x | X |(?<!0)x)(?=\d)")
+"""`4 x 12` is a product."""
 _NOTHING = re.compile(r"\\(?:emptyset|varnothing)(?![a-z])\s*|∅|\\?\{\s*\\?\}|(?:the )?empty set", re.IGNORECASE)
 _REALS = re.compile(
     r"\\mathbb\s?\{?\s?R\s?\}?|\\(?:R|Reals|reals)|ℝ|(?:the set of )?(?:all |the )?real numbers|all reals",
@@ -93,7 +95,7 @@ def expression(text: str, kind: str = "expression") -> str | None:
 def _key(bare: str, kind: str) -> str | None:
     if _OWN.fullmatch(bare):
         return bare.replace("...", "…")
-    bare = bare.replace("π", "\\pi ")
+    bare = _TIMES.sub("*", bare.replace("π", "\\pi "))
     if kind in ("set", "list"):
         return _collection(bare, kind)
     if kind == "expression":

@@ -70,8 +70,10 @@ _CONCLUDES = re.compile(
     r"\W*(?:yes|no|true|false)\W*$",
     re.IGNORECASE,
 )
-_BOLD_FIRST = re.compile(r"\*\*(?P<bold>[^*\n]{1,200})\*\*(?:[,;(–—]|\s[(–—-])")
-"""`**Jupiter**, the largest planet`: what is set apart is the answer."""
+_SET_APART = re.compile(
+    r"\*\*(?P<bold>[^*\n]{1,200})\*\*(?:[,;(–—]|\s[(–—-])|[\"“](?P<quoted>[^\"“”\n]{1,200})[\"”]\s?\("
+)
+"""`**Jupiter**, the largest planet`, `"saas" (without the quotation marks)`: what is set apart is the answer."""
 _COMPLETE = re.compile(r"[.!?:。！？)\]}\"'*`$>»”’…|]\s*\Z")
 
 
@@ -150,8 +152,8 @@ def _vague(text: str) -> bool:
 
 def _within(one: Marked, kind: AnswerKind, choices: Choices | None) -> Found | None:
     bare = markers.without_confidence(one.content)
-    if kind in ("text", "open") and (bold := _BOLD_FIRST.match(bare)) is not None:
-        bare = bold["bold"]
+    if kind in ("text", "open") and (first := _SET_APART.match(bare)) is not None:
+        bare = first["bold"] or first["quoted"]
     if kind in ("text", "open") and not one.strong:
         if _OWN_WORDS.search(bare):
             return None
