@@ -74,6 +74,8 @@ _SET_APART = re.compile(
     r"\*\*(?P<bold>[^*\n]{1,200})\*\*(?:[,;(–—]|\s[(–—-])|[\"“](?P<quoted>[^\"“”\n]{1,200})[\"”]\s?\("
 )
 """`**Jupiter**, the largest planet`, `"saas" (without the quotation marks)`: what is set apart is the answer."""
+_FORMULA = re.compile(r"\$(?!\\text|\\boxed)[^$\n]{4,400}\$")
+"""A letter in a formula is no label."""
 _COMPLETE = re.compile(r"[.!?:。！？)\]}\"'*`$>»”’…|]\s*\Z")
 
 
@@ -276,7 +278,7 @@ def _concluded_choice(text: str, choices: Choices) -> str | None:
     for sentence in reversed(parts[-3:]):
         if len(sentence) > 600 or len(sentence.strip(" .*")) < 1:
             continue
-        label = choice_in(sentence.strip(), choices, last=True)
+        label = choice_in(_FORMULA.sub(" ", sentence).strip(), choices, last=True)
         if label is not None:
             return label
         if _UNSURE.search(sentence):
