@@ -12,6 +12,10 @@ CHAT = "chat"
 """The task of a question that is a turn of somebody's chat."""
 
 
+class ScorerFailed(ValueError):
+    """A scorer of one's own raised, or returned what is no score: whether the answer is right is not known."""
+
+
 class Question(BaseModel):
     """One question. `question` never contains the lettered options: they stand in `choices`."""
 

@@ -20,7 +20,7 @@ from typing import IO, Any, Literal
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from agents.answers import score
-from agents.question import Question
+from agents.question import Question, ScorerFailed
 from agents.votes import TieBreak
 
 TEXT_LIMIT = 20_000
@@ -216,10 +216,14 @@ class Transcript(TranscriptRecord):
         return [(received, place) for place, turn in enumerate(self.turns) for received in turn.received]
 
     def is_right(self, answer: str | None) -> bool | None:
-        """Whether an answer is right; None where that is not known: no gold answer, or a scorer that is not loaded."""
+        """Whether an answer is right; None where that is not known: no gold answer, a scorer that is not loaded, or
+        one that failed."""
         if self.question.answer is None or (self.question.scorer and self.question.function is None):
             return None
-        return score(answer, self.question) == 1.0
+        try:
+            return score(answer, self.question) == 1.0
+        except ScorerFailed:
+            return None
 
     def _repr_html_(self) -> str:
         from agents.rounds_html import Cell, rounds_html

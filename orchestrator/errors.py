@@ -222,6 +222,13 @@ class NoAnswer(ExpertFailed):
     words = "none of the experts that were asked gave an answer; try again later"
 
 
+class NotScored(CollegiumError):
+    """A scorer of one's own failed on some answers. The run is finished and kept; those answers count as failed."""
+
+    code = "not_scored"
+    words: str | None = None
+
+
 class BudgetExceeded(CollegiumError):
     """The budget of the key or of the run is spent."""
 

@@ -49,9 +49,11 @@ def pipeline_command(
     *extra: click.Option,
     adapt: Callable[[Any, Mapping[str, Any]], Any] = lambda request, options: request,
     before: Callable[[Collegium, Any, Path, bool], None] = lambda collegium, request, folder, quiet: None,
+    after: Callable[[Any], None] = lambda result: None,
 ) -> click.Command:
     """`show` prints tables for people, `document` gives what `--json` prints. `adapt` changes the request by the
-    command's own options (`extra`); `before` does what is to be done, and shown, before the pipeline runs."""
+    command's own options (`extra`); `before` does what is to be done, and shown, before the pipeline runs; `after`
+    raises what makes a run that is finished and kept end with an exit code other than 0."""
     pipeline = PIPELINES[name]
 
     def run(config: Config, request: BaseModel, *, as_json: bool, fresh: bool = False, **own: Any) -> None:
@@ -67,6 +69,7 @@ def pipeline_command(
             click.echo(json.dumps(document(finished), ensure_ascii=False))
         else:
             show(Console(highlight=False), finished)
+        after(finished.result)
 
     def work(
         config: Config, request: BaseModel, *, as_json: bool, fresh: bool, own: Mapping[str, Any]

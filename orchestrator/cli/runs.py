@@ -9,6 +9,7 @@ from rich.console import Console
 
 from orchestrator.cli.pipeline import Finished, pipeline_command
 from orchestrator.collegium import Collegium
+from orchestrator.errors import NotScored
 from orchestrator.evaluation.answer import RunRequest, RunResult, methods_named
 from orchestrator.evaluation.compare import estimate
 from orchestrator.evaluation.metrics import metrics_named
@@ -84,5 +85,14 @@ def run_document(finished: Finished[RunRequest, RunResult]) -> dict[str, Any]:
     return {"report": str(finished.report), **report}
 
 
-profile_command = pipeline_command("profile", show_profile, profile_document)
-run_command = pipeline_command("run", show_run, run_document, before=check)
+def scored_wholly(result: Profile | RunResult) -> None:
+    """Raises `NotScored` where a scorer of one's own failed on some answers: the report has them as failed."""
+    reasons = [one.unscored for one in result.replies.values() if one.unscored is not None]
+    if isinstance(result, RunResult):
+        reasons += [one.unscored for each in result.outcomes for one in each.answers if one.unscored is not None]
+    if reasons:
+        raise NotScored(f"--score failed on {len(reasons)} answers, which count as failed: {reasons[0]}")
+
+
+profile_command = pipeline_command("profile", show_profile, profile_document, after=scored_wholly)
+run_command = pipeline_command("run", show_run, run_document, before=check, after=scored_wholly)

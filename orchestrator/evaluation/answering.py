@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from agents.answers import score
 from agents.prompts import Messages, solve
-from agents.question import Question
+from agents.question import Question, ScorerFailed
 from agents.reply import Reply, parse_reply
 from orchestrator.errors import CollegiumError
 from orchestrator.inference.expert import Expert
@@ -28,11 +28,26 @@ class ExpertReply:
     error: str | None = None
     failure: CollegiumError | None = None
     """The typed error behind `error`, as long as the reply has not been stored and read again."""
+    unscored: str | None = None
+    """Why a scorer of one's own could not say whether the answer is right; the reply itself is there."""
+
+    @property
+    def judged(self) -> bool:
+        """Whether it is known to be right or not: the request did not fail, and neither did its scorer."""
+        return self.error is None and self.unscored is None
 
 
 def is_right(question: Question, answer: str | None) -> bool:
-    """Whether an answer equals one of the question's gold answers; an abstention never does."""
+    """Whether an answer equals one of the question's gold answers; an abstention never does. Raises `ScorerFailed`."""
     return answer is not None and question.answer is not None and score(answer, question) == 1.0
+
+
+def judge(question: Question, answer: str | None) -> tuple[bool, str | None]:
+    """(whether an answer is right, why its scorer could not tell)."""
+    try:
+        return is_right(question, answer), None
+    except ScorerFailed as error:
+        return False, str(error)
 
 
 async def answer_all(
@@ -84,4 +99,5 @@ async def prompted(
         raise outcome
     assert isinstance(outcome, Completion), outcome
     reply = parse_reply(outcome.text, question, outcome.reasoning, cut=outcome.finish_reason == "length")
-    return ExpertReply(question, expert.name, reply, is_right(question, reply.answer), outcome)
+    right, unscored = judge(question, reply.answer)
+    return ExpertReply(question, expert.name, reply, right, outcome, unscored=unscored)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Callable, Mapping, Sequence
 
 from agents.votes import majority
-from orchestrator.evaluation.answering import is_right
+from orchestrator.evaluation.answering import judge
 from orchestrator.evaluation.methods import Answer, MethodOutcome
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.prices import price, total
@@ -67,8 +68,9 @@ def first(sampled: MethodOutcome, count: int, name: str, equals: str = "") -> Me
     for whole, one in zip(sampled.answers, sampled.transcripts, strict=True):
         used = (*whole.used, *whole.beside)[:count]
         verdict = majority([turn.answer for turn in one.turns[:count]], [turn.confidence for turn in one.turns[:count]])
-        right = is_right(whole.question, verdict.answer)
-        answers.append(Answer(whole.question, verdict.answer, right, (), confidence=verdict.share, beside=used))
+        right, unscored = judge(whole.question, verdict.answer)
+        answer = Answer(whole.question, verdict.answer, right, (), confidence=verdict.share, beside=used)
+        answers.append(dataclasses.replace(answer, unscored=unscored))
     note = f"{sampled.transcripts[0].seats[0].model}, {count} samples"
     return MethodOutcome(name, tuple(answers), note, role="point", equals=equals)
 

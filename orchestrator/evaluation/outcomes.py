@@ -30,7 +30,7 @@ _DECLINES = re.compile(
 
 def outcome_of(reply: ExpertReply) -> OutcomeKind:
     """What became of one expert's reply."""
-    if reply.error is not None:
+    if not reply.judged:
         return "failed"
     if reply.right:
         return "right"
@@ -69,6 +69,10 @@ def failure_lines(replies: Mapping[tuple[str, str], ExpertReply]) -> list[str]:
             silent.append(f"{expert} answered nothing: {reasons(failed)}")
         else:
             at_times.append(f"{expert} failed on {len(failed)} of {len(own)} questions: {reasons(failed)}")
+    unscored = [one for one in replies.values() if one.unscored is not None]
+    if unscored:
+        first = unscored[0].unscored
+        at_times.append(f"--score failed on {len(unscored)} of {len(replies)} replies: {first}")
     head = [f"{len(silent)} experts answered nothing; their cells are left out"] * (len(silent) > 1)
     return [*head, *silent, *at_times]
 

@@ -126,7 +126,7 @@ def correctness(
     """The correctness table of these questions. A reply that failed has no cell: the row's `failed` says why, and an
     expert that gave no reply at all is left out. The row's `unread` names replies without an answer: `abstained`, or
     `unreadable`."""
-    answered = [name for name in experts if any(replies[one.id, name].error is None for one in questions)]
+    answered = [name for name in experts if any(replies[one.id, name].judged for one in questions)]
     dollars = _dollars(experts, replies, zoo or {})
     return Table.from_rows((_row(question, experts, replies, dollars) for question in questions), answered)
 
@@ -150,13 +150,13 @@ def _row(
     question: Question, experts: Sequence[str], replies: Replies, dollars: Mapping[tuple[str, str], float] | None
 ) -> Row:
     own = {name: replies[question.id, name] for name in experts}
-    replied = {name: one for name, one in own.items() if one.error is None}
+    replied = {name: one for name, one in own.items() if one.judged}
     kinds = {name: outcome_of(one) for name, one in replied.items()}
     unread = {name: kind for name, kind in kinds.items() if kind in ("abstained", "unreadable")}
     failed = {
-        name: f"{type(one.failure).__name__ if one.failure else 'failed'}: {one.error}"[:300]
+        name: f"{type(one.failure).__name__ if one.failure else 'failed'}: {one.error or one.unscored}"[:300]
         for name, one in own.items()
-        if one.error is not None
+        if not one.judged
     }
     extra: dict[str, Any] = {"kind": question.kind, "cost": _costs(replied, dollars)}
     extra |= {"cost_unit": "USD"} if dollars is not None else {}
@@ -195,7 +195,7 @@ def accuracy(questions: Sequence[Question], experts: Sequence[str], replies: Rep
                 rate(
                     replies[question.id, name].right
                     for question in questions
-                    if question.task == task and replies[question.id, name].error is None
+                    if question.task == task and replies[question.id, name].judged
                 )
                 for task in tasks
             ]

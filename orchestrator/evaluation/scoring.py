@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from agents.question import Question
+from agents.question import Question, ScorerFailed
 from orchestrator.errors import BadInput
 from orchestrator.extensions import extension
 
@@ -18,7 +18,8 @@ def scored(questions: Sequence[Question], name: str | None) -> list[Question]:
     abstention.
 
     Raises:
-        BadInput: there is no such function; later, where it fails or returns something else.
+        BadInput: there is no such function. Later, where it fails or returns something else, `ScorerFailed`: that
+            answer counts as failed, neither right nor wrong.
     """
     if name is None:
         return list(questions)
@@ -32,9 +33,11 @@ def scored(questions: Sequence[Question], name: str | None) -> list[Question]:
         try:
             value = found(question, answer)
         except Exception as error:
-            raise BadInput(f"--score: {name}: question {question.id!r}: {type(error).__name__}: {error}") from error
+            reason = " ".join(str(error).split())[:200]
+            raise ScorerFailed(f"{name}: question {question.id!r}: {type(error).__name__}: {reason}") from error
         if not isinstance(value, bool | int | float) or not 0 <= value <= 1:
-            raise BadInput(f"--score: {name}: question {question.id!r}: returned {value!r}, not a number from 0 to 1")
+            shown = repr(value)[:100]
+            raise ScorerFailed(f"{name}: question {question.id!r}: returned {shown}, not a number from 0 to 1")
         return float(value)
 
     return [question.scored_by(name, checked) for question in questions]

@@ -126,7 +126,7 @@ def _save_run(folder: RunFolder, result: RunResult) -> None:
             "prompt_tokens": one.completion.prompt_tokens if one.completion else 0,
             "completion_tokens": one.completion.completion_tokens if one.completion else 0,
             "key": one.completion.key if one.completion else None,
-            "error": one.error,
+            "error": one.error or one.unscored,
         }
         for one in result.replies.values()
     ]

@@ -17,7 +17,7 @@ from agents.question import Question
 from agents.reply import Reply
 from agents.transcript import Transcript, Turn
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.answering import ExpertReply, is_right
+from orchestrator.evaluation.answering import ExpertReply, judge
 from orchestrator.evaluation.convincing import read_samples
 from orchestrator.evaluation.discussing import (
     SAMPLING_TEMPERATURE,
@@ -114,14 +114,14 @@ async def _led_by_others(
     first = setting.options.lead or members[0]
     moved: set[int] = set()
     for lead in [expert for expert in members if expert != first][:MAX_FALLBACKS]:
-        failed = [place for place, answer in enumerate(answers) if answer.failed]
+        failed = [place for place, answer in enumerate(answers) if answer.silent]
         if not failed:
             break
         options = setting.options.model_copy(update={"lead": lead})
         again = dataclasses.replace(setting, options=options, questions=[setting.questions[one] for one in failed])
         instead = await confer(again, name, seating, made)
         for place, answer, transcript in zip(failed, instead.answers, instead.transcripts, strict=True):
-            if not answer.failed:
+            if not answer.silent:
                 moved.add(place)
             answers[place] = dataclasses.replace(answer, used=(*answers[place].used, *answer.used))
             transcripts[place] = transcript
@@ -224,8 +224,9 @@ def _answer(question: Question, transcript: Transcript, plain: bool) -> Answer:
     turns = [(turn, _answered(question, transcript, turn)) for turn in transcript.turns]
     first = tuple(one for turn, one in turns if plain and turn.round == 0 and turn.calls == 1)
     rest = tuple(one for turn, one in turns if not (plain and turn.round == 0 and turn.calls == 1))
-    right = is_right(question, transcript.answer)
-    return Answer(question, transcript.answer, right, first, confidence=transcript.confidence, beside=rest)
+    right, unscored = judge(question, transcript.answer)
+    sure = transcript.confidence
+    return Answer(question, transcript.answer, right, first, confidence=sure, beside=rest, unscored=unscored)
 
 
 def _answered(question: Question, transcript: Transcript, turn: Turn) -> ExpertReply:
@@ -236,7 +237,8 @@ def _answered(question: Question, transcript: Transcript, turn: Turn) -> ExpertR
     tokens = (turn.prompt_tokens, turn.completion_tokens)
     usage = UpstreamUsage(cost=turn.cost) if turn.cost else None
     completion = Completion(turn.key or "", turn.text, "stop", *tokens, (), turn.seconds, turn.cached, usage=usage)
-    return ExpertReply(question, expert, reply, is_right(question, turn.answer), completion)
+    right, unscored = judge(question, turn.answer)
+    return ExpertReply(question, expert, reply, right, completion, unscored=unscored)
 
 
 def _note(panel: Sequence[str], held: Sequence[Transcript]) -> str:

@@ -18,7 +18,8 @@ async def each(setting: Setting) -> list[MethodOutcome]:
     for question in setting.questions:
         used = tuple(replies[question.id, name] for name in setting.experts)
         replied = [one for one in used if one.error is None] or list(used)
-        winner = next((one for one in replied if one.right), replied[0])
+        unsure = next((one for one in replied if one.unscored is not None), replied[0])
+        winner = next((one for one in replied if one.right), unsure)
         oracle.append(Answer(question, winner.reply.answer, winner.right, used))
     note = "right if any expert is: no router can do better"
     return [*outcomes, MethodOutcome("oracle", tuple(oracle), note, role="bound")]

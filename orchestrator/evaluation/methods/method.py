@@ -133,10 +133,18 @@ class Answer:
     confidence: float | None = None
     beside: tuple[ExpertReply, ...] = ()
     """Further replies that it took (keywords, aggregation): they cost, too."""
+    unscored: str | None = None
+    """Why a scorer of one's own could not say whether the answer is right."""
 
     @property
     def failed(self) -> bool:
-        """No expert replied, so that there is neither a right nor a wrong answer."""
+        """There is neither a right nor a wrong answer: no expert replied, or the scorer failed."""
+        asked = any(one.unscored is not None and one.reply.answer == self.answer for one in self.used)
+        return self.silent or self.unscored is not None or (asked and not self.right)
+
+    @property
+    def silent(self) -> bool:
+        """No expert replied."""
         asked = self.used or self.beside
         return self.answer is None and bool(asked) and all(one.error is not None for one in asked)
 

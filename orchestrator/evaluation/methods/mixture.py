@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from agents.question import Question
 from agents.votes import options_of
-from orchestrator.evaluation.answering import ExpertReply, answer, is_right
+from orchestrator.evaluation.answering import ExpertReply, answer, judge
 from orchestrator.evaluation.methods.fallback import fallback_note
 from orchestrator.evaluation.methods.method import Answer, MethodOutcome, Setting
 from orchestrator.evaluation.mixture.deciding import MAX_FALLBACKS, Decision, MixtureReply, RecruitTarget, decide
@@ -41,8 +41,9 @@ async def mixture(setting: Setting) -> list[MethodOutcome]:
     answers, replies = [], {}
     for (decision, used), question, ranking in zip(decided, setting.questions, rankings, strict=True):
         verdict = decision.verdict
-        right = is_right(question, verdict.answer)
-        answers.append(Answer(question, verdict.answer, right, used, ranked(ranking), verdict.share))
+        right, unscored = judge(question, verdict.answer)
+        answer = Answer(question, verdict.answer, right, used, ranked(ranking), verdict.share, unscored=unscored)
+        answers.append(answer)
         replies[question.id] = used
     used_experts = len({one.expert for used in replies.values() for one in used if one.error is None})
     by = "stacked routers" if options.router == DEFAULT else f"{options.router} router"

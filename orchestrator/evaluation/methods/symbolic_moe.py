@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from agents.votes import AT_THEIR_WORD, Odds
-from orchestrator.evaluation.answering import ExpertReply, is_right
+from orchestrator.evaluation.answering import ExpertReply, judge
 from orchestrator.evaluation.methods.aggregators import Aggregator, aggregator
 from orchestrator.evaluation.methods.fallback import ask_down, fallback_note
 from orchestrator.evaluation.methods.keywords import NamedSkills, asked_of, keyword_expert, skills_of
@@ -100,8 +100,8 @@ async def _answer(
         expert: Expert = setting.experts[aggregation.writer.of(question.task)]
         synthesis, written_replies = await written(setting, expert, replied, vote)
         answer, beside = synthesis.answer, (*beside, *written_replies)
-    right = is_right(question, answer)
-    return Answer(question, answer, right, tuple(used), ranked(ranking), vote.share, beside)
+    right, unscored = judge(question, answer)
+    return Answer(question, answer, right, tuple(used), ranked(ranking), vote.share, beside, unscored)
 
 
 def _experts_used(replies: Mapping[str, Sequence[ExpertReply]]) -> int:
