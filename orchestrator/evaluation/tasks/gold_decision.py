@@ -119,7 +119,9 @@ def _decide_kind(
         if mark is not None:
             layout = replace(layout, answer_after=mark)
             reasons.append(f"gold is what follows the last {mark}")
-        elif columns.kind is None and gold_checks.one_mark(raw, places, key, "\\boxed{}", _boxed):
+        elif columns.kind in (None, "number", "expression") and gold_checks.one_mark(
+            raw, places, key, "\\boxed{}", _boxed
+        ):
             layout = replace(layout, boxed=True)
             reasons.append("gold is what stands in the last \\boxed{}")
     if columns.kind is not None:
