@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from orchestrator.errors import BadInput, SetupError
 from orchestrator.evaluation.tasks.columns import Columns
 from orchestrator.evaluation.tasks.source import QuestionSource
+from orchestrator.evaluation.tasks.written_options import lettered_within
 
 HARNESS = "lm-eval:"
 _SPLITS = (("train", "training_docs"), ("validation", "validation_docs"), ("test", "test_docs"))
@@ -46,7 +48,7 @@ def source(name: str, columns: Columns) -> QuestionSource:
     except ImportError as error:
         raise SetupError(f"{name}: needs one more package: pip install lm-eval") from error
     try:
-        found = list(_tasks(get_task_dict([bare], TaskManager())))
+        found = list(_tasks(get_task_dict([bare], _manager(TaskManager))))
     except Exception as error:
         raise BadInput(f"{name}: cannot be loaded: {' '.join(str(error).split())[:400]}") from error
     parts = []
@@ -70,19 +72,35 @@ def _tasks(tree: Any) -> Iterator[tuple[str, Any]]:
             yield str(getattr(value, "task_name", None) or key), value
 
 
+@lru_cache(maxsize=1)
+def _manager(make: Callable[[], Any]) -> Any:
+    """The harness's list of its tasks; reading it takes half a minute."""
+    return make()
+
+
 def reader(task: Any) -> Callable[[Any], dict[str, Any]]:
-    """How a document of this task becomes a record: the prompt that it makes, its choices, its target."""
+    """How a document of this task becomes a record: the prompt that it makes, its choices, its target. Options that
+    stand in the prompt itself, where a letter is asked for, become choices."""
 
     def read(document: Any) -> dict[str, Any]:
         prompt, target = task.doc_to_text(document), task.doc_to_target(document)
         options = task.doc_to_choice(document) if task.config.doc_to_choice is not None else None
         if not options:
-            return {"question": prompt, "answer": target}
+            return _lettered(prompt, target)
         texts = [str(option).strip() for option in options]
         letters = [chr(65 + place) for place in range(len(texts))]
         place = target if isinstance(target, int) else texts.index(str(target).strip())
         if texts == letters:  # the options stand in the prompt, and a letter is asked for
-            return {"question": prompt, "answer": letters[place]}
+            return _lettered(prompt, letters[place])
         return {"question": prompt, "choices": dict(zip(letters, texts, strict=True)), "answer": letters[place]}
 
     return read
+
+
+def _lettered(prompt: Any, target: Any) -> dict[str, Any]:
+    found = None
+    if isinstance(prompt, str) and isinstance(target, str) and len(target.strip("() .")) == 1:
+        found = lettered_within(prompt)
+    if found is None or target.strip("() .") not in found[1]:
+        return {"question": prompt, "answer": target}
+    return {"question": found[0].removesuffix("Answer:").rstrip(), "choices": found[1], "answer": target.strip("() .")}

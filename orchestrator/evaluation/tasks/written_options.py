@@ -46,6 +46,24 @@ def lettered(text: str) -> tuple[str, list[str], list[str]] | None:
     return None
 
 
+def lettered_within(text: str) -> tuple[str, dict[str, str]] | None:
+    """(the text without them, options) of options lettered from A on lines that follow each other, wherever they stand;
+    None where there are none, or several such runs."""
+    found = list(_ON_LINES.finditer(text))
+    starts = [place for place, match in enumerate(found) if match.group(1) == "A"]
+    if len(starts) != 1:
+        return None
+    run = [found[starts[0]]]
+    for match in found[starts[0] + 1 :]:
+        if text[run[-1].end() : match.start()].strip() or match.group(1) != chr(65 + len(run)):
+            break
+        run.append(match)
+    if len(run) < 2 or starts[0] + len(run) < len(found):
+        return None
+    rest = f"{text[: run[0].start()].rstrip()}\n{text[run[-1].end() :].lstrip()}"
+    return rest.strip(), {match.group(1): match.group(2).strip() for match in run}
+
+
 def from_text(text: str, key: str) -> Any:
     """The list or mapping of options that a text cell holds. Raises CellError for a text that is none."""
     bare = text.strip()
