@@ -215,12 +215,19 @@ def fit_log_odds(
             # All options that nobody chose, as one slot.
             empty[row, len(place)] = math.log(count - len(place))
 
-    def loss(x: np.ndarray[tuple[int], np.dtype[np.float64]]) -> float:
+    def loss(
+        x: np.ndarray[tuple[int], np.dtype[np.float64]],
+    ) -> tuple[float, np.ndarray[tuple[int], np.dtype[np.float64]]]:
         logits = votes @ x + empty
-        likelihood = logits[:, 0] - np.logaddexp.reduce(logits, axis=1)
-        return float(-likelihood.sum() + pull / 2 * ((x - AT_THEIR_WORD) ** 2).sum())
+        logits -= logits.max(1, keepdims=True)
+        masses = np.exp(logits)
+        total = masses.sum(1)
+        likelihood = logits[:, 0] - np.log(total)
+        moved = x - AT_THEIR_WORD
+        slope = votes[:, 0] - ((masses / total[:, None])[:, None, :] @ votes)[:, 0]
+        return float(-likelihood.sum() + pull / 2 * (moved**2).sum()), pull * moved - slope.sum(0)
 
-    found = minimize(loss, AT_THEIR_WORD, method="L-BFGS-B", bounds=[(0.0, 6.0)] * len(AT_THEIR_WORD))
+    found = minimize(loss, AT_THEIR_WORD, jac=True, method="L-BFGS-B", bounds=[(0.0, 6.0)] * len(AT_THEIR_WORD))
     return Odds(*map(float, found.x))
 
 

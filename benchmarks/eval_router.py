@@ -116,7 +116,7 @@ def votes_left_out(table: Table, features: Features, ks: Sequence[int]) -> list[
     mean log of the probability, by how strongly the fit is held to taking probabilities at their word."""
     inside = [index for index, row in enumerate(table.rows) if row.split == "val"]
     what = trial(table.take(inside), features.take(inside))
-    held_out = what.scores(maker(DEFAULT, 0), 0)
+    held_out, _ = what.scores(maker(DEFAULT, 0), what.nested(0))
     pulls = (1.0, 4.0, 16.0, math.inf)
     lines = ["| asked | " + " | ".join(f"pull {pull:g}" for pull in pulls) + " |", "|---" * (1 + len(pulls)) + "|"]
     for k in ks:

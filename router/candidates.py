@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
 from router.crossfit import Fit
-from router.embedding import Features
-from router.ranking import Ranking, Router, Scores
+from router.nested import NestedFits
+from router.ranking import Scores
 from router.recruiting import RecruitRule
-from router.trial import RoutingTrial
+from router.trial import RoutingTrial, crossfitted
 
 MAX_THREADS = 8
 
@@ -56,13 +55,17 @@ def judged(
 
     threads = max(1, min(MAX_THREADS, os.cpu_count() or 1))
     with threadpool_limits(1), ThreadPoolExecutor(threads, initializer=_alone) as pool:
-        waiting = [_submitted(pool, what, candidate, seeds, votes) for candidate in candidates]
+        nested = [what.nested(seed) for seed in range(seeds)]
+        fitted = nested[0] if votes and what.fit is not None else None
+        waiting = [_submitted(pool, what, candidate, nested, fitted) for candidate in candidates]
         try:
-            for candidate, (clock, runs, held_out) in zip(candidates, waiting, strict=True):
+            for candidate, (runs, held_out) in zip(candidates, waiting, strict=True):
                 report(candidate.name)
-                scores = tuple(run.result() for run in runs)
+                found = [run.result() for run in runs]
+                per_question = sum(seconds for _, seconds in found) / (len(found) * len(what.test.rows))
+                scores = tuple(one for one, _ in found)
                 scores = scores if len(scores) == seeds else scores * seeds
-                yield candidate, Trained(scores, held_out.result() if held_out else scores[0], clock.per_question)
+                yield candidate, Trained(scores, held_out.result()[0] if held_out else scores[0], per_question)
         finally:
             pool.shutdown(cancel_futures=True)
 
@@ -74,53 +77,18 @@ def _alone() -> None:
     threadpool_limits(1, user_api="openmp")
 
 
-_Waiting = tuple["_Clock", list[Future[Scores]], Future[Scores] | None]
+Timed = tuple[Scores, float]
+_Waiting = tuple[list[Future[Timed]], Future[Timed] | None]
 
 
 def _submitted(
-    pool: ThreadPoolExecutor, what: RoutingTrial, candidate: RouterCandidate, seeds: int, votes: bool
+    pool: ThreadPoolExecutor,
+    what: RoutingTrial,
+    candidate: RouterCandidate,
+    nested: Sequence[NestedFits],
+    held_out: NestedFits | None,
 ) -> _Waiting:
-    clock = _Clock()
     # Under cross-validation the seed decides the folds too.
-    different = seeds if candidate.seeded or what.fit is None else 1
-    runs = [pool.submit(what.scores, clock.timed(candidate.make(seed)), seed) for seed in range(different)]
-    if not votes or what.fit is None:
-        return clock, runs, None
-    return clock, runs, pool.submit(what.held_out_scores, candidate.make(0))
-
-
-@dataclass
-class _Clock:
-    """Time that routers take to score."""
-
-    seconds: float = 0.0
-    questions: int = 0
-
-    def timed(self, fit: Fit) -> Fit:
-        return lambda table, questions: _Timed(fit(table, questions), self)
-
-    @property
-    def per_question(self) -> float:
-        return self.seconds / self.questions if self.questions else float("nan")
-
-
-@dataclass(frozen=True)
-class _Timed:
-    """A router whose scoring is timed."""
-
-    router: Router
-    clock: _Clock
-
-    @property
-    def experts(self) -> tuple[str, ...]:
-        return self.router.experts
-
-    def score(self, questions: Features) -> Scores:
-        begun = time.perf_counter()
-        found = self.router.score(questions)
-        self.clock.seconds += time.perf_counter() - begun
-        self.clock.questions += len(questions)
-        return found
-
-    def rank(self, questions: Features) -> list[Ranking]:
-        return self.router.rank(questions)
+    different = len(nested) if candidate.seeded or what.fit is None else 1
+    runs = [pool.submit(what.scores, candidate.make(seed), nested[seed]) for seed in range(different)]
+    return runs, None if held_out is None else pool.submit(crossfitted, candidate.make(0), held_out)

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
-from router.crossfit import Fit, folds, out_of_fold
+from router.crossfit import Fit, folds
 from router.embedding import Features
+from router.nested import NestedFits
 from router.ranking import Scores
 from router.table import Table
 
@@ -27,19 +29,21 @@ class RoutingTrial:
     tested_on: str = "all questions"
     notes: tuple[str, ...] = ()
 
-    def scores(self, fit: Fit, seed: int) -> Scores:
-        """Scores of the tested questions by a router that was not fitted on them."""
-        if self.fit is not None and self.fit_features is not None:
-            return fit(self.fit, self.fit_features).score(self.test_features)
-        return out_of_fold(fit, self.test, self.test_features, folds(self.test, self._count(self.test), seed))
+    def nested(self, seed: int) -> NestedFits:
+        """The table that is fitted, in folds by `seed`: of the tested one under cross-validation."""
+        table = self.test if self.fit is None else self.fit
+        features = self.test_features if self.fit_features is None else self.fit_features
+        return NestedFits(table, features, folds(table, self._count(table), seed))
 
-    def held_out_scores(self, fit: Fit) -> Scores:
-        """Scores of the fitted questions by a router that was not fitted on them, to fit votes with. Only where other
-        questions are tested: under cross-validation the tested questions' own scores are that. Raises ValueError for
-        a cross-validated trial."""
+    def scores(self, fit: Fit, nested: NestedFits) -> tuple[Scores, float]:
+        """(scores of the tested questions by a router that was not fitted on them, seconds that scoring took).
+        `nested`: fits to share with other routers of the same seed, under cross-validation."""
         if self.fit is None or self.fit_features is None:
-            raise ValueError("cross-validated scores are held out already")
-        return out_of_fold(fit, self.fit, self.fit_features, folds(self.fit, self._count(self.fit)))
+            return crossfitted(fit, nested)
+        router = fit(self.fit, self.fit_features)
+        begun = time.perf_counter()
+        found = router.score(self.test_features)
+        return found, time.perf_counter() - begun
 
     def best_columns(self) -> NDArray[np.intp]:
         """For each tested question, the expert that was best on the questions fitted for it."""
@@ -54,6 +58,16 @@ class RoutingTrial:
 
     def _count(self, table: Table) -> int:
         return max(2, min(FOLDS, len(set(table.questions))))
+
+
+def crossfitted(fit: Fit, nested: NestedFits) -> tuple[Scores, float]:
+    """(scores of every row by a router that was not fitted on its fold, seconds that scoring took). A router that is
+    made of others shares their fits, where it can."""
+    own = getattr(fit, "crossfitted", None)
+    if callable(own) and len(nested.folds) > 2:
+        scores, seconds = own(nested)
+        return scores, seconds
+    return nested.out_of_fold(fit)
 
 
 def trial(

@@ -149,7 +149,14 @@ def contestants(skills: bool, named: Sequence[str] = ()) -> list[RouterCandidate
 
 def aggregators() -> Mapping[str, FitAggregate]:
     """The votes that can be taken over recorded answers; each question allows as many answers as its row says."""
-    return {"majority": _count, "weighted": _weigh, "log-odds": _odds, "log-odds fitted": _fitted_odds}
+    options = _OptionCounts()
+    odds = partial(_odds, options)
+    return {
+        "majority": _count,
+        "weighted": _weigh,
+        "log-odds": odds,
+        "log-odds fitted": partial(_fitted_odds, options),
+    }
 
 
 def _count(*votes: Any) -> Aggregate:
@@ -160,22 +167,37 @@ def _weigh(*votes: Any) -> Aggregate:
     return lambda rows, p: p
 
 
-def _odds(*votes: Any) -> Aggregate:
-    return lambda rows, p: log_odds_matrix(p, _options(rows))
+def _odds(options: _OptionCounts, *votes: Any) -> Aggregate:
+    return lambda rows, p: log_odds_matrix(p, options(rows))
 
 
 def _fitted_odds(
-    rows: Sequence[Row], answers: Sequence[Replies], p: Sequence[Sequence[float]], golds: Replies
+    options: _OptionCounts,
+    rows: Sequence[Row],
+    answers: Sequence[Replies],
+    p: Sequence[Sequence[float]],
+    golds: Replies,
 ) -> Aggregate:
     try:
-        found = fit_log_odds(answers, p, golds, _options(rows).tolist())
+        found = fit_log_odds(answers, p, golds, options(rows).tolist())
     except ValueError:
-        return _odds()
-    return lambda rows, p: log_odds_matrix(p, _options(rows), found)
+        return _odds(options)
+    return lambda rows, p: log_odds_matrix(p, options(rows), found)
 
 
-def _options(rows: Sequence[Row]) -> NDArray[np.float64]:
-    return np.array([options_in(row) for row in rows], np.float64)
+class _OptionCounts:
+    """How many answers each question allows, [questions]: counted once per table, since every vote asks."""
+
+    def __init__(self) -> None:
+        self._known: list[tuple[Sequence[Row], NDArray[np.float64]]] = []
+
+    def __call__(self, rows: Sequence[Row]) -> NDArray[np.float64]:
+        for known, counts in self._known:
+            if known is rows:
+                return counts
+        counts = np.array([options_in(row) for row in rows], np.float64)
+        self._known.append((rows, counts))
+        return counts
 
 
 def _chosen(table: Table, request: EvalRouterRequest) -> Table:

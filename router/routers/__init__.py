@@ -19,7 +19,7 @@ from router.routers.item_response import ItemResponseRouter
 from router.routers.kmeans import KmeansRouter
 from router.routers.knn import KnnRouter
 from router.routers.linear import LogisticRouter, PromptVectorRouter
-from router.routers.mixture import MixtureRouter
+from router.routers.mixture import MixtureFit, MixtureRouter
 from router.routers.mlp import MlpRouter
 from router.routers.priced import PricedRouter
 from router.routers.skills import SkillsRouter
@@ -58,7 +58,7 @@ def maker(name: str, seed: int = 0) -> Fit:
     if name not in ROUTERS:
         return cast(Fit, extensions.found(name))
     if name == "mixture":
-        return partial(_mixture, seed=seed)
+        return MixtureFit(partial(_members, seed=seed), seed)
     return partial(SIMPLE[name], seed=seed) if name in SEEDED else partial(SIMPLE[name])
 
 
@@ -73,11 +73,8 @@ def fit_held_out(table: Table, questions: Features, seed: int = 0) -> tuple[Mixt
     return MixtureRouter.fit_held_out(table, questions, members=_members(questions, seed), seed=seed)
 
 
-def _mixture(table: Table, questions: Features, seed: int) -> MixtureRouter:
-    return MixtureRouter.fit(table, questions, members=_members(questions, seed), seed=seed)
-
-
-def _members(questions: Features, seed: int) -> dict[str, Fit]:
+def _members(questions: Features, seed: int) -> Mapping[str, Fit]:
+    """The mixture's: `skills` where questions have some."""
     return {name: maker(name, seed) for name in MEMBERS if name != "skills" or any(questions.skills)}
 
 
@@ -92,6 +89,7 @@ __all__ = [
     "KmeansRouter",
     "KnnRouter",
     "LogisticRouter",
+    "MixtureFit",
     "MixtureRouter",
     "MlpRouter",
     "PricedRouter",

@@ -6,14 +6,15 @@ share the few directions in which questions differ, so that each one's vector ne
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from router.embedding import Features
 from router.ranking import Scores
+from router.routers.descent import chance, minimised, softplus
 from router.routers.fitted import Array, FittedRouter, Prior, fitting_rows, known_scores, logit, sigmoid
 from router.table import Table
 
@@ -38,44 +39,33 @@ class FactorisationRouter(FittedRouter):
         `penalty` weighs the squared length of projection and vectors (an expert) against the summed log-loss
         (an expert): it is in questions, and the more there are of them, the less it counts. Raises ValueError for
         parameters out of range."""
-        from scipy.optimize import minimize
-
         if rank < 1 or penalty < 0:
             raise ValueError("factorisation needs rank >= 1 and penalty >= 0")
         table, questions = fitting_rows(table, questions)
         prior = Prior.of(table.correct)
-        score, known = (array.astype(np.float64) for array in known_scores(table.correct))
+        score, known = known_scores(table.correct)
         centre = questions.embeddings.mean(0)
-        inputs = (questions.embeddings - centre).astype(np.float64)
+        inputs = questions.embeddings - centre
         dimensions, experts = inputs.shape[1], len(table.experts)
-        cells = max(known.sum(), 1.0)
-        pull = penalty / (len(inputs) * experts)
-        shapes = [(dimensions, rank), (experts, rank), (experts,)]
-        cuts = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
+        cells = np.float32(max(float(known.sum()), 1.0))
+        pull = np.float32(penalty / (len(inputs) * experts))
 
-        def parts(flat: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-            return [p.reshape(shape) for p, shape in zip(np.split(flat, cuts), shapes, strict=True)]
-
-        def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            projection, vectors, biases = parts(flat)
+        def loss(parts: Sequence[Array]) -> tuple[float, Sequence[Array]]:
+            projection, vectors, biases = parts
             hidden = inputs @ projection
             logits = hidden @ vectors.T + biases
-            cross_entropy = (known * (np.logaddexp(0, logits) - score * logits)).sum() / cells
-            size = (projection**2).sum() + (vectors**2).sum()
-            error = known * (1 / (1 + np.exp(-np.clip(logits, -60, 60))) - score) / cells
-            gradient = [
+            cross_entropy = (known * (softplus(logits) - score * logits)).sum(dtype=np.float64) / cells
+            size = float((projection**2).sum() + (vectors**2).sum())
+            error = known * (chance(logits) - score) / cells
+            return float(cross_entropy + pull * size), [
                 inputs.T @ (error @ vectors) + 2 * pull * projection,
                 error.T @ hidden + 2 * pull * vectors,
                 error.sum(0),
             ]
-            return float(cross_entropy + pull * size), np.concatenate([g.ravel() for g in gradient])
 
         rng = np.random.default_rng(seed)
-        start = [0.3 * rng.standard_normal(shape) for shape in shapes[:2]] + [logit(prior.mean).astype(np.float64)]
-        found: Any = minimize(
-            loss, np.concatenate([p.ravel() for p in start]), jac=True, method="L-BFGS-B", options={"maxiter": 300}
-        )
-        projection, vectors, biases = (part.astype(np.float32) for part in parts(found.x))
+        start = [0.3 * rng.standard_normal((dimensions, rank)), 0.3 * rng.standard_normal((experts, rank))]
+        projection, vectors, biases = minimised(loss, [*start, logit(prior.mean)])
         biases = np.where(prior.observations > 0, biases, logit(prior.mean)).astype(np.float32)
         vectors = vectors * (prior.observations > 0)[:, None].astype(np.float32)
         return cls(table.experts, prior, projection, centre, vectors, biases)

@@ -6,16 +6,20 @@ sigma(a(question) . theta(expert) - b(question)), discrimination a > 0 and diffi
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from router.embedding import Features
 from router.ranking import Scores
+from router.routers.descent import chance, minimised, softplus
 from router.routers.fitted import Array, FittedRouter, Prior, fitting_rows, known_scores, logit, sigmoid
 from router.table import Table
+
+TOLERANCE = 1e-6
+"""Of the loss: what a step must lower it by, for the search to go on."""
 
 
 @dataclass(frozen=True)
@@ -40,57 +44,49 @@ class ItemResponseRouter(FittedRouter):
         """Penalised maximum likelihood over the known cells, by L-BFGS. `rank`: abilities; `penalty` as in matrix
         factorisation: in questions, on projection, difficulty, and abilities. Raises ValueError for parameters out
         of range."""
-        from scipy.optimize import minimize
-
         if rank < 1 or penalty < 0:
             raise ValueError("item response needs rank >= 1 and penalty >= 0")
         table, questions = fitting_rows(table, questions)
         prior = Prior.of(table.correct)
-        score, known = (array.astype(np.float64) for array in known_scores(table.correct))
+        score, known = known_scores(table.correct)
         centre = questions.embeddings.mean(0)
-        inputs = (questions.embeddings - centre).astype(np.float64)
+        inputs = questions.embeddings - centre
         dimensions, experts = inputs.shape[1], len(table.experts)
-        cells = max(known.sum(), 1.0)
-        pull = penalty / (len(inputs) * experts)
-        shapes = [(dimensions, rank), (rank,), (dimensions,), (experts, rank), (1,)]
-        cuts = np.cumsum([int(np.prod(shape)) for shape in shapes])[:-1]
-        start_abilities = np.tile(logit(prior.mean).astype(np.float64)[:, None] / rank, (1, rank)) / np.log(2)
+        cells = np.float32(max(float(known.sum()), 1.0))
+        pull = np.float32(penalty / (len(inputs) * experts))
+        start_abilities = np.tile(logit(prior.mean)[:, None] / rank, (1, rank)) / np.float32(np.log(2))
 
-        def parts(flat: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-            return [p.reshape(shape) for p, shape in zip(np.split(flat, cuts), shapes, strict=True)]
-
-        def loss(flat: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-            projection, offsets, difficulty, abilities, base = parts(flat)
-            before = inputs @ projection + offsets
-            discrimination = np.logaddexp(0, before)
-            logits = discrimination @ abilities.T - (inputs @ difficulty + base)[:, None]
-            cross_entropy = (known * (np.logaddexp(0, logits) - score * logits)).sum() / cells
+        def loss(parts: Sequence[Array]) -> tuple[float, Sequence[Array]]:
+            projection, offsets, difficulty, abilities, base = parts
+            # One product with the questions for both: [questions, abilities + 1].
+            both = inputs @ np.column_stack([projection, difficulty])
+            before = both[:, :rank] + offsets
+            discrimination = softplus(before)
+            logits = discrimination @ abilities.T - (both[:, rank:] + base)
+            cross_entropy = (known * (softplus(logits) - score * logits)).sum(dtype=np.float64) / cells
             moved = abilities - start_abilities
-            size = (projection**2).sum() + (difficulty**2).sum() + (moved**2).sum()
-            error = known * (1 / (1 + np.exp(-np.clip(logits, -60, 60))) - score) / cells
-            inner = (error @ abilities) / (1 + np.exp(-np.clip(before, -60, 60)))
+            size = float((projection**2).sum() + (difficulty**2).sum() + (moved**2).sum())
+            error = known * (chance(logits) - score) / cells
+            inner = (error @ abilities) * chance(before)
             harder = error.sum(1)
-            gradient = [
-                inputs.T @ inner + 2 * pull * projection,
+            back = inputs.T @ np.column_stack([inner, -harder])
+            return float(cross_entropy + pull * size), [
+                back[:, :rank] + 2 * pull * projection,
                 inner.sum(0),
-                -(inputs.T @ harder) + 2 * pull * difficulty,
+                back[:, rank] + 2 * pull * difficulty,
                 error.T @ discrimination + 2 * pull * moved,
                 -harder.sum(keepdims=True),
             ]
-            return float(cross_entropy + pull * size), np.concatenate([g.ravel() for g in gradient])
 
         rng = np.random.default_rng(seed)
         start = [
-            0.3 * rng.standard_normal(shapes[0]),
+            0.3 * rng.standard_normal((dimensions, rank)),
             np.zeros(rank),
             np.zeros(dimensions),
-            start_abilities + 0.1 * rng.standard_normal(shapes[3]),
+            start_abilities + 0.1 * rng.standard_normal((experts, rank)),
             np.zeros(1),
         ]
-        found: Any = minimize(
-            loss, np.concatenate([p.ravel() for p in start]), jac=True, method="L-BFGS-B", options={"maxiter": 300}
-        )
-        projection, offsets, difficulty, abilities, base = (part.astype(np.float32) for part in parts(found.x))
+        projection, offsets, difficulty, abilities, base = minimised(loss, start, tolerance=TOLERANCE)
         return cls(table.experts, prior, projection, offsets, difficulty, centre, abilities, float(base[0]))
 
     def score(self, questions: Features) -> Scores:

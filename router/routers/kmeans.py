@@ -44,7 +44,7 @@ class KmeansRouter(FittedRouter):
         if clusters < 1 or nearest < 1 or shrinkage < 0:
             raise ValueError("k-means needs clusters >= 1, nearest >= 1 and shrinkage >= 0")
         table, questions = fitting_rows(table, questions)
-        different = len(np.unique(questions.embeddings, axis=0))
+        different = len({row.tobytes() for row in questions.embeddings})
         clusters = min(clusters, max(1, len(table.rows) // 40), different)
         model = KMeans(clusters, n_init=2, random_state=seed).fit(questions.embeddings)
         prior = Prior.of(table.correct)

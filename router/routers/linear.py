@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -9,8 +10,12 @@ import numpy as np
 
 from router.embedding import Features
 from router.ranking import Scores
+from router.routers.descent import chance, minimised, softplus
 from router.routers.fitted import Array, FittedRouter, Prior, fitting_rows, known_scores, logit, sigmoid
 from router.table import Table
+
+TOLERANCE = 1e-6
+"""Of the loss: what a step must lower it by, for the search to go on."""
 
 
 @dataclass(frozen=True)
@@ -58,37 +63,36 @@ class LogisticRouter(FittedRouter):
 
     @classmethod
     def fit(cls, table: Table, questions: Features, *, strength: float = 0.3) -> Self:
-        """`strength`: scikit-learn's C, the inverse of the penalty on the weights (never on the intercept).
+        """By L-BFGS. `strength`: C as scikit-learn has it, the inverse of the penalty on the weights (never on the
+        intercept).
 
         A fractional score counts as a right and a wrong answer of that weight. An expert that was always right,
         always wrong or never asked keeps its mean. Raises ValueError for parameters out of range."""
-        from sklearn.linear_model import LogisticRegression
-
         if strength <= 0:
             raise ValueError(f"strength must be positive, is {strength}")
         table, questions = fitting_rows(table, questions)
         prior = Prior.of(table.correct)
         centre = questions.embeddings.mean(0)
-        vectors = (questions.embeddings - centre).astype(np.float64)
-        weights = np.zeros((vectors.shape[1], len(table.experts)))
-        intercepts = logit(prior.mean).astype(np.float64)
-        for column in range(len(table.experts)):
-            score = table.correct[:, column]
-            right, wrong = np.flatnonzero(score > 0), np.flatnonzero(score < 1)
-            if not len(right) or not len(wrong):
-                continue
-            if len(right) + len(wrong) == len(score):  # all 0 or 1: nothing to weigh, and no copy of the vectors
-                inputs, outcome, mass = vectors, score, None
-            else:
-                rows = np.concatenate([right, wrong])
-                outcome = np.concatenate([np.ones(len(right)), np.zeros(len(wrong))])
-                mass = np.concatenate([score[right], 1 - score[wrong]])
-                inputs = vectors[rows]
-            model = LogisticRegression(C=strength, tol=1e-3, max_iter=1000).fit(inputs, outcome, mass)
-            weights[:, column] = model.coef_[0]
-            intercepts[column] = model.intercept_[0]
+        inputs = questions.embeddings - centre
+        score, known = known_scores(table.correct)
+        # All experts at once: their weights have no part of the loss in common.
+        learned = ((known * score).sum(0) > 0) & ((known * (1 - score)).sum(0) > 0)
+        known = known * learned
+        scale = np.float32(1 / len(inputs))
+        pull = np.float32(1 / (strength * len(inputs)))
+
+        def loss(parts: Sequence[Array]) -> tuple[float, Sequence[Array]]:
+            weights, intercepts = parts
+            logits = inputs @ weights + intercepts
+            cross_entropy = (known * (softplus(logits) - score * logits)).sum(dtype=np.float64) * scale
+            error = known * (chance(logits) - score) * scale
+            size = float((weights**2).sum(dtype=np.float64))
+            return float(cross_entropy + pull * size / 2), [inputs.T @ error + pull * weights, error.sum(0)]
+
+        start = [np.zeros((inputs.shape[1], len(table.experts))), logit(prior.mean)]
+        weights, intercepts = minimised(loss, start, tolerance=TOLERANCE)
         intercepts -= centre @ weights
-        return cls(table.experts, prior, weights.astype(np.float32), intercepts.astype(np.float32))
+        return cls(table.experts, prior, weights, intercepts)
 
     def score(self, questions: Features) -> Scores:
         """Terms: the mean, and the log-odds that the question adds to the mean's."""

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from router.calibration import Calibration, Platt
 from router.crossfit import Fit, folds, out_of_fold
 from router.embedding import Features
+from router.nested import NestedFits
 from router.ranking import Evidence, Scores
 from router.routers.fitted import Array, FittedRouter, Prior, fitting_rows, logit
 from router.table import Table
@@ -75,8 +77,7 @@ class MixtureRouter(FittedRouter):
         if not members:
             raise ValueError("a mixture of routers needs at least one member")
         held_out = np.stack([logit(out_of_fold(fit, table, questions, fold).probabilities) for fit in members.values()])
-        weights = _weigh(held_out, table.correct, seed)
-        combined = np.tensordot(weights, held_out, 1).astype(np.float32)
+        weights, calibration = _stacked(held_out, table.correct, seed)
         fitted = []
         for name, fit in members.items():
             router = fit(table, questions)
@@ -89,7 +90,7 @@ class MixtureRouter(FittedRouter):
             tuple(members),
             tuple(fitted),
             tuple(weights.tolist()),
-            _calibration(combined, table.correct),
+            calibration,
         )
         return made, held_out
 
@@ -100,8 +101,7 @@ class MixtureRouter(FittedRouter):
             for name, member, weight in zip(self.names, self.members, self.weights, strict=True)
             if weight > 0
         }
-        total = np.asarray(sum(parts.values(), np.zeros((len(questions), len(self.experts)))), np.float32)
-        values = np.where(self.prior.observations > 0, self.calibration(total), self.prior.mean)
+        values = _combined(list(parts.values()), self.calibration, self.prior, len(questions))
         return Scores(self.experts, values, self.prior.humble(values), parts)
 
     def evidence(self, questions: Features) -> list[tuple[Evidence, ...]]:
@@ -119,6 +119,69 @@ def _folds(table: Table, parts: int, seed: int) -> NDArray[np.intp]:
     if len(table.rows) > MANY:
         parts = min(parts, 3)
     return folds(table, min(parts, different), seed)
+
+
+@dataclass(frozen=True)
+class MixtureFit:
+    """How a mixture of these members is fitted: on one table, or on a table in folds with fits that others share."""
+
+    members: Callable[[Features], Mapping[str, Fit]]
+    """By the questions: some members need skills."""
+    seed: int = 0
+
+    def __call__(self, table: Table, questions: Features) -> MixtureRouter:
+        """Fit on everything. Raises ValueError as `MixtureRouter.fit`."""
+        return MixtureRouter.fit(table, questions, members=self.members(questions), seed=self.seed)
+
+    def crossfitted(self, nested: NestedFits) -> tuple[Scores, float]:
+        """(scores of every row by a mixture that was not fitted on its fold, seconds that scoring took).
+
+        Members are weighed on the other folds, each by fits without that fold and the row's own: with n folds as with
+        n - 1 parts in `MixtureRouter.fit`. Needs three folds or more."""
+        table, members = nested.table, list(self.members(nested.questions).values())
+        values = np.empty((len(table.rows), len(table.experts)), np.float32)
+        probabilities = np.empty_like(values)
+        fresh = np.array([not row.repeat for row in table.rows])
+        seconds = 0.0
+        for number in nested.folds:
+            kept = np.flatnonzero((nested.fold != number) & fresh)
+            weights, calibration = _stacked(self._held_out(nested, members, number), table.correct[kept], self.seed)
+            chosen = [
+                (nested.without(fit, number), weight)
+                for fit, weight in zip(members, weights, strict=True)
+                if weight > 0
+            ]
+            begun = time.perf_counter()
+            inside, prior = nested.rows(number), Prior.of(table.correct[kept])
+            parts = [weight * logit(found.scores[0].probabilities) for found, weight in chosen]
+            values[inside] = _combined(parts, calibration, prior, len(inside))
+            probabilities[inside] = prior.humble(values[inside])
+            seconds += time.perf_counter() - begun + sum(found.seconds for found, _ in chosen)
+        return Scores(table.experts, values, probabilities), seconds
+
+    @staticmethod
+    def _held_out(nested: NestedFits, members: Sequence[Fit], number: int) -> NDArray[np.float32]:
+        """Log-odds [members, rows outside the fold that are no repeats, experts] by fits that know neither fold."""
+        table = nested.table
+        found = np.full((len(members), len(table.rows), len(table.experts)), np.nan, np.float32)
+        for other in nested.folds:
+            if other != number:
+                rows = nested.rows(other)
+                for place, fit in enumerate(members):
+                    found[place, rows] = logit(nested.without(fit, other, number).scores[0].probabilities)
+        return found[:, (nested.fold != number) & [not row.repeat for row in table.rows]]
+
+
+def _stacked(held_out: NDArray[np.float32], correct: Array, seed: int) -> tuple[NDArray[np.float64], Calibration]:
+    """(weights, calibration) of members whose log-odds of unknown questions are [members, questions, experts]."""
+    weights = _weigh(held_out, correct, seed)
+    return weights, _calibration(np.tensordot(weights, held_out, 1).astype(np.float32), correct)
+
+
+def _combined(parts: Sequence[Array], calibration: Calibration, prior: Prior, questions: int) -> Array:
+    """Probabilities [questions, experts] from the members' weighted log-odds."""
+    total = np.asarray(sum(parts, np.zeros((questions, len(prior.mean)))), np.float32)
+    return np.where(prior.observations > 0, calibration(total), prior.mean).astype(np.float32)
 
 
 def _calibration(scores: Array, correct: Array) -> Calibration:

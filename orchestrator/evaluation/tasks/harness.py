@@ -92,7 +92,7 @@ def reader(task: Any) -> Callable[[Any], dict[str, Any]]:
         place = target if isinstance(target, int) else texts.index(str(target).strip())
         if texts == letters:  # the options stand in the prompt, and a letter is asked for
             return _lettered(prompt, letters[place])
-        return {"question": prompt, "choices": dict(zip(letters, texts, strict=True)), "answer": letters[place]}
+        return {"question": prompt, "choices": texts, "answer": letters[place]}
 
     return read
 
