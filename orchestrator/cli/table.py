@@ -34,8 +34,8 @@ def command() -> None:
 def import_command(file: Path, out: Path | None, format: str | None, as_json: bool) -> None:
     """Read FILE (a file or folder of records) as a correctness table, for eval-router and route.
 
-    Formats: RouterBench (wide, with costs), one record per question and model (LLMRouter, EmbedLLM, RouterArena),
-    LLMRouterBench's results, scores by model (RouterEval), preference pairs and ratings (RouteLLM).
+    Formats: RouterBench (wide, with costs), one record per question and model (LLMRouter, EmbedLLM), RouterArena's and
+    LLMRouterBench's results, scores by model, RouterEval's matrices, preference pairs and ratings (RouteLLM).
     """
     out = out or file.with_name(f"{file.name.split('.')[0]}.table.jsonl")
     try:
@@ -97,7 +97,10 @@ def _written(records: Iterator[dict[str, Any]], out: Path) -> int:
         import pyarrow
         import pyarrow.parquet
 
-        columns = {name: [record.get(name) for record in held] for name in names}
+        columns = {
+            name: [json.dumps(cell) if isinstance(cell := record.get(name), dict | list) else cell for record in held]
+            for name in names
+        }
         pyarrow.parquet.write_table(pyarrow.table(columns), out)
     else:
         raise BadInput(f"{out}: the name must end in {', '.join(LONG)}")
@@ -108,5 +111,8 @@ def _csv(records: Sequence[dict[str, Any]], names: Sequence[str]) -> str:
     text = io.StringIO()
     writer = csv.DictWriter(text, names)
     writer.writeheader()
-    writer.writerows(records)
+    writer.writerows(
+        {name: json.dumps(cell) if isinstance(cell, dict | list) else cell for name, cell in record.items()}
+        for record in records
+    )
     return text.getvalue()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -18,6 +19,16 @@ def first(record: Record, *names: str) -> Any:
     return next((record[name] for name in names if record.get(name) not in (None, "")), None)
 
 
+def written(value: Any) -> Any:
+    """A value that was written as JSON into a text cell, as CSV needs it; any other as it is."""
+    if isinstance(value, str) and value.startswith(("{", "[")):
+        try:
+            return json.loads(value)
+        except ValueError:
+            return value
+    return value
+
+
 def text(value: Any, where: str) -> str:
     """Text that is not empty. RouterBench writes a prompt as the text of a list: `['...']`. Raises `TableError` for
     an empty one."""
@@ -27,7 +38,8 @@ def text(value: Any, where: str) -> str:
         import ast
 
         try:
-            parts = ast.literal_eval(value)
+            parts = written(value)
+            parts = ast.literal_eval(value) if parts is value else parts
             value = "\n\n".join(parts) if all(isinstance(part, str) for part in parts) else value
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             pass

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any
 
-from router.importers.cells import Gathering, first, number, score, text
+from router.importers.cells import Gathering, first, number, score, text, written
+from router.importers.published import Numbered, arena, arena_known, matrix, matrix_known
 from router.row import Row, TableError
 
-Numbered: TypeAlias = Iterable[tuple[str, dict[str, Any]]]
-"""(place, record)"""
 COST = "|total_cost"
 REPLY = "|model_response"
 _WIDE = {"sample_id", "prompt", "question", "query", "eval_name", "oracle_model_to_route_to", "id", "split", "answer"}
@@ -18,6 +17,8 @@ _PROMPTS = ("prompt", "question", "query", "input")
 _EXPERTS = ("model", "model_name", "llm", "expert")
 _SCORES = ("score", "performance", "correct", "correctness", "label", "accuracy", "is_correct", "effect")
 _COSTS = ("cost", "total_cost", "price")
+KEPT = ("choices", "kind")
+"""Of the question, for votes over recorded answers."""
 _TASKS = ("task", "task_name", "eval_name", "dataset", "dataset_name", "benchmark", "task_id")
 _REPLIES = ("prediction", "response", "model_response", "generated_answer", "output")
 
@@ -77,7 +78,7 @@ def _numeric(value: Any) -> bool:
 
 
 def long(records: Numbered) -> list[Row]:
-    """One record per question and model: LLMRouter, RouterArena, LLMRouterBench, EmbedLLM, and plain long tables.
+    """One record per question and model: LLMRouter, LLMRouterBench, EmbedLLM, and plain long tables.
     Raises `TableError` for an empty score."""
     found = Gathering()
     for place, record in records:
@@ -95,6 +96,9 @@ def long(records: Numbered) -> list[Row]:
             answer=first(record, "ground_truth", "gt", "gold"),
         )
         row.add(expert, value, place)
+        for name in KEPT:
+            if record.get(name) not in (None, ""):
+                row.extra[name] = written(record[name])
         cost = number(first(record, *_COSTS), f"{place}: cost")
         if cost is not None:
             row.cost[expert] = cost
@@ -210,12 +214,14 @@ def _long_known(names: Sequence[str], record: Mapping[str, Any]) -> bool:
 
 
 FORMATS: tuple[TableFormat, ...] = (
+    TableFormat("arena", "RouterArena's results and predictions", arena_known, arena),
+    TableFormat("matrix", "RouterEval's score matrices", matrix_known, matrix),
     TableFormat(
         "pairs", "RouteLLM's and Chatbot Arena's preference pairs", lambda n, r: {"model_a", "model_b"} <= set(n), pairs
     ),
     TableFormat("ratings", "RouteLLM's rated replies", lambda n, r: "mixtral_score" in n, ratings),
     TableFormat("nested", "LLMRouterBench's result files", lambda n, r: isinstance(r.get("records"), list), nested),
-    TableFormat("long", "LLMRouter, EmbedLLM, RouterArena, long tables", _long_known, long),
+    TableFormat("long", "LLMRouter, EmbedLLM, long tables", _long_known, long),
     TableFormat("mapped", "RouterEval, scores by model", lambda n, r: bool(_scores_in(r)), mapped),
     TableFormat(
         "wide",

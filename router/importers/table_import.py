@@ -8,7 +8,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from router.importers.formats import FORMATS, TableFormat, format_of
+from router.importers.formats import FORMATS, KEPT, TableFormat, format_of
 from router.records import Part, RecordError, parts
 from router.row import Row, TableError
 from router.table import Table
@@ -82,4 +82,5 @@ def export_rows(rows: tuple[Row, ...], experts: tuple[str, ...]) -> Iterator[dic
             if name in row.predictions:
                 record["prediction"] = row.predictions[name]
             fields = {"task": row.task, "category": row.category, "split": row.split, "ground_truth": row.answer}
+            fields |= {key: row.extra.get(key) for key in KEPT}
             yield record | {key: value for key, value in fields.items() if value is not None}

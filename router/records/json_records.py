@@ -138,6 +138,8 @@ def _unwrapped(body: Body, path: Path) -> list[Body]:
         # The dataset viewer's answer: {"rows": [{"row_idx": 0, "row": {...}}]}.
         rows = [row["row"] if isinstance(row.get("row"), dict) else row for row in rows]
         return _paragraphs(rows) if all(_objects(row.get("paragraphs")) for row in rows) else rows
+    if {"model", "prompt", "data"} <= body.keys() and isinstance(body["prompt"], dict):
+        return [body]  # RouterEval's matrices of scores
     columns = {key: value for key, value in body.items() if isinstance(value, list | dict)}
     if columns.keys() == body.keys() and any(key in ASKS for key in body):
         return _by_column(columns, path)
