@@ -19,7 +19,7 @@ FIELD = frozenset(
     context cost count curve database debate decoded decoding definition device difference discussed distill
     distillation dropped eight embedder embedding encoder entry error escalate estimate eval evaluation example
     exceeded explanation extension factorisation facts failed features figures file filtered findings finish
-    finished finite fitted fitting folder for fork form format fresh function gated generate generated gguf
+    finished finite fit fitted fitting fold folder for fork form format fresh function gated generate generated gguf
     grammars group harness hashes headline histogram history hub in info input inspection interval isotonic json
     judge kernels reasoning kind kmeans knn lang layer layout lazy limited linear list live lm load loaded local log
     logistic logprob long loops lora losses lost low maker matrix member merged message metrics middleware mlp
