@@ -36,8 +36,9 @@ from orchestrator.pipelines.registry import named
 from router.embedding import DEFAULT_MODEL, Embedder
 
 if TYPE_CHECKING:
+    from orchestrator.chats.method_chat import LocalChats
     from orchestrator.client import RemoteCollegium
-    from orchestrator.inference.chat import ExpertChat
+    from orchestrator.inference.chat_model import BatchedChatModel
     from orchestrator.pipelines.distill import DistillRequest
     from orchestrator.pipelines.distill_compare import DistillResult
     from router.ranking import Ranking
@@ -159,14 +160,27 @@ class Collegium(PipelineMethods):
         pool = self._given or self._own
         return pool.timeline.progress() if pool else None
 
-    def chat(self, expert: str, **settings: Any) -> ExpertChat:
-        """An expert as a LangChain chat model; `settings` as in `ExpertChat` (max_tokens, temperature, ...). Raises
-        `BadInput` for an expert that the zoo does not have."""
-        if expert not in self.experts:
-            raise BadInput(f"no expert {expert!r} in the zoo; it has {', '.join(self.experts)}")
-        from orchestrator.inference.chat import ExpertChat
+    def chat(self, model: str, **settings: Any) -> BatchedChatModel:
+        """An expert, `mixture`, `fusion` or another method as a LangChain chat model; `settings` as in `ExpertChat` and
+        `MethodChat` (max_tokens, temperature, ...). An expert goes before a method of its name. Raises `BadInput` for
+        what is neither."""
+        if model in self.experts:
+            from orchestrator.inference.chat import ExpertChat
 
-        return ExpertChat(pool=self.pool, expert=self.experts[expert], **settings)
+            return ExpertChat(pool=self.pool, expert=self.experts[model], **settings)
+        from orchestrator.chats.method_chat import MethodChat
+
+        if model not in self._chats.methods:
+            methods = ", ".join(self._chats.methods)
+            raise BadInput(f"no expert or method {model!r}; the zoo has {', '.join(self.experts)}; methods: {methods}")
+        return MethodChat(chats=self._chats, method=model, **settings)
+
+    @functools.cached_property
+    def _chats(self) -> LocalChats:
+        from orchestrator.chats.method_chat import LocalChats
+        from orchestrator.chats.routing import Routing
+
+        return LocalChats(self, Routing(self))
 
     async def aexecute(
         self,
@@ -217,6 +231,8 @@ class Collegium(PipelineMethods):
     def close(self) -> None:
         """Stop the workers. Idempotent; what was generated stays in the ledger. A program that ends without it is
         taken to have called it."""
+        if (chats := self.__dict__.pop("_chats", None)) is not None:
+            chats.loop.close()
         if self._own is not None:
             self._own.close()
             self._own.ledger.close()

@@ -45,6 +45,8 @@ class SchemeOptions:
     """Of fusion, in the order in which they are asked; the panel's members follow."""
     cite: bool = True
     """Whether a fusion's answer marks whom it follows."""
+    must_write: bool = False
+    """Whether a fusion's answer has a form that only its synthesiser is held to."""
     calls_tools: Callable[[str], bool] = lambda text: False
     """Whether a reply calls tools."""
 
@@ -81,6 +83,7 @@ DISCUSSIONS: Mapping[str, Callable[[SchemeOptions], Discussion]] = {
         scheme.synthesisers,
         "log-odds" if scheme.improved else "majority",
         scheme.cite,
+        scheme.must_write,
         scheme.calls_tools,
     ),
     "escalate": lambda scheme: Escalate(_reconcile(scheme), scheme.threshold),

@@ -18,8 +18,8 @@ from agents.transcript import Transcript
 
 JUDGE, SYNTHESISER = "judge", "synthesiser"
 """Roles of the two seats beside the panel."""
-CALLS = "tool calls"
-"""Why a fusion stopped before its answer: a member of the panel calls tools."""
+CALLS, SYNTHESIS = "tool calls", "synthesis"
+"""Why a fusion stopped: a member of the panel calls tools, so that there is no answer yet; an answer was written."""
 _CITED = re.compile(r"\[(\d{1,3}(?:\s{0,2},\s{0,2}\d{1,3}){0,15})\]")
 
 
@@ -41,6 +41,8 @@ class Fusion:
     """The vote on a question that is not open."""
     cite: bool = True
     """Whether the answer marks what it takes from the reply n with [n]."""
+    must_write: bool = False
+    """Whether the answer has a form that only a synthesiser is held to: no reply of the panel stands for it."""
     calls_tools: Callable[[str], bool] = lambda text: False
     """Whether a reply calls tools: then there is no answer yet, and all calls are the outcome."""
 
@@ -58,13 +60,15 @@ class Fusion:
         if not replied:
             conversation.stopped = "no reply"
             return
-        conversation.decide(replied[0])
-        if len(replied) == 1 or len({turns[place].answer for place in replied}) == 1:
+        if not self.must_write:
+            conversation.decide(replied[0])
+        alike = len({turns[place].answer for place in replied}) == 1
+        if alike and not self.must_write:
             conversation.stopped = "one reply" if len(replied) == 1 else "consensus"
             return
         received = tuple(replied)
         texts = [turns[place].reasoning or turns[place].text for place in replied]
-        findings = await self._judged(conversation, received, texts)
+        findings = "" if alike else await self._judged(conversation, received, texts)
         asked = prompts.synthesise(conversation.question, texts, findings, conversation.terms.limits, cite=self.cite)
         members = [conversation.agent(turns[place].seat) for place in replied]
         writers: dict[str, Agent] = {}
@@ -74,7 +78,7 @@ class Fusion:
             (last,) = await conversation.ask([AgentCall(conversation.seat(agent, SYNTHESISER), asked, received)])
             if turns[last].answer is not None:
                 conversation.decide(last)
-                conversation.stopped = "synthesis"
+                conversation.stopped = SYNTHESIS
                 return
         conversation.stopped = "no synthesis"
 

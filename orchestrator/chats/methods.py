@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from agents.discussions.fusion import CALLS, fusion_account
+from agents.discussions.fusion import CALLS, SYNTHESIS, fusion_account
 from agents.question import CHAT, Question
 from agents.transcript import Transcript
 from orchestrator.chats.chat_body import ChatBody
@@ -195,7 +195,8 @@ async def ask_method(
         yield reply_events.account(explanation)
         return
     text = (transcript.reply if transcript else "") or _content_of(found.answer, found.used)
-    if found.failed or not text.strip():
+    unwritten = setting.structured is not None and (transcript is None or transcript.stopped != SYNTHESIS)
+    if found.failed or unwritten or not text.strip():
         raise reply_events.no_answer()
     if not reply_events.streamed:
         yield TextEvent(text)
@@ -264,6 +265,20 @@ async def _profiled(routing: ServiceRouting, method: Method) -> Profiled | None:
         if method.profile == "optional":
             return None
         raise
+
+
+def method_events(
+    zoo: Zoo,
+    routing: ServiceRouting,
+    health: ExpertHealth,
+    methods: Mapping[str, Method],
+    chat: ChatBody,
+    max_wait: float | None,
+) -> ChatEvents:
+    """What comes of a chat whose `model` is one of `methods`."""
+    if chat.model == MIXTURE:
+        return ask_mixture(zoo, routing, health, chat, max_wait)
+    return ask_method(zoo, routing, health, methods[chat.model], chat, max_wait)
 
 
 def as_question(chat: ChatBody, *, tools: bool = False) -> tuple[Question, ChatTurns]:

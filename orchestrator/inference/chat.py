@@ -1,41 +1,75 @@
 """`ExpertChat`: an expert as a langchain-core chat model. Code written against LangChain gets per-expert batching
-and model swapping without knowing.
-
-Tools are not offered: an expert of the zoo need not have been trained for them.
-"""
+and model swapping without knowing."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import replace
-from typing import Any, Literal, cast
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, cast
 
 from langchain_core.callbacks import AsyncCallbackManagerForLLMRun, CallbackManagerForLLMRun
-from langchain_core.language_models import BaseChatModel, LanguageModelInput
 from langchain_core.language_models.base import LangSmithParams
 from langchain_core.messages import AIMessage, AIMessageChunk, BaseMessage
 from langchain_core.messages.ai import UsageMetadata
-from langchain_core.output_parsers import JsonOutputParser, PydanticOutputParser
+from langchain_core.messages.tool import ToolCall, tool_call_chunk
 from langchain_core.outputs import ChatGeneration, ChatGenerationChunk, ChatResult
-from langchain_core.runnables import Runnable, RunnableConfig, RunnableMap, RunnablePassthrough
-from langchain_core.runnables.config import ContextThreadPoolExecutor
-from langchain_core.utils.function_calling import convert_to_json_schema
-from langchain_core.utils.pydantic import is_basemodel_subclass
 from pydantic import ConfigDict, Field
 
 from orchestrator.errors import RequestError
+from orchestrator.inference.chat_messages import prompt_messages, tool_calls, tool_turns
+from orchestrator.inference.chat_model import BatchedChatModel
+from orchestrator.inference.engines.tools import begins
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
 from orchestrator.inference.prices import price
-from orchestrator.inference.request import Completion, Delta, PromptMessage, Request, Sampling, TokenLogprob
+from orchestrator.inference.request import Completion, Delta, Request, Sampling, TokenLogprob
 from orchestrator.inference.schedule.pending import Outcome
+from orchestrator.inference.tool_sampling import tool_sampling
 
-_ROLES = {"human": "user", "ai": "assistant", "system": "system", "chat": "user"}
+
+@dataclass(frozen=True, slots=True)
+class OfferedTools:
+    """The tools of one call of a chat model."""
+
+    names: frozenset[str] = frozenset()
+    single: bool = False
+    """At most one call is returned."""
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> OfferedTools:
+        """What a call's options offer."""
+        tools = [] if options.get("tool_choice") == "none" else options.get("tools") or []
+        names = frozenset(tool["function"]["name"] for tool in tools)
+        return cls(names, options.get("parallel_tool_calls") is False)
 
 
-class ExpertChat(BaseChatModel):
+class ReplyStream:
+    """A streamed reply's text, as far as it can be no call of a tool."""
+
+    def __init__(self, offered: OfferedTools) -> None:
+        self._offered = offered
+        self._held = ""
+        self._begun = self._streamed = False
+
+    def more(self, text: str) -> str:
+        """What can be shown now."""
+        self._streamed = True
+        if not self._offered.names:
+            return text
+        self._held += text
+        free = begins(self._held, first=not self._begun)
+        shown, self._held = self._held[:free], self._held[free:]
+        self._begun = self._begun or bool(shown)
+        return shown
+
+    def end(self, whole: str) -> tuple[str, list[ToolCall]]:
+        """(the text that has not been shown, the calls) of the whole reply."""
+        rest = self._held if self._streamed else whole
+        return tool_calls(rest, self._offered.names, single=self._offered.single)
+
+
+class ExpertChat(BatchedChatModel):
     """One expert of the zoo. `ainvoke`, `abatch`, `astream`, and `invoke` from threads, all reach the engine as
     batches with whatever else waits for the same expert."""
 
@@ -80,6 +114,8 @@ class ExpertChat(BaseChatModel):
         structured = options.pop("structured", None)
         options.pop("ls_structured_output_format", None)
         max_wait = options.pop("max_wait", self.max_wait)
+        tools, choice = options.pop("tools", None) or (), options.pop("tool_choice", None)
+        parallel = options.pop("parallel_tool_calls", None)
         settings = {**self._settings(), **{key: options.pop(key) for key in self._settings() if key in options}}
         if options:
             raise RequestError(f"expert {self.expert.name!r} does not know the option {sorted(options)[0]!r}")
@@ -89,19 +125,32 @@ class ExpertChat(BaseChatModel):
             stop=tuple(stop or self.stop or ()),
             structured=json.dumps(structured) if structured else self.further.structured,
         )
-        return self.pool.request(self.expert, _messages(messages), sampling, stream=stream, max_wait=max_wait)
+        if choice not in (None, "auto", "none") and not tools:
+            raise RequestError("tool_choice needs tools")
+        sampling = tool_sampling(
+            sampling,
+            () if choice == "none" else tools,
+            choice,
+            parallel,
+            tool_turns(messages),
+            remote=self.expert.remote is not None,
+        )
+        return self.pool.request(self.expert, prompt_messages(messages), sampling, stream=stream, max_wait=max_wait)
 
-    def _result(self, outcome: Outcome) -> ChatResult:
+    def _result(self, outcome: Outcome, offered: OfferedTools) -> ChatResult:
         if isinstance(outcome, BaseException):
             raise outcome
-        message = AIMessage(outcome.text, usage_metadata=_usage(outcome), response_metadata=self._metadata(outcome))
+        text, calls = tool_calls(outcome.text, offered.names, single=offered.single)
+        message = AIMessage(
+            text, tool_calls=calls, usage_metadata=_usage(outcome), response_metadata=self._metadata(outcome, calls)
+        )
         return ChatResult(generations=[ChatGeneration(message=message)])
 
-    def _metadata(self, completion: Completion) -> dict[str, Any]:
+    def _metadata(self, completion: Completion, calls: Sequence[Any] = ()) -> dict[str, Any]:
         metadata: dict[str, Any] = {
             "model_name": self.expert.name,
             "model_provider": "collegium",
-            "finish_reason": completion.finish_reason,
+            "finish_reason": "tool_calls" if calls and completion.finish_reason == "stop" else completion.finish_reason,
             "key": completion.key,
             "cached": completion.cached,
             "seconds": completion.seconds,
@@ -114,13 +163,18 @@ class ExpertChat(BaseChatModel):
             metadata["logprobs"] = {"content": logprobs_content(completion.logprobs)}
         return metadata
 
-    def _chunk(self, part: Delta | Completion, streamed: bool) -> ChatGenerationChunk:
+    def _chunk(self, part: Delta | Completion, shown: ReplyStream) -> ChatGenerationChunk:
         if isinstance(part, Delta):
-            return ChatGenerationChunk(message=AIMessageChunk(content=part.text))
+            return ChatGenerationChunk(message=AIMessageChunk(content=shown.more(part.text)))
+        rest, calls = shown.end(part.text)
         message = AIMessageChunk(
-            content="" if streamed else part.text,
+            content=rest,
+            tool_call_chunks=[
+                tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=index)
+                for index, call in enumerate(calls)
+            ],
             usage_metadata=_usage(part),
-            response_metadata=self._metadata(part),
+            response_metadata=self._metadata(part, calls),
             chunk_position="last",
         )
         return ChatGenerationChunk(message=message)
@@ -134,8 +188,9 @@ class ExpertChat(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        offered = OfferedTools.of(kwargs)
         request = self._request(messages, stop, False, kwargs)
-        return self._result(self.pool.ask_blocking([(request, self.expert)])[0])
+        return self._result(self.pool.ask_blocking([(request, self.expert)])[0], offered)
 
     async def _agenerate(
         self,
@@ -144,8 +199,9 @@ class ExpertChat(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
+        offered = OfferedTools.of(kwargs)
         request = self._request(messages, stop, False, kwargs)
-        return self._result((await self.pool.ask([(request, self.expert)]))[0])
+        return self._result((await self.pool.ask([(request, self.expert)]))[0], offered)
 
     async def _astream(
         self,
@@ -154,11 +210,10 @@ class ExpertChat(BaseChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
+        shown = ReplyStream(OfferedTools.of(kwargs))
         request = self._request(messages, stop, True, kwargs)
-        streamed = False
         async for part in self.pool.stream(request, self.expert):
-            chunk = self._chunk(part, streamed)
-            streamed = True
+            chunk = self._chunk(part, shown)
             if run_manager:
                 await run_manager.on_llm_new_token(cast("str", chunk.message.content), chunk=chunk)
             yield chunk
@@ -170,107 +225,16 @@ class ExpertChat(BaseChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
+        shown = ReplyStream(OfferedTools.of(kwargs))
         request = self._request(messages, stop, True, kwargs)
-        streamed = False
         for part in self.pool.stream_blocking(request, self.expert):
-            chunk = self._chunk(part, streamed)
-            streamed = True
+            chunk = self._chunk(part, shown)
             if run_manager:
                 run_manager.on_llm_new_token(cast("str", chunk.message.content), chunk=chunk)
             yield chunk
 
-    # Many calls: langchain-core's own would keep a handful in flight ----------------------------------------
-
-    async def abatch(
-        self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[Any]:
-        """All inputs are submitted at once, whatever `max_concurrency` says. The first error withdraws the rest,
-        unless `return_exceptions`."""
-        configs = config if isinstance(config, list) else [config] * len(inputs)
-        calls = [
-            asyncio.ensure_future(self.ainvoke(input, one, **kwargs))
-            for input, one in zip(inputs, configs, strict=True)
-        ]
-        try:
-            return list(await asyncio.gather(*calls, return_exceptions=return_exceptions))
-        finally:
-            for call in calls:
-                call.cancel()
-
-    def batch(
-        self,
-        inputs: list[LanguageModelInput],
-        config: RunnableConfig | list[RunnableConfig] | None = None,
-        *,
-        return_exceptions: bool = False,
-        **kwargs: Any,
-    ) -> list[Any]:
-        """As `abatch`, for code that may block, even on an event loop."""
+    def _check_blocking(self) -> None:
         self.pool.refuse_own_thread()
-
-        def run() -> list[Any]:
-            return asyncio.run(self.abatch(inputs, config, return_exceptions=return_exceptions, **kwargs))
-
-        # A loop of its own on a thread of its own: one may run here already.
-        with ContextThreadPoolExecutor(1) as thread:
-            return thread.submit(run).result()
-
-    # Structured output --------------------------------------------------------------------------------------
-
-    def with_structured_output(
-        self,
-        schema: dict[str, Any] | type,
-        *,
-        include_raw: bool = False,
-        method: Literal["json_schema", "json_mode", "function_calling"] = "json_schema",
-        **kwargs: Any,
-    ) -> Runnable[LanguageModelInput, Any]:
-        """The engine is held to the schema's JSON while it writes; every `method`, `strict` or not, means that
-        here. Tools are not offered along with it. Raises ValueError for arguments that it does not know."""
-        if unknown := sorted(kwargs.keys() - {"strict"}):
-            raise ValueError(f"with_structured_output does not know the argument {unknown[0]!r}")
-        json_schema = convert_to_json_schema(schema)
-        bound = self.bind(
-            structured={"json": json_schema},
-            ls_structured_output_format={"kwargs": {"method": method}, "schema": json_schema},
-        )
-        parser: Runnable[Any, Any] = (
-            PydanticOutputParser(pydantic_object=schema)
-            if isinstance(schema, type) and is_basemodel_subclass(schema)
-            else JsonOutputParser()
-        )
-        if not include_raw:
-            return bound | parser
-        parsed = RunnablePassthrough.assign(
-            parsed=lambda reply: parser.invoke(reply["raw"]), parsing_error=lambda _: None
-        )
-        failed = RunnablePassthrough.assign(parsed=lambda _: None)
-        return RunnableMap(raw=bound) | parsed.with_fallbacks([failed], exception_key="parsing_error")
-
-
-def _messages(messages: Sequence[BaseMessage]) -> tuple[PromptMessage, ...]:
-    return tuple((_role(message), _text(message)) for message in messages)
-
-
-def _role(message: BaseMessage) -> str:
-    role = _ROLES.get(message.type)
-    if role is None:
-        raise RequestError(f"experts do not take messages of type {message.type!r}")
-    return str(getattr(message, "role", role))
-
-
-def _text(message: BaseMessage) -> str:
-    if isinstance(message.content, str):
-        return message.content
-    for block in message.content:
-        if isinstance(block, dict) and block.get("type") not in ("text", None):
-            raise RequestError(f"experts take text only, not content of type {block['type']!r}")
-    return str(message.text)
 
 
 def _usage(completion: Completion) -> UsageMetadata:

@@ -78,10 +78,7 @@ class ModelList:
         wait = None if batch else runtime.config.service.max_wait
         if self.what(chat.model) == "expert":
             return self._expert(chat, wait)
-        if chat.model == methods.MIXTURE:
-            return methods.ask_mixture(runtime.collegium, runtime.routing, self.health, chat, wait)
-        method = self._methods[chat.model]
-        return methods.ask_method(runtime.collegium, runtime.routing, self.health, method, chat, wait)
+        return methods.method_events(runtime.collegium, runtime.routing, self.health, self._methods, chat, wait)
 
     def completion_events(self, body: CompletionBody, *, batch: bool = False) -> ChatEvents:
         """What comes of text completions. Raises `Refused`: 404 for an unknown model, 400 for one that is no

@@ -54,6 +54,7 @@ async def fuse(setting: Setting, *, name: str = FUSION, plan: FusionConfig) -> l
             judge=_judge(setting, setting.experts[judge]) if judge else None,
             synthesisers=tuple(_writer(setting, setting.experts[one]) for one in writers),
             cite=plan.cite and setting.structured is None,
+            must_write=setting.structured is not None,
             improved=setting.options.improved,
             calls_tools=lambda text: bool(names) and bool(parse_calls(text, names)[1]),
         )

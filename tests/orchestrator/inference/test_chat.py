@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from langchain_core.callbacks import BaseCallbackHandler, UsageMetadataCallbackHandler
-from langchain_core.messages import AIMessage, HumanMessage, SystemMessage, ToolMessage
+from langchain_core.messages import AIMessage, HumanMessage, RemoveMessage, SystemMessage
 from langchain_core.output_parsers import StrOutputParser
 from langchain_core.prompts import ChatPromptTemplate
 from pydantic import BaseModel, Field, ValidationError
@@ -211,16 +211,16 @@ async def test_structured_output_with_the_raw_reply(chat) -> None:
 
 
 async def test_what_an_expert_cannot_take_is_refused_by_name(pool, play, chat) -> None:
-    with pytest.raises(RequestError, match="'tool'"):
-        await chat.ainvoke([HumanMessage("x"), ToolMessage("y", tool_call_id="1")])
+    with pytest.raises(RequestError, match="'remove'"):
+        await chat.ainvoke([HumanMessage("x"), RemoveMessage("y")])
     with pytest.raises(RequestError, match="'image_url'"):
         await chat.ainvoke([HumanMessage([{"type": "image_url", "image_url": {"url": "data:"}}])])
     with pytest.raises(RequestError, match="'temprature'"):
         await chat.ainvoke("x", temprature=1)
     with pytest.raises(ValidationError, match="max_token"):
         ExpertChat(pool=pool, expert=play.expert("a"), max_token=5)
-    with pytest.raises(NotImplementedError):
-        chat.bind_tools([Person])
+    with pytest.raises(RequestError, match="tool_choice needs tools"):
+        await chat.ainvoke("x", tool_choice="required")
 
 
 async def test_samples_of_one_prompt_differ_by_draw_and_repeat_in_the_next_run(pool, play) -> None:
