@@ -142,7 +142,7 @@ class MethodChat(BatchedChatModel):
     # One call -----------------------------------------------------------------------------------------------
 
     async def _whole(self, events: ChatEvents) -> ChatResult:
-        reply = WholeReply(self.method)
+        reply = ReplyMessages(self.method)
         async for event in events:
             reply.add(event)
         return ChatResult(generations=[ChatGeneration(message=one) for one in reply.messages()])
@@ -174,7 +174,7 @@ class MethodChat(BatchedChatModel):
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
         self._check_blocking()
-        reply = WholeReply(self.method)
+        reply = ReplyMessages(self.method)
         for event in self.chats.loop.iterate(self._events(messages, stop, True, kwargs)):
             if (chunk := reply.chunk(event)) is not None:
                 if run_manager:
@@ -188,7 +188,7 @@ class MethodChat(BatchedChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        reply = WholeReply(self.method)
+        reply = ReplyMessages(self.method)
         async for event in self.chats.loop.aiterate(self._events(messages, stop, True, kwargs)):
             if (chunk := reply.chunk(event)) is not None:
                 if run_manager:
@@ -196,7 +196,7 @@ class MethodChat(BatchedChatModel):
                 yield chunk
 
 
-class WholeReply:
+class ReplyMessages:
     """The events of a chat as LangChain's messages, whole or in chunks."""
 
     def __init__(self, method: str) -> None:

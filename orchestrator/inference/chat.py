@@ -29,7 +29,7 @@ from orchestrator.inference.tool_sampling import tool_sampling
 
 
 @dataclass(frozen=True, slots=True)
-class OfferedTools:
+class ToolNames:
     """The tools of one call of a chat model."""
 
     names: frozenset[str] = frozenset()
@@ -37,7 +37,7 @@ class OfferedTools:
     """At most one call is returned."""
 
     @classmethod
-    def of(cls, options: Mapping[str, Any]) -> OfferedTools:
+    def of(cls, options: Mapping[str, Any]) -> ToolNames:
         """What a call's options offer."""
         tools = [] if options.get("tool_choice") == "none" else options.get("tools") or []
         names = frozenset(tool["function"]["name"] for tool in tools)
@@ -47,7 +47,7 @@ class OfferedTools:
 class ReplyStream:
     """A streamed reply's text, as far as it can be no call of a tool."""
 
-    def __init__(self, offered: OfferedTools) -> None:
+    def __init__(self, offered: ToolNames) -> None:
         self._offered = offered
         self._held = ""
         self._begun = self._streamed = False
@@ -137,7 +137,7 @@ class ExpertChat(BatchedChatModel):
         )
         return self.pool.request(self.expert, prompt_messages(messages), sampling, stream=stream, max_wait=max_wait)
 
-    def _result(self, outcome: Outcome, offered: OfferedTools) -> ChatResult:
+    def _result(self, outcome: Outcome, offered: ToolNames) -> ChatResult:
         if isinstance(outcome, BaseException):
             raise outcome
         text, calls = tool_calls(outcome.text, offered.names, single=offered.single)
@@ -188,7 +188,7 @@ class ExpertChat(BatchedChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        offered = OfferedTools.of(kwargs)
+        offered = ToolNames.of(kwargs)
         request = self._request(messages, stop, False, kwargs)
         return self._result(self.pool.ask_blocking([(request, self.expert)])[0], offered)
 
@@ -199,7 +199,7 @@ class ExpertChat(BatchedChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> ChatResult:
-        offered = OfferedTools.of(kwargs)
+        offered = ToolNames.of(kwargs)
         request = self._request(messages, stop, False, kwargs)
         return self._result((await self.pool.ask([(request, self.expert)]))[0], offered)
 
@@ -210,7 +210,7 @@ class ExpertChat(BatchedChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        shown = ReplyStream(OfferedTools.of(kwargs))
+        shown = ReplyStream(ToolNames.of(kwargs))
         request = self._request(messages, stop, True, kwargs)
         async for part in self.pool.stream(request, self.expert):
             chunk = self._chunk(part, shown)
@@ -225,7 +225,7 @@ class ExpertChat(BatchedChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        shown = ReplyStream(OfferedTools.of(kwargs))
+        shown = ReplyStream(ToolNames.of(kwargs))
         request = self._request(messages, stop, True, kwargs)
         for part in self.pool.stream_blocking(request, self.expert):
             chunk = self._chunk(part, shown)
