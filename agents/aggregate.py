@@ -13,6 +13,7 @@ from agents.prompts import Messages, combine
 from agents.question import Question
 from agents.reply import parse_reply
 from agents.votes import Verdict
+from reasoning.text import separate
 
 Ask: TypeAlias = Callable[[Messages], Awaitable[str | None]]
 """One call of the aggregating model; None where it failed."""
@@ -37,7 +38,7 @@ async def synthesise(ask: Ask, question: Question, replies: Sequence[str], vote:
     if len(vote.groups) < 2:
         return Synthesis(vote.answer, "", True)
     text = await ask(prompt(question, replies))
-    answer = parse_reply(without_thoughts(text), question).answer if text else None
+    answer = parse_reply(text, question).answer if text else None
     if answer is None:
         return Synthesis(vote.answer, text or "", True)
     return Synthesis(answer, text or "", False)
@@ -45,12 +46,4 @@ async def synthesise(ask: Ask, question: Question, replies: Sequence[str], vote:
 
 def prompt(question: Question, replies: Sequence[str]) -> Messages:
     """What the aggregating model is asked, in use and in the benchmark by which it is chosen."""
-    return combine(question, [text for reply in replies if (text := without_thoughts(reply))])
-
-
-def without_thoughts(text: str) -> str:
-    """A reply without the thoughts that a reasoning model puts between <think> tags, whether they are closed or not."""
-    before, _, _ = text.partition("<think>")
-    _, closed, after = text.rpartition("</think>")
-    rest = after.partition("<think>")[0] if closed else before
-    return rest.strip() or before.strip()
+    return combine(question, [text for reply in replies if (text := separate(reply).reply)])

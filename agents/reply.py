@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from agents import answers
 from agents.answers import markers
 from agents.question import Question
-from agents.thoughts import separate
+from reasoning.text import separate
 
 KEYWORD_LIMIT = 8
 

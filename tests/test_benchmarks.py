@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = {"agents", "benchmarks", "distill", "merging", "orchestrator", "router"}
+PACKAGES = {"agents", "benchmarks", "distill", "merging", "orchestrator", "reasoning", "router"}
 SCRIPTS = sorted([*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "examples").rglob("*.py")])
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("agents", "router", "merging", "distill", "orchestrator")
+PACKAGES = ("agents", "router", "merging", "distill", "orchestrator", "reasoning")
 FIELD = frozenset(
     """
     abort account activation actor adapter add admission ahead ai aligned answer asking aware backend bad batch best bit

@@ -9,7 +9,7 @@ import re
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = ("agents", "router", "merging", "distill", "orchestrator")
+PACKAGES = ("agents", "router", "merging", "distill", "orchestrator", "reasoning")
 MAX_LISTED = 75
 
 

@@ -16,9 +16,10 @@ ROOT = Path(__file__).parent.parent
 ALLOWED = {
     "merging": {"merging"},
     "router": {"router"},
-    "agents": {"agents"},
+    "reasoning": {"reasoning"},
+    "agents": {"agents", "reasoning"},
     "distill": {"distill", "agents"},
-    "orchestrator": {"orchestrator", "merging", "router", "agents", "distill"},
+    "orchestrator": {"orchestrator", "merging", "router", "agents", "distill", "reasoning"},
 }
 
 
@@ -56,7 +57,7 @@ def test_a_merge_waits_for_no_library_of_conversations() -> None:
     assert done.stdout.split() == []
 
 
-@pytest.mark.parametrize("package", ["orchestrator", "agents", "router", "merging", "distill", "orchestrator.config"])
+@pytest.mark.parametrize("package", [*ALLOWED, "orchestrator.config"])
 def test_importing_a_package_imports_nothing_heavy(package: str) -> None:
     program = (
         f"import sys, {package}; print(*[n for n in ('torch', 'vllm', 'ray', 'transformers') if n in sys.modules])"

@@ -23,7 +23,7 @@ from agents.answers.texts import text_key
 from agents.answers.undress import ANSWER_LIMIT, undress, without_end_marks
 from agents.answers.yesno import both_ways, is_determiner, yesno
 from agents.question import AnswerKind, Question
-from agents.thoughts import separate
+from reasoning.text import separate
 
 WINDOW = 50_000
 SETTLES = 6

@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from agents.aggregate import prompt, synthesise, without_thoughts
+from agents.aggregate import prompt, synthesise
 from agents.prompts import Messages
 from agents.question import Question
 from agents.votes import OPTIONS, majority, options_of
@@ -55,24 +53,21 @@ def test_the_prompt_is_bounded_however_long_and_many_the_replies() -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "reply"),
     [
-        ("plain", "plain"),
-        ("<think>a</think> b", "b"),
-        ("a</think>b", "b"),
-        ("before <think>never closed", "before"),
-        ("<think>a</think>b<think>c", "b"),
-        ("<think>a</think>b<think>c</think>d", "d"),
-        ("said <think>afterthought</think>", "said"),
+        ("plainly", "plainly"),
+        ("<think>secret</think> plainly", "plainly"),
+        ("secret</think>plainly", "plainly"),
+        ("plainly\n<think>secret", "plainly"),
+        ("<|channel|>analysis<|message|>secret<|end|><|channel|>final<|message|>plainly", "plainly"),
+        ("<think>secret", ""),
     ],
 )
-def test_thoughts_are_not_spoken(text: str, said: str) -> None:
-    assert without_thoughts(text) == said
-
-
-@given(st.lists(st.sampled_from(["<think>", "</think>", "x", " ", "\n"]), max_size=30))
-def test_no_opening_tag_is_ever_spoken(parts: list[str]) -> None:
-    assert "<think>" not in without_thoughts("".join(parts))
+def test_the_prompt_holds_replies_without_their_thoughts(text: str, reply: str) -> None:
+    (*_, message) = prompt(SUM, [text, "Fives."])
+    assert "secret" not in message["content"]
+    assert ("plainly" in message["content"]) is bool(reply)
+    assert message == prompt(SUM, [reply, "Fives."] if reply else ["Fives."])[-1]
 
 
 def test_how_many_answers_a_question_allows() -> None:

@@ -17,8 +17,8 @@ from orchestrator.inference.engines.tools import plain_messages, template_messag
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pretrained import load_tokenizer
 from orchestrator.inference.request import PROMPT, PROMPT_IDS, PromptMessage, Sampling
-from orchestrator.inference.thinking import opened
 from orchestrator.inference.tool_history import ToolHistory
+from reasoning.stream import opened
 
 _PLAIN = Sampling()
 PROMPT_END = 16

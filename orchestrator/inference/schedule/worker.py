@@ -33,7 +33,7 @@ from orchestrator.inference.schedule.messages import (
     WorkerEvent,
     WorkerOrder,
 )
-from orchestrator.inference.thinking import ThoughtSplitter, without_opened_thought
+from reasoning.stream import ThoughtSplitter, without_opened_thought
 
 MakeEngine = Callable[[], Engine]
 

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from agents.thoughts import Separated, separate
+from reasoning.text import Separated, separate
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from orchestrator.inference.thinking import ThoughtSplitter, opened, without_opened_thought
+from reasoning.stream import ThoughtSplitter, opened, without_opened_thought
 
 WHOLE = [
     ("<think>2 and 2</think>\n\nAnswer: 4", "Answer: 4", "2 and 2"),

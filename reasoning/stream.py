@@ -4,14 +4,14 @@ A reply that begins with a thinking mark (`<think>`, `[THINK]`, `◁think▷`, `
 thought up to the closing mark; one that nobody closed is thought to its end, and nothing was said. A prompt that ends
 with such a mark opens the thought, too (`opened`). gpt-oss's channels are sorted once the reply is whole. A closing
 mark alone ends a thought that a server's template opened: the completion is separated, a stream has shown it before.
-Marks in the middle of a reply are text: `agents.answers` reads them.
+Marks in the middle of a reply are text: `reasoning.text` separates them where an answer is read.
 """
 
 from __future__ import annotations
 
 import re
 
-from agents.thoughts import separate
+from reasoning.text import separate
 
 _MARKS = {
     "<think>": "</think>",
