@@ -1,0 +1,1 @@
+"""Requests in, completions out: engines, the workers that run them, the scheduler between them, and the ledger."""
