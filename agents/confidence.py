@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from typing import Literal, get_args
+from typing import Literal
 
 from agents import answers
 
 ConfidenceKind = Literal["stated", "tokens", "consistency", "static"]
-KINDS: tuple[ConfidenceKind, ...] = get_args(ConfidenceKind)
 
 Calibrate = Callable[[str, float | None], float]
 """(agent's model, confidence of one kind; None: it gave none) -> probability that its answer is right, 0..1."""

@@ -46,8 +46,6 @@ PAIRS = [
 ]
 DEAD = ("hang", "broken", "refused", "html", "bad-key")
 HEALTHY = ("fine/1", "fine/2", "fine/3")
-MODES_ASKED_ALWAYS = ("too-long", "filtered", "slow")
-"""Not dead: they refuse single requests, or answer late."""
 
 
 def free_port() -> int:

@@ -6,7 +6,6 @@ read gave. Each of those it had read with that answer is credited.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -85,11 +84,3 @@ class CorpusStatistics(BaseModel):
         """(right, replies) of an agent in a round."""
         tally = self.replies.get(agent, {}).get(round, ReplyTally())
         return tally.right, tally.total
-
-
-def statistics(graphs: Iterable[networkx.DiGraph]) -> CorpusStatistics:
-    """Count them one after the other."""
-    found = CorpusStatistics()
-    for graph in graphs:
-        found.add(graph)
-    return found

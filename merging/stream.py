@@ -171,14 +171,6 @@ def linear(models: Sequence[Model], weights: Sequence[float]) -> Blend:
     return _sum([(weight / total, model) for weight, model in zip(weights, models, strict=True)])
 
 
-def task_arithmetic(base: Model, models: Sequence[Model], weights: Sequence[float]) -> Blend:
-    """base + sum w_i * (theta_i - base): https://arxiv.org/abs/2212.04089. Raises `CheckpointError` unless each
-    model has a weight."""
-    if not models or len(models) != len(weights):
-        raise CheckpointError(f"task_arithmetic wants a weight for each of {len(models)} models, not {list(weights)}")
-    return _sum([(1.0 - sum(weights), base), *zip(weights, models, strict=True)])
-
-
 def compare(wanted: Checkpoint, found: Checkpoint) -> None:
     """Raises `CheckpointError` naming the first tensor that `found` lacks, has too many, or has otherwise."""
     for name, info in wanted.tensors.items():

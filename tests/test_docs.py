@@ -136,7 +136,7 @@ def test_the_services_page_runs_as_it_is_written(service: str, capsys: pytest.Ca
         for line in block.splitlines():
             if not line.startswith("curl "):
                 continue
-            done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=60, check=True)
+            done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=300, check=True)
             # Before the job that makes a profile has run there is none to route by.
             assert '"error":{' not in done.stdout.replace(" ", "") or "not_ready" in done.stdout, (line, done.stdout)
     assert "vote" in capsys.readouterr().out

@@ -12,9 +12,8 @@ from orchestrator.inference.tool_history import ToolHistory
 
 _FIRST = 7
 """Settings of `Sampling` that every ledger key has had from the beginning."""
-Role = Literal["system", "user", "assistant", "tool", "prompt", "prompt_ids"]
 PromptMessage = tuple[str, str]
-"""(role, content)."""
+"""(role, content); the role is system, user, assistant, tool, `PROMPT` or `PROMPT_IDS`."""
 PROMPT, PROMPT_IDS = "prompt", "prompt_ids"
 """Roles of a request's only message where it is no chat: the prompt's text, or a JSON list of its token ids."""
 FinishReason = Literal["stop", "length", "abort", "content_filter"]

@@ -6,20 +6,19 @@ from collections.abc import Callable
 
 from agents.transcript import Transcript
 from distill.graph import interaction_graph
-from distill.statistics import statistics
+from distill.statistics import CorpusStatistics
 
 Discuss = Callable[..., Transcript]
 
 
 def test_statistics_count_rounds_and_who_convinced_whom(discuss: Discuss) -> None:
-    found = statistics(
-        interaction_graph(one)
-        for one in (
-            discuss(0),
-            discuss(1, [["Answer: 12", "Answer: 9"], ["Answer: 9", "Answer: 9"]]),
-            discuss(2, [["Answer: 12", "hm"], ["Answer: 12", "Answer: 12"]]),
-        )
-    )
+    found = CorpusStatistics()
+    for one in (
+        discuss(0),
+        discuss(1, [["Answer: 12", "Answer: 9"], ["Answer: 9", "Answer: 9"]]),
+        discuss(2, [["Answer: 12", "hm"], ["Answer: 12", "Answer: 12"]]),
+    ):
+        found.add(interaction_graph(one))
     assert found.questions == 3
     assert found.rounds == 2
     assert found.accuracy("agent0", 0) == (3, 3)

@@ -10,8 +10,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from orchestrator.inference.expert import Expert
-
 PROMPT = "The capital of France is Paris. Seven plus five is twelve. The opposite of hot is"
 TOP = 8
 """Likeliest tokens kept for each position."""
@@ -47,31 +45,6 @@ def difference(recorded: Canary, found: Canary, tolerance: float = SAME_ENGINE) 
         if wanted[0][0] != have[0][0]:
             break
     return None
-
-
-def reference(expert: Expert, tokens: int, dtype: str = "bfloat16") -> Canary:
-    """The canary as transformers computes it from the same sources, for `experts check`."""
-    import torch
-    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
-
-    import merging.gated_model  # noqa: F401 - so that the auto classes know our own mixtures
-    from orchestrator.inference.engines.sources import Sources
-
-    kind = getattr(torch, dtype)
-    if expert.weights and not expert.weights.adapter:
-        # Some models hold their tensors otherwise than their files do; loading them as they are sees to that.
-        model = AutoModelForCausalLM.from_pretrained(
-            expert.folder, dtype=kind, local_files_only=True, trust_remote_code=False
-        )
-    else:
-        blend = Sources().blend(expert)
-        model = AutoModelForCausalLM.from_config(
-            AutoConfig.from_pretrained(expert.folder, trust_remote_code=False), dtype=kind, trust_remote_code=False
-        )
-        model.load_state_dict(dict(blend), strict=not blend.checkpoint.tied)
-        model.tie_weights()
-    model.eval()
-    return greedy(model, prompt_ids(AutoTokenizer.from_pretrained(expert.folder, trust_remote_code=False)), tokens)
 
 
 def prompt_ids(tokenizer: Any) -> list[int]:

@@ -23,16 +23,9 @@ class NoReference(Exception):
     """transformers cannot compute this expert: the message says why."""
 
 
-def reference(expert: Expert, tokens: int, seconds: float = 600.0) -> Canary:
-    """The expert's canary by transformers. Raises `NoReference`."""
-    (found,) = references([expert], tokens, seconds)
-    if isinstance(found, NoReference):
-        raise found
-    return found
-
-
 def references(experts: Sequence[Expert], tokens: int, seconds: float = 600.0) -> list[Canary | NoReference]:
-    """The same for several, in one process after another: whichever ends it costs only itself."""
+    """The experts' canaries by transformers, in one process after another: an expert that ends its process costs only
+    itself. `seconds`: time limit per expert."""
     found: list[Canary | NoReference] = []
     while len(found) < len(experts):
         found += _answers(experts[len(found) :], tokens, seconds)

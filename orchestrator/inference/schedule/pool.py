@@ -71,13 +71,10 @@ class PoolBackend(Protocol):
         ...
 
 
-BYTES_PER_REQUEST = 1500
-"""What a pending request takes in this process, on top of the text of its messages, at most."""
-
-
 class ThreadedPool:
     """Takes calls from any thread or loop to a `PoolBackend` on a thread of its own. `close` it, or use it as a
-    context manager. It takes whatever is submitted: see `BYTES_PER_REQUEST`."""
+    context manager. It takes whatever is submitted: a pending request
+    takes at most 1,500 bytes in this process, on top of the text of its messages."""
 
     def __init__(self, make_inside: Callable[[asyncio.AbstractEventLoop], PoolBackend]) -> None:
         """`make_inside` gets the loop on which everything inside happens."""

@@ -13,7 +13,7 @@ import math
 import random
 import re
 import warnings
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import httpx
 import pytest
 
+from orchestrator.inference.engines.canary import Canary, greedy, prompt_ids
 from orchestrator.inference.engines.engine import Engine, EngineOptions
 from orchestrator.inference.expert import Expert, RemoteModel, Weights
 from orchestrator.inference.request import Delta, PromptMessage, Request, Sampling, request_key
@@ -251,3 +252,34 @@ def _keep_to(schema: dict[str, Any]) -> str:
 def vllm_installed() -> None:
     if importlib.util.find_spec("vllm") is None:
         pytest.skip("vLLM is not installed")
+
+
+def canary_by_transformers(expert: Expert, tokens: int, dtype: str = "bfloat16") -> Canary:
+    """The canary as transformers computes it from the same sources."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+    import merging.gated_model  # noqa: F401 - so that the auto classes know our own mixtures
+    from orchestrator.inference.engines.sources import Sources
+
+    kind = getattr(torch, dtype)
+    if expert.weights and not expert.weights.adapter:
+        # Some models hold their tensors otherwise than their files do; loading them as they are sees to that.
+        model = AutoModelForCausalLM.from_pretrained(
+            expert.folder, dtype=kind, local_files_only=True, trust_remote_code=False
+        )
+    else:
+        blend = Sources().blend(expert)
+        model = AutoModelForCausalLM.from_config(
+            AutoConfig.from_pretrained(expert.folder, trust_remote_code=False), dtype=kind, trust_remote_code=False
+        )
+        model.load_state_dict(dict(blend), strict=not blend.checkpoint.tied)
+        model.tie_weights()
+    model.eval()
+    return greedy(model, prompt_ids(AutoTokenizer.from_pretrained(expert.folder, trust_remote_code=False)), tokens)
+
+
+@pytest.fixture(scope="session")
+def reference() -> Callable[..., Canary]:
+    """reference(expert, tokens[, dtype]): its canary, computed apart from our engines."""
+    return canary_by_transformers

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from merging.stream import linear, plain
 from orchestrator.config import Config, validate
 from orchestrator.errors import ExpertError
 from orchestrator.experts.zoo import resolve
-from orchestrator.inference.engines.canary import OTHER_ENGINE, difference, reference
+from orchestrator.inference.engines.canary import OTHER_ENGINE, Canary, difference
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.transformers import TransformersEngine
 from orchestrator.inference.engines.vllm_shape import LiveModel
@@ -56,7 +57,9 @@ def replies(engine: TransformersEngine, expert: Expert, prompts: tuple[str, ...]
 
 
 @pytest.mark.parametrize("form", ASKED)
-def test_every_form_answers_in_a_batch_as_it_does_alone(form: MixtureForm, config: Config) -> None:
+def test_every_form_answers_in_a_batch_as_it_does_alone(
+    form: MixtureForm, config: Config, reference: Callable[..., Canary]
+) -> None:
     questions = [Question(id=str(n), question=f"{'Add' if n % 2 else 'Spell'} {n}") for n in range(8)]
     zoo = resolve(config)
     experts = [zoo[name] for name in "abc"]

@@ -13,7 +13,7 @@ import pytest
 from merging.checkpoint import Checkpoint
 from merging.stream import Blend
 from orchestrator.errors import ExpertError, ExpertFailed
-from orchestrator.inference.engines.canary import OTHER_ENGINE, difference, reference
+from orchestrator.inference.engines.canary import OTHER_ENGINE, difference
 from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
 
@@ -110,7 +110,7 @@ def test_a_model_without_chat_template_is_refused_unless_the_expert_brings_one(
     assert real.ask(QUESTION, own)
 
 
-def test_a_recipe_answers_as_its_tensors_written_by_transformers(real: Any, tmp_path: Path) -> None:
+def test_a_recipe_answers_as_its_tensors_written_by_transformers(real: Any, reference: Any) -> None:
     recipe = ExpertRecipe(
         "task_arithmetic", (real.second.weights, real.more["two"].weights), (0.6, 0.5), real.first.weights
     )
