@@ -89,7 +89,7 @@ def pipelines() -> str:
     ]
     for name, pipeline in PIPELINES.items():
         model = pipeline.request
-        call = f"`collegium {name}`, `Collegium.{pipeline.method}`, the job `{name}`. "
+        call = f"`collegium {pipeline.command}`, `Collegium.{pipeline.method}`, the job `{name}`. "
         lines += ["", f"## {name}", "", call + " ".join((model.__doc__ or "").split()), "", *table(model)]
     return "\n".join(lines) + "\n"
 

@@ -58,20 +58,36 @@ class TensorInfo:
     stop: int
 
 
+@dataclass(frozen=True)
+class CheckpointContent:
+    """What the files of a checkpoint say: its configuration and where its tensors are."""
+
+    config: dict[str, Any]
+    files: tuple[Path, ...]
+    tensors: Mapping[str, TensorInfo]
+    tied: bool
+    """The output layer is the embedding; the file has no tensor of its own for it."""
+
+    @classmethod
+    def of(
+        cls, config: dict[str, Any], files: tuple[Path, ...], tensors: Mapping[str, TensorInfo]
+    ) -> CheckpointContent:
+        """With a tied output layer where the configuration says so."""
+        tied = bool(config.get("tie_word_embeddings")) and "lm_head.weight" not in tensors
+        return cls(config, files, MappingProxyType(tensors), tied)
+
+
 class Checkpoint:
     """A folder with `config.json` and `model.safetensors` (or several files and their index)."""
 
-    def __init__(self, folder: Path) -> None:
-        """Raises `CheckpointError` if anything is missing, truncated or contradictory."""
+    def __init__(self, folder: Path, content: CheckpointContent | None = None) -> None:
+        """`content`: what a subclass has read of another format; None: the folder's safetensors. Raises
+        `CheckpointError` if anything is missing, truncated or contradictory."""
         self.folder = Path(folder)
-        if not self.folder.is_dir():
-            raise CheckpointError(f"{self.folder}: no such folder")
-        self.config: dict[str, Any] = json_object(self.folder / "config.json")
-        self.files = _weight_files(self.folder)
-        self.tensors: Mapping[str, TensorInfo] = MappingProxyType(_listing(self.folder, self.files))
-        self.tied = bool(self.config.get("tie_word_embeddings")) and "lm_head.weight" not in self.tensors
-        """The output layer is the embedding; the file has no tensor of its own for it."""
-        self._maps = {file: np.memmap(file, dtype=np.uint8, mode="c") for file in self.files}
+        plain = content is None
+        content = content or _content(self.folder)
+        self.config, self.files, self.tensors, self.tied = content.config, content.files, content.tensors, content.tied
+        self._maps = {file: np.memmap(file, dtype=np.uint8, mode="c") for file in self.files} if plain else {}
         self._opened: dict[Path, int] = {}
         self._opening = threading.Lock()
 
@@ -117,6 +133,13 @@ class Checkpoint:
     def array(self, name: str) -> NDArray[Any]:
         """The tensor's bits, mapped (shape as stored; bfloat16 as uint16). Writing to it changes no file."""
         return view(self.tensors[name], self._maps[self.tensors[name].file])
+
+
+def _content(folder: Path) -> CheckpointContent:
+    if not folder.is_dir():
+        raise CheckpointError(f"{folder}: no such folder")
+    config, files = json_object(folder / "config.json"), _weight_files(folder)
+    return CheckpointContent.of(config, files, _listing(folder, files))
 
 
 def read_header(file: Path) -> dict[str, TensorInfo]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.adapter import Adapter
-from merging.checkpoint import Checkpoint, TensorInfo
+from merging.checkpoint import Checkpoint, CheckpointContent, TensorInfo
 from merging.packed import Unpacker
 from merging.source_model import SourceModel, Weight
 from merging.stack import Slab
@@ -23,15 +23,14 @@ class DecodedCheckpoint(Checkpoint):
     def __init__(self, checkpoint: Checkpoint, adapter: Adapter | None = None) -> None:
         """`folder` is the adapter's where there is one. Raises `CheckpointError` naming what cannot be decoded."""
         model = SourceModel.of(str(checkpoint.folder), checkpoint, adapter)
-        self.folder = adapter.folder if adapter else checkpoint.folder
-        self.files, self.tied = checkpoint.files, checkpoint.tied
-        self.config: dict[str, Any] = {k: v for k, v in checkpoint.config.items() if k != "quantization_config"}
+        config = {key: value for key, value in checkpoint.config.items() if key != "quantization_config"}
         self._weights: Mapping[str, Weight] = {model.names[name]: weight for name, weight in model.weights.items()}
         infos = {}
         for name, weight in self._weights.items():
             held = checkpoint.tensors[weight.stored[0]]
             infos[name] = TensorInfo(name, "F32", weight.shape, held.file, held.start, held.stop)
-        self.tensors: Mapping[str, TensorInfo] = MappingProxyType(infos)
+        content = CheckpointContent(config, checkpoint.files, MappingProxyType(infos), checkpoint.tied)
+        super().__init__(adapter.folder if adapter else checkpoint.folder, content)
         self._held = threading.local()
 
     def read_into(self, name: str, start: int, out: NDArray[Any]) -> None:

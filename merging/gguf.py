@@ -9,7 +9,6 @@ Format: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md, read by ggml'
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from merging.checkpoint import Checkpoint, CheckpointError, TensorInfo
+from merging.checkpoint import Checkpoint, CheckpointContent, CheckpointError, TensorInfo
 
 _OUTER = {
     "token_embd.weight": "model.embed_tokens.weight",
@@ -48,11 +47,10 @@ class GgufCheckpoint(Checkpoint):
         except ImportError:
             raise CheckpointError(f"{file}: GGUF files are read with the package gguf: pip install gguf") from None
         self.folder = file
-        self.files = (file,)
-        self.tied = False
         try:
-            reader = GGUFReader(file)
-            self._read(reader)
+            super().__init__(file, self._read(GGUFReader(file)))
+            for name in self.tensors:
+                self._order(name)
         except OSError as error:
             raise CheckpointError(f"{file}: cannot be read: {error.strerror}") from error
         except CheckpointError:
@@ -61,14 +59,14 @@ class GgufCheckpoint(Checkpoint):
             message = " ".join(str(error).split())[:200]
             raise CheckpointError(f"{file}: truncated, or not a GGUF file: {type(error).__name__}: {message}") from None
 
-    def _read(self, reader: Any) -> None:
+    def _read(self, reader: Any) -> CheckpointContent:
         kind = _value(reader, "general.architecture")
         if kind not in ARCHITECTURES:
             raise CheckpointError(
                 f"{self.folder}: architecture {str(kind)[:40]!r} is none of {', '.join(ARCHITECTURES)}"
             )
-        self.config = _config(self.folder, reader, kind)
-        self._heads = self.config["num_attention_heads"], self.config["num_key_value_heads"]
+        config = _config(self.folder, reader, kind)
+        self._heads = config["num_attention_heads"], config["num_key_value_heads"]
         self._turned = kind == "llama"
         self._parts: dict[str, tuple[Any, NDArray[Any]]] = {}
         infos: dict[str, TensorInfo] = {}
@@ -89,12 +87,9 @@ class GgufCheckpoint(Checkpoint):
             self._parts[name] = (None if bits else tensor.tensor_type), rows
         if "model.embed_tokens.weight" not in infos:
             raise CheckpointError(f"{self.folder}: no token_embd.weight among its {len(infos)} tensors")
-        self.tensors: Mapping[str, TensorInfo] = MappingProxyType(infos)
-        self.tied = "lm_head.weight" not in infos
-        for name in infos:
-            self._order(name)
-        self.config["tie_word_embeddings"] = self.tied
-        self.config["vocab_size"] = infos["model.embed_tokens.weight"].shape[0]
+        tied = "lm_head.weight" not in infos
+        config |= {"tie_word_embeddings": tied, "vocab_size": infos["model.embed_tokens.weight"].shape[0]}
+        return CheckpointContent(config, (self.folder,), MappingProxyType(infos), tied)
 
     def _widened(self, kind: Any, rows: NDArray[Any]) -> NDArray[Any]:
         from gguf.quants import dequantize

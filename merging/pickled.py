@@ -7,15 +7,13 @@ hub. Files are memory-mapped; old ones (before torch 1.6) cannot be, and are ref
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from merging.checkpoint import STORAGE, Checkpoint, CheckpointError, TensorInfo, json_object
+from merging.checkpoint import STORAGE, Checkpoint, CheckpointContent, CheckpointError, TensorInfo, json_object
 
 SINGLE, INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 MAX_TENSORS = 1_000_000
@@ -44,12 +42,11 @@ class PickledCheckpoint(Checkpoint):
 
     def __init__(self, folder: Path) -> None:
         """Raises `CheckpointError`: no pickle of tensors alone, another format, or torch is not there."""
-        self.folder = Path(folder)
-        self.config = json_object(self.folder / "config.json")
-        self.files = pickled_weights(self.folder)
+        folder = Path(folder)
+        config, files = json_object(folder / "config.json"), pickled_weights(folder)
         self._arrays: dict[str, NDArray[Any]] = {}
         infos: dict[str, TensorInfo] = {}
-        for file in self.files:
+        for file in files:
             found, arrays = pickled_tensors(file)
             for name in found.keys() & infos.keys():
                 raise CheckpointError(f"{file}: tensor {name!r} is in {infos[name].file.name} too")
@@ -57,8 +54,7 @@ class PickledCheckpoint(Checkpoint):
             self._arrays |= arrays
         if not infos:
             raise CheckpointError(f"{folder}: no tensors")
-        self.tensors: Mapping[str, TensorInfo] = MappingProxyType(infos)
-        self.tied = bool(self.config.get("tie_word_embeddings")) and "lm_head.weight" not in infos
+        super().__init__(folder, CheckpointContent.of(config, files, infos))
 
     def read_into(self, name: str, start: int, out: NDArray[Any]) -> None:
         """Fill `out` (elements,) with the tensor's bits from element `start` on."""

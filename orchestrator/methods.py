@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from orchestrator.evaluation.report.data import Clustering
     from orchestrator.evaluation.route import RouteRequest, RoutingResult
     from orchestrator.options import (
+        CheckOptions,
         ClusterOptions,
         ConvincingOptions,
         DistillOptions,
         EvalRouterOptions,
+        GatherOptions,
         GenerateOptions,
         GlueOptions,
         MergeOptions,
@@ -30,14 +32,18 @@ if TYPE_CHECKING:
         RouteOptions,
         RunOptions,
         TeachOptions,
+        TrainOptions,
     )
+    from orchestrator.pipelines.check import CheckRequest, CheckResult
     from orchestrator.pipelines.cluster import ClusterRequest
     from orchestrator.pipelines.distill import DistillRequest, Taught
     from orchestrator.pipelines.distill_compare import DistillResult
     from orchestrator.pipelines.distill_generate import Generated, GenerateRequest
+    from orchestrator.pipelines.gather import GatheredStatistics, GatherRequest
     from orchestrator.pipelines.glue import GlueRequest, GlueResult
     from orchestrator.pipelines.merge import MergeRequest
     from orchestrator.pipelines.teaching import TeachRequest
+    from orchestrator.pipelines.train import TrainedExpert, TrainRequest
     from router.evaluate import Evaluation
 
 
@@ -219,6 +225,72 @@ class PipelineMethods(PipelineCalls):
     ) -> MergeSummary:
         """As `amerge`, from ordinary code."""
         return wait(self.amerge(request, done=done, note=note, **options))
+
+    async def agather(
+        self,
+        request: GatherRequest | None = None,
+        *,
+        done: Callable[[], None] = quiet,
+        note: Callable[[str], None] = quiet,
+        **options: Unpack[GatherOptions],
+    ) -> GatheredStatistics:
+        """Gather what RegMean and Fisher merging need to know of a model. Options as in `GatherRequest`."""
+        return cast("GatheredStatistics", await self.aexecute("gather", request, done=done, note=note, **options))
+
+    def gather(
+        self,
+        request: GatherRequest | None = None,
+        *,
+        done: Callable[[], None] = quiet,
+        note: Callable[[str], None] = quiet,
+        **options: Unpack[GatherOptions],
+    ) -> GatheredStatistics:
+        """As `agather`, from ordinary code."""
+        return wait(self.agather(request, done=done, note=note, **options))
+
+    async def acheck(
+        self,
+        request: CheckRequest | None = None,
+        *,
+        done: Callable[[], None] = quiet,
+        note: Callable[[str], None] = quiet,
+        **options: Unpack[CheckOptions],
+    ) -> CheckResult:
+        """Load experts and let them speak; compare them with transformers. Options as in `CheckRequest`."""
+        return cast("CheckResult", await self.aexecute("check", request, done=done, note=note, **options))
+
+    def check(
+        self,
+        request: CheckRequest | None = None,
+        *,
+        done: Callable[[], None] = quiet,
+        note: Callable[[str], None] = quiet,
+        **options: Unpack[CheckOptions],
+    ) -> CheckResult:
+        """As `acheck`, from ordinary code."""
+        return wait(self.acheck(request, done=done, note=note, **options))
+
+    async def atrain(
+        self,
+        request: TrainRequest | None = None,
+        *,
+        done: Callable[[], None] = quiet,
+        note: Callable[[str], None] = quiet,
+        **options: Unpack[TrainOptions],
+    ) -> TrainedExpert:
+        """Train a LoRA expert on generated tasks. Options as in `TrainRequest`."""
+        return cast("TrainedExpert", await self.aexecute("train", request, done=done, note=note, **options))
+
+    def train(
+        self,
+        request: TrainRequest | None = None,
+        *,
+        done: Callable[[], None] = quiet,
+        note: Callable[[str], None] = quiet,
+        **options: Unpack[TrainOptions],
+    ) -> TrainedExpert:
+        """As `atrain`, from ordinary code."""
+        return wait(self.atrain(request, done=done, note=note, **options))
 
     async def agenerate(
         self,

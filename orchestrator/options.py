@@ -170,6 +170,30 @@ class MergeOptions(TypedDict, total=False):
     tokens_from: str | None
 
 
+class GatherOptions(TypedDict, total=False):
+    """Fields of `GatherRequest`, where they are described."""
+
+    model: str
+    texts: str
+    out: str
+    kind: Literal["gram", "fisher"]
+
+
+class CheckOptions(TypedDict, total=False):
+    """Fields of `CheckRequest`, where they are described."""
+
+    experts: list[str]
+    reference: bool
+
+
+class TrainOptions(TypedDict, total=False):
+    """Fields of `TrainRequest`, where they are described."""
+
+    name: str
+    spec: str | None
+    out: str | None
+
+
 class GenerateOptions(TypedDict, total=False):
     """Fields of `GenerateRequest`, where they are described."""
 

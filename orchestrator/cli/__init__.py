@@ -42,7 +42,6 @@ SUMMARIES: Mapping[str, str] = {
     "demo": "Several real experts answer, end to end, on this machine.",
     "setup": "Install vLLM (CUDA or CPU) or the transformers engine, from locks.",
     "experts": "List, add, check and train experts.",
-    "gather": "Gather what RegMean and Fisher merging need to know of a model.",
     "task": "Show how a file of questions is read: gold answers, kinds, splits.",
     "table": "Routing tables of other projects: import, export.",
     "transcripts": "Transcripts of discussions as a page to read.",

@@ -5,8 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +15,15 @@ from rich.console import Console
 from rich.table import Table
 
 from orchestrator.cli.options import DEFAULT_CONFIG, configuration, configured
-from orchestrator.config import Config, demo_zoo, read_yaml, validate
-from orchestrator.errors import BadInput, CollegiumError, ConfigError, ExpertError
-from orchestrator.evaluation.profile import chosen
+from orchestrator.cli.pipeline import Finished, pipeline_command, positional, several
+from orchestrator.config import Config, read_yaml, validate
+from orchestrator.errors import BadInput, ConfigError, ExpertError
 from orchestrator.experts.zoo import resolve
-from orchestrator.inference.engines.canary import OTHER_ENGINE, difference
 from orchestrator.inference.engines.discovery import chosen_model, models
-from orchestrator.inference.engines.engine import Engine, HasCanary
-from orchestrator.inference.engines.reference import NoReference, references
-from orchestrator.inference.engines.remote import RemoteEngine
 from orchestrator.inference.expert import Expert, RemoteModel
-from orchestrator.inference.prices import price
-from orchestrator.inference.request import Completion, Delta, Request, Sampling, request_key
-from orchestrator.inference.schedule.placement import check_engine, engine_name, local_engine, options
+from orchestrator.pipelines.check import CheckedExpert, CheckRequest, CheckResult
+from orchestrator.pipelines.train import TrainedExpert, TrainRequest
 from orchestrator.providers import defaults
-
-CANARY_TOKENS = 8
-"""Greedy tokens that are compared with transformers."""
-REMOTE_TOKENS = 256
-"""Longest reply of a remote expert's check: models that reason need some."""
 
 
 @click.group("experts")
@@ -101,73 +90,39 @@ def add_expert(name: str, config: str, discover: bool, **keys: Any) -> None:
     Console().print(f"Added {name} ({_kind(expert)}) to {path}. Next: collegium experts check {name}", soft_wrap=True)
 
 
-@command.command("check")
-@click.argument("names", nargs=-1)
-@click.option("--reference/--no-reference", default=True, help="Compare with transformers, token by token.")
-@configured
-def check_experts(
-    names: tuple[str, ...], reference: bool, config: str | None, overrides: tuple[str, ...], as_json: bool
-) -> None:
-    """Load experts and let them speak: files, chat template, canary against transformers, speed. Remote ones are asked
-    one short question, which their servers charge for."""
-    settings = configuration(config, overrides)
-    wanted = chosen(resolve(settings), names)
-    remote_rows = [_checked_remote(expert) for expert in wanted if expert.remote]
-    experts = [expert for expert in wanted if not expert.remote]
-    console, rows, failed = Console(), [], 0
-    if experts:
-        check_engine(engine_name(settings.workers))
-        engine = local_engine(
-            engine_name(settings.workers), dataclasses.replace(options(settings.workers), canary_tokens=CANARY_TOKENS)
-        )
-        try:
-            for expert in experts:
-                rows.append(_checked(engine, expert))
-        finally:
-            engine.close()
-        if reference:
-            _against_transformers(experts, rows)
-    rows += remote_rows
-    for row in rows:
-        row.pop("canary", None)
-        failed += row["problem"] is not None
-        if not as_json:
-            console.print(_format_row(row), soft_wrap=True, highlight=False)
-    if as_json:
-        click.echo(json.dumps(rows))
-    if failed:
-        raise ExpertError(f"{failed} of {len(wanted)} experts failed the check")
+def _show_checked(console: Console, finished: Finished[CheckRequest, CheckResult]) -> None:
+    for one in finished.result.experts:
+        console.print(_format_checked(one), soft_wrap=True, markup=False)
 
 
-@command.command("train")
-@click.argument("name")
-@click.option("--spec", type=click.Path(path_type=Path), help="Training specification; default: the demo zoo's.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for the adapter; default: ./NAME.")
-def train_expert(name: str, spec: Path | None, out: Path | None) -> None:
-    """Train a LoRA expert on generated tasks, as the demo zoo's were. Takes some minutes on two cores."""
-    from rich.progress import Progress as Bar
-
-    from distill.train import StepMetrics
-    from orchestrator.pipelines.adapter_training import SPECIFICATION, AdapterSpec, train
-
-    path = spec or demo_zoo().parent / name / SPECIFICATION
-    if not path.exists():
-        raise BadInput(f"no specification {path}; the demo zoo has {', '.join(_trained())}")
-    target = (out or Path(name)).absolute()
-    with Bar(console=Console(stderr=True)) as bar:
-        task = bar.add_task(f"training {name}")
-
-        def report(metrics: StepMetrics) -> None:
-            speed = metrics.tokens / max(metrics.seconds, 1e-9)
-            text = f"{name}: loss {metrics.next_token:.3f}, {speed:,.0f} tokens/s"
-            bar.update(task, completed=metrics.step, total=metrics.steps, description=text)
-
-        last = train(AdapterSpec.read(path), target, report)
-    Console().print(f"{target}: {last.steps} steps, {last.tokens:,} tokens in {last.seconds:.0f} s", soft_wrap=True)
+def _checked_document(finished: Finished[CheckRequest, CheckResult]) -> list[dict[str, Any]]:
+    return [dataclasses.asdict(one) for one in finished.result.experts]
 
 
-def _trained() -> list[str]:
-    return sorted(folder.parent.name for folder in demo_zoo().parent.glob("*/training.json"))
+def _fail(found: CheckResult) -> None:
+    if found.failed:
+        raise ExpertError(f"{found.failed} of {len(found.experts)} experts failed the check")
+
+
+command.add_command(several(pipeline_command("check", _show_checked, _checked_document, after=_fail), "experts"))
+
+
+def _show_trained(console: Console, finished: Finished[TrainRequest, TrainedExpert]) -> None:
+    found = finished.result
+    line = f"{found.folder}: {found.steps} steps, {found.tokens:,} tokens in {found.seconds:.0f} s"
+    console.print(line, soft_wrap=True, markup=False)
+
+
+def _trained_document(finished: Finished[TrainRequest, TrainedExpert]) -> dict[str, Any]:
+    return {**dataclasses.asdict(finished.result), "folder": str(finished.result.folder)}
+
+
+def _beside(request: TrainRequest, options: Mapping[str, Any]) -> TrainRequest:
+    """On the command line the adapter's folder is made in the current one."""
+    return request.model_copy(update={"out": request.out or request.name})
+
+
+command.add_command(positional(pipeline_command("train", _show_trained, _trained_document, adapt=_beside), "name"))
 
 
 def _kind(expert: Expert) -> str:
@@ -207,99 +162,13 @@ def _indented(body: str, indent: str) -> str:
     return "".join(f"{indent}{line}\n" for line in body.splitlines())
 
 
-def _checked(engine: Engine, expert: Expert) -> dict[str, Any]:
-    """Load one expert, take its canary, measure its speed."""
-    row: dict[str, Any] = {"expert": expert.name, "problem": None, "reference": "not asked for"}
-    try:
-        load = engine.load(expert)
-        row |= {"way": load.way, "load_seconds": round(load.seconds, 3)}
-        if isinstance(engine, HasCanary):
-            row["canary"] = engine.canary()
-        row["tokens_per_second"], row["says"] = _speed(engine, expert)
-    except CollegiumError as error:
-        row["problem"] = str(error)
-    return row
-
-
-def _checked_remote(expert: Expert) -> dict[str, Any]:
-    """Ask a remote expert one short question: whether its key, address and model are right, and what it cost."""
-    row: dict[str, Any] = {"expert": expert.name, "problem": None, "reference": "none: it is remote"}
-    engine = RemoteEngine()
-    try:
-        load = engine.load(expert)
-        messages, sampling = (("user", "What is the capital of France? One word."),), Sampling(max_tokens=REMOTE_TOKENS)
-        started, deltas = time.perf_counter(), list[Delta]()
-        engine.add(
-            Request(request_key(expert.fingerprint, messages, sampling), expert.name, messages, sampling), expert
-        )
-        while not (deltas and deltas[-1].last):
-            deltas += engine.step()
-        if error := deltas[-1].error:
-            raise error
-        seconds, tokens = time.perf_counter() - started, sum(delta.tokens for delta in deltas)
-        text = " ".join("".join(delta.text for delta in deltas).split())[:60]
-        prompt = max(delta.prompt_tokens for delta in deltas)
-        reply = Completion("", text, "stop", prompt, tokens, seconds=seconds, usage=deltas[-1].usage)
-        row |= {
-            "way": "remote",
-            "load_seconds": round(load.seconds, 3),
-            "tokens_per_second": round(tokens / seconds, 1),
-        }
-        row |= {"says": text, "seconds": round(seconds, 3), "cost": price(expert, reply)}
-    except CollegiumError as error:
-        row["problem"] = str(error)
-    finally:
-        engine.close()
-    return row
-
-
-def _against_transformers(experts: Sequence[Expert], rows: Sequence[dict[str, Any]]) -> None:
-    """Compare what was loaded with transformers, which computes in a process of its own. A comparison that cannot be
-    made is a problem too: only `--no-reference` leaves it out."""
-    loaded = [(expert, row) for expert, row in zip(experts, rows, strict=True) if row["problem"] is None]
-    compared = [(expert, row) for expert, row in loaded if row.get("canary")]
-    for _, row in loaded:
-        if not row.get("canary"):
-            row["reference"], row["problem"] = "impossible", "its engine has no canary to compare; use --no-reference"
-    found = references([expert for expert, _ in compared], CANARY_TOKENS) if compared else []
-    for (_, row), canary in zip(compared, found, strict=True):
-        if isinstance(canary, NoReference):
-            row["reference"] = "impossible"
-            row["problem"] = f"transformers cannot compute it, so nothing was compared ({canary}); use --no-reference"
-        elif why := difference(canary, row["canary"], OTHER_ENGINE):
-            row["reference"], row["problem"] = "differs", f"not what transformers computes: {why}"
-        else:
-            row["reference"] = "equal"
-
-
-def _speed(engine: Engine, expert: Expert) -> tuple[float, str]:
-    """Tokens a second over a small batch, and the beginning of what it says."""
-    sampling = Sampling(max_tokens=48)
-    for number in range(16):
-        messages = (("user", f"Name {number + 3} animals and say a word about each."),)
-        engine.add(
-            Request(request_key(expert.fingerprint, messages, sampling), expert.name, messages, sampling), expert
-        )
-    started, tokens, last, text = time.perf_counter(), 0, 0, ""
-    first: str | None = None
-    while last < 16:
-        for delta in engine.step():
-            if delta.error:
-                raise ExpertError(f"expert {expert.name!r}: {delta.error}")
-            first = first or delta.key
-            text += delta.text if delta.key == first else ""
-            tokens += delta.tokens
-            last += delta.last
-    return round(tokens / (time.perf_counter() - started), 1), " ".join(text.split())[:60]
-
-
-def _format_row(row: dict[str, Any]) -> str:
-    if row["problem"]:
-        return f"✗ {row['expert']}: {row['problem']}"
-    if row["way"] == "remote":
-        cost = "price not known" if row["cost"] is None else f"cost ${row['cost']:.6f}"
-        return f"✓ {row['expert']}: answered in {row['seconds']} s, {cost}, says “{row['says']}”"
+def _format_checked(one: CheckedExpert) -> str:
+    if one.problem:
+        return f"✗ {one.expert}: {one.problem}"
+    if one.way == "remote":
+        cost = "price not known" if one.cost is None else f"cost ${one.cost:.6f}"
+        return f"✓ {one.expert}: answered in {one.seconds} s, {cost}, says “{one.says}”"
     return (
-        f"✓ {row['expert']}: loaded ({row['way']}) in {row['load_seconds']} s, "
-        f"{row['tokens_per_second']} tokens/s, transformers: {row['reference']}, says “{row['says']}”"
+        f"✓ {one.expert}: loaded ({one.way}) in {one.load_seconds} s, {one.tokens_per_second} tokens/s, "
+        f"transformers: {one.reference}, says “{one.says}”"
     )

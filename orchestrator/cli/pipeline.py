@@ -94,3 +94,17 @@ def positional(command: click.Command, *names: str, metavars: Mapping[str, str] 
     arguments = [click.Argument([name], metavar=(metavars or {}).get(name, name.upper())) for name in names]
     command.params = [*arguments, *options]
     return command
+
+
+def several(command: click.Command, name: str) -> click.Command:
+    """The command with this option of a list as any number of arguments."""
+    callback = command.callback
+
+    def split(**values: Any) -> Any:
+        assert callback is not None
+        return callback(**{**values, name: ",".join(values[name]) or None})
+
+    command = positional(command, name)
+    command.params[0] = click.Argument([name], nargs=-1, metavar=f"[{name.upper()}]...")
+    command.callback = split
+    return command

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from agents.question import Question
 from distill.corpus import CorpusSummary
@@ -40,6 +40,9 @@ PICTURED = 200
 """Transcripts among which the report's gallery is chosen."""
 
 
+StudentKind = Literal["untaught", "student", "teacher", "panel"]
+
+
 @dataclass(frozen=True)
 class StudentRow:
     """How one student, teacher or panel did: right or wrong a question, tokens generated."""
@@ -52,6 +55,9 @@ class StudentRow:
     cost: Cost
     note: str
     tasks: tuple[str, ...]
+    kind: StudentKind
+    single_teacher: bool = False
+    """A student that was taught by one teacher alone."""
 
     def interval(self, task: str | None = None) -> Interval:
         """Accuracy with its interval over questions."""
@@ -114,13 +120,14 @@ async def compare(request: DistillRequest, taught: Sequence[Taught], context: Co
     replies, discussed = await asyncio.gather(
         answer_all(context.pool, list(experts.values()), asked, sampling, seed, context.done), panel()
     )
-    rows = [_row(UNTAUGHT, [base], asked, replies, "before it was taught")] if base else []
+    rows = [_row(UNTAUGHT, "untaught", [base], asked, replies, "before it was taught")] if base else []
     for arm in dict.fromkeys(one.arm for one in taught):
-        students = [one.request.name for one in taught if one.arm == arm]
-        note = f"{len(students)} student{'s' if len(students) > 1 else ''}, alone"
-        rows.append(_row(f"student {arm}", students, asked, replies, note))
+        own = [one.request for one in taught if one.arm == arm]
+        note = f"{len(own)} student{'s' if len(own) > 1 else ''}, alone"
+        row = _row(f"student {arm}", "student", [one.name for one in own], asked, replies, note)
+        rows.append(dataclasses.replace(row, single_teacher=own[0].teacher is not None))
     others = [expert.name for expert in teachers if expert.name != base]
-    rows += [_row(f"teacher {name}", [name], asked, replies, "alone") for name in others]
+    rows += [_row(f"teacher {name}", "teacher", [name], asked, replies, "alone") for name in others]
     return rows + discussed
 
 
@@ -135,7 +142,9 @@ def _is(expert: Expert, taught: Taught) -> bool:
     return expert.weights is not None and expert.weights.adapter is None and expert.weights.model == taught.base
 
 
-def _row(name: str, who: Sequence[str], asked: Sequence[Question], replies: Replies, note: str) -> StudentRow:
+def _row(
+    name: str, kind: StudentKind, who: Sequence[str], asked: Sequence[Question], replies: Replies, note: str
+) -> StudentRow:
     found = [[replies[question.id, one] for one in who] for question in asked]
     completions = [reply.completion for part in found for reply in part if reply.completion]
     generated = sum(completion.completion_tokens for completion in completions)
@@ -152,6 +161,7 @@ def _row(name: str, who: Sequence[str], asked: Sequence[Question], replies: Repl
         ),
         note=note,
         tasks=tuple(question.task for question in asked),
+        kind=kind,
     )
 
 
@@ -178,6 +188,7 @@ async def _panel(request: DistillRequest, asked: Sequence[Question], context: Co
         ),
         note=f"{len(found[0].seats)} agents, at most {request.panel_rounds} rounds after the first replies",
         tasks=tuple(question.task for question in asked),
+        kind="panel",
     )
 
 
@@ -190,9 +201,9 @@ def report(
     graphs: Sequence[networkx.DiGraph] = (),
 ) -> RunReport:
     """All of it on one page."""
-    base = next((row for row in rows if row.name == UNTAUGHT), None)
-    students = [row for row in rows if row.name.startswith("student ")]
-    single = [row for row in students if "teacher:" in row.name]
+    base = next((row for row in rows if row.kind == "untaught"), None)
+    students = [row for row in rows if row.kind == "student"]
+    single = [row for row in students if row.single_teacher]
     best_single = max(single, key=lambda row: sum(row.scores), default=None)
     comparisons = [
         Comparison(method=row.name, baseline=other.name, difference=paired_difference(row.scores, other.scores))

@@ -48,11 +48,18 @@ class Pipeline:
     """Fields of free text, which is never taken for a path."""
     old: tuple[str, ...] = ()
     """Names of earlier versions, which still work and say so."""
+    below: str = ""
+    """The command that its own stands below."""
 
     @property
     def method(self) -> str:
         """Its name in Python."""
         return self.name.replace("-", "_")
+
+    @property
+    def command(self) -> str:
+        """Its command, as it follows `collegium`."""
+        return f"{self.below} {self.name}".strip()
 
     @property
     def request(self) -> type[BaseModel]:
@@ -178,6 +185,33 @@ PIPELINES: Mapping[str, Pipeline] = {
             asks=False,
             keeps=False,
             paths=("recipe", "out"),
+        ),
+        Pipeline(
+            "gather",
+            "Gather what RegMean and Fisher merging need to know of a model.",
+            f"{PIPELINE}.gather:GatherRequest",
+            f"{PIPELINE}.gather:GatheredStatistics",
+            asks=False,
+            keeps=False,
+            paths=("model", "texts", "out"),
+        ),
+        Pipeline(
+            "check",
+            "Load experts and let them speak; compare them with transformers.",
+            f"{PIPELINE}.check:CheckRequest",
+            f"{PIPELINE}.check:CheckResult",
+            asks=False,
+            keeps=False,
+            below="experts",
+        ),
+        Pipeline(
+            "train",
+            "Train a LoRA expert on generated tasks.",
+            f"{PIPELINE}.train:TrainRequest",
+            f"{PIPELINE}.train:TrainedExpert",
+            asks=False,
+            paths=("spec", "out"),
+            below="experts",
         ),
         Pipeline(
             "generate",

@@ -18,13 +18,16 @@ if TYPE_CHECKING:
     from orchestrator.evaluation.profile import Profile, ProfileRequest
     from orchestrator.evaluation.report.data import Clustering
     from orchestrator.evaluation.route import RouteRequest, RoutingResult
+    from orchestrator.pipelines.check import CheckRequest, CheckResult
     from orchestrator.pipelines.cluster import ClusterRequest
     from orchestrator.pipelines.distill import DistillRequest, Taught
     from orchestrator.pipelines.distill_compare import DistillResult
     from orchestrator.pipelines.distill_generate import Generated, GenerateRequest
+    from orchestrator.pipelines.gather import GatheredStatistics, GatherRequest
     from orchestrator.pipelines.glue import GlueRequest, GlueResult
     from orchestrator.pipelines.merge import MergeRequest
     from orchestrator.pipelines.teaching import TeachRequest
+    from orchestrator.pipelines.train import TrainedExpert, TrainRequest
     from router.evaluate import Evaluation
 
 
@@ -85,6 +88,27 @@ async def merge(request: MergeRequest, context: Context, folder: Path) -> MergeS
     from orchestrator.pipelines.merge import merge
 
     return await asyncio.to_thread(merge, request, context)
+
+
+async def gather(request: GatherRequest, context: Context, folder: Path) -> GatheredStatistics:
+    """Run the pipeline `gather`."""
+    from orchestrator.pipelines.gather import gather
+
+    return await asyncio.to_thread(gather, request, context)
+
+
+async def check(request: CheckRequest, context: Context, folder: Path) -> CheckResult:
+    """Run the pipeline `check`."""
+    from orchestrator.pipelines.check import check
+
+    return await asyncio.to_thread(check, request, context)
+
+
+async def train(request: TrainRequest, context: Context, folder: Path) -> TrainedExpert:
+    """Run the pipeline `train`."""
+    from orchestrator.pipelines.train import train
+
+    return await asyncio.to_thread(train, request, context, folder)
 
 
 async def generate(request: GenerateRequest, context: Context, folder: Path) -> Generated:

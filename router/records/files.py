@@ -61,6 +61,7 @@ class _Zstandard(io.RawIOBase):
     """Arrow's decompressing stream with Python's face."""
 
     def __init__(self, stream: IO[bytes]) -> None:
+        super().__init__()
         self._stream = stream
 
     def readable(self) -> bool:

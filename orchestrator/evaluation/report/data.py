@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 
 from agents.transcript import Transcript
 from orchestrator.evaluation.report.record import Interval, MetricFigure, ReportRecord
-from orchestrator.inference.engines.engine import LoadKind
+from orchestrator.inference.engines.engine import NOT_MOVED, LoadKind
 
 
 class Cost(ReportRecord):
@@ -113,6 +113,11 @@ class ReportResidency(ReportRecord):
     end: float
     requests: int = Field(ge=0)
     tokens: int = Field(ge=0)
+
+    @property
+    def moved(self) -> bool:
+        """Weights were moved to reach the expert: it was neither resident nor held beside another one."""
+        return self.way not in NOT_MOVED
 
     @model_validator(mode="after")
     def _in_order(self) -> ReportResidency:

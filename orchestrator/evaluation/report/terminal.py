@@ -164,7 +164,7 @@ def _line(stays: list[ReportResidency], start: float, wall: float, columns: int,
 def _sum(stays: Sequence[ReportResidency], wall: float, available: float) -> Text:
     generating = sum(stay.end - stay.load_end for stay in stays)
     loading = sum(stay.load_end - stay.load_start for stay in stays)
-    loads = sum(stay.way not in ("resident", "beside") for stay in stays)
+    loads = sum(stay.moved for stay in stays)
     parts = [seconds(wall), f"{count(loads)} loads"]
     if available:
         parts += [f"generating {percent(generating / available)}", f"loading {percent(loading / available)}"]

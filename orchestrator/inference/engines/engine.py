@@ -16,6 +16,8 @@ from orchestrator.inference.request import Delta, Request
 
 LoadKind = Literal["resident", "beside", "in_place", "wake", "start"]
 """How an expert was reached, cheapest first."""
+NOT_MOVED: frozenset[LoadKind] = frozenset({"resident", "beside"})
+"""Ways for which no weights are moved."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from orchestrator.evaluation.methods import Answer
 from orchestrator.evaluation.metrics import METRICS, Metric, differences, figures, metrics_named
 from orchestrator.evaluation.report.page import render
 
-QUESTIONS = [Question(id=str(number), question="?", kind="text", answer="x") for number in range(60)]
+QUESTIONS = [Question(id=str(number), question="?", kind="text", answer="x") for number in range(400)]
 
 
 def answers(rights: Sequence[bool], confidence: float | None = None) -> list[Answer]:
@@ -44,16 +44,16 @@ def test_built_in_figures() -> None:
 
 
 def test_the_interval_is_the_bootstraps_and_a_difference_draws_the_same_questions() -> None:
-    half = [number % 2 == 0 for number in range(60)]
+    half = [number % 2 == 0 for number in range(400)]
     (one,) = figures([RIGHT], "a", answers(half), 0)
-    spread = np.sqrt(0.25 / 60)
-    assert one.low == pytest.approx(0.5 - 1.96 * spread, abs=0.03)
-    assert one.high == pytest.approx(0.5 + 1.96 * spread, abs=0.03)
+    spread = np.sqrt(0.25 / 400)  # at 90% the bounds would lie 0.008 nearer
+    assert one.low == pytest.approx(0.5 - 1.96 * spread, abs=0.004)
+    assert one.high == pytest.approx(0.5 + 1.96 * spread, abs=0.004)
     (same,) = differences([RIGHT], ("a", answers(half)), ("b", answers(half)), 0)
     assert (same.value, same.low, same.high) == (0, 0, 0)
-    (gap,) = differences([RIGHT], ("a", answers([True] * 60)), ("b", answers(half)), 0)
+    (gap,) = differences([RIGHT], ("a", answers([True] * 400)), ("b", answers(half)), 0)
     assert gap.value == 0.5
-    assert gap.low == pytest.approx(0.5 - 1.96 * spread, abs=0.03)
+    assert gap.low == pytest.approx(0.5 - 1.96 * spread, abs=0.004)
 
 
 def test_a_figure_that_is_undefined_has_no_value_or_no_interval() -> None:

@@ -1,0 +1,187 @@
+"""The check pipeline: load experts and let them speak, hold what was loaded against transformers, ask remote ones."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from pydantic import Field
+
+from orchestrator.config import StrictModel
+from orchestrator.errors import CollegiumError, ExpertError
+from orchestrator.evaluation.context import Context
+from orchestrator.evaluation.profile import chosen
+from orchestrator.inference.engines.canary import OTHER_ENGINE, Canary, difference
+from orchestrator.inference.engines.engine import Engine, HasCanary
+from orchestrator.inference.engines.reference import NoReference, references
+from orchestrator.inference.engines.remote import RemoteEngine
+from orchestrator.inference.expert import Expert
+from orchestrator.inference.prices import price
+from orchestrator.inference.request import Completion, Delta, Request, Sampling, request_key
+from orchestrator.inference.schedule.placement import check_engine, engine_name, local_engine, options
+
+CANARY_TOKENS = 8
+"""Greedy tokens that are compared with transformers."""
+REMOTE_TOKENS = 256
+"""Longest reply of a remote expert's check: models that reason need some."""
+
+
+class CheckRequest(StrictModel):
+    """Load experts and let them speak: files, chat template, canary against transformers, speed. Remote ones are asked
+    one short question, which their servers charge for."""
+
+    experts: list[str] = Field(default_factory=list, description="Experts to check (default: the whole zoo).")
+    reference: bool = Field(default=True, description="Compare with transformers, token by token.")
+
+
+@dataclass(frozen=True)
+class CheckedExpert:
+    """What the check of one expert found."""
+
+    expert: str
+    problem: str | None = None
+    """Why it cannot be used; None: nothing is wrong."""
+    reference: str = "not asked for"
+    """How it compares with transformers: equal, differs, impossible, or why nobody compared."""
+    way: str = ""
+    """How it was reached, as in `LoadKind`, or remote."""
+    load_seconds: float | None = None
+    tokens_per_second: float | None = None
+    says: str = ""
+    """The beginning of a reply."""
+    seconds: float | None = None
+    """Of a remote expert's reply."""
+    cost: float | None = None
+    """US dollars of a remote expert's reply; None: its price is not known, or it is local."""
+
+
+@dataclass(frozen=True)
+class CheckResult:
+    """Every expert that was checked: local ones first."""
+
+    experts: tuple[CheckedExpert, ...] = field(default=())
+
+    @property
+    def failed(self) -> int:
+        """Number of experts with a problem."""
+        return sum(one.problem is not None for one in self.experts)
+
+
+def check(request: CheckRequest, context: Context) -> CheckResult:
+    """Check the experts one after the other, in an engine of this process. What is wrong with an expert is its
+    `problem`. Raises `BadInput` for an unknown name, `SetupError` where the engine is not installed."""
+    wanted = chosen(context.experts, request.experts)
+    remote = [_remote(expert) for expert in wanted if expert.remote]
+    experts = [expert for expert in wanted if not expert.remote]
+    return CheckResult((*_local(experts, request.reference, context), *remote))
+
+
+def _local(experts: Sequence[Expert], reference: bool, context: Context) -> list[CheckedExpert]:
+    if not experts:
+        return []
+    workers = context.config.workers
+    name = engine_name(workers)
+    check_engine(name)
+    engine = local_engine(name, replace(options(workers), canary_tokens=CANARY_TOKENS))
+    try:
+        found = []
+        for expert in experts:
+            context.note(f"checking {expert.name}")
+            found.append(_loaded(engine, expert))
+    finally:
+        engine.close()
+    return _compared(experts, found) if reference else [checked for checked, _ in found]
+
+
+def _loaded(engine: Engine, expert: Expert) -> tuple[CheckedExpert, Canary | None]:
+    """Load one expert, take its canary, measure its speed."""
+    found, canary = CheckedExpert(expert.name), None
+    try:
+        load = engine.load(expert)
+        found = replace(found, way=load.way, load_seconds=round(load.seconds, 3))
+        if isinstance(engine, HasCanary):
+            canary = engine.canary()
+        speed, says = _speed(engine, expert)
+        return replace(found, tokens_per_second=speed, says=says), canary
+    except CollegiumError as error:
+        return replace(found, problem=str(error)), canary
+
+
+def _compared(experts: Sequence[Expert], found: Sequence[tuple[CheckedExpert, Canary | None]]) -> list[CheckedExpert]:
+    """Compare what was loaded with transformers, which computes in a process of its own. A comparison that cannot be
+    made is a problem too: only `reference=False` leaves it out."""
+    asked = [
+        expert
+        for expert, (checked, canary) in zip(experts, found, strict=True)
+        if checked.problem is None and canary is not None
+    ]
+    canaries = dict(zip((one.name for one in asked), references(asked, CANARY_TOKENS), strict=True)) if asked else {}
+    return [_verdict(checked, canary, canaries.get(checked.expert)) for checked, canary in found]
+
+
+def _verdict(checked: CheckedExpert, canary: Canary | None, reference: Canary | NoReference | None) -> CheckedExpert:
+    if checked.problem is not None:
+        return checked
+    if canary is None or reference is None:
+        problem = "its engine has no canary to compare; use --no-reference"
+        return replace(checked, reference="impossible", problem=problem)
+    if isinstance(reference, NoReference):
+        problem = f"transformers cannot compute it, so nothing was compared ({reference}); use --no-reference"
+        return replace(checked, reference="impossible", problem=problem)
+    if why := difference(reference, canary, OTHER_ENGINE):
+        return replace(checked, reference="differs", problem=f"not what transformers computes: {why}")
+    return replace(checked, reference="equal")
+
+
+def _remote(expert: Expert) -> CheckedExpert:
+    """Ask a remote expert one short question: whether its key, address and model are right, and what it cost."""
+    found = CheckedExpert(expert.name, reference="none: it is remote", way="remote")
+    engine = RemoteEngine()
+    try:
+        load = engine.load(expert)
+        messages, sampling = (("user", "What is the capital of France? One word."),), Sampling(max_tokens=REMOTE_TOKENS)
+        key = request_key(expert.fingerprint, messages, sampling)
+        started, deltas = time.perf_counter(), list[Delta]()
+        engine.add(Request(key, expert.name, messages, sampling), expert)
+        while not (deltas and deltas[-1].last):
+            deltas += engine.step()
+        if error := deltas[-1].error:
+            raise error
+        seconds, tokens = time.perf_counter() - started, sum(delta.tokens for delta in deltas)
+        text = " ".join("".join(delta.text for delta in deltas).split())[:60]
+        prompt = max(delta.prompt_tokens for delta in deltas)
+        reply = Completion("", text, "stop", prompt, tokens, seconds=seconds, usage=deltas[-1].usage)
+        return replace(
+            found,
+            load_seconds=round(load.seconds, 3),
+            tokens_per_second=round(tokens / seconds, 1),
+            says=text,
+            seconds=round(seconds, 3),
+            cost=price(expert, reply),
+        )
+    except CollegiumError as error:
+        return replace(found, problem=str(error))
+    finally:
+        engine.close()
+
+
+def _speed(engine: Engine, expert: Expert) -> tuple[float, str]:
+    """Tokens per second over a small batch, and the beginning of what it says."""
+    sampling = Sampling(max_tokens=48)
+    for number in range(16):
+        messages = (("user", f"Name {number + 3} animals and say a word about each."),)
+        engine.add(
+            Request(request_key(expert.fingerprint, messages, sampling), expert.name, messages, sampling), expert
+        )
+    started, tokens, last, text = time.perf_counter(), 0, 0, ""
+    first: str | None = None
+    while last < 16:
+        for delta in engine.step():
+            if delta.error:
+                raise ExpertError(f"expert {expert.name!r}: {delta.error}")
+            first = first or delta.key
+            text += delta.text if delta.key == first else ""
+            tokens += delta.tokens
+            last += delta.last
+    return round(tokens / (time.perf_counter() - started), 1), " ".join(text.split())[:60]
