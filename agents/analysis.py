@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from agents.thoughts import separate
+from reasoning.text import separate
 
 POINTS = 6
 """Of one kind; further ones are left out."""
