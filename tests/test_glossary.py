@@ -31,7 +31,7 @@ FIELD = frozenset(
     space span spec spent state step stepped stop storage store stored stream strict structured sum summary target
     taught teach tensor text threaded timeout token tokenizer too tool torch totals tracing training
     transformers unavailable unknown unreachable upstream usage values vector vllm vocabulary weighted weights
-    known write writer scored scorer likelihood check checked train gather statistics
+    known write writer scored scorer check checked train gather statistics
     current defaults familiarity has inventory recomputing reference template
     correlated need prefixes recorded
     adapted any change detokenize echo first gathered gathering gold health imported item leases left marked nested out

@@ -23,7 +23,7 @@ from orchestrator.evaluation.voting import options_in, recorded_answer
 from router.ballots import Aggregate, Replies
 from router.candidates import RouterCandidate
 from router.evaluate import Evaluation, FitAggregate, evaluate
-from router.routers import DEFAULT, ROUTERS, UNSEEDED, SkillsRouter, check, maker
+from router.routers import DEFAULT, ROUTERS, SkillsRouter, check, maker, needs_skills, seeded
 from router.row import Row
 from router.table import Table
 from router.trial import trial
@@ -132,9 +132,9 @@ def contestants(skills: bool, named: Sequence[str] = ()) -> list[RouterCandidate
     published and as programmed too."""
     every = dict.fromkeys([*ROUTERS, *named])
     found = [
-        RouterCandidate(name, partial(maker, name), seeded=name not in UNSEEDED)
+        RouterCandidate(name, partial(maker, name), seeded=seeded(name))
         for name in every
-        if skills or name != "skills"
+        if skills or not needs_skills(name)
     ]
     if skills:
         code = partial(SkillsRouter.fit, suitability="code", threshold=0.0, merge=2.0)
@@ -215,7 +215,7 @@ def _check_splits(table: Table, other: Table | None, request: EvalRouterRequest)
 
 
 def _check_skills(request: EvalRouterRequest, skills: Sequence[Sequence[str]]) -> None:
-    wanted = [name for name in request.routers if name == "skills" or name in SYMBOLIC]
+    wanted = [name for name in request.routers if needs_skills(name) or name in SYMBOLIC]
     if not any(skills):
         if request.skills_from:
             raise BadInput(f"{request.table}: skills_from: no row has text under {', '.join(request.skills_from)}")

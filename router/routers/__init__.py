@@ -5,6 +5,7 @@
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, cast
 
@@ -27,23 +28,43 @@ from router.table import Table
 
 DEFAULT = "mixture"
 
-SIMPLE: Mapping[str, Any] = {
-    "best": BestRouter.fit,
-    "random": RandomRouter.fit,
-    "knn": KnnRouter.fit,
-    "prompt_vectors": PromptVectorRouter.fit,
-    "linear": LogisticRouter.fit,
-    "mlp": MlpRouter.fit,
-    "kmeans": KmeansRouter.fit,
-    "matrix_factorisation": FactorisationRouter.fit,
-    "item_response": ItemResponseRouter.fit,
-    "skills": SkillsRouter.fit,
+
+@dataclass(frozen=True)
+class RouterKind:
+    """A router of this package, with what a caller may know of it."""
+
+    fit: Any
+    seeded: bool = False
+    """It draws folds, starting points or experts by a seed."""
+    member: bool = False
+    """The mixture has it among its members."""
+    needs_skills: bool = False
+    """It ranks by the skills that a question needs: without any it cannot be fitted."""
+
+
+SIMPLE: Mapping[str, RouterKind] = {
+    "best": RouterKind(BestRouter.fit, member=True),
+    "random": RouterKind(RandomRouter.fit, seeded=True),
+    "knn": RouterKind(KnnRouter.fit, member=True),
+    "prompt_vectors": RouterKind(PromptVectorRouter.fit, member=True),
+    "linear": RouterKind(LogisticRouter.fit, member=True),
+    "mlp": RouterKind(MlpRouter.fit, seeded=True),
+    "kmeans": RouterKind(KmeansRouter.fit, seeded=True, member=True),
+    "matrix_factorisation": RouterKind(FactorisationRouter.fit, seeded=True, member=True),
+    "item_response": RouterKind(ItemResponseRouter.fit, seeded=True),
+    "skills": RouterKind(SkillsRouter.fit, member=True, needs_skills=True),
 }
-SEEDED = ("random", "mlp", "kmeans", "matrix_factorisation", "item_response")
-UNSEEDED = tuple(name for name in SIMPLE if name not in SEEDED)
-MEMBERS = ("best", "knn", "prompt_vectors", "linear", "kmeans", "matrix_factorisation", "skills")
-"""Of the mixture; `skills` takes part where questions have skills."""
 ROUTERS: tuple[str, ...] = (*SIMPLE, "mixture")
+
+
+def needs_skills(name: str) -> bool:
+    """Whether the router of this name cannot be fitted on questions without skills."""
+    return name in SIMPLE and SIMPLE[name].needs_skills
+
+
+def seeded(name: str) -> bool:
+    """Whether the router of this name may differ from seed to seed; of another package's it is not known."""
+    return name not in SIMPLE or SIMPLE[name].seeded
 
 
 def check(name: str) -> None:
@@ -59,7 +80,8 @@ def maker(name: str, seed: int = 0) -> Fit:
         return cast(Fit, extensions.found(name))
     if name == "mixture":
         return MixtureFit(partial(_members, seed=seed), seed)
-    return partial(SIMPLE[name], seed=seed) if name in SEEDED else partial(SIMPLE[name])
+    kind = SIMPLE[name]
+    return partial(kind.fit, seed=seed) if kind.seeded else partial(kind.fit)
 
 
 def fit(name: str, table: Table, questions: Features, seed: int = 0) -> FittedRouter:
@@ -74,13 +96,14 @@ def fit_held_out(table: Table, questions: Features, seed: int = 0) -> tuple[Mixt
 
 
 def _members(questions: Features, seed: int) -> Mapping[str, Fit]:
-    """The mixture's: `skills` where questions have some."""
-    return {name: maker(name, seed) for name in MEMBERS if name != "skills" or any(questions.skills)}
+    """The mixture's: those that need skills where questions have some."""
+    skilled = any(questions.skills)
+    able = [name for name, kind in SIMPLE.items() if kind.member and (skilled or not kind.needs_skills)]
+    return {name: maker(name, seed) for name in able}
 
 
 __all__ = [
     "DEFAULT",
-    "MEMBERS",
     "ROUTERS",
     "BestRouter",
     "FactorisationRouter",
@@ -95,6 +118,7 @@ __all__ = [
     "PricedRouter",
     "PromptVectorRouter",
     "RandomRouter",
+    "RouterKind",
     "SkillsRouter",
     "check",
     "fit",

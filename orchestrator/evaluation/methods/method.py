@@ -24,7 +24,7 @@ from orchestrator.evaluation.report.data import RankedExpert
 from orchestrator.fusion_config import Preset
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Sampling
-from router.routers import DEFAULT, ROUTERS, check
+from router.routers import DEFAULT, ROUTERS, check, needs_skills
 from router.table import Table
 
 
@@ -63,7 +63,7 @@ class MethodOptions(DiscussionOptions, CostOptions):
     @field_validator("router")
     @classmethod
     def _known_router(cls, name: str) -> str:
-        if name == "skills":
+        if needs_skills(name):
             raise ValueError(f"no router {name!r} for questions without tags; {', '.join(ROUTERS)}")
         check(name)
         return name
