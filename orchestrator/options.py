@@ -47,6 +47,7 @@ class RunOptions(TypedDict, total=False):
     calls: float | None
     router: str
     keyword_expert: str | None
+    keyword_runs: int
     aggregator: str
     task: str
     columns: str | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -177,6 +177,9 @@ async def ask_method(
         tools=frozenset(tool.function.name for tool in chat.offered_tools) if offered else frozenset(),
         structured=sampling.structured,
     )
+    if method.prepare is not None and profiled is not None:
+        own = replace(setting, context=collegium.context(), seed=collegium.config.seed)
+        await _prepared(method.prepare, own, max_wait)
     working = asyncio.ensure_future(method.run(setting))
     working.add_done_callback(lambda _: reply_events.events.put_nowait(None))
     try:
@@ -202,6 +205,16 @@ async def ask_method(
         yield TextEvent(text)
     yield FinishEvent(reply_events.finish_reason(text))
     yield reply_events.account(explanation)
+
+
+async def _prepared(prepare: Callable[[Setting], Awaitable[object]], setting: Setting, wait: float | None) -> None:
+    """What the method fits on the profile, once for all chats and at none's expense. Raises `NotReady` where it takes
+    longer than a chat waits; it goes on meanwhile."""
+    try:
+        async with asyncio.timeout(wait):
+            await prepare(setting)
+    except TimeoutError:
+        raise NotReady("what this method keeps of the profile is being fitted: try again later") from None
 
 
 def _chat_pool(

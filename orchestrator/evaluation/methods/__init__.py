@@ -14,6 +14,7 @@ from orchestrator.evaluation.methods.method import (
     Setting,
 )
 from orchestrator.evaluation.methods.mixture import mixture
+from orchestrator.evaluation.methods.skill_profile import skill_profile
 from orchestrator.evaluation.methods.symbolic_moe import symbolic_moe
 
 __all__ = ["METHODS", "Answer", "Method", "MethodOptions", "MethodOutcome", "Setting"]
@@ -22,7 +23,7 @@ METHODS: tuple[Method, ...] = (
     Method("each", each, "unused", answers_once=False, baseline=True),
     Method("best", best, "required", baseline=True, reference=True),
     Method("mixture", mixture, "required", headline=0),
-    Method("symbolic-moe", symbolic_moe, "required", headline=1),
+    Method("symbolic-moe", symbolic_moe, "required", headline=1, prepare=skill_profile),
     *discussion_methods(),
     *fusion_methods({}),
 )

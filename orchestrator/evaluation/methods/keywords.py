@@ -36,11 +36,12 @@ class NamedSkills:
 async def skills_of(
     setting: Setting, expert: Expert, questions: Sequence[Question], runs: int = keywords.RUNS
 ) -> Mapping[str, NamedSkills]:
-    """Question id -> the skills that several of `runs` replies agree on; a single run is believed as it is."""
+    """Question id -> the skills that several of `runs` replies agree on. A single run is greedy, and is believed."""
+    sampling = SAMPLING if runs > 1 else replace(SAMPLING, temperature=0.0)
 
     async def one(question: Question) -> NamedSkills:
         with setting.context.pool.conversation(question.id, setting.seed):
-            replies = await asyncio.gather(*(_ask(setting, expert, question) for _ in range(runs)))
+            replies = await asyncio.gather(*(_ask(setting, expert, question, sampling) for _ in range(runs)))
         read = [parse_keywords(reply.reply.text) for reply in replies]
         return NamedSkills(keywords.agreed(read, min(runs, keywords.AGREEING)), tuple(replies))
 
@@ -62,12 +63,12 @@ async def keyword_expert(setting: Setting, validation: Sequence[Question]) -> Ex
     return candidates[int(np.argmax(chances))]
 
 
-async def _ask(setting: Setting, expert: Expert, question: Question) -> ExpertReply:
+async def _ask(setting: Setting, expert: Expert, question: Question, sampling: Sampling) -> ExpertReply:
     messages = keywords_prompt(question)
-    reply = await prompted(setting.context.pool, expert, question, messages, SAMPLING)
+    reply = await prompted(setting.context.pool, expert, question, messages, sampling)
     if reply.error is not None:
         # Not every engine can be held to an expression; the plain reply is read all the same.
-        reply = await prompted(setting.context.pool, expert, question, messages, replace(SAMPLING, structured=None))
+        reply = await prompted(setting.context.pool, expert, question, messages, replace(sampling, structured=None))
     setting.context.done()
     return reply
 

@@ -48,6 +48,9 @@ class MethodOptions(DiscussionOptions, CostOptions):
     keyword_expert: str | None = Field(
         default=None, description="Expert that names skills for symbolic-moe (default: chosen on the fit split)."
     )
+    keyword_runs: int = Field(
+        default=1, ge=1, le=64, description="Replies that name one question's skills for symbolic-moe (the paper: 5)."
+    )
     aggregator: str = Field(
         default="log-odds",
         description=f"Aggregator of symbolic-moe: {', '.join(AGGREGATORS)} (an expert chosen for each task writes the "
@@ -204,6 +207,8 @@ class Method:
     """Its panel may call a chat's tools."""
     writes: bool = False
     """One expert writes its answer to an open question: it can be streamed and held to a schema."""
+    prepare: Callable[[Setting], Awaitable[object]] | None = None
+    """Fits on the profile what the method keeps, by asking experts; a service does that outside its chats."""
     panel: bool = True
     """Several experts reply; False: rounds of one expert with itself have no panel's vote to beat."""
 

@@ -67,6 +67,18 @@ async def test_the_conversation_reaches_the_experts_of_a_discussion(client: http
     assert with_it["usage"]["prompt_tokens"] - without["usage"]["prompt_tokens"] == 2 * 5
 
 
+async def test_symbolic_moe_costs_at_most_two_calls_beyond_the_recruited(
+    profiled: dict[str, Any], serving: Any
+) -> None:
+    async with serving(profiled) as client:
+        for text in ("Which word?", "Is the coin up?", "Which word is it?"):
+            asked = [{"role": "user", "content": text}]
+            told = (await post(client, model="symbolic-moe", messages=asked, collegium={"kind": "text"})).json()
+            recruited = {name for vote in told["collegium"]["votes"] for name in vote["experts"]}
+            assert len(recruited) == 2
+            assert told["collegium"]["calls"] <= len(recruited) + 2
+
+
 async def test_methods_that_need_a_profile_have_it(profiled: dict[str, Any], serving: Any) -> None:
     async with serving(profiled) as client:
         for model in ("best", "reconcile", "weighted-vote", "symbolic-moe"):

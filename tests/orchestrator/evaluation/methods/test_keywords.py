@@ -20,7 +20,7 @@ def asked() -> list[tuple[str, str, int]]:
 
 
 def test_five_runs_are_five_draws_and_only_what_they_agree_on_counts(collegium: Collegium, tmp_path: Path) -> None:
-    result = run(collegium, tmp_path / "asked.jsonl", keyword_expert="words")
+    result = run(collegium, tmp_path / "asked.jsonl", keyword_expert="words", keyword_runs=5)
     naming = [(text, seed) for who, text, seed in asked() if who == "words" and "Keywords:" in text]
     assert len(naming) == 40 * 5
     assert len({text for text, _ in naming}) == 40
@@ -41,4 +41,4 @@ def test_without_keywords_the_best_experts_are_recruited(collegium: Collegium, t
     assert "0 of 20 questions matched" in result.report.methods[0].note
     assert result.report.methods[0].overall.value == 0.5
     # The engine refuses a reply that breaks the structure; each was asked again without.
-    assert sum(who == "critic" and "Keywords:" in text for who, text, _ in asked()) == 2 * 40 * 5
+    assert sum(who == "critic" and "Keywords:" in text for who, text, _ in asked()) == 2 * (20 * 5 + 20)

@@ -31,8 +31,8 @@ def test_skills_recruit_the_specialists(collegium: Collegium, tmp_path: Path) ->
     coin = next(answer for answer in outcome.answers if "coin" in answer.question.question)
     assert coin.ranking[0].expert == "coins"
     assert "tossing" in coin.ranking[0].reason
-    # 20 questions, each with 5 keyword runs and one answer: all of it is counted.
-    assert method.cost.calls == 20 * 6
+    # 20 questions, each with one reply that names skills and one answer: all of it is counted.
+    assert method.cost.calls == 20 * 2
 
 
 def test_the_same_run_again_asks_nobody(collegium: Collegium, tmp_path: Path) -> None:
