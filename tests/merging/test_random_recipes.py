@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from float64_methods import REFERENCES, SHARE, Array
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save_file
 
@@ -155,10 +155,16 @@ def test_every_method_and_every_parameter_of_it_is_drawn() -> None:
 
 
 @pytest.mark.parametrize("method", sorted(REFERENCES))
-@given(data=st.data())
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_a_recipe_is_its_formula(zoo: Zoo, method: str, data: st.DataObject) -> None:
-    case = data.draw(cases(method))
+def test_a_recipe_is_its_formula(zoo: Zoo, method: str) -> None:
+    @given(cases(method))
+    @settings(max_examples=6, deadline=None)
+    def check(case: Case) -> None:
+        compare(zoo, method, case)
+
+    check()
+
+
+def compare(zoo: Zoo, method: str, case: Case) -> None:
     base, *others = zoo[case.style]
     sources = others[: len(case.each)]
     plan = Merge(parse(recipe(method, case, base, sources)))
