@@ -164,7 +164,7 @@ async def answer(request: RunRequest, context: Context) -> RunResult:
     methods = methods_named(request.methods, context.config)
     if request.confidence == "tokens":
         request = request.model_copy(update={"logprobs": True})
-    questions = questions_of(request.task, request.split, request.questions, seed, request.columns)
+    questions = questions_of(request.task, request.split, request.questions, seed, request.columns, request.score)
     questions = scored(questions, request.score)
 
     async def fit() -> Profile | None:

@@ -56,7 +56,7 @@ def estimate(request: RunRequest, config: Config, experts: Mapping[str, Expert])
     """
     asked = chosen(experts, request.experts)
     seed = config.seed if request.seed is None else request.seed
-    sample = questions_of(request.task, request.split, min(request.questions, 50), seed, request.columns)
+    sample = questions_of(request.task, request.split, min(request.questions, 50), seed, request.columns, request.score)
     panel = len(request.panel or asked)
     talking = sum(method.confers for method in methods_named(request.methods, config))
     calls, tokens = _of_one(request, sample, len(asked), panel, talking)

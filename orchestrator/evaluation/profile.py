@@ -12,6 +12,7 @@ from agents.question import Question
 from orchestrator.config import StrictModel
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.answering import ExpertReply, answer_all
+from orchestrator.evaluation.code_tests import SCORERS
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.outcomes import check_scored, outcome_of
 from orchestrator.evaluation.report.data import Matrix
@@ -91,10 +92,15 @@ def chosen(experts: Mapping[str, Expert], names: Sequence[str]) -> list[Expert]:
     return [experts[name] for name in names or experts]
 
 
-def questions_of(task: str, split: str, count: int, seed: int, columns: str | None = None) -> list[Question]:
-    """Questions with gold answers. Raises `BadInput` for an unknown task or split, or if there are none."""
+def questions_of(
+    task: str, split: str, count: int, seed: int, columns: str | None = None, score: str | None = None
+) -> list[Question]:
+    """Questions with gold answers; `score`: the scorer that judges them. Raises `BadInput` for an unknown task or
+    split, or if there are none."""
     try:
-        questions = load(task, split, count, seed, parse_columns(columns) if columns else None)
+        questions = load(
+            task, split, count, seed, parse_columns(columns) if columns else None, runs_code=score in SCORERS
+        )
     except ValueError as error:
         raise BadInput(str(error)) from error
     without = next((question.id for question in questions if question.answer is None), None)
@@ -111,7 +117,7 @@ def questions_of(task: str, split: str, count: int, seed: int, columns: str | No
 async def profile(request: ProfileRequest, context: Context) -> Profile:
     """Ask every chosen expert every question of the split. Raises `NoAnswer` if none of them gave a single reply."""
     seed, asked = context.seed(request.seed), chosen(context.experts, request.experts)
-    questions = questions_of(request.task, request.split, request.questions, seed, request.columns)
+    questions = questions_of(request.task, request.split, request.questions, seed, request.columns, request.score)
     questions = scored(questions, request.score)
     replies = await answer_all(context.pool, asked, questions, request.sampling, seed, context.done)
     names = [expert.name for expert in asked]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from agents.question import Question, ScorerFailed
 from orchestrator.errors import BadInput
+from orchestrator.evaluation import code_tests
 from orchestrator.extensions import extension
 
 
 def scored(questions: Sequence[Question], name: str | None) -> list[Question]:
     """The questions, whose answers the function of this name scores: `module:function`, or an entry point of the group
     `collegium.scorers`. None: by their kind.
+
+    `code` and `code-limits` run replies of kind code with their questions' tests (`code_tests`).
 
     The function takes a question and an answer (of kind `open` the whole reply as it was written, else the kind's
     canonical form) and returns True or False, or a number from 0 to 1, of which 1 is right. It is never asked about an
@@ -23,12 +26,20 @@ def scored(questions: Sequence[Question], name: str | None) -> list[Question]:
     """
     if name is None:
         return list(questions)
+    if name in code_tests.SCORERS:
+        if (other := next((one for one in questions if one.kind != "code"), None)) is not None:
+            raise BadInput(f"--score {name}: question {other.id!r} is of kind {other.kind}, not code")
+        found = code_tests.scorer(name)
+        return [question.scored_by(name, _checked(name, found)) for question in questions]
     found = extension("collegium.scorers", name, "--score")
     if found is None:
         raise BadInput(f"--score: no scorer {name!r}: give module:function, or the name of an entry point")
     if not callable(found):
         raise BadInput(f"--score: {name!r} is no function but {type(found).__name__}")
+    return [question.scored_by(name, _checked(name, found)) for question in questions]
 
+
+def _checked(name: str, found: Callable[[Question, str], object]) -> Callable[[Question, str], float]:
     def checked(question: Question, answer: str) -> float:
         try:
             value = found(question, answer)
@@ -40,4 +51,4 @@ def scored(questions: Sequence[Question], name: str | None) -> list[Question]:
             raise ScorerFailed(f"{name}: question {question.id!r}: returned {shown}, not a number from 0 to 1")
         return float(value)
 
-    return [question.scored_by(name, checked) for question in questions]
+    return checked

@@ -23,13 +23,21 @@ def names() -> tuple[str, ...]:
     return (*(task.name for task in GENERATED), MIXED)
 
 
-def load(name_or_path: str, split: str, n: int | None, seed: int = 0, columns: Columns | None = None) -> list[Question]:
+def load(
+    name_or_path: str,
+    split: str,
+    n: int | None,
+    seed: int = 0,
+    columns: Columns | None = None,
+    *,
+    runs_code: bool = False,
+) -> list[Question]:
     """`n` questions of one split; the same arguments give the same questions.
 
     `name_or_path` is a generated task, `mixed`, a file or folder of questions, `hf:NAME` for a Hugging Face dataset,
     `lm-eval:NAME` for a task of lm-evaluation-harness, or several of these with commas, in equal shares. A source may
     have fewer than `n` questions: then all of them come back; None asks for all. `columns`: which column holds what,
-    where its name does not say so.
+    where its name does not say so. `runs_code`: the caller runs answers of kind code; else such questions are refused.
 
     Raises:
         BadInput: an unknown name or split, a record that cannot be read (with its place), too small an `n`.
@@ -38,9 +46,9 @@ def load(name_or_path: str, split: str, n: int | None, seed: int = 0, columns: C
         raise BadInput(f"cannot load {n} questions of {name_or_path!r}; ask for 1 or more")
     sources = sources_in(name_or_path)
     if len(sources) == 1:
-        return _one(sources[0], split, n, seed, columns)
+        return _one(sources[0], split, n, seed, columns, runs_code)
     share = None if n is None else -(-n // len(sources))
-    shares = [_one(source, split, share, seed, columns) for source in sources]
+    shares = [_one(source, split, share, seed, columns, runs_code) for source in sources]
     together = [question for row in range(max(map(len, shares))) for part in shares for question in part[row : row + 1]]
     return together[:n]
 
@@ -68,11 +76,12 @@ def source_of(name: str, columns: Columns | None = None) -> QuestionSource:
     raise BadInput(f"no task or file {name!r}; known tasks: {', '.join(names())}")
 
 
-def _one(source: str, split: str, n: int | None, seed: int, columns: Columns | None) -> list[Question]:
+def _one(source: str, split: str, n: int | None, seed: int, columns: Columns | None, runs_code: bool) -> list[Question]:
     task = next((task for task in GENERATED if task.name == source), None) or own_task(source)
     if task:
         return _generated(task, split, n, seed)
-    return _judgeable(chosen(source_of(source, columns), split, n, seed), source)
+    found = chosen(source_of(source, columns), split, n, seed)
+    return found if runs_code else _judgeable(found, source)
 
 
 def _judgeable(questions: list[Question], source: str) -> list[Question]:
@@ -80,8 +89,9 @@ def _judgeable(questions: list[Question], source: str) -> list[Question]:
     for question in questions:
         if question.kind == "code":
             raise BadInput(
-                f"{source}: question {question.id!r}: kind code: only running code tells whether it works, and nothing "
-                "here runs it; give it the kind open, or text to compare the words"
+                f"{source}: question {question.id!r}: kind code: only running code tells whether it works: `--score "
+                "code` runs replies with the tests of the question in a sandbox (run, profile); or give it the kind "
+                "open, or text to compare the words"
             )
     return questions
 

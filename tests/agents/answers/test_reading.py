@@ -84,6 +84,40 @@ def test_random_texts_give_none_or_a_key_that_is_its_own_key(kind: Any) -> None:
         assert found is None or answers.canonical(found, kind, choices) == found
 
 
+@pytest.mark.parametrize(
+    ("written", "number", "mathematics"),
+    [
+        ("1,234", "1234", "1234"),
+        ("1 234", "1234", "1234"),
+        ("1'234", "1234", "1234"),
+        ("1.234.567", "1234567", "1234567"),
+        ("1,00,000", "100000", None),
+        ("1.234,5", "2469/2", None),
+        ("3,5", "7/2", "{3, 5}"),
+        ("1.234", "617/500", "617/500"),
+        ("50%", "50", "50"),
+        ("€5", "5", "5"),
+        ("5 km", "5", "5"),
+        ("3k", "3000", "3*k"),
+        ("2a", None, "2*a"),
+    ],
+)
+def test_the_rule_of_numbers_that_the_page_states(written: str, number: str | None, mathematics: str | None) -> None:
+    if number is not None:
+        assert answers.canonical(written, "number") == number
+    if mathematics is not None:
+        assert answers.canonical(written, "expression") == mathematics
+
+
+def test_a_point_before_three_digits_follows_the_language_of_the_reply() -> None:
+    asked = Question(id="q", question="What?", kind="number")
+    assert answers.extract("Antwort: 1.500", asked) == "1500"
+    assert answers.extract("2.5 + 1498.5 = 1500.0 m\nAntwort: 1.500", asked) == "3/2"
+    assert answers.extract("Answer: 1.500", asked) == "3/2"
+    assert answers.canonical("10", "choice", {"A": "10%", "B": "20%"}) == "A"
+    assert answers.canonical("10", "choice", {"A": "10%", "B": "10"}) == "B"
+
+
 def test_several_answers_may_be_right() -> None:
     question = Question(id="q", question="Who?", kind="text", answer="USA", accepted=("United States",))
     assert [answers.score(one, question) for one in ("usa", "the United States", "UK")] == [1.0, 1.0, 0.0]
