@@ -24,10 +24,11 @@ class ReplyTally(BaseModel):
     right: int = 0
     wrong: int = 0
     silent: int = Field(default=0, description="Replies without an answer.")
+    unknown: int = Field(default=0, description="Replies to questions whose gold answer is not known.")
 
     @property
     def total(self) -> int:
-        """All replies."""
+        """All replies but those of which nobody knows whether they are right."""
         return self.right + self.wrong + self.silent
 
 
@@ -39,10 +40,13 @@ class PersuasionCount(BaseModel):
     rightly: int = 0
     wrongly: int = 0
 
-    def count(self, right: bool) -> None:
-        """Count one more, to a right or to a wrong answer."""
-        self.rightly += right
-        self.wrongly += not right
+    unknown: int = Field(default=0, description="To an answer of which nobody knows whether it is right.")
+
+    def count(self, right: bool | None) -> None:
+        """Count one more: to a right or to a wrong answer, or to one of which that is not known."""
+        self.rightly += right is True
+        self.wrongly += right is False
+        self.unknown += right is None
 
 
 class CorpusStatistics(BaseModel):
@@ -63,7 +67,9 @@ class CorpusStatistics(BaseModel):
         for name, node in nodes(graph):
             agent, answer = node["agent"], node["answer"]
             tally = self.replies.setdefault(agent, {}).setdefault(node["round"], ReplyTally())
-            if answer is None:
+            if graph.graph["gold"] is None or (node["right"] is None and answer is not None):
+                tally.unknown += 1
+            elif answer is None:
                 tally.silent += 1
             elif node["right"]:
                 tally.right += 1
@@ -72,7 +78,7 @@ class CorpusStatistics(BaseModel):
             if agent in last and answer is not None and answer != last[agent]:
                 received = (graph.nodes[other] for other in graph.predecessors(name))
                 for who in {other["agent"] for other in received if other["answer"] == answer} - {agent}:
-                    self.convinced.setdefault(who, {}).setdefault(agent, PersuasionCount()).count(bool(node["right"]))
+                    self.convinced.setdefault(who, {}).setdefault(agent, PersuasionCount()).count(node["right"])
             last[agent] = answer
 
     @property

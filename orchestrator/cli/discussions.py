@@ -10,7 +10,8 @@ import click
 from rich.console import Console
 
 from agents.figures import fate
-from agents.transcript import Transcript, TranscriptError, read, schema
+from agents.simple_transcript import read
+from agents.transcript import Transcript, TranscriptError, schema
 from orchestrator.cli.pipeline import Finished, pipeline_command
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.convincing import ConvincingRequest, ConvincingResult
@@ -49,7 +50,8 @@ convincing_command = pipeline_command(
 )
 @click.option("--schema", "wants_schema", is_flag=True, help="Print the JSON schema of a line, and end.")
 def transcripts_command(file: Path | None, out: Path | None, limit: int, wants_schema: bool) -> None:
-    """Transcripts of discussions (JSON Lines, .gz too) as a page to read."""
+    """Transcripts of discussions (JSON Lines, .gz too) as a page to read: ours, or one object per reply with question,
+    agent, round, reply, answer."""
     if wants_schema:
         click.echo(json.dumps(schema(), indent=2))
         return

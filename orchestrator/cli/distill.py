@@ -15,6 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from distill.corpus import CorpusSummary
+from distill.statistics import ReplyTally
 from distill.train import StepMetrics
 from orchestrator.cli.experts import add_expert
 from orchestrator.cli.pipeline import Finished, pipeline_command
@@ -78,18 +79,26 @@ def inspect_transcripts(transcripts: tuple[str, ...], graphs: Path | None, graph
     for number in range(found.rounds):
         table.add_column(f"right in round {number}", justify="right")
     for agent in found.replies:
-        cells = (found.accuracy(agent, number) for number in range(found.rounds))
-        table.add_row(Text(plain(agent)), *(f"{right} of {total}" if total else "–" for right, total in cells))
+        tallies = (found.replies[agent].get(number, ReplyTally()) for number in range(found.rounds))
+        table.add_row(Text(plain(agent)), *map(_right, tallies))
     console.print(f"{found.questions} discussions")
     console.print(table)
     convinced = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for title in ("who", "convinced whom", "to a right answer", "to a wrong one"):
+    for title in ("who", "convinced whom", "to a right answer", "to a wrong one", "to one without gold"):
         convinced.add_column(title, justify="right" if title.startswith("to") else "left")
     for who, to in found.convinced.items():
         for whom, times in to.items():
-            convinced.add_row(Text(plain(who)), Text(plain(whom)), str(times.rightly), str(times.wrongly))
+            convinced.add_row(
+                Text(plain(who)), Text(plain(whom)), str(times.rightly), str(times.wrongly), str(times.unknown)
+            )
     if found.convinced:
         console.print(convinced)
+
+
+def _right(tally: ReplyTally) -> str:
+    """Right replies of those that can be judged; what cannot be is none of them."""
+    judged = f"{tally.right} of {tally.total}" if tally.total else "–"
+    return f"{judged} ({tally.unknown} without gold)" if tally.unknown else judged
 
 
 def teach_first(collegium: Collegium, request: TeachRequest, folder: Path, quiet: bool) -> None:

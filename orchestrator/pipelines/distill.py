@@ -14,6 +14,7 @@ from typing import Any
 
 from pydantic import Field, model_validator
 
+from agents import simple_transcript
 from agents import transcript as transcripts
 from agents.transcript import Transcript
 from distill.corpus import CorpusSummary, prepare
@@ -195,7 +196,7 @@ def read_all(files: Iterable[str], sifted: CorpusSummary | None = None) -> Itera
         if not path.is_file():
             raise BadInput(f"transcripts: {file}: no such file")
         try:
-            yield from transcripts.read(path, bad=sifted.bad_line if sifted else None)
+            yield from simple_transcript.read(path, bad=sifted.bad_line if sifted else None)
         except transcripts.TranscriptError as error:
             raise BadInput(f"transcripts: {error}") from error
 

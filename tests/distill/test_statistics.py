@@ -26,6 +26,15 @@ def test_statistics_count_rounds_and_who_convinced_whom(discuss: Discuss) -> Non
     assert found.accuracy("agent1", 0) == (0, 3)
     assert found.replies["agent1"][0].silent == 1
     assert {who: {whom: count.model_dump() for whom, count in to.items()} for who, to in found.convinced.items()} == {
-        "agent0": {"agent1": {"rightly": 2, "wrongly": 0}},
-        "agent1": {"agent0": {"rightly": 0, "wrongly": 1}},
+        "agent0": {"agent1": {"rightly": 2, "wrongly": 0, "unknown": 0}},
+        "agent1": {"agent0": {"rightly": 0, "wrongly": 1, "unknown": 0}},
     }
+
+
+def test_an_answer_without_gold_is_neither_right_nor_wrong(discuss: Discuss) -> None:
+    one = discuss(1, [["Answer: 12", "Answer: 9"], ["Answer: 9", "Answer: 9"]])
+    without = one.model_copy(update={"question": one.question.model_copy(update={"answer": None})})
+    found = statistics([interaction_graph(without)])
+    tally = found.replies["agent0"][0]
+    assert (tally.right, tally.wrong, tally.unknown, tally.total) == (0, 0, 1, 0)
+    assert found.convinced["agent1"]["agent0"].model_dump() == {"rightly": 0, "wrongly": 0, "unknown": 1}
