@@ -34,7 +34,8 @@ def test_statistics_count_rounds_and_who_convinced_whom(discuss: Discuss) -> Non
 def test_an_answer_without_gold_is_neither_right_nor_wrong(discuss: Discuss) -> None:
     one = discuss(1, [["Answer: 12", "Answer: 9"], ["Answer: 9", "Answer: 9"]])
     without = one.model_copy(update={"question": one.question.model_copy(update={"answer": None})})
-    found = statistics([interaction_graph(without)])
+    found = CorpusStatistics()
+    found.add(interaction_graph(without))
     tally = found.replies["agent0"][0]
     assert (tally.right, tally.wrong, tally.unknown, tally.total) == (0, 0, 1, 0)
     assert found.convinced["agent1"]["agent0"].model_dump() == {"rightly": 0, "wrongly": 0, "unknown": 1}
