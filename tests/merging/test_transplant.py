@@ -6,31 +6,10 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pytest
 from safetensors.numpy import load_file, save_file
 
 from merging.checkpoint import Checkpoint
 from merging.transplant import transplant_tokens
-
-SHAPE = {"vocab_size": 24, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "pad_token_id": 0}
-
-
-@pytest.fixture(scope="module")
-def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    import torch
-    import transformers as t
-
-    torch.manual_seed(0)
-    more = {"intermediate_size": 24, "num_key_value_heads": 1, "max_position_embeddings": 32}
-    made = {
-        "llama": t.LlamaForCausalLM(t.LlamaConfig(**SHAPE, **more)),
-        "qwen2": t.Qwen2ForCausalLM(t.Qwen2Config(**SHAPE, **more, tie_word_embeddings=True)),
-        "gpt2": t.GPT2LMHeadModel(t.GPT2Config(vocab_size=24, n_embd=16, n_layer=2, n_head=2, n_positions=32)),
-    }
-    folder = tmp_path_factory.mktemp("bases")
-    for name, model in made.items():
-        model.save_pretrained(folder / name)
-    return {name: folder / name for name in made}
 
 
 def test_a_model_takes_another_ones_tokens(bases: dict[str, Path], tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import pwd
 import shutil
@@ -15,10 +16,18 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from demo_clusters import clustered
 
+from orchestrator import Collegium
+from orchestrator.config import demo_zoo, read
+from orchestrator.evaluation.report.data import Clustering
+from orchestrator.experts.zoo import resolve
+from orchestrator.inference.expert import Expert
+from orchestrator.pipelines.cluster import ClusterRequest
 from router.embedding import Features
 from router.row import Row
 from router.table import Table
+from tests.scripts.fake_ray import FakeRay
 
 
 def _server_programs() -> Path | None:
@@ -137,3 +146,35 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.fixture
 def table() -> Callable[..., Table]:
     return routed
+
+
+@pytest.fixture
+def echo_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collegium]:
+    """Two experts that repeat what they are asked, configured in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    experts = {name: {"script": "orchestrator.inference.engines.scripted:echo"} for name in ("one", "two")}
+    config = {"experts": experts, "workers": {"engine": "scripted", "in_process": True}, "state": "state"}
+    Path("collegium.yaml").write_text(json.dumps(config))
+    with Collegium(Path("collegium.yaml")) as made:
+        yield made
+
+
+@pytest.fixture
+def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRay:
+    """A job server, with a configuration in the current folder."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "mine.yaml").write_text("zoo: demo\n")
+    (tmp_path / "staging").mkdir()
+    return FakeRay()
+
+
+@pytest.fixture(scope="session")
+def demo_experts() -> dict[str, Expert]:
+    return resolve(read(demo_zoo()))
+
+
+@pytest.fixture(scope="session")
+def by_task_vectors(demo_experts: dict[str, Expert]) -> Clustering:
+    """The demo zoo, compared by task vectors."""
+    return clustered(ClusterRequest(), demo_experts)

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,16 +13,6 @@ from orchestrator.errors import BadInput
 from orchestrator.evaluation.profile import ProfileRequest
 from orchestrator.methods import PipelineMethods
 from orchestrator.pipelines.registry import PIPELINES, Pipeline
-
-
-@pytest.fixture
-def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.chdir(tmp_path)
-    experts = {name: {"script": "orchestrator.inference.engines.scripted:echo"} for name in ("one", "two")}
-    config = {"experts": experts, "workers": {"engine": "scripted", "in_process": True}, "state": "state"}
-    Path("collegium.yaml").write_text(json.dumps(config))
-    with Collegium(Path("collegium.yaml")) as made:
-        yield made
 
 
 @pytest.mark.parametrize("pipeline", PIPELINES.values(), ids=list(PIPELINES))
@@ -44,12 +32,12 @@ def test_each_is_a_command_and_two_methods(pipeline: Pipeline) -> None:
     assert pipeline.command.split()[0] in COMMANDS
 
 
-def test_what_is_wrong_with_a_request_is_said_in_one_line(zoo: Collegium) -> None:
+def test_what_is_wrong_with_a_request_is_said_in_one_line(echo_zoo: Collegium) -> None:
     with pytest.raises(BadInput, match="run: tsak: unknown key; did you mean 'task'"):
-        zoo.run(tsak="coin_flip")  # type: ignore[call-arg]
+        echo_zoo.run(tsak="coin_flip")  # type: ignore[call-arg]
     with pytest.raises(BadInput, match="profile: give a request or its fields, not both"):
-        zoo.profile(ProfileRequest(), task="coin_flip")
+        echo_zoo.profile(ProfileRequest(), task="coin_flip")
     with pytest.raises(BadInput, match="run: the request must be RunRequest, not ProfileRequest"):
-        zoo.run(ProfileRequest())  # type: ignore[arg-type]
+        echo_zoo.run(ProfileRequest())  # type: ignore[arg-type]
     with pytest.raises(BadInput, match="no pipeline 'fly'; there are profile, run"):
-        zoo.execute("fly")
+        echo_zoo.execute("fly")

@@ -13,21 +13,7 @@ import yaml
 
 from orchestrator.errors import BadInput, CollegiumError
 from orchestrator.submission import Submission
-from tests.scripts.fake_ray import FakeRay, Job, Status
-
-
-@pytest.fixture
-def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRay:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "mine.yaml").write_text("zoo: demo\n")
-    (tmp_path / "staging").mkdir()
-    return FakeRay()
-
-
-def submission(ray: FakeRay, *words: str) -> Submission:
-    words = words or ("run", "--task", "mixed", "--config", "mine.yaml")
-    return Submission(ray, words, python=sys.executable, environment={})
+from tests.scripts.fake_ray import FakeRay, Job, Status, submission
 
 
 async def test_the_same_submission_is_the_same_job(ray: FakeRay, tmp_path: Path) -> None:

@@ -7,24 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from table_rows import GOOD, file
 
 from router import Table, TableError
-
-GOOD = {
-    "id": "a",
-    "question": "2 + 2?",
-    "answer": "4",
-    "split": "val",
-    "predictions": {"x": "4", "y": None},
-    "correct": {"x": 1, "y": 0.25},
-    "source": {"page": 7},
-}
-
-
-def file(folder: Path, *rows: object, name: str = "t.jsonl") -> Path:
-    path = folder / name
-    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
-    return path
 
 
 @pytest.mark.parametrize(

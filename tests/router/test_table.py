@@ -3,31 +3,15 @@
 from __future__ import annotations
 
 import gzip
-import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from table_rows import GOOD, file
 
 from router import Row, Table, TableError
-
-GOOD = {
-    "id": "a",
-    "question": "2 + 2?",
-    "answer": "4",
-    "split": "val",
-    "predictions": {"x": "4", "y": None},
-    "correct": {"x": 1, "y": 0.25},
-    "source": {"page": 7},
-}
-
-
-def file(folder: Path, *rows: object, name: str = "t.jsonl") -> Path:
-    path = folder / name
-    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
-    return path
 
 
 def test_reads_what_design_promises(tmp_path: Path) -> None:

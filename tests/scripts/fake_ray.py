@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import subprocess
+import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from enum import Enum
 from pathlib import Path
 from typing import Any
+
+from orchestrator.submission import Submission
 
 
 class Status(Enum):
@@ -55,3 +58,8 @@ class FakeRay:
         for line in ("one\n", "two\n"):
             yield line
         self.jobs[id].status = Status.SUCCEEDED
+
+
+def submission(ray: FakeRay, *words: str) -> Submission:
+    words = words or ("run", "--task", "mixed", "--config", "mine.yaml")
+    return Submission(ray, words, python=sys.executable, environment={})

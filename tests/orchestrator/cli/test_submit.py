@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from pathlib import Path
 
 import pytest
@@ -11,22 +10,7 @@ from click.testing import CliRunner
 
 from orchestrator.cli import group
 from orchestrator.errors import BadInput
-from orchestrator.submission import Submission
-from tests.scripts.fake_ray import FakeRay
-
-
-@pytest.fixture
-def ray(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeRay:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HOME", str(tmp_path))
-    (tmp_path / "mine.yaml").write_text("zoo: demo\n")
-    (tmp_path / "staging").mkdir()
-    return FakeRay()
-
-
-def submission(ray: FakeRay, *words: str) -> Submission:
-    words = words or ("run", "--task", "mixed", "--config", "mine.yaml")
-    return Submission(ray, words, python=sys.executable, environment={})
+from tests.scripts.fake_ray import FakeRay, submission
 
 
 def test_the_command_follows_the_job_and_brings_its_folders_home(

@@ -4,37 +4,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from demo_clusters import clustered
 from safetensors.numpy import save_file
 from small_llamas import random_tensors, write_model
 
 from orchestrator.cli.cluster import command
-from orchestrator.config import demo_zoo, read
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.report.data import Clustering
-from orchestrator.experts.zoo import resolve
 from orchestrator.inference.expert import Expert
-from orchestrator.pipelines.cluster import ClusterRequest, cluster_experts
-
-
-@pytest.fixture(scope="module")
-def zoo() -> dict[str, Expert]:
-    return resolve(read(demo_zoo()))
-
-
-def clustered(request: ClusterRequest, experts: dict[str, Expert]) -> Clustering:
-    nothing: Any = None
-    return cluster_experts(request, Context(nothing, lambda: experts, nothing, nothing))
-
-
-@pytest.fixture(scope="module")
-def by_task_vectors(zoo: dict[str, Expert]) -> Clustering:
-    return clustered(ClusterRequest(), zoo)
+from orchestrator.pipelines.cluster import ClusterRequest
 
 
 def test_adapters_over_one_base_are_compared_by_task_vectors(by_task_vectors: Clustering) -> None:
@@ -48,14 +30,14 @@ def test_adapters_over_one_base_are_compared_by_task_vectors(by_task_vectors: Cl
     assert row["converter"] is None  # another shape
 
 
-def test_weights_alone_cannot_tell_siblings_apart(zoo: dict[str, Expert]) -> None:
-    found = clustered(ClusterRequest(by="weights", experts=["arithmetic", "careless", "converter"]), zoo)
+def test_weights_alone_cannot_tell_siblings_apart(demo_experts: dict[str, Expert]) -> None:
+    found = clustered(ClusterRequest(by="weights", experts=["arithmetic", "careless", "converter"]), demo_experts)
     assert found.clusters == (("arithmetic", "careless"), ("converter",))
     assert (found.values[0][1] or 0) > 0.99
 
 
-def test_a_named_base_is_subtracted(zoo: dict[str, Expert]) -> None:
-    found = clustered(ClusterRequest(base="base", experts=["arithmetic", "letters", "converter"]), zoo)
+def test_a_named_base_is_subtracted(demo_experts: dict[str, Expert]) -> None:
+    found = clustered(ClusterRequest(base="base", experts=["arithmetic", "letters", "converter"]), demo_experts)
     assert set(found.compared) == {"task vectors"}
     assert (found.values[0][1] or 1) < 0.1
 
@@ -68,14 +50,14 @@ def test_the_command_writes_a_report(tmp_path: Path) -> None:
     assert "Dendrogram" in Path(told["report"]).read_text()
 
 
-def test_who_has_no_weights_here_is_named(zoo: dict[str, Expert]) -> None:
+def test_who_has_no_weights_here_is_named(demo_experts: dict[str, Expert]) -> None:
     remote = Expert("far", "f", "remote", remote=None)
     with pytest.raises(BadInput, match="expert 'far' is not here as weights"):
-        clustered(ClusterRequest(experts=["far"]), {**zoo, "far": remote})
+        clustered(ClusterRequest(experts=["far"]), {**demo_experts, "far": remote})
     with pytest.raises(BadInput, match="nothing to cluster"):
         clustered(ClusterRequest(), {"far": remote})
     with pytest.raises(BadInput, match="not a plain checkpoint"):
-        clustered(ClusterRequest(base="letters"), zoo)
+        clustered(ClusterRequest(base="letters"), demo_experts)
 
 
 def test_weights_are_compared_without_a_chat_template_and_as_the_numbers_they_stand_for(tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 import tiny_llama
@@ -13,26 +12,18 @@ from orchestrator.errors import BadInput
 from orchestrator.pipelines.gather import GatheredStatistics
 
 
-@pytest.fixture
-def zoo(tmp_path: Path) -> Any:
-    experts = {"one": {"script": "tests.scripts.voices:loud"}}
-    config = {"experts": experts, "workers": {"engine": "scripted", "in_process": True}, "state": str(tmp_path)}
-    with Collegium(config) as collegium:
-        yield collegium
-
-
-def test_a_program_gathers_as_the_command_does(zoo: Collegium, tmp_path: Path) -> None:
+def test_a_program_gathers_as_the_command_does(echo_zoo: Collegium, tmp_path: Path) -> None:
     model, texts, out = tiny_llama.write(tmp_path / "tiny"), tmp_path / "texts", tmp_path / "out.safetensors"
     texts.write_text("one two\n\nthree four five\n")
     notes: list[str] = []
-    found = zoo.gather(model=str(model), texts=str(texts), out=str(out), note=notes.append)
+    found = echo_zoo.gather(model=str(model), texts=str(texts), out=str(out), note=notes.append)
     assert found == GatheredStatistics(out, "gram", 2, found.tokens)
     assert out.stat().st_size > 1000
     assert notes[-1] == f"gathering, {found.tokens:,} tokens"
 
 
-def test_a_folder_or_file_that_is_not_there_is_named(zoo: Collegium, tmp_path: Path) -> None:
+def test_a_folder_or_file_that_is_not_there_is_named(echo_zoo: Collegium, tmp_path: Path) -> None:
     with pytest.raises(BadInput, match=r"model: .*nowhere: no such folder"):
-        zoo.gather(model=str(tmp_path / "nowhere"), texts="texts", out="out")
+        echo_zoo.gather(model=str(tmp_path / "nowhere"), texts="texts", out="out")
     with pytest.raises(BadInput, match=r"texts: .*nothing: cannot be read: No such file"):
-        zoo.gather(model=str(tmp_path), texts=str(tmp_path / "nothing"), out="out")
+        echo_zoo.gather(model=str(tmp_path), texts=str(tmp_path / "nothing"), out="out")

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-from typing import Any
-
 import pytest
 from click.testing import CliRunner
 
@@ -15,17 +11,7 @@ from orchestrator.errors import BadInput
 from orchestrator.pipelines.registry import named
 
 
-@pytest.fixture
-def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.chdir(tmp_path)
-    experts = {name: {"script": "orchestrator.inference.engines.scripted:echo"} for name in ("one", "two")}
-    config = {"experts": experts, "workers": {"engine": "scripted", "in_process": True}, "state": "state"}
-    Path("collegium.yaml").write_text(json.dumps(config))
-    with Collegium(Path("collegium.yaml")) as made:
-        yield made
-
-
-def test_old_names_work_and_say_so(zoo: Collegium) -> None:
+def test_old_names_work_and_say_so(echo_zoo: Collegium) -> None:
     assert named("eval_router")[0].name == "eval-router"
     for old, new in {"answer": "run", "distill-generate": "generate", "distil": "distill"}.items():
         pipeline, note = named(old)
@@ -33,6 +19,6 @@ def test_old_names_work_and_say_so(zoo: Collegium) -> None:
         assert f"is now called {new}" in note
     warned = pytest.warns(FutureWarning, match="distil is now called distill")
     with warned, pytest.raises(BadInput, match="no such file"):
-        zoo.distil(transcripts=["nowhere.jsonl"])
+        echo_zoo.distil(transcripts=["nowhere.jsonl"])
     told = CliRunner().invoke(group, ["distill", "train", "--transcripts", "nowhere.jsonl"])
     assert "collegium distill train is now collegium teach" in told.stderr

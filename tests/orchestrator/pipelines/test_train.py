@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -33,40 +32,31 @@ def trained(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, Path]]:
     return calls
 
 
-@pytest.fixture
-def zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    monkeypatch.chdir(tmp_path)
-    experts = {"one": {"script": "tests.scripts.voices:loud"}}
-    config = {"experts": experts, "workers": {"engine": "scripted", "in_process": True}, "state": str(tmp_path)}
-    with Collegium(config) as collegium:
-        yield collegium
-
-
 def test_the_adapter_lies_in_the_run_folder_or_where_it_is_asked_for(
-    zoo: Collegium, trained: list[tuple[str, Path]], tmp_path: Path
+    echo_zoo: Collegium, trained: list[tuple[str, Path]], tmp_path: Path
 ) -> None:
     notes: list[str] = []
-    found = zoo.train(name="arithmetic", note=notes.append)
+    found = echo_zoo.train(name="arithmetic", note=notes.append)
     assert found == TrainedExpert(trained[0][1], 3, 900, 2.0, 0.5)
     assert trained[0][0] == "arithmetic"
     assert found.folder.name == "arithmetic"
     assert tmp_path / "runs" in found.folder.parents
     assert notes == ["training arithmetic, step 3 of 3: loss 0.500, 450 tokens/s"]
-    assert zoo.train(name="arithmetic", out="there").folder == tmp_path / "there"
+    assert echo_zoo.train(name="arithmetic", out="there").folder == tmp_path / "there"
 
 
-def test_a_command_makes_the_folder_where_it_is_called(zoo: Collegium, trained: list[tuple[str, Path]]) -> None:
+def test_a_command_makes_the_folder_where_it_is_called(echo_zoo: Collegium, trained: list[tuple[str, Path]]) -> None:
     done = CliRunner().invoke(group, ["experts", "train", "arithmetic", "--json"], catch_exceptions=False)
     assert done.exit_code == 0
     assert trained[0][1] == Path.cwd() / "arithmetic"
 
 
 @pytest.mark.parametrize("name", ["../arithmetic", ".hidden", "a/b", ""])
-def test_a_name_is_no_path(zoo: Collegium, name: str) -> None:
+def test_a_name_is_no_path(echo_zoo: Collegium, name: str) -> None:
     with pytest.raises(BadInput, match="name"):
-        zoo.train(name=name)
+        echo_zoo.train(name=name)
 
 
-def test_an_unknown_specification_is_refused(zoo: Collegium) -> None:
+def test_an_unknown_specification_is_refused(echo_zoo: Collegium) -> None:
     with pytest.raises(BadInput, match=r"no specification .*; the demo zoo has .*arithmetic"):
-        zoo.train(name="nobody")
+        echo_zoo.train(name="nobody")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import anthropic
@@ -11,20 +10,11 @@ import pytest
 
 TOOL: Any = {"name": "weather", "description": "w", "input_schema": {"type": "object", "properties": {}}}
 ASKED: Any = [{"role": "user", "content": "Rain?"}]
-CALLER = """
-import json
-
-def caller(messages, seed):
-    if messages[-1][1].startswith("<tool_response>"):
-        return "It is " + messages[-1][1].split()[1]
-    return "I look. <tool_call>" + json.dumps({"name": "weather", "arguments": {"city": "Ulm"}}) + "</tool_call>"
-"""
 
 
 @pytest.fixture
-def settings(settings: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
-    (tmp_path / "anthropically.py").write_text(CALLER)
-    settings["experts"]["caller"] = {"script": "anthropically:caller"}
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
+    settings["experts"]["caller"] = {"script": "weather_caller:caller"}
     return settings
 
 

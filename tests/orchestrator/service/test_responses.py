@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -13,20 +12,9 @@ import pytest
 TOOL: Any = {"type": "function", "name": "weather", "parameters": {"type": "object", "properties": {}}, "strict": False}
 
 
-CALLER = """
-import json
-
-def caller(messages, seed):
-    if messages[-1][1].startswith("<tool_response>"):
-        return "It is " + messages[-1][1].split()[1]
-    return "I look. <tool_call>" + json.dumps({"name": "weather", "arguments": {"city": "Ulm"}}) + "</tool_call>"
-"""
-
-
 @pytest.fixture
-def settings(settings: dict[str, Any], tmp_path: Path) -> dict[str, Any]:
-    (tmp_path / "responding.py").write_text(CALLER)
-    settings["experts"]["caller"] = {"script": "responding:caller"}
+def settings(settings: dict[str, Any]) -> dict[str, Any]:
+    settings["experts"]["caller"] = {"script": "weather_caller:caller"}
     return settings
 
 

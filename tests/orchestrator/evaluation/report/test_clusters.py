@@ -2,32 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import pytest
-
-from orchestrator.config import demo_zoo, read
-from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.report.clusters import dendrogram, similarity_table
 from orchestrator.evaluation.report.data import Clustering
-from orchestrator.experts.zoo import resolve
-from orchestrator.inference.expert import Expert
-from orchestrator.pipelines.cluster import ClusterRequest, cluster_experts
-
-
-@pytest.fixture(scope="module")
-def zoo() -> dict[str, Expert]:
-    return resolve(read(demo_zoo()))
-
-
-def clustered(request: ClusterRequest, experts: dict[str, Expert]) -> Clustering:
-    nothing: Any = None
-    return cluster_experts(request, Context(nothing, lambda: experts, nothing, nothing))
-
-
-@pytest.fixture(scope="module")
-def by_task_vectors(zoo: dict[str, Expert]) -> Clustering:
-    return clustered(ClusterRequest(), zoo)
 
 
 def test_a_terminal_shows_matrix_and_dendrogram(by_task_vectors: Clustering) -> None:
