@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import get_args
 
 from agents.answers import canonical
@@ -11,25 +11,20 @@ from agents.votes import AT_THEIR_WORD, OPTIONS, Odds, fit_log_odds
 from router.ballots import Ballots, cast_votes
 from router.crossfit import Fit, folds, out_of_fold
 from router.embedding import Features
-from router.ranking import Scores
 from router.row import Row
 from router.table import Table
 from router.trial import FOLDS
 
 
-def held_out_odds(table: Table, features: Features, fit: Fit, recruit: int, seed: int = 0) -> Odds:
-    """The odds that suit the votes of `recruit` experts, each question's recruited by a router fitted on other ones.
+def held_out_odds(
+    table: Table, features: Features, fit: Fit, recruited: Sequence[int], seed: int = 0
+) -> tuple[Odds, ...]:
+    """The odds that suit votes of so many experts each, every question's recruited by a router fitted on other ones.
     Probabilities at their word where the table has too little to fit on."""
     parts = min(FOLDS, len(set(table.questions)))
     if parts < 3:  # a router needs two questions to fit on
-        return AT_THEIR_WORD
+        return (AT_THEIR_WORD,) * len(recruited)
     held_out = out_of_fold(fit, table, features, folds(table, parts, seed))
-    return fitted_votes(table, held_out, [recruit])[0]
-
-
-def fitted_votes(table: Table, held_out: Scores, recruited: Iterable[int]) -> tuple[Odds, ...]:
-    """The odds of votes of so many experts each, all recruited by the same held-out scores [questions, experts];
-    probabilities at their word where the table has too little to fit on."""
     ballots, options = Ballots(table, recorded_answer), [options_in(row) for row in table.rows]
     found = []
     for k in recruited:

@@ -20,13 +20,11 @@ from orchestrator.evaluation.methods.keywords import NamedSkills, asked_of, keyw
 from orchestrator.evaluation.methods.method import Setting
 from orchestrator.evaluation.mixture.fit import version_of
 from orchestrator.evaluation.mixture.options import FittingOptions
-from orchestrator.evaluation.voting import fitted_votes
-from router.crossfit import folds, out_of_fold
+from orchestrator.evaluation.voting import held_out_odds
 from router.embedding import Features
 from router.routers import BestRouter, FittedRouter, SkillsRouter
 from router.routers.fitted import packed, unpacked
 from router.table import Table
-from router.trial import FOLDS
 
 FORMAT = 1
 MAX_VOTERS = 9
@@ -129,11 +127,8 @@ async def _fitted(setting: Setting, folder: Path) -> SkillProfile:
 def _fit_all(setting: Setting, namer: str, named: Sequence[NamedSkills]) -> SkillProfile:
     table = setting.fitted_on
     features = setting.context.embedder.features(table.questions, [one.skills for one in named])
-    parts = min(FOLDS, len(set(table.questions)))
-    votes: tuple[Odds, ...] = ()
-    if parts >= 3:  # a router needs two questions to fit on
-        held_out = out_of_fold(_fit, table, features, folds(table, parts, setting.seed))
-        votes = fitted_votes(table, held_out, range(1, min(MAX_VOTERS, len(table.experts)) + 1))
+    recruited = range(1, min(MAX_VOTERS, len(table.experts)) + 1)
+    votes = held_out_odds(table, features, _fit, recruited, setting.seed)
     return SkillProfile(namer, _fit(table, features), votes)
 
 

@@ -38,7 +38,7 @@ def world(count: int, recorded: bool = True) -> tuple[Table, Features]:
 
 
 def test_experts_that_always_agree_do_not_outvote_a_better_one_once_the_vote_is_fitted() -> None:
-    odds = held_out_odds(*world(400), BestRouter.fit, 4)
+    (odds,) = held_out_odds(*world(400), BestRouter.fit, [4])
     replies, chances = ["a", "b", "b", "b"], [0.75, 0.6, 0.6, 0.6]
     assert log_odds(replies, chances).answer == "b"
     assert log_odds(replies, chances, odds).answer == "a"
@@ -46,9 +46,9 @@ def test_experts_that_always_agree_do_not_outvote_a_better_one_once_the_vote_is_
 
 def test_where_nothing_can_be_fitted_probabilities_are_taken_at_their_word() -> None:
     for few in (1, 2):
-        assert held_out_odds(*world(few), maker("mixture"), 3) == AT_THEIR_WORD
-    assert held_out_odds(*world(3), maker("mixture"), 3) != AT_THEIR_WORD
-    assert held_out_odds(*world(50, recorded=False), BestRouter.fit, 3) == AT_THEIR_WORD
+        assert held_out_odds(*world(few), maker("mixture"), [3]) == (AT_THEIR_WORD,)
+    assert held_out_odds(*world(3), maker("mixture"), [3]) != (AT_THEIR_WORD,)
+    assert held_out_odds(*world(50, recorded=False), BestRouter.fit, [3]) == (AT_THEIR_WORD,)
 
 
 def test_the_odds_are_fitted_on_votes_whose_router_had_not_seen_the_question() -> None:
@@ -67,7 +67,7 @@ def test_the_odds_are_fitted_on_votes_whose_router_had_not_seen_the_question() -
         return Watched.fit(table, features)
 
     table, _ = world(40)
-    held_out_odds(table, Features(np.arange(40, dtype=np.float32)[:, None]), fit, 4)
+    held_out_odds(table, Features(np.arange(40, dtype=np.float32)[:, None]), fit, [4])
     assert sorted(scored) == list(range(40))
 
 
@@ -75,7 +75,7 @@ def test_each_question_is_fitted_with_as_many_options_as_it_has() -> None:
     """Of two improbable experts that agree on yes or no the answer is the other one, whatever they do elsewhere."""
     free, features = world(200)
     rows = [dataclasses.replace(row, extra={"kind": "yesno" if n % 2 else "text"}) for n, row in enumerate(free.rows)]
-    odds = held_out_odds(Table.from_rows(rows, EXPERTS), features, BestRouter.fit, 4)
+    (odds,) = held_out_odds(Table.from_rows(rows, EXPERTS), features, BestRouter.fit, [4])
     assert log_odds(["yes", "no", "no"], [0.5, 0.3, 0.3], odds, options=2).answer == "yes"
 
 
