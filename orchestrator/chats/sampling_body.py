@@ -10,6 +10,7 @@ from pydantic import Field, JsonValue, PrivateAttr, model_validator
 
 from orchestrator.chats.body import BodyPart, RequestBody, ShortText
 from orchestrator.chats.tolerance import tolerate
+from orchestrator.inference.engines.schema import StructuredError, parse_structured
 from orchestrator.inference.request import Sampling
 
 MAX_CHOICES = 16
@@ -128,8 +129,11 @@ class SamplingBody(RequestBody):
             raise ValueError(f"stop: at most {MAX_STOPS} texts")
         if self.max_tokens and self.min_tokens > self.max_tokens:
             raise ValueError(f"min_tokens: {self.min_tokens} is more than the {self.max_tokens} of max_tokens")
-        if self.response_format and len(self.response_format.structured or "") > MAX_SCHEMA:
-            raise ValueError(f"response_format: a schema of more than {MAX_SCHEMA} characters")
+        if self.response_format and (structured := self.response_format.structured):
+            try:
+                parse_structured(structured)
+            except StructuredError as error:
+                raise ValueError(f"response_format: {str(error).removeprefix('structured output: ')}") from None
         return self
 
     def sampling(self, context: int, temperature: float) -> Sampling:

@@ -82,6 +82,9 @@ NUMBERS = frozenset(
 )  # fmt: skip
 """Fields in which `true` is a mistake, and no 1."""
 
+EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max", "default")
+"""How long to think: OpenAI's words, Anthropic's `max`, and Groq's `default`, which says nothing."""
+
 RENAMED = {"max_new_tokens": "max_tokens", "n_predict": "max_tokens", "num_predict": "max_tokens"}
 RENAMED |= {"stop_sequences": "stop", "repeat_penalty": "repetition_penalty"}
 
@@ -107,6 +110,8 @@ def tolerate(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     for name in NUMBERS & kept.keys():
         if isinstance(kept[name], bool):
             raise ValueError(f"{name}: a number is needed, not {str(kept[name]).lower()}")
+    if "max_tokens" in kept and kept["max_tokens"] != kept.get("max_completion_tokens", kept["max_tokens"]):
+        raise ValueError("max_tokens: max_completion_tokens says otherwise; send one of the two")
     if "do_sample" in kept and not _switch(kept, "do_sample"):
         kept["temperature"] = 0
     if _same(kept.get("top_p"), 0):
@@ -166,9 +171,12 @@ def _thoughts(kept: dict[str, Any], ignored: set[str]) -> None:
     elif reasoning is not None:
         raise ValueError('reasoning: an object such as {"effort": "low"} is understood')
     if effort is not None:
-        if not isinstance(effort, str) or len(effort) > 20:
-            raise ValueError("reasoning_effort: none, minimal, low, medium, high or xhigh is understood")
-        wanted |= {"reasoning_effort": effort} if effort != "none" else {"enable_thinking": False}
+        if effort not in EFFORTS:
+            raise ValueError(f"reasoning_effort: must be one of {', '.join(EFFORTS)}")
+        if effort not in ("none", "default"):
+            wanted["reasoning_effort"] = effort
+        elif effort == "none":
+            wanted["enable_thinking"] = False
     if wanted:
         given = kept.setdefault("chat_template_kwargs", {})
         if isinstance(given, dict):

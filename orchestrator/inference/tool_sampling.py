@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any
 
 from orchestrator.errors import RequestError
+from orchestrator.inference.engines.schema import StructuredError, parse_structured
 from orchestrator.inference.request import Sampling
 from orchestrator.inference.tool_history import ToolHistory
 
@@ -35,7 +36,12 @@ def tool_sampling(
     schema = _schema_of_a_call([one["function"] for one in definitions if one["function"]["name"] in wanted])
     if free and sampling.structured is not None:
         schema = _either(schema, json.loads(sampling.structured))
-    return replace(sampling, tools=tool_history, structured=json.dumps({"json": schema}, sort_keys=True))
+    structured = json.dumps({"json": schema}, sort_keys=True)
+    try:
+        parse_structured(structured)
+    except StructuredError as error:
+        raise RequestError(f"tools: {str(error).removeprefix('structured output: ')}") from None
+    return replace(sampling, tools=tool_history, structured=structured)
 
 
 def _either(call: dict[str, Any], structured: dict[str, Any]) -> dict[str, Any]:

@@ -199,7 +199,7 @@ def _help(api: FastAPI, request: Request, error: HTTPException) -> str:
 
 def _handle_errors(api: FastAPI) -> None:
     def respond(error: Exception, request: Request) -> JSONResponse:
-        status, body, headers = refusals.of(error)
+        status, body, headers = refusals.of(error, request.url.path)
         request.state.log_fields |= refusals.log_fields(body)
         return JSONResponse(body, status, dict(headers))
 

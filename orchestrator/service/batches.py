@@ -118,7 +118,7 @@ class Batches:
         try:
             status, body = 200, await self._answer(batch, row)
         except Exception as error:
-            status, body, _ = refusals.of(error)
+            status, body, _ = refusals.of(error, batch.endpoint)
             if status >= 500:
                 _log.error("batch %s, row %s: %s: %s", batch.id, row.custom_id[:100], type(error).__name__, error)
         finally:

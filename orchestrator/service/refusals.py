@@ -7,12 +7,19 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from orchestrator.errors import CollegiumError
+from orchestrator.errors import CollegiumError, PromptTooLong
 
 _TYPES = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 _TYPES |= {413: "invalid_request_error", 408: "invalid_request_error", 429: "rate_limit_error", 503: "overloaded_error"}
 _NAMED = re.compile(r"([a-z][a-z0-9_]*(?:\.[a-z0-9_]+)*)(?=: | needs )")
 """The field that a check of the whole body begins its sentence with."""
+PROMPT_FIELDS = {
+    "/chat/completions": "messages",
+    "/completions": "prompt",
+    "/responses": "input",
+    "/embeddings": "input",
+}
+"""What the prompt is called, by the end of the path; elsewhere `messages`."""
 _PATH = re.compile(r"(?<![\w:/.])(?:~|\.{1,2})?/(?!v1/)(?:[^\s'\",;:()]+)")
 
 
@@ -41,15 +48,24 @@ def body(status: int, message: str, code: str | None = None, param: str | None =
     return {"error": {"message": message, "type": kind, "param": param, "code": code}}
 
 
-def of(error: Exception) -> tuple[int, dict[str, Any], Mapping[str, str]]:
-    """Status, body and headers for an error. What Collegium did not raise on purpose becomes a 500 without detail."""
+def of(error: Exception, path: str = "") -> tuple[int, dict[str, Any], Mapping[str, str]]:
+    """Status, body and headers for an error. What Collegium did not raise on purpose becomes a 500 without detail.
+    `path`: what was asked for, which decides what its prompt is called."""
     if isinstance(error, Refused):
         headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
         return error.status, body(error.status, str(error), error.code, error.param), headers
     if isinstance(error, CollegiumError):
         headers = {} if error.wait is None else {"Retry-After": str(error.wait)}
-        return error.status, body(error.status, message_of(error), error.code), headers
+        return error.status, body(error.status, message_of(error), error.code, _param(error, path)), headers
     return 500, body(500, "internal error; the server's log has it under this request's id", "internal_error"), {}
+
+
+def _param(error: CollegiumError, path: str) -> str | None:
+    """The field that is to blame: a request's fault begins with its name."""
+    if isinstance(error, PromptTooLong):
+        return next((field for end, field in PROMPT_FIELDS.items() if path.endswith(end)), "messages")
+    named = _NAMED.match(str(error)) if error.status == 400 and error.words is None else None
+    return named[1] if named else None
 
 
 def message_of(error: CollegiumError) -> str:

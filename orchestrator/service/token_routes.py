@@ -12,7 +12,6 @@ from pydantic import Field, JsonValue, ValidationError, model_validator
 from orchestrator.chats.body import RequestBody, ShortText
 from orchestrator.chats.chat_body import ChatBody
 from orchestrator.chats.tools import with_tools
-from orchestrator.errors import CollegiumError, RequestError
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.expert import Expert
@@ -66,12 +65,7 @@ def add(api: FastAPI, models: ModelList) -> None:
             else:
                 chat = _chat(body)
                 sampling = with_tools(chat, chat.sampling(expert.context, 1.0), remote=False)
-                try:
-                    ids = prompts.ids(expert, chat.conversation, sampling)
-                except CollegiumError:
-                    raise
-                except Exception as error:  # whatever a template raises for messages that it does not accept
-                    raise RequestError(f"messages: {type(error).__name__}: {error}") from error
+                ids = prompts.ids(expert, chat.conversation, sampling)
             texts = tokenizer.convert_ids_to_tokens(ids) if body.return_token_strs else None
         return {"count": len(ids), "max_model_len": expert.context, "tokens": ids, "token_strs": texts}
 

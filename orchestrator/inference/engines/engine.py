@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, runtime_checkable
 
 from orchestrator.errors import CollegiumError, RequestError
+from orchestrator.inference.engines.schema import StructuredError
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Delta, Request
 
@@ -64,10 +65,15 @@ class LoadReport:
 
 
 def rejected(request: Request, error: Exception) -> Delta:
-    """The delta of a request that cannot be answered as it is: what a template, a grammar or a tokenizer refuses is
-    that request's fault alone."""
-    known = isinstance(error, CollegiumError)
-    return Delta(request.key, error=error if known else RequestError(f"{type(error).__name__}: {error}"))  # type: ignore[arg-type]
+    """The delta of a request that cannot be answered as it is: what a grammar, a tokenizer or vLLM refuses is that
+    request's fault alone. The message begins with the field's name, where it is known, and is one line."""
+    if isinstance(error, CollegiumError):
+        return Delta(request.key, error=error)
+    field = getattr(error, "parameter", None)  # vLLM's errors have it
+    text = " ".join(str(error.args[0] if error.args else error).split())[:500] or type(error).__name__
+    if isinstance(error, StructuredError) or field == "structured_outputs" or "grammar" in text.lower():
+        field, text = "response_format", text.removeprefix("structured output: ")
+    return Delta(request.key, error=RequestError(f"{field}: {text}" if field else text))
 
 
 class Engine(Protocol):

@@ -42,7 +42,7 @@ class LangChainStream:
         if sampling.structured is not None:
             kind, value = parse_structured(sampling.structured)
             if kind != "choice":
-                raise RequestError(f"structured output: a LangChain model cannot be held to a {kind}")
+                raise RequestError(f"response_format: a LangChain model cannot be held to a {kind}")
             allowed = value
         settings: dict[str, Any] = {"max_tokens": sampling.max_tokens, "temperature": sampling.temperature}
         if sampling.stop:

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from merging.checkpoint import CheckpointError, json_object
-from orchestrator.errors import ExpertError
-from orchestrator.inference.engines.chat_template import render
+from orchestrator.errors import ExpertError, RequestError
+from orchestrator.inference.engines.chat_template import TemplateError, render
 from orchestrator.inference.engines.echo import check_ids, is_plain, token_ids
 from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.engines.stored_template import TOOL_USE, stored_templates
@@ -55,7 +55,7 @@ class Prompts:
 
     def ids(self, expert: Expert, messages: Sequence[PromptMessage], sampling: Sampling = _PLAIN) -> list[int]:
         """The prompt's token ids, with the tools, the template's variables and the prefix of `sampling`. A template
-        that does not speak of tools is given them as texts. Raises whatever the template raises for messages it does
+        that does not speak of tools is given them as texts. Raises `RequestError` for messages that the template does
         not accept."""
         if is_plain(messages):
             return self._plain_ids(expert, *messages[0])
@@ -67,18 +67,22 @@ class Prompts:
             messages, offered = plain_messages(tools, messages), ToolHistory()
         if expert.system and (not messages or messages[0][0] != "system"):
             messages = (("system", expert.system), *messages)
-        text = render(
-            template,
-            template_messages(offered, messages),
-            continue_final=sampling.continue_final,
-            tools=list(offered.definitions) or None,
-            documents=None,
-            **{
-                **_special_texts(tokenizer),
-                **json.loads(expert.template_variables or "{}"),
-                **json.loads(sampling.template or "{}"),
-            },
-        )
+        variables = {
+            **_special_texts(tokenizer),
+            **json.loads(expert.template_variables or "{}"),
+            **json.loads(sampling.template or "{}"),
+        }
+        try:
+            text = render(
+                template,
+                template_messages(offered, messages),
+                continue_final=sampling.continue_final,
+                tools=list(offered.definitions) or None,
+                documents=None,
+                **variables,
+            )
+        except TemplateError as error:
+            raise RequestError(f"messages: {error}") from error
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def opened(self, expert: Expert, ids: Sequence[int]) -> str:

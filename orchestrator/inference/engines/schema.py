@@ -16,6 +16,18 @@ MAX_STATES = 8192
 MAX_NESTED = 1024
 """Of a regular expression with repeats of repeats, which are ambiguous: every token would take long."""
 COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
+TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
+NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+TEXTS = ("$ref", "$schema", "$id", "$anchor", "pattern", "format", "title", "description")
+MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+"""Keywords whose value is an object of schemas."""
+LISTS = ("anyOf", "oneOf", "allOf", "prefixItems")
+"""Keywords whose value is a list of schemas."""
+SINGLE = (
+    "items", "additionalProperties", "additionalItems", "unevaluatedProperties", "unevaluatedItems", "contains",
+    "propertyNames", "not", "if", "then", "else",
+)  # fmt: skip
+"""Keywords whose value is a schema, true or false."""
 
 
 class StructuredError(ValueError):
@@ -39,6 +51,7 @@ def parse_structured(structured: str) -> tuple[StructuredKind, Any]:
             raise StructuredError("structured output: a JSON schema is an object")
         if _deeper(value, DEEPEST):
             raise StructuredError(f"structured output: a JSON schema of more than {DEEPEST} levels")
+        _check_keywords(value)
         check_size(structured, value)
         _check_references(value)
         return "json", value
@@ -125,6 +138,59 @@ def _expanded(parsed: Any) -> tuple[int, int]:
         size += times * max(1, sum(one for one, _ in found))
         depth = max([depth, *(level + (times > 1) for _, level in found)])
     return max(1, size), depth
+
+
+def _check_keywords(schema: dict[str, Any]) -> None:
+    """Raises `StructuredError` for what is no JSON schema: a keyword whose value is of another kind than it needs, or
+    a type that there is not. Engines differ in what they make of such a schema."""
+    open_parts: list[tuple[str, Any]] = [("", schema)]
+    while open_parts:
+        where, part = open_parts.pop()
+        if isinstance(part, bool) and where:
+            continue
+        if not isinstance(part, dict):
+            raise StructuredError(f"structured output: a JSON schema is an object{_at(where)}, not {part!r:.40}")
+        _check_values(where, part)
+        for key in MAPS:
+            if not isinstance(inner := part.get(key, {}), dict):
+                raise StructuredError(
+                    f"structured output: {key} is an object of schemas{_at(where)}, not {inner!r:.40}"
+                )
+            open_parts += [(f"{where}/{key}/{name}", one) for name, one in inner.items()]
+        for key in LISTS:
+            if not isinstance(inner := part.get(key, [True]), list) or not inner:
+                raise StructuredError(f"structured output: {key} is a list of schemas{_at(where)}, not {inner!r:.40}")
+            open_parts += [(f"{where}/{key}/{number}", one) for number, one in enumerate(inner)]
+        for key in SINGLE:
+            one = part.get(key, True)
+            several = one if key == "items" and isinstance(one, list) else [one]  # lists: drafts before 2020-12
+            open_parts += [(f"{where}/{key}", each) for each in several]
+
+
+def _check_values(where: str, part: dict[str, Any]) -> None:
+    """The same for keywords that hold no schema."""
+    kinds = part.get("type", "object")
+    for kind in kinds if isinstance(kinds, list) and kinds else [kinds]:
+        if not isinstance(kind, str) or kind not in TYPES:
+            known = ", ".join(sorted(TYPES))
+            raise StructuredError(f"structured output: type{_at(where)} must be one of {known}, not {kind!r:.40}")
+    required = part.get("required", [])
+    if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
+        raise StructuredError(f"structured output: required{_at(where)} is a list of names, not {required!r:.40}")
+    if not isinstance(part.get("enum", [None]), list) or part.get("enum") == []:
+        raise StructuredError(f"structured output: enum{_at(where)} is a list of values, not {part['enum']!r:.40}")
+    for key in TEXTS:
+        if not isinstance(part.get(key, ""), str):
+            raise StructuredError(f"structured output: {key}{_at(where)} is a text, not {part[key]!r:.40}")
+    for key in NUMBERS:  # true and false: draft 4's exclusive bounds
+        value = part.get(key, 0)
+        bound = isinstance(value, bool) and key.startswith("exclusive")
+        if not bound and (isinstance(value, bool) or not isinstance(value, (int, float))):
+            raise StructuredError(f"structured output: {key}{_at(where)} is a number, not {value!r:.40}")
+
+
+def _at(where: str) -> str:
+    return f" at {where[:200]}" if where else ""
 
 
 def _check_references(schema: dict[str, Any]) -> None:

@@ -110,7 +110,7 @@ def of_exception(error: Exception) -> CollegiumError:
     if isinstance(error, CollegiumError):
         return error
     if isinstance(error, StructuredError):
-        return RequestError(str(error))
+        return RequestError(f"response_format: {str(error).removeprefix('structured output: ')}")
     response = getattr(error, "response", None)
     status = getattr(error, "status_code", None) or getattr(response, "status_code", None)
     summary = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__

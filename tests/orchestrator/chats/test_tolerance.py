@@ -112,7 +112,15 @@ def schema_format(schema: Any) -> dict[str, Any]:
         ({"do_sample": "x"}, "do_sample"), ({"reasoning": {"enabled": "x"}}, "reasoning.enabled"),
         ({"min_tokens": 5, "max_tokens": 3}, "min_tokens"), ({"top_logprobs": 3}, "top_logprobs"),
         ({"tool_choice": "required"}, "tool_choice"), ({"functions": "f"}, "functions"),
-        ({"weird\nkey": 1}, "weird?key"),
+        ({"weird\nkey": 1}, "weird?key"), ({"reasoning_effort": "foo"}, "reasoning_effort"),
+        ({"reasoning": {"effort": "much"}}, "reasoning_effort"), ({"think": "much"}, "think"),
+        ({"max_tokens": 5, "max_completion_tokens": 9}, "max_tokens"), ({"guided_regex": "("}, "response_format"),
+        (schema_format({"type": "nonsense"}), "response_format"), (schema_format({"required": "a"}), "response_format"),
+        ({"tools": [{"type": "function", "function": {"name": "f", "parameters": {"type": "nonsense"}}}],
+          "tool_choice": "required"}, "tools"),
+        ({"model": "vote", "n": 2}, "n"), ({"model": "vote", "tools": [TOOL]}, "tools"), ({"model": "vote", "logprobs": True}, "logprobs"),
+        ({"model": "vote", "messages": [{"role": "assistant", "content": "x"}]}, "messages"),
+        ({"messages": [{"role": "user", "content": "word " * 9000}]}, "messages"),
     ],
     ids=str,
 )  # fmt: skip
@@ -130,7 +138,17 @@ async def test_a_bad_schema_is_refused_and_the_expert_lives_on(client: httpx.Asy
         assert (await client.post("/v1/chat/completions", json=body)).status_code == 200
 
 
+async def test_a_prompt_that_is_too_long_is_named_as_its_endpoint_names_it(client: httpx.AsyncClient) -> None:
+    for path, body in (("completions", {"prompt": "word " * 9000}), ("responses", {"input": "word " * 9000})):
+        answer = await client.post(f"/v1/{path}", json={"model": "words", **body})
+        error = answer.json()["error"]
+        assert (error["code"], error["param"]) == ("context_length_exceeded", next(iter(body)))
+
+
 def test_switches_mean_what_they_say() -> None:
+    assert read(max_tokens=7, max_completion_tokens=7).max_completion_tokens == 7
+    assert read(reasoning_effort="default").chat_template_kwargs == {}
+    assert read(reasoning_effort="xhigh").chat_template_kwargs == {"reasoning_effort": "xhigh"}
     for off in (False, "false", "False", 0):
         assert read(enable_thinking=off).chat_template_kwargs == {"enable_thinking": False}
         assert read(do_sample=off, temperature=0.7).temperature == 0

@@ -203,7 +203,7 @@ def test_a_bad_request_fails_alone(subject: Any) -> None:
         assert delta.error
     assert isinstance(deltas[bad[0].key][0].error, PromptTooLong)
     assert isinstance(deltas[bad[1].key][0].error, RequestError)
-    assert "structured output" in str(deltas[bad[1].key][0].error)
+    assert "response_format" in str(deltas[bad[1].key][0].error)
 
 
 def test_another_expert_answers_after_load_and_the_first_again_after_the_next(subject: Any) -> None:

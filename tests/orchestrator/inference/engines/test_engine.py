@@ -6,6 +6,7 @@ import pytest
 
 from orchestrator.errors import CollegiumError, PromptTooLong, RequestError
 from orchestrator.inference.engines.engine import rejected
+from orchestrator.inference.engines.schema import StructuredError
 from orchestrator.inference.request import Request, Sampling
 
 REQUEST = Request("k", "a", (), Sampling())
@@ -18,3 +19,17 @@ def test_whatever_a_request_leads_to_is_an_error_of_that_request(error: Exceptio
     assert isinstance(delta.error, CollegiumError)
     assert str(error).splitlines()[0] in str(delta.error)
     assert isinstance(delta.error, type(error) if isinstance(error, CollegiumError) else RequestError)
+
+
+def test_a_refusal_begins_with_the_field_and_holds_no_class_of_ours() -> None:
+    class Refusal(ValueError):  # as vLLM's
+        parameter = "logit_bias"
+
+    for error, text in (
+        (Refusal("out of\nvocabulary"), "logit_bias: out of vocabulary"),
+        (StructuredError("structured output: no"), "response_format: no"),
+        (ValueError("Grammar error: no"), "response_format: Grammar error: no"),
+        (ValueError("plainly no"), "plainly no"),
+        (KeyError(), "KeyError"),
+    ):
+        assert str(rejected(REQUEST, error).error) == text
