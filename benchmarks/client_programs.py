@@ -59,8 +59,10 @@ print("parsed and sent back; openai", version("openai"))
     + """
 first = client.responses.create(model="base", input=ASKED, max_output_tokens=30)
 assert first.output_text
-with client.responses.stream(model="base", input="And of Spain?", previous_response_id=first.id,
-                             max_output_tokens=30) as stream:
+schema = {"type": "object", "properties": {"capital": {"type": "string", "maxLength": 20}}, "required": ["capital"],
+          "additionalProperties": False}
+form = {"format": {"type": "json_schema", "name": "city", "schema": schema, "strict": True}}
+with client.responses.stream(model="base", input="And of Spain?", previous_response_id=first.id, text=form) as stream:
     for event in stream:
         pass
 assert stream.get_final_response().output_text

@@ -17,7 +17,7 @@ class BodyPart(BaseModel):
 
 
 class RequestBody(BodyPart):
-    """A whole request body."""
+    """A whole request body. null means absent, as OpenAI's clients send it."""
 
     @model_validator(mode="before")
     @classmethod
@@ -30,4 +30,6 @@ class RequestBody(BodyPart):
             raise ValueError("a text is not valid Unicode") from None
         except RecursionError:
             raise ValueError("nested too deeply") from None
+        if isinstance(data, dict):
+            return {name: value for name, value in data.items() if value is not None}
         return data

@@ -29,6 +29,8 @@ def as_chat(body: Mapping[str, Any]) -> tuple[dict[str, Any], set[str]]:
         chat["stop"] = stops
     if (thinking := given.get("thinking")) is not None:
         kind = thinking.get("type") if isinstance(thinking, dict) else None
+        if kind not in ("enabled", "disabled", "adaptive"):
+            raise ValueError('thinking: {"type": "enabled"}, "adaptive" or "disabled" is understood')
         chat["thinking"] = {"type": "disabled" if kind == "disabled" else "enabled"}
     _tools(chat, given, ignored)
     form = (given.get("output_config") or {}).get("format") if isinstance(given.get("output_config"), dict) else None

@@ -194,6 +194,8 @@ def _help(api: FastAPI, request: Request, error: HTTPException) -> str:
         paths = sorted({route.path for route in api.routes if isinstance(route, ScopedRoute)})
         close = difflib.get_close_matches(path, paths, 1, 0.6)
         return f"there is no path {path}" + (f"; did you mean {close[0]}?" if close else "; /openapi.json lists them")
+    if error.detail == "There was an error parsing the body":
+        return "the request's body: is not JSON, or is nested too deeply"
     return str(error.detail)[:500]
 
 
@@ -208,7 +210,9 @@ def _handle_errors(api: FastAPI) -> None:
         return respond(refusals.invalid(error.errors()), request)
 
     @api.exception_handler(HTTPException)
-    async def http(request: Request, error: HTTPException) -> JSONResponse:
+    async def http(request: Request, error: HTTPException) -> Response:
+        if request.method == "OPTIONS" and (methods := _methods(api, request.url.path)):
+            return Response(status_code=204, headers={"Allow": ", ".join(["OPTIONS", *methods])})
         response = respond(Refused(error.status_code, _help(api, request, error)), request)
         if error.status_code == 405:
             response.headers["Allow"] = ", ".join(_methods(api, request.url.path))

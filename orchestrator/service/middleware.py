@@ -214,7 +214,7 @@ class _Visit:
     async def refuse(self, error: Exception) -> None:
         if self.status:
             return  # the response has begun: the connection breaks off
-        status, body, headers = refusals.of(error)
+        status, body, headers = refusals.of(error, self.path)
         self.log_fields |= refusals.log_fields(body)
         if isinstance(error, _TooMany):
             headers = {"Retry-After": str(error.pause)}

@@ -50,7 +50,13 @@ def body(status: int, message: str, code: str | None = None, param: str | None =
 
 def of(error: Exception, path: str = "") -> tuple[int, dict[str, Any], Mapping[str, str]]:
     """Status, body and headers for an error. What Collegium did not raise on purpose becomes a 500 without detail.
-    `path`: what was asked for, which decides what its prompt is called."""
+    `path`: what was asked for, which decides what its prompt is called, and whether the body says `"type": "error"` as
+    Anthropic's do."""
+    status, found, headers = _of(error, path)
+    return status, {"type": "error", **found} if path.rstrip("/").endswith("/messages") else found, headers
+
+
+def _of(error: Exception, path: str) -> tuple[int, dict[str, Any], Mapping[str, str]]:
     if isinstance(error, Refused):
         headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else {}
         return error.status, body(error.status, str(error), error.code, error.param), headers
@@ -78,15 +84,19 @@ def invalid(errors: Sequence[Any]) -> Refused:
     # Of a union's alternatives the one that went furthest is the one that was meant.
     first = max(errors, key=lambda one: len(one["loc"]))
     where = ".".join(_printable(part) for part in first["loc"] if part != "body" and not _is_type(str(part)))
+    where = "" if first["type"] == "json_invalid" else where  # its place is a number of bytes
     message = _WORDS.get(first["type"]) or str(first["msg"]).removeprefix("Value error, ")[:500]
     if not where and first["type"] == "value_error" and (named := _NAMED.match(message)):
         return Refused(400, message, code="invalid", param=named[1])
+    if not where and first["type"] in _WORDS:
+        message = f"the request's body: {message}"
     return Refused(400, f"{where}: {message}" if where else message, code="invalid", param=where or None)
 
 
 _WORDS = {
     "extra_forbidden": "no such field here; leave it out",
     "missing": "is needed",
+    "json_invalid": "is not valid JSON",
     "model_attributes_type": "a JSON object is needed",
     "dict_type": "a JSON object is needed",
     "model_type": "a JSON object is needed",

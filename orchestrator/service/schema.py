@@ -38,7 +38,7 @@ class MessagesBody(RequestBody):
 
     model: ShortText
     messages: list[dict[str, JsonValue]] = Field(min_length=1, max_length=MAX_MESSAGES)
-    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    max_tokens: int = Field(ge=1, le=1_000_000)
     stream: bool | None = None
 
 

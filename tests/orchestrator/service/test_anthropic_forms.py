@@ -19,6 +19,9 @@ ASKED: Any = [{"role": "user", "content": "Rain?"}]
         ({"messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]}, 400, "messages.0.content.0"),
         ({"surprise": 1}, 400, "surprise"),
         ({"temperature": 9}, 400, "temperature"),
+        ({"thinking": "x"}, 400, "thinking"),
+        ({"thinking": {"type": "much"}}, 400, "thinking"),
+        ({"max_tokens": None}, 400, "max_tokens"),
     ],
     ids=str,
 )
@@ -28,6 +31,7 @@ async def test_what_cannot_be_done_is_refused_by_name(
     answer = await client.post("/v1/messages", json={"model": "words", "max_tokens": 5, "messages": ASKED, **body})
     assert answer.status_code == status, answer.text
     assert named in answer.json()["error"]["message"]
+    assert answer.json()["type"] == "error"
 
 
 async def test_what_has_no_meaning_here_is_named(client: httpx.AsyncClient) -> None:
