@@ -92,7 +92,8 @@ assert len(found.data) == 2 and len(found.data[0].embedding) > 100
 print("two vectors; openai", version("openai"))
 """,
     "openai-agents": """
-from agents import Agent, OpenAIChatCompletionsModel, OpenAIResponsesModel, Runner, function_tool, set_tracing_disabled
+from agents import (Agent, ModelSettings, OpenAIChatCompletionsModel, OpenAIResponsesModel, Runner, function_tool,
+    set_tracing_disabled)
 from openai import AsyncOpenAI
 set_tracing_disabled(True)
 client = AsyncOpenAI(base_url=V1, api_key="none", max_retries=0)
@@ -101,7 +102,8 @@ def weather(city: str) -> str:
     "The weather of a city."
     return "dry"
 for kind in (OpenAIResponsesModel, OpenAIChatCompletionsModel):
-    agent = Agent(name="a", instructions="Be brief.", model=kind("base", client), tools=[weather])
+    agent = Agent(name="a", instructions="Be brief.", model=kind("base", client), tools=[weather],
+                  model_settings=ModelSettings(max_tokens=40))
     result = Runner.run_sync(agent, ASKED, max_turns=4)
     assert result.final_output
 print("both models, with a tool; openai-agents", version("openai-agents"))
@@ -113,7 +115,8 @@ reply = chat.invoke(ASKED)
 assert reply.content and reply.usage_metadata["total_tokens"] > 0
 assert "".join(chunk.content for chunk in chat.stream(ASKED))
 assert len(chat.batch([ASKED, "And of Spain?"])) == 2
-responses = ChatOpenAI(base_url=V1, api_key="none", model="base", max_retries=0, use_responses_api=True)
+responses = ChatOpenAI(base_url=V1, api_key="none", model="base", max_retries=0, use_responses_api=True,
+                       max_tokens=30)
 assert responses.invoke(ASKED).text
 print("invoke, stream, batch, responses; langchain-openai", version("langchain-openai"))
 """,
@@ -149,7 +152,7 @@ from pydantic_ai.models.openai import OpenAIChatModel, OpenAIResponsesModel
 from pydantic_ai.providers.openai import OpenAIProvider
 provider = OpenAIProvider(base_url=V1, api_key="none")
 for kind in (OpenAIChatModel, OpenAIResponsesModel):
-    assert Agent(kind("base", provider=provider)).run_sync(ASKED).output
+    assert Agent(kind("base", provider=provider), model_settings={"max_tokens": 40}).run_sync(ASKED).output
 print("chat and responses; pydantic-ai-slim", version("pydantic-ai-slim"))
 """,
     "litellm": """

@@ -191,7 +191,7 @@ def _help(api: FastAPI, request: Request, error: HTTPException) -> str:
     if error.status_code == 405:
         return f"{path} is not for {request.method}; use {' or '.join(_methods(api, request.url.path))}"
     if error.status_code == 404:
-        paths = sorted({route.path for route in api.routes if isinstance(route, ScopedRoute)})
+        paths = sorted({route.path.replace(":path}", "}") for route in api.routes if isinstance(route, ScopedRoute)})
         close = difflib.get_close_matches(path, paths, 1, 0.6)
         return f"there is no path {path}" + (f"; did you mean {close[0]}?" if close else "; /openapi.json lists them")
     if error.detail == "There was an error parsing the body":

@@ -38,7 +38,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 QUIET = frozenset({"/health", "/health/ready", "/metrics"})
 """Paths that are not logged: machines ask for them every few seconds."""
-LOCAL_HOSTS = frozenset({"localhost", "127.0.0.1", "[::1]"})
+LOCAL_HOST = re.compile(r"(localhost|127\.0\.0\.1|\[::1\])(:[0-9]{1,5})?")
 EXPOSED = (
     "X-Request-Id", "X-Collegium-Ignored", "X-Collegium-Experts", "X-Collegium-Cost", "Retry-After",
     "X-RateLimit-Limit-Requests",
@@ -273,8 +273,7 @@ def _only_from_here(scope: Scope, headers: dict[str, str]) -> None:
     peer = scope.get("client")
     if peer is not None and not _is_loopback(peer[0]):
         raise Refused(403, "without API keys only requests from this machine are answered", code="host")
-    host = headers.get("host", "localhost")
-    if host not in LOCAL_HOSTS and host.rpartition(":")[0] not in LOCAL_HOSTS:
+    if not LOCAL_HOST.fullmatch(headers.get("host", "localhost")):
         raise Refused(403, "without API keys only requests to localhost are answered", code="host")
 
 

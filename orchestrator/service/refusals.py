@@ -83,7 +83,7 @@ def invalid(errors: Sequence[Any]) -> Refused:
     """What Pydantic found wrong with a body, in one sentence that names the field."""
     # Of a union's alternatives the one that went furthest is the one that was meant.
     first = max(errors, key=lambda one: len(one["loc"]))
-    where = ".".join(_printable(part) for part in first["loc"] if part != "body" and not _is_type(str(part)))
+    where = ".".join(_printable(part) for part in first["loc"] if part != "body" and not _is_type(str(part)))[:200]
     where = "" if first["type"] == "json_invalid" else where  # its place is a number of bytes
     message = _WORDS.get(first["type"]) or str(first["msg"]).removeprefix("Value error, ")[:500]
     if not where and first["type"] == "value_error" and (named := _NAMED.match(message)):

@@ -41,6 +41,7 @@ def serve(config: Config, reread: Callable[[], Config] | None = None) -> None:
             access_log=False,
             log_config=None,
             server_header=False,
+            proxy_headers=False,  # the peer's address counts, not a header that anybody can send
             timeout_keep_alive=30,
             timeout_graceful_shutdown=int(service.drain_seconds),
             h11_max_incomplete_event_size=MAX_HEAD,
