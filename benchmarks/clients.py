@@ -16,23 +16,18 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterator
-from pathlib import Path
-
-import httpx
-import yaml
 
 from benchmarks.client_programs import PROGRAMS as LIBRARIES
 from benchmarks.client_suites import SCRIPTED as ON_SCRIPTS
 from benchmarks.client_suites import SUITES
 from benchmarks.machine import RESULTS, conditions, write_result
+from benchmarks.served import served
 
 LONGEST = 560
 """Seconds that one client may take."""
@@ -61,42 +56,13 @@ def talk(messages, seed):
 """
 
 
-@contextlib.contextmanager
-def service(scripted: bool) -> Iterator[str]:
-    """A service of its own; its URL without /v1. The model id is `base`."""
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
-        config: dict[str, object] = {"state": str(folder / "state"), "runs": str(folder / "runs")}
-        if scripted:
-            (folder / "talking.py").write_text(SCRIPTED)
-            config |= {"experts": {name: {"script": "talking:talk", "context": 200_000} for name in ("base", "other")}}
-            config |= {"workers": {"engine": "scripted", "in_process": True}}
-        else:
-            config |= {"zoo": "demo"}
-        (folder / "c.yaml").write_text(yaml.safe_dump(config))
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        command = [sys.executable, "-m", "orchestrator", "serve", "--config", "c.yaml", "--port", str(port)]
-        path = f"{folder}:{Path(__file__).parents[1]}"
-        with (
-            (folder / "log").open("w") as log,
-            subprocess.Popen(
-                command, cwd=folder, stderr=log, stdout=log, env={**os.environ, "PYTHONPATH": path}
-            ) as server,
-        ):
-            url = f"http://127.0.0.1:{port}"
-            try:
-                for _ in range(1200):
-                    with contextlib.suppress(httpx.TransportError):
-                        if httpx.get(f"{url}/health/ready").status_code == 200:
-                            break
-                    if server.poll() is not None:
-                        raise SystemExit((folder / "log").read_text()[-2000:])
-                    time.sleep(0.1)
-                yield url
-            finally:
-                server.terminate()
-                server.wait(60)
+def service(scripted: bool) -> contextlib.AbstractContextManager[str]:
+    """A service whose model ids `base` is one of."""
+    if not scripted:
+        return served({"zoo": "demo"})
+    experts = {name: {"script": "talking:talk", "context": 200_000} for name in ("base", "other")}
+    config = {"experts": experts, "workers": {"engine": "scripted", "in_process": True}}
+    return served(config, {"talking.py": SCRIPTED})
 
 
 def outcome(pythons: list[str], url: str, program: str, environment: dict[str, str]) -> tuple[str, str]:
@@ -131,6 +97,18 @@ def _outcome(python: str, url: str, program: str, environment: dict[str, str]) -
     return ("missing" if missing else "failed"), lines[-1]
 
 
+def keep(found: dict[str, tuple[str, str]]) -> None:
+    """Write the table: what was found now, and what earlier parts found."""
+    before = RESULTS / "clients.json"
+    known = json.loads(before.read_text())["clients"] if before.exists() else {}
+    results = {name: [*(found.get(name) or known.get(name) or ("not run", ""))] for name in PROGRAMS}
+    rows = [(name, f"{status}: {line[:160]}".replace("|", "/"), "passed") for name, (status, line) in results.items()]
+    note = f"Run in parts with --only. On scripted experts: {', '.join(sorted(ON_SCRIPTS))}; on the demo zoo: the rest."
+    with contextlib.redirect_stdout(io.StringIO()):  # the last line of each client has been printed
+        result = {"conditions": conditions(), "clients": results}
+        write_result("clients", "Real clients against the service", rows, result, note)
+
+
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--python", nargs="+", default=[sys.executable])
@@ -149,16 +127,8 @@ def main() -> int:
                 for name in chosen:
                     found[name] = outcome(asked.python, url, PROGRAMS[name], environment)
                     print(f"{name}: {' '.join(found[name])}", flush=True)
-    before = RESULTS / "clients.json"
-    known = json.loads(before.read_text())["clients"] if before.exists() else {}
-    results = {name: [*(found.get(name) or known.get(name) or ("not run", ""))] for name in PROGRAMS}
-    rows = [(name, f"{status}: {line[:160]}".replace("|", "/"), "passed") for name, (status, line) in results.items()]
-    note = (
-        f"Run in parts with --only; on scripted experts: {', '.join(sorted(ON_SCRIPTS))}; on the demo zoo: the others."
-    )
-    if not asked.scripted:
-        result = {"conditions": conditions(), "clients": results}
-        write_result("clients", "Real clients against the service", rows, result, note)
+                    if not asked.scripted:
+                        keep(found)
     return sum(status != "passed" for status, _ in found.values())
 
 
