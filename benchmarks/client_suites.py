@@ -44,8 +44,8 @@ class TestServed(ChatModelIntegrationTests):
         return {"model": "base", "base_url": os.environ["SERVED"], "api_key": "none", "max_retries": 0,
                 "stream_usage": True}
 ''')
-(HOME / "pytest.ini").write_text("[pytest]\nasyncio_mode = auto\nasyncio_default_test_loop_scope = session\n"
-                                 "asyncio_default_fixture_loop_scope = session\n")
+(HOME / "pytest.ini").write_text("[pytest]\\nasyncio_mode = auto\\nasyncio_default_test_loop_scope = session\\n"
+                                 "asyncio_default_fixture_loop_scope = session\\n")
 out = run(sys.executable, "-m", "pytest", "-q", "-p", "no:warnings", "test_standard.py", SERVED=V1)
 print("ChatModelIntegrationTests:", out.strip().splitlines()[-1], "langchain-tests", found)
 """
