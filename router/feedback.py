@@ -141,6 +141,7 @@ class FeedbackLog(Feedback):
     def _append(self, entry: dict[str, Any]) -> int:
         version = self.version + 1
         self.path.parent.mkdir(parents=True, exist_ok=True)
+        self.path.touch(mode=0o600)
         with self.path.open("r+b" if self.path.exists() else "w+b") as file:
             content = file.read()
             file.truncate(content.rfind(b"\n") + 1)

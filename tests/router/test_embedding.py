@@ -56,6 +56,12 @@ def test_empty_text_is_refused_by_index(text: str) -> None:
         Counting().embed(["fine", text])
 
 
+def test_a_cache_is_its_owners_alone(tmp_path: Path) -> None:
+    Embedder(cache=tmp_path / "state").embed(["a"])
+    made = [tmp_path / "state", *(tmp_path / "state").iterdir()]
+    assert {oct(path.stat().st_mode & 0o077) for path in made} == {"0o0"}
+
+
 def test_broken_cache_is_named(tmp_path: Path) -> None:
     (tmp_path / "embeddings.sqlite").write_bytes(b"no database" * 1000)
     with pytest.raises(EmbeddingError, match=r"embeddings\.sqlite.*delete it"):

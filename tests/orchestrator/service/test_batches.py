@@ -11,6 +11,9 @@ import httpx
 import openai
 import pytest
 
+from orchestrator.errors import StorageError
+from orchestrator.service import batches
+from orchestrator.service.batch_store import BatchStore
 from tests.scripts.batch_files import CHAT, lines, row, run, submit
 
 
@@ -90,3 +93,25 @@ async def test_a_cancelled_batch_stops(client: httpx.AsyncClient) -> None:
     assert (stopped["status"], stopped["cancelled_at"] is not None) == ("cancelled", True)
     again = (await client.post(f"/v1/batches/{id}/cancel")).json()
     assert again["cancelled_at"] == stopped["cancelled_at"]
+
+
+async def test_answers_that_cannot_be_recorded_at_once_are_recorded_later_and_once(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded, refused = BatchStore.record, []
+
+    def record(self: BatchStore, id: str, rows: Any) -> None:
+        if rows and len(refused) < 2:
+            refused.append(len(rows))
+            raise StorageError("the disk is full")
+        recorded(self, id, rows)
+
+    monkeypatch.setattr(BatchStore, "record", record)
+    monkeypatch.setattr(batches, "RECORD", 0.02)
+    rows = [row(n, "words", f"nap {n}") for n in range(3)] + [row(9, "nobody")]
+    batch = await run(client, lines(*rows))
+    assert len(refused) == 2
+    assert batch["request_counts"] == {"total": 4, "completed": 3, "failed": 1}
+    for file, ids in (("output_file_id", ["r0", "r1", "r2"]), ("error_file_id", ["r9"])):
+        written = (await client.get(f"/v1/files/{batch[file]}/content")).text.splitlines()
+        assert sorted(json.loads(line)["custom_id"] for line in written) == ids
