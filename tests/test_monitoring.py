@@ -11,8 +11,8 @@ import httpx
 import pytest
 import yaml
 
+from orchestrator.chats.expert_health import ExpertHealth
 from orchestrator.errors import UpstreamError
-from orchestrator.service.expert_health import ExpertHealth
 from orchestrator.service.metrics import Metrics
 
 FOLDER = Path(__file__).parent.parent / "examples" / "monitoring"
