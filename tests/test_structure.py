@@ -108,8 +108,11 @@ def _name(node: ast.expr) -> str:
 
 def test_no_model_folder_is_loaded_with_its_own_code() -> None:
     files = [file for package in ALLOWED for file in (ROOT / package).rglob("*.py") if file != DOOR]
+    texts = {file: file.read_text() for file in files}
+    suspects = {file: text for file, text in texts.items() if any(name in text for name in LOADS_CODE)}
+    assert len(suspects) > 3
     against = [
-        f"{file.relative_to(ROOT)}:{line}" for file in files for line in _may_run_code(ast.parse(file.read_text()))
+        f"{file.relative_to(ROOT)}:{line}" for file, text in suspects.items() for line in _may_run_code(ast.parse(text))
     ]
     assert not against, "trust_remote_code=False is missing"
 
