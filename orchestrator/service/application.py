@@ -29,8 +29,10 @@ from orchestrator.service import (
     completions,
     embeddings,
     job_routes,
+    page_routes,
     refusals,
     response_routes,
+    run_routes,
     token_routes,
 )
 from orchestrator.service.accounts import ANYONE, usage_json
@@ -166,7 +168,9 @@ def application(runtime: Runtime) -> Middleware:
         """What this service offers, as OpenAPI."""
         return api.openapi()
 
+    page_routes.add(api)
     job_routes.add(api, runtime)
+    run_routes.add(api, runtime)
     anthropic.add(api, chats)
     completions.add(api, chats)
     token_routes.add(api, model_list)

@@ -70,6 +70,12 @@ class RouteBody(RequestBody):
     questions: list[Annotated[str, Field(min_length=1, max_length=100_000)]] = Field(min_length=1, max_length=256)
 
 
+class ComparisonBody(RequestBody):
+    """Runs to compare, by their ids."""
+
+    runs: list[ShortText] = Field(min_length=2, max_length=8)
+
+
 class FeedbackBody(RequestBody):
     """How good one expert's answer to one question was: routers learn from it."""
 

@@ -1,0 +1,101 @@
+"""Two or more runs on the questions that they share: each method paired with itself and with the other run's best."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from orchestrator.errors import BadInput
+from orchestrator.evaluation.answer import ANSWERS
+from orchestrator.evaluation.report.data import RunReport
+from orchestrator.evaluation.report.intervals import mcnemar, paired_difference
+from orchestrator.evaluation.report.record import Interval
+from orchestrator.pipelines.run_list import open_run
+
+MAX_RUNS = 8
+JUDGED = frozenset("10au")
+"""Letters of questions that were answered: an abstention and an unreadable reply are not right; a failure is neither
+right nor wrong."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunMethod:
+    """One method of one run, on the shared questions that both answered."""
+
+    run: str
+    method: str
+    value: float
+    """Its share of right answers, 0..1."""
+
+
+@dataclass(frozen=True, slots=True)
+class RunComparison:
+    """`first` minus `second`, paired by question."""
+
+    first: RunMethod
+    second: RunMethod
+    difference: Interval
+    p: float
+    """Of the exact McNemar test."""
+
+
+def compare_runs(folders: Sequence[Path], seed: int = 0) -> tuple[int, list[RunComparison]]:
+    """(number of shared questions, pairs): every method that two runs have in common, and the best method of each.
+
+    Questions are shared if their id and their text are the same. Raises `BadInput` for fewer than two runs, for one
+    that is no finished `run` or keeps no outcomes by question, and where no question is shared.
+    """
+    if not 2 <= len(folders) <= MAX_RUNS:
+        raise BadInput(f"runs: two to {MAX_RUNS} runs are compared, not {len(folders)}")
+    loaded = [(folder.name, *_outcomes(folder)) for folder in folders]
+    shared = sorted(set.intersection(*(set(texts.items()) for _, texts, _ in loaded)))
+    ids = [id for id, _ in shared]
+    if not ids:
+        raise BadInput(f"runs: {', '.join(folder.name for folder in folders)} have no question in common")
+    found = []
+    for (one, _, mine), (other, _, theirs) in itertools.combinations(loaded, 2):
+        names = [(name, name) for name in mine if name in theirs]
+        best = _best(mine, ids), _best(theirs, ids)
+        names += [best] if best not in names else []
+        for left, right in names:
+            pair = _pair((one, left, mine[left]), (other, right, theirs[right]), ids, seed)
+            found += [pair] if pair else []
+    return len(ids), found
+
+
+def _outcomes(folder: Path) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
+    """({question id: text}, {method: {question id: letter}})."""
+    import pyarrow.parquet
+
+    report = getattr(open_run(folder), "report", None)
+    file = folder / ANSWERS
+    if not isinstance(report, RunReport) or not report.questions or not file.is_file():
+        raise BadInput(f"{folder.name}: keeps no outcomes by question; only runs of `collegium run` are compared")
+    rows = pyarrow.parquet.read_table(file, columns=["question", "text"]).to_pylist()
+    letters = {
+        one.method: dict(zip(report.questions, one.outcomes, strict=True)) for one in report.methods if one.outcomes
+    }
+    return {row["question"]: row["text"] for row in rows}, letters
+
+
+def _best(methods: Mapping[str, Mapping[str, str]], ids: Sequence[str]) -> str:
+    return max(methods, key=lambda name: sum(methods[name].get(id) == "1" for id in ids))
+
+
+def _pair(
+    first: tuple[str, str, Mapping[str, str]], second: tuple[str, str, Mapping[str, str]], ids: Sequence[str], seed: int
+) -> RunComparison | None:
+    both = [id for id in ids if first[2].get(id) in JUDGED and second[2].get(id) in JUDGED]
+    if not both:
+        return None
+    mine, theirs = ([float(one[2][id] == "1") for id in both] for one in (first, second))
+    p = mcnemar(mine, theirs)
+    assert p is not None
+    return RunComparison(
+        RunMethod(first[0], first[1], sum(mine) / len(mine)),
+        RunMethod(second[0], second[1], sum(theirs) / len(theirs)),
+        paired_difference(mine, theirs, seed=seed),
+        p,
+    )
