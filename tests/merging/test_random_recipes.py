@@ -71,13 +71,13 @@ def zoo(tmp_path_factory: pytest.TempPathFactory) -> Zoo:
     return made
 
 
-@st.composite
-def setting(draw: st.DrawFn, values: Any) -> Any:
+def setting(values: Any) -> Any:
     """A parameter as a recipe writes it: a value; of numbers also a gradient, or one for names with `norm` in them."""
     if values is not SHARE:
-        return draw(values)
-    gradient = draw(SHARE | st.lists(SHARE, min_size=1, max_size=3))
-    return draw(st.just(gradient) | st.just([{"filter": "norm", "value": draw(SHARE)}, {"value": gradient}]))
+        return values
+    gradient = st.lists(SHARE, min_size=2, max_size=3) | SHARE
+    filtered = st.tuples(SHARE, gradient).map(lambda pair: [{"filter": "norm", "value": pair[0]}, {"value": pair[1]}])
+    return gradient | filtered
 
 
 @dataclass(frozen=True)
