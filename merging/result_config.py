@@ -157,14 +157,19 @@ def _listed(name: str, tower: Tower, origin: Origin) -> Any:
     model = origin[0]
     section = section_of(tower, model.config)
     held = model.config[section] if section else model.config
-    return {**_spelled_out(held, model.towers[tower.head].layers), **held}.get(name, ())
+    return {**held, **_spelled_out(held, model.towers[tower.head].layers)}.get(name, ())
 
 
 def _spelled_out(section: Mapping[str, Any], layers: int) -> dict[str, Any]:
-    """`layer_types` where the configuration leaves them to a layer's number: every n-th layer attends to everything.
+    """`layer_types` where the configuration leaves them to a layer's number: every n-th layer attends to everything;
+    `block_types` where it repeats a short list.
 
     As transformers' configurations of these types count (Gemma2Config, Gemma3TextConfig, Cohere2Config).
     """
+    turn = section.get("block_types")
+    if isinstance(turn, list) and 0 < len(turn) < layers:
+        # RecurrentGemma repeats a short list; one as long as the model is read as it is.
+        return {"block_types": [turn[number % len(turn)] for number in range(layers)]}
     every = section.get("sliding_window_pattern", ALTERNATING.get(str(section.get("model_type"))))
     if "layer_types" in section or type(every) is not int or every < 1:
         return {}

@@ -39,6 +39,13 @@ def test_windows_that_go_by_a_layers_number_are_written_out(tmp_path: Path, said
     assert "layer_types" not in stack(folder, (0, 4))
 
 
+def test_a_short_list_that_repeats_is_written_out_where_the_layers_move(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a", decoder(4), num_hidden_layers=4, block_types=["recurrent", "attention"])
+    kinds_of = stack(folder, (0, 2), (1, 4))["block_types"]
+    assert kinds_of == ["recurrent", "attention", "attention", "recurrent", "attention"]
+    assert stack(folder, (0, 4))["block_types"] == ["recurrent", "attention"]
+
+
 def kinds(pattern: str) -> Tensors:
     """A decoder whose layers have an extra tensor of the letter's name."""
     extra = {f"model.layers.{n}.{letter}.weight": RNG.normal(size=(2, 2)) for n, letter in enumerate(pattern)}
