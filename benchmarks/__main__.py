@@ -31,6 +31,7 @@ BENCHMARKS = (
     ["glue"],
     ["mixtures"],
     ["eval_router"],
+    ["recruiting"],
     ["routing"],
     ["demo_routing"],
     ["service"],
