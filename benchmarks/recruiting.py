@@ -186,7 +186,7 @@ def main() -> None:
     ]
     note = (
         "Fitted on 346 questions of `val`, tested on 1,043 of `dev`; paired 95% bootstrap intervals. No costs are "
-        "recorded, so cost is calls. `dev` was looked at twice for this rule: before it was built into the product, and "
+        "recorded, so cost is calls. `dev` was looked at twice for this rule: before it was built into the product and "
         "here; nothing was changed after. Learning curve: `val` and `dev` shuffled together, the last 389 tested."
     )
     write_result(
