@@ -19,9 +19,10 @@ Floats = NDArray[np.float64]
 
 MAX_ASKED = 7
 """Experts that one question is put to at most, failures not counted."""
-PRICES = (0.2, 0.15, 0.12, 0.1, 0.08, 0.065, 0.055, 0.045, 0.04, 0.035, 0.03, 0.025, 0.02, 0.0175, 0.015, 0.0125, 0.01,
-          0.0075, 0.005, 0.0025, 0.001, 0.0)  # fmt: skip
+PRICES = (*(0.2 * 0.88**step for step in range(48)), 0.0)
 """Probability of being right that one more call must bring, highest first."""
+SURE = 1.64
+"""Standard errors by which going on must have been right more often than asking one expert (one-sided 5%)."""
 RIDGE = 1.0
 PARTS = 5
 
@@ -39,7 +40,7 @@ class NeedRule:
     accuracy: Floats
     """[prices], share of held-out questions answered right; of fitted ones, not of new ones"""
     worth: Floats
-    """[prices], 1 where going on was right more often than asking one expert, by more than the standard error"""
+    """[prices], 1 where going on was right more often than asking one expert, by more than `SURE` standard errors"""
 
     @classmethod
     def fit(cls, votes: Prefixes, costs: Floats | None = None, seed: int = 0) -> Self:
@@ -60,7 +61,7 @@ class NeedRule:
             right = votes.right[np.arange(n), asked - 1]
             calls[place], accuracy[place] = asked.mean(), right.mean()
             gap = right - votes.right[:, 0]
-            worth[place] = float(gap.mean() > gap.std() / np.sqrt(n))
+            worth[place] = float(gap.mean() > SURE * gap.std() / np.sqrt(n))
         return cls(np.array(PRICES), gains, calls, accuracy, worth)
 
     def price_for(self, calls: float) -> int | None:
