@@ -84,7 +84,8 @@ async def decide(
         if reply.failed:
             continue
         replies[name] = reply
-        verdict = mixture.vote(ranking, list(replies), [one.answer for one in replies.values()], options)
+        answers = [one.answer for one in replies.values()]
+        verdict = mixture.vote(ranking, list(replies), answers, options, by_need=True)
         gains.append(mixture.need.gain(place, len(replies), verdict.share, runner_up(verdict, options)))
         if len(replies) == most:
             stopped = f"{most} experts, the most that one question is put to"

@@ -26,7 +26,7 @@ from router.ranking import Evidence, Ranking, Scores
 from router.routers import PricedRouter
 from router.routers.fitted import FittedRouter, packed, unpacked
 
-FORMAT = 1
+FORMAT = 2
 """Of the folder, and of how a mixture is fitted: a change of either needs another number."""
 LARGEST_JSON = 64 * 2**20
 """Bytes of a `mixture.json` that are read."""
@@ -89,12 +89,22 @@ class FittedMixture:
             found.append(ranking)
         return found
 
-    def vote(self, ranking: Ranking, experts: Sequence[str], answers: Sequence[str | None], options: float) -> Verdict:
-        """The vote of these experts' answers, in the order in which they were asked. `options`: `votes.options_of`."""
+    def vote(
+        self,
+        ranking: Ranking,
+        experts: Sequence[str],
+        answers: Sequence[str | None],
+        options: float,
+        *,
+        by_need: bool = False,
+    ) -> Verdict:
+        """The vote of these experts' answers, in the order in which they were asked. `options`: `votes.options_of`.
+        One reply alone is as probable as the router says, unless more may follow (`by_need`): then it is the first of a
+        vote."""
         columns = [self.experts.index(expert) for expert in experts]
         probabilities = [ranking.probability(expert) for expert in experts]
         shared = self.shared[np.ix_(columns, columns)]
-        odds = self.odds if len(experts) > 1 else AT_THEIR_WORD
+        odds = self.odds if by_need or len(experts) > 1 else AT_THEIR_WORD
         return correlated_log_odds(answers, probabilities, shared, odds, options=options)
 
     def save(self, folder: Path) -> None:

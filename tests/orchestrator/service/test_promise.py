@@ -51,6 +51,7 @@ async def test_the_endpoint_decides_each_question_as_the_report_did(
             told = (await client.post("/v1/chat/completions", json=body)).json()["collegium"]
             assert told["answer"] == promised.answer
             assert told["experts"] == [one.expert for one in promised.used]
+            assert told["calls"] == len(promised.used), "a chat costs its experts' calls and nothing else"
             # Texts that are embedded together differ from the same ones alone by rounding.
             assert told["confidence"] == pytest.approx(promised.confidence, abs=1e-4)
             ranked = {entry["expert"]: entry["probability"] for entry in told["ranking"]}

@@ -8,11 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
+from orchestrator.evaluation.mixture.need import NeedRule
 from router.embedding import Features
 from router.row import Row
 from router.table import Table
 
 EXPERTS = ("coins", "words", "weak")
+NEED = NeedRule(
+    np.array([0.1]), np.array([[[0.2, 0.0, 0.0, 0.0], [0.9, -1.0, 0.0, 0.0]]]), np.array([2.5]), np.ones(1), np.ones(1)
+)
+"""A second expert is always asked, a third where the leading answer has less than 0.8; 2.5 calls on average."""
 
 
 class Groups:

@@ -6,20 +6,14 @@ import asyncio
 import dataclasses
 from typing import Any
 
-import numpy as np
 import pytest
 
 from agents.votes import log_odds
 from orchestrator.evaluation.mixture.deciding import Decision, MixtureReply, RecruitTarget, decide, runner_up
 from orchestrator.evaluation.mixture.fit import fit_mixture
-from orchestrator.evaluation.mixture.need import NeedRule
 from orchestrator.evaluation.mixture.options import FittingOptions
 from router.table import Table
-
-NEED = NeedRule(
-    np.array([0.1]), np.array([[[0.2, 0.0, 0.0, 0.0], [0.9, -1.0, 0.0, 0.0]]]), np.array([2.5]), np.ones(1), np.ones(1)
-)
-"""A second expert is always asked, a third where the leading answer has less than 0.8; 2.5 calls on average."""
+from tests.orchestrator.evaluation.mixture.conftest import NEED
 
 
 @pytest.fixture

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 
+from agents.correlated_votes import prefixes
 from orchestrator.evaluation.mixture.deciding import MixtureReply, RecruitTarget, decide
 from orchestrator.evaluation.mixture.fit import fit_features
 from orchestrator.evaluation.mixture.options import FittingOptions
 from orchestrator.evaluation.mixture.recorded import decisions_of, recorded_results, targets_of
+from orchestrator.evaluation.mixture.vote_fit import ballot_of
+from orchestrator.evaluation.voting import recorded_answer
+from router.ballots import Ballots
 from router.row import Row
 from router.table import Table
 from router.trial import trial
-from tests.orchestrator.evaluation.mixture.conftest import EXPERTS, rows
+from tests.orchestrator.evaluation.mixture.conftest import EXPERTS, NEED, rows
 
 
 @pytest.mark.parametrize("target", [RecruitTarget(2), RecruitTarget(calls=2.0)])
@@ -50,3 +56,16 @@ def test_results_hold_each_question_once_and_count_calls(table: Table, embedder:
     assert sum(len(one.asked) for one in decisions) / 60 == pytest.approx(by_need.unique_experts)
     assert sum(one.score for one in decisions) / 60 == pytest.approx(by_need.accuracy.value)
     assert all(one.stopped for one in decisions)
+
+
+def test_the_expected_gain_is_that_of_the_votes_on_which_the_rule_was_fitted(table: Table, embedder: Any) -> None:
+    features = embedder.features(table.questions)
+    mixture = dataclasses.replace(fit_features(table, features, FittingOptions(router="knn"), "groups"), need=NEED)
+    (decided,) = decisions_of(mixture, table, features, [RecruitTarget(calls=3.0)])
+    rows = np.arange(len(table.rows))
+    ballot = ballot_of(table, Ballots(table, recorded_answer), mixture.router.score(features), mixture.shared, rows)
+    votes = prefixes(ballot, mixture.odds)
+    for row, one in enumerate(decided):
+        for place, gain in enumerate(one.gains):
+            expected = NEED.gain(0, place + 1, votes.share[row, place], votes.second[row, place])
+            assert gain == pytest.approx(expected, abs=1e-5)
