@@ -187,8 +187,8 @@ def main() -> None:
     note = (
         "Fitted on 346 questions of `val`, tested on 1,043 of `dev`; paired 95% bootstrap intervals. No costs are "
         "recorded, so cost is calls. `dev` was looked at four times for this rule: once before it was built into the "
-        "product and three times here. After the first run here prices were set closer together, and going on had to be "
-        "better than one expert by 1.64 standard errors instead of one; after the second the first reply was weighed as "
+        "product and three times here. After the first run prices were set closer together, and going on had to be "
+        "better than one expert by 1.64 standard errors, not one; after the second the first reply was weighed as "
         "the rule had been fitted (an error), which took 3 calls from 52.0% to 53.1%. Learning curve: `val` and `dev` "
         "shuffled together, the last 389 tested."
     )
