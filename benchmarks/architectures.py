@@ -1,4 +1,5 @@
 """Every architecture, on both engines: python -m benchmarks.architectures [TYPE ...] [--engines vllm,transformers]
+[--models FOLDER --rows FOLDER] [--seconds N]
 
 For each model type two tiny random checkpoints are made, and five things asked of each engine: does it load; does its
 canary equal what transformers computes in a process of its own; how is the second reached, and the first again; does
@@ -7,13 +8,15 @@ engine that refuses says so in a sentence. What answers otherwise than transform
 alone, is silently wrong, and counted.
 
 Results: benchmarks/results/architectures.md. A process serves many architectures one after the other, as a user's
-worker does; if it dies, the next one goes on.
+worker does; if it dies, the next one goes on. With `--rows` what was found is kept, a file per architecture and engine,
+and a later call goes on where the last one stopped (`--seconds`): the table is of all rows that there are.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import math
 import subprocess
 import sys
 import tempfile
@@ -24,6 +27,8 @@ from typing import Any
 
 SECONDS = 240.0
 """Longest time for one architecture on one engine."""
+TOGETHER = 10
+"""Types whose references one process computes."""
 TOKENS = 4
 TOLERANCE = 0.5
 """Between engines, which round bfloat16 in other places; a wrong tensor moves log-probabilities by whole units."""
@@ -34,6 +39,8 @@ def main() -> int:
     parser.add_argument("types", nargs="*", help="Model types; default: all that can be made.")
     parser.add_argument("--engines", default="vllm,transformers")
     parser.add_argument("--models", type=Path, help="Folder to make the checkpoints in, or to find them in.")
+    parser.add_argument("--rows", type=Path, help="Folder to keep rows in; what lies there is not looked at again.")
+    parser.add_argument("--seconds", type=float, default=math.inf, help="Begin no further architecture after that.")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     given = parser.parse_args()
     if given.worker:
@@ -42,32 +49,53 @@ def main() -> int:
     from benchmarks.machine import conditions
 
     noted = conditions()
+    until = time.monotonic() + given.seconds
     with tempfile.TemporaryDirectory() as temporary:
-        folder = given.models or Path(temporary)
-        made = make_all(given.types, folder)
+        folder, rows = given.models or Path(temporary), given.rows or Path(temporary) / "rows"
+        rows.mkdir(parents=True, exist_ok=True)
+        made = make_all(given.types, folder, until)
         able = [kind for kind, why in made.items() if why is None]
-        wanted = references(able, folder)
-        rows = {engine: list(checked(engine, able, folder)) for engine in given.engines.split(",")}
-    return write(noted, made, wanted, rows)
+        unknown = [kind for kind in able if not (rows / f"{kind}.reference.json").exists()]
+        for start in range(0, len(unknown), TOGETHER):
+            some = unknown[start : start + TOGETHER] if time.monotonic() < until else []
+            for kind, wanted in references(some, folder).items():
+                keep(rows / f"{kind}.reference.json", wanted)
+        for engine in given.engines.split(","):
+            left = [kind for kind in able if not (rows / f"{kind}.{engine}.json").exists()]
+            for row in checked(engine, left, folder, until):
+                keep(rows / f"{row['type']}.{engine}.json", row)
+        return write(noted, made, rows)
 
 
-def make_all(types: Sequence[str], folder: Path) -> dict[str, str | None]:
-    """Type -> why it cannot be made; None: it can, and is."""
-    program = "import sys; from benchmarks.architectures import make_in_turn; make_in_turn(sys.argv[1], sys.argv[2:])"
+def keep(file: Path, value: Any) -> None:
+    """Whole or not at all."""
+    file.with_suffix(".part").write_text(json.dumps(value))
+    file.with_suffix(".part").replace(file)
+
+
+def make_all(types: Sequence[str], folder: Path, until: float) -> dict[str, str | None]:
+    """Type -> why it cannot be made; None: it can, and is. None is begun after `until`."""
+    program = (
+        "import sys; from benchmarks.architectures import make_in_turn as make; make(*sys.argv[1:3], sys.argv[3:])"
+    )
+    seconds = str(until - time.monotonic())
     done = subprocess.run(
-        [sys.executable, "-c", program, str(folder), *types], capture_output=True, text=True, check=False
+        [sys.executable, "-c", program, str(folder), seconds, *types], capture_output=True, text=True, check=False
     )
     return dict(json.loads(line[5:]) for line in done.stdout.splitlines() if line.startswith("MADE "))
 
 
-def make_in_turn(folder: str, types: Sequence[str]) -> None:
+def make_in_turn(folder: str, seconds: str, types: Sequence[str]) -> None:
+    until = time.monotonic() + float(seconds)
     from benchmarks.tiny_architectures import make, model_types
     from orchestrator.experts.demo import FULL, locate
 
     tokenizer = locate(FULL)
     for kind in types or model_types():
         why = None
-        if not (Path(folder) / f"{kind}-2").exists():
+        if not (Path(folder) / f"{kind}-2" / "chat_template.jinja").exists():
+            if time.monotonic() > until:
+                break
             try:
                 make(kind, tokenizer, Path(folder))
             except Exception as error:
@@ -82,23 +110,22 @@ def experts(kind: str, folder: Path) -> list[Any]:
     return [Expert(name, name, kind, weights=Weights(folder / name), context=512) for name in names]
 
 
-def references(types: Sequence[str], folder: Path) -> dict[str, Any]:
-    """Expert -> its canary by transformers, or the reason why there is none (text)."""
+def references(types: Sequence[str], folder: Path) -> dict[str, dict[str, Any]]:
+    """Type -> expert -> its canary by transformers, or the reason why there is none (text)."""
     from orchestrator.inference.engines.reference import NoReference
     from orchestrator.inference.engines.reference import references as computed
 
-    every = [expert for kind in types for expert in experts(kind, folder)]
-    found = computed(every, TOKENS)
-    return {
-        expert.name: str(canary) if isinstance(canary, NoReference) else canary
-        for expert, canary in zip(every, found, strict=True)
-    }
+    every = [(kind, expert) for kind in types for expert in experts(kind, folder)]
+    found: dict[str, dict[str, Any]] = {kind: {} for kind in types}
+    for (kind, expert), canary in zip(every, computed([expert for _, expert in every], TOKENS), strict=True):
+        found[kind][expert.name] = str(canary) if isinstance(canary, NoReference) else canary
+    return found
 
 
-def checked(engine: str, types: Sequence[str], folder: Path) -> Iterator[dict[str, Any]]:
-    """A row for each type, from as many processes as it takes."""
+def checked(engine: str, types: Sequence[str], folder: Path, until: float) -> Iterator[dict[str, Any]]:
+    """A row for each type, from as many processes as it takes; none is begun after `until`."""
     left = list(types)
-    while left:
+    while left and time.monotonic() < until:
         command = [sys.executable, "-m", "benchmarks.architectures", "--worker", engine, "--models", str(folder)]
         process = subprocess.Popen([*command, *left], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
         why = None
@@ -106,6 +133,10 @@ def checked(engine: str, types: Sequence[str], folder: Path) -> Iterator[dict[st
             print(engine, json.dumps(row)[:240], flush=True)
             left.remove(row["type"])
             yield row
+            if time.monotonic() > until:
+                process.kill()
+                process.wait()
+                return
         if left:
             why = "out of time" if process.poll() is None else f"its process ended with code {process.wait()}"
             process.kill()
@@ -139,7 +170,7 @@ def work(name: str, types: Sequence[str], folder: Path) -> None:
         try:
             row |= look(engine, name, experts(kind, folder))
         except Exception as error:
-            row["refused"] = " ".join(str(error).split())[:400] or type(error).__name__
+            row["refused"] = " ".join(str(error).split())[:400].replace(f"{folder}/", "") or type(error).__name__
             engine.close()
             engine = make_engine(name)
         print("ROW", json.dumps(row), flush=True)
@@ -202,26 +233,31 @@ def gap(wanted: Any, found: Any) -> float:
     return largest
 
 
-def write(
-    noted: dict[str, str], made: dict[str, str | None], wanted: dict[str, Any], rows: dict[str, list[dict[str, Any]]]
-) -> int:
+def write(noted: dict[str, str], made: dict[str, str | None], folder: Path) -> int:
     """The table. Returns how many are silently wrong."""
     from benchmarks.machine import RESULTS
 
     lines, wrong = [], 0
     counts: dict[str, dict[str, int]] = {}
-    for engine, found in rows.items():
+    types: dict[str, set[str]] = {}
+    for file in sorted(folder.glob("*.*.json")):
+        kind, engine, _ = file.name.rsplit(".", 2)
+        if engine == "reference":
+            continue
+        row = json.loads(file.read_text())
+        verdict, cells = judged(row, json.loads((folder / f"{kind}.reference.json").read_text()))
         tally = counts.setdefault(engine, {"right": 0, "refused": 0, "not compared": 0, "silently wrong": 0})
-        for row in found:
-            verdict, cells = judged(row, wanted)
-            tally[verdict] += 1
-            wrong += verdict == "silently wrong"
-            lines.append(f"| {row['type']} | {engine} | {verdict} | {cells} |")
+        tally[verdict] += 1
+        types.setdefault(verdict, set()).add(kind)
+        wrong += verdict == "silently wrong"
+        lines.append(f"| {kind} | {engine} | {verdict} | {cells} |")
     head = ["# Architectures", "", f"`python -m benchmarks.architectures {' '.join(sys.argv[1:])}`".replace(" `", "`")]
     head += ["", *(f"- {key}: {value}" for key, value in noted.items()), ""]
     head += [
         f"- {engine}: " + ", ".join(f"{n} {what}" for what, n in tally.items()) for engine, tally in counts.items()
     ]
+    every = set().union(*types.values())
+    head += [f"- {len(every)} architectures; right on at least one engine: {len(types.get('right', set()))}"]
     head += [
         "",
         "Times are of a machine that others used too: they show the way, not the speed. `in_place`: the live tensors "

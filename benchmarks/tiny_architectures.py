@@ -71,10 +71,18 @@ SIZES: Mapping[str, Any] = {
 }
 LATENT = {"num_key_value_heads": 4, "head_dim": None}
 OWN: Mapping[str, Mapping[str, Any]] = {
+    "afmoe": {"score_func": "sigmoid"},
+    "axk1": LATENT,
     "bloom": {"hidden_size": 128},
-    "deepseek_v2": {**LATENT, "q_lora_rank": None},
-    "deepseek_v3": LATENT,
-    "falcon": {"new_decoder_architecture": True, "num_kv_heads": 2},
+    "deepseek_v2": {**LATENT, "q_lora_rank": None, "n_group": 1, "topk_group": 1, "topk_method": "greedy"},
+    "deepseek_v3": {**LATENT, "topk_method": "noaux_tc", "scoring_func": "sigmoid"},
+    "deepseek_v32": LATENT,
+    "falcon": {"new_decoder_architecture": True, "num_kv_heads": 2, "ffn_hidden_size": 512},
+    "glm4_moe": {"head_dim": 32},
+    "glm4_moe_lite": {**LATENT, "first_k_dense_replace": 1},
+    "glm_moe_dsa": LATENT,
+    "hy_v3": {"first_k_dense_replace": 1},
+    "kimi_linear": LATENT,
     "falcon_mamba": {"expand": 2, "intermediate_size": 256},
     "gemma3_text": {"num_hidden_layers": 6},
     "gptj": {"rotary_dim": 16},

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import warnings
+from collections.abc import Iterator
 from typing import Any, Literal
 
 StructuredKind = Literal["json", "choice", "regex"]
@@ -226,24 +228,29 @@ def _deeper(value: Any, levels: int) -> bool:
     return bool(level)
 
 
-def smallest_instance(schema: dict[str, Any], root: dict[str, Any] | None = None, depth: int = 0) -> Any:
+def smallest_instance(schema: dict[str, Any]) -> Any:
     """A small JSON value that keeps to `schema`: its required properties, first alternatives, empty texts.
 
     Knows type, enum, const, default, anyOf/oneOf/allOf (first), local $ref, properties, items and minItems. Raises
-    `StructuredError` for a schema whose smallest value has no end.
+    `StructuredError` for a schema whose smallest value has no end, or more than `MAX_STATES` parts.
     """
-    root = schema if root is None else root
+    return _instance(schema, schema, 0, itertools.count())
+
+
+def _instance(schema: dict[str, Any], root: dict[str, Any], depth: int, parts: Iterator[int]) -> Any:
     if depth > DEEPEST:
         raise StructuredError("structured output: a JSON schema that refers to itself without an end")
+    if next(parts) > MAX_STATES:  # a reference to a list of references multiplies, which `check_size` does not see
+        raise StructuredError(f"structured output: a JSON schema whose smallest value has over {MAX_STATES:,} parts")
     try:
-        return _smallest(schema, root, depth)
+        return _smallest(schema, root, depth, parts)
     except (AttributeError, IndexError, KeyError, TypeError) as error:
         raise StructuredError(f"structured output: not a JSON schema: {str(error)[:100]}") from None
 
 
-def _smallest(schema: dict[str, Any], root: dict[str, Any], depth: int) -> Any:
+def _smallest(schema: dict[str, Any], root: dict[str, Any], depth: int, parts: Iterator[int]) -> Any:
     if "$ref" in schema:
-        return smallest_instance(_referred(root, str(schema["$ref"])), root, depth + 1)
+        return _instance(_referred(root, str(schema["$ref"])), root, depth + 1, parts)
     for key in ("const", "default"):
         if key in schema:
             return schema[key]
@@ -251,14 +258,14 @@ def _smallest(schema: dict[str, Any], root: dict[str, Any], depth: int) -> Any:
         return schema["enum"][0]
     for key in ("anyOf", "oneOf", "allOf"):
         if schema.get(key):
-            return smallest_instance(schema[key][0], root, depth + 1)
+            return _instance(schema[key][0], root, depth + 1, parts)
     kind = schema.get("type", "object" if "properties" in schema else "string")
     kind = kind[0] if isinstance(kind, list) else kind
     if kind == "object":
         properties = schema.get("properties", {})
         names = schema.get("required", properties)
-        return {name: smallest_instance(properties.get(name, {}), root, depth + 1) for name in names}
+        return {name: _instance(properties.get(name, {}), root, depth + 1, parts) for name in names}
     if kind == "array":
-        return [smallest_instance(schema.get("items", {}), root, depth + 1) for _ in range(schema.get("minItems", 0))]
+        return [_instance(schema.get("items", {}), root, depth + 1, parts) for _ in range(schema.get("minItems", 0))]
     empty: dict[str, Any] = {"integer": 0, "number": 0, "boolean": False, "null": None}
     return empty.get(kind, "")

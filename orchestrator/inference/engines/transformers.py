@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Any
 
 from merging.checkpoint import CheckpointError
@@ -17,7 +18,7 @@ from orchestrator.inference.engines.canary import Canaries, Canary, difference, 
 from orchestrator.inference.engines.decoding import DecodingBatch, SequenceState
 from orchestrator.inference.engines.echo import Echo, check_ids, is_plain
 from orchestrator.inference.engines.engine import EngineOptions, LoadKind, LoadReport, rejected
-from orchestrator.inference.engines.grammar import Constraint, Grammars
+from orchestrator.inference.engines.grammar import Grammars, PendingGrammars
 from orchestrator.inference.engines.penalties import check
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.recomputing import RecomputingBatch, decodes_in_batches
@@ -49,6 +50,7 @@ class TransformersEngine:
         self._resident: Expert | None = None
         self._batch: DecodingBatch | None = None
         self._grammars: Grammars | None = None
+        self._pending = PendingGrammars()
         self._waiting: deque[SequenceState] = deque()
         self._ready: list[Delta] = []
         self._closed = False
@@ -64,7 +66,7 @@ class TransformersEngine:
         began = time.perf_counter()
         if self._resident and self._resident.fingerprint == expert.fingerprint:
             return LoadReport(expert.name, "resident", time.perf_counter() - began)
-        if self._waiting or (self._batch and self._batch.rows):
+        if self._waiting or len(self._pending) or (self._batch and self._batch.rows):
             raise RuntimeError(f"cannot load {expert.name!r} while requests are running")
         blend = self.sources.blend(expert)
         self.prompts.check(expert)
@@ -80,6 +82,7 @@ class TransformersEngine:
         tokenizer = self.prompts.tokenizer(expert)
         self._resident = expert
         self._grammars = None
+        self._pending.forget()
         batch = DecodingBatch if self._batches else RecomputingBatch
         self._batch = batch(
             self._model,
@@ -92,7 +95,18 @@ class TransformersEngine:
         """See `Engine`."""
         if self._resident is None or self._resident.fingerprint != expert.fingerprint:
             raise RuntimeError(f"expert {expert.name!r} is not loaded")
+        if request.sampling.structured is None:
+            self._admit(request, expert)
+            return
+        if self._grammars is None:
+            logits = self._model.get_output_embeddings().weight.shape[0]
+            stop_ids = self.prompts.stop_ids(expert)
+            self._grammars = Grammars(self.prompts.tokenizer(expert), logits, stop_ids, self._pending.process)
+        self._pending.hold(request, expert, self._grammars.compile)
+
+    def _admit(self, request: Request, expert: Expert, compiled: Callable[[], Any] | None = None) -> None:
         try:
+            constraint = self._grammars.constraint(compiled()) if compiled and self._grammars else None
             check(request.sampling, self._model.config.get_text_config().vocab_size)
             ids = self.prompts.ids(expert, request.messages, request.sampling)
             check_ids(ids, self._model.config.get_text_config().vocab_size)
@@ -105,7 +119,6 @@ class TransformersEngine:
                 raise ValueError(f"max_tokens must be at least 1, not {request.sampling.max_tokens}")
             text = TextStream(self.prompts.tokenizer(expert), (*request.sampling.stop, *expert.stop))
             room = min(room, max(request.sampling.max_tokens, 1))
-            constraint = self._constraint(request, expert)
             self._waiting.append(SequenceState(request, ids, room, text, constraint, echo=echo))
             if not is_plain(request.messages) and (mark := self.prompts.opened(expert, ids)):
                 self._ready.append(Delta(request.key, text=mark))
@@ -114,6 +127,10 @@ class TransformersEngine:
 
     def step(self) -> list[Delta]:
         """See `Engine`."""
+        if self._batch is not None:
+            idle = not (self._ready or self._waiting or self._batch.rows)
+            for request, expert, made in self._pending.ready(idle):
+                self._admit(request, expert, made.result)
         deltas, self._ready = self._ready, []
         if self._batch is None:
             return deltas
@@ -127,6 +144,7 @@ class TransformersEngine:
         """See `Engine`."""
         self._ready = [delta for delta in self._ready if delta.key != key]
         self._waiting = deque(row for row in self._waiting if row.request.key != key)
+        self._pending.drop(key)
         if self._batch and any(row.request.key == key for row in self._batch.rows):
             self._batch.remove(key)
 
@@ -147,6 +165,7 @@ class TransformersEngine:
         self._model = self._live = self._resident = self._batch = self._grammars = None
         self._waiting.clear()
         self._ready.clear()
+        self._pending.close()
 
     def _check(self, expert: Expert, blend: Blend) -> LoadKind:
         """Raises `ExpertError` if the weights are not what the expert's shape promises."""
@@ -190,15 +209,6 @@ class TransformersEngine:
 
         versions = f"transformers {transformers.__version__} torch {torch.__version__} {self._model.device}"
         return f"{versions} {expert.fingerprint}"
-
-    def _constraint(self, request: Request, expert: Expert) -> Constraint | None:
-        if request.sampling.structured is None:
-            return None
-        if self._grammars is None:
-            stop_ids = self.prompts.stop_ids(expert)
-            vocabulary = self._model.get_output_embeddings().weight.shape[0]
-            self._grammars = Grammars(self.prompts.tokenizer(expert), vocabulary, stop_ids)
-        return self._grammars.constraint(request.sampling.structured)
 
     def _echo(self, request: Request, expert: Expert, ids: list[int]) -> Echo | None:
         sampling = request.sampling

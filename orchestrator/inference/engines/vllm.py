@@ -11,7 +11,7 @@ import itertools
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from merging.checkpoint import CheckpointError
@@ -21,9 +21,12 @@ from orchestrator.inference.engines.architecture import longest_context
 from orchestrator.inference.engines.canary import PROOF, TOP, Canaries, Canary, difference, prompt_ids
 from orchestrator.inference.engines.echo import Echo, is_plain
 from orchestrator.inference.engines.engine import EngineOptions, LoadKind, LoadReport, rejected
+from orchestrator.inference.engines.grammar import Grammars, PendingGrammars
+from orchestrator.inference.engines.grammar_process import GrammarTooLarge
 from orchestrator.inference.engines.prompts import Prompts
+from orchestrator.inference.engines.schema import StructuredError
 from orchestrator.inference.engines.sources import Sources
-from orchestrator.inference.engines.vllm_shape import LiveModel
+from orchestrator.inference.engines.vllm_shape import LiveModel, held_to
 from orchestrator.inference.engines.vllm_start import loading_failed, on_gpu, refuse_differing
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Delta, FinishReason, Request, TokenLogprob
@@ -52,6 +55,7 @@ class VLLMEngine:
         """Request -> alternatives per token that it asks for."""
         self._echoes: dict[str, Echo] = {}
         self._ready: list[Delta] = []
+        self._pending = PendingGrammars()
         self._count = itertools.count()
         self._closed = False
         self._apart = self.options.apart
@@ -75,7 +79,7 @@ class VLLMEngine:
             self.prompts.check(expert)
             self._shapes[expert.shape].hold(expert)
             return LoadReport(expert.name, "beside", time.perf_counter() - began)
-        if self._running:
+        if self._running or len(self._pending):
             raise RuntimeError(f"cannot load {expert.name!r} while requests are running")
         blend = self.sources.blend(expert)
         refuse_differing(expert, blend.checkpoint.config, on_gpu())
@@ -97,7 +101,18 @@ class VLLMEngine:
         shape = self._shape()
         if shape is None or not self._loaded(expert):
             raise RuntimeError(f"expert {expert.name!r} is not loaded")
+        if request.sampling.structured is None:
+            self._admit(shape, request, expert)
+            return
+        tokenizer = self.prompts.tokenizer(expert)
+        grammars = Grammars(tokenizer, len(tokenizer), self.prompts.stop_ids(expert), self._pending.process)
+        self._pending.hold(request, expert, lambda structured: _held(grammars, structured))
+
+    def _admit(
+        self, shape: LiveModel, request: Request, expert: Expert, structured: Callable[[], Mapping[str, Any]] = dict
+    ) -> None:
         try:
+            held = structured()
             ids = self.prompts.ids(expert, request.messages, request.sampling)
             room = min(expert.context, shape.context) - len(ids)
             if room < 1:
@@ -110,7 +125,7 @@ class VLLMEngine:
                 logprobs = () if request.sampling.logprobs is None else (TokenLogprob(str(first), 0.0),)
                 self._echoes[request.key] = Echo(text, logprobs, alone=request.sampling.max_tokens < 1)
             room = min(room, max(request.sampling.max_tokens, 1 if request.sampling.echo else 0))
-            shape.add(request, expert, ids, room, self.prompts.stop_ids(expert))
+            shape.add(request, expert, ids, room, self.prompts.stop_ids(expert), held)
         except Exception as error:  # what vLLM or a template refuses is this request's fault alone
             self._ready.append(rejected(request, error))
             self._echoes.pop(request.key, None)
@@ -121,8 +136,11 @@ class VLLMEngine:
 
     def step(self) -> list[Delta]:
         """See `Engine`."""
-        deltas, self._ready = self._ready, []
         shape = self._shape()
+        if shape is not None:
+            for request, expert, made in self._pending.ready(idle=not (self._running or self._ready)):
+                self._admit(shape, request, expert, made.result)
+        deltas, self._ready = self._ready, []
         if shape is None or not self._running:
             return deltas
         for output in shape.step():
@@ -142,6 +160,7 @@ class VLLMEngine:
         self._ready = [delta for delta in self._ready if delta.key != key]
         shape = self._shape()
         self._echoes.pop(key, None)
+        self._pending.drop(key)
         if self._running.pop(key, None) is not None and shape is not None:
             shape.abort(key)
 
@@ -164,6 +183,7 @@ class VLLMEngine:
         self._running.clear()
         self._echoes.clear()
         self._ready.clear()
+        self._pending.close()
         while self._shapes:
             self._shapes.popitem()[1].close()
 
@@ -242,6 +262,17 @@ class VLLMEngine:
                     )
                     canary.append(ranked)
         return canary
+
+
+def _held(grammars: Grammars, structured: str) -> dict[str, Any]:
+    """What vLLM holds a reply to, once it is seen to compile within bounds. Off the engine's thread."""
+    try:
+        grammars.check(structured)
+    except GrammarTooLarge:
+        raise
+    except StructuredError:  # what xgrammar does not compile, vLLM may have another library for
+        pass
+    return held_to(structured)
 
 
 def _canary_key(expert: Expert, side_by_side: bool) -> str:

@@ -6,6 +6,7 @@ import contextlib
 import gc
 import json
 import logging
+from collections.abc import Mapping
 from typing import Any
 
 from merging.checkpoint import Checkpoint
@@ -132,16 +133,24 @@ class LiveModel:
         """Give the expert's adapter a number of its own."""
         self._loras.setdefault(expert.fingerprint, len(self._loras) + 1)
 
-    def add(self, request: Request, expert: Expert, ids: list[int], room: int, stop_ids: tuple[int, ...]) -> None:
-        """Raises whatever vLLM refuses about the request."""
+    def add(
+        self,
+        request: Request,
+        expert: Expert,
+        ids: list[int],
+        room: int,
+        stop_ids: tuple[int, ...],
+        held: Mapping[str, Any],
+    ) -> None:
+        """Raises whatever vLLM refuses about the request. `held`: what `held_to` gives for its structure; or empty."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
         sampling = request.sampling
         structured = None
         ends = list(stop_ids)
-        if sampling.structured is not None:
-            structured = StructuredOutputsParams(**_held_to(sampling.structured))
+        if held:
+            structured = StructuredOutputsParams(**held)
             # What vLLM's grammar ends with is the end token of the model that the engine was started on.
             ends += [token for token in self._ends() if token not in ends]
         params = SamplingParams(
@@ -277,8 +286,11 @@ def _differ(blend: Blend, resident: Blend) -> bool:
     return any(blend.origin(name) != resident.origin(name) for name in blend.names)
 
 
-def _held_to(structured: str) -> dict[str, Any]:
-    """As vLLM wants it. A JSON schema that xgrammar can keep to goes as a grammar: there white space has an end."""
+def held_to(structured: str) -> dict[str, Any]:
+    """`Sampling.structured` as vLLM wants it.
+
+    A JSON schema that xgrammar can keep to goes as a grammar: there white space has an end.
+    """
     from vllm.v1.structured_output.backend_xgrammar import has_xgrammar_unsupported_json_features
 
     kind, value = parse_structured(structured)

@@ -69,11 +69,21 @@ def start(expert: Expert, folder: Path, context: int, options: EngineOptions, ap
     wanted["trust_remote_code"] = expert.trust_remote_code
     try:
         made = EngineArgs(**wanted)
+        if not gpu and "enable_prefix_caching" not in dict(options.vllm) and _has_state(made):
+            made = EngineArgs(**{**wanted, "enable_prefix_caching": False})
         if not apart:
             _expert_parallel_group()
         return LLMEngine.from_engine_args(made)
     except Exception as error:
         raise ExpertFailed(f"{folder}: vLLM cannot run it: {_one_line(error) or type(error).__name__}") from error
+
+
+def _has_state(made: Any) -> bool:
+    """The model remembers by a state beside the key-value cache (Mamba and hybrids).
+
+    vLLM keeps prefixes of such a state only while it splits prompts, which a CPU does not do here.
+    """
+    return bool(made.create_model_config().has_inner_state)
 
 
 def arguments(folder: Path, context: int, options: EngineOptions, gpu: bool) -> dict[str, Any]:
