@@ -27,6 +27,8 @@ from numpy.typing import NDArray
 
 MAX_HEADER_BYTES = 100_000_000
 """The format's own limit."""
+MAX_TENSORS = 200_000
+"""Of one file: whole mixtures of experts have at most 140,000."""
 MAX_JSON_BYTES = 64_000_000
 
 STORAGE: Mapping[str, str] = MappingProxyType(
@@ -161,6 +163,8 @@ def read_header(file: Path) -> dict[str, TensorInfo]:
         raise CheckpointError(f"{file}: the header is not valid JSON: {error}") from None
     if not isinstance(header, dict):
         raise CheckpointError(f"{file}: the header is not a JSON object")
+    if len(header) > MAX_TENSORS:
+        raise CheckpointError(f"{file}: {len(header):,} tensors, more than {MAX_TENSORS:,}")
     header.pop("__metadata__", None)
     tensors = [_tensor(file, name, entry, 8 + length) for name, entry in header.items()]
     position = 8 + length
@@ -257,6 +261,8 @@ def json_object(file: Path) -> dict[str, Any]:
         value = json.loads(file.read_text(encoding="utf-8"))
     except OSError as error:
         raise CheckpointError(f"{file}: cannot be read: {error.strerror}") from error
+    except CheckpointError:
+        raise
     except (ValueError, RecursionError) as error:
         raise CheckpointError(f"{file}: not valid JSON: {error}") from None
     if not isinstance(value, dict):

@@ -88,6 +88,12 @@ KNOWN = frozenset(
 ROPES_BY_LENGTH = ("dynamic", "ntk", "longrope", "su", "yarn")
 """Rotary scalings that compute with max_position_embeddings."""
 
+TEXTS = (".json", ".jinja", ".model", ".tiktoken")
+READ = re.compile(r"config|token|templat|vocab|merges|index|\.(model|tiktoken)$")
+"""Of texts in a model's folder, those that are read: a trainer's log may be of any size."""
+MAX_TEXT_BYTES = 256 << 20
+TYPE = re.compile(r"[A-Za-z0-9_][\w.-]{0,99}")
+OBJECTS = ("text_config", "rope_scaling", "rope_parameters", "quantization_config")
 MAX_LENGTH = 1 << 28
 LAYERS = re.compile(r"num_hidden_layers|n_layers?|num_layers")
 COUNTS = re.compile(
@@ -127,11 +133,14 @@ def longest_context(config: Mapping[str, Any]) -> int:
 
 
 def check_folder(folder: Path) -> None:
-    """Raises `CheckpointError` for pipes, devices and dead links: whoever reads the folder would wait for ever."""
+    """Raises `CheckpointError` for pipes, devices and dead links, which whoever reads the folder would read for ever;
+    for folders named as a file, and for texts that are larger than any model's."""
     if folder.is_dir():
         for file in folder.iterdir():
-            if not file.is_file() and not file.is_dir():
+            if not file.is_file() and not (file.is_dir() and file.suffix not in (*TEXTS, ".safetensors")):
                 raise CheckpointError(f"{file}: not a regular file")
+            if file.suffix in TEXTS and READ.search(file.name) and file.stat().st_size > MAX_TEXT_BYTES:
+                raise CheckpointError(f"{file}: larger than {MAX_TEXT_BYTES:,} bytes")
 
 
 def check_config(checkpoint: Checkpoint) -> None:
@@ -140,6 +149,12 @@ def check_config(checkpoint: Checkpoint) -> None:
     config = checkpoint.config
     if not isinstance(config.get("model_type"), str) and not isinstance(config.get("architectures"), list):
         raise CheckpointError(f"{file}: neither model_type nor architectures: not a model that an engine could build")
+    kind = config.get("model_type")
+    if kind is not None and not (isinstance(kind, str) and TYPE.fullmatch(kind)):  # it becomes part of a path
+        raise CheckpointError(f"{file}: model_type is {str(kind)[:40]!r}: not the name of a type of models")
+    for key in OBJECTS:
+        if config.get(key) is not None and not isinstance(config[key], dict):
+            raise CheckpointError(f"{file}: {key} is {str(config[key])[:40]!r}: not an object")
     widest = max((side for info in checkpoint.tensors.values() for side in info.shape), default=1)
     count = max(len(checkpoint.tensors), widest)
     for part in (config, config.get("text_config")):
@@ -149,6 +164,8 @@ def check_config(checkpoint: Checkpoint) -> None:
                 bound = MAX_LENGTH
             if LAYERS.fullmatch(key) and isinstance(value, int):
                 bound = len(checkpoint.tensors)
+            if isinstance(value, list) and bound is not None and len(value) > len(checkpoint.tensors):
+                raise CheckpointError(f"{file}: {key} names {len(value):,} layers, which these files do not have")
             if bound is not None and value is not None and not _size(value, bound):
                 raise CheckpointError(
                     f"{file}: {key} is {str(value)[:40]!r}, but with these files it is a number from 1 to {bound}"

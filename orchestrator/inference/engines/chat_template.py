@@ -124,7 +124,8 @@ class _Sandbox(jinja2.sandbox.ImmutableSandboxedEnvironment):
 
     def call(self, context: Any, function: Any, /, *arguments: Any, **named: Any) -> Any:
         _BUDGET.spend()
-        owner = getattr(function, "__self__", None)
+        # `str.format` comes wrapped by the sandbox.
+        owner = getattr(getattr(function, "__wrapped__", function), "__self__", None)
         if isinstance(owner, str):
             _check_sizes(getattr(function, "__name__", ""), owner, *arguments, *named.values())
         return _bounded(super().call(context, function, *arguments, **named))

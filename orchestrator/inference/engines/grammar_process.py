@@ -63,8 +63,7 @@ class GrammarProcess:
         """End the process. Idempotent, from any thread."""
         self._closed = True
         if (child := self._child) is not None:
-            child.kill()
-            child.wait()
+            _end(child)
 
     def _started(self) -> subprocess.Popen[str]:
         if self._closed:
@@ -81,7 +80,7 @@ class GrammarProcess:
 
     def _asked(self, child: subprocess.Popen[str], message: dict[str, str]) -> dict[str, str]:
         assert child.stdin is not None
-        with contextlib.suppress(BrokenPipeError):
+        with contextlib.suppress(BrokenPipeError, ValueError):
             child.stdin.write(json.dumps(message) + "\n")
             child.stdin.flush()
         answer = self._line(child, self._seconds)
@@ -96,14 +95,24 @@ class GrammarProcess:
         late.start()
         try:
             line = child.stdout.readline()
+        except ValueError:  # closed by another thread
+            line = ""
         finally:
             late.cancel()
         if line:
             answer: dict[str, str] = json.loads(line)
             return answer
-        child.kill()
-        child.wait()
+        _end(child)
         return None
+
+
+def _end(child: subprocess.Popen[str]) -> None:
+    child.kill()
+    child.wait()
+    for pipe in (child.stdin, child.stdout):
+        with contextlib.suppress(BrokenPipeError, ValueError):  # what was not sent; another thread reads
+            if pipe is not None:
+                pipe.close()
 
 
 def compile_grammar(compiler: Any, structured: str) -> Any:

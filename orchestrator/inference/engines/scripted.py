@@ -40,6 +40,7 @@ Script = Callable[[Sequence[PromptMessage], int], str]
 """(messages, seed) -> reply. The seed is the request's, equal for equal requests and draws; 0 at temperature 0. Tools
 and their calls are told as texts (`ToolHistory.plain`)."""
 
+MATCH_SECONDS = 1.0
 _TOKEN = re.compile(r"\s*\S+|\s+$")
 
 
@@ -225,7 +226,7 @@ def _constrained(text: str, sampling: Sampling, seed: int) -> str:
     if kind == "choice":
         return text if text in value else str(value[seed % len(value)])
     if kind == "regex":
-        if not re.fullmatch(value, text):
+        if not _matches(value, text):
             raise StructuredError(f"the script's reply {text[:80]!r} does not match {value!r}")
         return text
     try:
@@ -233,6 +234,16 @@ def _constrained(text: str, sampling: Sampling, seed: int) -> str:
     except ValueError:
         return json.dumps(smallest_instance(value))
     return text
+
+
+def _matches(expression: str, text: str) -> bool:
+    """False too for what would backtrack without an end."""
+    import regex
+
+    try:
+        return bool(regex.fullmatch(expression, text, timeout=MATCH_SECONDS))
+    except (TimeoutError, regex.error):
+        return False
 
 
 def _logprobs(token: str, count: int | None) -> tuple[TokenLogprob, ...]:

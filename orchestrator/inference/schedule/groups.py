@@ -22,8 +22,20 @@ def kind_of(expert: Expert, workers: WorkersConfig) -> str:
     """The kind of worker that an expert needs: its group's, one of its own if it is pinned or remote."""
     if expert.remote:
         return f"remote:{expert.name}"
-    number, group = _group_of(expert.name, workers)
+    number, group = numbered_group(expert.name, workers)
     return f"pinned:{expert.name}" if expert.name in group.pin else _shared(number)
+
+
+def numbered_group(name: str, workers: WorkersConfig) -> tuple[int, WorkersConfig]:
+    """The group that takes an expert, and its place in the list. Raises `ConfigError`."""
+    every = list(enumerate(groups_of(workers)))
+    for number, group in every:
+        if name in group.experts:
+            return number, group
+    for number, group in every:
+        if not group.experts:
+            return number, group
+    raise ConfigError(f"workers: no group takes the expert {name!r}: name it in one's `experts`")
 
 
 def worker_kinds(workers: WorkersConfig, local: Sequence[Expert]) -> list[list[str]]:
@@ -42,7 +54,7 @@ def worker_kinds(workers: WorkersConfig, local: Sequence[Expert]) -> list[list[s
             taken.add(name)
     members: list[set[str]] = [set() for _ in groups_of(workers)]
     for name in sorted(names):
-        members[_group_of(name, workers)[0]].add(name)
+        members[numbered_group(name, workers)[0]].add(name)
     return [_kinds(number, group, members[number]) for number, group in enumerate(groups_of(workers))]
 
 
@@ -54,17 +66,6 @@ def _kinds(number: int, group: WorkersConfig, names: Collection[str]) -> list[st
     if group.count < len(pinned) + (len(pinned) < len(names)):
         raise ConfigError(f"workers.pin: {len(pinned)} pinned experts leave no worker of {group.count} for the others")
     return [f"pinned:{name}" for name in pinned] + [_shared(number)] * (group.count - len(pinned))
-
-
-def _group_of(name: str, workers: WorkersConfig) -> tuple[int, WorkersConfig]:
-    every = list(enumerate(groups_of(workers)))
-    for number, group in every:
-        if name in group.experts:
-            return number, group
-    for number, group in every:
-        if not group.experts:
-            return number, group
-    raise ConfigError(f"workers: no group takes the expert {name!r}: name it in one's `experts`")
 
 
 def _shared(number: int) -> str:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, ClassVar
 
 import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from orchestrator.cli import group
+from orchestrator.cli import experts, group
+from orchestrator.inference.engines.engine import EngineOptions
+from orchestrator.inference.engines.reference import NoReference
+from orchestrator.inference.engines.scripted import ScriptedEngine
 from tests.scripts.misbehaving import COST, misbehaving
 
 
@@ -66,3 +70,59 @@ def test_remote_experts_are_checked_by_asking_them(tmp_path: Path, monkeypatch: 
         assert "✓ fine: answered in" in good.output
         assert "cost $0.012500" in good.output
         assert "price not known" in good.output
+
+
+class Speaking(ScriptedEngine):
+    """A scripted engine with a canary that a test decides."""
+
+    says: ClassVar[list[list[tuple[int, float]]]] = []
+
+    def canary(self) -> list[list[tuple[int, float]]]:
+        return self.says
+
+
+def makes_speaking(options: EngineOptions) -> Speaking:
+    return Speaking()
+
+
+LIKELY = [[(token, -1.0 - token) for token in range(8)]]
+OTHER = [[(token, -1.0 - token) for token in range(20, 28)]]
+
+
+@pytest.mark.parametrize(
+    ("canary", "reference", "problem"),
+    [
+        (LIKELY, LIKELY, None),
+        (LIKELY, OTHER, "not what transformers computes"),
+        (LIKELY, NoReference("it is too large"), "nothing was compared (it is too large); use --no-reference"),
+        ([], LIKELY, "its engine has no canary to compare; use --no-reference"),
+    ],
+)
+def test_a_check_that_compares_nothing_has_failed(
+    zoo: Path, monkeypatch: pytest.MonkeyPatch, canary: Any, reference: Any, problem: str | None
+) -> None:
+    monkeypatch.setattr(Speaking, "says", canary)
+    monkeypatch.setattr(experts, "references", lambda asked, tokens: [reference for _ in asked])
+    checked = call("experts", "check", "--json", "--set", f"workers.engine={__name__}:makes_speaking")
+    for row in json.loads(checked.stdout):
+        assert problem in row["problem"] if problem else row["problem"] is None
+    assert ("2 of 2 experts failed the check" in str(checked.exception)) == bool(problem)
+    bare = call("experts", "check", "--no-reference", "--set", f"workers.engine={__name__}:makes_speaking")
+    assert bare.exit_code == 0
+
+
+def test_an_expert_is_checked_on_the_engine_of_the_group_that_takes_it(
+    zoo: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Speaking, "says", LIKELY)
+    monkeypatch.setattr(experts, "references", lambda asked, tokens: [LIKELY for _ in asked])
+    config = yaml.safe_load(zoo.read_text())
+    config["workers"] = [
+        {"engine": f"{__name__}:makes_speaking", "in_process": True},
+        {"engine": "scripted", "in_process": True, "experts": ["words"]},
+    ]
+    zoo.write_text(yaml.safe_dump(config, sort_keys=False))
+    rows = json.loads(call("experts", "check", "--json").stdout)
+    assert [row["expert"] for row in rows] == ["words", "coins"]
+    assert rows[0]["problem"] == "its engine has no canary to compare; use --no-reference"
+    assert (rows[1]["problem"], rows[1]["reference"]) == (None, "equal")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import struct
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -221,21 +224,96 @@ def test_a_hub_model_comes_from_the_cache_or_the_command_is_named(
         zoo(tmp_path, far=wanted)
 
 
+def text(name: str, content: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_text(content)
+
+
+def config(**changes: Any) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        found = json.loads((folder / "config.json").read_text())
+        (folder / "config.json").write_text(json.dumps(found | changes))
+
+    return spoil
+
+
+def pipe(name: str) -> Callable[[Path], object]:
+    return lambda folder: ((folder / name).unlink(missing_ok=True), os.mkfifo(folder / name))
+
+
+def link(name: str, target: str) -> Callable[[Path], object]:
+    return lambda folder: ((folder / name).unlink(missing_ok=True), (folder / name).symlink_to(target))
+
+
+def sparse(name: str) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        with (folder / name).open("wb") as stream:
+            stream.truncate(2**40)
+
+    return spoil
+
+
+def tensors(header: Any, length: int | None = None) -> Callable[[Path], object]:
+    raw = json.dumps(header).encode()
+
+    def spoil(folder: Path) -> None:
+        size = struct.pack("<Q", len(raw) if length is None else length)
+        (folder / "model.safetensors").write_bytes(size + raw + bytes(512))
+
+    return spoil
+
+
+def spread(*offsets: tuple[int, int]) -> dict[str, Any]:
+    return {f"t{n}": {"dtype": "F32", "shape": [8, 8], "data_offsets": pair} for n, pair in enumerate(offsets)}
+
+
 @pytest.mark.parametrize(
     ("spoil", "told"),
     [
-        ({"tokenizer.json": "{}"}, r"tokenizer\.json: not a tokenizer"),
-        ({"config.json": '{"model_type": "llama", "num_hidden_layers": 1000000000}'}, "num_hidden_layers is"),
-        ({"chat_template.jinja": "{% if x %"}, "chat template: line 1"),
-        ({"config.json": "[]"}, r"config\.json: not a JSON object"),
+        (text("tokenizer.json", "{}"), r"tokenizer\.json: not a tokenizer"),
+        (text("tokenizer.json", "[" * 99_999), r"tokenizer\.json: not valid JSON"),
+        (sparse("tokenizer.json"), r"tokenizer\.json: larger than"),
+        (pipe("tokenizer.json"), r"tokenizer\.json: not a regular file"),
+        (pipe("generation_config.json"), r"generation_config\.json: not a regular file"),
+        (pipe("config.json"), r"config\.json: not a regular file"),
+        (pipe("model.safetensors"), r"model\.safetensors: not a regular file"),
+        (link("config.json", "/dev/zero"), r"config\.json: not a regular file"),
+        (link("model.safetensors", "/dev/urandom"), r"model\.safetensors: not a regular file"),
+        (link("config.json", "config.json"), r"config\.json: not a regular file"),
+        (lambda folder: (folder / "vocab.json").mkdir(), r"vocab\.json: not a regular file"),
+        (sparse("chat_template.jinja"), r"chat_template\.jinja: larger than"),
+        (text("chat_template.jinja", "{% if x %}"), "chat template: line 1"),
+        (text("config.json", "[]"), r"config\.json: not a JSON object"),
+        (text("config.json", '{"a":' * 99_999), r"config\.json: not valid JSON"),
+        (config(num_hidden_layers=10**9), r"config\.json: num_hidden_layers is '1000000000'"),
+        (config(hidden_size="x"), r"config\.json: hidden_size is 'x'"),
+        (config(hidden_size=8.5), r"config\.json: hidden_size is '8.5'"),
+        (config(num_attention_heads=[1] * 99_999), r"config\.json: num_attention_heads names 99,999 layers"),
+        (config(vocab_size=10**12), r"config\.json: vocab_size is"),
+        (config(model_type="../" * 20), r"config\.json: model_type is"),
+        (config(model_type="a" * 10**6), r"config\.json: model_type is"),
+        (config(rope_scaling="x"), r"config\.json: rope_scaling is 'x': not an object"),
+        (config(text_config=[1]), r"config\.json: text_config is '\[1\]': not an object"),
+        (tensors({}, 2**62), r"model\.safetensors: truncated, or not a safetensors file"),
+        (tensors(["x"]), r"model\.safetensors: the header is not a JSON object"),
+        (tensors(spread((0, 256), (128, 384))), r"model\.safetensors: tensor 't1' overlaps another"),
+        (tensors(spread((0, 256), (256, 512), (512, 768))), r"model\.safetensors: truncated: tensor 't2' ends at"),
+        (tensors({"t": {"dtype": "F32", "shape": [2**40] * 2, "data_offsets": [0, 256]}}), r"safetensors: tensor 't'"),
+        (tensors({f"t{n}": 0 for n in range(200_001)}), r"model\.safetensors: 200,001 tensors, more than 200,000"),
     ],
 )
 def test_a_folder_that_no_engine_could_use_is_one_line_before_anything_loads(
-    tmp_path: Path, spoil: dict[str, str], told: str
+    tmp_path: Path, spoil: Callable[[Path], object], told: str
 ) -> None:
+    """The test's own time limit is the bound: a pipe or a device that is read has no end."""
     folder = checkpoint(tmp_path / "one")
-    for name, text in spoil.items():
-        (folder / name).write_text(text)
+    spoil(folder)
     with pytest.raises(ExpertError, match=f"expert 'a': .*{told}") as caught:
         zoo(tmp_path, a={"model": "one"})
     assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 600
+
+
+def test_a_folder_that_leads_back_to_itself_is_read_once(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "one")
+    (folder / "again").symlink_to(folder)
+    assert zoo(tmp_path, a={"model": "one"})

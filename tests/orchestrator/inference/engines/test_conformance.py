@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import threading
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from orchestrator.errors import PromptTooLong, RequestError
+from orchestrator.inference.engines.grammar_process import GrammarTooLarge
 from orchestrator.inference.request import PROMPT, PROMPT_IDS, Sampling, request_key
 
 # vLLM's call of xgrammar.
@@ -186,6 +188,34 @@ def test_structured_json_keeps_to_its_schema(subject: Any) -> None:
     assert set(reply) == {"size", "count"}
     assert reply["size"] in ("small", "large")
     assert isinstance(reply["count"], int)
+
+
+def test_others_go_on_while_a_grammar_is_compiled(real: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiling, go_on = threading.Event(), threading.Event()
+
+    def check(structured: str, tokenizer: str) -> None:
+        compiling.set()
+        assert go_on.wait(60)
+        if "[x]" in structured:
+            raise GrammarTooLarge("structured output: too much")
+
+    monkeypatch.setattr(real.engine._pending.process, "check", check)
+    held = real.request(QUESTION, structured=json.dumps({"choice": ["basil", "thyme"]}))
+    refused = real.request(QUESTION, structured=json.dumps({"regex": "[x]{1,9}y"}))
+    given_up = real.request(QUESTION, structured=json.dumps({"choice": ["mint", "dill"]}))
+    for request in (held, refused, given_up):
+        real.engine.add(request, real.first)
+    assert compiling.wait(60)
+    assert real.ask(QUESTION)  # from its first token to its last
+    assert not go_on.is_set()
+    with pytest.raises(RuntimeError, match="while requests are running"):
+        real.engine.load(real.second)
+    real.engine.abort(given_up.key)
+    go_on.set()
+    deltas = real.drain({held.key, refused.key})
+    assert joined(deltas[held.key]) in ("basil", "thyme")
+    assert isinstance(deltas[refused.key][0].error, RequestError)
+    assert given_up.key not in deltas
 
 
 def test_a_bad_request_fails_alone(subject: Any) -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 
-from orchestrator.inference.engines.grammar import MAX_BLANKS, json_grammar
+from orchestrator.inference.engines.grammar import json_grammar
+from orchestrator.inference.engines.grammar_process import MAX_BLANKS
 
 
 def test_white_space_in_json_has_an_end() -> None:

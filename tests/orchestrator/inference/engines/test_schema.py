@@ -76,3 +76,11 @@ def test_a_schema_that_refers_to_itself_has_no_smallest_value() -> None:
     node = {"type": "object", "properties": {"next": {"$ref": "#/$defs/n"}}, "required": ["next"]}
     with pytest.raises(StructuredError, match="without an end"):
         smallest_instance({"$defs": {"n": node}, "$ref": "#/$defs/n"})
+
+
+def test_references_that_multiply_have_no_smallest_value() -> None:
+    lists = {f"a{i}": {"type": "array", "items": {"$ref": f"#/$defs/a{i + 1}"}, "minItems": 100} for i in range(9)}
+    schema = {"$defs": {**lists, "a9": {"type": "integer"}}, "$ref": "#/$defs/a0"}
+    assert parse_structured(json.dumps({"json": schema}))[0] == "json"
+    with pytest.raises(StructuredError, match="over 8,192 parts"):
+        smallest_instance(schema)

@@ -151,6 +151,17 @@ def test_structure_is_kept_to_whatever_the_script_says() -> None:
     assert "does not match" in str(deltas[odd.key][-1].error)
 
 
+def test_an_expression_that_backtracks_for_ever_fails_its_request_alone() -> None:
+    engine = ScriptedEngine()
+    engine.load(EXPERT)
+    endless, other = request("a" * 64, structured='{"regex": "(a|a)*b"}'), request("hello")
+    for each in (endless, other):
+        engine.add(each, EXPERT)
+    deltas = drain(engine)
+    assert "does not match" in str(deltas[endless.key][-1].error)
+    assert "".join(delta.text for delta in deltas[other.key]) == "hello"
+
+
 def test_closing_is_idempotent() -> None:
     engine = ScriptedEngine()
     engine.load(EXPERT)

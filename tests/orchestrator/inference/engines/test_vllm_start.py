@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orchestrator.errors import ExpertFailed
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.vllm import VLLMEngine
-from orchestrator.inference.engines.vllm_start import MAX_LORA_RANK, STEP_TOKENS, arguments
+from orchestrator.inference.engines.vllm_start import MAX_LORA_RANK, STEP_TOKENS, arguments, start
 from orchestrator.inference.expert import Expert, Weights
+from orchestrator.inference.schedule.placement import engine_arguments
 
 
 def test_on_a_processor_a_prompt_enters_in_one_step_and_nothing_is_compiled() -> None:
@@ -78,3 +81,29 @@ def test_a_bare_assertion_of_vllm_names_expert_and_type(tmp_path: Path, monkeypa
     ) as caught:
         engine.load(typed("llama", tmp_path))
     assert "\n" not in str(caught.value)
+
+
+def test_the_arguments_that_we_know_are_those_of_the_installed_vllm(vllm_installed: None) -> None:
+    from vllm.engine.arg_utils import EngineArgs
+
+    assert engine_arguments() == {field.name for field in dataclasses.fields(EngineArgs)}
+
+
+def test_what_the_configuration_says_goes_before_what_we_choose(
+    vllm_installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from vllm.engine import arg_utils
+
+    seen: dict[str, Any] = {}
+
+    def refuses(**wanted: Any) -> None:
+        seen.update(wanted)
+        raise ValueError("not\ntoday")
+
+    monkeypatch.setattr(arg_utils, "EngineArgs", refuses)
+    expert = Expert("one", "print", "shape", weights=Weights(tmp_path), dtype="float16", trust_remote_code=True)
+    options = EngineOptions(vllm=(("load_format", "dummy"), ("enable_chunked_prefill", True)))
+    with pytest.raises(ExpertFailed, match=f"{tmp_path}: vLLM cannot run it: not today"):
+        start(expert, tmp_path, 64, options, apart=False)
+    assert (seen["load_format"], seen["enable_chunked_prefill"]) == ("dummy", True)
+    assert (seen["dtype"], seen["trust_remote_code"], seen["max_model_len"]) == ("float16", True, 64)

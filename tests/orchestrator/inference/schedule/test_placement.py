@@ -14,11 +14,13 @@ from replies import asked
 
 from orchestrator.config import WorkersConfig
 from orchestrator.errors import ConfigError, ExpertError, ExpertFailed
+from orchestrator.inference.engines.engine import EngineOptions
+from orchestrator.inference.engines.scripted import ScriptedEngine
 from orchestrator.inference.expert import Expert, Weights
 from orchestrator.inference.schedule import host
 from orchestrator.inference.schedule.groups import kind_of
 from orchestrator.inference.schedule.ledger import Ledger
-from orchestrator.inference.schedule.placement import worker_specs
+from orchestrator.inference.schedule.placement import engine_arguments, options, worker_specs
 from orchestrator.inference.schedule.pool import LocalPool
 
 
@@ -124,3 +126,68 @@ def test_a_file_that_is_missing_on_one_node_is_named_before_any_engine_starts(
         worker_specs(workers(resources={"island": 1}), [who])
     assert f"expert 'a': {model} does not exist on node" in str(refused.value)
     assert node.node_id[:8] in str(refused.value)
+
+
+SEEN: dict[str, EngineOptions] = {}
+
+
+def large(options: EngineOptions) -> ScriptedEngine:
+    SEEN["large"] = options
+    return ScriptedEngine(script=lambda messages, seed: "from the large one")
+
+
+def small(options: EngineOptions) -> ScriptedEngine:
+    SEEN["small"] = options
+    return ScriptedEngine(script=lambda messages, seed: "from a small one")
+
+
+async def test_each_group_has_its_own_engine_and_settings(make_pool_by_configuration, play) -> None:
+    """As a 70B over four GPUs beside small models: one list of groups in the configuration."""
+    here = {"in_process": True}
+    first = {"engine": f"{__name__}:small", "count": 2, "batch": 8, **here}
+    second = {
+        "engine": f"{__name__}:large",
+        "tensor_parallel": 4,
+        "experts": ["c"],
+        "vllm": {"gpu_memory_utilization": 0.5, "enable_lora": True},
+        **here,
+    }
+    config = WorkersConfig.model_validate({**first, "groups": [second]})
+    members = [play.expert(name) for name in "abc"]
+    pool = make_pool_by_configuration(config, members)
+    replies = await pool.ask([play.call(pool, who, "hello") for who in members])
+    assert play.texts(replies) == ["from a small one", "from a small one", "from the large one"]
+    assert (SEEN["small"].batch, SEEN["small"].tensor_parallel, SEEN["small"].vllm) == (8, 1, ())
+    assert (SEEN["large"].tensor_parallel, SEEN["large"].side_by_side) == (4, True)
+    assert SEEN["large"].vllm == (("gpu_memory_utilization", 0.5),)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        ({"gpu_memory_utilisation": 0.5}, "no such argument; did you mean 'gpu_memory_utilization'"),
+        ({"kv_cache_dtyp": "fp8"}, "no such argument; did you mean 'kv_cache_dtype'"),
+        ({"max_model_len": 9}, r"workers\.vllm\.max_model_len: set by experts\.NAME\.context"),
+        ({"worker_extension_cls": "x"}, "set by Collegium itself"),
+        ({"tensor_parallel_size": 2}, r"set by workers\.tensor_parallel"),
+    ],
+)
+def test_an_argument_that_vllm_does_not_have_is_refused_with_the_nearest(
+    vllm_fields: frozenset[str], wanted: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        options(workers(vllm=wanted))
+
+
+def test_arguments_that_we_have_a_word_for_set_it_too(vllm_fields: frozenset[str]) -> None:
+    found = options(workers(vllm={"enforce_eager": False, "enable_lora": True, "load_format": "auto"}))
+    assert (found.compile, found.side_by_side) == (True, True)
+    assert found.vllm == (("enforce_eager", False), ("load_format", "auto"))
+
+
+@pytest.fixture
+def vllm_fields() -> frozenset[str]:
+    found = engine_arguments()
+    if not found:
+        pytest.skip("vLLM is not installed")
+    return found
