@@ -25,7 +25,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-SECONDS = 240.0
+SECONDS = 420.0
 """Longest time for one architecture on one engine."""
 TOGETHER = 10
 """Types whose references one process computes."""

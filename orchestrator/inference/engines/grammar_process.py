@@ -1,8 +1,8 @@
 """Compiles grammars in a process of its own, so that one that takes for ever costs its request alone.
 
 What a schema or an expression expands to cannot be told from its length (`schema.check_size` refuses what is plainly
-too much). So whoever wants a grammar compiled asks here first: a process that may take `SECONDS` and `MIB`, and is
-ended when it takes more. What compiled here compiles again elsewhere, in about the same time and memory.
+too much). So whoever wants a grammar compiled asks here first: the process forks for each, and ends a fork that takes
+more than `SECONDS` or `MIB`. What compiled here compiles again elsewhere, in about the same time and memory.
 
     python -m orchestrator.inference.engines.grammar_process        JSON lines in, JSON lines out
 """
@@ -12,19 +12,23 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
+import select
+import signal
 import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from typing import Any
 
 from orchestrator.inference.engines.schema import StructuredError, parse_structured
 
 SECONDS = 10.0
-"""For one grammar, start of the process not counted."""
+"""For one grammar."""
 START_SECONDS = 120.0
 MIB = 1024
-"""Memory of the process beyond what it has after its start."""
+"""Memory to compile one grammar in."""
 COMPILED_MIB = 256
 """Memory of one compiled grammar, which the engine holds."""
 MAX_BLANKS = 16
@@ -37,10 +41,11 @@ class GrammarTooLarge(StructuredError):
 
 
 class GrammarProcess:
-    """Asked by one thread. The process starts with the first grammar and again after one that was too much."""
+    """Asked by one thread. The process starts with the first grammar."""
 
     def __init__(self, seconds: float = SECONDS, mib: int = MIB) -> None:
-        self._seconds, self._mib = seconds, mib
+        """seconds, mib: bounds of one grammar."""
+        self.seconds, self.mib = seconds, mib
         self._child: subprocess.Popen[str] | None = None
         self._known = ""
         """Hash of the tokenizer that the process has."""
@@ -54,9 +59,10 @@ class GrammarProcess:
         digest = hashlib.sha256(tokenizer.encode()).hexdigest()
         child = self._started()
         if digest != self._known:
-            self._asked(child, {"digest": digest, "tokenizer": tokenizer})
+            self._asked(child, {"tokenizer": tokenizer})
             self._known = digest
-        if error := self._asked(child, {"digest": digest, "structured": structured}).get("error"):
+        bounds = {"seconds": self.seconds, "mib": self.mib}
+        if error := self._asked(child, {"structured": structured, **bounds}).get("error"):
             raise GrammarTooLarge(error) if error.startswith(TOO_LARGE) else StructuredError(error)
 
     def close(self) -> None:
@@ -67,43 +73,37 @@ class GrammarProcess:
 
     def _started(self) -> subprocess.Popen[str]:
         if self._closed:
-            raise StructuredError("the engine is closed")
+            raise StructuredError("structured output: the engine is closed")
         if self._child is None or self._child.poll() is not None:
-            command = [sys.executable, "-m", __name__, str(self._mib)]
+            command = [sys.executable, "-m", __name__]
             self._known = ""
             self._child = subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
             )
-            if self._line(self._child, START_SECONDS) is None:
-                raise StructuredError("structured output needs the package xgrammar; run `collegium setup`")
+            self._line(self._child, START_SECONDS)
         return self._child
 
-    def _asked(self, child: subprocess.Popen[str], message: dict[str, str]) -> dict[str, str]:
+    def _asked(self, child: subprocess.Popen[str], message: dict[str, Any]) -> dict[str, str]:
         assert child.stdin is not None
         with contextlib.suppress(BrokenPipeError, ValueError):
             child.stdin.write(json.dumps(message) + "\n")
             child.stdin.flush()
-        answer = self._line(child, self._seconds)
-        if answer is None:
-            raise GrammarTooLarge(f"{TOO_LARGE} {self._seconds:.0f} s and {self._mib} MiB to compile")
-        return answer
+        return self._line(child, self.seconds + START_SECONDS)
 
-    def _line(self, child: subprocess.Popen[str], seconds: float) -> dict[str, str] | None:
-        """The next answer; None if the process died, or was ended for being late."""
+    def _line(self, child: subprocess.Popen[str], seconds: float) -> dict[str, str]:
+        """The next answer. Raises `StructuredError` if the process died, or does not answer at all."""
         assert child.stdout is not None
         late = threading.Timer(seconds, child.kill)
         late.start()
-        try:
+        line = ""
+        with contextlib.suppress(ValueError):  # closed by another thread
             line = child.stdout.readline()
-        except ValueError:  # closed by another thread
-            line = ""
-        finally:
-            late.cancel()
-        if line:
-            answer: dict[str, str] = json.loads(line)
-            return answer
-        _end(child)
-        return None
+        late.cancel()
+        if not line:
+            _end(child)
+            raise StructuredError("structured output: xgrammar does not run here (`collegium setup` installs it)")
+        answer: dict[str, str] = json.loads(line)
+        return answer
 
 
 def _end(child: subprocess.Popen[str]) -> None:
@@ -129,41 +129,64 @@ def compile_grammar(compiler: Any, structured: str) -> Any:
         raise StructuredError(f"structured output: {error}") from error
 
 
-def _answers(lines: Iterable[str], compilers: dict[str, Any]) -> Iterator[dict[str, str]]:
+def _answers(lines: Iterable[str]) -> Iterator[dict[str, str]]:
     import xgrammar
 
+    info: Any = None
     for line in lines:
         asked = json.loads(line)
         if text := asked.get("tokenizer"):
             info = xgrammar.TokenizerInfo.deserialize_json(text)
-            compilers.clear()  # one at a time: a worker's experts mostly share it
-            compilers[asked["digest"]] = xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False)
             yield {}
-            continue
-        try:
-            compiled = compile_grammar(compilers[asked["digest"]], asked["structured"])
-        except StructuredError as error:
-            yield {"error": str(error)[:600]}
-            continue
-        large = compiled.memory_size_bytes > COMPILED_MIB * 2**20
-        yield {"error": f"{TOO_LARGE} {COMPILED_MIB} MiB"} if large else {}
+        else:
+            yield _apart(asked["structured"], info, asked["seconds"], asked["mib"])
+
+
+def _apart(structured: str, info: Any, seconds: float, mib: int) -> dict[str, str]:
+    """Compile in a fork, which the bounds end; what it says."""
+    reading, writing = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        with contextlib.suppress(BaseException):
+            _bound_memory(mib)
+            os.write(writing, json.dumps(_compiled(structured, info)).encode())
+        os._exit(0)
+    os.close(writing)
+    with open(reading, "rb") as stream:
+        in_time, _, _ = select.select([stream], [], [], seconds)
+        said = stream.read() if in_time else b""
+    os.kill(pid, signal.SIGKILL)
+    os.waitpid(pid, 0)
+    if not said:
+        return {"error": f"{TOO_LARGE} {seconds:g} s or {mib} MiB to compile"}
+    answer: dict[str, str] = json.loads(said)
+    return answer
+
+
+def _compiled(structured: str, info: Any) -> dict[str, str]:
+    import xgrammar
+
+    try:
+        compiled = compile_grammar(xgrammar.GrammarCompiler(info, max_threads=1, cache_enabled=False), structured)
+    except StructuredError as error:
+        return {"error": str(error)[:600]}
+    large = compiled.memory_size_bytes > COMPILED_MIB * 2**20
+    return {"error": f"{TOO_LARGE} {COMPILED_MIB} MiB"} if large else {}
 
 
 def _bound_memory(mib: int) -> None:
     """Nothing beyond `mib` more than there is now (Linux: of private memory)."""
     with contextlib.suppress(ImportError, OSError, ValueError):
         import resource
-        from pathlib import Path
 
-        used = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmData"))
-        limit = (int(used.split()[1]) << 10) + (mib << 20)
-        resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+        status = Path("/proc/self/status").read_text().splitlines()
+        used = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmData"))
+        resource.setrlimit(resource.RLIMIT_DATA, (used + (mib << 20), used + (mib << 20)))
 
 
 if __name__ == "__main__":
-    import xgrammar  # noqa: F401 - before the memory is bounded
+    import xgrammar  # noqa: F401 - once, for all forks
 
     print("{}", flush=True)
-    _bound_memory(int(sys.argv[1]))
-    for answer in _answers(sys.stdin, {}):
+    for answer in _answers(sys.stdin):
         print(json.dumps(answer), flush=True)
