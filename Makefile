@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE ?= 1
 
 setup: $(READY)
 
-$(READY): orchestrator/install.py orchestrator/inventory.py orchestrator/locks/cpu.txt orchestrator/locks/cuda.txt pyproject.toml
+$(READY): orchestrator/install.py orchestrator/inventory.py orchestrator/locks/cpu.txt orchestrator/locks/torch-cpu.txt orchestrator/locks/cuda.txt pyproject.toml
 	@test -x $(RUN) || $(PYTHON) -m venv $(VENV)
 	@$(RUN) -m orchestrator.install
 	@$(RUN) -m pip install -qq --disable-pip-version-check --no-deps --no-build-isolation --editable .

@@ -69,19 +69,15 @@ def choose_stack() -> tuple[str, str] | None:
 
 
 def install_lock(stack: str) -> bool:
-    """The whole pinned stack. `--no-deps`: the lock is complete, and leaves out CUDA packages that would break a CPU
-    machine (torchvision, torchaudio, torchcodec)."""
-    lines = [line.strip() for line in (LOCKS / f"{stack}.txt").read_text().splitlines() if line.strip()]
-    torch = [line for line in lines if line.startswith("torch==")]
-    rest = [line for line in lines if line not in torch]
-    return install_torch(torch[0], stack) and pip("--no-deps", *rest) and imports()
+    """The whole pinned stack, each file by its hash. `--no-deps`: the lock is complete, and leaves out CUDA packages
+    that would break a CPU machine (torchvision, torchaudio, torchcodec)."""
+    torch = stack != "cpu" or install_torch((LOCKS / "torch-cpu.txt").read_text().strip())
+    return torch and pip("--no-deps", "--require-hashes", "-r", str(LOCKS / f"{stack}.txt")) and imports()
 
 
-def install_torch(requirement: str, stack: str) -> bool:
-    """Install torch for a stack; True on success."""
-    if stack == "cuda":
-        return pip("--no-deps", requirement)
-    # The CPU build has a local version (+cpu), so neither call can fetch a CUDA build.
+def install_torch(requirement: str) -> bool:
+    """Install torch for a CPU; True on success. Its build has a local version (+cpu), so neither call can fetch a CUDA
+    build; which file fits is for torch's own index to say, so it has no hash."""
     return pip("--no-deps", requirement) or pip("--no-deps", "--extra-index-url", TORCH_CPU_INDEX, requirement)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -28,8 +29,6 @@ P100 = Card("Tesla P100", (6, 0))
 def test_the_stack_follows_driver_and_cards(
     found: Inventory, stack: str, said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import re
-
     monkeypatch.setattr(install, "inventory", lambda: found)
     monkeypatch.delenv("COLLEGIUM_STACK", raising=False)
     chosen = install.choose_stack()
@@ -56,15 +55,41 @@ def test_another_word_installs_nothing(monkeypatch: pytest.MonkeyPatch, capsys: 
     assert "COLLEGIUM_STACK is 'rocm': wanted cpu or cuda" in capsys.readouterr().out
 
 
+def pins(stack: str) -> dict[str, str]:
+    """Name -> version of the lock, each with at least one hash."""
+    entries = re.split(r"\n(?=\S)", (install.LOCKS / f"{stack}.txt").read_text().strip())
+    assert all(re.search(r"--hash=sha256:[0-9a-f]{64}", entry) for entry in entries)
+    return dict(re.match(r"([\w.-]+)==([\w.+!-]+)", entry).groups() for entry in entries)  # type: ignore[union-attr]
+
+
 def test_the_cuda_lock_keeps_to_vllms_own_pins() -> None:
-    """vLLM 0.33.0's metadata: certifi>=2026.10.19, setuptools<81 (Python over 3.11), torch==2.14.0, numba==0.65.0."""
+    """vLLM 0.33.0's metadata: certifi>=2026.10.19, setuptools<81 (Python over 3.11), torch==2.14.0, numba==0.65.0; and
+    a cuda-python that there is for Python 3.13, which is no newer than its bindings."""
     from packaging.requirements import Requirement
 
-    lines = (install.LOCKS / "cuda.txt").read_text().splitlines()
-    pinned = dict(line.split("==") for line in lines if "==" in line)
-    for text in ("certifi>=2026.10.19", "setuptools<81,>=78.1.1", "torch==2.14.0", "numba==0.65.0", "xgrammar==0.2.8"):
+    pinned = pins("cuda")
+    for text in (
+        "certifi>=2026.10.19",
+        "setuptools<81,>=78.1.1",
+        "torch==2.14.0",
+        "numba==0.65.0",
+        "xgrammar==0.2.8",
+        "cuda-python>=13",
+        f"cuda-bindings~={pinned['cuda-python']}",
+    ):
         wanted = Requirement(text)
         assert wanted.specifier.contains(pinned[wanted.name]), text
+
+
+@pytest.mark.parametrize("stack", ["cpu", "cuda"])
+def test_a_stack_is_installed_by_its_hashes_and_nothing_else(stack: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[str, ...]] = []
+    monkeypatch.setattr(install, "pip", lambda *arguments: calls.append(arguments) or True)
+    monkeypatch.setattr(install, "imports", lambda: True)
+    assert install.install_lock(stack)
+    assert calls[-1] == ("--no-deps", "--require-hashes", "-r", str(install.LOCKS / f"{stack}.txt"))
+    assert calls[:-1] == ([("--no-deps", "torch==2.13.0+cpu")] if stack == "cpu" else [])
+    assert ("torch" in pins(stack)) == (stack == "cuda")
 
 
 def test_it_runs_before_anything_is_installed() -> None:
