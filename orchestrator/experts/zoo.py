@@ -17,6 +17,7 @@ from typing import Any
 
 from merging.adapter import Adapter
 from merging.checkpoint import Checkpoint, CheckpointError, json_object
+from merging.decoded import decoded
 from merging.stream import compare
 from orchestrator.config import Config, ExpertConfig, RecipeConfig
 from orchestrator.errors import ExpertError
@@ -242,7 +243,7 @@ def _weights(config: Any, opened: dict[Path, Checkpoint]) -> Weights:
     if config.adapter is None:
         return Weights(folder)
     adapter = _folder(config.adapter, getattr(config, "adapter_revision", None))
-    Adapter(adapter, opened[folder])
+    Adapter(adapter, decoded(opened[folder]))
     return Weights(folder, adapter)
 
 

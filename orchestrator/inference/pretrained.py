@@ -40,6 +40,8 @@ def load_model(folder: Path, trust: bool = False, state: dict[str, Any] | None =
         model, found = _one_line(AutoModelForCausalLM.from_pretrained, folder, **options)
     else:
         config = load_config(folder, trust)
+        if getattr(config, "quantization_config", None) is not None:  # what is given is not packed any more
+            del config.quantization_config
         options = {key: value for key, value in options.items() if key != "trust_remote_code"}
         kind = AutoModelForCausalLM._model_mapping[type(config)]
         model, found = _one_line(kind.from_pretrained, None, config=config, state_dict=state, **options)

@@ -62,6 +62,9 @@ class LoadReport:
     expert: str
     way: LoadKind
     seconds: float
+    bytes: int = 0
+    """Of weights read from memory or disk and written into the live model, as the checkpoint stores them. Over the
+    seconds it is a bandwidth, to be held against that of the memory, the disk or the bus."""
 
 
 def rejected(request: Request, error: Exception) -> Delta:

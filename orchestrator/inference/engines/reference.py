@@ -73,8 +73,17 @@ def _computed(source: dict[str, Any], folder: Any, trust: bool, tokens: int) -> 
     from orchestrator.inference.pretrained import load_model, load_tokenizer
 
     blend = Sources().blend(undescribed(source))
-    state = None if unchanged(blend) else dict(blend)
-    model = load_model(Path(folder), trust, state, dtype="auto")
+    if unchanged(blend):
+        try:
+            model = load_model(Path(folder), trust, dtype="auto")
+        except ValueError:
+            decoded = Sources(decode=True).blend(undescribed(source))
+            if unchanged(decoded):
+                raise
+            # transformers has no kernels for these quantised weights here: it computes with what they stand for
+            model = load_model(Path(folder), trust, dict(decoded), dtype="auto")
+    else:
+        model = load_model(Path(folder), trust, dict(blend), dtype="auto")
     return greedy(model, prompt_ids(load_tokenizer(Path(folder), trust)), tokens)
 
 

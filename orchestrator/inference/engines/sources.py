@@ -12,6 +12,7 @@ from typing import Any
 
 from merging.adapter import Adapter
 from merging.checkpoint import Checkpoint, CheckpointError
+from merging.decoded import decoded
 from merging.live import LiveMerge
 from merging.plan import Merge
 from merging.recipe import ModelRef
@@ -33,7 +34,10 @@ Stamp = tuple[tuple[str, int, int], ...]
 class Sources:
     """Opened folders, shared by all experts that use them. One thread calls it, except `read_ahead`'s own."""
 
-    def __init__(self) -> None:
+    def __init__(self, decode: bool = False) -> None:
+        """decode: quantised checkpoints are the numbers that they stand for, as an engine without kernels for them
+        wants it."""
+        self._decode = decode
         self._open: OrderedDict[tuple[Any, ...], Checkpoint | Adapter] = OrderedDict()
         self._hashes: dict[tuple[str, Path, Stamp], str] = {}
         self._merges: OrderedDict[tuple[Any, ...], LiveMerge] = OrderedDict()
@@ -94,7 +98,7 @@ class Sources:
     def _model(self, source: Weights) -> Model:
         folder = Path(source.model)
         check_folder(folder)
-        base = self._opened(("checkpoint", folder, _stamp_of(folder)), lambda: _checkpoint(folder))
+        base = self._opened(("checkpoint", folder, _stamp_of(folder)), lambda: self._checkpoint(folder))
         assert isinstance(base, Checkpoint)
         if source.adapter is None:
             return base, None
@@ -104,6 +108,11 @@ class Sources:
         assert isinstance(adapter, Adapter)
         return base, adapter
 
+    def _checkpoint(self, folder: Path) -> Checkpoint:
+        checkpoint = Checkpoint(folder)
+        check_config(checkpoint)
+        return decoded(checkpoint) if self._decode else checkpoint
+
     def _opened(self, key: tuple[Any, ...], make: Any) -> Checkpoint | Adapter:
         found = self._open.get(key)
         if found is None:
@@ -112,12 +121,6 @@ class Sources:
                 self._open.popitem(last=False)
         self._open.move_to_end(key)
         return found
-
-
-def _checkpoint(folder: Path) -> Checkpoint:
-    checkpoint = Checkpoint(folder)
-    check_config(checkpoint)
-    return checkpoint
 
 
 def _stamp_of(folder: Path) -> Stamp:

@@ -40,11 +40,12 @@ class TransformersEngine:
         self.options = options or EngineOptions()
         self.capacity = 2 * self.options.batch
         self.canaries: Canaries = {} if canaries is None else canaries
-        self.sources = Sources()
+        self.sources = Sources(decode=True)
         self.prompts = Prompts(self.sources)
         self._model: Any = None
         self._live: Blend | None = None
         self._longest = 0
+        self._moved = 0
         self._written_in_place = False
         self._batches = True
         self._resident: Expert | None = None
@@ -89,7 +90,7 @@ class TransformersEngine:
             frozenset(self.prompts.stop_ids(expert)),
             lambda token: str(tokenizer.decode([token], clean_up_tokenization_spaces=False)),
         )
-        return LoadReport(expert.name, way, time.perf_counter() - began)
+        return LoadReport(expert.name, way, time.perf_counter() - began, self._moved)
 
     def add(self, request: Request, expert: Expert) -> None:
         """See `Engine`."""
@@ -181,6 +182,7 @@ class TransformersEngine:
         import torch
 
         if way == "start":
+            self._moved = blend.bytes
             self._model = self._live = None  # freed before its successor is allocated
             self._model = _start(expert, blend)
             self._longest = longest_context(blend.checkpoint.config)
@@ -192,8 +194,10 @@ class TransformersEngine:
             parameters = self._model.state_dict(keep_vars=True)
             live, self._live = self._live, None
             with torch.no_grad():
+                self._moved = 0
                 for name in live.differing(blend):
                     blend.write(name, parameters[name])
+                    self._moved += blend.checkpoint.tensors[name].stop - blend.checkpoint.tensors[name].start
         self._live = blend
         found = self._canary(expert)
         recorded = self.canaries.setdefault(self._canary_key(expert), found)

@@ -26,7 +26,7 @@ from orchestrator.inference.engines.grammar_process import GrammarTooLarge
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.schema import StructuredError
 from orchestrator.inference.engines.sources import Sources
-from orchestrator.inference.engines.vllm_shape import LiveModel, held_to
+from orchestrator.inference.engines.vllm_shape import LiveModel, held_to, live_bytes
 from orchestrator.inference.engines.vllm_start import loading_failed, on_gpu, refuse_differing
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Delta, FinishReason, Request, TokenLogprob
@@ -47,7 +47,7 @@ class VLLMEngine:
         self.options = options or EngineOptions()
         self.capacity = 2 * self.options.batch
         self.canaries: Canaries = {} if canaries is None else canaries
-        self.sources = Sources()
+        self.sources = Sources(decode=not on_gpu())
         self.prompts = Prompts(self.sources)
         self._shapes: OrderedDict[str, LiveModel] = OrderedDict()
         self._resident: Expert | None = None
@@ -85,6 +85,8 @@ class VLLMEngine:
         refuse_differing(expert, blend.checkpoint.config, on_gpu())
         self.prompts.check(expert)
         way = self._check(expert, blend)
+        if (known := self._shapes.get(expert.shape)) is not None:
+            known.moved = 0
         try:
             self._reach(expert, blend, way)
         except CollegiumError:
@@ -94,7 +96,7 @@ class VLLMEngine:
             self._resident = None
             raise loading_failed(expert, blend.checkpoint.config, error) from error
         self._resident = expert
-        return LoadReport(expert.name, way, time.perf_counter() - began)
+        return LoadReport(expert.name, way, time.perf_counter() - began, self._shapes[expert.shape].moved)
 
     def add(self, request: Request, expert: Expert) -> None:
         """See `Engine`."""
@@ -212,7 +214,7 @@ class VLLMEngine:
         if way == "start":
             if old := self._shapes.pop(expert.shape, None):
                 old.close()
-            self._make_room(blend.checkpoint.bytes)
+            self._make_room(live_bytes(blend.checkpoint))
             self._shapes[expert.shape] = LiveModel(expert, blend.checkpoint, self.options, self._apart or on_gpu())
         shape = self._shapes[expert.shape]
         shape.wake()

@@ -13,14 +13,17 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from merging.checkpoint import Checkpoint
 from merging.stream import Blend
 from orchestrator.inference.engines.vllm_kernels import use_kernels
 from orchestrator.inference.engines.vllm_weights import LiveWeights, UnknownLayout
 from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
 
+FORMAT = "collegium"
 CACHES = ("kv_cache",)
 """What a layer holds for the scheduler's sake, not the weights'."""
 
@@ -44,11 +47,12 @@ class RunnerModel:
         """The torch module."""
         return self._runner.get_model()
 
-    def write(self, blend: Blend) -> list[str]:
-        """In place: the live tensors written, by name. Raises `UnknownLayout` where that is refused."""
+    def write(self, blend: Blend) -> tuple[list[str], int]:
+        """In place: the live tensors written, by name, and the bytes read for them. Raises `UnknownLayout` where that
+        is refused."""
         if self.weights is None:
             raise UnknownLayout(self.refusal or "unknown")
-        return self.weights.become(blend)
+        return self.weights.become(blend), self.weights.moved
 
     def build(self, blend: Blend) -> None:
         """Anew, from scratch."""
@@ -111,8 +115,8 @@ class WorkerExtension:
         worker.collegium_live = RunnerModel(worker.model_runner, _blend(self, source), kept_bytes)
         return worker.collegium_live.eager, worker.collegium_live.refusal
 
-    def collegium_write(self, source: Any) -> list[str]:
-        """In place: the names of the live tensors written."""
+    def collegium_write(self, source: Any) -> tuple[list[str], int]:
+        """In place: the names of the live tensors written, and the bytes read for them."""
         return _live(self).write(_blend(self, source))
 
     def collegium_build(self, source: Any) -> None:
@@ -138,7 +142,13 @@ class WorkerExtension:
 
 def unchanged(blend: Blend) -> bool:
     """The model is one checkpoint as it lies on disk: nothing is to be computed."""
-    return type(blend) is Blend and len(blend.dense) == 1 and blend.dense[0][0] == 1 and not blend.low_rank
+    return (
+        type(blend.checkpoint) is Checkpoint
+        and type(blend) is Blend
+        and len(blend.dense) == 1
+        and blend.dense[0][0] == 1
+        and not blend.low_rank
+    )
 
 
 def described(expert: Expert) -> dict[str, Any]:
@@ -197,7 +207,7 @@ def _blend(worker: Any, source: Any) -> Blend:
         blend: Blend = source
         return blend
     if not hasattr(worker, "collegium_sources"):
-        worker.collegium_sources = Sources()
+        worker.collegium_sources = Sources(decode=str(worker.device) == "cpu")
     sources: Sources = worker.collegium_sources
     return sources.blend(undescribed(source))
 
@@ -218,6 +228,28 @@ def _loader(load_config: Any, blend: Blend) -> Any:
                 model_config.model = configured
 
     return Loader(load_config)
+
+
+def register_loader() -> None:
+    """Let vLLM load a blend: `load_format` `FORMAT`, `model_loader_extra_config` the blend's `described` source."""
+    from vllm.model_executor.model_loader import _LOAD_FORMAT_TO_MODEL_LOADER, register_model_loader
+
+    if FORMAT in _LOAD_FORMAT_TO_MODEL_LOADER:
+        return
+
+    def loader(load_config: Any) -> Any:
+        from orchestrator.inference.engines.sources import Sources
+
+        blend = Sources(decode=True).blend(undescribed(load_config.model_loader_extra_config))
+        return _loader(replace(load_config, load_format="safetensors", model_loader_extra_config={}), blend)
+
+    from vllm.model_executor.model_loader.base_loader import BaseModelLoader
+
+    class Loader(BaseModelLoader):  # type: ignore[misc]  # vLLM has no types here
+        def __new__(cls, load_config: Any) -> Any:
+            return loader(load_config)
+
+    register_model_loader(FORMAT)(Loader)
 
 
 def _scale_caches(layer: Any) -> Iterator[tuple[str, Any]]:

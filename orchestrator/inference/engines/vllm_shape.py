@@ -6,10 +6,12 @@ import contextlib
 import gc
 import json
 import logging
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from merging.checkpoint import Checkpoint
+from merging.decoded import DecodedCheckpoint
 from merging.gated_mixture import MODEL_TYPE
 from merging.stream import Blend, plain
 from orchestrator.errors import ExpertError, ExpertFailed
@@ -46,10 +48,13 @@ class LiveModel:
         self.checkpoint = checkpoint
         self.longest = longest_context(checkpoint.config)
         self.context = min(self.options.context or max(expert.context, MIN_CONTEXT), self.longest)
-        self.bytes = self.estimate(checkpoint.bytes, self.options)
+        self.bytes = self.estimate(live_bytes(checkpoint), self.options)
+        self.moved = live_bytes(checkpoint)
+        """Bytes of weights that were read since somebody set it to 0."""
         self._asleep = False
         self._loras: dict[str, int] = {}
-        self._llm = start(expert, checkpoint.folder, self.context, self.options, self.apart)
+        decode = isinstance(checkpoint, DecodedCheckpoint)
+        self._llm = start(expert, checkpoint.folder, self.context, self.options, self.apart, decode)
         started = plain((checkpoint, None))
         self._resident: Blend | None = started
         kept = int(self.options.kept_gib * 2**30)
@@ -80,7 +85,8 @@ class LiveModel:
         resident, self._resident = self._resident, None
         written: list[str] = []
         if self.refusal is None:
-            written = self._call("collegium_write", self._source(expert, blend))
+            written, moved = self._call("collegium_write", self._source(expert, blend))
+            self.moved += moved
         elif resident is None or _differ(blend, resident):
             self._anew(expert, blend)
         self._resident = blend
@@ -91,12 +97,13 @@ class LiveModel:
         if self.holds(expert, blend):
             blend, expert = plain((blend.checkpoint, None)), _base_of(expert)
         self._resident = None
+        self.moved += live_bytes(blend.checkpoint)
         if self.buildable:
             self._call("collegium_build", self._source(expert, blend))
         elif self.refusal is None:  # graphs were captured: vLLM's reload, a way of its own, must agree
             self._call("collegium_reload", self._source(expert, blend))
         else:
-            self._anew(expert, blend)
+            self._anew(expert, blend, again=True)
         self._resident = blend
 
     def refuse_in_place(self, why: str) -> None:
@@ -237,7 +244,8 @@ class LiveModel:
         del self._llm, core
         gc.collect()
 
-    def _anew(self, expert: Expert, blend: Blend) -> None:
+    def _anew(self, expert: Expert, blend: Blend, again: bool = False) -> None:
+        self.moved += 0 if again else live_bytes(blend.checkpoint)
         if self.buildable:
             self._call("collegium_build", self._source(expert, blend))
         elif self.reloadable:
@@ -270,6 +278,13 @@ class LiveModel:
         from vllm.lora.request import LoRARequest
 
         return LoRARequest(expert.name, self._loras[expert.fingerprint], str(expert.weights.adapter))
+
+
+def live_bytes(checkpoint: Checkpoint) -> int:
+    """What the weights take once they are loaded."""
+    if isinstance(checkpoint, DecodedCheckpoint):
+        return sum(2 * math.prod(info.shape) for info in checkpoint.tensors.values())
+    return checkpoint.bytes
 
 
 def _base_of(expert: Expert) -> Expert:

@@ -11,6 +11,7 @@ from typing import Any
 
 from orchestrator.errors import ExpertFailed
 from orchestrator.inference.engines.engine import EngineOptions
+from orchestrator.inference.engines.vllm_live import FORMAT, register_loader
 from orchestrator.inference.expert import Expert
 
 STEP_TOKENS = 2048
@@ -49,8 +50,9 @@ def on_gpu() -> bool:
     return bool(current_platform.is_cuda_alike())
 
 
-def start(expert: Expert, folder: Path, context: int, options: EngineOptions, apart: bool) -> Any:
-    """vLLM's `LLMEngine` on a checkpoint folder, as `expert` wants it. `apart`: the model in a process of its own.
+def start(expert: Expert, folder: Path, context: int, options: EngineOptions, apart: bool, decode: bool = False) -> Any:
+    """vLLM's `LLMEngine` on a checkpoint folder, as `expert` wants it. `apart`: the model in a process of its own;
+    `decode`: the folder's quantised weights as the numbers that they stand for.
 
     Raises `ExpertFailed` with what vLLM says.
     """
@@ -62,10 +64,16 @@ def start(expert: Expert, folder: Path, context: int, options: EngineOptions, ap
 
     _beside_numba()
     gpu = on_gpu()
+    if decode:
+        register_loader()
     if not gpu and not options.compile:
         _without_compiler()
     own = {name: value for name in ("dtype", "quantization") if (value := getattr(expert, name))}
     wanted = {**arguments(folder, context, options, gpu), **dict(options.vllm), **own}
+    if decode:
+        wanted.pop("quantization", None)
+        wanted["hf_overrides"] = {**dict(wanted.get("hf_overrides") or {}), "quantization_config": None}
+        wanted |= {"load_format": FORMAT, "model_loader_extra_config": {"model": str(folder), "adapter": None}}
     wanted["trust_remote_code"] = expert.trust_remote_code
     try:
         made = EngineArgs(**wanted)

@@ -73,6 +73,8 @@ class LiveWeights:
         """Around `_kept` and `_room`, which the threads of `become` share."""
         self._kept: OrderedDict[tuple[Any, ...], tuple[Callable[..., Any], int]] = OrderedDict()
         self._room = kept_bytes
+        self.moved = 0
+        """Bytes of the checkpoint that the last `become` read."""
         self._left: set[int] = set()
         """Hashes of those who have been replaced before."""
         for slot in self.slots:
@@ -94,9 +96,10 @@ class LiveWeights:
             keep = leaving if hash(leaving) in self._left else None
             self._left.add(hash(leaving))
             # A tied output layer is packed from the embedding: only once that is written whole.
+            self.moved = 0
             for tied in (False, True):
-                for _ in pool.map(lambda slot: self._fill(slot, keep, blend), [s for s in changed if s.tied == tied]):
-                    pass
+                slots = [slot for slot in changed if slot.tied == tied]
+                self.moved += sum(pool.map(lambda slot: self._fill(slot, keep, blend), slots))
         self.resident = blend
         return [f"{slot.path}.{slot.attribute}" for slot in changed]
 
@@ -107,22 +110,24 @@ class LiveWeights:
             self._room += sum(size for _, size in self._kept.values())
             self._kept.clear()
 
-    def _fill(self, slot: Slot, keep: Blend | None, blend: Blend) -> None:
+    def _fill(self, slot: Slot, keep: Blend | None, blend: Blend) -> int:
+        """Bytes of the checkpoint that were read."""
         if not slot.packed:
             _write(slot.tensors, blend, slot.live)
-            return
+            return slot.bytes
         kept = self._exchange(slot, keep, blend)
         if kept is not None:
             slot.layer.cpu_linear = kept
-            return
+            return 0
         # Freed before its successor is allocated, so that the memory is used again.
         slot.layer.cpu_linear = None
         if slot.live.numel():
             if not slot.tied:
                 _write(slot.tensors, blend, slot.live)
             slot.layer.quant_method.process_weights_after_loading(slot.layer)
-        else:
-            self._pack(slot, self._computed(slot, blend))
+            return 0 if slot.tied else slot.bytes
+        self._pack(slot, self._computed(slot, blend))
+        return slot.bytes
 
     def _pack(self, slot: Slot, matrix: torch.Tensor) -> None:
         import torch

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 
 from orchestrator.errors import CollegiumError, PromptTooLong, RequestError
@@ -33,3 +36,12 @@ def test_a_refusal_begins_with_the_field_and_holds_no_class_of_ours() -> None:
         (KeyError(), "KeyError"),
     ):
         assert str(rejected(REQUEST, error).error) == text
+
+
+def test_the_paper_model_of_a_swap_adds_up() -> None:
+    """docs/concepts/swapping.md: seconds are 16 GB over the bandwidth of their row."""
+    page = (Path(__file__).parents[4] / "docs/concepts/swapping.md").read_text()
+    rows = re.findall(r"^\| ([^|]*(?:memory|NVMe)[^|]*) \| (\d+) \| ([\d.]+) \|$", page, re.MULTILINE)
+    assert len(rows) == 5
+    for where, bandwidth, seconds in rows:
+        assert float(seconds) == round(16 / float(bandwidth), 2), where

@@ -109,6 +109,20 @@ def test_a_swap_writes_only_what_differs(vllm: Any) -> None:
     assert len(live.become(sources.blend(vllm.first))) == 4 * layers
 
 
+def test_a_swap_counts_the_bytes_that_it_reads(vllm: Any) -> None:
+    """The first factor of docs/concepts/swapping.md: a whole model once, then what an adapter changes, then nothing."""
+    live, blend = vllm.engine._shape().live.weights, vllm.engine.sources.blend
+    sizes = {name: info.stop - info.start for name, info in blend(vllm.first).checkpoint.tensors.items()}
+    live.distrust()
+    live.become(blend(vllm.first))
+    assert live.moved == sum(sizes.values())
+    live.become(blend(vllm.second))
+    assert live.moved == sum(size for name, size in sizes.items() if name.endswith("_proj.weight"))
+    live.become(blend(vllm.second))
+    assert live.moved == 0
+    live.become(blend(vllm.first))
+
+
 def test_layouts_that_are_not_understood_are_not_written(vllm: Any) -> None:
     live = vllm.engine._shape().live.weights
     model = vllm.engine._shape().live.model
