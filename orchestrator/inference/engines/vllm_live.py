@@ -227,6 +227,8 @@ def _loader(load_config: Any, blend: Blend) -> Any:
             finally:
                 model_config.model = configured
 
+    if load_config.load_format == FORMAT:
+        load_config = replace(load_config, load_format="safetensors", model_loader_extra_config={})
     return Loader(load_config)
 
 
@@ -241,7 +243,7 @@ def register_loader() -> None:
         from orchestrator.inference.engines.sources import Sources
 
         blend = Sources(decode=True).blend(undescribed(load_config.model_loader_extra_config))
-        return _loader(replace(load_config, load_format="safetensors", model_loader_extra_config={}), blend)
+        return _loader(load_config, blend)
 
     from vllm.model_executor.model_loader.base_loader import BaseModelLoader
 

@@ -53,3 +53,18 @@ def test_what_is_no_file_is_refused_and_not_waited_for(
         (folder / name).symlink_to("/dev/zero" if what == "device" else "/nowhere")
     with pytest.raises(ExpertError, match=f"{name}: not a regular file"):
         blend_of(folder)
+
+
+def test_a_quantisation_that_nobody_can_decode_is_refused_by_name(model_folder: Path, tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import save_file
+
+    from orchestrator.errors import ExpertError
+
+    folder = changed_config(model_folder, tmp_path / "odd", quantization_config={"quant_method": "hqq"})
+    (folder / "model.safetensors").unlink()
+    name = "model.layers.0.mlp.up_proj"
+    save_file({f"{name}.weight": torch.zeros(256, 256, dtype=torch.uint8)}, folder / "model.safetensors")
+    changed_config(folder, tmp_path / "small", num_hidden_layers=1, num_attention_heads=None, vocab_size=None)
+    with pytest.raises(ExpertError, match=r"expert 'odd': .*'model.layers.0.mlp.up_proj.weight'.*quantised \(hqq\)"):
+        Sources(decode=True).blend(Expert("odd", "odd", "odd", weights=Weights(tmp_path / "small")))

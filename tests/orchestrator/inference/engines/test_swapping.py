@@ -15,6 +15,7 @@ from orchestrator.inference.engines.canary import difference
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
 from tests.orchestrator.inference.engines.conftest import make_adapter
+from tests.orchestrator.inference.engines.quantised import plain_copy, quantised
 from tests.orchestrator.inference.engines.tiny import changed_config, tiny
 
 # What vLLM says while an engine starts.
@@ -150,3 +151,20 @@ def test_each_expert_stops_at_its_own_end_token(engine: Any, zoo: dict[str, Expe
     assert subject.engine.load(base).way == "in_place"
     again = subject.request("Tell me about rivers.", base, max_tokens=6)
     assert subject.run(again, expert=base)[again.key][-1].finish_reason == "length"
+
+
+def test_quantised_experts_swap_as_the_numbers_that_they_stand_for(
+    engine: Any, zoo: dict[str, Expert], tmp_path: Path
+) -> None:
+    """vLLM has no kernels for them on most CPUs."""
+    said = {}
+    for seed in (1, 2):
+        packed = quantised(zoo[f"tied-{seed}"].folder, tmp_path / f"packed-{seed}", "awq")
+        for folder in (packed, plain_copy(packed, tmp_path / f"plain-{seed}")):
+            kind = folder.name.split("-")[0]
+            expert = Expert(folder.name, folder.name, kind, weights=Weights(folder), context=256)
+            way = engine.load(expert).way
+            said[folder.name] = engine.canary()
+        assert way == ("start" if seed == 1 else "wake")
+        assert difference(said[f"plain-{seed}"], said[f"packed-{seed}"], 0.005) is None
+    assert difference(said["packed-1"], said["packed-2"])

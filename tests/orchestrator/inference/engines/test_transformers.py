@@ -9,6 +9,7 @@ import pytest
 from orchestrator.errors import CollegiumError
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.expert import Expert, Weights
+from tests.orchestrator.inference.engines.quantised import plain_copy, quantised
 from tests.orchestrator.inference.engines.tiny import changed_config, tiny
 
 # What vLLM says while an engine starts.
@@ -59,4 +60,27 @@ def test_a_checkpoint_with_a_renamed_tensor_is_refused_by_transformers_too(model
     engine = TransformersEngine(OPTIONS)
     with pytest.raises(CollegiumError, match=r"missing keys: model\.layers\.0\.mlp\.up_proj\.weight"):
         engine.load(Expert("renamed", "renamed", "renamed", weights=Weights(folder), context=256))
+    engine.close()
+
+
+@pytest.mark.parametrize("form", ["awq", "gptq-8", "fp8", "bnb-4", "compressed-w4a16"])
+def test_a_quantised_expert_answers_and_swaps_as_what_it_stands_for(
+    form: str, model_folder: Path, tmp_path: Path
+) -> None:
+    from orchestrator.inference.engines.transformers import TransformersEngine
+
+    engine = TransformersEngine(OPTIONS)
+    said = {}
+    for seed in (1, 2):
+        dense = tiny(tmp_path / f"dense-{seed}", model_folder, "tied", seed)
+        packed = quantised(dense, tmp_path / f"packed-{seed}", form)
+        for folder in (packed, plain_copy(packed, tmp_path / f"plain-{seed}")):
+            kind = folder.name.split("-")[0]
+            engine.load(Expert(folder.name, folder.name, kind, weights=Weights(folder), context=256))
+            said[folder.name] = engine.canary()
+    engine.load(Expert("packed-1", "packed-1", "packed", weights=Weights(tmp_path / "packed-1"), context=256))
+    again = Expert("packed-2", "packed-2", "packed", weights=Weights(tmp_path / "packed-2"), context=256)
+    assert engine.load(again).way == "in_place"
+    assert engine.canary() == said["packed-2"] == said["plain-2"]
+    assert said["packed-1"] == said["plain-1"] != said["plain-2"]
     engine.close()
