@@ -17,10 +17,12 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,9 @@ def main() -> int:
     parser.add_argument("--engines", default="vllm,transformers")
     parser.add_argument("--models", type=Path, help="Folder to make the checkpoints in, or to find them in.")
     parser.add_argument("--rows", type=Path, help="Folder to keep rows in; what lies there is not looked at again.")
+    parser.add_argument(
+        "--before", type=Path, help="A table written before: its rows stand where there are no new ones."
+    )
     parser.add_argument("--seconds", type=float, default=math.inf, help="Begin no further architecture after that.")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     given = parser.parse_args()
@@ -64,7 +69,7 @@ def main() -> int:
             left = [kind for kind in able if not (rows / f"{kind}.{engine}.json").exists()]
             for row in checked(engine, left, folder, until):
                 keep(rows / f"{row['type']}.{engine}.json", row)
-        return write(noted, made, rows)
+        return write(noted, made, rows, given.before)
 
 
 def keep(file: Path, value: Any) -> None:
@@ -233,60 +238,75 @@ def gap(wanted: Any, found: Any) -> float:
     return largest
 
 
-def write(noted: dict[str, str], made: dict[str, str | None], folder: Path) -> int:
-    """The table. Returns how many are silently wrong."""
+COLUMNS = "| type | engine | verdict | ways | seconds | to transformers | to alone | measured | sentence |"
+VERDICTS = ("right", "refused", "not compared", "silently wrong")
+
+
+def write(noted: dict[str, str], made: dict[str, str | None], folder: Path, before: Path | None) -> int:
+    """The table: what was found, and of `before` what was not looked at again. Returns how many are silently wrong."""
     from benchmarks.machine import RESULTS
 
-    lines, wrong = [], 0
-    counts: dict[str, dict[str, int]] = {}
-    types: dict[str, set[str]] = {}
+    lines: dict[tuple[str, str], list[str]] = {}
+    if before is not None:
+        lines = {(cells[0], cells[1]): cells for cells in earlier(before)}
     for file in sorted(folder.glob("*.*.json")):
         kind, engine, _ = file.name.rsplit(".", 2)
-        if engine == "reference":
-            continue
-        row = json.loads(file.read_text())
-        verdict, cells = judged(row, json.loads((folder / f"{kind}.reference.json").read_text()))
-        tally = counts.setdefault(engine, {"right": 0, "refused": 0, "not compared": 0, "silently wrong": 0})
-        tally[verdict] += 1
-        types.setdefault(verdict, set()).add(kind)
-        wrong += verdict == "silently wrong"
-        lines.append(f"| {kind} | {engine} | {verdict} | {cells} |")
+        if engine != "reference":
+            row = json.loads(file.read_text())
+            wanted = json.loads((folder / f"{kind}.reference.json").read_text())
+            day = time.strftime("%Y-%m-%d", time.gmtime(file.stat().st_mtime))
+            lines[kind, engine] = [kind, engine, *judged(row, wanted, day)]
     head = ["# Architectures", "", f"`python -m benchmarks.architectures {' '.join(sys.argv[1:])}`".replace(" `", "`")]
     head += ["", *(f"- {key}: {value}" for key, value in noted.items()), ""]
+    for engine in sorted({engine for _, engine in lines}):
+        counts = Counter(cells[2] for (_, own), cells in lines.items() if own == engine)
+        head += [f"- {engine}: " + ", ".join(f"{counts[verdict]} {verdict}" for verdict in VERDICTS)]
+    right = {kind for (kind, _), cells in lines.items() if cells[2] == "right"}
+    head += [f"- {len({kind for kind, _ in lines})} architectures; right on at least one engine: {len(right)}", ""]
     head += [
-        f"- {engine}: " + ", ".join(f"{n} {what}" for what, n in tally.items()) for engine, tally in counts.items()
-    ]
-    every = set().union(*types.values())
-    head += [f"- {len(every)} architectures; right on at least one engine: {len(types.get('right', set()))}"]
-    head += [
+        "Times are of a machine that others used too: they show the way, not the speed. Ways: how the first is "
+        "reached, the second, the first again, the second again. `in_place`: the live tensors are written, or the model "
+        "is built anew inside the running engine; `start`: a new engine. Gaps: largest difference of log-probabilities.",
         "",
-        "Times are of a machine that others used too: they show the way, not the speed. `in_place`: the live tensors "
-        "are written, or the model is built anew inside the running engine; `start`: a new engine.",
-        "",
-        "| type | engine | verdict | first, second, first again, second again | seconds | gap to transformers "
-        "| gap to loaded alone | sentence |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        COLUMNS,
+        "|" + COLUMNS.count("|") * " --- |",
     ]
+    head[-1] = head[-1][: -len(" --- |")]
+    table = [f"| {' | '.join(cells)} |" for _, cells in sorted(lines.items())]
     unmade = [f"- {kind}: {why}" for kind, why in made.items() if why]
     tail = ["", "Not made (transformers does not accept the tiny sizes):", "", *unmade] if unmade else []
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "architectures.md").write_text("\n".join([*head, *sorted(lines), *tail]) + "\n")
+    (RESULTS / "architectures.md").write_text("\n".join([*head, *table, *tail]) + "\n")
+    wrong = sum(cells[2] == "silently wrong" for cells in lines.values())
     print("\n".join(head[4:]), f"\nsilently wrong: {wrong}")
     return wrong
 
 
-def judged(row: dict[str, Any], wanted: dict[str, Any]) -> tuple[str, str]:
-    """(verdict, the row's further cells)."""
+def earlier(table: Path) -> Iterator[list[str]]:
+    """The rows of a table that was written before, in today's columns."""
+    text = table.read_text()
+    day = re.search(r"^- date: (.*)$", text, re.MULTILINE)
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if len(cells) > 2 and cells[2] in VERDICTS:
+            dated = "measured" in text
+            yield cells if dated else [*cells[:7], day[1] if day else "", " / ".join(cells[7:])]
+
+
+def judged(row: dict[str, Any], wanted: dict[str, Any], day: str) -> list[str]:
+    """Verdict, ways, seconds, gap to transformers, gap to loaded alone, day, sentence."""
     if "refused" in row:
-        return "refused", f" |  |  |  | {row['refused'].replace('|', '/')}"
+        return ["refused", "", "", "", "", day, row["refused"].replace("|", "/")]
     gaps = [gap(wanted[name], replies) for name, replies in row["said"].items() if not isinstance(wanted[name], str)]
     reasons = [wanted[name] for name in row["said"] if isinstance(wanted[name], str)]
     apart = max(row["alone"], row["drift"])
-    cells = f"{', '.join(row['ways'])} | {', '.join(f'{one:.2f}' for one in row['seconds'])} | "
-    cells += f"{max(gaps):.3f} | {apart:.3f} | " if gaps else f"- | {apart:.3f} | {reasons[0][:160].replace('|', '/')}"
+    verdict = "right" if gaps else "not compared"
     if apart > 0.01 or not row["same_reply"] or (gaps and max(gaps) > TOLERANCE):
-        return "silently wrong", cells
-    return ("right" if gaps else "not compared"), cells
+        verdict = "silently wrong"
+    seconds = ", ".join(f"{one:.2f}" for one in row["seconds"])
+    sentence = "" if gaps else reasons[0][:160].replace("|", "/")
+    largest = f"{max(gaps):.3f}" if gaps else "-"
+    return [verdict, ", ".join(row["ways"]), seconds, largest, f"{apart:.3f}", day, sentence]
 
 
 if __name__ == "__main__":
