@@ -267,8 +267,8 @@ def write(noted: dict[str, str], made: dict[str, str | None], folder: Path, befo
         "Times are of a machine that others used too: they show the way, not the speed. Ways: how the first is "
         "reached, the second, the first again, the second again.",
         "",
-        "`in_place`: the live tensors are written, or the model is built anew inside the running engine; `start`: a new "
-        "engine. Gaps: largest difference of log-probabilities.",
+        "`in_place`: the live tensors are written, or the model is built anew inside the running engine; `start`: a "
+        "new engine. Gaps: largest difference of log-probabilities.",
         "",
         COLUMNS,
         "|" + COLUMNS.count("|") * " --- |",
