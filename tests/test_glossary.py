@@ -20,7 +20,7 @@ FIELD = frozenset(
     distillation dropped eight embedder embedding encoder entry error escalate estimate eval evaluation example
     exceeded explanation extension factorisation facts failed features figures file filtered findings finish
     finished finite fit fitted fitting fold folder for fork form format fresh function gated generate generated gguf
-    grammars group harness hashes headline histogram history hub in info input inspection interval isotonic json
+    grammar group harness hashes headline histogram history hub in info input inspection interval isotonic json
     judge kernels reasoning kind kmeans knn lang layer layout lazy limited linear list live lm load loaded local log
     logistic logprob long loops lora losses lost low maker matrix member merged message metrics middleware mlp
     model name named network no node not on open options output overloaded parameter parsed part pending picture

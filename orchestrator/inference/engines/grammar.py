@@ -96,7 +96,7 @@ class Grammars:
         self._process = process
 
     def check(self, structured: str) -> None:
-        """Raises `GrammarTooLarge` for what does not compile within bounds, `StructuredError` for what does not."""
+        """Raises `GrammarRefused` for what does not compile within bounds, `StructuredError` for what does not."""
         self._process.check(structured, self._info[1])
 
     def compile(self, structured: str) -> Any:

@@ -36,7 +36,7 @@ MAX_BLANKS = 16
 TOO_LARGE = "structured output: a grammar that takes more than"
 
 
-class GrammarTooLarge(StructuredError):
+class GrammarRefused(StructuredError):
     """A grammar that does not compile within the bounds."""
 
 
@@ -52,7 +52,7 @@ class GrammarProcess:
         self._closed = False
 
     def check(self, structured: str, tokenizer: str) -> None:
-        """Raises `GrammarTooLarge`, or `StructuredError` for what xgrammar does not compile.
+        """Raises `GrammarRefused`, or `StructuredError` for what xgrammar does not compile.
 
         structured: as `Sampling.structured`; tokenizer: xgrammar's `TokenizerInfo` as JSON.
         """
@@ -63,7 +63,7 @@ class GrammarProcess:
             self._known = digest
         bounds = {"seconds": self.seconds, "mib": self.mib}
         if error := self._asked(child, {"structured": structured, **bounds}).get("error"):
-            raise GrammarTooLarge(error) if error.startswith(TOO_LARGE) else StructuredError(error)
+            raise GrammarRefused(error) if error.startswith(TOO_LARGE) else StructuredError(error)
 
     def close(self) -> None:
         """End the process. Idempotent, from any thread."""

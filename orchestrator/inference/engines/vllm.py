@@ -22,12 +22,19 @@ from orchestrator.inference.engines.canary import PROOF, TOP, Canaries, Canary, 
 from orchestrator.inference.engines.echo import Echo, is_plain
 from orchestrator.inference.engines.engine import EngineOptions, LoadKind, LoadReport, rejected
 from orchestrator.inference.engines.grammar import Grammars, PendingGrammars
-from orchestrator.inference.engines.grammar_process import GrammarTooLarge
+from orchestrator.inference.engines.grammar_process import GrammarRefused
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.schema import StructuredError
 from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.engines.vllm_shape import LiveModel, held_to, live_bytes
-from orchestrator.inference.engines.vllm_start import loading_failed, on_gpu, refuse_differing
+from orchestrator.inference.engines.vllm_start import (
+    asleep_at_once,
+    check_fit,
+    device_bytes,
+    loading_failed,
+    on_gpu,
+    refuse_differing,
+)
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Delta, FinishReason, Request, TokenLogprob
 
@@ -214,7 +221,10 @@ class VLLMEngine:
         if way == "start":
             if old := self._shapes.pop(expert.shape, None):
                 old.close()
-            self._make_room(live_bytes(blend.checkpoint))
+            if on_gpu():
+                self._make_room_on_card(expert, live_bytes(blend.checkpoint))
+            else:
+                self._make_room(live_bytes(blend.checkpoint))
             self._shapes[expert.shape] = LiveModel(expert, blend.checkpoint, self.options, self._apart or on_gpu())
         shape = self._shapes[expert.shape]
         shape.wake()
@@ -250,6 +260,14 @@ class VLLMEngine:
         while self._shapes and sum(shape.bytes for shape in self._shapes.values()) + wanted > budget:
             self._shapes.popitem(last=False)[1].close()
 
+    def _make_room_on_card(self, expert: Expert, wanted: int) -> None:
+        """Close the shapes longest asleep until what the others leave on the card is left over. Raises `ExpertError`
+        with the sums if the expert does not fit alone."""
+        card = device_bytes()
+        check_fit(expert, wanted, self.options, card)
+        while len(self._shapes) > asleep_at_once(self.options, card):
+            self._shapes.popitem(last=False)[1].close()
+
     def _canary(self, shape: LiveModel, expert: Expert) -> Canary:
         ids = prompt_ids(self.prompts.tokenizer(expert))
         # A salt of its own: a cached prefix would hide that the weights are wrong.
@@ -270,7 +288,7 @@ def _held(grammars: Grammars, structured: str) -> dict[str, Any]:
     """What vLLM holds a reply to, once it is seen to compile within bounds. Off the engine's thread."""
     try:
         grammars.check(structured)
-    except GrammarTooLarge:
+    except GrammarRefused:
         raise
     except StructuredError:  # what xgrammar does not compile, vLLM may have another library for
         pass

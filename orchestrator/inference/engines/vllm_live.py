@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -66,7 +67,7 @@ class RunnerModel:
         layers.clear()
         config.compilation_config.static_all_moe_layers.clear()
         gc.collect()
-        with set_current_vllm_config(config):
+        with set_current_vllm_config(config), _weights_pool(config.model_config):
             model = _loader(config.load_config, blend).load_model(vllm_config=config, model_config=config.model_config)
             if self._runner.lora_config:
                 model = self._runner.load_lora_model(model, config, self._runner.device)
@@ -252,6 +253,18 @@ def register_loader() -> None:
             return loader(load_config)
 
     register_model_loader(FORMAT)(Loader)
+
+
+def _weights_pool(model_config: Any) -> AbstractContextManager[Any]:
+    """Where weights are allocated that a sleeping engine gives back; elsewhere they would stay on the card."""
+    from vllm.platforms import current_platform
+
+    if not (model_config.enable_sleep_mode and current_platform.is_cuda_alike()):
+        return nullcontext()
+    from vllm.device_allocator import get_mem_allocator_instance
+
+    pool: AbstractContextManager[Any] = get_mem_allocator_instance().use_memory_pool(tag="weights")
+    return pool
 
 
 def _scale_caches(layer: Any) -> Iterator[tuple[str, Any]]:

@@ -216,13 +216,22 @@ class LiveModel:
         return found
 
     def sleep(self) -> None:
-        """Give the accelerator's memory to another shape. On a CPU there is nothing to give."""
-        if self._llm.vllm_config.model_config.enable_sleep_mode and not self._asleep:
+        """Give the accelerator's memory to another shape. On a CPU there is nothing to give.
+
+        Weights never change, and their files lie on disk: they are dropped (level 2), and whoever comes next is
+        written in full. Only what cannot be written into this model is copied out (level 1).
+        """
+        if not self._llm.vllm_config.model_config.enable_sleep_mode or self._asleep:
+            return
+        if self.refusal is None or self.buildable:
+            self.distrust()
+            self._llm.sleep(level=2)
+        else:
             self._llm.sleep(level=1)
-            self._asleep = True
+        self._asleep = True
 
     def wake(self) -> None:
-        """Bring the weights back onto the device, if they were put away."""
+        """Take the device's memory again. After level 2 it holds no weights: `become` must follow."""
         if self._asleep:
             self._llm.wake_up()
             self._asleep = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 import warnings
@@ -9,13 +10,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from orchestrator.errors import ExpertFailed
+from orchestrator.errors import ExpertError, ExpertFailed
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.vllm_live import FORMAT, register_loader
 from orchestrator.inference.expert import Expert
 
 STEP_TOKENS = 2048
 """Prompt tokens of one step on a CPU: more makes streams stutter, less wastes the matrix units."""
+UTILISATION = 0.85
+"""Share of a card that an engine takes. The rest is for what sleeping engines leave there."""
+ASLEEP_GIB = 2.0
+"""What a sleeping engine leaves on its card, at most: a CUDA context and captured graphs (an estimate)."""
+WORK_GIB = 2.0
+"""To compute in, beside weights and cache (an estimate)."""
 MAX_LORA_RANK = 64
 MAX_LORAS = 8
 EXTENSION = "orchestrator.inference.engines.vllm_live.WorkerExtension"
@@ -50,6 +57,42 @@ def on_gpu() -> bool:
     return bool(current_platform.is_cuda_alike())
 
 
+def device_bytes() -> int:
+    """Memory of the first card that this process sees."""
+    from vllm.platforms import current_platform
+
+    return int(current_platform.get_device_total_memory(0))
+
+
+def utilisation(options: EngineOptions) -> float:
+    """The share of a card that one engine takes."""
+    return float(dict(options.vllm).get("gpu_memory_utilization", UTILISATION))
+
+
+def asleep_at_once(options: EngineOptions, card: int) -> int:
+    """Engines that may sleep on a card of so many bytes beside one that is awake: what each leaves there (its context,
+    its graphs) must fit into the share that no engine takes."""
+    return int((1 - utilisation(options)) * card / (ASLEEP_GIB * 2**30))
+
+
+def check_fit(expert: Expert, weights: int, options: EngineOptions, card: int) -> None:
+    """Raises `ExpertError` with the sums if so many bytes of weights and a key-value cache do not fit on the cards."""
+    cards, share = options.tensor_parallel, utilisation(options)
+    cache = int((options.kv_gib or 0.0) * 2**30)
+    each, room = weights / cards + cache + WORK_GIB * 2**30, share * card
+    if each <= room:
+        return
+    left = room - cache - WORK_GIB * 2**30
+    hint = (
+        f"set workers.tensor_parallel to at least {math.ceil(weights / left)}" if left > 0 else "lower workers.kv_gib"
+    )
+    gib = [f"{one / 2**30:.1f}" for one in (weights / cards, cache, room, card)]
+    raise ExpertError(
+        f"expert {expert.name!r} does not fit: {gib[0]} GiB of weights on each of {cards} card(s), {gib[1]} GiB of "
+        f"cache and {WORK_GIB:g} GiB to compute in, but {gib[2]} of its {gib[3]} GiB may be used; {hint}"
+    )
+
+
 def start(expert: Expert, folder: Path, context: int, options: EngineOptions, apart: bool, decode: bool = False) -> Any:
     """vLLM's `LLMEngine` on a checkpoint folder, as `expert` wants it. `apart`: the model in a process of its own;
     `decode`: the folder's quantised weights as the numbers that they stand for.
@@ -77,6 +120,10 @@ def start(expert: Expert, folder: Path, context: int, options: EngineOptions, ap
     wanted["trust_remote_code"] = expert.trust_remote_code
     try:
         made = EngineArgs(**wanted)
+        if wanted.get("enable_lora") and not _takes_adapters(made):
+            # Adapters are added to the weights on the way in, as on a CPU.
+            wanted = {name: value for name, value in wanted.items() if "lora" not in name}
+            made = EngineArgs(**wanted)
         if not gpu and "enable_prefix_caching" not in dict(options.vllm) and _has_state(made):
             made = EngineArgs(**{**wanted, "enable_prefix_caching": False})
         if not apart:
@@ -92,6 +139,15 @@ def _has_state(made: Any) -> bool:
     vLLM keeps prefixes of such a state only while it splits prompts, which a CPU does not do here.
     """
     return bool(made.create_model_config().has_inner_state)
+
+
+def _takes_adapters(made: Any) -> bool:
+    """vLLM has this architecture with adapters side by side."""
+    from vllm.model_executor.models.interfaces import supports_lora
+
+    config = made.create_model_config()
+    model, _ = config.registry.resolve_model_cls(config.architectures, config)
+    return bool(supports_lora(model))
 
 
 def arguments(folder: Path, context: int, options: EngineOptions, gpu: bool) -> dict[str, Any]:
@@ -111,6 +167,7 @@ def arguments(folder: Path, context: int, options: EngineOptions, gpu: bool) -> 
     }
     if gpu:
         found["enable_sleep_mode"] = True
+        found["gpu_memory_utilization"] = UTILISATION
         if options.kv_gib is not None:
             found["kv_cache_memory_bytes"] = int(options.kv_gib * 2**30)
     else:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import PromptTooLong, RequestError
-from orchestrator.inference.engines.grammar_process import GrammarTooLarge
+from orchestrator.inference.engines.grammar_process import GrammarRefused
 from orchestrator.inference.request import PROMPT, PROMPT_IDS, Sampling, request_key
 
 # vLLM's call of xgrammar.
@@ -197,7 +197,7 @@ def test_others_go_on_while_a_grammar_is_compiled(real: Any, monkeypatch: pytest
         compiling.set()
         assert go_on.wait(60)
         if "[x]" in structured:
-            raise GrammarTooLarge("structured output: too much")
+            raise GrammarRefused("structured output: too much")
 
     monkeypatch.setattr(real.engine._pending.process, "check", check)
     held = real.request(QUESTION, structured=json.dumps({"choice": ["basil", "thyme"]}))

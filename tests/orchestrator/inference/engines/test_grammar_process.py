@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.inference.engines.grammar_process import GrammarProcess, GrammarTooLarge
+from orchestrator.inference.engines.grammar_process import GrammarProcess, GrammarRefused
 from orchestrator.inference.engines.schema import StructuredError
 
 LARGE = {"json": {"properties": {f"key {number}": {"type": "string", "maxLength": 4000} for number in range(300)}}}
@@ -36,7 +36,7 @@ def test_what_compiles_is_let_through(process: GrammarProcess, tokenizer: str, s
 def test_what_xgrammar_refuses_is_refused_with_its_words(process: GrammarProcess, tokenizer: str) -> None:
     with pytest.raises(StructuredError, match=r"structured output: .*\$ref") as caught:
         process.check(json.dumps({"json": {"$ref": "https://elsewhere.example/schema"}}), tokenizer)
-    assert not isinstance(caught.value, GrammarTooLarge)
+    assert not isinstance(caught.value, GrammarRefused)
 
 
 @pytest.mark.parametrize(("bound", "value"), [("seconds", 0.0), ("mib", 0)])
@@ -44,7 +44,7 @@ def test_what_takes_too_long_or_too_much_is_ended_and_the_next_is_compiled(
     process: GrammarProcess, tokenizer: str, monkeypatch: pytest.MonkeyPatch, bound: str, value: float
 ) -> None:
     monkeypatch.setattr(process, bound, value)
-    with pytest.raises(GrammarTooLarge, match=r"takes more than .* s or .* MiB to compile"):
+    with pytest.raises(GrammarRefused, match=r"takes more than .* s or .* MiB to compile"):
         process.check(json.dumps(LARGE), tokenizer)
     monkeypatch.undo()
     process.check(json.dumps({"regex": "[0-9]+"}), tokenizer)
