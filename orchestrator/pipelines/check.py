@@ -19,6 +19,7 @@ from orchestrator.inference.engines.remote import RemoteEngine
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.prices import price
 from orchestrator.inference.request import Completion, Delta, Request, Sampling, request_key
+from orchestrator.inference.schedule.groups import groups_of, numbered_group
 from orchestrator.inference.schedule.placement import check_engine, engine_name, local_engine, options
 
 CANARY_TOKENS = 8
@@ -69,8 +70,9 @@ class CheckResult:
 
 
 def check(request: CheckRequest, context: Context) -> CheckResult:
-    """Check the experts one after the other, in an engine of this process. What is wrong with an expert is its
-    `problem`. Raises `BadInput` for an unknown name, `SetupError` where the engine is not installed."""
+    """Check the experts one after the other, each in the engine of the workers that take it, in this process. What is
+    wrong with an expert is its `problem`. Raises `BadInput` for an unknown name, `SetupError` where the engine is not
+    installed."""
     wanted = chosen(context.experts, request.experts)
     remote = [_remote(expert) for expert in wanted if expert.remote]
     experts = [expert for expert in wanted if not expert.remote]
@@ -80,17 +82,23 @@ def check(request: CheckRequest, context: Context) -> CheckResult:
 def _local(experts: Sequence[Expert], reference: bool, context: Context) -> list[CheckedExpert]:
     if not experts:
         return []
-    workers = context.config.workers
-    name = engine_name(workers)
-    check_engine(name)
-    engine = local_engine(name, replace(options(workers), canary_tokens=CANARY_TOKENS))
-    try:
-        found = []
-        for expert in experts:
-            context.note(f"checking {expert.name}")
-            found.append(_loaded(engine, expert))
-    finally:
-        engine.close()
+    groups = groups_of(context.config.workers)
+    for group in groups:
+        check_engine(engine_name(group))
+        options(group)
+    numbers = [numbered_group(expert.name, context.config.workers)[0] for expert in experts]
+    by_name: dict[str, tuple[CheckedExpert, Canary | None]] = {}
+    for number in sorted(set(numbers)):
+        group = groups[number]
+        engine = local_engine(engine_name(group), replace(options(group), canary_tokens=CANARY_TOKENS))
+        try:
+            for expert, own in zip(experts, numbers, strict=True):
+                if own == number:
+                    context.note(f"checking {expert.name}")
+                    by_name[expert.name] = _loaded(engine, expert)
+        finally:
+            engine.close()
+    found = [by_name[expert.name] for expert in experts]
     return _compared(experts, found) if reference else [checked for checked, _ in found]
 
 
@@ -112,9 +120,7 @@ def _compared(experts: Sequence[Expert], found: Sequence[tuple[CheckedExpert, Ca
     """Compare what was loaded with transformers, which computes in a process of its own. A comparison that cannot be
     made is a problem too: only `reference=False` leaves it out."""
     asked = [
-        expert
-        for expert, (checked, canary) in zip(experts, found, strict=True)
-        if checked.problem is None and canary is not None
+        expert for expert, (checked, canary) in zip(experts, found, strict=True) if checked.problem is None and canary
     ]
     canaries = dict(zip((one.name for one in asked), references(asked, CANARY_TOKENS), strict=True)) if asked else {}
     return [_verdict(checked, canary, canaries.get(checked.expert)) for checked, canary in found]
@@ -123,7 +129,7 @@ def _compared(experts: Sequence[Expert], found: Sequence[tuple[CheckedExpert, Ca
 def _verdict(checked: CheckedExpert, canary: Canary | None, reference: Canary | NoReference | None) -> CheckedExpert:
     if checked.problem is not None:
         return checked
-    if canary is None or reference is None:
+    if not canary or reference is None:
         problem = "its engine has no canary to compare; use --no-reference"
         return replace(checked, reference="impossible", problem=problem)
     if isinstance(reference, NoReference):

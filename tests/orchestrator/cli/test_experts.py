@@ -10,10 +10,11 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from orchestrator.cli import experts, group
+from orchestrator.cli import group
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.reference import NoReference
 from orchestrator.inference.engines.scripted import ScriptedEngine
+from orchestrator.pipelines import check
 from tests.scripts.misbehaving import COST, misbehaving
 
 
@@ -102,7 +103,7 @@ def test_a_check_that_compares_nothing_has_failed(
     zoo: Path, monkeypatch: pytest.MonkeyPatch, canary: Any, reference: Any, problem: str | None
 ) -> None:
     monkeypatch.setattr(Speaking, "says", canary)
-    monkeypatch.setattr(experts, "references", lambda asked, tokens: [reference for _ in asked])
+    monkeypatch.setattr(check, "references", lambda asked, tokens: [reference for _ in asked])
     checked = call("experts", "check", "--json", "--set", f"workers.engine={__name__}:makes_speaking")
     for row in json.loads(checked.stdout):
         assert problem in row["problem"] if problem else row["problem"] is None
@@ -115,7 +116,7 @@ def test_an_expert_is_checked_on_the_engine_of_the_group_that_takes_it(
     zoo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Speaking, "says", LIKELY)
-    monkeypatch.setattr(experts, "references", lambda asked, tokens: [LIKELY for _ in asked])
+    monkeypatch.setattr(check, "references", lambda asked, tokens: [LIKELY for _ in asked])
     config = yaml.safe_load(zoo.read_text())
     config["workers"] = [
         {"engine": f"{__name__}:makes_speaking", "in_process": True},
