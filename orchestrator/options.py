@@ -27,6 +27,9 @@ class ProfileOptions(TypedDict, total=False):
 class RunOptions(TypedDict, total=False):
     """Fields of `RunRequest`, where they are described."""
 
+    judge: list[str]
+    judge_against: str | None
+    judge_labels: str | None
     quality: float | None
     spend: float | None
     costs: str | None

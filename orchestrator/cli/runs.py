@@ -16,7 +16,13 @@ from orchestrator.evaluation.metrics import metrics_named
 from orchestrator.evaluation.outcomes import OutcomeKind, counts, failure_lines, outcome_of
 from orchestrator.evaluation.profile import Profile, ProfileRequest, Replies
 from orchestrator.evaluation.report.formats import plain
-from orchestrator.evaluation.report.terminal import comparisons_table, matrix_table, methods_table, timeline
+from orchestrator.evaluation.report.terminal import (
+    comparisons_table,
+    judged_table,
+    matrix_table,
+    methods_table,
+    timeline,
+)
 
 
 def show_profile(console: Console, finished: Finished[ProfileRequest, Profile]) -> None:
@@ -74,6 +80,8 @@ def show_run(console: Console, finished: Finished[RunRequest, RunResult]) -> Non
         console.print(methods_table(report.methods, by_task=False))
     if report.comparisons:
         console.print(comparisons_table(report.comparisons))
+    if report.judged:
+        console.print(judged_table(report.judged))
     console.print(timeline(report.timeline, console.width))
     show_outcomes(console, finished.result.replies)
     console.print(f"Report: {finished.report}", soft_wrap=True)

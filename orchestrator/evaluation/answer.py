@@ -24,6 +24,7 @@ from orchestrator.evaluation.comparisons import comparisons
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.discussing import own_discussion
 from orchestrator.evaluation.discussion_report import chosen_transcripts, discussion_results
+from orchestrator.evaluation.judging import JudgeOptions, as_chat, judged_methods, judging_of
 from orchestrator.evaluation.methods import METHODS, Method, MethodOptions, MethodOutcome, Setting
 from orchestrator.evaluation.methods.aggregators import aggregator
 from orchestrator.evaluation.methods.discussion import own_method
@@ -64,7 +65,7 @@ ANSWERS = "answers.parquet"
 """In a run folder: one row per method and question."""
 
 
-class RunRequest(AskingRequest, MethodOptions):
+class RunRequest(AskingRequest, MethodOptions, JudgeOptions):
     """Answer a split with one or more methods, and compare them."""
 
     methods: list[str] = Field(
@@ -164,11 +165,16 @@ async def answer(request: RunRequest, context: Context) -> RunResult:
     methods = methods_named(request.methods, context.config)
     if request.confidence == "tokens":
         request = request.model_copy(update={"logprobs": True})
-    questions = questions_of(request.task, request.split, request.questions, seed, request.columns, request.score)
+    judging = judging_of(request, request.methods, asked)
+    task, split, columns = request.task, request.split, request.columns
+    questions = questions_of(task, split, request.questions, seed, columns, request.score, golds=judging is None)
     questions = scored(questions, request.score)
+    questions = [as_chat(question) for question in questions] if judging else questions
+    chats = questions[0].answer is None
 
     async def fit() -> Profile | None:
-        if not any(method.fitted for method in methods):
+        # Chats without gold answers have no right ones to fit on: methods that can do without a profile do.
+        if not any(method.profile == "required" if chats else method.fitted for method in methods):
             return None
         keys = set(AskingRequest.model_fields)
         asking = ProfileRequest(
@@ -190,7 +196,10 @@ async def answer(request: RunRequest, context: Context) -> RunResult:
     replies = {(one.question.id, one.expert): one for o in outcomes for a in o.answers for one in a.used}
     check_scored(replies)
     findings = Findings(seed, questions, outcomes, replies, found)
-    return RunResult(report_of(request, context, findings), outcomes, replies, found)
+    report = report_of(request, context, findings)
+    if judging:
+        report = report.model_copy(update={"judged": await judged_methods(context.pool, judging, outcomes, seed)})
+    return RunResult(report, outcomes, replies, found)
 
 
 def methods_named(names: Sequence[str], config: Config) -> list[Method]:
@@ -233,6 +242,7 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
     reference = {method.name for method in known if method.reference}
     metrics = metrics_named(request.metrics, context.config.metrics)
     ids = [question.id for question in questions]
+    golds = any(question.answer is not None for question in questions)
     return RunReport(
         questions=ids,
         expert_outcomes={one.name: letters(one.answers, ids) for one in outcomes if one.role == "expert"},
@@ -253,8 +263,8 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
             for outcome in outcomes
             if outcome.role != "expert"
         ],
-        matrix=accuracy(questions, list(experts), replies, request.split, seed) if everyone else None,
-        comparisons=comparisons(outcomes, known, seed, metrics),
+        matrix=accuracy(questions, list(experts), replies, request.split, seed) if everyone and golds else None,
+        comparisons=comparisons(outcomes, known, seed, metrics) if golds else [],
         timeline=residencies(timeline),
         samples=_samples(questions, outcomes, replies),
         discussions=discussion_results(outcomes, list(found.replies.values()) if found else [], request.confidence),
@@ -280,14 +290,16 @@ def _result(
     outcome: MethodOutcome, seconds_a_token: Mapping[str, float], experts: Mapping[str, Expert]
 ) -> MethodResult:
     tasks: dict[str, list[bool]] = {}
-    for one in outcome.answers:
+    # An answer that nothing is known about is neither right nor wrong.
+    answers = [one for one in outcome.answers if one.question.answer is not None or one.failed]
+    for one in answers:
         tasks.setdefault(one.question.task, []).extend([one.right] * (not one.failed))
     used = [reply for one in outcome.answers for reply in (*one.used, *one.beside)]
     return MethodResult(
         method=outcome.name,
         accuracies={task: rate(rights) for task, rights in tasks.items()},
-        overall=rate(one.right for one in outcome.answers if not one.failed),
-        counts=counts(one.outcome for one in outcome.answers),
+        overall=rate(one.right for one in answers if not one.failed),
+        counts=counts(one.outcome for one in answers),
         cost=_cost(used, seconds_a_token, experts),
         note=outcome.note,
     )

@@ -11,6 +11,7 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from agents.prompts import solve
 from agents.question import Question
@@ -20,6 +21,7 @@ from orchestrator.errors import BadInput
 from orchestrator.evaluation.answer import Findings, RunRequest, RunResult, answer, methods_named, report_of
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.equal_cost import MAX_SAMPLES, cost_points, samples_for
+from orchestrator.evaluation.judging import judged_methods, judging_of
 from orchestrator.evaluation.methods import METHODS, Answer
 from orchestrator.evaluation.profile import chosen, questions_of
 from orchestrator.inference.expert import Expert
@@ -89,7 +91,8 @@ async def compare(request: RunRequest, context: Context) -> RunResult:
     methods = list(dict.fromkeys([*baselines, *talking, *others]))
     results, samples = [], 0
     for seed in range(first, first + SEEDS):
-        asking = request.model_copy(update={"methods": methods, "questions": questions, "seed": seed})
+        unjudged: dict[str, Any] = {"judge": [], "judge_against": None, "judge_labels": None}
+        asking = request.model_copy(update={"methods": methods, "questions": questions, "seed": seed, **unjudged})
         result = await answer(asking, context)
         # As many samples as cost what the dearest discussion costs; the first seed decides for all.
         samples = samples or samples_for(result.outcomes, context.experts)
@@ -97,7 +100,13 @@ async def compare(request: RunRequest, context: Context) -> RunResult:
         more = await answer(sampled, context)
         points = cost_points(result.outcomes, more.outcomes[0], context.experts)
         results.append(dataclasses.replace(result, outcomes=(*result.outcomes, *points)))
-    return _together(request, context.only(chosen(context.experts, request.experts)), first, results)
+    context = context.only(chosen(context.experts, request.experts))
+    together = _together(request, context, first, results)
+    judging = judging_of(request, methods, context.experts)
+    if judging is None:
+        return together
+    judged = await judged_methods(context.pool, judging, together.outcomes, first)
+    return dataclasses.replace(together, report=together.report.model_copy(update={"judged": judged}))
 
 
 def _together(request: RunRequest, context: Context, first: int, results: Sequence[RunResult]) -> RunResult:

@@ -93,10 +93,17 @@ def chosen(experts: Mapping[str, Expert], names: Sequence[str]) -> list[Expert]:
 
 
 def questions_of(
-    task: str, split: str, count: int, seed: int, columns: str | None = None, score: str | None = None
+    task: str,
+    split: str,
+    count: int,
+    seed: int,
+    columns: str | None = None,
+    score: str | None = None,
+    *,
+    golds: bool = True,
 ) -> list[Question]:
-    """Questions with gold answers; `score`: the scorer that judges them. Raises `BadInput` for an unknown task or
-    split, or if there are none."""
+    """Questions with gold answers; `score`: the scorer that judges them; without `golds`: all of them with one, or none
+    of them. Raises `BadInput` for an unknown task or split, or if there are none."""
     try:
         questions = load(
             task, split, count, seed, parse_columns(columns) if columns else None, runs_code=score in SCORERS
@@ -104,7 +111,7 @@ def questions_of(
     except ValueError as error:
         raise BadInput(str(error)) from error
     without = next((question.id for question in questions if question.answer is None), None)
-    if without is not None:
+    if without is not None and (golds or any(question.answer is not None for question in questions)):
         raise BadInput(
             f"task {task!r}: question {without!r} has no gold answer to score against: name its column "
             f"(--columns answer=NAME), or look with `collegium task`"

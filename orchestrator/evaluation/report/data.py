@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from agents.transcript import Transcript
+from orchestrator.evaluation.report.judged import JudgedPair
 from orchestrator.evaluation.report.record import Interval, MetricFigure, ReportRecord
 from orchestrator.inference.engines.engine import NOT_MOVED, LoadKind
 
@@ -349,6 +350,8 @@ class RunReport(ReportRecord):
     matrix: Matrix | None = None
     comparisons: Sequence[Comparison] = ()
     """The first one makes the headline. Without any, the page compares the intervals it has."""
+    judged: Sequence[JudgedPair] = ()
+    """What judges found of the methods' replies."""
     timeline: Sequence[ReportResidency] = ()
     samples: Sequence[SampleQuestion] = ()
     engine: str = ""

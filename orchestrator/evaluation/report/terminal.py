@@ -25,6 +25,7 @@ from orchestrator.evaluation.report.formats import (
     seconds,
     value,
 )
+from orchestrator.evaluation.report.judged import JudgedPair
 from orchestrator.evaluation.report.matrix import best_cells, expert_totals, oracle_total
 from orchestrator.evaluation.report.record import Interval
 
@@ -90,6 +91,26 @@ def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
         bounds = Text(f"{points(gap.low)} to {points(gap.high)}", style="dim", no_wrap=True)
         between = _name(one.method), _name(one.baseline)
         table.add_row(*between, difference, bounds, probability(one.p), *map(figure, one.metrics))
+    return table
+
+
+def judged_table(judged: Sequence[JudgedPair]) -> Table:
+    """How judges found each method's replies against one method's, in bold where the interval leaves a half out."""
+    table = _table(
+        "Method", "against", "Wins/ties/losses", "Win rate", "95% interval", "at equal lengths", "unreadable"
+    )
+    table.columns[1].justify = "left"
+    for one in judged:
+        counts = f"{one.wins}/{one.ties}/{one.losses}"
+        unread = f"{one.unreadable} + {one.failed} failed of {one.calls}"
+        if one.win_rate is None or one.length_controlled is None:
+            table.add_row(_name(one.method), _name(one.against), counts, "-", "-", "-", unread)
+            continue
+        low, value, high = one.win_rate.low, one.win_rate.value, one.win_rate.high
+        rate = Text(f"{value:.1%}", style="" if low <= 0.5 <= high else "bold")
+        controlled = one.length_controlled
+        equal = f"{controlled.value:.1%} ({controlled.low:.1%} to {controlled.high:.1%})"
+        table.add_row(_name(one.method), _name(one.against), counts, rate, f"{low:.1%} to {high:.1%}", equal, unread)
     return table
 
 
