@@ -136,9 +136,9 @@ print("LM; dspy", version("dspy"))
 """,
     "instructor": """
 import instructor, openai
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 class City(BaseModel):
-    name: str
+    name: str = Field(max_length=20)
 official = openai.OpenAI(base_url=V1, api_key="none", max_retries=0)
 client = instructor.from_openai(official, mode=instructor.Mode.JSON_SCHEMA)
 city = client.chat.completions.create(model="base", response_model=City, max_retries=1, max_tokens=60,
