@@ -11,11 +11,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from agents import answers
 from agents.question import Question
+from agents.reply import parse_reply
 
 more = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "more_replies.py")))
 replies = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "replies.py")))
@@ -34,6 +35,7 @@ def _rows() -> Iterator[tuple[dict[str, Any], str, bool]]:
 
 
 ROWS = list(_rows())
+KINDS = ["number", "choice", "yesno", "expression", "set", "list", "text", "code", "open"]
 MISSED: frozenset[str] = frozenset()
 """Right replies that are not read: each a known limit."""
 
@@ -82,6 +84,49 @@ def test_random_texts_give_none_or_a_key_that_is_its_own_key(kind: Any) -> None:
     for _ in range(1_000):
         found = answers.extract("".join(rng.choice(signs) for _ in range(rng.randint(0, 200))), question)
         assert found is None or answers.canonical(found, kind, choices) == found
+
+
+REPEATED = [
+    *(
+        "a",
+        "1,",
+        "1 ",
+        "(",
+        "{",
+        "\\frac{",
+        "\\boxed{",
+        "$",
+        "**",
+        "`",
+        "```",
+        "\n",
+        "\n- a",
+        "<",
+        "<think>",
+        "Answer: ",
+    ),
+    *("the answer is A or ", "A, ", "A: no\n", '{"answer": ', "not ", "yes\n", "x = 1, ", "√", "½", "答案是", " ", "-"),
+    *("for ", "~~a", "[ANSWER] <", "1 and ", "1 < x <= ", "\nQuestion: a", "A is wrong. ", "twenty-", "#### "),
+]
+
+
+@pytest.mark.parametrize("kind", ["number", "choice", "expression", "text", "code"])
+def test_a_hundred_thousand_characters_of_one_thing_take_no_longer_than_their_length_allows(kind: Any) -> None:
+    choices = {"A": "red", "B": "12"} if kind == "choice" else None
+    asked = Question(id="q", question="What?", kind=kind, choices=choices)
+    began = time.process_time()
+    for one in REPEATED:
+        parse_reply((one * 100_000)[:100_000], asked)
+    # A pattern that is not linear takes minutes here, all of them together less than three seconds.
+    assert time.process_time() - began < 60
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.one_of(st.text(max_size=20), st.sampled_from(REPEATED)), max_size=30), st.sampled_from(KINDS))
+def test_no_text_raises_and_what_is_read_is_a_key(parts: list[str], kind: Any) -> None:
+    asked = Question(id="q", question="What?", kind=kind, choices={"A": "red", "B": "12"} if kind == "choice" else None)
+    reply = parse_reply("".join(parts), asked)
+    assert reply.answer is None or answers.canonical(reply.answer, kind, asked.choices) == reply.answer
 
 
 @pytest.mark.parametrize(
