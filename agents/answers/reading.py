@@ -74,7 +74,7 @@ _SET_APART = re.compile(
     r"\*\*(?P<bold>[^*\n]{1,200})\*\*(?:[,;(–—]|\s[(–—-])|[\"“](?P<quoted>[^\"“”\n]{1,200})[\"”]\s?\("
 )
 """`**Jupiter**, the largest planet`, `"saas" (without the quotation marks)`: what is set apart is the answer."""
-_FORMULA = re.compile(r"\$(?!\\text|\\boxed)[^$\n]{4,400}\$")
+_FORMULA = re.compile(r"\$\$?(?!\\text|\\boxed|[\d.,]{1,20}\s)[^$\n\\^]{0,200}[\\^][^$\n]{2,400}(?:\$\$?|$)")
 """A letter in a formula is no label."""
 _COMPLETE = re.compile(r"[.!?:。！？)\]}\"'*`$>»”’…|]\s*\Z")
 
