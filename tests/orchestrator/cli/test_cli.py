@@ -40,6 +40,7 @@ def test_a_run_compares_methods_and_fills_its_folder(zoo: Path) -> None:
         "config.json",
         "finished",
         "manifest.json",
+        "answers.parquet",
         "replies.parquet",
         "report.html",
         "results.json",
