@@ -185,13 +185,6 @@ class BudgetConfig(StrictModel):
         default=None, gt=0, allow_inf_nan=False, description="US dollars; every remote expert needs `prices` then."
     )
 
-    def within(self, other: BudgetConfig) -> BudgetConfig:
-        """The tighter of both, for tokens and for dollars."""
-        return BudgetConfig(
-            tokens=min((one.tokens for one in (self, other) if one.tokens is not None), default=None),
-            dollars=min((one.dollars for one in (self, other) if one.dollars is not None), default=None),
-        )
-
 
 class Config(StrictModel):
     """A configuration. Relative paths are relative to its file."""

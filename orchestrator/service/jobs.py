@@ -191,7 +191,7 @@ class Jobs:
                 self.store.progress(job.id, replies)
 
         allowed = self._collegium.config.budget
-        budget = BudgetConfig.model_validate(job.budget).within(allowed) if job.budget else allowed
+        budget = _tighter(BudgetConfig.model_validate(job.budget), allowed) if job.budget else allowed
         context = self._collegium.context(done, lambda text: self.store.log(job.id, text), budget)
         await pipeline.execute(request, context, folder)
         self.store.progress(job.id, replies)
@@ -200,6 +200,14 @@ class Jobs:
     def _fail(self, job: Job, why: str) -> None:
         if self.store.end(job.id, "failed", why):
             self.store.log(job.id, why)
+
+
+def _tighter(one: BudgetConfig, other: BudgetConfig) -> BudgetConfig:
+    """The smaller limit of both, for tokens and for dollars."""
+    return BudgetConfig(
+        tokens=min((limit for limit in (one.tokens, other.tokens) if limit is not None), default=None),
+        dollars=min((limit for limit in (one.dollars, other.dollars) if limit is not None), default=None),
+    )
 
 
 def over(job: Job) -> bool:
