@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from merging import stream
 from merging.adapter import Adapter
 from merging.checkpoint import Checkpoint, CheckpointError
-from merging.stream import linear, plain, task_arithmetic
+from merging.stream import linear, plain
 
 ROWS, COLUMNS = 40, 24
 TARGET = "layer.q_proj.weight"
@@ -90,16 +90,6 @@ def test_linear_is_the_weighted_mean(zoo: dict[str, Any]) -> None:
     blend = linear([(models["a"], None), (models["b"], None)], [1.0, 3.0])
     for name in values["a"]:
         exact(blend, name, 0.25 * values["a"][name].float() + 0.75 * values["b"][name].float())
-
-
-@pytest.mark.usefixtures("block")
-def test_task_arithmetic_adds_weighted_differences(zoo: dict[str, Any]) -> None:
-    base, a, b = (zoo["values"][name] for name in ("base", "a", "b"))
-    models = zoo["models"]
-    blend = task_arithmetic((models["base"], None), [(models["a"], None), (models["b"], None)], [0.5, 0.4])
-    for name in base:
-        start = base[name].float()
-        exact(blend, name, start + 0.5 * (a[name].float() - start) + 0.4 * (b[name].float() - start))
 
 
 @pytest.mark.usefixtures("block")
