@@ -111,7 +111,7 @@ def test_a_file_of_questions_of_every_script(place: Path) -> None:
     ],
 )
 def test_what_cannot_be_routed_is_refused_in_one_line(place: Path, arguments: list[str], told: str) -> None:
-    (place / "bad.jsonl").write_text('{"question": "a"}\n{"text": "b"}\n')
+    (place / "bad.jsonl").write_text('{"question": "a"}\n{"question": " "}\n')
     result = call("route", *(["--table", "table.jsonl"] if "--table" not in arguments else []), *arguments)
     refused(result, told)
 
