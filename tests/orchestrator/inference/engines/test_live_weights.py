@@ -117,7 +117,9 @@ def test_a_recipe_answers_as_its_tensors_written_by_transformers(real: Any, refe
     merged = Expert("merged", "merged", real.first.shape, recipe=recipe, context=real.first.context)
     assert real.engine.load(merged).way == "in_place"
     assert real.ask(QUESTION, merged)
-    assert difference(reference(merged, 2), real.engine.canary(), OTHER_ENGINE) is None
+    # Without instructions for bfloat16 a processor is up to a whole unit off in a logit; another model is more.
+    assert difference(reference(merged, 2), real.engine.canary(), 2 * OTHER_ENGINE) is None
+    assert difference(reference(real.first, 2), real.engine.canary(), 2 * OTHER_ENGINE) is not None
     # The reference is one that can tell: another expert's fails.
     assert difference(reference(real.second, 2), real.engine.canary(), OTHER_ENGINE) is not None
 
