@@ -103,7 +103,8 @@ class VLLMEngine:
             self._resident = None
             raise loading_failed(expert, blend.checkpoint.config, error) from error
         self._resident = expert
-        return LoadReport(expert.name, way, time.perf_counter() - began, self._shapes[expert.shape].moved)
+        reached = self._shapes.get(expert.shape)
+        return LoadReport(expert.name, way, time.perf_counter() - began, reached.moved if reached else 0)
 
     def add(self, request: Request, expert: Expert) -> None:
         """See `Engine`."""

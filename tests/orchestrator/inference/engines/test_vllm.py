@@ -95,7 +95,8 @@ def test_the_way_back_is_exact(vllm: Any, fresh: Any, fine_tune: Path) -> None:
     fresh.load(vllm.second)
     fresh.load(expert)
     fresh.load(vllm.second)
-    assert weights._kept
+    # Not on a processor for which vLLM keeps the plain matrices: nothing is packed there but copies of them.
+    assert bool(weights._kept) is any(slot.packed and not slot.live.numel() for slot in weights.slots)
     fresh.load(expert)
     assert replies(vllm, fresh, expert) == before
 
@@ -132,7 +133,7 @@ def test_layouts_that_are_not_understood_are_not_written(vllm: Any) -> None:
         with pytest.raises(UnknownLayout, match="gate_up_proj: the live weights are not"):
             LiveWeights(model, live.resident)
         model.packed_modules_mapping = {**swapped, "gate_up_proj": ["gate_proj"]}
-        with pytest.raises(UnknownLayout, match=r"gate_up_proj: live shape .0,., the checkpoint's .1536, 576."):
+        with pytest.raises(UnknownLayout, match=r"gate_up_proj: live shape .(0,|3072, 576)., the checkpoint's .1536, 576."):
             LiveWeights(model, live.resident)
         model.packed_modules_mapping = {}
         with pytest.raises(UnknownLayout, match="the checkpoint has no tensor for it"):
