@@ -80,6 +80,11 @@ class Scheduler:
         self._pause_patience = Patience()
         """Patience with conversations that wait for something else than a reply."""
 
+    @property
+    def pending(self) -> int:
+        """Requests waiting or running."""
+        return len(self._pending)
+
     def queued(self) -> dict[str, tuple[int, int]]:
         """Queue -> (requests waiting, running)."""
         return {queue.name: queue.load() for queue in self._queues.values()}

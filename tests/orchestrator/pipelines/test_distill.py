@@ -21,9 +21,9 @@ def test_transcripts_are_inspected_and_their_graphs_written(zoo: Path) -> None:
     result = call("distill", "inspect", path, "--graphs", "graphs.jsonl", "--graphml", "xml", "--json")
     assert result.exit_code == 0, (result.output, result.exception)
     found = json.loads(result.stdout)
-    assert found["replies"]["words"]["0"] == {"right": 10, "wrong": 0, "silent": 10}
-    assert found["replies"]["coins"]["0"] == {"right": 10, "wrong": 10, "silent": 0}
-    assert found["replies"]["words"]["1"] == {"right": 20, "wrong": 0, "silent": 0}
+    assert found["replies"]["words"]["0"] == {"right": 10, "wrong": 0, "silent": 10, "unknown": 0}
+    assert found["replies"]["coins"]["0"] == {"right": 10, "wrong": 10, "silent": 0, "unknown": 0}
+    assert found["replies"]["words"]["1"] == {"right": 20, "wrong": 0, "silent": 0, "unknown": 0}
     assert found["convinced"] == {
         "words": {"coins": {"rightly": 10, "wrongly": 0}},
         "coins": {"words": {"rightly": 10, "wrongly": 0}},

@@ -133,7 +133,9 @@ def test_layouts_that_are_not_understood_are_not_written(vllm: Any) -> None:
         with pytest.raises(UnknownLayout, match="gate_up_proj: the live weights are not"):
             LiveWeights(model, live.resident)
         model.packed_modules_mapping = {**swapped, "gate_up_proj": ["gate_proj"]}
-        with pytest.raises(UnknownLayout, match=r"gate_up_proj: live shape .(0,|3072, 576)., the checkpoint's .1536, 576."):
+        with pytest.raises(
+            UnknownLayout, match=r"gate_up_proj: live shape .(0,|3072, 576)., the checkpoint's .1536, 576."
+        ):
             LiveWeights(model, live.resident)
         model.packed_modules_mapping = {}
         with pytest.raises(UnknownLayout, match="the checkpoint has no tensor for it"):

@@ -12,7 +12,7 @@ from orchestrator.inference.schedule.scheduler import Assignment, Policy, Schedu
 
 def pending(scheduler: Scheduler) -> int:
     """Requests waiting or running."""
-    return sum(map(sum, scheduler.queued().values()))
+    return scheduler.pending
 
 
 KEYS = count()

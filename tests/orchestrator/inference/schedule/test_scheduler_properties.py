@@ -14,7 +14,7 @@ from orchestrator.inference.schedule.scheduler import Assignment, Policy, Schedu
 
 def pending(scheduler: Scheduler) -> int:
     """Requests waiting or running."""
-    return sum(map(sum, scheduler.queued().values()))
+    return scheduler.pending
 
 
 LOAD = 0.5
