@@ -25,8 +25,8 @@ def test_transcripts_are_inspected_and_their_graphs_written(zoo: Path) -> None:
     assert found["replies"]["coins"]["0"] == {"right": 10, "wrong": 10, "silent": 0, "unknown": 0}
     assert found["replies"]["words"]["1"] == {"right": 20, "wrong": 0, "silent": 0, "unknown": 0}
     assert found["convinced"] == {
-        "words": {"coins": {"rightly": 10, "wrongly": 0}},
-        "coins": {"words": {"rightly": 10, "wrongly": 0}},
+        "words": {"coins": {"rightly": 10, "wrongly": 0, "unknown": 0}},
+        "coins": {"words": {"rightly": 10, "wrongly": 0, "unknown": 0}},
     }
     graphs = [
         networkx.node_link_graph(json.loads(row), edges="edges")
