@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 
 from orchestrator.chats.chat_turns import ChatTurns
 from orchestrator.errors import CollegiumError, ExpertFailed, StreamBroken, UpstreamTimeout
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
+from orchestrator.inference.pool_layer import PoolLayer
 from orchestrator.inference.request import Completion, Delta, PromptMessage, Request, Sampling
-from orchestrator.inference.schedule.conversation_scope import ConversationScope
 from orchestrator.inference.schedule.pending import Outcome
-from orchestrator.inference.schedule.timeline import PoolLoad, Timeline
 
 
-class ChatPool:
+class ChatPool(PoolLayer):
     """Stands before another pool. Methods that know nothing of a chat's history thus run within it, and what they ask
     is refused, withdrawn and paid for as a chat's own calls are."""
 
@@ -40,7 +39,7 @@ class ChatPool:
         `on_text` hears the text of a streamed reply as it comes (it is the chat's answer), `on_streamed` its end; of
         an expert on `hold`, whose replies may break off, the text is heard once it is whole. `offer`: adds the chat's
         tools to a prompt that is the question as it is."""
-        self._pool = pool
+        super().__init__(pool)
         self._turns = turns
         self._on_text = on_text
         self._on_streamed = on_streamed
@@ -50,19 +49,6 @@ class ChatPool:
         self._on_reply = on_reply
         self._on_failure = on_failure
         self._reply_seconds = reply_seconds
-
-    @property
-    def timeline(self) -> Timeline:
-        """Of the pool behind it."""
-        return self._pool.timeline
-
-    def start(self) -> None:
-        """Start the workers of the pool behind it."""
-        self._pool.start()
-
-    async def load(self) -> PoolLoad:
-        """What the workers of the pool behind it are doing."""
-        return await self._pool.load()
 
     def request(
         self,
@@ -132,26 +118,3 @@ class ChatPool:
             if begun:
                 raise StreamBroken(f"expert {expert.name!r}: its reply broke off: {found}") from error
             raise ExpertFailed(str(found)) if isinstance(found, StreamBroken) else found from error
-
-    def ask_blocking(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:
-        """As `Pool.ask_blocking`."""
-        return self._pool.ask_blocking(calls)
-
-    def stream_blocking(self, request: Request, expert: Expert) -> Iterator[Delta | Completion]:
-        """As `Pool.stream_blocking`."""
-        return self._pool.stream_blocking(request, expert)
-
-    def refuse_own_thread(self) -> None:
-        """As `Pool.refuse_own_thread`."""
-        self._pool.refuse_own_thread()
-
-    def conversation(self, question: str, seed: int = 0) -> contextlib.AbstractContextManager[ConversationScope]:
-        """As `Pool.conversation`."""
-        return self._pool.conversation(question, seed)
-
-    def note_conversations(self, opened: Sequence[str], closed: Sequence[str]) -> None:
-        """As `Pool.note_conversations`."""
-        self._pool.note_conversations(opened, closed)
-
-    def close(self) -> None:
-        """It belongs to others."""

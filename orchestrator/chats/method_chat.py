@@ -206,7 +206,7 @@ class ReplyMessages:
         self._calls: dict[int, ToolCallEvent] = {}
         self._reasons: dict[int, str] = {}
         self._account = UsageEvent(0, 0)
-        self._blocks, self._shown = 0, ""
+        self._blocks, self._last_kind = 0, ""
         """Content blocks of the stream so far, and the kind of the last one: LangChain counts calls behind them."""
 
     def add(self, event: ChatEvent) -> None:
@@ -250,8 +250,8 @@ class ReplyMessages:
             case ReasoningEvent(text):
                 message = AIMessageChunk(content="", additional_kwargs={"reasoning_content": text})
             case ProgressEvent({"expert": expert, "text": text}):
-                told = f"{expert}: {text.strip()}\n\n"
-                message = AIMessageChunk(content="", additional_kwargs={"reasoning_content": told})
+                line = f"{expert}: {text.strip()}\n\n"
+                message = AIMessageChunk(content="", additional_kwargs={"reasoning_content": line})
             case ToolCallEvent():
                 chunks = [
                     tool_call_chunk(name=name, args=arguments, id=id, index=index)
@@ -267,8 +267,8 @@ class ReplyMessages:
                 )
             case _:
                 return None
-        shown = "text" if message.content else "reasoning" if message.additional_kwargs else self._shown
-        self._blocks, self._shown = self._blocks + (shown != self._shown), shown
+        kind = "text" if message.content else "reasoning" if message.additional_kwargs else self._last_kind
+        self._blocks, self._last_kind = self._blocks + (kind != self._last_kind), kind
         return ChatGenerationChunk(message=message)
 
     def _usage(self) -> UsageMetadata:

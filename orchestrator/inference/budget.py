@@ -11,11 +11,10 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from orchestrator.errors import BadInput, BudgetExceeded
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
+from orchestrator.inference.pool_layer import PoolLayer
 from orchestrator.inference.prices import TYPICAL_CHARACTERS, paid, withdrawn
 from orchestrator.inference.request import Completion, Delta, PromptMessage, Request, Sampling
-from orchestrator.inference.schedule.conversation_scope import ConversationScope
 from orchestrator.inference.schedule.pending import Outcome
-from orchestrator.inference.schedule.timeline import PoolLoad, Timeline
 
 CHARACTERS_PER_TOKEN = 3.0
 """Of a prompt, in the estimate before a call: few, so that it errs on the safe side."""
@@ -86,7 +85,7 @@ class Budget:
         )
 
 
-class BudgetPool:
+class BudgetPool(PoolLayer):
     """Stands before another pool: of one run or job, or of a service's callers. Replies from the ledger cost nothing.
 
     A call is let through if what has been spent, what the calls under way may still spend, and what this one may spend
@@ -97,21 +96,8 @@ class BudgetPool:
 
     def __init__(self, pool: Pool, budget: Budget | Callable[[], Budget | None]) -> None:
         """`budget`: of all calls, or whoever pays for this task's calls; None: nobody counts them."""
-        self._pool = pool
+        super().__init__(pool)
         self._payer: Callable[[], Budget | None] = (lambda: budget) if isinstance(budget, Budget) else budget
-
-    @property
-    def timeline(self) -> Timeline:
-        """Of the pool behind it."""
-        return self._pool.timeline
-
-    def start(self) -> None:
-        """Start the workers of the pool behind it."""
-        self._pool.start()
-
-    async def load(self) -> PoolLoad:
-        """What the workers of the pool behind it are doing."""
-        return await self._pool.load()
 
     def request(
         self,
@@ -201,21 +187,6 @@ class BudgetPool:
             raise
         finally:
             budget.release(maximum)
-
-    def refuse_own_thread(self) -> None:
-        """As `Pool.refuse_own_thread`."""
-        self._pool.refuse_own_thread()
-
-    def conversation(self, question: str, seed: int = 0) -> contextlib.AbstractContextManager[ConversationScope]:
-        """As `Pool.conversation`."""
-        return self._pool.conversation(question, seed)
-
-    def note_conversations(self, opened: Sequence[str], closed: Sequence[str]) -> None:
-        """As `Pool.note_conversations`."""
-        self._pool.note_conversations(opened, closed)
-
-    def close(self) -> None:
-        """It belongs to others."""
 
 
 def _count(budget: Budget, request: Request, expert: Expert, outcome: Outcome) -> None:

@@ -59,9 +59,9 @@ class ReplyStream:
             return text
         self._held += text
         free = begins(self._held, first=not self._begun)
-        shown, self._held = self._held[:free], self._held[free:]
-        self._begun = self._begun or bool(shown)
-        return shown
+        free_text, self._held = self._held[:free], self._held[free:]
+        self._begun = self._begun or bool(free_text)
+        return free_text
 
     def end(self, whole: str) -> tuple[str, list[ToolCall]]:
         """(the text that has not been shown, the calls) of the whole reply."""
@@ -163,10 +163,10 @@ class ExpertChat(BatchedChatModel):
             metadata["logprobs"] = {"content": logprobs_content(completion.logprobs)}
         return metadata
 
-    def _chunk(self, part: Delta | Completion, shown: ReplyStream) -> ChatGenerationChunk:
+    def _chunk(self, part: Delta | Completion, reply: ReplyStream) -> ChatGenerationChunk:
         if isinstance(part, Delta):
-            return ChatGenerationChunk(message=AIMessageChunk(content=shown.more(part.text)))
-        rest, calls = shown.end(part.text)
+            return ChatGenerationChunk(message=AIMessageChunk(content=reply.more(part.text)))
+        rest, calls = reply.end(part.text)
         message = AIMessageChunk(
             content=rest,
             tool_call_chunks=[
@@ -210,10 +210,10 @@ class ExpertChat(BatchedChatModel):
         run_manager: AsyncCallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> AsyncIterator[ChatGenerationChunk]:
-        shown = ReplyStream(ToolNames.of(kwargs))
+        reply = ReplyStream(ToolNames.of(kwargs))
         request = self._request(messages, stop, True, kwargs)
         async for part in self.pool.stream(request, self.expert):
-            chunk = self._chunk(part, shown)
+            chunk = self._chunk(part, reply)
             if run_manager:
                 await run_manager.on_llm_new_token(cast("str", chunk.message.content), chunk=chunk)
             yield chunk
@@ -225,10 +225,10 @@ class ExpertChat(BatchedChatModel):
         run_manager: CallbackManagerForLLMRun | None = None,
         **kwargs: Any,
     ) -> Iterator[ChatGenerationChunk]:
-        shown = ReplyStream(ToolNames.of(kwargs))
+        reply = ReplyStream(ToolNames.of(kwargs))
         request = self._request(messages, stop, True, kwargs)
         for part in self.pool.stream_blocking(request, self.expert):
-            chunk = self._chunk(part, shown)
+            chunk = self._chunk(part, reply)
             if run_manager:
                 run_manager.on_llm_new_token(cast("str", chunk.message.content), chunk=chunk)
             yield chunk
