@@ -16,6 +16,7 @@ from pydantic import BaseModel, ValidationError
 
 from orchestrator.config import BudgetConfig
 from orchestrator.errors import BadInput, CollegiumError, ExpertFailed, Overloaded, RequestError, SetupError, of_code
+from orchestrator.evaluation.tasks import names
 from orchestrator.methods import PipelineMethods
 from orchestrator.pipeline_calls import quiet, wait
 from orchestrator.pipelines.given import understood
@@ -109,7 +110,10 @@ class RemoteCollegium(PipelineMethods):
         asked = found.checked(request, understood(found.request, options, self.runs / "questions"))
         given = asked.model_dump(mode="json", exclude_unset=True, exclude=set(found.writes))
         for field in UPLOADED & given.keys():
-            if isinstance(given[field], str) and (file := Path(given[field]).expanduser()).is_file():
+            text = given[field]
+            if not isinstance(text, str) or (field == "task" and text in names()):
+                continue  # a generated task is no file, whatever lies here
+            if (file := Path(text).expanduser()).is_file():
                 given[field] = await self._upload(file)
         job = await self._job(found.name, given, done, note)
         folder = self.runs / job

@@ -1,4 +1,4 @@
-"""Two or more runs on the questions that they share: each method paired with itself and with the other run's best."""
+"""Two or more runs on the questions that they share: each method of one paired with the same method of the other."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from orchestrator.evaluation.report.record import Interval
 from orchestrator.pipelines.run_list import open_run
 
 MAX_RUNS = 8
+MAX_PAIRS = 64
+"""Of two runs that have no method in common, and are compared method by method."""
 JUDGED = frozenset("10au")
 """Letters of questions that were answered: an abstention and an unreadable reply are not right; a failure is neither
 right nor wrong."""
@@ -42,7 +44,9 @@ class RunComparison:
 
 
 def compare_runs(folders: Sequence[Path], seed: int = 0) -> tuple[int, list[RunComparison]]:
-    """(number of shared questions, pairs): every method that two runs have in common, and the best method of each.
+    """(number of shared questions, pairs): every method that two runs have in common; of two that have none, each
+    method of one with each of the other. None is chosen by these very answers; bounds, such as the oracle, are left
+    out.
 
     Questions are shared if their id and their text are the same. Raises `BadInput` for fewer than two runs, for one
     that is no finished `run` or keeps no outcomes by question, and where no question is shared.
@@ -56,10 +60,8 @@ def compare_runs(folders: Sequence[Path], seed: int = 0) -> tuple[int, list[RunC
         raise BadInput(f"runs: {', '.join(folder.name for folder in folders)} have no question in common")
     found = []
     for (one, _, mine), (other, _, theirs) in itertools.combinations(loaded, 2):
-        names = [(name, name) for name in mine if name in theirs]
-        best = _best(mine, ids), _best(theirs, ids)
-        names += [best] if best not in names else []
-        for left, right in names:
+        names = [(name, name) for name in mine if name in theirs] or list(itertools.product(mine, theirs))
+        for left, right in names[:MAX_PAIRS]:
             pair = _pair((one, left, mine[left]), (other, right, theirs[right]), ids, seed)
             found += [pair] if pair else []
     return len(ids), found
@@ -75,13 +77,11 @@ def _outcomes(folder: Path) -> tuple[dict[str, str], dict[str, dict[str, str]]]:
         raise BadInput(f"{folder.name}: keeps no outcomes by question; only runs of `collegium run` are compared")
     rows = pyarrow.parquet.read_table(file, columns=["question", "text"]).to_pylist()
     letters = {
-        one.method: dict(zip(report.questions, one.outcomes, strict=True)) for one in report.methods if one.outcomes
+        one.method: dict(zip(report.questions, one.outcomes, strict=True))
+        for one in report.methods
+        if one.outcomes and one.role in ("method", "reference")
     }
     return {row["question"]: row["text"] for row in rows}, letters
-
-
-def _best(methods: Mapping[str, Mapping[str, str]], ids: Sequence[str]) -> str:
-    return max(methods, key=lambda name: sum(methods[name].get(id) == "1" for id in ids))
 
 
 def _pair(

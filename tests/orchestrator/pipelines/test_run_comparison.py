@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -18,7 +19,7 @@ COST = Cost(calls=0, cached_calls=0, prompt_tokens=0, completion_tokens=0, secon
 SOME = Interval(value=0.5, low=0.0, high=1.0, n=2)
 
 
-def run(folder: Path, methods: dict[str, str], texts: dict[str, str]) -> Path:
+def run(folder: Path, methods: dict[str, str], texts: dict[str, str], bounds: Collection[str] = ()) -> Path:
     """A run folder: method -> letters of the questions."""
     folder.mkdir()
     report = RunReport(
@@ -29,7 +30,14 @@ def run(folder: Path, methods: dict[str, str], texts: dict[str, str]) -> Path:
         fitted_on="",
         seed=0,
         methods=[
-            MethodResult(method=name, accuracies={}, overall=SOME, cost=COST, outcomes=found)
+            MethodResult(
+                method=name,
+                accuracies={},
+                overall=SOME,
+                cost=COST,
+                outcomes=found,
+                role="bound" if name in bounds else "method",
+            )
             for name, found in methods.items()
         ],
         questions=list(texts),
@@ -47,13 +55,20 @@ def test_methods_are_paired_on_shared_questions_and_failures_are_left_out(tmp_pa
     other = run(tmp_path / "other", {"vote": "001a1"}, {f"q{n}": f"Text {n}" for n in range(1, 6)})
     questions, pairs = compare_runs([one, other])
     assert questions == 4  # q1 to q4
-    vote, best = pairs
+    (vote,) = pairs  # `best` is in one of them only
     assert (vote.first.method, vote.second.method) == ("vote", "vote")
     # q1 1:0, q2 0:0, q3 1:1; q4 failed there
     assert (vote.first.value, vote.second.value, vote.difference.n) == (pytest.approx(2 / 3), pytest.approx(1 / 3), 3)
     assert vote.difference.value == pytest.approx(1 / 3)
     assert vote.p == 1.0
-    assert (best.first.method, best.second.method, best.difference.value) == ("best", "vote", pytest.approx(3 / 4))
+
+
+def test_runs_without_a_common_method_are_compared_method_by_method_and_bounds_left_out(tmp_path: Path) -> None:
+    texts = {"q1": "Is it so?", "q2": "Is it not?"}
+    one = run(tmp_path / "one", {"vote": "10", "best": "01"}, texts)
+    other = run(tmp_path / "other", {"mixture": "11", "oracle": "11"}, texts, bounds={"oracle"})
+    _, pairs = compare_runs([one, other])
+    assert [(pair.first.method, pair.second.method) for pair in pairs] == [("vote", "mixture"), ("best", "mixture")]
 
 
 def test_equal_ids_of_other_questions_are_not_shared(tmp_path: Path) -> None:

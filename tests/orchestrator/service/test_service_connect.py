@@ -88,9 +88,7 @@ def test_pipelines_give_the_same_result_here_and_there(
         assert set(ranking.experts) == {"words", "coins"}
 
 
-def test_questions_and_files_that_lie_here_travel_once(
-    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_questions_and_files_that_lie_here_travel_once(url: str, tmp_path: Path) -> None:
     """A service that reads no paths of its clients' gets what the files hold."""
     rows = [{"question": f"Toss {n}?", "answer": "yes", "split": "test" if n % 2 else "validation"} for n in range(8)]
     with Collegium.connect(url, runs=tmp_path / "runs") as there:
