@@ -18,6 +18,7 @@ from agents.question import AnswerKind, Question
 from agents.reply import parse_reply
 from benchmarks.answers_agreement import rows
 from benchmarks.machine import conditions, write_result
+from tests.scripts.repeats import REPEATED
 
 KINDS: tuple[AnswerKind, ...] = ("number", "choice", "yesno", "expression", "set", "list", "text", "code", "open")
 MATHEMATICS = ("expression", "set", "list")
@@ -44,41 +45,6 @@ WORDS = [
     *".,:;?!#-{}[]()<>=+*/^_$|~%&",
     *("**", "\n", "\\", "\\frac{1}{2}", "\\boxed{", "\\sqrt{3}", "\\text{cm}", "$x^2$", '"', "'"),
 ]
-REPEATS = (
-    *(
-        "a",
-        "1,",
-        "(",
-        "{",
-        "\\frac{",
-        "\\boxed{",
-        "$",
-        "**",
-        "`",
-        "```",
-        "\n",
-        "\n- a",
-        "<",
-        "<think>",
-        "Answer: ",
-        "A, ",
-    ),
-    *(
-        "the answer is A or ",
-        "A: no\n",
-        '{"answer": ',
-        "not ",
-        "yes\n",
-        "x = 1, ",
-        "√",
-        "½",
-        "答案是",
-        " ",
-        "-",
-        "for ",
-    ),
-    *("~~a", "[ANSWER] <", "1 and ", "1 < x <= ", "\nQuestion: a", "A is wrong. ", "twenty-", "#### "),
-)
 TEXTS = 10_000
 
 
@@ -119,9 +85,9 @@ def main() -> None:
         table.append((f"{kind}: median of {TEXTS} random texts, µs", f"{median:.0f}", wanted[1]))
         table.append((f"{kind}: mean, µs", f"{mean:.0f}", ""))
         table.append((f"{kind}: longest, µs", f"{1e6 * times[-1]:.0f}", wanted[0]))
-        worst = max(spent(question, (one * 100_000)[:100_000]) for one in REPEATS)
+        worst = max(spent(question, (one * 100_000)[:100_000]) for one in REPEATED)
         table.append(
-            (f"{kind}: longest of {len(REPEATS)} repeats of 100,000 characters, ms", f"{1e3 * worst:.0f}", "bounded")
+            (f"{kind}: longest of {len(REPEATED)} repeats of 100,000 characters, ms", f"{1e3 * worst:.0f}", "bounded")
         )
     if (folder / "mmlu_pro_dev_cot.jsonl.gz").exists():
         known = {row["id"]: row["choices"] for row in rows(folder / "mmlu_pro_dev.jsonl.gz")}

@@ -18,6 +18,7 @@ CollegiumError                what was wrong, where, and what to do
 │   ├── RateLimited           its server allows no more requests for now
 │   ├── ContentFiltered       its server withholds the reply
 │   └── NoAnswer              several experts were asked, and none answered
+├── NotScored                 a scorer of one's own failed on some answers of a finished run
 ├── BudgetExceeded            the next call would pass a budget
 ├── NotReady                  something must be done first (no profile yet)
 ├── Overloaded                the estimated wait passes the request's deadline

@@ -102,7 +102,7 @@ class Batches:
                     group.create_task(self._row(batch, row, answered))
             recording.cancel()
             await asyncio.gather(recording, return_exceptions=True)
-            await self._flush(batch.id, answered)
+            await self._record(batch.id, answered, until_empty=True)
             await asyncio.to_thread(self._store.complete, batch.id)
         except asyncio.CancelledError:
             raise
@@ -153,13 +153,22 @@ class Batches:
         form = completions.CompletionForm(body.model, body.echo, body.logprobs is not None)
         return await completions.whole(self._models.completion_events(body, batch=True), form)
 
-    async def _record(self, id: str, answered: asyncio.Queue[BatchRow]) -> None:
-        while True:
+    async def _record(self, id: str, answered: asyncio.Queue[BatchRow], until_empty: bool = False) -> None:
+        """Write what is answered, each `RECORD` seconds. `until_empty`: only until all is written."""
+        while not until_empty:
             await asyncio.sleep(RECORD)
-            try:
-                await self._flush(id, answered)
-            except StorageError as error:  # the answers wait for the next write
-                _log.error("batch %s: answers cannot be recorded yet; trying again: %s", id, error)
+            await self._try_flush(id, answered)
+        while not answered.empty():
+            if not await self._try_flush(id, answered):
+                await asyncio.sleep(RECORD)
+
+    async def _try_flush(self, id: str, answered: asyncio.Queue[BatchRow]) -> bool:
+        try:
+            await self._flush(id, answered)
+        except StorageError as error:  # the answers wait for the next write
+            _log.error("batch %s: answers cannot be recorded yet; trying again: %s", id, error)
+            return False
+        return True
 
     async def _flush(self, id: str, answered: asyncio.Queue[BatchRow]) -> None:
         rows = [answered.get_nowait() for _ in range(answered.qsize())]

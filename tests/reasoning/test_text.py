@@ -32,7 +32,7 @@ def test_reply_and_thoughts_come_apart(text: str, found: Separated) -> None:
 
 
 def test_it_takes_linear_time() -> None:
-    started = time.process_time()
+    started = time.thread_time()
     for part in ("<think>", "a</think>", "<think>a</think>", "  <think>\n"):
         separate(part * 200_000)
-    assert time.process_time() - started < 5
+    assert time.thread_time() - started < 5

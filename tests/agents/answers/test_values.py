@@ -10,10 +10,10 @@ from agents.answers.values import key_of
 
 
 def test_a_huge_exponent_is_no_trap() -> None:
-    started = time.process_time()
+    started = time.thread_time()
     assert answers.canonical("1e999999999", "number") is None
     assert answers.canonical("9^{9^{9}}", "expression") is None
-    assert time.process_time() - started < 1.0
+    assert time.thread_time() - started < 1.0
 
 
 def key_of_term(text: str) -> str | None:

@@ -72,6 +72,11 @@ def shares(expert: Expert) -> dict[str, float]:
 class TopicEmbedder:
     """A vector a topic."""
 
+    identity = "topics"
+
+    def asked(self, texts: Sequence[str], before: Sequence[str]) -> Features:
+        return self.features(texts)
+
     def features(self, texts: Sequence[str]) -> Features:
         return Features(np.array([[float(topic in text) for topic in TOPICS] for text in texts], np.float32))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from orchestrator.evaluation.answer import RunResult
 from orchestrator.pipelines.run_list import run_entry, runs_in
 
 ZOO = {
-    "experts": {name: {"script": f"replies:{name}"} for name in ("words", "coins")},
+    "experts": {name: {"script": f"run_list_replies:{name}"} for name in ("words", "coins")},
     "workers": {"engine": "scripted", "in_process": True},
 }
 QUESTIONS = [
@@ -26,7 +27,7 @@ QUESTIONS = [
 
 @pytest.fixture
 def zoo(tmp_path: Path) -> Collegium:
-    (tmp_path / "replies.py").write_text(
+    (tmp_path / "run_list_replies.py").write_text(
         'def words(messages, sampling):\n    return "Answer: yes" if "3" in messages[-1][1] else "Answer: no"\n\n\n'
         'def coins(messages, sampling):\n    return "Answer: yes"\n'
     )
@@ -37,6 +38,7 @@ def test_a_run_is_kept_opened_again_and_shown_as_a_frame(
     zoo: Collegium, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delitem(sys.modules, "run_list_replies", raising=False)
     with zoo:
         result = zoo.run(task=QUESTIONS, methods="each,vote", experts="words,coins")  # type: ignore[arg-type]
         table = zoo.profile(task=QUESTIONS).table  # type: ignore[arg-type]
