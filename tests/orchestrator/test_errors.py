@@ -81,7 +81,7 @@ TABLE = {
     "RateLimited": (429, "rate_limit_exceeded", 1, True, True, "RateLimited"),
     "ContentFiltered": (400, "content_filter", 1, False, True, "ContentFiltered"),
     "NoAnswer": (503, "no_expert_answered", 1, True, True, "NoAnswer"),
-    "NotScored": (500, "not_scored", 1, False, False, "CollegiumError"),
+    "NotScored": (500, "not_scored", 1, False, False, "NotScored"),
     "BudgetExceeded": (429, "budget_exceeded", 1, False, False, "BudgetExceeded"),
     "NotReady": (409, "not_ready", 1, False, False, "NotReady"),
     "Overloaded": (429, "overloaded", 1, True, True, "Overloaded"),
@@ -89,16 +89,8 @@ TABLE = {
     "SetupError": (500, "failed", 1, False, False, "CollegiumError"),
 }
 CALLERS = (
-    *(
-        "BadInput",
-        "ConfigError",
-        "RequestError",
-        "PromptTooLong",
-        "Cancelled",
-        "NotScored",
-        "BudgetExceeded",
-        "NotReady",
-    ),
+    *("BadInput", "ConfigError", "RequestError", "PromptTooLong", "Cancelled", "NotScored"),
+    *("BudgetExceeded", "NotReady"),
 )
 """Their message is about the client's own request, and is what the client reads."""
 MESSAGE = "http://10.0.0.7/internal: what the upstream said"
