@@ -15,8 +15,7 @@ from orchestrator.errors import BadInput
 from orchestrator.pipelines import adapter_training
 from orchestrator.pipelines.adapter_training import AdapterSpec
 from orchestrator.pipelines.train import TrainedExpert
-
-STEP = StepMetrics(3, 3, 900, 2.0, 1e-4, 1.0, 0.5, None, None, None, None)
+from tests.scripts.training_steps import STEP
 
 
 @pytest.fixture

@@ -7,11 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tiny_llama
 
 from agents import transcript
 from orchestrator import Collegium
 from orchestrator.config import BudgetConfig
 from orchestrator.errors import BadInput, CollegiumError, RequestError
+from orchestrator.pipelines import adapter_training
+from tests.scripts.training_steps import STEP
 
 
 def test_everything_through_a_connection(url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -86,6 +89,38 @@ def test_pipelines_give_the_same_result_here_and_there(
         with pytest.warns(FutureWarning, match="now called rank"):
             (ranking,) = there.route(["Which coin?"])  # type: ignore[arg-type, misc]
         assert set(ranking.experts) == {"words", "coins"}
+
+
+def test_what_is_done_to_models_is_done_there_as_here(
+    settings: dict[str, Any], on_socket: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(adapter_training, "train", lambda spec, out, report: STEP)
+    settings["service"]["paths"] = True
+    texts = tmp_path / "texts"
+    texts.write_text("one two\n\nthree four five\n")
+    files = {"model": str(tiny_llama.write(tmp_path / "tiny")), "texts": str(texts)}
+    with (
+        on_socket(settings) as url,
+        Collegium.connect(url, runs=tmp_path / "fetched") as there,
+        Collegium(settings) as here,
+    ):
+        mine, theirs = (one.gather(**files, out=str(tmp_path / name)) for one, name in ((here, "a"), (there, "b")))
+        assert (theirs.texts, theirs.tokens) == (mine.texts, mine.tokens)
+        assert (tmp_path / "b").read_bytes() == (tmp_path / "a").read_bytes()
+        for reference, problem in ((False, None), (True, "its engine has no canary to compare; use --no-reference")):
+            for one in (here, there):
+                (checked,) = one.check(experts=["words"], reference=reference).experts
+                assert (checked.expert, checked.problem) == ("words", problem)
+                assert checked.says == "Easy. Answer: a Confidence: 0.9"
+        trained = there.train(name="arithmetic")
+        assert (trained.steps, trained.tokens, trained.folder.name) == (STEP.step, STEP.tokens, "arithmetic")
+        with pytest.raises(CollegiumError, match="no such folder"):
+            there.gather(model=str(tmp_path / "nowhere"), texts=str(texts), out=str(tmp_path / "c"))
+
+
+def test_a_service_that_lets_nobody_name_files_gathers_nothing(url: str, tmp_path: Path) -> None:
+    with Collegium.connect(url, runs=tmp_path) as there, pytest.raises(CollegiumError, match=r"service\.paths"):
+        there.gather(model=str(tmp_path), texts="texts", out="out")
 
 
 def test_questions_and_files_that_lie_here_travel_once(url: str, tmp_path: Path) -> None:
