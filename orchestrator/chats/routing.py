@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 
 LOOK = 2.0
 """Seconds between looks for a newer table."""
+FIRST = 5.0
+"""Seconds that a request waits at most for a mixture where there is none yet: the profile may be of this moment."""
 REST = 4.0
 """Rest after fitting, in times of what it took: however fast feedback comes, fitting takes a fifth of the time."""
 NO_PROFILE = "there is no profile of the experts yet: submit a job for the pipeline profile, or run `profile`"
@@ -87,10 +89,17 @@ class Routing:
         await self._looked.wait()
 
     async def mixture(self) -> FittedMixture:
-        """The newest mixture that is ready; where nobody follows the profile (`open`), it is looked for and fitted
-        now. Raises `NotReady` while there is none, saying why."""
+        """The newest mixture that is ready; where there is none, the profile is looked for once more, for `FIRST`
+        seconds at most. Where nobody follows the profile (`open`), it is looked for and fitted now. Raises `NotReady`
+        while there is none, saying why."""
         if self._following is None:
             await asyncio.to_thread(self._look)
+        elif self._current is None:
+            self._looked.clear()
+            self._changed.set()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(FIRST):
+                    await self._looked.wait()
         if self._current is None:
             raise self._why_not
         return self._current.fitted
@@ -171,6 +180,8 @@ class Routing:
         stamp = (str(path), changed, feedback, config.service.router)
         if current is not None and current.stamp == stamp:
             return current
+        if current is None:
+            self._why_not = NotReady(FITTING)
         table = read_table(path)
         known = [name for name in self._collegium.experts if name in table.experts]
         if not known:

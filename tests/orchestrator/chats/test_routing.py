@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
+
+from orchestrator.chats import routing
 
 USER = [{"role": "user", "content": "Which word?"}]
 
@@ -53,3 +57,19 @@ async def test_a_long_system_prompt_does_not_hide_what_is_asked(profiled: dict[s
         for text, expert in (("Is the coin up?", "coins"), ("Which word?", "words")):
             asked = [system, {"role": "user", "content": text}]
             assert (await post(client, model="mixture", messages=asked)).json()["collegium"]["experts"] == [expert]
+
+
+async def test_a_profile_of_this_moment_is_used_at_once(
+    settings: dict[str, Any], profiled: dict[str, Any], serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table = Path(profiled["service"].pop("profile"))
+    profile = table.with_name("later.jsonl")
+    profiled["service"]["profile"] = str(profile)
+    monkeypatch.setattr(routing, "LOOK", 3600.0)
+    async with serving(profiled) as client:
+        refused = await post(client, model="mixture")
+        assert refused.status_code == 409
+        assert "no profile of the experts yet" in refused.text
+        profile.write_bytes(table.read_bytes())
+        answered = await post(client, model="mixture")
+        assert (answered.status_code, answered.json()["collegium"]["experts"]) == (200, ["words"])
