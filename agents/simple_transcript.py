@@ -1,5 +1,7 @@
 """Transcripts in a simple form: one JSON object per reply, `{"question", "agent", "round", "reply", "answer"}`.
 
+ReConcile's and DyLAN's records are read too (`agents.recorded_discussions`).
+
 What other programs record is soon written so. Lines of one discussion stand together. `answer` may be left out: then
 the reply is read. Beside these keys: `id`, `task`, `choices`, `kind`, `gold` of the question, `model` of the agent,
 `confidence` from 0 to 1. Every agent is taken to have read all replies of the round before.
@@ -17,7 +19,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from agents import transcript, votes
+from agents import recorded_discussions, transcript, votes
 from agents.answers import GoldError, canonical, gold
 from agents.question import AnswerKind, Question
 from agents.reply import parse_reply
@@ -52,24 +54,83 @@ class TranscriptReply(BaseModel):
 
 
 def read(path: Path, limit: int | None = None, bad: Bad | None = None) -> Iterator[Transcript]:
-    """The transcripts of a file in the full or in the simple form, whichever its first line has.
+    """The transcripts of a file in the full or in the simple form, or another project's, whichever its first line has.
 
     `limit`: transcripts at most. With `bad`, a line that is none is handed to it as an error, and reading goes on.
     Raises TranscriptError naming file and line.
     """
-    if not _is_simple(path):
+    if path.suffix in (".pkl", ".pickle"):
+        raise TranscriptError(
+            f"{path}: pickle files are not read, as they can run code: write the records as JSON in the program "
+            f"that made them"
+        )
+    body = _first(path)
+    if isinstance(body, dict) and "seats" not in body and {"agent", "reply"} & body.keys():
+        yield from itertools.islice(_gathered(path, bad), limit)
+    elif not (isinstance(body, dict) and "seats" in body) and recorded_discussions.known(body):
+        yield from itertools.islice(_imported(path, bad), limit)
+    else:
         yield from transcript.read(path, limit, bad)
-        return
-    yield from itertools.islice(_gathered(path, bad), limit)
 
 
-def _is_simple(path: Path) -> bool:
+def _first(path: Path) -> object:
+    """The first record; None where it cannot be read: the full form's reader says what is wrong."""
     try:
-        first = next((row for _, row in _lines(path) if row.strip()), b"")
-        body = json.loads(first)
+        return next((body for _, body in _records(path)), None)
     except (TranscriptError, ValueError, RecursionError):
-        return False  # the full form's reader says what is wrong
-    return isinstance(body, dict) and "seats" not in body and {"agent", "reply"} & body.keys() != set()
+        return None
+
+
+def _records(path: Path) -> Iterator[tuple[str, object]]:
+    """(place, record) of JSON Lines, or of one JSON array of objects."""
+    rows = ((number, row) for number, row in _lines(path) if row.strip())
+    number, row = next(rows, (0, b""))
+    if not row:
+        return
+    head = row.lstrip()[:40].replace(b" ", b"")
+    if head.startswith((b"[{", b"[\n")) or head.strip() == b"[":
+        whole = json.loads(row + b"".join(text for _, text in rows))
+        yield from ((f"{path}: record {place}", one) for place, one in enumerate(whole, 1))
+        return
+    yield f"{path}:{number}", json.loads(row)
+    for number, text in rows:
+        yield f"{path}:{number}", json.loads(text)
+
+
+def _imported(path: Path, bad: Bad | None) -> Iterator[Transcript]:
+    place = str(path)
+    seen: set[int] = set()
+    try:
+        for where, body in _records(path):
+            place = where
+            try:
+                found = [TranscriptReply.model_validate(one) for one in recorded_discussions.replies(body, where)]
+                if hash(found[0].key) in seen:
+                    raise TranscriptError(f"{where}: a question that stood further up: give each record its own id")
+                seen.add(hash(found[0].key))
+                made = gathered(found, where)
+            except ValidationError as error:
+                problem = _problem(where, error)
+                if bad is None:
+                    raise problem from error
+                bad(problem)
+                continue
+            except TranscriptError as error:
+                if bad is None:
+                    raise
+                bad(error)
+                continue
+            yield made
+    except (ValueError, RecursionError) as error:
+        if isinstance(error, TranscriptError):
+            raise
+        raise TranscriptError(f"{place}: no JSON behind this record: {error}") from error
+
+
+def _problem(where: str, error: ValidationError) -> TranscriptError:
+    first = error.errors(include_input=False, include_url=False)[0]
+    key = ".".join(map(str, first["loc"]))[:80]
+    return TranscriptError(f"{where}: {key + ': ' if key else ''}{first['msg']}")
 
 
 def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
@@ -113,9 +174,7 @@ def _replies(path: Path, bad: Bad | None) -> Iterator[tuple[int, TranscriptReply
         try:
             yield number, TranscriptReply.model_validate_json(row)
         except ValidationError as error:
-            first = error.errors(include_input=False, include_url=False)[0]
-            key = ".".join(map(str, first["loc"]))[:80]
-            problem = TranscriptError(f"{path}:{number}: {key + ': ' if key else ''}{first['msg']}")
+            problem = _problem(f"{path}:{number}", error)
             if bad is None:
                 raise problem from error
             bad(problem)

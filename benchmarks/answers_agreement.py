@@ -23,6 +23,17 @@ from agents.answers import extract
 from agents.question import Question
 from benchmarks.machine import conditions, write_result
 
+JUDGED = (
+    "All 42 differences from MMLU-Pro's chain were read (27 November 2026). Broken off before any answer: 15, "
+    "for which "
+    "the chain takes a letter of a formula or a word. Two to four options named as the answer to a question "
+    "with one: 13. "
+    "Corrected, or answered by option text: 10 (`the closest answer would be (H)`, `Final Answer: (F)`, `option "
+    "D`). In these "
+    "38 a person reads what is read here. In 4 a second, other answer follows the first without a word between: "
+    "the last "
+    "counts here, the first there, and a person may take either."
+)
 _STATED = re.compile(r"answer is \(?([A-J])\)?")
 _LINE = re.compile(r".*[aA]nswer:\s*([A-J])")
 _LAST = re.compile(r"\b[A-J]\b(?!.*\b[A-J]\b)", re.DOTALL)
@@ -99,7 +110,7 @@ def main() -> None:
         "Our reading of recorded replies beside other people's scoring",
         table,
         {"conditions": noted, "kinds": {name: dict(found) for name, found in kinds.items()}},
-        "",
+        JUDGED,
     )
 
 

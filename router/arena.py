@@ -38,9 +38,10 @@ class RoutingMetrics:
     """Time to rank the experts for one question, embedding not counted; measured on this machine."""
     cost_per_1000: float | None = None
     arena: float | None = None
-    """Takes costs for dollars."""
+    """Takes costs for dollars; None where nothing costs anything."""
     optimal_selection: float | None = None
-    """Of the questions that some expert gets right, the share where the router asks the cheapest of those."""
+    """Of the questions that some expert gets right, the share where the router asks the cheapest of those, as
+    RouterArena has it since 2026; its figures of 2025 are shares of the questions that the router gets right."""
     optimal_cost: float | None = None
     """Where the router is right: cost of the cheapest right experts / cost of those asked."""
     pareto_distance: float | None = None
@@ -52,7 +53,10 @@ class RoutingMetrics:
 
 def arena_score(cost_per_1000: float, accuracy: float, beta: float = BETA) -> float:
     """RouterArena's score: weighted harmonic mean of accuracy and cheapness, the latter on a scale of logarithms from
-    200 to 0.0044 dollars per 1,000 questions; costs outside count as the nearer end. 0..1."""
+    200 to 0.0044 dollars per 1,000 questions; costs outside count as the nearer end. 0..1. Raises ValueError for a cost
+    that is not above 0, as RouterArena does."""
+    if not cost_per_1000 > 0:
+        raise ValueError(f"the arena score needs a cost above 0, not {cost_per_1000}")
     cost = min(max(cost_per_1000, CHEAPEST), DEAREST)
     cheapness = (math.log2(DEAREST) - math.log2(cost)) / (math.log2(DEAREST) - math.log2(CHEAPEST))
     below = beta * accuracy + cheapness
@@ -83,7 +87,7 @@ def metrics(
                 float("nan") if mean["optimal_accuracy"] is None else mean["optimal_accuracy"],
                 1e3 * seconds.get(name, float("nan")),
                 cost,
-                None if cost is None else arena_score(cost, accuracy),
+                None if not cost else arena_score(cost, accuracy),
                 mean["optimal_selection"],
                 mean["optimal_cost"],
                 None,

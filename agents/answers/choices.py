@@ -23,6 +23,14 @@ _ASKS = re.compile(
     r"\W{0,4}(?:could|can|would|should|will|do|does|did|is|are|was|were|what|which|why|how|who|have|has)\b",
     re.IGNORECASE,
 )
+_SHARE = re.compile(r"(?:\s?[:=–-]\s?|\s)?\(?\s?~?\d{1,3}(?:\.\d{1,3})?\s?%\s?\)?")
+"""`A (60%), B (40%)`: how sure a reply is of each option."""
+_BUT = re.compile(
+    r"\s(?:is|seems|looks|sounds)\s(?:(?:a|an|quite|also|very|rather)\s)?(?:good|plausible|reasonable|tempting|"
+    r"possible|close|"
+    r"attractive)\b.{0,80}\b(?:however|but|although|though)\b",
+    re.IGNORECASE,
+)
 _NO_WORD = re.compile(r"[^\w]+")
 
 
@@ -42,9 +50,15 @@ def choice_in(text: str, choices: Choices, *, last: bool = False) -> str | None:
         return None
     if (found := named_wholly(bare, options)) is not None:
         return found
-    found_right = verdicts(text, options) if "\n" in text else None
-    if found_right is not None:
-        return found_right[0] if len(found_right) == 1 else None
+    if "\n" in text:
+        found_right = verdicts(text, options)
+        if found_right is not None:
+            return found_right[0] if len(found_right) == 1 else None
+        rest = _without_listing(text, choices, options)
+        if rest is not None:
+            return choice_in(rest, choices, last=last) if rest else None
+    if "%" in bare and not any("%" in one for one in choices.values()):
+        bare = _SHARE.sub("", bare)
     lead = options.leading.match(bare)
     asks = lead is not None and bare[lead.end() :].lstrip(" *").startswith(("?", "？")) and len(bare) > lead.end() + 3
     if lead is not None and not asks and not is_word(lead, bare):
@@ -55,9 +69,24 @@ def choice_in(text: str, choices: Choices, *, last: bool = False) -> str | None:
         hedged = other is not None and options.by_label[other["label"].casefold()] != label and not is_word(other, rest)
         if hedged:
             return mentioned(bare, options, last)[0] if len(bare) <= 2_000 else None
+        if _BUT.match(rest):
+            return None
         if not AFTER_NOT.match(rest) or plain(rest).startswith(plain(choices[label])):
             return label
     return _named_within(bare, options, last) if len(bare) <= 2_000 else None
+
+
+def _without_listing(text: str, choices: Choices, options: AnswerOptions) -> str | None:
+    """A text without the lines by which it goes through the options; None where it does not, or answers before."""
+    lines = [line for line in text[:2_000].split("\n") if line.strip()]
+    leads = [options.leading.match(undress(line).strip("-•* ")) for line in lines]
+    listed = {lead["label"].casefold() for lead in leads if lead is not None}
+    first = exactly(lines[0], choices) if len(listed) > 1 and leads[0] is not None else None
+    if first is not None and any(exactly(line, choices) not in (None, first) for line in lines[1:]):
+        return ""  # one label per line, and nothing decides
+    if len(listed) < 2 or leads[0] is None or first is not None:
+        return None
+    return "\n".join(line for line, lead in zip(lines, leads, strict=True) if lead is None)
 
 
 def _is_question(bare: str) -> bool:

@@ -53,6 +53,8 @@ _REALS = re.compile(
 _VALUED = re.compile(r"\\(?:lim|int|iint|oint|sum|prod|max|min|sup|inf|det|gcd|Pr)(?![a-z])")
 """What this module does not read, but what its value is said of: `\\lim ... = 2`."""
 _OR = re.compile(r"\s*(?:\\(?:text|mathrm)\{\s*(?:or|and)\s*\}|\b(?:or|and|und|et|y|oder|ou)\b|;)\s*")
+_NUMBERED = re.compile(r"(?:^|(?<=[,;\s]))\(?(\d{1,2})[.)]\s(?=\D)")
+_ARROW = re.compile(r"\s*(?:->|→|⟶|=>|\\(?:to|rightarrow)(?![a-z]))\s*")
 _BASE = re.compile(r"^([0-9A-Fa-f]{1,60})_\{?(\d{1,2})\}?$")
 _WORDS = re.compile(r"(?<!\\)(?<![a-zA-Z])[^\W\d_]{2,}")
 _KNOWN = frozenset(
@@ -79,6 +81,12 @@ _KNOWN = frozenset(
         "arctan",
     ]
 )
+_FUNCTION = re.compile(
+    r"[a-zA-Z]'{1,3}(?:\s?\([a-z](?:,\s?[a-z])?\))?|[a-zA-Z]\^\{?(?:-1|\(\d\)|\\prime|\\prime\\prime)\}?\s?\([a-z]\)|"
+    r"\\frac\s?\{(?:d|\\partial)\^?\{?\d?\}?\s?[a-zA-Z]?\}\s?\{(?:d|"
+    r"\\partial)\s?[a-z]\^?\{?\d?\}?\}(?:\s?[a-zA-Z](?:\([a-z]\))?)?|d[a-z]/d[a-z]"
+)
+"""What an equation defines: `f'(x)`, `f^{-1}(x)`, `dy/dx`."""
 _PLUS_MINUS = re.compile(r"\\pm(?![a-z])|±|\+/-")
 
 
@@ -101,6 +109,8 @@ def _key(bare: str, kind: str) -> str | None:
     if kind == "expression":
         if _RATIO.fullmatch(bare):
             return bare.replace(" ", "")
+        if _REALS.fullmatch(bare):
+            return "(-oo, oo)"
         if _IN_WORDS.fullmatch(bare) and not all(map(_is_product, bare.split())) and not _HEDGED.search(bare):
             return bare.casefold()  # `\\text{odd}`
         parts = [part.strip() for part in split_at(bare, ",;")]
@@ -132,6 +142,15 @@ def _collection(bare: str, kind: str) -> str | None:
     return "{" + ", ".join(sorted(set(read))) + "}" if kind == "set" else "[" + ", ".join(read) + "]"
 
 
+def numbered(bare: str) -> list[str] | None:
+    """The items of `1. Alice, 2. Bob`; None where a text is none."""
+    marks = list(_NUMBERED.finditer(bare))
+    if len(marks) < 2 or marks[0].start() or [int(mark[1]) for mark in marks] != list(range(1, len(marks) + 1)):
+        return None
+    ends = [*(mark.start() for mark in marks[1:]), len(bare)]
+    return [bare[mark.end() : end].strip(" ,;.") for mark, end in zip(marks, ends, strict=True)][:PARTS]
+
+
 def _member(part: str) -> str | None:
     """A member of a set or list: mathematics, else the words it is."""
     key = _whole(part) if looks_mathematical(part) else None
@@ -145,6 +164,10 @@ def members(bare: str) -> list[str] | None:
     if bare[:1] in "([{" and _closing(bare, 0) == len(bare) - 1:
         bare = bare[1:-1]
     bare = re.sub(r",\s*(?:and|or)\s+", ", ", bare)
+    if "," not in bare and ";" not in bare and (arrows := _ARROW.split(bare))[1:]:
+        bare = ", ".join(arrows)
+    if (listed := numbered(bare)) is not None:
+        return listed
     parts = [piece.strip() for one in split_at(bare, ",;、\n") for piece in _OR.split(one)]
     found = [part.strip("\"' ") for part in parts if part.strip("\"' ")]
     return found[:PARTS] if found and len(found) <= PARTS else None
@@ -289,6 +312,8 @@ def _equation(bare: str) -> str | None:
     sides = [side.strip() for side in bare.split("=")]
     if len(sides) > 6 or not sides[-1]:
         return None
+    if len(sides) == 2 and _FUNCTION.fullmatch(sides[0]):
+        return _whole(sides[1])
     left, right = read_term(sides[0]), read_term(_without_unit(sides[-1]))
     if left is None and _VALUED.match(sides[0]):
         return _whole(sides[-1])
@@ -306,6 +331,8 @@ def _equation(bare: str) -> str | None:
         return key_of(right)
     if right[0] == "symbol" and not names(left):
         return key_of(left)
+    if len(sides) == 2 and (same := key_of(left)) is not None and same == key_of(right):
+        return same
     return relation_key(left, right) if len(sides) == 2 else None
 
 
@@ -366,4 +393,4 @@ def _closing(text: str, opening: int) -> int:
     return -1
 
 
-__all__ = ["enclosed", "expression", "looks_mathematical", "members", "negative", "split_at"]
+__all__ = ["enclosed", "expression", "looks_mathematical", "members", "negative", "numbered", "split_at"]

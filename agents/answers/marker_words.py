@@ -93,7 +93,7 @@ NAME = "|".join(
     ]
 )
 IS = (
-    r"is|are|was|would be|must be|should be|will be|has to be|equals|being|ist|lautet|wäre|est|es|será|"
+    r"is|are|was|would be|must be|should be|will be|has to be|equals|being|ist|lautet|beträgt|ergibt|wäre|est|es|será|"
     r"sería|é|è|is:|é:|er|är|on|to|adalah|jest|je|este|будет|является|это|是|为|為|は|är|là|هي|هو|है|είναι|"
     r"คือ|은|는|="
 )
@@ -103,7 +103,7 @@ AFTER = re.compile(
     r"(?P<about>(?:\s(?:option|choice|letter|number|here|would|therefore|then|thus|finally|correcta?|"
     r"richtige|correcte|finale?))?"
     r"(?:\s?\([^()\n]{0,40}\))?(?:\s(?:to|for|of|in|as|from|a la|à la|auf die)\s[^\n.:?!]{1,60}?)?)"
-    rf"(?:[ \t]{{0,3}}[*_`]{{0,4}}[ \t]{{0,3}}(?:(?P<colon>[:：=]|->|→|⟶|=>)|"
+    rf"(?:[ \t]{{0,3}}[*_`]{{0,4}}[ \t]{{0,3}}(?:(?P<colon>[:：=]|->|→|⟶|=>|(?<=\s)[-–—](?=\s))|"
     rf"[ \t]?(?P<is>(?<=[ 案え답은는])(?:{IS})(?![A-Za-z])|是|为|為|は|은|는)[ \t]{{0,3}}(?P<colon2>[:：])?)|"
     rf"(?P<bare>[ \t]{{0,3}}[*_`#.]{{0,4}}[ \t]{{0,8}}(?=\n)))",
     re.IGNORECASE,
@@ -119,9 +119,18 @@ DOUBT = re.compile(
     r"\b(?:if|whether|maybe|perhaps|suppose|assume|assuming|what if|might|could|not sure|unsure|check|"
     r"checking|wonder|say|does|did|is|whose|why|how|unless|until|verify|guess(?:ed|"
     r"es)?)\s(?:that\s)?(?:the |my |this |your |an? )?(?:final |correct |right )?$|"
-    r"\b(?:possible|potential|candidate|previous|wrong|incorrect|initial|plausible)\s$",
+    r"\b(?:possible|potential|candidate|previous|wrong|incorrect|initial|plausible)\s$|"
+    r"\b(?:not|n't|n’t|never) (?:\w{1,12} )?(?:agree|think|believe|say|claim|mean|conclude)(?: that)? (?:the |"
+    r"my |this )?"
+    r"(?:final |correct )?$",
     re.IGNORECASE,
 )
+IF = re.compile(
+    r"(?:^|[\s(])(?:if|unless|otherwise)\s[^.!?\n]*$|(?:^|\s)if (?:there|it|we|he|she|they|"
+    r"you)\b",
+    re.IGNORECASE,
+)
+"""What makes `the answer would be` hypothetical."""
 OPTION = re.compile(
     r"\b(?:correct|best|closest|right|final|only|most \w{1,20}) (?:option|choice|statement|one|letter|alternative)"
     r"(?:\s[^.\n:]{0,80}?)?\s(?:is|would be|must be|should be|are)\b:?[ \t]*",

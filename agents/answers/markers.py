@@ -146,6 +146,8 @@ def _lines(text: str) -> Iterator[Marked]:
             continue
         if not own and marker_words.DOUBT.search(line):
             continue
+        if match["is"] == "would be" and marker_words.IF.search(text[max(0, place - 80) : match.end() + 80]):
+            continue
         content = _content(text, match.end(), heading)
         if not any(c.isalnum() for c in content) and (aside := _ASIDE.search(match["about"])):
             content = aside.group(1)  # "the answer (B) is"

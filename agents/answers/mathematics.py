@@ -9,14 +9,17 @@ from __future__ import annotations
 import re
 
 from agents.answers import statements
-from agents.answers.expressions import enclosed, expression, looks_mathematical
+from agents.answers.expressions import enclosed, expression, looks_mathematical, numbered
 from agents.answers.numbers import written
 from agents.answers.undress import ANSWER_LIMIT, undress
 
 MEMBER_WORDS = 8
 """Words of a member of a set or list that was not announced; more are a sentence."""
 
-_NAMED = re.compile(r"(?:\b(?:is|equals|are|be)\b:?|:|\blautet\b|\best\b|是|为)\s*(?P<value>[^\n]{1,400}?)[.。]?$")
+_NAMED = re.compile(
+    r"(?:\b(?:is|equals|are|be)\b(?: (?:located )?at| given by| the point)?:?|:|\blautet\b|"
+    r"\best\b|是|为)\s*(?P<value>[^\n]{1,400}?)[.。]?$"
+)
 _FORMULA = re.compile(r"(?:\$([^$]{1,400})\$|\\\((.{1,400}?)\\\))[\s.]*$")
 _CONDITION = re.compile(
     r"\s*(?:[,;]\s*(?=for|where|with|if|when|as|since|because|which|and)|\()?\s*\b(?:for|where|with|if|when|"
@@ -47,6 +50,13 @@ _STATES = re.compile(
     re.IGNORECASE,
 )
 _PLAN = re.compile(r"^\W{0,4}(?:let|suppose|assume|consider|if|when|given)\b|\b(?:need|have) to\b", re.IGNORECASE)
+_FIRST = re.compile(r"(?:^|(?<=[\s:]))\(?1[.)]\s(?=\D)")
+_SPEAKS = re.compile(
+    r"^\W{0,4}(?:i|we|you|he|she|they|it|there|here|sorry|first|then|unfortunately|note|let|these|those)\b|"
+    r"\b(?:can't|cannot|can not|maybe|perhaps|think|includes?|contains?|don't|do not|not sure|either|finally)\b",
+    re.IGNORECASE,
+)
+"""Words of sentences about a set or list, which are no members."""
 _BRACKETS = re.compile(r"(?P<group>\[[^\[\]\n]{1,500}\]|\\?\{[^{}\n]{1,500}\\?\})[\s.`*]*$")
 _ITEM = re.compile(r"[ \t]{0,8}(?:[-*•–]|\(?\d{1,3}[.)])[ \t]+(?P<item>\S[^\n]*)")
 
@@ -56,6 +66,10 @@ def mathematics(text: str, kind: str) -> str | None:
     text = text[:ANSWER_LIMIT]
     if kind != "expression" and enclosed(text.strip()):
         return expression(text, kind)
+    if kind != "expression" and (first := _FIRST.search(text)) is not None:
+        listed = numbered(text[first.start() :])
+        if listed is not None:
+            return expression("; ".join(listed), kind)
     sentence = _SENTENCE.split(text.strip(), maxsplit=1)[0]
     for part in dict.fromkeys((text, sentence)):
         bare = _UNIT.sub("", part.strip())
@@ -106,7 +120,7 @@ def _words(bare: str) -> bool:
 def _is_sentence(bare: str) -> bool:
     """Whether a text for a set or list is a sentence about it: words that name or state, or members of many words."""
     undressed = undress(bare)
-    if re.search(r"\b(?:is|are|was|were|be|cannot|because)\b|[:：]\s", undressed):
+    if _SPEAKS.search(undressed) or re.search(r"\b(?:is|are|was|were|be|cannot|because)\b|[:：]\s", undressed):
         return True
     return any(len(part.split()) > MEMBER_WORDS for part in re.split(r"[,;、]|\band\b", undressed))
 

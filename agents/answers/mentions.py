@@ -51,6 +51,19 @@ LINK = re.compile(
     r"、)\s*(?:maybe |perhaps |possibly |even |also )?(?:option |choice )?|\s*\((?:or|and)\s+",
     re.IGNORECASE,
 )
+_NO_LABEL = re.compile(
+    r"\b(?:vitamins?|hepatitis|grade|appendix|schedule|h(?:a)?emophilia|influenza|blood type|plan|serie|group|"
+    r"bus|gate)\s$",
+    re.IGNORECASE,
+)
+"""`vitamin C` is no option."""
+_CHOOSES = re.compile(
+    r"(?:^|\b(?:choose|chose|pick|picked|select|selected|is|be|say|with|option|answer|choice|number|guess|"
+    r"therefore|so)|[:#=])"
+    r"\W{0,4}$",
+    re.IGNORECASE,
+)
+"""What stands before a label that is a number, which anything else may be in a sentence."""
 _ENDS = re.compile(r"[.!?:\n]\s")
 _TOGETHER = re.compile(
     r"\W*(?:(?:and|or|and/or|oder|und|ou|et|y|o|или|и|或|和|either|option|choice)\W*){0,3}", re.IGNORECASE
@@ -70,11 +83,16 @@ def mentioned(bare: str, options: AnswerOptions, last: bool) -> tuple[str | None
         if label is None or is_word(match, bare):
             continue
         start, end = match.span()
+        if match["c"] and _NO_LABEL.search(bare[max(0, start - 16) : start]):
+            continue
+        if match["c"] and label.isdigit() and not _names_number(bare, start, end):
+            continue
         link = bare[before:start] if before >= 0 else ""
         together = (
             before >= 0 and 0 < len(link) < 25 and _TOGETHER.fullmatch(link) is not None and not _ENDS.search(link)
         )
-        turned = BEFORE_NOT.search(bare[max(0, start - 40) : start])
+        begins = _begins(bare, start, texts[label])
+        turned = BEFORE_NOT.search(bare[max(0, begins - 40) : begins])
         # "not A or B" rejects both, "not A, B" only A; "I eliminate A, B" both.
         out = turned is not None or (together and out and (strongly or any(c.isalpha() for c in link)))
         strongly = (turned is not None and _TURNED_DOWN.search(turned.group()) is not None) or (strongly and out)
@@ -105,6 +123,21 @@ def mentioned(bare: str, options: AnswerOptions, last: bool) -> tuple[str | None
     between = bare[named[-2][1] : named[-1][0]]
     differ = named[-2][2] != named[-1][2]
     return (None if differ and len(between) < 25 and _TOGETHER.fullmatch(between) else named[-1][2]), True
+
+
+def _begins(bare: str, start: int, text: str) -> int:
+    """Where a mention begins: at the option's own text, if that stands in front of its label, as in `Venus (B)`."""
+    before = bare[:start].rstrip(" (*")
+    return len(before) - len(text) if text and before.casefold().endswith(text.casefold()) else start
+
+
+def _names_number(bare: str, start: int, end: int) -> bool:
+    """Whether a number in a text is a label: chosen by a verb and no amount of what follows, `2` and not `2 cats`."""
+    after = re.match(r"\s*(?:[^\w\s]|$|(?:because|since|as|and|or|is|not|nor|but)\b)", bare[end:])
+    return after is not None and (
+        _CHOOSES.search(bare[max(0, start - 20) : start]) is not None
+        or LINK.search(bare[max(0, start - 12) : start]) is not None
+    )
 
 
 def verdicts(text: str, options: AnswerOptions) -> list[str] | None:

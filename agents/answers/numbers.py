@@ -108,6 +108,8 @@ _NOT_UNITS = frozenset(
         "unless",
         "wrong",
         "incorrect",
+        "most",
+        "least",
         "x",
         "y",
         "z",
@@ -333,7 +335,11 @@ def each(text: str) -> Iterator[tuple[int, int, Fraction]]:
             start += 1
         before, after = text[start - 1 : start], text[end : end + 2]
         inside = before.isalpha() and not _WITHOUT_SPACES.match(before)
-        if before and (inside or before in "_/:^.√∛∜") and text[start] not in "$€£¥":
+        if (
+            before
+            and (inside or before in "_/:^.√∛∜" or text[start - 2 : start] in ("^{", "_{"))
+            and text[start] not in "$€£¥"
+        ):
             continue
         if before.isdigit() or (before == "-" and text[start - 2 : start - 1].isalnum()):
             continue

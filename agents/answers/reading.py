@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from fractions import Fraction
 
 from agents.answers import code, markers, statements, texts
 from agents.answers.choices import choice_in, undecided
+from agents.answers.corrections import corrected, taken_back, withdrawn
 from agents.answers.expressions import expression, looks_mathematical
 from agents.answers.labels import Choices
 from agents.answers.markers import Marked
@@ -39,6 +41,10 @@ _REASON = re.compile(
     r"(?<=[^\s.][.!?])\s+(?=[A-Z\"'(]).*$",
     re.DOTALL,
 )
+_GOES_ON = re.compile(
+    r"(?<=[^\s.][^\s.][.!?])\s+(?=(?:She|He|It|This|They|That|These|I|We|Note|Because|As|Since|The)\b\s).*$", re.DOTALL
+)
+"""A sentence about the answer behind it."""
 _UNSURE = re.compile(
     r"\b(?:cannot|can't|could not|unable to|impossible to) (?:be )?(?:determine|answer|tell|say|decide|"
     r"know|solve)|\b(?:i do not|i don't|do not|don't) know\b"
@@ -64,7 +70,25 @@ _SYMBOLS = re.compile(
 _DECIMAL_POINT = re.compile(r"(?<![\d.])\d{1,9}\.(?:\d{1,2}|\d{4,9})(?![\d.])|(?<![\d.])0\.\d")
 _GROUPED = re.compile(r"(?<![\d.,])([1-9]\d{0,2})\.(\d{3})(?![\d.,])")
 """`1.500` behind a marker of a language with decimal commas, in a reply that writes no decimal point."""
+_COMMA_LANGUAGE = re.compile(
+    r"\b(?:der|das|und|ist|sind|beträgt|insgesamt|zahlt|kostet|jede[rsn]?|el|los|las|una|cuesta|cuestan|uma|custa|são|"
+    r"il|sono|gli|costa|het|een|zijn|yang|adalah|jadi|toplam|olur)\b",
+    re.IGNORECASE,
+)
+"""Words of languages with decimal commas; two of them tell the language."""
+_A = re.compile(r"^A\s?:\s+(?=\S)")
+"""`A: Tokyo`, as in a dialogue of questions and answers."""
+_NUMBER_ASIDE = re.compile(r"(?P<number>[^()]{1,60})\s\([^()]{1,200}\)\.?")
+_EXPLAINS = re.compile(
+    r"\s*[*_#>-]{0,4}\s?(?:explanation|reason(?:ing)?|because|since|note|justification|details?|this is|"
+    r"here(?:'s| is) (?:how|why)|"
+    r"steps?\b)",
+    re.IGNORECASE,
+)
+_BOLD = re.compile(r"\*\*([^*\n]{1,60})\*\*")
 _BEGINS = re.compile(r"\W{0,4}(yes|no|true|false)\b(?=[\s.,:;!*\"')—-]|$)(?! (?:or|and) )", re.IGNORECASE)
+_ANSWERS = re.compile(r"\W{0,4}(?:yes|no)\s?[,.;:!—–]", re.IGNORECASE)
+_TURNS = re.compile(r"\b(?:wait|actually|sorry|oops|correction|hold on|scratch that|i mean)\b|\.\.|…", re.IGNORECASE)
 _CONCLUDES = re.compile(
     r"\W*(?:so|therefore|thus|hence|actually|wait|correction|overall|in conclusion|(?:the|my) (?:final )?answer)\b|"
     r"\W*(?:yes|no|true|false)\W*$",
@@ -99,11 +123,12 @@ def read_reply(text: str, question: Question, *, cut: bool = False) -> Found | N
     """As `read`, for a reply whose thoughts were set aside already. `cut`: its token limit ended it, so that only an
     answer behind a marker is one."""
     kind: AnswerKind = "choice" if question.choices else question.kind
-    ends = without_end_marks(_ends(text)).strip()
-    if not ends:
-        return None
+    ends = without_end_marks(_ends(text))
     if kind == "code":
         return _code(ends)
+    ends = ends.strip()
+    if not ends:
+        return None
     value, is_json = markers.json_field(ends)
     if is_json:
         if value is None:
@@ -141,10 +166,19 @@ def _marked(text: str, kind: AnswerKind, choices: Choices | None) -> tuple[Found
             one = replace(one, content=_GROUPED.sub(r"\1\2", one.content))
         found = _within(one, kind, choices)
         if found is not None:
-            return found, True
+            return _kept(found, text, one, kind, choices), True
         if one.strong and not _vague(one.content):
             return None, True
     return None, not all(_vague(one.content) for one in seen)
+
+
+def _kept(found: Found, text: str, one: Marked, kind: AnswerKind, choices: Choices | None) -> Found | None:
+    """The answer behind the last marker, unless the reply takes it back later."""
+    place = text.find(one.content, one.start)
+    if kind in ("code", "open") or place < 0:
+        return found
+    rest = taken_back(text, place + len(one.content))
+    return found if rest is None else _unmarked(rest.strip(" ,.:;!-\n"), kind, choices) if rest.strip() else None
 
 
 def _vague(text: str) -> bool:
@@ -154,8 +188,15 @@ def _vague(text: str) -> bool:
 
 def _within(one: Marked, kind: AnswerKind, choices: Choices | None) -> Found | None:
     bare = markers.without_confidence(one.content)
+    later = corrected(bare, kind in ("text", "open"), kind != "yesno" and "no" not in map(str.casefold, choices or ()))
+    if later is not None:
+        found = _within(replace(one, content=later), kind, choices)
+        if found is not None or withdrawn(later):
+            return found
     if kind in ("text", "open") and (first := _SET_APART.match(bare)) is not None:
         bare = first["bold"] or first["quoted"]
+    if kind == "text" and one.strong:
+        bare = _GOES_ON.sub("", bare)
     if kind in ("text", "open") and not one.strong:
         if _OWN_WORDS.search(bare):
             return None
@@ -219,6 +260,8 @@ def _text(text: str) -> str | None:
 def _number(text: str) -> str | None:
     bare = undress(text)
     value = whole(bare)
+    if value is None and bare.endswith((")", ").")) and (aside := _NUMBER_ASIDE.fullmatch(bare)) is not None:
+        value = whole(aside["number"])  # `45 (15 x 3)`
     if value is not None:
         return written(value)
     if len(bare) <= 200 and looks_mathematical(bare) and not re.search(r"\b(?:or|oder|ou)\b", bare):
@@ -232,13 +275,20 @@ def _number(text: str) -> str | None:
 def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | None:
     last = text.rsplit("\n", 1)[-1].strip()
     if kind == "number":
+        if "." in text and not _DECIMAL_POINT.search(text) and len(set(_COMMA_LANGUAGE.findall(text))) > 1:
+            text = _GROUPED.sub(r"\1\2", text)
         if (
             len(text) <= ANSWER_LIMIT
             and "\n" not in text
+            and not statements.are_several(text)
             and (key := _number(markers.without_confidence(text))) is not None
         ):
             return Found(key, _written(text, key, kind))
         value = whole(undress(last)) if len(last) < 60 else None
+        if value is None:
+            value = _first_line(text) if "\n" in text else None
+        if value is None:
+            value = _bold(last)
         if value is None:
             value = statements.conclusion(
                 undress(markers.without_confidence(text[-800:])) if "\n" not in text else _lines(text)
@@ -256,7 +306,20 @@ def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | N
         return None if key is None else Found(key, _written(last, key, kind))
     if text.startswith("```") and text.rstrip().endswith("```"):
         return content(code.code_in(text) or "", kind)
+    last = _A.sub("", last)
     return content(texts.stated(last) if kind == "text" else last, kind) if len(last) <= WRITTEN and last else None
+
+
+def _first_line(text: str) -> Fraction | None:
+    """The number that a reply consists of, before it explains itself."""
+    first, _, rest = text.partition("\n")
+    return whole(undress(first)) if len(first) < 60 and _EXPLAINS.match(rest) else None
+
+
+def _bold(line: str) -> Fraction | None:
+    """The one bold number of a line."""
+    found = _BOLD.findall(line)
+    return whole(undress(found[0])) if len(found) == 1 and len(line) < 400 else None
 
 
 def _cut_off(text: str) -> bool:
@@ -305,8 +368,10 @@ def _concluded_word(text: str) -> str | None:
         word = yesno(sentence, last=True)
         if word is None:
             continue
+        if first is not None and first != word and len(parts) == 1 and _ANSWERS.match(sentence):
+            return word if _TURNS.search(sentence) else first
         if first is not None and len(parts) > 1 and first != word and not _CONCLUDES.match(sentence):
-            return first
+            return None if _ANSWERS.match(sentence) else first
         return word
     return first
 

@@ -34,15 +34,52 @@ _GIVES_UP = re.compile(
     re.IGNORECASE,
 )
 _PLAN = re.compile(
-    r"\bneeds? to (?:know|find|calculate|compute|determine|figure|solve|consider|first)\b|\bneed (?:one |"
-    r"some )?more\b|"
+    r"\b(?:needs?|have|has|want) to (?:know|find|calculate|compute|determine|figure|solve|consider|first|multiply|"
+    r"subtract|divide|convert)\b|\bneed (?:one |some )?more\b|\b(?:now|next),? (?:let's|we (?:will|can))\b|"
     r"^\W{0,4}(?:let|suppose|assume|consider|define)\b",
     re.IGNORECASE,
 )
 """What a solution is going to do, not what it found."""
-_ASIDE = re.compile(r"[,;(]\s*(?:which|since|because|as|where|up from|down from)\b.*$", re.IGNORECASE | re.DOTALL)
+_ORDER = re.compile(
+    r"^\W{0,4}(?:step \d{1,2}\W{1,3})?(?:now |then |next,? |first,? )?(?:multiply|add|subtract|divide|compute|"
+    r"calculate|find|solve|"
+    r"identify|determine|sum|convert|simplify|write|set up|list|count|check)\b",
+    re.IGNORECASE,
+)
+"""A step of a plan that tells what to do."""
+_ASKS = re.compile(
+    r"\W{0,4}(?:could|can|would|should|will|do|does|did|is|are|was|were|what|which|why|how|who|have|"
+    r"has)\b",
+    re.IGNORECASE,
+)
+_HYPOTHETICAL = re.compile(
+    r"\bwould (?:be|have|get|make|cost)\b.*\bif\b|\bif (?:there|it|we|he|she|they|you|i)\b.{0,80}\b(?:had|"
+    r"were)\b.*\bwould\b|"
+    r"\bwith (?:a )?remainder\b",
+    re.IGNORECASE,
+)
+_ASIDE = re.compile(
+    r"[,;(]\s*(?:(?:which|since|because|as|where|up from|down from|or (?:about|approximately|roughly|"
+    r"equivalently))\b|i\.e\.|"
+    r"that is,).*$",
+    re.IGNORECASE | re.DOTALL,
+)
+_SURE_ENOUGH = re.compile(
+    r",?\s\(?(?:but|though|although)\s(?:i['’]m|i am|i|it)\b[^.!?]{0,40}\b(?:not (?:entirely |completely |"
+    r"totally |100% |fully )?"
+    r"(?:sure|certain)|wrong|mistaken|off)\b.*$",
+    re.IGNORECASE | re.DOTALL,
+)
+"""`but I could be wrong` takes nothing back."""
+_IN_BRACKETS = re.compile(r"\W{0,4}\([^()]{1,300}\)\W{0,3}")
+_ORDINAL = re.compile(r"(?:st|nd|rd|th)\b")
 _LISTED = re.compile(r"\s?[,;]\s?(?:and |or )?[$€£]?\d")
-_SO = re.compile(r"[,;]?\s\(?(?:so|therefore|thus|hence|also|donc|also|por lo tanto)\b,?\s", re.IGNORECASE)
+_SO = re.compile(
+    r"[,;]?\s\(?(?:so|therefore|thus|hence|also|donc|also|por lo tanto|giving|making|leaving|yielding|"
+    r"totall?ing|resulting in|"
+    r"for a total of)\b,?\s",
+    re.IGNORECASE,
+)
 _NOT = re.compile(r"\b(?:not|isn't|rather than|instead of|nicht|pas|no es)\s(?:\w+\s){0,1}\W{0,2}$", re.IGNORECASE)
 _REJECTED = re.compile(
     r"\W{0,3}(?:\s?\w+)?\s(?:is|are|was|were|would be|can be|seems|looks)\s(?:also |clearly |definitely |simply )?"
@@ -57,7 +94,7 @@ _VERB = re.compile(
     r"(?:\b(?:is|are|was|were|equals?|has|have|had|makes?|gives?|gave|leaves?|left with|totals?|total of|"
     r"cost|costs|earns?|earned|spent|spends?|pays?|paid|"
     r"needs?|takes?|took|gets?|got|becomes?|be|contains?|holds?|reach(?:es)?|remain|sold|made|ate|bought|"
-    r"ist|sind|hat|est|sont|a|es|son|tiene)\b|[=≈:])"
+    r"ist|sind|hat|est|sont|(?:il|elle|on) a|es|son|tiene)\b|[=≈:])"
     r"(?:\s?\\approx)?\W{0,4}(?:(?:us|me|you|him|her|them|a|an|the|total|about|only|exactly|approximately|"
     r"around|just|now|still|"
     r"of|at|in|roughly|equal to|to|thus|therefore|then)\s){0,3}\W{0,4}$",
@@ -68,7 +105,28 @@ _CLAUSE = re.compile(
     r"from|after|by|when|than|with|if|on|of|out of|while|given|to)\b)",
     re.IGNORECASE,
 )
-_SENTENCE = re.compile(r"(?<=[^\s.\d][.!?])\s+(?=\S)|(?<=\d[.!?])\s+(?=[A-Z\"'(])|[。！？]")
+_SENTENCE = re.compile(
+    r"(?<!i\.e\.)(?<!e\.g\.)(?<!approx\.)(?<!\bca\.)(?<!\bvs\.)(?<!\b[DMS][rst]\.)(?<!\bMrs\.)(?<!\b[NR][os]\.)(?:"
+    r"(?<=[^\s.\d][.!?])\s+(?=\S)|(?<=\d[.!?])\s+(?=[A-Z\"'(])|[。！？])"
+)
+_OR = re.compile(r"\b(?:or|oder|ou|или)\b|或", re.IGNORECASE)
+_EQUATIONS = re.compile(
+    r"(?<![\w)])[^\W\d_]\w{0,20}\s?=\s?[^=,;]{1,40}(?:[,;]|"
+    r"\band\b)\s*(?:and\s)?(?:the\s)?[^\W\d_]\w{0,20}\s?=\s?[^=]{1,40}$"
+)
+"""`width = 4, length = 9` are two quantities."""
+_COMPOUND = re.compile(
+    r"\d\s?(?:hours?|hrs?|h|minutes?|mins?|days?|weeks?|months?|years?|feet|foot|ft|yards?|miles?|pounds?|lbs?|"
+    r"dollars?|"
+    r"euros?|kilomet(?:er|re)s?|km|met(?:er|re)s?|m|kg|kilograms?|gallons?|degrees?)\b(?:,?\s(?:and\s)?|,\s?)"
+    r"(?=(\d[\d.,]{0,9})\s?(?:minutes?|mins?|seconds?|secs?|s|hours?|hrs?|days?|weeks?|months?|inch(?:es)?|in|feet|ft|"
+    r"ounces?|oz|cents?|met(?:er|re)s?|m|centimet(?:er|re)s?|cm|g|grams?|pints?|quarts?)\b)",
+    re.IGNORECASE,
+)
+"""`2 hours and 30 minutes` is one quantity, neither of its numbers."""
+_AND_CLAUSE = re.compile(r"(?:\band|;|,)\s\W?$")
+_IS_LEFT = re.compile(r"\s?(?:\w+\s){0,2}(?:is|are|was|were|remain|remains|left)\b", re.IGNORECASE)
+"""`each gets 4 and 2 are left over` states two numbers."""
 _PARENTHESIS = re.compile(r"\([^()]{0,200}\)")
 _WORD_NUMBER = re.compile(
     r"\b(?:zero|two|three|four|five|six|seven|eight|nine|ten|eleven|twelve|\w+teen|(?:twen|thir|for|fif|"
@@ -77,9 +135,23 @@ _WORD_NUMBER = re.compile(
 )
 
 
+_AFTER_ONE = ("half", "third", "quarter", "fourth", "fifth", "hundred", "thousand", "million", "billion")
+
+
 def sentences(text: str) -> list[str]:
     """The sentences of a text; decimal points and initials end none."""
     return [part for part in _SENTENCE.split(text) if part and part.strip()]
+
+
+def _has_number(sentence: str) -> bool:
+    return any(c.isdigit() for c in sentence) or _WORD_NUMBER.search(sentence) is not None
+
+
+def are_several(text: str) -> bool:
+    """Whether a text is several sentences, of which the first with a number is no number alone."""
+    parts = sentences(text)
+    having = [one for one in parts if _has_number(one)]
+    return len(parts) > 1 and bool(having) and numbers.whole(having[0].strip(" *_`")) is None
 
 
 def stated(text: str) -> Fraction | None:
@@ -89,7 +161,7 @@ def stated(text: str) -> Fraction | None:
     for sentence, after in zip(parts, [*parts[1:], ""], strict=False):
         if after.startswith("or "):
             return None
-        if any(c.isdigit() for c in sentence) or _WORD_NUMBER.search(sentence):
+        if _has_number(sentence):
             return in_sentence(sentence)
         if _REFUSAL.search(sentence):
             return None
@@ -99,8 +171,8 @@ def stated(text: str) -> Fraction | None:
 def in_sentence(sentence: str) -> Fraction | None:
     """The one number that a sentence states."""
     bare = _PARENTHESIS.sub(" ", sentence) if "(" in sentence else sentence
-    bare = bare.strip()
-    if not bare or _PLAN.search(bare):
+    bare = _SURE_ENOUGH.sub("", bare.strip())
+    if not bare or _PLAN.search(bare) or is_question(bare) or _HYPOTHETICAL.search(bare):
         return None
     found = list(numbers.each(bare))
     if not found:
@@ -108,9 +180,12 @@ def in_sentence(sentence: str) -> Fraction | None:
     refused = _REFUSAL.search(bare)
     if refused is not None:
         return None
+    if "=" not in bare and _COMPOUND.search(bare) is not None:
+        return None
     found = [one for one in found if not _NOT.search(bare[max(0, one[0] - 30) : one[0]])]
     found = [one for one in found if not _REJECTED.match(bare, one[1])]
     named = [one for one in found if not _LABELS.search(bare[max(0, one[0] - 20) : one[0]])]
+    named = [one for one in named if not _ORDINAL.match(bare, one[1])] or named
     # "Step 3 of the proof" says nothing of 3; "page 3" may be an answer.
     found = named or [
         one for one in found if not _PLACE.search(bare[max(0, one[0] - 12) : one[0]]) or one[1] == len(bare)
@@ -123,14 +198,12 @@ def in_sentence(sentence: str) -> Fraction | None:
     values = {value for *_, value in found}
     if len(values) == 1:
         start, end, value = found[0]
-        return (
-            None
-            if _bound(bare, start) or _open_ended(bare, end) or _goes_on(bare, end) or _in_range(bare, start, end)
-            else value
-        )
+        return None if _is_partial(bare, start, end) else value
     if "=" in bare or "≈" in bare or "\\approx" in bare:
         place = max(bare.rfind("="), bare.rfind("≈"), bare.rfind("\\approx"))
         after = [one for one in found if one[0] > place]
+        if (first := bare.find("=")) >= 0 and (_OR.search(bare, first) or _EQUATIONS.search(bare)):
+            return None
         return (
             after[0][2]
             if after and len({value for *_, value in after}) == 1 and not _HEDGE.search(bare[place:])
@@ -143,12 +216,26 @@ def in_sentence(sentence: str) -> Fraction | None:
         return in_sentence(bare[ends[-1] :])
     kept = [one for one in found if _VERB.search(bare[max(0, one[0] - 40) : one[0]])]
     if len({value for *_, value in kept}) == 1:
-        listed = _LISTED.match(bare, kept[-1][1]) is not None
-        return None if listed or _in_range(bare, *kept[-1][:2]) else kept[-1][2]
+        listed = _LISTED.match(bare, kept[-1][1]) is not None or any(
+            _AND_CLAUSE.search(bare[max(0, start - 6) : start]) and _IS_LEFT.match(bare, end)
+            for start, end, value in found
+            if start > kept[-1][1] and value != kept[-1][2]
+        )
+        return None if listed or _is_partial(bare, *kept[-1][:2]) else kept[-1][2]
     first, second = found[0], found[1]
     if first[0] <= 4 and (lead := _CLAUSE.match(bare, first[1])) is not None and lead.end() <= second[0]:
         return None if _in_range(bare, *first[:2]) else first[2]
     return None
+
+
+def is_question(sentence: str) -> bool:
+    """Whether a sentence asks, such as `Is it 60?`."""
+    return sentence.rstrip(" *.").endswith(("?", "？")) and _ASKS.match(sentence) is not None
+
+
+def _is_partial(bare: str, start: int, end: int) -> bool:
+    """Whether a number is a bound, an end of a range, or the first part of a longer term."""
+    return _bound(bare, start) or _open_ended(bare, end) or _goes_on(bare, end) or _in_range(bare, start, end)
 
 
 def _in_range(bare: str, start: int, end: int) -> bool:
@@ -174,7 +261,8 @@ def _open_ended(bare: str, end: int) -> bool:
     """`3 or more`, `3+` name a bound too."""
     return (
         re.match(
-            r"\s?(?:\w+\s)?(?:(?:or|and) (?:more|less|fewer|above|below|higher|lower|over)\b|\+(?!\s?[\w(]))",
+            r"\s?(?:\w+\s)?(?:(?:or|and) (?:more|less|fewer|above|below|higher|lower|over)\b|at (?:most|"
+            r"least)\b|(?:max|min)(?:imum)?\b|\+(?!\s?[\w(]))",
             bare[end:],
         )
         is not None
@@ -185,7 +273,9 @@ def _goes_on(bare: str, end: int) -> bool:
     """The number is only the first part of a term that this module does not read, such as `2\\sqrt{3}`, `5x`, `3^k`."""
     return (
         re.match(
-            r"\s?(?:\\(?:sqrt|frac|pi|times|cdot)|\^|√|π|[*+×·]\s?[\w(\\]|[a-z](?:\^|\s?[+*/=-]\s?\w)|[xyzn]\b|"
+            r"\s?(?:\\(?:sqrt|frac|pi|times|cdot)|\^|√|π|[*+×·]\s?[\w(\\]|(?!(?:[cdkm]?m|s|ft|in)\^\{?-?[1-3]|"
+            r"[a-zA-Z]{1,3}/(?:s|h|hr|min|L|l|kg|"
+            r"m|mol|K|C|cm|day|dL|mL)\b)[a-z](?:\^|\s?[+*/=-]\s?\w)|[xyzn]\b|"
             r"!|\(|and (?:an?|one) (?:half|third|quarter)\b)",
             bare[end:],
         )
@@ -200,7 +290,7 @@ def _in_words(bare: str) -> Fraction | None:
     words = bare.split()
     for start in range(max(0, len(words) - 6), len(words)):
         part = words[start + 1].lower().strip(".,") if start + 1 < len(words) else "half"
-        if words[start].lower() in ("a", "an", "one") and part not in ("half", "third", "quarter", "fourth", "fifth"):
+        if words[start].lower() in ("a", "an", "one") and part not in _AFTER_ONE:
             continue
         value = numbers.in_words(" ".join(words[start:]))
         if value is not None:
@@ -217,11 +307,18 @@ def conclusion(text: str) -> Fraction | None:
     last = text.rsplit("\n", 1)[-1]
     if len(text) > 300 and text[-1:].isalpha() and not re.search(r"\d\s?[^\W\d]{1,20}$", last):
         return None
-    kept = [one for one in sentences(text[-2_000:].replace("\n", ". ")) if one.strip(" .")]
+    kept = [one for line in text[-2_000:].split("\n") for one in sentences(line) if one.strip(" .")]
+    kept = [one for one in kept if _IN_BRACKETS.fullmatch(one) is None] or kept
+    if len(kept) > 1 and text[-1:].isalpha() and len(kept[-1].split()) > 2 and not _has_number(kept[-1]):
+        return None  # a last sentence without its end was cut
     if any(_GIVES_UP.search(sentence) for sentence in kept[-3:]):
         return None
     for sentence in reversed(kept[-3:]):
-        if any(c.isdigit() for c in sentence) or _WORD_NUMBER.search(sentence):
+        if _PLAN.search(sentence) or (_ORDER.match(sentence) and not _has_number(_ORDER.sub("", sentence))):
+            return None
+        if is_question(sentence):
+            continue
+        if _has_number(sentence):
             return in_sentence(sentence.rstrip(" ."))
         if _REFUSAL.search(sentence):
             return None

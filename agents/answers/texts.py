@@ -23,6 +23,18 @@ _STATED = re.compile(
     r"(?P<value>(?:(?!\b(?:is|was|are|were|that|which|who|because|not)\b)[^.!?;:]){1,60})[.!]?",
     re.IGNORECASE,
 )
+_IT_IS = re.compile(
+    r"(?:(?:I think|I believe|So|Thus|Therefore|Hence|I would say|I'd say),? (?:that )?)?(?:it|that|"
+    r"this)(?:['’]s| is| was| would be| must be)"
+    r" (?P<value>(?!(?:not|hard|difficult|impossible|unclear|possible|likely|important|because|true "
+    r"that)\b)[^.!?;:]{1,60})[.!]?",
+    re.IGNORECASE,
+)
+_YEARS = re.compile(
+    r"(?<=\w) \((?:(?:born|b\.|d\.|c\.|ca\.|circa)\s)?\d{3,4}(?:\s?[-–—]\s?(?:\d{2,4}|"
+    r"present)?)?\)\.?$"
+)
+"""`Marie Curie (1867-1934)`: the years are not part of the name."""
 MATHEMATICS = 200
 """Characters up to which a text may be mathematics."""
 
@@ -47,6 +59,7 @@ def text_key(text: str) -> str | None:
         key = expression(bare, "text")
         if key is not None:
             return key
+    bare = _YEARS.sub("", bare)
     words = _BETWEEN.sub(" ", bare) if "," in bare or ";" in bare else bare
     return _THE.sub("", plain(words)) or None
 
@@ -56,5 +69,5 @@ def stated(sentence: str) -> str:
     bold = _BOLD.findall(sentence)
     if len(bold) == 1 and len(bold[0]) < len(sentence.strip(" *.")):
         return str(bold[0])
-    found = _STATED.fullmatch(sentence.strip()) if not bold else None
+    found = _IT_IS.fullmatch(sentence.strip()) or _STATED.fullmatch(sentence.strip()) if not bold else None
     return sentence if found is None else found["value"]

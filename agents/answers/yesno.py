@@ -19,6 +19,7 @@ YES = frozenset(
         "affirmative",
         "plausible",
         "valid",
+        "accurate",
         "oui",
         "si",
         "sí",
@@ -83,6 +84,9 @@ NO = frozenset(
         "negative",
         "implausible",
         "invalid",
+        "inaccurate",
+        "untrue",
+        "unsupported",
         "non",
         "nein",
         "nee",
@@ -129,13 +133,25 @@ _PAIRS = re.compile(
     r"\b(?:yes|true|correct|right) (?:or|and|/) (?:no|false|incorrect|wrong)\b|\byes\s?/\s?no\b|"
     r"\btrue\s?/\s?false\b|\bno (?:or|and) yes\b"
 )
+_FOREIGN_NOT = re.compile(
+    r"\b(?:stimmt(?: \w+){0,2} nicht|nicht (?:richtig|wahr|korrekt|möglich)|(?:pas|n'est pas) (?:vrai|correcte?|"
+    r"exacte?|possible)|"
+    r"no es (?:verdad|correcto|cierto|posible|verdadero)|não é (?:verdade|correto|verdadeiro|possível)|"
+    r"non è (?:vero|corretto|possibile)|не (?:верно|правда|так|может|является)|niet (?:waar|juist|correct))\b|"
+    r"不可以|不能|不会|不行|不可能|没有"
+)
+_CONCEDES = re.compile(
+    r"\b(?:it(?:'s| is) |while )?(?:true|correct|right) that\b[^.!?]{1,200}?[,;] (?:but|however|yet)\b"
+)
+"""`It is true that many believe it, but ...` concedes something else."""
 _NOT_NO = re.compile(
     r"\b(?:no|without(?: a)?) (?:doubt|question|problem|wonder|need|matter|longer|one|more)\b|\bwhether or not\b"
 )
 _NEGATED = re.compile(
     r"\b(?:not|isn't|is not|wasn't|aren't|never|cannot be|can't be|don't think (?:so|it is|that is)|"
     r"far from)(?: \w+){0,1} "
-    r"(true|correct|right|plausible|valid|false|incorrect|wrong|implausible|invalid|yes|no)\b"
+    r"(true|correct|right|plausible|valid|accurate|false|incorrect|wrong|implausible|invalid|inaccurate|yes|no)\b|"
+    r"\b(?:not|isn't) (supported)\b"
 )
 _DETERMINER = re.compile(
     r"\bno (?!(?:because|since|as|it|he|she|they|this|that|there|i|we|you|the|a|an|but|and|or|for|sir|in|if|due|"
@@ -150,7 +166,8 @@ _MANNER = re.compile(
     r"impossible|unlikely|i (?:do not|don't) think so|"
     r"(?:that|this|it)(?: is|'s) not (?:the case|so)|"
     r"(?:it|this|that) (?:could|can|would|did|does|is|was|will)(?: not|n't))\b)|"
-    r"(?P<yes>(?:i think so|absolutely|certainly|definitely|indeed|of course|surely|without (?:a )?doubt|(?:it|this|"
+    r"(?P<yes>(?:(?:i think|it seems|it appears|i believe) so|absolutely|certainly|definitely|indeed|of course|"
+    r"surely|without (?:a )?doubt|(?:it|this|"
     r"that)(?: is|'s) possible)"
     r"(?! not\b)\b))(?=[^\w]|$)",
 )
@@ -161,13 +178,14 @@ _BOTH_WAYS = re.compile(
 )
 _WORD = re.compile(r"[^\W\d_]+", re.UNICODE)
 _CJK_NO = ("不是", "不对", "不正确", "否", "错误", "いいえ")
-_CJK_YES = ("是", "对", "正确", "はい")
+_CJK_YES = ("是", "对", "正确", "はい", "可以", "会")
 _REFUSAL = re.compile(
     r"\b(?:cannot|can't|can not|could not|unable to|impossible to) (?:be )?(?:determine|determined|say|"
     r"tell|answer|answered|know|known|decide|decided)"
     r"|\b(?:unknown|unclear|undetermined|not sure|no (?:idea|clue|answer)|maybe|perhaps|possibly|it depends|"
     r"uncertain|"
-    r"not enough information|no information|sometimes (?:yes|no)|not (?:given|stated|mentioned|specified|provided))\b"
+    r"not enough information|no information|let me (?:think|check|see|consider)|sometimes (?:yes|no)|not "
+    r"(?:given|stated|mentioned|specified|provided))\b"
 )
 
 
@@ -180,12 +198,13 @@ def yesno(text: str, last: bool = False) -> str | None:
         return "no"
     if _REFUSAL.search(bare) or _BOTH_WAYS.search(bare):
         return None
+    bare = _CONCEDES.sub(" ", bare)
     bare = _DETERMINER.sub(" ", bare)
     bare = _NOT_NO.sub(" ", bare)
-    bare = _PAIRS.sub(" ", bare)
+    bare = _FOREIGN_NOT.sub(" no ", _PAIRS.sub(" ", bare))
     found = []
     for match in _NEGATED.finditer(bare):
-        found.append((match.start(), "no" if match.group(1) in YES else "yes"))
+        found.append((match.start(), "yes" if match.group(1) in NO else "no"))
     bare = _NEGATED.sub(lambda one: " " * len(one.group()), bare)
     for match in _WORD.finditer(bare):
         word = match.group()

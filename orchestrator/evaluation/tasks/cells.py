@@ -50,6 +50,26 @@ def scalar(value: Any, key: str) -> str | None:
     raise CellError(key, f"must be text or a number, is {kind_in_words(value)}")
 
 
+_PASSAGES = ("text", "contexts", "sentences", "passages", "passage", "content", "paragraphs", "context")
+
+
+def passage(value: Any, key: str) -> str:
+    """The text of a cell that stands beside a question: text, or lists of texts line by line; empty for none.
+
+    Raises CellError for what holds no text in a known place.
+    """
+    if isinstance(value, Mapping):
+        inner = next((name for name in _PASSAGES if name in value), None)
+        if inner is None:
+            first = next(iter(value), "x")
+            raise CellError(key, f"is {kind_in_words(value)}: name the one that holds its text, such as {key}.{first}")
+        return passage(value[inner], f"{key}.{inner}")
+    if isinstance(value, list | tuple):
+        parts = [passage(one, f"{key}[{place}]") for place, one in enumerate(value)]
+        return "\n".join(part for part in parts if part)
+    return (scalar(value, key) or "").strip()
+
+
 def kind_in_words(value: Any) -> str:
     """What a value is, for an error."""
     if isinstance(value, Mapping):

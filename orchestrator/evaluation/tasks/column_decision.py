@@ -10,10 +10,9 @@ from orchestrator.evaluation.tasks import messages, options
 from orchestrator.evaluation.tasks.cells import CellError, cell
 from orchestrator.evaluation.tasks.columns import IMAGE, Columns, names_of, option_columns, usual
 from orchestrator.evaluation.tasks.gold_decision import decide_golds
-from orchestrator.evaluation.tasks.layout import SCORES, QuestionLayout
+from orchestrator.evaluation.tasks.layout import EMPTY, SCORES, QuestionLayout
 from orchestrator.evaluation.tasks.presets import PRESETS, preset_of
 
-EMPTY: tuple[Any, ...] = (None, "", [])
 SAMPLE = 1_000
 """Records by which a layout is decided. A later one that does not fit is an error that names it."""
 
@@ -93,7 +92,8 @@ def _columns(records: Sequence[Mapping[str, Any]], names: Sequence[str], columns
     def named(what: str) -> str | None:
         given: str | None = getattr(columns, what)
         if given is not None:
-            if all(cell(record, given) is None for record in records):
+            parts = given.split("|") if what == "answer" and columns.kind == "code" else [given]
+            if any(all(cell(record, part) is None for record in records) for part in parts):
                 raise CellError("columns", f"no column {given!r} for {what}; there are {', '.join(names)[:500]}")
             return given
         filled = [name for name in names if any(record.get(name) not in EMPTY for record in records)]
@@ -138,7 +138,8 @@ def _columns(records: Sequence[Mapping[str, Any]], names: Sequence[str], columns
         task=named("task"),
         skills=named("skills"),
         context=context,
-        input=about if question.casefold() == "instruction" and about else None,
+        input=named("input") if columns.input else about if question.casefold() == "instruction" and about else None,
+        ask=columns.ask,
         images=tuple(images),
         answer_after=columns.answer_after,
         answer_before=columns.answer_before,
@@ -151,7 +152,10 @@ def _passage(records: Sequence[Mapping[str, Any]], question: str, found: str | N
     if found is None or found == question or question.casefold() == "input":
         return None
     whole = any(
-        isinstance(asked := cell(record, question), str) and asked in str(cell(record, found)) for record in records
+        isinstance(asked := cell(record, question), str)
+        and isinstance(passage := cell(record, found), str)
+        and asked in passage
+        for record in records
     )
     return None if whole else found
 

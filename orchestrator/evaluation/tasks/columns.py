@@ -18,7 +18,10 @@ class Columns(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     question: str | None = None
-    answer: str | None = Field(default=None, description="The gold answer.")
+    answer: str | None = Field(
+        default=None,
+        description="The gold answer; of kind code the tests, which may stand in several columns: SETUP|TESTS.",
+    )
     choices: str | None = Field(default=None, description="A list or mapping of options, or their columns: A|B|C|D.")
     labels: str | None = Field(default=None, description="A list of the options' labels; default: A, B, C ...")
     id: str | None = None
@@ -26,6 +29,9 @@ class Columns(BaseModel):
     task: str | None = None
     skills: str | None = None
     context: str | None = Field(default=None, description="A passage that stands in front of the question.")
+    input: str | None = Field(
+        default=None, description="What stands behind the question: Alpaca's input, the tests that a program must pass."
+    )
     images: str | None = None
     kind: AnswerKind | None = Field(
         default=None, description="AnswerKind of all answers; default: by each file's gold answers."
@@ -37,6 +43,7 @@ class Columns(BaseModel):
     )
     answer_after: str | None = Field(default=None, description="Gold is what follows this mark: GSM8K's '####'.")
     answer_before: str | None = Field(default=None, description="Gold is what stands in front of this mark.")
+    ask: str | None = Field(default=None, description="A sentence that stands behind every question.")
 
 
 def parse_columns(text: str | None) -> Columns:

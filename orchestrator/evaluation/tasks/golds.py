@@ -41,11 +41,18 @@ def values(value: Any, key: str) -> list[str]:
 
 
 def _inside(value: Mapping[str, Any], key: str) -> Any:
-    """TriviaQA's {"value", "aliases"}, SQuAD's {"text": [...]}, a reward model's {"ground_truth"}."""
+    """TriviaQA's {"value", "aliases"}, SQuAD's {"text": [...]}, a reward model's {"ground_truth"}, DROP's {"spans"}:
+    several spans are one answer, not several that are right."""
     if "value" in value:
         aliases = value.get("aliases") or []
         return [value["value"], *aliases] if isinstance(aliases, list) else value["value"]
-    for name in ("text", "ground_truth", "answer", "spans"):
+    if isinstance(spans := value.get("spans"), list):
+        if len({str(one).strip().casefold() for one in spans}) > 1:
+            raise CellError(
+                key, f"{len(spans)} spans, which together are one answer: no kind here scores that; leave it out"
+            )
+        return spans
+    for name in ("text", "ground_truth", "answer"):
         if name in value:
             return value[name]
     raise CellError(

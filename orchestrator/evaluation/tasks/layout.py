@@ -13,6 +13,7 @@ from orchestrator.evaluation.tasks.cells import CellError, cell
 from orchestrator.evaluation.tasks.options import Options
 
 _LABELLED = re.compile(r"^[(\[]?([A-Za-z]|\d{1,2})[)\].:]\s*(\S.*)$", re.DOTALL)
+EMPTY: tuple[Any, ...] = (None, "", [])
 SCORES = "target_scores"
 """BIG-bench's column: a score for each option."""
 
@@ -33,7 +34,9 @@ class QuestionLayout:
     skills: str | None = None
     context: str | None = None
     input: str | None = None
-    """What an instruction is about (Alpaca's `input`)."""
+    """What stands behind the question: Alpaca's `input`, a program's tests."""
+    ask: str | None = None
+    """A sentence behind every question."""
     images: tuple[str, ...] = ()
     kind: AnswerKind | None = None
     answer_is: str = "label"
@@ -62,7 +65,13 @@ class QuestionLayout:
     def golds_of(self, record: Mapping[str, Any]) -> list[str]:
         """The gold answers as the file writes them, cut to what the marks leave. Raises CellError."""
         key = str(self.answer)
-        found = golds.values(cell(record, key), key)
+        if "|" in key:
+            parts = [golds.values(one, name) for name in key.split("|") if (one := cell(record, name)) not in EMPTY]
+            found = [text for part in parts for text in part]
+            if not found:
+                raise CellError(key, "no gold answer: the cells are empty")
+        else:
+            found = golds.values(cell(record, key), key)
         if self.answer_after is not None:
             found = [self._after(one, self.answer_after, key) for one in found]
         if self.answer_before is not None:

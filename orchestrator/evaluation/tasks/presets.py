@@ -31,15 +31,19 @@ def _columns(**named: str) -> Mapping[str, str]:
     return named
 
 
+_PASS = "The code must pass these tests. Keep the names that they use."
 PRESETS: Mapping[str, Preset] = {
     "openai/gsm8k": Preset(
         _columns(question="question", answer="answer", kind="number", answer_after="####"), "main", ("train", "test")
     ),
     "openai/openai_humaneval": Preset(
-        _columns(question="prompt", answer="canonical_solution", id="task_id", kind="code"), None, ("test",)
+        _columns(question="prompt", answer="test", id="task_id", kind="code"), None, ("test",)
     ),
     "google-research-datasets/mbpp": Preset(
-        _columns(question="text", answer="code", id="task_id", kind="code"), "full"
+        _columns(
+            question="text", input="test_list", answer="test_setup_code|test_list", id="task_id", kind="code", ask=_PASS
+        ),
+        "full",
     ),
     "HuggingFaceH4/MATH-500": Preset(
         _columns(kind="expression", question="problem", answer="answer", id="unique_id"), None, ("test",)
@@ -89,7 +93,16 @@ PRESETS: Mapping[str, Preset] = {
         _columns(question="question", choices="options", answer="answer_idx"), None, ("train", "test")
     ),
     "qiaojin/PubMedQA": Preset(
-        _columns(question="question", answer="final_decision", id="pubid", kind="text"), "pqa_labeled", ("train",)
+        _columns(
+            context="context",
+            question="question",
+            answer="final_decision",
+            id="pubid",
+            kind="text",
+            ask="Answer yes, no or maybe.",
+        ),
+        "pqa_labeled",
+        ("train",),
     ),
     "Idavidrein/gpqa": Preset(
         _columns(
@@ -120,10 +133,18 @@ PRESETS: Mapping[str, Preset] = {
         _columns(question="question", choices="choices", answer="answerKey", id="id"), None, ("train", "validation")
     ),
     "Rowan/hellaswag": Preset(
-        _columns(question="ctx", choices="endings", answer="label", answer_is="from0"), None, ("train", "validation")
+        _columns(
+            question="ctx",
+            choices="endings",
+            answer="label",
+            answer_is="from0",
+            ask="Which of the options continues the text best?",
+        ),
+        None,
+        ("train", "validation"),
     ),
     "allenai/winogrande": Preset(
-        _columns(question="sentence", choices="option1|option2", answer="answer"),
+        _columns(question="sentence", choices="option1|option2", answer="answer", ask="Which option fills the gap?"),
         "winogrande_xl",
         ("train", "validation"),
     ),
@@ -161,7 +182,9 @@ PRESETS: Mapping[str, Preset] = {
         ("train", "validation"),
     ),
     "hotpotqa/hotpot_qa": Preset(
-        _columns(question="question", answer="answer", id="id", kind="text"), "distractor", ("train", "validation")
+        _columns(context="context", question="question", answer="answer", id="id", kind="text"),
+        "distractor",
+        ("train", "validation"),
     ),
     "ucinlp/drop": Preset(
         _columns(context="passage", question="question", answer="answers_spans", id="query_id", kind="text"),
@@ -208,6 +231,8 @@ def preset_of(names: Sequence[str]) -> str | None:
             key: value for key, value in preset.named.items() if key in ("question", "answer", "choices", "context")
         }
         wanted = {piece for value in what.values() for piece in value.split("|")}
+        if preset.named.get("kind") == "code":  # `prompt` and `test` alone may be anything
+            wanted.add(preset.named["id"])
         odd = any(
             "|" in value or usual(key, [value]) is None for key, value in what.items() if not _separate(key, value)
         )

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from agents.question import AnswerKind, Question
 from orchestrator.evaluation.tasks import golds, messages, options
-from orchestrator.evaluation.tasks.cells import CellError, cell, kind_in_words, scalar
+from orchestrator.evaluation.tasks.cells import CellError, cell, kind_in_words, passage, scalar
 from orchestrator.evaluation.tasks.layout import QuestionLayout, chosen_label
 from orchestrator.evaluation.tasks.options import Options
 
@@ -75,15 +75,11 @@ class QuestionMaker:
             if value is not None and not isinstance(value, int | float):
                 raise CellError(layout.question, f"must be text or chat messages, is {kind_in_words(value)}")
             text, reply = scalar(value, layout.question) or "", None
-        about = scalar(cell(record, layout.input), layout.input) if layout.input else None
-        if about:
-            text = f"{text}\n\n{about}"
-        passage = cell(record, layout.context) if layout.context else None
-        if isinstance(passage, str) and passage.strip():
-            text = f"{passage.strip()}\n\n{text}"
         if not text.strip():
             raise CellError(layout.question, "the question is empty")
-        return text, reply
+        about = passage(cell(record, layout.input), layout.input) if layout.input else ""
+        before = passage(cell(record, layout.context), layout.context) if layout.context else ""
+        return "\n\n".join(part for part in (before, text, layout.ask, about) if part), reply
 
     def _kind(self, record: Mapping[str, Any], found: Options | None) -> AnswerKind:
         own = record.get("kind")

@@ -20,6 +20,7 @@ from agents.reply import parse_reply
 from tests.scripts.repeats import REPEATED
 
 more = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "more_replies.py")))
+mended = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "mended_replies.py")))
 replies = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "replies.py")))
 
 
@@ -67,6 +68,14 @@ def test_what_a_person_reads_is_read_and_nothing_else(kind: Any) -> None:
         key = None if want is None else answers.canonical(want, kind, choices)
         assert want is None or key is not None, want
         assert answers.extract(reply, asked) == key, reply
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_was_mended_stays_mended(kind: Any) -> None:
+    for of, choices, want, reply in mended.REPLIES:
+        if of == kind:
+            key = None if want is None else answers.canonical(want, kind, choices)
+            assert answers.extract(reply, Question(id="q", question="What?", kind=kind, choices=choices)) == key, reply
 
 
 @pytest.mark.parametrize("row", range(0, len(ROWS), 7))

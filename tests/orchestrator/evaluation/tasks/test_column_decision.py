@@ -26,11 +26,14 @@ def right(question: Question) -> str:
 GPQA = {"Correct Answer": "red", "Incorrect Answer 1": "7", "Incorrect Answer 2": "8", "Incorrect Answer 3": "9"}
 
 
+BEST, GAP = "Which of the options continues the text best?", "Which option fills the gap?"
+
+
 @pytest.mark.parametrize(
     ("row", "asked", "gold"),
     [
-        ({"ctx": "A dog", "endings": ["sings", "barks", "x"], "label": "1"}, "A dog", "barks"),
-        ({"sentence": "The _ fell", "option1": "cat", "option2": "cup", "answer": "2"}, "The _ fell", "cup"),
+        ({"ctx": "A dog", "endings": ["sings", "barks", "x"], "label": "1"}, f"A dog\n\n{BEST}", "barks"),
+        ({"sentence": "The _ fell", "option1": "cat", "option2": "cup", "answer": "2"}, f"The _ fell\n\n{GAP}", "cup"),
         ({"Question": "Colour?", **GPQA}, "Colour?", "red"),
         ({"question_stem": "Q?", "choices": {"text": ["a1", "b1"], "label": ["A", "B"]}, "answerKey": "B"}, "Q?", "b1"),
         ({"premise": "It rained.", "choice1": "wet", "choice2": "dry", "question": "effect", "label": 0},
@@ -56,7 +59,7 @@ def test_a_copy_that_counts_options_from_one_is_seen_by_its_numbers(
         ({"Body": "Ann has 3.", "Question": "How many?", "Answer": 3.0}, "Ann has 3.\n\nHow many?", "3", "number"),
         ({"Question": "Seeds?", "Best Answer": "Nothing", "Incorrect Answers": "Death"}, "Seeds?", "Nothing", "text"),
         ({"passage": "P", "question": "q?", "answers_spans": {"spans": ["12"]}}, "P\n\nq?", "12", "text"),
-        ({"prompt": "def f():", "canonical_solution": "pass", "entry_point": "f"}, "def f():", "pass", "code"),
+        ({"prompt": "def f():", "test": "assert 1", "task_id": "f"}, "def f():", "assert 1", "code"),
         ({"instruction": "2+2?", "output": "4", "text": "### 2+2?\n### 4"}, "2+2?", "4", "number"),
         ({"prompt": [{"role": "user", "content": "2+2?"}], "completion": [{"role": "assistant", "content": "4"}]},
          "2+2?", "4", "number"),

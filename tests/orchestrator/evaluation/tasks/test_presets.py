@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from agents.question import Question
+from orchestrator.errors import BadInput
 from orchestrator.evaluation.tasks import source_of
 from orchestrator.evaluation.tasks.presets import PRESETS, SHORT, preset_of
 
@@ -18,11 +19,12 @@ MEDQA = {"question": "Which?", "answer": "blue", "options": {"A": "red", "B": "b
 DISTRACTORS = {"distractor1": "x", "distractor2": "y", "distractor3": "z"}
 SPANS = {"spans": ["blue"], "types": ["span"]}
 TRIVIA = {"value": "blue", "aliases": ["azure"], "normalized_value": "blue", "type": "WikipediaEntity"}
-CODE = {"canonical_solution": "blue", "test": "assert f()", "entry_point": "f"}
+CODE = {"canonical_solution": "    return 1", "test": "assert f()", "entry_point": "f"}
+MBPP = {"code": "def f(): return 1", "test_list": ["assert f()"], "test_setup_code": ""}
 RECORDS: dict[str, dict[str, Any]] = {
     "openai/gsm8k": {"question": "Which?", "answer": "1+1=<<1+1=2>>2\n#### 2"},
     "openai/openai_humaneval": {"task_id": "HumanEval/0", "prompt": "Which?", **CODE},
-    "google-research-datasets/mbpp": {"task_id": 1, "text": "Which?", "code": "blue", "test_list": ["assert f()"]},
+    "google-research-datasets/mbpp": {"task_id": 1, "text": "Which?", **MBPP},
     "HuggingFaceH4/MATH-500": {"problem": "Which?", "solution": "so \\boxed{2}", "answer": "2", "unique_id": "t/1"},
     "HuggingFaceH4/aime_2024": {"id": 60, "problem": "Which?", "solution": "...", "answer": "2", "year": "2024"},
     "math-ai/aime25": {"id": "0", "problem": "Which?", "answer": "2"},
@@ -56,12 +58,17 @@ RECORDS: dict[str, dict[str, Any]] = {
     "google-research-datasets/nq_open": {"question": "Which?", "answer": ["blue"]},
     "rajpurkar/squad": {"id": "x", "title": "t", "context": "c", "question": "Which?"}
     | {"answers": {"text": ["blue"], "answer_start": [1]}},
-    "hotpotqa/hotpot_qa": {"id": "x", "question": "Which?", "answer": "blue", "context": {"title": ["t"]}},
+    "hotpotqa/hotpot_qa": {
+        "id": "x",
+        "question": "Which?",
+        "answer": "blue",
+        "context": {"title": ["t"], "sentences": [["one"], ["two"]]},
+    },
     "ucinlp/drop": {"query_id": "x", "passage": "p", "question": "Which?", "answers_spans": SPANS},
     "basicv8vc/SimpleQA": {"metadata": "{}", "problem": "Which?", "answer": "blue"},
     "juletxara/mgsm": {"question": "Which?", "answer": None, "answer_number": 2, "equation_solution": None},
 }
-GOLDS = {"2", "2.0", "blue", "true", "True"}
+GOLDS = {"2", "2.0", "blue", "true", "True", "assert f()"}
 
 
 def read(monkeypatch: pytest.MonkeyPatch, name: str) -> tuple[list[Question], str | None]:
@@ -83,9 +90,31 @@ def test_a_preset_reads_a_record_of_its_data_set(monkeypatch: pytest.MonkeyPatch
     assert subset == PRESETS[name].subset
     assert [one.split for one in found] == list(PRESETS[name].splits)
     for question in found:
-        assert question.question.endswith("Which?")
+        assert "Which?" in question.question
         gold = (question.choices or {}).get(str(question.answer), question.answer)
         assert gold in GOLDS, (question.answer, question.choices)
+
+
+def test_code_is_judged_by_its_tests_and_never_by_the_words_of_a_solution(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("openai/openai_humaneval", "google-research-datasets/mbpp"):
+        assert read(monkeypatch, name)[0][0].golds == ("assert f()",)
+    asked = read(monkeypatch, "google-research-datasets/mbpp")[0][0].question
+    assert asked == "Which?\n\nThe code must pass these tests. Keep the names that they use.\n\nassert f()"
+    monkeypatch.setitem(RECORDS["google-research-datasets/mbpp"], "test_setup_code", "x = 1")
+    assert read(monkeypatch, "google-research-datasets/mbpp")[0][0].golds == ("x = 1", "assert f()")
+
+
+def test_a_question_is_asked_with_what_it_is_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    (question, *_) = read(monkeypatch, "qiaojin/PubMedQA")[0]
+    assert question.question == "c\n\nWhich?\n\nAnswer yes, no or maybe."
+    (question, *_) = read(monkeypatch, "hotpotqa/hotpot_qa")[0]
+    assert question.question == "one\ntwo\n\nWhich?"
+
+
+def test_several_spans_of_one_answer_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(RECORDS["ucinlp/drop"], "answers_spans", {"spans": ["blue", "red"], "types": ["span"] * 2})
+    with pytest.raises(BadInput, match="2 spans, which together are one answer"):
+        read(monkeypatch, "ucinlp/drop")
 
 
 def test_short_names_lead_to_presets() -> None:
