@@ -202,7 +202,7 @@ def in_sentence(sentence: str) -> Fraction | None:
     if "=" in bare or "≈" in bare or "\\approx" in bare:
         place = max(bare.rfind("="), bare.rfind("≈"), bare.rfind("\\approx"))
         after = [one for one in found if one[0] > place]
-        if (first := bare.find("=")) >= 0 and (_OR.search(bare, first) or _EQUATIONS.search(bare)):
+        if (equals := bare.find("=")) >= 0 and (_OR.search(bare, equals) or _EQUATIONS.search(bare)):
             return None
         return (
             after[0][2]
