@@ -264,7 +264,7 @@ class RemoteCollegium(PipelineMethods):
                 if response.status_code < 400:
                     found: dict[str, Any] = response.json()
                     return found
-                error = _error(response, response.content)
+                error = error_of(response, response.content)
                 if response.status_code not in (429, 503) or not error.retry or attempt + 1 == TRIES:
                     raise error
             except httpx.TransportError as error:
@@ -287,7 +287,7 @@ class RemoteCollegium(PipelineMethods):
                     contextlib.aclosing(EventSource(response).aiter_sse()) as events,
                 ):
                     if response.status_code != 200:
-                        raise _error(response, await response.aread())
+                        raise error_of(response, await response.aread())
                     async for event in events:
                         if event.data.startswith("{"):
                             data = event.json()
@@ -306,7 +306,7 @@ class RemoteCollegium(PipelineMethods):
         path = folder / Path(name).name
         async with self._client() as client, client.stream("GET", f"/v1/jobs/{job}/files/{path.name}") as response:
             if response.status_code != 200:
-                raise _error(response, await response.aread())
+                raise error_of(response, await response.aread())
             size = 0
             with path.open("wb") as file:
                 async for chunk in response.aiter_bytes():
@@ -317,7 +317,7 @@ class RemoteCollegium(PipelineMethods):
         return path
 
 
-def _error(response: httpx.Response, content: bytes) -> CollegiumError:
+def error_of(response: httpx.Response, content: bytes) -> CollegiumError:
     """The service's error as the class that it was there: by its code, else by its status."""
     status = response.status_code
     try:

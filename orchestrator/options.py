@@ -188,6 +188,7 @@ class CheckOptions(TypedDict, total=False):
 
     experts: list[str]
     reference: bool
+    prompts: int
 
 
 class TrainOptions(TypedDict, total=False):

@@ -16,6 +16,7 @@ The same command finds the same folder and, through the ledger, resumes what was
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.metadata
@@ -103,6 +104,13 @@ class RunFolder:
         """Mark it complete, and let other processes work in it."""
         self.write("finished", "")
         self.release()
+
+    def discard(self) -> None:
+        """Remove a folder that holds nothing but what was asked for: the input was wrong, and nothing came of it."""
+        self.release()
+        with contextlib.suppress(OSError):
+            if {file.name for file in self.path.iterdir()} <= {"config.json", ".lock"}:
+                shutil.rmtree(self.path)
 
     def release(self) -> None:
         """Let other processes work in it. Idempotent."""

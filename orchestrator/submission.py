@@ -24,12 +24,12 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import BadInput, CollegiumError, StorageError
+from orchestrator.submission_files import files_named, paths_here, state_there
 
 RUNS = "~/.local/state/collegium/submitted"
 """Where the Ray cluster keeps the run folders of submitted jobs, a folder a job."""
 BEGIN, END = "-----BEGIN RUN FOLDERS-----", "-----END RUN FOLDERS-----"
 MAX_BYTES = 256 * 2**20
-MAX_STAGED = 64 * 2**20
 GOING_ON = ("PENDING", "RUNNING")
 POLL = 0.5
 BUSY = "No available agent"
@@ -49,7 +49,9 @@ class Submission:
         self._words = list(words)
         self._python = python
         self._environment = environment
-        self._staged = _files_named(words)
+        self._staged = files_named(words)
+        self.state = state_there(words)
+        """Folder of the ledger there, where the configuration's own place would not last."""
         content = [self._words, [hashlib.sha256(path.read_bytes()).hexdigest() for path in self._staged]]
         self.name = f"collegium-{hashlib.sha256(json.dumps(content).encode()).hexdigest()[:12]}"
         self.id = self.name
@@ -73,6 +75,8 @@ class Submission:
         words = self._words
         if not any("runs=" in word for word in words):
             words = [*words, "--set", f"runs={self.runs}"]
+        if self.state is not None:
+            words = [*words, "--set", f"state={self.state}"]
         for path in self._staged:
             target = staging / path
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -85,8 +89,10 @@ class Submission:
         )
         return True
 
-    async def follow(self, display: Callable[[str], None]) -> str:
-        """Pass on its log until it ends; its last status. Reconnects where the connection breaks."""
+    async def follow(self, display: Callable[[str], None], runs: Path = Path("runs")) -> str:
+        """Pass on its log until it ends, with the paths that its run folders will have below `runs` here; its last
+        status. Reconnects where the connection breaks."""
+        display, ended = paths_here(display, self.name, runs)
         position = 0
         while True:
             try:
@@ -100,6 +106,7 @@ class Submission:
                 await asyncio.sleep(POLL)
             status = str(self._client.get_job_status(self.id).value)
             if status not in GOING_ON:
+                ended()
                 return status
             await asyncio.sleep(POLL)
 
@@ -132,17 +139,6 @@ class Submission:
         if not begin or END not in rest:
             raise CollegiumError(f"the run folders did not come back; the fetching job said: {head[-500:]}")
         return _unpack(base64.b64decode(rest.partition(END)[0]), folder)
-
-
-def _files_named(words: Sequence[str]) -> list[Path]:
-    """Files of the working directory that the command names: they travel with it."""
-    candidates = [Path(part) for word in words for part in (word, word.partition("=")[2]) if part]
-    if not any(word.startswith("--config") for word in words):
-        candidates.append(Path("collegium.yaml"))
-    found = [path for path in candidates if not path.is_absolute() and ".." not in path.parts and path.is_file()]
-    if sum(path.stat().st_size for path in found) > MAX_STAGED:
-        raise BadInput(f"the files that the command names have more than {MAX_STAGED} bytes: put them on the cluster")
-    return list(dict.fromkeys(found))
 
 
 def _unpack(archive: bytes, folder: Path) -> list[str]:

@@ -14,8 +14,14 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
+from click.shell_completion import CompletionItem
+
+from orchestrator.cli.help import SECTIONS, with_examples
 
 COMMANDS: Mapping[str, str] = {
+    "init": "orchestrator.cli.init:command",
+    "doctor": "orchestrator.cli.doctor:command",
+    "chat": "orchestrator.cli.chat:command",
     "demo": "orchestrator.cli.demo:command",
     "setup": "orchestrator.cli.setup:command",
     "experts": "orchestrator.cli.experts:command",
@@ -37,8 +43,12 @@ COMMANDS: Mapping[str, str] = {
     "serve": "orchestrator.cli.serve:command",
     "submit": "orchestrator.cli.submit:command",
     "keys": "orchestrator.cli.keys:command",
+    "completion": "orchestrator.cli.completion:command",
 }
 SUMMARIES: Mapping[str, str] = {
+    "init": "Write collegium.yaml from the models and servers that are here.",
+    "doctor": "What this machine can do, what is wrong, and what to do.",
+    "chat": "Talk to an expert, the mixture or a discussion.",
     "demo": "Several real experts answer, end to end, on this machine.",
     "setup": "Install vLLM (CUDA or CPU) or the transformers engine, from locks.",
     "experts": "List, add, check and train experts.",
@@ -48,6 +58,7 @@ SUMMARIES: Mapping[str, str] = {
     "serve": "Serve the zoo as an OpenAI-compatible REST endpoint.",
     "submit": "Run any command as a Ray job, and fetch its results.",
     "keys": "API keys of the service: create, list, revoke.",
+    "completion": "Completion of commands and options in your shell.",
 }
 """Of the commands that are no pipeline: a pipeline's record has its own."""
 
@@ -65,15 +76,28 @@ class LazyGroup(click.Group):
             return None
         module, _, attribute = COMMANDS[cmd_name].partition(":")
         command: click.Command = getattr(importlib.import_module(module), attribute)
-        return command
+        return with_examples(command, cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands' summaries without importing their modules."""
-        from orchestrator.pipelines.registry import PIPELINES
+        """Write the commands' summaries in their sections, without importing their modules."""
+        summaries = _summaries()
+        width = max(map(len, COMMANDS))
+        for title, names in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(f"{name:<{width}}", summaries[name]) for name in names])
 
-        summaries = {name: pipeline.summary for name, pipeline in PIPELINES.items()} | dict(SUMMARIES)
-        with formatter.section("Commands"):
-            formatter.write_dl([(name, summaries[name]) for name in COMMANDS])
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Commands that begin so, without importing their modules."""
+        if incomplete.startswith("-"):
+            return super().shell_complete(ctx, incomplete)
+        summaries = _summaries()
+        return [CompletionItem(name, help=summaries[name]) for name in COMMANDS if name.startswith(incomplete)]
+
+
+def _summaries() -> Mapping[str, str]:
+    from orchestrator.pipelines.registry import PIPELINES
+
+    return {name: pipeline.summary for name, pipeline in PIPELINES.items()} | dict(SUMMARIES)
 
 
 def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
@@ -84,7 +108,7 @@ def _version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
         ctx.exit()
 
 
-@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.command(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 99})
 @click.option("--version", is_flag=True, callback=_version, expose_value=False, is_eager=True, help="Show the version.")
 def group() -> None:
     """Collegium turns a heap of LLMs into one better model."""
@@ -110,7 +134,7 @@ def main() -> None:
     _notes_on_one_line()
     sys.path.append(os.getcwd())  # code of the user's own, named as module:attribute
     try:
-        code = group.main(standalone_mode=False)
+        code = group.main(prog_name="collegium", standalone_mode=False)
     except click.ClickException as error:
         error.show()
         code = error.exit_code

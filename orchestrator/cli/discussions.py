@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -16,8 +17,8 @@ from orchestrator.cli.pipeline import Finished, pipeline_command
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.convincing import ConvincingRequest, ConvincingResult
 from orchestrator.evaluation.report import RunReport, write
-from orchestrator.evaluation.report.data import Cost, MethodResult
-from orchestrator.evaluation.report.intervals import wilson
+from orchestrator.evaluation.report.data import Comparison, Cost, MethodResult
+from orchestrator.evaluation.report.intervals import mcnemar, paired_difference, wilson
 
 
 def show_convincing(console: Console, finished: Finished[ConvincingRequest, ConvincingResult]) -> None:
@@ -74,6 +75,9 @@ def _page(file: Path, held: list[Transcript]) -> RunReport:
     for one in held:
         if one.question.answer is not None:
             by_name.setdefault(one.discussion, []).append(one)
+    # On the questions that all of them discussed, so that differences are paired.
+    by_question = {name: {one.question.id: one for one in rows} for name, rows in by_name.items()}
+    shared = sorted(set.intersection(*(set(rows) for rows in by_question.values()))) if len(by_name) > 1 else []
     return RunReport(
         title=f"Transcripts: {file.name}",
         command=f"collegium transcripts {file.name}",
@@ -82,8 +86,25 @@ def _page(file: Path, held: list[Transcript]) -> RunReport:
         fitted_on="",
         seed=held[0].seed,
         methods=[_method(name, rows) for name, rows in by_name.items()],
+        comparisons=_compared({name: [rows[id] for id in shared] for name, rows in by_question.items()}),
         transcripts=held,
     )
+
+
+def _compared(by_name: Mapping[str, Sequence[Transcript]]) -> list[Comparison]:
+    """The best discussion minus each other one, paired over the questions that they share."""
+    scores = {name: [float(one.is_right(one.answer) is True) for one in rows] for name, rows in by_name.items()}
+    ranked = sorted(scores, key=lambda name: -sum(scores[name]))
+    return [
+        Comparison(
+            method=ranked[0],
+            baseline=other,
+            difference=paired_difference(scores[ranked[0]], scores[other]),
+            p=mcnemar(scores[ranked[0]], scores[other]),
+        )
+        for other in ranked[1:]
+        if scores[other]
+    ]
 
 
 def _method(name: str, held: list[Transcript]) -> MethodResult:

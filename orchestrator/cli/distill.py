@@ -18,6 +18,7 @@ from distill.corpus import CorpusSummary
 from distill.statistics import ReplyTally
 from distill.train import StepMetrics
 from orchestrator.cli.experts import add_expert
+from orchestrator.cli.help import OptionsInGroups
 from orchestrator.cli.pipeline import Finished, pipeline_command
 from orchestrator.collegium import Collegium
 from orchestrator.evaluation.report.formats import count, percent, plain
@@ -202,7 +203,7 @@ def _entry(taught: Taught) -> dict[str, str]:
     return {key: value for key, value in taught.expert.model_dump(include={"model", "adapter"}).items() if value}
 
 
-class DistillCommand(click.Group):
+class DistillCommand(OptionsInGroups, click.Group):
     """`collegium distill` with its flags; `inspect` below it, and the names of earlier versions."""
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from orchestrator.cli.help import OptionsInGroups
 from orchestrator.config import Config, demo_zoo, explain, read, validate
 from orchestrator.errors import BadInput
 
@@ -47,7 +48,7 @@ def request_command(
             raise BadInput(_as_flags(explain(error, model))) from error
         run(configuration(config, overrides), request, as_json=as_json, **own)
 
-    command = click.command(name, help=model.__doc__)(configured(callback))
+    command = click.command(name, cls=OptionsInGroups, help=model.__doc__)(configured(callback))
     command.params[:0] = [*(_option(key, field) for key, field in model.model_fields.items()), *extra]
     return command
 
@@ -69,12 +70,26 @@ def _option(key: str, field: FieldInfo) -> click.Option:
     flag = key.replace("_", "-")
     if field.annotation is bool:
         return click.Option([f"--{flag}/--no-{flag}", key], default=None, help=text)
-    return click.Option([f"--{flag}", key], type=_type(field.annotation), default=None, help=text)
+    several = typing.get_origin(field.annotation) is list
+    given = _type(typing.get_args(field.annotation)[0] if several else field.annotation)
+    choices = given.choices if isinstance(given, PlainChoice) else None
+    metavar = f"[{'|'.join(choices)}],..." if several and choices else "NAME,..." if several else None
+    return click.Option([f"--{flag}", key], type=click.STRING if several else given, metavar=metavar, help=text)
+
+
+class PlainChoice(click.Choice[Any]):
+    """Choices that help and completion display; the request's model is what checks them, and words the error."""
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """The value as it was typed."""
+        return value
 
 
 def _type(annotation: Any) -> click.ParamType[Any]:
     if isinstance(annotation, types.UnionType) or typing.get_origin(annotation) is typing.Union:
         annotation = next(inner for inner in typing.get_args(annotation) if inner is not type(None))
+    if typing.get_origin(annotation) is typing.Literal:
+        return PlainChoice([str(one) for one in typing.get_args(annotation)])
     simple: dict[Any, click.ParamType[Any]] = {int: click.INT, float: click.FLOAT, bool: click.BOOL}
     return simple.get(annotation, click.STRING)
 

@@ -16,8 +16,10 @@ from orchestrator.cli.options import request_command
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
+from orchestrator.errors import BadInput
 from orchestrator.evaluation.report.formats import plain
 from orchestrator.pipelines.registry import PIPELINES
+from orchestrator.run_folder import RunFolder
 
 Q = TypeVar("Q", bound=BaseModel)
 R = TypeVar("R")
@@ -76,13 +78,20 @@ def pipeline_command(
     ) -> Finished[Any, Any]:
         with Collegium(config, check=pipeline.asks) as collegium:
             folder = collegium.run_folder(name, request, fresh=fresh) if pipeline.keeps else Path()
-            before(collegium, request, folder, as_json)
-            if pipeline.asks:
-                result = run_with_progress(collegium, lambda: collegium.aexecute(name, request), quiet=as_json)
-            else:
-                with Console(stderr=True, quiet=as_json).status("reading ...") as status:
-                    result = collegium.execute(name, request, note=lambda line: status.update(f"{plain(line)} ..."))
+            try:
+                before(collegium, request, folder, as_json)
+                result = execute(collegium, request, as_json=as_json)
+            except BadInput:
+                if pipeline.keeps:
+                    RunFolder(folder).discard()
+                raise
             return Finished(collegium, request, result, folder, own)
+
+    def execute(collegium: Collegium, request: BaseModel, *, as_json: bool) -> Any:
+        if pipeline.asks:
+            return run_with_progress(collegium, lambda: collegium.aexecute(name, request), quiet=as_json)
+        with Console(stderr=True, quiet=as_json).status("reading ...") as status:
+            return collegium.execute(name, request, note=lambda line: status.update(f"{plain(line)} ..."))
 
     options = (FRESH, *extra) if pipeline.keeps else extra
     return request_command(name, pipeline.request, run, *options)

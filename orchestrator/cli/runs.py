@@ -7,9 +7,11 @@ from typing import Any
 
 from rich.console import Console
 
+from orchestrator.cli.lines import tell
 from orchestrator.cli.pipeline import Finished, pipeline_command
 from orchestrator.collegium import Collegium
 from orchestrator.errors import NotScored
+from orchestrator.evaluation import decisions
 from orchestrator.evaluation.answer import RunRequest, RunResult, methods_named
 from orchestrator.evaluation.compare import estimate
 from orchestrator.evaluation.metrics import metrics_named
@@ -29,6 +31,10 @@ def show_profile(console: Console, finished: Finished[ProfileRequest, Profile]) 
     """Display the experts' accuracies and where the correctness table is."""
     console.print(matrix_table(finished.result.matrix, width=console.width))
     show_outcomes(console, finished.result.replies)
+    request, rows = finished.request, len(finished.result.table.rows)
+    fewer = decisions.fewer(request.questions, rows, request.split)
+    for line in [*fewer, *decisions.cut(finished.result.replies.values(), request.max_tokens)]:
+        tell(f"Decided: {line}")
     console.print(f"Correctness table: {finished.folder / 'table.jsonl'}", soft_wrap=True)
 
 
@@ -84,6 +90,8 @@ def show_run(console: Console, finished: Finished[RunRequest, RunResult]) -> Non
         console.print(judged_table(report.judged))
     console.print(timeline(report.timeline, console.width))
     show_outcomes(console, finished.result.replies)
+    for line in report.decisions:
+        tell(f"Decided: {line}")
     console.print(f"Report: {finished.report}", soft_wrap=True)
 
 

@@ -33,10 +33,12 @@ def command(
     with tempfile.TemporaryDirectory() as staging:
         new = submission.start(Path(staging))
     click.echo(f"{submission.id}: {'submitted' if new else 'is running already: following it'}", err=True)
+    if submission.state is not None:
+        click.echo(f"its ledger on the cluster: {submission.state}", err=True)
     if detach:
         return
     try:
-        status = asyncio.run(submission.follow(lambda text: click.echo(text, nl=False)))
+        status = asyncio.run(submission.follow(lambda text: click.echo(text, nl=False), Path(runs)))
     except KeyboardInterrupt:
         if click.confirm("\nLeave it running?", default=True, err=True):
             click.echo(f"{submission.id} goes on; the same command follows it again", err=True)

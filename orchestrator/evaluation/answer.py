@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from pydantic import Field, model_validator
 
 from agents.question import Question
 from orchestrator.config import Config
 from orchestrator.errors import BadInput, StorageError
+from orchestrator.evaluation import decisions
 from orchestrator.evaluation.answer_rows import LETTERS, answer_rows, letters
 from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.evaluation.comparisons import comparisons
@@ -47,9 +48,8 @@ from orchestrator.evaluation.report.data import (
     MethodResult,
     ReportResidency,
     RunReport,
-    SampleAnswer,
-    SampleQuestion,
 )
+from orchestrator.evaluation.samples import samples_of
 from orchestrator.evaluation.scoring import scored
 from orchestrator.extensions import extension
 from orchestrator.inference.expert import Expert
@@ -60,7 +60,6 @@ from orchestrator.run_folder import engine_version, machine, manifest
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-SAMPLES = 24
 ANSWERS = "answers.parquet"
 """In a run folder: one row per method and question."""
 
@@ -167,7 +166,10 @@ async def answer(request: RunRequest, context: Context) -> RunResult:
         request = request.model_copy(update={"logprobs": True})
     judging = judging_of(request, request.methods, asked)
     task, split, columns = request.task, request.split, request.columns
-    questions = questions_of(task, split, request.questions, seed, columns, request.score, golds=judging is None)
+    notes: list[str] = []
+    questions = questions_of(
+        task, split, request.questions, seed, columns, request.score, golds=judging is None, note=notes.append
+    )
     questions = scored(questions, request.score)
     questions = [as_chat(question) for question in questions] if judging else questions
     chats = questions[0].answer is None
@@ -180,7 +182,7 @@ async def answer(request: RunRequest, context: Context) -> RunResult:
         asking = ProfileRequest(
             **request.model_dump(include=keys | {"score"}), split=request.fit_split, questions=request.fit_questions
         )
-        return await profile(asking, context)
+        return await profile(asking, context, notes.append)
 
     async def run(method: Method) -> list[MethodOutcome]:
         found = await fitting if method.fitted else None
@@ -195,7 +197,7 @@ async def answer(request: RunRequest, context: Context) -> RunResult:
     outcomes = tuple(outcome for part in nested for outcome in part)
     replies = {(one.question.id, one.expert): one for o in outcomes for a in o.answers for one in a.used}
     check_scored(replies)
-    findings = Findings(seed, questions, outcomes, replies, found)
+    findings = Findings(seed, questions, outcomes, replies, found, tuple(dict.fromkeys(notes)))
     report = report_of(request, context, findings)
     if judging:
         report = report.model_copy(update={"judged": await judged_methods(context.pool, judging, outcomes, seed)})
@@ -228,6 +230,8 @@ class Findings:
     outcomes: Sequence[MethodOutcome]
     replies: Replies
     profile: Profile | None
+    notes: Sequence[str] = ()
+    """Which splits were made."""
 
 
 def report_of(request: RunRequest, context: Context, findings: Findings) -> RunReport:
@@ -266,7 +270,7 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
         matrix=accuracy(questions, list(experts), replies, request.split, seed) if everyone and golds else None,
         comparisons=comparisons(outcomes, known, seed, metrics) if golds else [],
         timeline=residencies(timeline),
-        samples=_samples(questions, outcomes, replies),
+        samples=samples_of(questions, outcomes, replies),
         discussions=discussion_results(outcomes, list(found.replies.values()) if found else [], request.confidence),
         transcripts=chosen_transcripts(outcomes),
         engine=engine_version(context.engine),
@@ -282,6 +286,13 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
             },
             [name for name, expert in experts.items() if expert.trust_remote_code],
         ),
+        decisions=[
+            *findings.notes,
+            *decisions.of_split(request.task, questions, request.questions, request.split),
+            *(decisions.fitted(request.fit_questions, len(found.table.rows), request.fit_split) if found else []),
+            *decisions.contexts(experts.values(), context.config),
+            *decisions.cut(replies.values(), request.max_tokens),
+        ],
         warnings=failures[:20],
     )
 
@@ -344,50 +355,3 @@ def residencies(timeline: Timeline) -> list[ReportResidency]:
         for stay in timeline.stays
         if stay.load_end is not None
     ]
-
-
-def _samples(
-    questions: Sequence[Question], outcomes: Sequence[MethodOutcome], replies: Replies
-) -> list[SampleQuestion]:
-    """A spread of questions over tasks, each with what every expert and method answered."""
-    by_task: dict[str, list[int]] = {}
-    for index, question in enumerate(questions):
-        by_task.setdefault(question.task, []).append(index)
-    ordered = sorted((place, index) for indices in by_task.values() for place, index in enumerate(indices))
-    return [_sample(index, questions[index], outcomes, replies) for _, index in ordered[:SAMPLES]]
-
-
-def _sample(index: int, question: Question, outcomes: Sequence[MethodOutcome], replies: Replies) -> SampleQuestion:
-    answers: dict[str, SampleAnswer] = {}
-    ranking: Sequence[Any] = ()
-    for outcome in outcomes:
-        one = outcome.answers[index]
-        ranking = one.ranking or ranking
-        if outcome.role == "bound":
-            continue
-        text = one.used[0].reply.text if len(one.used) == 1 else ""
-        answers[outcome.name] = SampleAnswer(
-            text=text[:4000],
-            answer=one.answer,
-            written=next((r.reply.written or "" for r in one.used if r.reply.answer == one.answer), ""),
-            right=one.right,
-            confidence=one.confidence,
-        )
-    for (id, name), reply in replies.items():
-        if id == question.id and name not in answers:
-            answers[name] = SampleAnswer(
-                text=reply.reply.text[:4000],
-                answer=reply.reply.answer,
-                written=reply.reply.written or "",
-                right=reply.right,
-                confidence=reply.reply.confidence,
-            )
-    return SampleQuestion(
-        id=question.id,
-        task=question.task,
-        question=question.question,
-        gold=question.answer,
-        answers=answers,
-        choices=question.choices,
-        ranking=ranking,
-    )

@@ -29,8 +29,8 @@ from orchestrator.inference.expert import Expert
 SEEDS = 3
 FEWEST_QUESTIONS = 8
 CHARACTERS_A_TOKEN = 4.0
-REPLY_SHARE = 0.5
-"""Of the longest reply allowed, that a reply is taken to have in an estimate."""
+REPLY_SHARE, SHORT_SHARE = 0.5, 0.1
+"""Of the longest reply allowed, that a reply is taken to have at most in an estimate, and at least."""
 
 
 @dataclass(frozen=True)
@@ -42,12 +42,20 @@ class TokenEstimate:
     seeds: int
     calls: int
     tokens: int
+    min_tokens: int
+    """Where all agents agree at once and write short replies."""
 
     def __str__(self) -> str:
         return (
-            f"about {self.tokens:,} tokens in {self.calls:,} calls at most: {self.seeds} seeds, "
-            f"{self.questions:,} test questions each; less where agents agree early or the ledger knows the reply"
+            f"{_rounded(self.min_tokens)} to {_rounded(self.tokens)} tokens, at most {self.calls:,} calls: "
+            f"{self.seeds} seeds, {self.questions:,} test questions each. Near the lower figure where agents agree "
+            "early and write short replies; less where the ledger knows replies"
         )
+
+
+def _rounded(tokens: int) -> str:
+    """To two figures: it is an estimate."""
+    return f"{float(f'{tokens:.2g}'):,.0f}"
 
 
 def estimate(request: RunRequest, config: Config, experts: Mapping[str, Expert]) -> TokenEstimate:
@@ -74,8 +82,13 @@ def estimate(request: RunRequest, config: Config, experts: Mapping[str, Expert])
                 f"{SEEDS} seeds take about {min_tokens:,.0f}; ask for fewer --fit-questions, --rounds, a "
                 f"smaller --panel"
             )
+    short = _prompt(sample) + request.max_tokens * SHORT_SHARE
     return TokenEstimate(
-        questions, SEEDS, SEEDS * (fit + questions * calls), math.ceil(SEEDS * (fit_tokens + questions * tokens))
+        questions,
+        SEEDS,
+        SEEDS * (fit + questions * calls),
+        math.ceil(SEEDS * (fit_tokens + questions * tokens)),
+        math.ceil(SEEDS * short * (fit + questions * (len(asked) + panel))),
     )
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,6 +27,7 @@ from orchestrator.inference.request import Sampling
 from router.row import Row
 from router.table import Table
 
+_log = logging.getLogger("collegium")
 Replies = Mapping[tuple[str, str], ExpertReply]
 """(question id, expert name) -> what it answered."""
 
@@ -101,12 +103,21 @@ def questions_of(
     score: str | None = None,
     *,
     golds: bool = True,
+    note: Callable[[str], None] = _log.warning,
 ) -> list[Question]:
     """Questions with gold answers; `score`: the scorer that judges them; without `golds`: all of them with one, or none
-    of them. Raises `BadInput` for an unknown task or split, or if there are none."""
+    of them. `note` hears which splits were made.
+
+    Raises `BadInput` for an unknown task or split, or if there are none."""
     try:
         questions = load(
-            task, split, count, seed, parse_columns(columns) if columns else None, runs_code=score in SCORERS
+            task,
+            split,
+            count,
+            seed,
+            parse_columns(columns) if columns else None,
+            runs_code=score in SCORERS,
+            note=note,
         )
     except ValueError as error:
         raise BadInput(str(error)) from error
@@ -121,10 +132,13 @@ def questions_of(
     return questions
 
 
-async def profile(request: ProfileRequest, context: Context) -> Profile:
-    """Ask every chosen expert every question of the split. Raises `NoAnswer` if none of them gave a single reply."""
+async def profile(request: ProfileRequest, context: Context, note: Callable[[str], None] = _log.warning) -> Profile:
+    """Ask every chosen expert every question of the split. `note` hears which splits were made. Raises `NoAnswer` if
+    none of them gave a single reply."""
     seed, asked = context.seed(request.seed), chosen(context.experts, request.experts)
-    questions = questions_of(request.task, request.split, request.questions, seed, request.columns, request.score)
+    questions = questions_of(
+        request.task, request.split, request.questions, seed, request.columns, request.score, note=note
+    )
     questions = scored(questions, request.score)
     replies = await answer_all(context.pool, asked, questions, request.sampling, seed, context.done)
     names = [expert.name for expert in asked]

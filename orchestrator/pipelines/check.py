@@ -34,6 +34,9 @@ class CheckRequest(StrictModel):
 
     experts: list[str] = Field(default_factory=list, description="Experts to check (default: the whole zoo).")
     reference: bool = Field(default=True, description="Compare with transformers, token by token.")
+    prompts: int = Field(
+        default=16, ge=1, le=256, description="Prompts per local expert, answered together: they measure its speed."
+    )
 
 
 @dataclass(frozen=True)
@@ -76,10 +79,10 @@ def check(request: CheckRequest, context: Context) -> CheckResult:
     wanted = chosen(context.experts, request.experts)
     remote = [_remote(expert) for expert in wanted if expert.remote]
     experts = [expert for expert in wanted if not expert.remote]
-    return CheckResult((*_local(experts, request.reference, context), *remote))
+    return CheckResult((*_local(experts, request, context), *remote))
 
 
-def _local(experts: Sequence[Expert], reference: bool, context: Context) -> list[CheckedExpert]:
+def _local(experts: Sequence[Expert], request: CheckRequest, context: Context) -> list[CheckedExpert]:
     if not experts:
         return []
     groups = groups_of(context.config.workers)
@@ -95,14 +98,14 @@ def _local(experts: Sequence[Expert], reference: bool, context: Context) -> list
             for expert, own in zip(experts, numbers, strict=True):
                 if own == number:
                     context.note(f"checking {expert.name}")
-                    by_name[expert.name] = _loaded(engine, expert)
+                    by_name[expert.name] = _loaded(engine, expert, request.prompts)
         finally:
             engine.close()
     found = [by_name[expert.name] for expert in experts]
-    return _compared(experts, found) if reference else [checked for checked, _ in found]
+    return _compared(experts, found) if request.reference else [checked for checked, _ in found]
 
 
-def _loaded(engine: Engine, expert: Expert) -> tuple[CheckedExpert, Canary | None]:
+def _loaded(engine: Engine, expert: Expert, prompts: int) -> tuple[CheckedExpert, Canary | None]:
     """Load one expert, take its canary, measure its speed."""
     found, canary = CheckedExpert(expert.name), None
     try:
@@ -110,7 +113,7 @@ def _loaded(engine: Engine, expert: Expert) -> tuple[CheckedExpert, Canary | Non
         found = replace(found, way=load.way, load_seconds=round(load.seconds, 3))
         if isinstance(engine, HasCanary):
             canary = engine.canary()
-        speed, says = _speed(engine, expert)
+        speed, says = _speed(engine, expert, prompts)
         return replace(found, tokens_per_second=speed, says=says), canary
     except CollegiumError as error:
         return replace(found, problem=str(error)), canary
@@ -172,17 +175,17 @@ def _remote(expert: Expert) -> CheckedExpert:
         engine.close()
 
 
-def _speed(engine: Engine, expert: Expert) -> tuple[float, str]:
+def _speed(engine: Engine, expert: Expert, prompts: int) -> tuple[float, str]:
     """Tokens per second over a small batch, and the beginning of what it says."""
     sampling = Sampling(max_tokens=48)
-    for number in range(16):
+    for number in range(prompts):
         messages = (("user", f"Name {number + 3} animals and say a word about each."),)
         engine.add(
             Request(request_key(expert.fingerprint, messages, sampling), expert.name, messages, sampling), expert
         )
     started, tokens, last, text = time.perf_counter(), 0, 0, ""
     first: str | None = None
-    while last < 16:
+    while last < prompts:
         for delta in engine.step():
             if delta.error:
                 raise ExpertError(f"expert {expert.name!r}: {delta.error}")

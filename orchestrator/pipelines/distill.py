@@ -202,10 +202,10 @@ def read_all(files: Iterable[str], sifted: CorpusSummary | None = None) -> Itera
 
 
 def inspect(files: Iterable[str], sifted: CorpusSummary | None = None) -> tuple[CorpusStatistics, list[str]]:
-    """Statistics of all transcripts, and their agents in order of appearance."""
+    """Statistics of all transcripts, and the agents that spoke in them in order of appearance."""
     found, names = CorpusStatistics(), {}
     for transcript in read_all(files, sifted):
-        names.update(dict.fromkeys(seat.name for seat in transcript.seats))
+        names.update(dict.fromkeys(transcript.seats[turn.seat].name for turn in transcript.turns))
         found.add(interaction_graph(transcript))
     return found, list(names)
 

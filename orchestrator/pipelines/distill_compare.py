@@ -96,15 +96,18 @@ async def distill(request: DistillRequest, context: Context, folder: Path) -> Di
         untaught = {"untaught": ExpertConfig(model=str(taught[0].base))}
         extended = extended.model_copy(update={"experts": {**untaught, **extended.experts}})
     extended_context = dataclasses.replace(context.only(resolve(extended).values()), config=extended)
-    rows = await compare(request, taught, extended_context)
+    rows = await compare(request, taught, extended_context, agents)
     read = itertools.islice(read_all(request.transcripts, CorpusSummary()), PICTURED)
     graphs = [interaction_graph(transcript) for transcript in read]
     found = report(request, taught, rows, statistics, extended_context, graphs)
     return DistillResult(found, tuple(taught), tuple(rows))
 
 
-async def compare(request: DistillRequest, taught: Sequence[Taught], context: Context) -> list[StudentRow]:
-    """Ask all the same test questions: the untaught student first, then every arm, teachers, the panel."""
+async def compare(
+    request: DistillRequest, taught: Sequence[Taught], context: Context, agents: Sequence[str] | None = None
+) -> list[StudentRow]:
+    """Ask all the same test questions: the untaught student first, then every arm, teachers, the panel. `agents`: who
+    spoke in the transcripts; experts of the zoo that did not are no teachers, and are not asked (default: all did)."""
     seed, experts = context.config.seed, context.experts
     asked = _questions(request, seed)
     names = {one.request.name for one in taught}
@@ -117,8 +120,10 @@ async def compare(request: DistillRequest, taught: Sequence[Taught], context: Co
             return []
         return [await _panel(request, asked, context.only(teachers))]
 
+    others = [one.name for one in teachers if one.name != base and (agents is None or one.name in agents)]
+    alone = [expert for name, expert in experts.items() if name in {*names, *others, base}]
     replies, discussed = await asyncio.gather(
-        answer_all(context.pool, list(experts.values()), asked, sampling, seed, context.done), panel()
+        answer_all(context.pool, alone, asked, sampling, seed, context.done), panel()
     )
     rows = [_row(UNTAUGHT, "untaught", [base], asked, replies, "before it was taught")] if base else []
     for arm in dict.fromkeys(one.arm for one in taught):
@@ -126,7 +131,6 @@ async def compare(request: DistillRequest, taught: Sequence[Taught], context: Co
         note = f"{len(own)} student{'s' if len(own) > 1 else ''}, alone"
         row = _row(f"student {arm}", "student", [one.name for one in own], asked, replies, note)
         rows.append(dataclasses.replace(row, single_teacher=own[0].teacher is not None))
-    others = [expert.name for expert in teachers if expert.name != base]
     rows += [_row(f"teacher {name}", "teacher", [name], asked, replies, "alone") for name in others]
     return rows + discussed
 

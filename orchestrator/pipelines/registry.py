@@ -111,6 +111,10 @@ class Pipeline:
                 self.stored.save(folder, result)
                 folder.finish()
             return result
+        except BadInput:
+            if folder is not None:
+                folder.discard()
+            raise
         finally:
             if folder is not None:
                 folder.release()

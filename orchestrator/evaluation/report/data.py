@@ -83,6 +83,11 @@ class Comparison(ReportRecord):
     metrics: Sequence[MetricFigure] = ()
     """Differences of the figures that were asked for beside accuracy."""
 
+    @property
+    def sure(self) -> bool:
+        """The interval is on one side of zero, and the test, where there is one, agrees."""
+        return not self.difference.low <= 0 <= self.difference.high and (self.p is None or self.p < 0.05)
+
 
 class Matrix(ReportRecord):
     """Accuracy of every expert on every task: `cells[i][j]` is expert i on task j."""
@@ -366,6 +371,8 @@ class RunReport(ReportRecord):
     manifest: dict[str, str] = Field(default_factory=dict)
     """Versions, fingerprints, revision: whatever one needs to repeat the run."""
     warnings: Sequence[str] = ()
+    decisions: Sequence[str] = ()
+    """What the run decided by itself: splits that were made, fewer questions than asked for, contexts, cut replies."""
 
     @model_validator(mode="after")
     def _distinct(self) -> RunReport:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from orchestrator.evaluation.report.data import Comparison, MethodResult, RunReport, cost_per_question, in_money
-from orchestrator.evaluation.report.formats import count, dollars, percent, plain, points, ratio, value
+from orchestrator.evaluation.report.formats import count, dollars, percent, plain, points, probability, ratio, value
 from orchestrator.evaluation.report.intervals import unpaired_difference
 from orchestrator.evaluation.report.matrix import expert_totals, oracle_total
 
@@ -28,8 +28,8 @@ def headline(report: RunReport) -> Headline:
     """The report's first comparison; else its best method against the reference or, failing that, the runner-up.
     Bounds and points of a cost curve are no methods: they win nothing.
 
-    A difference whose interval holds zero is not called a win. With fewer than two methods the sentence
-    says what the one method, or the best expert of the matrix, reached.
+    A difference whose interval holds zero, or whose test leaves it open, is not called a win. With fewer than two
+    methods the sentence says what the one method, or the best expert of the matrix, reached.
     """
     comparison, paired = _comparison(report)
     if comparison is not None:
@@ -62,7 +62,7 @@ def _compared(report: RunReport, comparison: Comparison, paired: bool) -> Headli
     one, other = methods[comparison.method], methods[comparison.baseline]
     gap = comparison.difference
     size, direction = f"{abs(100 * gap.value):.1f}", "more" if gap.value > 0 else "fewer"
-    if gap.low <= 0 <= gap.high:
+    if not comparison.sure:
         claim: tuple[IntervalText, ...] = (
             (one.method, True),
             (f" ({value(one.overall)}) and ", False),
@@ -77,11 +77,17 @@ def _compared(report: RunReport, comparison: Comparison, paired: bool) -> Headli
             (f" ({value(other.overall)}).", False),
         )
     over = "paired over" if paired else "from the two intervals, over"
+    test = "" if comparison.p is None else f" (p {_p(comparison.p)})"
     evidence = (
-        f"Difference {points(gap.value)} points, 95% interval {points(gap.low)} to {points(gap.high)}, "
+        f"Difference {points(gap.value)} points, 95% interval {points(gap.low)} to {points(gap.high)}{test}, "
         f"{over} {count(gap.n)} {report.split} questions."
     )
     return Headline(claim, f"{evidence}{_price(one, other)}")
+
+
+def _p(p: float) -> str:
+    text = probability(p)
+    return text if text.startswith("<") else f"= {text}"
 
 
 def _price(one: MethodResult, other: MethodResult) -> str:

@@ -8,6 +8,29 @@ Collegium.interval = (row) => `${(100 * row.low).toFixed(1)}–${(100 * row.high
 Collegium.count = d3.format(",.0f");
 Collegium.short = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 
+// Labels of at most `length` characters that stay distinct: name -> label. Names that would be cut to the same words lose
+// what they have in common at their beginning, or else their middle.
+Collegium.labels = (names, length) => {
+  const { short } = Collegium;
+  const found = new Map(names.map((name) => [name, short(name, length)]));
+  for (const same of d3.group(names, (name) => found.get(name)).values()) {
+    const distinct = [...new Set(same)];
+    if (distinct.length < 2) continue;
+    let common = 0;
+    while (distinct.every((name) => name[common] !== undefined && name[common] === distinct[0][common])) common++;
+    const start = Math.max(0, distinct[0].lastIndexOf(" ", common - 1) + 1);
+    const ends = distinct.map((name) => short(`…${name.slice(start)}`, length));
+    const tail = Math.max(1, Math.floor((length - 1) / 2));
+    const middles = distinct.map((name) => `${name.slice(0, length - 1 - tail)}…${name.slice(-tail)}`);
+    const kept = new Set(ends).size === distinct.length ? ends : middles;
+    distinct.forEach((name, i) => found.set(name, kept[i]));
+  }
+  return (name) => found.get(name) ?? short(name, length);
+};
+
+// Ticks of an axis whose values may all be the same: never more digits than tell them apart.
+Collegium.compact = (tick) => (Math.abs(tick) >= 1000 ? d3.format("~s")(tick) : String(Number(tick.toPrecision(3))));
+
 // Room for the longest of `names` in 12 px type, within limits.
 Collegium.margin = (names, most) => Math.min(most, 14 + 6.6 * Math.max(0, ...names.map((name) => name.length)));
 

@@ -1,8 +1,10 @@
 "use strict";
 Collegium.sections.routers = (part, data) => {
-  const { percent, interval, short, margin, plot, tip } = Collegium;
+  const { percent, interval, labels, compact, margin, plot, tip } = Collegium;
   const names = data.routers;
-  const label = (name) => short(name, 30);
+  const label = labels(names, 30);
+  const shades = data.ks.map((_, i) => `color-mix(in oklab, var(--accent) ${Math.round(100 * (i + 1) / data.ks.length)}%, var(--rule))`);
+  const k = (row) => `${row.k}`;
   const left = margin(names.map(label), 220);
   const describe = (row) => `${row.router}, k=${row.k}\n${percent(row.value)}, 95% interval ${interval(row)}`;
 
@@ -15,12 +17,12 @@ Collegium.sections.routers = (part, data) => {
       marginBottom: 40,
       x: { label: "percent right", labelAnchor: "center", labelArrow: "none", tickFormat: (tick) => `${Math.round(100 * tick)}`, ticks: 6, tickSize: 0 },
       y: { domain: names, label: null, tickSize: 0, tickFormat: label },
-      color: { legend: true, type: "ordinal", domain: data.ks, scheme: "blues", range: ["#8fb8de", "#1d3f66"], tickFormat: (k) => (k === 1 ? "one expert" : `k=${k}`) },
+      color: { legend: true, type: "categorical", domain: data.ks.map(String), range: shades, tickFormat: (k) => (k === "1" ? "one expert" : `k=${k}`) },
       marks: [
         Plot.gridX({ ticks: 6, stroke: "var(--rule)", strokeOpacity: 1 }),
         Plot.ruleX([data.best], { stroke: "var(--wrong)", strokeDasharray: "4 3" }),
-        Plot.ruleY(data.accuracy, { y: "router", x1: "low", x2: "high", stroke: "k", strokeWidth: 2, strokeOpacity: 0.5, dy: (row) => 0 }),
-        Plot.dot(data.accuracy, { x: "value", y: "router", fill: "k", r: 4.5 }),
+        Plot.ruleY(data.accuracy, { y: "router", x1: "low", x2: "high", stroke: k, strokeWidth: 2, strokeOpacity: 0.5 }),
+        Plot.dot(data.accuracy, { x: "value", y: "router", fill: k, r: 4.5 }),
         tip(data.accuracy, { x: "value", y: "router", title: describe, maxRadius: 40 }),
       ],
     }),
@@ -45,6 +47,9 @@ Collegium.sections.routers = (part, data) => {
 
   const holder = part("cost");
   if (!holder) return;
+  // Costs that are all the same get an axis from zero: they are no range.
+  const [least, most] = d3.extent(data.curves, (row) => row.cost);
+  const costs = most - least > 1e-6 * Math.abs(most) ? [least, most] : [0, most * 1.25 || 1];
   Collegium.chart(holder, (width) =>
     plot({
       width,
@@ -52,7 +57,7 @@ Collegium.sections.routers = (part, data) => {
       marginLeft: 44,
       marginRight: 150,
       marginBottom: 42,
-      x: { label: "mean cost of a question", labelAnchor: "center", labelArrow: "none", tickSize: 0 },
+      x: { label: "mean cost of a question", labelAnchor: "center", labelArrow: "none", tickSize: 0, ticks: 5, tickFormat: compact, nice: true, domain: costs },
       y: { label: "percent right", labelArrow: "none", tickSize: 0, tickFormat: (tick) => `${Math.round(100 * tick)}` },
       marks: [
         Plot.gridY({ stroke: "var(--rule)", strokeOpacity: 1 }),

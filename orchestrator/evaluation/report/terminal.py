@@ -34,7 +34,8 @@ COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red", "bright_cyan", "
 
 
 def methods_table(methods: Sequence[MethodResult], *, by_task: bool = False) -> Table:
-    """Methods, best first and in bold: accuracy with interval, cost; `by_task` adds each task's accuracy."""
+    """Methods, best first, the best that is no bound in bold: accuracy with interval, cost; `by_task` adds each task's
+    accuracy."""
     tasks = list(dict.fromkeys(task for result in methods for task in result.accuracies)) if by_task else []
     priced = any(result.cost.dollars is not None for result in methods)
     counted = any(result.counts and _not_scored(result) for result in methods)
@@ -45,13 +46,14 @@ def methods_table(methods: Sequence[MethodResult], *, by_task: bool = False) -> 
     table.columns[0].no_wrap, table.columns[1].no_wrap = False, True  # long names give way to numbers
     ranked = sorted(methods, key=lambda result: -result.overall.value)
     best = {task: max(_at(result, task) for result in methods) for task in tasks}
-    for place, result in enumerate(ranked):
-        overall = Text(value(result.overall), style="bold" if place == 0 else "")
+    first = next((result for result in ranked if result.role in ("method", "reference")), None)
+    for result in ranked:
+        overall = Text(value(result.overall), style="bold" if result is first else "")
         overall.append(f" {interval(result.overall)}", style="dim not bold")
         overall.no_wrap = True
         per_question = result.cost.tokens / result.overall.n if result.overall.n else None
         table.add_row(
-            _name(result.method, bold=place == 0),
+            _name(result.method, bold=result is first),
             overall,
             *(_accuracy(result.accuracies.get(task), _at(result, task) == best[task]) for task in tasks),
             DASH if per_question is None else count(per_question),
@@ -80,14 +82,14 @@ def _not_scored(result: MethodResult) -> str:
 
 
 def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
-    """One method minus another on the same questions, in points, in bold where the interval leaves zero out."""
+    """One method minus another on the same questions, in points, in bold where interval and test leave zero out."""
     metrics = comparisons[0].metrics if comparisons else ()
     heads = [metric_head(metric) for metric in metrics]
     table = _table("Method", "minus", "Points", "95% interval", "p (McNemar)", *heads)
     table.columns[1].justify = "left"
     for one in comparisons:
         gap = one.difference
-        difference = Text(points(gap.value), style="" if gap.low <= 0 <= gap.high else "bold")
+        difference = Text(points(gap.value), style="bold" if one.sure else "")
         bounds = Text(f"{points(gap.low)} to {points(gap.high)}", style="dim", no_wrap=True)
         between = _name(one.method), _name(one.baseline)
         table.add_row(*between, difference, bounds, probability(one.p), *map(figure, one.metrics))

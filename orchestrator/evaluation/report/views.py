@@ -160,7 +160,7 @@ def cost(report: RunReport) -> View | None:
     rows = [(result, cost_per_question(result, money)) for result in ranked_methods(report)]
     unit = "US dollars per 1,000 questions" if money else "tokens per question"
     chart = [
-        {"method": result.method, "amount": amount, "unit": unit, **result.overall.model_dump()}
+        {"method": result.method, "role": result.role, "amount": amount, "unit": unit, **result.overall.model_dump()}
         for result, amount in rows
         if amount
     ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from agents.question import Question
@@ -16,6 +18,7 @@ from orchestrator.extensions import extension
 from router.records import SUFFIXES
 
 MIXED = "mixed"
+_log = logging.getLogger("collegium")
 
 
 def names() -> tuple[str, ...]:
@@ -31,6 +34,7 @@ def load(
     columns: Columns | None = None,
     *,
     runs_code: bool = False,
+    note: Callable[[str], None] = _log.warning,
 ) -> list[Question]:
     """`n` questions of one split; the same arguments give the same questions.
 
@@ -38,6 +42,7 @@ def load(
     `lm-eval:NAME` for a task of lm-evaluation-harness, or several of these with commas, in equal shares. A source may
     have fewer than `n` questions: then all of them come back; None asks for all. `columns`: which column holds what,
     where its name does not say so. `runs_code`: the caller runs answers of kind code; else such questions are refused.
+    `note` hears which splits were made, a line per source.
 
     Raises:
         BadInput: an unknown name or split, a record that cannot be read (with its place), too small an `n`.
@@ -46,9 +51,9 @@ def load(
         raise BadInput(f"cannot load {n} questions of {name_or_path!r}; ask for 1 or more")
     sources = sources_in(name_or_path)
     if len(sources) == 1:
-        return _one(sources[0], split, n, seed, columns, runs_code)
+        return _one(sources[0], split, n, seed, columns, runs_code, note)
     share = None if n is None else -(-n // len(sources))
-    shares = [_one(source, split, share, seed, columns, runs_code) for source in sources]
+    shares = [_one(source, split, share, seed, columns, runs_code, note) for source in sources]
     together = [question for row in range(max(map(len, shares))) for part in shares for question in part[row : row + 1]]
     return together[:n]
 
@@ -76,11 +81,19 @@ def source_of(name: str, columns: Columns | None = None) -> QuestionSource:
     raise BadInput(f"no task or file {name!r}; known tasks: {', '.join(names())}")
 
 
-def _one(source: str, split: str, n: int | None, seed: int, columns: Columns | None, runs_code: bool) -> list[Question]:
+def _one(
+    source: str,
+    split: str,
+    n: int | None,
+    seed: int,
+    columns: Columns | None,
+    runs_code: bool,
+    note: Callable[[str], None],
+) -> list[Question]:
     task = next((task for task in GENERATED if task.name == source), None) or own_task(source)
     if task:
         return _generated(task, split, n, seed)
-    found = chosen(source_of(source, columns), split, n, seed)
+    found = chosen(source_of(source, columns), split, n, seed, note)
     return found if runs_code else _judgeable(found, source)
 
 

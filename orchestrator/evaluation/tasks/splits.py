@@ -6,7 +6,7 @@ import hashlib
 import heapq
 import logging
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from agents.question import Question
@@ -108,14 +108,17 @@ def _cut(hashes: array[int]) -> int | None:
     return cut if count and ordered[0] < cut else None
 
 
-def chosen(source: QuestionSource, wanted: str, n: int | None, seed: int) -> list[Question]:
+def chosen(
+    source: QuestionSource, wanted: str, n: int | None, seed: int, note: Callable[[str], None] = _log.warning
+) -> list[Question]:
     """`n` questions of a split in the source's order, which ones by the seed; all where there are fewer, or for None.
+    `note` hears which splits were made.
 
     Raises BadInput for a split that the source has not, naming those it has.
     """
     parts = plan(source)
     if parts.note and wanted in ("validation", "test", "train"):
-        _log.warning("%s: %s", source.name, parts.note)
+        note(f"{source.name}: {parts.note}")
     best = _Smallest(n)
     have: set[str] = set()
     for place, question in enumerate(source.questions()):

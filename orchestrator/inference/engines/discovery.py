@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import difflib
 import json
+from collections.abc import Mapping
+from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
@@ -20,12 +22,20 @@ LISTED = 20
 
 def models(remote: RemoteModel, transport: httpx.BaseTransport | None = None) -> list[str]:
     """The ids that the server lists. Raises the typed error of what fails, `ExpertError` for a list that is none."""
+    return [str(one["id"]) for one in listed_models(remote, transport)]
+
+
+def listed_models(
+    remote: RemoteModel, transport: httpx.BaseTransport | None = None, seconds: float = SECONDS
+) -> list[Mapping[str, Any]]:
+    """The server's list of models as it sends it, each with an `id`; `seconds`: how long a silent server is waited
+    for. Raises as `models`."""
     parts = urlsplit(remote.url)
     url = urlunsplit((parts.scheme, parts.netloc, f"{parts.path.rstrip('/')}/models", parts.query, ""))
     headers, _ = request_headers(remote)
     try:
         with (
-            httpx.Client(timeout=SECONDS, transport=transport) as client,
+            httpx.Client(timeout=seconds, transport=transport) as client,
             client.stream("GET", url, headers={**headers, "Accept-Encoding": "identity"}) as response,
         ):
             if response.status_code != 200:
@@ -36,7 +46,7 @@ def models(remote: RemoteModel, transport: httpx.BaseTransport | None = None) ->
                 if len(body) > MAX_BYTES:
                     raise ExpertError(f"{url}: the list of models is larger than {MAX_BYTES} bytes")
         found = json.loads(body)["data"]
-        return [str(one["id"]) for one in found]
+        return [{**one, "id": str(one["id"])} for one in found]
     except (ValueError, KeyError, TypeError, RecursionError):
         raise ExpertError(f"{url}: the server sent no list of models; name the model with --model") from None
     except httpx.HTTPError as error:

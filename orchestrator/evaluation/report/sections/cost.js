@@ -2,9 +2,11 @@
 Collegium.sections.cost = (part, data) => {
   const holder = part("cost");
   if (!holder) return;
-  const { percent, interval, count, short, plot, tip } = Collegium;
+  const { percent, interval, count, compact, labels, plot, tip } = Collegium;
   const rows = d3.sort(data, (row) => row.amount, (row) => -row.value);
-  const frontier = rows.filter((row, i) => rows.slice(0, i).every((cheaper) => cheaper.value < row.value));
+  // A bound such as the oracle is no method: the line does not lead to it.
+  const methods = rows.filter((row) => row.role !== "bound");
+  const frontier = methods.filter((row, i) => methods.slice(0, i).every((cheaper) => cheaper.value < row.value));
   const efficient = new Set(frontier);
   const [least, most] = d3.extent(rows, (row) => row.amount);
   const log = most > 12 * least;
@@ -23,14 +25,16 @@ Collegium.sections.cost = (part, data) => {
     // method's cost lie on the curve of samples, and have none.
     const placed = [];
     const named = rows.filter((row) => !/^self-consistency, (calls|tokens) of/.test(row.method));
-    const labels = d3.sort(named, (row) => -row.value).map((row) => {
+    const brief = (row) => row.method.replace(/^self-consistency (?=x\d)/, "");
+    const label = labels(named.map(brief), 22);
+    const texts = d3.sort(named, (row) => -row.value).map((row) => {
       const near = placed.filter((other) => other.left === left(row) && Math.abs(other.x - x(row.amount)) < 150);
       const level = Math.max(y(row.value), ...near.map((other) => other.y + 14));
       placed.push({ left: left(row), x: x(row.amount), y: level });
       return Plot.text([row], {
         x: "amount",
         y: "value",
-        text: () => short(row.method.replace(/^self-consistency (?=x\d)/, ""), 22),
+        text: () => label(brief(row)),
         dx: left(row) ? -9 : 9,
         dy: level - y(row.value),
         textAnchor: left(row) ? "end" : "start",
@@ -46,14 +50,14 @@ Collegium.sections.cost = (part, data) => {
       marginRight: 20,
       marginBottom: 42,
       marginTop: 26,
-      x: { type: log ? "log" : "linear", domain, label: `${rows[0].unit}${log ? ", logarithmic" : ""}`, labelAnchor: "center", labelArrow: "none", tickSize: 0, ticks: width < 500 ? 4 : 8, tickFormat: "~s" },
+      x: { type: log ? "log" : "linear", domain, label: `${rows[0].unit}${log ? ", logarithmic" : ""}`, labelAnchor: "center", labelArrow: "none", tickSize: 0, ticks: width < 500 ? 4 : 8, tickFormat: compact },
       y: { domain: [0, top], tickFormat: (tick) => `${Math.round(100 * tick)}`, label: "percent right", labelArrow: "none", tickSize: 0, ticks: 5 },
       marks: [
         Plot.gridY({ ticks: 5, stroke: "var(--rule)", strokeOpacity: 1 }),
         Plot.line(frontier, { x: "amount", y: "value", curve: "step-after", stroke: "var(--accent)", strokeOpacity: 0.45, strokeWidth: 1.5 }),
         Plot.ruleX(rows, { x: "amount", y1: "low", y2: "high", stroke: colour, strokeOpacity: 0.45, strokeWidth: 2 }),
         Plot.dot(rows, { x: "amount", y: "value", fill: (row) => (efficient.has(row) ? "var(--accent)" : "var(--paper)"), stroke: colour, r: 4.5 }),
-        ...labels,
+        ...texts,
         tip(rows, { x: "amount", y: "value", title: describe, maxRadius: 50 }),
       ],
     });

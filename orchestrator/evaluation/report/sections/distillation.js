@@ -1,6 +1,6 @@
 "use strict";
 Collegium.sections.distillation = (part, data) => {
-  const { short, plot, tip } = Collegium;
+  const { labels, plot, tip } = Collegium;
   const holder = part("losses");
   const kinds = [
     ["next_token", "next token"],
@@ -20,6 +20,7 @@ Collegium.sections.distillation = (part, data) => {
     panel.append(title, chart);
     holder.append(panel);
     const ends = d3.rollups(rows, (own) => own[own.length - 1], (row) => row.arm).map(([, row]) => row);
+    const label = labels(ends.map((row) => row.arm), 12);
     Collegium.chart(chart, (width) =>
       plot({
         width,
@@ -34,7 +35,7 @@ Collegium.sections.distillation = (part, data) => {
         marks: [
           Plot.gridY({ ticks: 4, stroke: "var(--rule)", strokeOpacity: 1 }),
           Plot.line(rows, { x: "tokens", y: "loss", z: "arm", stroke: "var(--ink)", strokeOpacity: 0.6, strokeWidth: 1.2 }),
-          ends.length <= 8 ? Plot.text(ends, { x: "tokens", y: "loss", text: (row) => short(row.arm, 12), dx: 4, textAnchor: "start", fill: "var(--soft)" }) : null,
+          ends.length <= 8 ? Plot.text(ends, { x: "tokens", y: "loss", text: (row) => label(row.arm), dx: 4, textAnchor: "start", fill: "var(--soft)" }) : null,
           tip(rows, { x: "tokens", y: "loss", title: (row) => `${row.arm}\n${row.loss.toFixed(3)} after ${Collegium.count(row.tokens)} tokens`, maxRadius: 40 }),
         ],
       }),

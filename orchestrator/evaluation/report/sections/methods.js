@@ -1,8 +1,9 @@
 "use strict";
 Collegium.sections.methods = (part, data) => {
-  const { percent, interval, short, margin, plot, tip } = Collegium;
+  const { percent, interval, short, labels, margin, plot, tip } = Collegium;
   const order = data.overall.map((row) => row.method);
-  const first = order[0];
+  // A bound such as the oracle wins nothing.
+  const first = data.overall.find((row) => row.role === "method" || row.role === "reference")?.method;
   const colour = (row) => (row.method === first ? "var(--accent)" : "var(--ink)");
   const describe = (row) => `${row.method}\n${percent(row.value)}, 95% interval ${interval(row)}\n${row.n} questions`;
   const marks = (rows) => [
@@ -17,14 +18,15 @@ Collegium.sections.methods = (part, data) => {
     const length = width > 800 ? 50 : wide ? 34 : 20;
     const experts = data.experts.length ? ["each expert"] : [];
     const names = [...order, ...experts];
+    const label = labels(names, length);
     return plot({
       width,
       height: 34 * names.length + 46,
-      marginLeft: margin(names.map((name) => short(name, length)), width > 800 ? 320 : 240),
+      marginLeft: margin(names.map(label), width > 800 ? 320 : 240),
       marginRight: wide ? 150 : 52,
       marginBottom: 40,
       x: { ...accuracy, label: "percent right", labelAnchor: "center", labelArrow: "none" },
-      y: { domain: names, label: null, tickSize: 0, tickFormat: (name) => short(name, length) },
+      y: { domain: names, label: null, tickSize: 0, tickFormat: label },
       marks: [
         Plot.gridX({ ticks: 5, stroke: "var(--rule)", strokeOpacity: 1 }),
         Plot.tickX(data.experts, { x: "value", y: () => "each expert", stroke: "var(--soft)", strokeWidth: 1.5, insetTop: 9, insetBottom: 9 }),
@@ -38,18 +40,18 @@ Collegium.sections.methods = (part, data) => {
 
   // Points of a cost curve are no methods of their own; in the small charts they would crowd out the methods.
   const kept = data.overall.filter((row) => row.role !== "point").map((row) => row.method);
-  const label = (width) => (width > 280 ? 20 : 12);
+  const label = (width) => labels(kept, width > 280 ? 20 : 12);
   const task = (rows) => (width) =>
     plot({
       width,
       height: 22 * kept.length + 24,
-      marginLeft: margin(kept.map((name) => short(name, label(width))), 140),
+      marginLeft: margin(kept.map(label(width)), 140),
       marginRight: 34,
       marginTop: 4,
       marginBottom: 20,
       style: { fontSize: "11px" },
       x: { ...accuracy, ticks: 2, label: null },
-      y: { domain: kept, label: null, tickSize: 0, tickFormat: (name) => short(name, label(width)) },
+      y: { domain: kept, label: null, tickSize: 0, tickFormat: label(width) },
       marks: [
         Plot.gridX({ ticks: 2, stroke: "var(--rule)", strokeOpacity: 1 }),
         Plot.text(rows, { y: "method", frameAnchor: "right", textAnchor: "start", dx: 8, text: (row) => percent(row.value, 0), fill: colour, fontVariant: "tabular-nums" }),
