@@ -21,11 +21,13 @@ from itertools import zip_longest
 from agents import confidence as confidences
 from agents import votes
 from agents.agent import ERROR_LIMIT, Agent, AgentReply, ask
-from agents.confidence import Calibrate, ConfidenceKind, paper_weight, uncalibrated
+from agents.confidence import Calibrate, ConfidenceKind, uncalibrated
 from agents.prompts import ConvincingExample, Messages, PromptLimits, solve
 from agents.question import Question
 from agents.reply import Reply, parse_reply
+from agents.trajectories import TalkRule
 from agents.transcript import TEXT_LIMIT, Seat, Tally, Transcript, TranscriptMessage, Turn, Vote, settings_of
+from agents.vote_rules import RULES
 
 Discussion = Callable[["Conversation"], Awaitable[None]]
 Equivalence = Callable[[Sequence[str]], Sequence[int]]
@@ -42,6 +44,8 @@ class DiscussionTerms:
     """Whether later rounds show calibrated probabilities in place of stated confidences."""
     odds: votes.Odds = votes.AT_THEIR_WORD
     """Of the log-odds vote."""
+    talk: TalkRule | None = None
+    """What talking is worth to these agents; None: not known."""
     same: Equivalence | None = None
     """Groups answers to open questions; None: by their canonical spelling."""
     samples: Mapping[str, Sequence[ConvincingExample]] = field(default_factory=dict)
@@ -84,6 +88,16 @@ class Conversation:
             if any(seat.name == agent.name for seat in self._seats):
                 raise ValueError(f"two agents are named {agent.name!r}: give the second seat a name of its own")
             self.seat(agent)
+
+    @property
+    def odds(self) -> votes.Odds:
+        """Of the log-odds vote."""
+        return self.terms.odds
+
+    @property
+    def talk(self) -> TalkRule | None:
+        """What talking is worth to these agents; None: not known."""
+        return self.terms.talk
 
     @property
     def panel(self) -> list[int]:
@@ -155,6 +169,12 @@ class Conversation:
             if turn.error is None or turn.seat not in newest:
                 newest[turn.seat] = place
         return [newest[seat] for seat in self.panel if seat in newest]
+
+    def first_and_last(self) -> list[int]:
+        """The first turn of each seat of the panel that has one, then the turn that counts for it now."""
+        first = {turn.seat: place for place, turn in reversed(list(enumerate(self.turns)))}
+        standing = self.standing()
+        return [*(first[self.turns[place].seat] for place in standing), *standing]
 
     def answer_of(self, place: int) -> str | None:
         """A turn's answer; to an open question: the answer that stands for its group."""
@@ -341,32 +361,6 @@ def _turn_of(
 def _clean(text: str) -> str:
     """Text that can be written as UTF-8: half a surrogate pair, as a cut reply may end in, becomes a question mark."""
     return text if text.isascii() else text.encode("utf-8", "replace").decode()
-
-
-def _majority(conversation: Conversation, places: Sequence[int]) -> votes.Verdict:
-    turns = [conversation.turns[place] for place in places]
-    return votes.majority([conversation.answer_of(place) for place in places], [turn.confidence for turn in turns])
-
-
-def _paper(conversation: Conversation, places: Sequence[int]) -> votes.Verdict:
-    sure = [conversation.turns[place].confidence for place in places]
-    weights = [paper_weight(one) for one in sure]
-    return votes.weighted([conversation.answer_of(place) for place in places], weights, sure)
-
-
-def _log_odds(conversation: Conversation, places: Sequence[int]) -> votes.Verdict:
-    return votes.log_odds(
-        [conversation.answer_of(place) for place in places],
-        [conversation.probability(place) for place in places],
-        conversation.terms.odds,
-        options=votes.options_of(conversation.question),
-        confidences=[conversation.turns[place].confidence for place in places],
-    )
-
-
-VoteRule = Callable[[Conversation, Sequence[int]], votes.Verdict]
-RULES: Mapping[str, VoteRule] = {"majority": _majority, "weighted": _paper, "log-odds": _log_odds}
-"""`weighted` is the paper's: by its table of stated confidences. `log-odds` counts calibrated probabilities."""
 
 
 async def converse(

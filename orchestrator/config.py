@@ -6,7 +6,6 @@ file, key path and the nearest valid name). Secrets never stand in it; it names 
 
 from __future__ import annotations
 
-import difflib
 import os
 from collections.abc import Iterable, Mapping
 from importlib.metadata import entry_points
@@ -14,8 +13,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from orchestrator.config_errors import explain, printable
 from orchestrator.errors import ConfigError
 from orchestrator.expert_config import HUB_ID, ExpertConfig, PricesConfig, RecipeConfig, SourceConfig, StrictModel
 from orchestrator.extensions import is_code
@@ -150,6 +150,12 @@ class ServiceConfig(StrictModel):
         le=64,
         description="Mean experts that mixture asks by need, instead of recruit.",
     )
+    spend: float | None = Field(
+        default=None,
+        gt=0,
+        allow_inf_nan=False,
+        description="Mean cost per question of mixture, by need, in the unit of the profile's costs, for recruit.",
+    )
     body_mib: float = Field(default=4.0, gt=0, description="Largest request body, MiB.")
     file_mib: float = Field(default=100.0, gt=0, description="Largest uploaded file, such as a batch's requests, MiB.")
     body_seconds: float = Field(default=20.0, gt=0, description="Maximum seconds for a request body to arrive.")
@@ -175,6 +181,12 @@ class ServiceConfig(StrictModel):
     replicas: int = Field(default=1, ge=1, le=256, description="On Ray Serve: processes that answer HTTP.")
     scheduler: str = Field(default="collegium-scheduler", description="On Ray Serve: name of the scheduler's actor.")
     tracing: bool = Field(default=False, description="OpenTelemetry spans; exporter by the OTEL_* variables.")
+
+    @model_validator(mode="after")
+    def _one_measure(self) -> ServiceConfig:
+        if self.calls is not None and self.spend is not None:
+            raise ValueError("spend: give either calls or spend, not both")
+        return self
 
 
 class BudgetConfig(StrictModel):
@@ -233,7 +245,7 @@ class Config(StrictModel):
         for name in self.experts:
             if not name or len(name) > 128 or not all(c.isalnum() or c in "-_./:" for c in name):
                 allowed = "letters, digits and - _ . / : only, at most 128"
-                raise ValueError(f"experts.{_printable(name)}: a name has {allowed}")
+                raise ValueError(f"experts.{printable(name)}: a name has {allowed}")
         return self
 
 
@@ -260,6 +272,8 @@ def validate(data: Mapping[str, Any], path: Path) -> Config:
         raise ConfigError(f"{path}: no experts: add `experts:` or `zoo:`")
     if wrong := unknown_member(config.fusions, experts):
         raise ConfigError(f"{path}: {wrong}")
+    if config.service.default not in (None, *experts):
+        raise ConfigError(f"{path}: service.default: no expert {config.service.default!r} among {', '.join(experts)}")
     return config.model_copy(update={"experts": experts, "zoo": None})
 
 
@@ -325,48 +339,6 @@ def _checked(model: type[Config], data: Mapping[str, Any], path: Path) -> Config
         return model.model_validate(data)
     except ValidationError as error:
         raise ConfigError(f"{path}: {explain(error, model)}") from error
-
-
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """All that is wrong, on one line: key path, what was wrong, and for an unknown key the nearest valid one."""
-    messages = []
-    for problem in error.errors():
-        where = ".".join(_printable(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            near = difflib.get_close_matches(str(problem["loc"][-1]), _fields(model, problem["loc"][:-1]), 1, 0.4)
-            messages.append(f"{where}: unknown key" + (f"; did you mean {near[0]!r}?" if near else ""))
-        else:
-            given = "" if problem["type"] in ("missing", "value_error") else f" (got {problem['input']!r:.60})"
-            messages.append(f"{where + ': ' if where else ''}{problem['msg'].removeprefix('Value error, ')}{given}")
-    return "; ".join(messages)
-
-
-def _printable(part: int | str) -> str:
-    """A key as it may stand in a one-line message, whatever is in it."""
-    text = str(part)[:80]
-    return text if text.isprintable() else repr(text)
-
-
-def _fields(model: type[BaseModel], path: tuple[int | str, ...]) -> list[str]:
-    """Names of the keys that are valid at `path` below `model`."""
-    for part in path:
-        field = model.model_fields.get(str(part))
-        if field is None:
-            continue  # an index, or a key of a mapping such as an expert's name
-        found = _model_in(field.annotation)
-        if found is None:
-            return []
-        model = found
-    return list(model.model_fields)
-
-
-def _model_in(annotation: Any) -> type[BaseModel] | None:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return annotation
-    for inner in getattr(annotation, "__args__", ()):
-        if found := _model_in(inner):
-            return found
-    return None
 
 
 def _rooted(expert: ExpertConfig, folder: Path) -> ExpertConfig:

@@ -122,12 +122,18 @@ class Embedder:
     def asked(self, questions: Sequence[str], before: Sequence[str]) -> Features:
         """Embed questions within their conversations: each question, and with `CONTEXT_SHARE` the text `before` it
         (empty: nothing)."""
+        return self.asked_within(questions, before)[1]
+
+    def asked_within(self, questions: Sequence[str], before: Sequence[str]) -> tuple[Features, Features]:
+        """(what stands `before` each question alone, zeros where that is empty; the questions as `asked` has them)."""
         places = [place for place, text in enumerate(before) if text.strip()]
         vectors = self.embed([*questions, *(before[place] for place in places)])
         found = vectors[: len(questions)].copy()
-        found[places] += CONTEXT_SHARE * vectors[len(questions) :]
+        alone = np.zeros_like(found)
+        alone[places] = vectors[len(questions) :]
+        found[places] += CONTEXT_SHARE * alone[places]
         found[places] /= np.maximum(np.linalg.norm(found[places], axis=1, keepdims=True), 1e-9)
-        return Features(found)
+        return Features(alone), Features(found)
 
     def close(self) -> None:
         """Close the cache's file; it opens again when needed."""

@@ -54,7 +54,7 @@ class SchemeOptions:
 def _reconcile(scheme: SchemeOptions) -> Rounds:
     """ReConcile (https://arxiv.org/abs/2309.13007); majority is recorded beside the weighted vote that decides."""
     deciding = "log-odds" if scheme.improved else "weighted"
-    return Rounds(scheme.rounds, everybody, grouped, consensus, ("majority", deciding))
+    return Rounds(scheme.rounds, everybody, grouped, consensus, ("majority", deciding), weighed=scheme.improved)
 
 
 def _debate(scheme: SchemeOptions) -> Rounds:

@@ -134,6 +134,12 @@ class Extension(BodyPart):
     preset: Preset | None = Field(default=None, description="Preset of fusion: budget or quality.")
     explain: bool = Field(default=False, description="Tell experts and cost with a plain expert's reply too.")
 
+    @model_validator(mode="after")
+    def _one_number(self) -> Extension:
+        if self.recruit is not None and self.calls is not None:
+            raise ValueError("calls: give either calls (by need) or recruit (always so many), not both")
+        return self
+
 
 class ChatBody(SamplingBody):
     """A chat with an expert, with `mixture`, or with any other method, as `model`."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
+from orchestrator.chats.conversation_experts import ConversationExperts
 from orchestrator.config import Config
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.mixture.fitted import FittedMixture
@@ -47,6 +48,11 @@ class Zoo(Protocol):
 
 class ServiceRouting(Protocol):
     """Who ranks the experts for a chat."""
+
+    @property
+    def conversations(self) -> ConversationExperts:
+        """Who answered which conversation last."""
+        ...
 
     async def rank(
         self, questions: list[str], before: list[str] | None = None, mixture: FittedMixture | None = None

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from agents.question import Question
 from agents.reply import Reply
+from orchestrator.chats.conversation_experts import ConversationExperts
 from orchestrator.chats.protocols import Zoo
 from orchestrator.errors import BadInput, CollegiumError, NotReady
 from orchestrator.evaluation.answering import ExpertReply
@@ -61,6 +62,7 @@ class Routing:
     def __init__(self, collegium: Zoo, database: Database | None = None) -> None:
         """`database`: where verdicts are kept if the configuration names one; else they are in the state folder."""
         self._collegium = collegium
+        self.conversations = ConversationExperts()
         log = FeedbackLog(collegium.state / "feedback.jsonl")
         self._log: Feedback = _feedback_table(database, log) if database and collegium.config.database else log
         self._store = MixtureStore.of_state(collegium.state)
@@ -108,17 +110,19 @@ class Routing:
         self, questions: list[str], before: list[str] | None = None, mixture: FittedMixture | None = None
     ) -> list[Ranking]:
         """One ranking per question; `before`: the conversation before each; `mixture`: that which ranks (default: the
-        newest). A question that is unlike all of the profile goes to the default expert first. Raises `NotReady` while
-        there is no mixture, `BadInput` for empty texts."""
+        newest). A question that is unlike all of the profile is ranked by the conversation before it, and where that is
+        unlike it, too, goes to the default expert first. Raises `NotReady` while there is no mixture, `BadInput` for
+        empty texts."""
         fitted = mixture or await self.mixture()
         default = self._collegium.config.service.default
+        before = before or [""] * len(questions)
 
         def work() -> list[Ranking]:
             try:
-                features = self._collegium.embedder.asked(questions, before or [""] * len(questions))
+                alone, within = self._collegium.embedder.asked_within(questions, before)
             except ValueError as error:
                 raise BadInput(str(error)) from error
-            return fitted.rank(features, default)
+            return fitted.rank(within, default, alone)
 
         return await asyncio.to_thread(work)
 
@@ -189,7 +193,7 @@ class Routing:
         whole = len(known) == len(self._collegium.experts)
         profiled = Profiled(table.select_experts(known), _replies(table, known)) if whole else None
         table = for_experts(self._log.apply(table) if feedback else table, list(self._collegium.experts))
-        options = FittingOptions(router=config.service.router)
+        options = FittingOptions(router=config.service.router, spend=config.service.spend)
         return CurrentMixture(self._store.fitted(table, options, self._collegium.embedder), profiled, stamp)
 
 
@@ -211,8 +215,11 @@ def _replies(table: Table, names: Sequence[str]) -> Replies:
             answer=row.answer,
             skills=row.skills,
         )
+        stated = row.extra.get("confidence")
         for name in names:
-            reply = Reply("", "", row.predictions.get(name), None)
+            sure = stated.get(name) if isinstance(stated, dict) else None
+            sure = float(sure) if isinstance(sure, int | float) and 0 <= sure <= 1 else None
+            reply = Reply("", "", row.predictions.get(name), sure)
             found[row.id, name] = ExpertReply(question, name, reply, row.correct.get(name, 0.0) >= 0.5, None)
     return found
 

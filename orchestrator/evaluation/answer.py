@@ -149,9 +149,9 @@ AnswerRequest, AnswerResult = RunRequest, RunResult
 """Their old names, which go with the next version."""
 
 
-async def answer(request: RunRequest, context: Context) -> RunResult:
-    """Run the methods side by side: whatever they ask reaches the scheduler together. Raises `BadInput` for names of
-    experts and aggregators that do not exist."""
+async def answer(request: RunRequest, context: Context, *, judges: bool = True) -> RunResult:
+    """Run the methods side by side: whatever they ask reaches the scheduler together. Without `judges` nobody is asked
+    to judge yet. Raises `BadInput` for names of experts and aggregators that do not exist."""
     seed = context.seed(request.seed)
     asked = {expert.name: expert for expert in chosen(context.experts, request.experts)}
     context = context.only(asked.values())
@@ -164,14 +164,14 @@ async def answer(request: RunRequest, context: Context) -> RunResult:
     methods = methods_named(request.methods, context.config)
     if request.confidence == "tokens":
         request = request.model_copy(update={"logprobs": True})
-    judging = judging_of(request, request.methods, asked)
+    judging = judging_of(request, request.methods, asked) if judges else None
     task, split, columns = request.task, request.split, request.columns
     notes: list[str] = []
     questions = questions_of(
-        task, split, request.questions, seed, columns, request.score, golds=judging is None, note=notes.append
+        task, split, request.questions, seed, columns, request.score, golds=not request.judge, note=notes.append
     )
     questions = scored(questions, request.score)
-    questions = [as_chat(question) for question in questions] if judging else questions
+    questions = [as_chat(question) for question in questions] if request.judge else questions
     chats = questions[0].answer is None
 
     async def fit() -> Profile | None:

@@ -11,7 +11,6 @@ import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from agents.prompts import solve
 from agents.question import Question
@@ -21,6 +20,7 @@ from orchestrator.errors import BadInput
 from orchestrator.evaluation.answer import Findings, RunRequest, RunResult, answer, methods_named, report_of
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.equal_cost import MAX_SAMPLES, cost_points, samples_for
+from orchestrator.evaluation.judging import TOKENS as VERDICT_TOKENS
 from orchestrator.evaluation.judging import judged_methods, judging_of
 from orchestrator.evaluation.methods import METHODS, Answer
 from orchestrator.evaluation.profile import chosen, questions_of
@@ -66,12 +66,18 @@ def estimate(request: RunRequest, config: Config, experts: Mapping[str, Expert])
     """
     asked = chosen(experts, request.experts)
     seed = config.seed if request.seed is None else request.seed
-    sample = questions_of(request.task, request.split, min(request.questions, 50), seed, request.columns, request.score)
+    first, golds = min(request.questions, 50), not request.judge
+    sample = questions_of(request.task, request.split, first, seed, request.columns, request.score, golds=golds)
     panel = len(request.panel or asked)
-    talking = sum(method.confers for method in methods_named(request.methods, config))
-    calls, tokens = _of_one(request, sample, len(asked), panel, talking)
-    fit = request.fit_questions * len(asked)
-    fit_tokens = fit * (_prompt(sample) + request.max_tokens * REPLY_SHARE)
+    named = methods_named(request.methods, config)
+    calls, tokens = _of_one(request, sample, len(asked), panel, sum(method.confers for method in named))
+    verdicts = 2 * len(request.judge) * (len(named) + sum(method.baseline for method in METHODS))
+    calls, tokens = calls + verdicts, tokens + verdicts * (_prompt(sample) + request.max_tokens + VERDICT_TOKENS)
+    # The panel and a team of one model learn what talking is worth on validation questions.
+    talked = 2 * min(request.talk_questions, request.fit_questions) * panel * request.rounds * request.improved
+    fit = request.fit_questions * len(asked) + talked
+    reply = request.max_tokens * REPLY_SHARE
+    fit_tokens = fit * (_prompt(sample) + reply) + talked * _others(request, panel)
     questions = request.questions
     if request.budget is not None:
         questions = min(questions, int((request.budget / SEEDS - fit_tokens) / tokens))
@@ -102,20 +108,19 @@ async def compare(request: RunRequest, context: Context) -> RunResult:
     others = [method.name for method in named if not method.sampled]
     (sampling,) = (method.name for method in METHODS if method.sampled)
     methods = list(dict.fromkeys([*baselines, *talking, *others]))
+    context = context.only(chosen(context.experts, request.experts))
+    judging = judging_of(request, methods, context.experts)
     results, samples = [], 0
     for seed in range(first, first + SEEDS):
-        unjudged: dict[str, Any] = {"judge": [], "judge_against": None, "judge_labels": None}
-        asking = request.model_copy(update={"methods": methods, "questions": questions, "seed": seed, **unjudged})
-        result = await answer(asking, context)
+        asking = request.model_copy(update={"methods": methods, "questions": questions, "seed": seed})
+        result = await answer(asking, context, judges=False)
         # As many samples as cost what the dearest discussion costs; the first seed decides for all.
         samples = samples or samples_for(result.outcomes, context.experts)
         sampled = asking.model_copy(update={"methods": [sampling], "samples": samples})
-        more = await answer(sampled, context)
+        more = await answer(sampled, context, judges=False)
         points = cost_points(result.outcomes, more.outcomes[0], context.experts)
         results.append(dataclasses.replace(result, outcomes=(*result.outcomes, *points)))
-    context = context.only(chosen(context.experts, request.experts))
     together = _together(request, context, first, results)
-    judging = judging_of(request, methods, context.experts)
     if judging is None:
         return together
     judged = await judged_methods(context.pool, judging, together.outcomes, first)
@@ -141,7 +146,8 @@ def _together(request: RunRequest, context: Context, first: int, results: Sequen
                 answers.append(one)
                 held += part.transcripts[place : place + 1]
         rates = ", ".join(f"{100 * sum(a.right for a in part.answers) / len(part.answers):.1f}" for part in parts)
-        note = parts[0].note if parts[0].role == "expert" else f"{parts[0].note}; by seed {rates}"
+        unknown = parts[0].role == "expert" or all(one.question.answer is None for one in answers)
+        note = parts[0].note if unknown else f"{parts[0].note}; by seed {rates}"
         outcomes.append(dataclasses.replace(parts[0], answers=tuple(answers), note=note, transcripts=tuple(held)))
     replies = {key: one for result in results for key, one in result.replies.items()}
     found = results[0].profile
@@ -160,13 +166,18 @@ def _prompt(questions: Sequence[Question]) -> float:
     return sum(characters) / len(characters) / CHARACTERS_A_TOKEN + 10
 
 
+def _others(request: RunRequest, panel: int) -> float:
+    """Tokens of what others said, in a later prompt."""
+    limits = request.limits
+    return min(panel, limits.groups * limits.per_group) * (limits.explanation / CHARACTERS_A_TOKEN + 15)
+
+
 def _of_one(
     request: RunRequest, questions: Sequence[Question], experts: int, panel: int, talking: int
 ) -> tuple[int, float]:
     """(calls, tokens) at most for one test question: first replies once, all rounds of all discussions, samples."""
     prompt, reply = _prompt(questions), request.max_tokens * REPLY_SHARE
-    limits = request.limits
-    later = prompt + min(panel, limits.groups * limits.per_group) * (limits.explanation / CHARACTERS_A_TOKEN + 15)
+    later = prompt + _others(request, panel)
     rounds = (2 + talking) * panel * request.rounds
     samples = min(MAX_SAMPLES, panel * (1 + request.rounds) * 2)
     refine = 2 * request.rounds

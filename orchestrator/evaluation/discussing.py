@@ -64,6 +64,13 @@ class DiscussionOptions(StrictModel):
     threshold: float = Field(
         default=0.8, gt=0, le=1, description="escalate stops once the calibrated confidence reaches this value."
     )
+    talk_questions: int = Field(
+        default=100,
+        ge=0,
+        le=10_000,
+        description="Validation questions that reconcile and escalate discuss first, to learn what talking is worth "
+        "(0: later replies count as if they were independent).",
+    )
     max_explanation: int = Field(
         default=400, ge=20, le=10_000, description="Maximum characters of one explanation in another agent's prompt."
     )

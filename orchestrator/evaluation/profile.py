@@ -152,7 +152,7 @@ def correctness(
 ) -> Table:
     """The correctness table of these questions. A reply that failed has no cell: the row's `failed` says why, and an
     expert that gave no reply at all is left out. The row's `unread` names replies without an answer: `abstained`, or
-    `unreadable`."""
+    `unreadable`; its `confidence` has what experts stated, so that a service votes as a run does."""
     answered = [name for name in experts if any(replies[one.id, name].judged for one in questions)]
     dollars = _dollars(experts, replies, zoo or {})
     return Table.from_rows((_row(question, experts, replies, dollars) for question in questions), answered)
@@ -188,6 +188,8 @@ def _row(
     extra: dict[str, Any] = {"kind": question.kind, "cost": _costs(replied, dollars)}
     extra |= {"cost_unit": "USD"} if dollars is not None else {}
     extra |= {"choices": question.choices} if question.choices else {}
+    stated = {name: one.reply.confidence for name, one in replied.items() if one.reply.confidence is not None}
+    extra |= {"confidence": stated} if stated else {}
     extra |= {"failed": failed} if failed else {}
     extra |= {"unread": unread} if unread else {}
     return Row(

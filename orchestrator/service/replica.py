@@ -84,6 +84,7 @@ class RemoteRouting:
     def __init__(self, collegium: Collegium, database: Database, actor: Any) -> None:
         self._here = Routing(collegium, database)
         self._actor = actor
+        self.conversations = self._here.conversations
 
     def open(self) -> None:
         """Follow the profile. Needs a running loop."""

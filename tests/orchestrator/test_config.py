@@ -120,3 +120,9 @@ def test_any_data_is_a_configuration_or_a_clear_error(data: object) -> None:
     except ConfigError as error:
         found = error
     assert isinstance(found, Config) or ("file.yaml" in str(found) and "\n" not in str(found))
+
+
+def test_the_default_expert_must_be_in_the_zoo(tmp_path: Path) -> None:
+    data = {"experts": {"a": {"script": "x:y"}}, "service": {"default": "b"}}
+    with pytest.raises(ConfigError, match=r"service\.default: no expert 'b' among a"):
+        validate(data, tmp_path / "c.yaml")

@@ -22,8 +22,8 @@ __all__ = ["METHODS", "Answer", "Method", "MethodOptions", "MethodOutcome", "Set
 METHODS: tuple[Method, ...] = (
     Method("each", each, "unused", answers_once=False, baseline=True),
     Method("best", best, "required", baseline=True, reference=True),
-    Method("mixture", mixture, "required", headline=0),
-    Method("symbolic-moe", symbolic_moe, "required", headline=1, prepare=skill_profile),
+    Method("mixture", mixture, "required", headline=0, recruits=True),
+    Method("symbolic-moe", symbolic_moe, "required", headline=1, recruits=True, prepare=skill_profile),
     *discussion_methods(),
     *fusion_methods({}),
 )

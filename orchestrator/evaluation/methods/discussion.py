@@ -13,8 +13,10 @@ from agents.agent import Agent
 from agents.confidence import uncalibrated
 from agents.conversation import Discussion, DiscussionTerms
 from agents.discussions import DISCUSSIONS, build
+from agents.discussions.rounds import Rounds
 from agents.question import Question
 from agents.reply import Reply
+from agents.trajectories import TalkRule
 from agents.transcript import Transcript, Turn
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.answering import ExpertReply, judge
@@ -30,6 +32,7 @@ from orchestrator.evaluation.discussing import (
 )
 from orchestrator.evaluation.methods.fallback import MAX_FALLBACKS
 from orchestrator.evaluation.methods.method import Answer, Method, MethodOutcome, Setting
+from orchestrator.evaluation.methods.talk import talk_rule
 from orchestrator.inference.request import Completion, UpstreamUsage
 
 SAME_MODEL = "reconcile-same-model"
@@ -183,7 +186,11 @@ async def confer(
         seed=setting.seed,
     )
     discussion = made(setting, agents[lead])
-    kept = options.model_dump(exclude={"panel"}) | {"lead": lead}
+    rounds = getattr(discussion, "discussion", discussion)  # escalate's, which it comes to last
+    if improved and isinstance(rounds, Rounds) and rounds.weighed:
+        talkers = team if seating.copies else [agents[expert] for expert in members]
+        terms = dataclasses.replace(terms, talk=await _talk(setting, talkers, members, rounds, terms))
+    kept = options.model_dump(exclude={"panel"}) | {"lead": lead, **_talk_settings(terms.talk)}
     held = await hold(
         setting.context.pool,
         setting.questions,
@@ -196,8 +203,49 @@ async def confer(
     )
     plain = sampling == setting.sampling and not options.structured
     answers = tuple(_answer(question, one, plain) for question, one in zip(setting.questions, held, strict=True))
-    note = "; ".join([_note(panel, held), *_notes(setting, seating, panel)])
+    note = "; ".join([_note(panel, held), *_talk_notes(terms.talk), *_notes(setting, seating, panel)])
     return MethodOutcome(name, answers, note, tuple(held))
+
+
+async def _talk(
+    setting: Setting, talkers: Sequence[Agent], members: Sequence[str], rounds: Rounds, terms: DiscussionTerms
+) -> TalkRule | None:
+    """What talking is worth to these agents (`talk.talk_rule`)."""
+
+    async def discuss(questions: Sequence[Question]) -> list[Transcript]:
+        return await hold(
+            setting.context.pool,
+            questions,
+            talkers,
+            rounds,
+            name="talk",
+            terms=terms,
+            done=lambda _: setting.context.done(),
+        )
+
+    return await talk_rule(setting, [agent.model or agent.name for agent in talkers], members, discuss)
+
+
+def _talk_settings(talk: TalkRule | None) -> dict[str, object]:
+    """What of the rule a transcript keeps."""
+    if talk is None:
+        return {}
+    return {
+        "talk_below": talk.below,
+        "talk_fitted": talk.fitted,
+        "talk_gain": talk.gain,
+        "talk_moves": talk.moves._asdict(),
+    }
+
+
+def _talk_notes(talk: TalkRule | None) -> list[str]:
+    if talk is None or not talk.fitted:
+        return []
+    worth = f"+{100 * talk.gain:.1f} points on {talk.fitted} validation questions"
+    if not talk.below:
+        return [f"talk was worth nothing on {talk.fitted} validation questions"]
+    limit = "all are discussed" if talk.below > 1 else f"discussed below a share of {talk.below:.2f}"
+    return [f"{limit}, which was worth {worth}"]
 
 
 def _notes(setting: Setting, seating: Seating, panel: Sequence[str]) -> list[str]:

@@ -100,6 +100,8 @@ class Setting:
     """Names of the tools that the panel may call."""
     structured: str | None = None
     """As `Sampling.structured`: what the written answer is held to."""
+    fitting: Sampling | None = None
+    """Of a chat: what its profile was asked with. None: `sampling`."""
 
     async def ask(self, pairs: Sequence[tuple[Question, Expert]]) -> Replies:
         """Replies to these (question, expert) pairs, by (question id, expert name)."""
@@ -207,6 +209,8 @@ class Method:
     """Its panel may call a chat's tools."""
     writes: bool = False
     """One expert writes its answer to an open question: it can be streamed and held to a schema."""
+    recruits: bool = False
+    """It asks as many experts as `recruit` says."""
     prepare: Callable[[Setting], Awaitable[object]] | None = None
     """Fits on the profile what the method keeps, by asking experts; a service does that outside its chats."""
     panel: bool = True

@@ -31,7 +31,8 @@ async def mixture(setting: Setting) -> list[MethodOutcome]:
     options = setting.options
     fitted = await asyncio.to_thread(mixture_of, setting)
     rankings = await asyncio.to_thread(_ranked, setting, fitted)
-    target = RecruitTarget(min(options.recruit or 1, len(setting.experts)), options.calls)
+    spend = options.spend if options.recruit is None and options.calls is None else None
+    target = RecruitTarget(min(options.recruit or 1, len(setting.experts)), options.calls, spend)
     decided = await asyncio.gather(
         *(
             put_to(setting, fitted, question, ranking, target)
@@ -49,8 +50,9 @@ async def mixture(setting: Setting) -> list[MethodOutcome]:
     by = "stacked routers" if options.router == DEFAULT else f"{options.router} router"
     asked = sum(len(decision.asked) for decision, _ in decided) / len(decided)
     how = f"{target.recruit} of {len(setting.experts)} experts a question"
-    if target.calls is not None:
-        how = f"{asked:.2f} of {len(setting.experts)} experts a question by need (at most {target.calls:g} wanted)"
+    if target.by_need:
+        wanted = f"{target.calls:g} wanted" if target.spend is None else f"a cost of {target.spend:g}"
+        how = f"{asked:.2f} of {len(setting.experts)} experts a question by need (at most {wanted})"
     note = f"{by}, {how}; {used_experts} were used"
     if isinstance(fitted.router, PricedRouter):
         note += f"; quality {fitted.router.quality:.2f}"

@@ -30,11 +30,19 @@ AskExpert = Callable[[str], Awaitable[MixtureReply]]
 
 @dataclass(frozen=True, slots=True)
 class RecruitTarget:
-    """How many experts answer a question: always `recruit` of them, or by need `calls` per question on average."""
+    """How many experts answer a question: always `recruit` of them, or by need, `calls` per question on average, or as
+    many as cost `spend` on average."""
 
     recruit: int = 1
     calls: float | None = None
     """Mean calls per question on questions like the profile's; takes the place of `recruit`."""
+    spend: float | None = None
+    """Mean cost per question, in the unit of the mixture's costs; takes the place of both."""
+
+    @property
+    def by_need(self) -> bool:
+        """Whether each question is put to as many experts as it needs."""
+        return self.calls is not None or self.spend is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,19 +74,21 @@ async def decide(
     the question (`votes.options_of`); `order`: in which experts are asked, where some are known to be ill (default: the
     ranking's); `fallbacks`: further experts that may be asked where some fail."""
     names = list(ranking.experts if order is None else order)
-    if target.calls is None:
+    if not target.by_need:
         return await _fixed(mixture, ranking, ask, target.recruit, options, names[: target.recruit + fallbacks])
-    place = mixture.need.price_for(target.calls) if mixture.need else None
-    if mixture.need is None or place is None:
+    need = mixture.need if target.spend is None else mixture.paid_need
+    place = need.price_for(target.calls or target.spend or 0.0) if need else None
+    if need is None or place is None:
         found = await _fixed(mixture, ranking, ask, 1, options, names[: 1 + fallbacks])
-        why = "asking more was not right more often on held-out questions" if mixture.need else "no vote is fitted"
+        why = "asking more was not right more often on held-out questions" if need else "no vote is fitted"
         return Decision(found.asked, found.replied, found.verdict, f"one expert: {why}")
     asked: list[str] = []
     replies: dict[str, MixtureReply] = {}
     gains: list[float] = []
-    price, most = float(mixture.need.prices[place]), mixture.need.gains.shape[1] + 1
+    most = need.gains.shape[1] + 1
+    names = names[: most + fallbacks]
     verdict, stopped = mixture.vote(ranking, [], [], options), "no further expert replies"
-    for name in names[: most + fallbacks]:
+    for number, name in enumerate(names, 1):
         asked.append(name)
         reply = await ask(name)
         if reply.failed:
@@ -86,12 +96,17 @@ async def decide(
         replies[name] = reply
         answers = [one.answer for one in replies.values()]
         verdict = mixture.vote(ranking, list(replies), answers, options, by_need=True)
-        gains.append(mixture.need.gain(place, len(replies), verdict.share, runner_up(verdict, options)))
+        gains.append(need.gain(place, len(replies), verdict.share, runner_up(verdict, options)))
         if len(replies) == most:
             stopped = f"{most} experts, the most that one question is put to"
             break
+        if number == len(names):
+            break
+        cost = 1.0 if target.spend is None else mixture.cost_of(names[number])
+        price = float(need.prices[place]) * cost / need.unit
         if gains[-1] <= price:
-            stopped = f"going on would gain {max(gains[-1], 0.0):.3f}, a call is worth {price:.3f}"
+            paid = "a call" if target.spend is None else f"a call of {names[number]}"
+            stopped = f"going on would gain {max(gains[-1], 0.0):.3f}, {paid} is worth {price:.3f}"
             break
     return Decision(tuple(asked), tuple(replies), verdict, stopped, tuple(gains))
 

@@ -7,8 +7,11 @@ import json
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
+import numpy as np
+from numpy.typing import NDArray
+
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.costs import fit_router
+from orchestrator.evaluation.costs import costs_of, fit_router
 from orchestrator.evaluation.mixture.fitted import FORMAT, FittedMixture, MixtureOrigin
 from orchestrator.evaluation.mixture.options import FittingOptions
 from orchestrator.evaluation.mixture.vote_fit import fit_vote
@@ -61,13 +64,20 @@ def fit_features(table: Table, features: Features, options: FittingOptions, embe
 
     with threadpool_limits(1):  # on small matrices several threads wait for each other more than they compute
         router, seen, held_out = _fit_router(table, features, options)
-        vote = fit_vote(seen, held_out, options.seed)
+        costs = _costs(table, options)
+        vote = fit_vote(seen, held_out, options.seed, costs)
         familiarity = Familiarity.fit(table.questions, features)
     feedback = sum(bool(row.extra.get("feedback")) for row in table.rows)
     origin = MixtureOrigin(
         version_of(table, options, embedding), options.router, len(table.rows) - feedback, feedback, embedding
     )
-    return FittedMixture(origin, router, vote.odds, vote.shared, familiarity, vote.need)
+    return FittedMixture(origin, router, vote.odds, vote.shared, familiarity, vote.need, vote.paid_need, costs)
+
+
+def _costs(table: Table, options: FittingOptions) -> NDArray[np.float64] | None:
+    """[experts], of one reply each, where questions may cost so much on average; None where they are not paid for."""
+    costs = None if options.spend is None else costs_of(options.costs, table)
+    return None if costs is None else np.array([costs[name] for name in table.experts], np.float64)
 
 
 def _fit_router(table: Table, features: Features, options: FittingOptions) -> tuple[FittedRouter, Table, Scores | None]:

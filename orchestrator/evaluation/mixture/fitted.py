@@ -26,8 +26,10 @@ from router.ranking import Evidence, Ranking, Scores
 from router.routers import PricedRouter
 from router.routers.fitted import FittedRouter, packed, unpacked
 
-FORMAT = 2
+FORMAT = 3
 """Of the folder, and of how a mixture is fitted: a change of either needs another number."""
+PARTS = ("router", "familiarity", "shared", "need", "paid_need", "costs")
+"""Fields that are kept as JSON with arrays."""
 LARGEST_JSON = 64 * 2**20
 """Bytes of a `mixture.json` that are read."""
 
@@ -58,11 +60,19 @@ class FittedMixture:
     familiarity: Familiarity
     need: NeedRule | None
     """When the next expert is asked; None where there was too little to fit on."""
+    paid_need: NeedRule | None = None
+    """The same where experts are paid for by their `costs`; None unless the mixture was fitted to `spend`."""
+    costs: NDArray[np.float64] | None = None
+    """[experts], of one reply each."""
 
     @property
     def experts(self) -> tuple[str, ...]:
         """Those that it ranks."""
         return self.router.experts
+
+    def cost_of(self, expert: str) -> float:
+        """What one reply of an expert costs; 1 where no costs are known."""
+        return 1.0 if self.costs is None else float(self.costs[self.experts.index(expert)])
 
     @property
     def best(self) -> str:
@@ -73,20 +83,36 @@ class FittedMixture:
             scores = self.router.priced(scores)
         return self.experts[int(scores.order()[0, 0])]
 
-    def rank(self, questions: Features, default: str | None = None) -> list[Ranking]:
-        """One ranking per question; for one that is unlike all fitted ones, `default` (None: `best`) stands first."""
-        nearest = self.familiarity.nearest(questions)
+    def rank(
+        self, questions: Features, default: str | None = None, conversations: Features | None = None
+    ) -> list[Ranking]:
+        """One ranking per question. One that is unlike all fitted ones is ranked by the conversation before it
+        (`conversations`: one row per question, zeros for none); where that is unlike them, too, `default` (None:
+        `best`) stands first."""
+        nearest, near = self.familiarity.nearest(questions), self.familiarity.threshold
+        reasons: dict[int, Evidence] = {}
+        unlike = np.flatnonzero(nearest < near)
+        if conversations is not None and len(unlike):
+            cosines = self.familiarity.nearest(conversations.take(unlike))
+            again = unlike[(cosines >= near) & conversations.embeddings[unlike].any(1)]
+            vectors = questions.embeddings.copy()
+            vectors[again] = conversations.embeddings[again]
+            questions = Features(vectors, questions.skills, questions.skill_embeddings)
+            for row in again.tolist():
+                far = f"the last turn is unlike every profiled question (nearest {nearest[row]:.2f})"
+                label = f"{far}: ranked by the turns before"
+                reasons[row] = Evidence("conversation", label, float(nearest[row]))
+            unlike = np.setdiff1d(unlike, again)
         default = default if default in self.experts else self.best
-        found = []
-        for ranking, cosine in zip(self.router.rank(questions), nearest.tolist(), strict=True):
-            if cosine < self.familiarity.threshold:
-                reason = (
-                    f"unlike every profiled question (nearest {cosine:.2f}, below {self.familiarity.threshold:.2f})"
-                )
-                first = [entry for entry in ranking.entries if entry.expert == default]
-                rest = [entry for entry in ranking.entries if entry.expert != default]
-                ranking = Ranking((*first, *rest), (Evidence("default", reason, cosine, default), *ranking.evidence))
-            found.append(ranking)
+        for row in unlike.tolist():
+            label = f"unlike every profiled question (nearest {nearest[row]:.2f}, below {near:.2f})"
+            reasons[row] = Evidence("default", label, float(nearest[row]), default)
+        found = self.router.rank(questions)
+        for row, reason in reasons.items():
+            entries = found[row].entries
+            if reason.kind == "default":
+                entries = tuple(sorted(entries, key=lambda entry: entry.expert != default))
+            found[row] = Ranking(entries, (reason, *found[row].evidence))
         return found
 
     def vote(
@@ -114,7 +140,7 @@ class FittedMixture:
 
         parts: dict[str, Any] = {}
         arrays: dict[str, Any] = {}
-        kept = {"router": self.router, "familiarity": self.familiarity, "need": self.need, "shared": self.shared}
+        kept = {name: getattr(self, name) for name in PARTS}
         for name, value in kept.items():
             parts[name], found = packed(value)
             arrays |= {f"{name}/{key}": array for key, array in found.items()}
@@ -150,20 +176,22 @@ class FittedMixture:
             if body["format"] != FORMAT:
                 raise ValueError(f"format {body['format']!r} is not {FORMAT}")
             arrays = load_file(path.with_suffix(".safetensors"))
-            router = unpacked(body["router"], _under("router/", arrays))
-            familiarity = unpacked(body["familiarity"], _under("familiarity/", arrays), Familiarity)
-            need = unpacked(body["need"], _under("need/", arrays), NeedRule)
-            shared = unpacked(body["shared"], _under("shared/", arrays))
+            router, familiarity, shared, need, paid_need, costs = (
+                unpacked(body[name], _under(f"{name}/", arrays), Familiarity, NeedRule) for name in PARTS
+            )
             odds = Odds(**{key: float(value) for key, value in body["odds"].items()})
             origin = MixtureOrigin(**body["origin"])
         except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
             raise ValueError(f"{path}: not a stored mixture: {error!s}") from error
         count = len(router.experts) if isinstance(router, FittedRouter) else -1
-        if not isinstance(familiarity, Familiarity) or not isinstance(need, NeedRule | None) or count < 0:
+        rules = isinstance(need, NeedRule | None) and isinstance(paid_need, NeedRule | None)
+        if not isinstance(familiarity, Familiarity) or not rules or count < 0:
             raise ValueError(f"{path}: not a stored mixture: a part is of another kind")
         if not isinstance(shared, np.ndarray) or shared.shape != (count, count):
             raise ValueError(f"{path}: not a stored mixture: shared must be [experts, experts]")
-        return cls(origin, router, odds, shared, familiarity, need)
+        if costs is not None and (not isinstance(costs, np.ndarray) or costs.shape != (count,)):
+            raise ValueError(f"{path}: not a stored mixture: costs must be [experts]")
+        return cls(origin, router, odds, shared, familiarity, need, paid_need, costs)
 
 
 def _under(prefix: str, arrays: dict[str, Any]) -> dict[str, Any]:

@@ -32,25 +32,28 @@ class NeedRule:
     """When to ask on, for each of several prices. Arrays: float64."""
 
     prices: Floats
-    """[prices], highest first"""
+    """[prices], of a call of mean cost, highest first"""
     gains: Floats
     """[prices, replies so far, 4], coefficients of the expected gain of going on"""
-    calls: Floats
-    """[prices], mean calls per question on held-out ones"""
+    spent: Floats
+    """[prices], mean cost per question on held-out ones; in calls, where every call costs 1"""
     accuracy: Floats
     """[prices], share of held-out questions answered right; of fitted ones, not of new ones"""
     worth: Floats
     """[prices], 1 where going on was right more often than asking one expert, by more than `SURE` standard errors"""
+    unit: float = 1.0
+    """Mean cost of a call, in the unit of the costs."""
 
     @classmethod
-    def fit(cls, votes: Prefixes, costs: Floats | None = None, seed: int = 0) -> Self:
-        """`votes`: of held-out questions, by votes that were not fitted on them. `costs` [n, k]: of each reply in turn,
-        in means of a call (default: 1)."""
+    def fit(cls, votes: Prefixes, costs: Floats | None = None, seed: int = 0, unit: float = 1.0) -> Self:
+        """`votes`: of held-out questions, by votes that were not fitted on them. `costs` [n, k]: of each reply in turn
+        (default: 1); `unit`: cost of a mean call, above 0."""
         n, k = votes.share.shape
-        costs = np.ones((n, k)) if costs is None else costs
+        costs = np.ones((n, k)) if costs is None else costs / unit
         part = np.random.default_rng(seed).permutation(n) % max(2, min(PARTS, n))
         gains = np.zeros((len(PRICES), max(k - 1, 0), 4))
-        calls, accuracy, worth = np.ones(len(PRICES)), np.zeros(len(PRICES)), np.zeros(len(PRICES))
+        spent, accuracy, worth = np.ones(len(PRICES)), np.zeros(len(PRICES)), np.zeros(len(PRICES))
+        paid = costs.cumsum(1)
         for place, price in enumerate(PRICES):
             gains[place] = _backwards(votes.share, votes.second, costs, price)
             asked = np.zeros(n, np.intp)
@@ -59,15 +62,15 @@ class NeedRule:
                 own = _backwards(votes.share[outside], votes.second[outside], costs[outside], price)
                 asked[inside] = _asked(own, votes.share[inside], votes.second[inside], costs[inside], price)
             right = votes.right[np.arange(n), asked - 1]
-            calls[place], accuracy[place] = asked.mean(), right.mean()
+            spent[place], accuracy[place] = unit * paid[np.arange(n), asked - 1].mean(), right.mean()
             gap = right - votes.right[:, 0]
             worth[place] = float(gap.mean() > SURE * gap.std() / np.sqrt(n))
-        return cls(np.array(PRICES), gains, calls, accuracy, worth)
+        return cls(np.array(PRICES), gains, spent, accuracy, worth, unit)
 
-    def price_for(self, calls: float) -> int | None:
-        """Place of the lowest price at which held-out questions took at most so many calls on average, and were right
-        more often than with one call; None: one expert is asked."""
-        fitting = [place for place in range(len(self.prices)) if self.calls[place] <= calls and self.worth[place]]
+    def price_for(self, spend: float) -> int | None:
+        """Place of the lowest price at which held-out questions cost at most so much on average (calls, where a call
+        costs 1), and were right more often than with one expert; None: one expert is asked."""
+        fitting = [place for place in range(len(self.prices)) if self.spent[place] <= spend and self.worth[place]]
         return max(fitting, default=None)
 
     def gain(self, place: int, replies: int, share: float, second: float) -> float:

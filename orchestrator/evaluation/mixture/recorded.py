@@ -58,7 +58,7 @@ def recorded_results(
                 None if costs is None else float(np.mean([sum(costs[name] for name in one.asked) for one in asked])),
             )
         )
-        if targets[k, aggregator].calls is not None:
+        if targets[k, aggregator].by_need:
             decisions += [
                 RecordedDecision(aggregator, row.id, one.asked, one.verdict.answer, float(score), one.stopped)
                 for row, one, score in zip(table.rows, asked, right[place], strict=True)

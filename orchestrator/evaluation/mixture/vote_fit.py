@@ -29,12 +29,14 @@ class FittedVote(NamedTuple):
     odds: Odds
     shared: Floats
     need: NeedRule | None
+    paid_need: NeedRule | None = None
 
 
-def fit_vote(table: Table, held_out: Scores | None, seed: int = 0) -> FittedVote:
+def fit_vote(table: Table, held_out: Scores | None, seed: int = 0, costs: Floats | None = None) -> FittedVote:
     """Odds and shared errors from all questions; the rule for asking on from votes that were fitted on other questions.
-    `held_out`: scores of the table's questions by routers that had not seen them. Probabilities at their word, experts
-    as independent and no rule where there is too little to fit on."""
+    `held_out`: scores of the table's questions by routers that had not seen them; `costs` [experts]: of one reply each,
+    where experts are paid for. Probabilities at their word, experts as independent and no rule where there is too
+    little to fit on."""
     experts = len(table.experts)
     unfitted = FittedVote(AT_THEIR_WORD, np.eye(experts), None)
     if held_out is None or experts < 2:
@@ -55,7 +57,11 @@ def fit_vote(table: Table, held_out: Scores | None, seed: int = 0) -> FittedVote
             whole[part == number] = found
     shared = shared_errors(ballots.codes[known], ballots.gold_codes[known])
     odds = fit_correlated(ballot_of(table, ballots, held_out, shared, known))
-    return FittedVote(odds, shared, NeedRule.fit(Prefixes(*scores), seed=seed))
+    whole_votes, paid = Prefixes(*scores), None
+    if costs is not None:
+        order = held_out.order()[known, :MAX_ASKED]
+        paid = NeedRule.fit(whole_votes, costs[order], seed, float(costs.mean()) or 1.0)
+    return FittedVote(odds, shared, NeedRule.fit(whole_votes, seed=seed), paid)
 
 
 def ballot_of(table: Table, ballots: Ballots, scores: Scores, shared: Floats, rows: NDArray[np.intp]) -> Ballot:

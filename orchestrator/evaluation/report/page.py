@@ -41,6 +41,7 @@ class Section:
 SECTIONS = (
     Section("methods", "Methods", views.methods),
     Section("comparisons", "Comparisons", views.comparisons),
+    Section("judged", "Judged answers", views.judged),
     Section("glue", "Merges and members", glue_views.glue),
     Section("clusters", "Clusters", glue_views.clusters),
     Section("experts", "Experts and tasks", views.experts),

@@ -113,7 +113,16 @@ def judged_table(judged: Sequence[JudgedPair]) -> Table:
         controlled = one.length_controlled
         equal = f"{controlled.value:.1%} ({controlled.low:.1%} to {controlled.high:.1%})"
         table.add_row(_name(one.method), _name(one.against), counts, rate, f"{low:.1%} to {high:.1%}", equal, unread)
+    if agreed := [line for one in judged for line in _agreement(one)]:
+        table.caption, table.caption_justify = Text("\n".join(agreed), style="dim"), "left"
     return table
+
+
+def _agreement(one: JudgedPair) -> list[str]:
+    """How often the judges of a pair agree with one another, and with a person."""
+    found = [] if one.between_judges is None else [f"judges agree with one another on {one.between_judges:.0%}"]
+    found += [] if one.agreement is None else [f"with a person on {one.agreement:.0%} of {one.labelled} questions"]
+    return [f"{plain(one.method)} against {plain(one.against)}: {', '.join(found)}"] if found else []
 
 
 def matrix_table(matrix: Matrix, *, width: int = 200, intervals: bool = False) -> Table:

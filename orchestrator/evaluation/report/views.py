@@ -69,6 +69,14 @@ def comparisons(report: RunReport) -> View | None:
     return {"comparisons": report.comparisons} if report.comparisons else None
 
 
+def judged(report: RunReport) -> View | None:
+    """What judges found of open answers; None where nobody judged."""
+    if not report.judged:
+        return None
+    judges = list(dict.fromkeys(judge for one in report.judged for judge in one.judges))
+    return {"judged": report.judged, "judges": judges}
+
+
 def experts(report: RunReport) -> View | None:
     """Accuracies by expert and task, with the oracle; None if there are none."""
     matrix = report.matrix

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 from typing import Any
 
+import numpy as np
 import pytest
 
 from agents.votes import log_odds
@@ -104,3 +105,40 @@ def test_by_need_falls_back_and_without_a_fitted_vote_one_is_asked(through: Any,
     alone = asyncio.run(decide(unfitted, ranking, ask, RecruitTarget(calls=3.0), options=4.0))
     assert len(alone.asked) == 1
     assert alone.stopped == "one expert: no vote is fitted"
+
+
+def test_within_a_cost_a_dear_expert_must_bring_more(table: Table, embedder: Any) -> None:
+    costs = np.array([1.0, 1.0, 1.0])
+    rule = dataclasses.replace(NEED, unit=1.0)
+    fitted = fit_mixture(table, FittingOptions(router="knn"), embedder)
+    (ranking,) = fitted.rank(embedder.features(["Which coin is it?"]))
+
+    def asked(costs: Any, spend: float) -> Decision:
+        paid = dataclasses.replace(fitted, paid_need=rule, costs=costs)
+
+        async def ask(name: str) -> MixtureReply:
+            return ALL_REPLY[name]
+
+        return asyncio.run(decide(paid, ranking, ask, RecruitTarget(spend=spend), options=4.0))
+
+    assert asked(costs, 3.0).asked == ("coins", "words", "weak")
+    dear = asked(np.array([1.0, 2.5, 1.0]), 3.0)  # in the order of the experts: coins, words, weak
+    assert dear.asked == ("coins",)
+    assert dear.stopped == "going on would gain 0.200, a call of words is worth 0.250"
+    assert asked(costs, 2.0).asked == ("coins",)  # held-out questions cost 2.5 at the only price
+
+
+def test_a_mixture_fitted_to_a_cost_keeps_to_it_on_held_out_questions(
+    table: Table, embedder: Any, tmp_path: Any
+) -> None:
+    costs = "coins=1,words=2,weak=0.5"
+    fitted = fit_mixture(table, FittingOptions(router="knn", spend=3.0, costs=costs), embedder)
+    assert fitted.paid_need is not None
+    assert fitted.costs is not None
+    place = fitted.paid_need.price_for(3.0)
+    assert place is None or fitted.paid_need.spent[place] <= 3.0
+    assert fitted.paid_need.unit == pytest.approx(3.5 / 3)
+    fitted.save(tmp_path / "kept")
+    again = type(fitted).load(tmp_path / "kept")
+    np.testing.assert_array_equal(again.costs, [1.0, 2.0, 0.5])
+    np.testing.assert_array_equal(again.paid_need.spent, fitted.paid_need.spent)

@@ -35,8 +35,8 @@ def test_calls_stay_within_what_was_wanted_and_a_lower_price_buys_more() -> None
     assert (np.diff(rule.prices) < 0).all()
     for wanted in (1.5, 2.0, 3.0):
         place = rule.price_for(wanted)
-        assert place is None or rule.calls[place] <= wanted
-    assert rule.calls[len(PRICES) - 1] > rule.calls[0]
+        assert place is None or rule.spent[place] <= wanted
+    assert rule.spent[len(PRICES) - 1] > rule.spent[0]
 
 
 def test_where_asking_more_was_not_right_more_often_one_is_asked() -> None:
@@ -46,6 +46,10 @@ def test_where_asking_more_was_not_right_more_often_one_is_asked() -> None:
 def test_prices_count_calls_at_what_they_cost() -> None:
     given = votes(400, pays=True)
     dear = np.tile([1.0, 20.0, 20.0], (400, 1))
-    cheap = NeedRule.fit(given).calls
-    assert (NeedRule.fit(given, dear).calls <= cheap + 1e-9).all()
-    assert NeedRule.fit(given, dear).calls[20] == pytest.approx(1.0)
+    cheap, paid = NeedRule.fit(given), NeedRule.fit(given, dear)
+    assert paid.spent[20] == pytest.approx(1.0)
+    assert cheap.spent[20] > 1.5
+    # In a unit of their own the same costs decide the same.
+    cents = NeedRule.fit(given, 100 * dear, unit=100.0)
+    np.testing.assert_allclose(cents.spent, 100 * paid.spent)
+    np.testing.assert_allclose(cents.gains, paid.gains)

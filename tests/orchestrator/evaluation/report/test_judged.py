@@ -28,3 +28,10 @@ def test_what_was_found_and_what_could_not_be_read() -> None:
     assert "5/1/2" in shown
     assert "68.8%" in shown
     assert "3 + 1 failed of 20" in shown
+
+
+def test_how_often_judges_agree_stands_below() -> None:
+    rate = Interval(value=0.6875, low=0.4, high=0.9, n=8)
+    agreed = pair(rate).model_copy(update={"between_judges": 0.75, "labelled": 6, "agreement": 0.5})
+    assert "judges agree with one another on 75%, with a person on 50% of 6 questions" in text(agreed)
+    assert "agree" not in text(pair(rate))

@@ -15,7 +15,9 @@ import orchestrator.evaluation.report.page as page
 from orchestrator.errors import StorageError
 from orchestrator.evaluation.report.data import Matrix, RankedExpert, RunReport, SampleAnswer
 from orchestrator.evaluation.report.intervals import wilson
+from orchestrator.evaluation.report.judged import JudgedPair
 from orchestrator.evaluation.report.page import SECTIONS, render, write
+from orchestrator.evaluation.report.record import Interval
 
 SCRIPT = "document.title='caught'"
 HOSTILE = f'</script><script>{SCRIPT}</script><img src=x onerror="{SCRIPT}">\'"{{{{ 7*7 }}}}\u2028'
@@ -56,6 +58,15 @@ class Page(HTMLParser):
         return json.loads(self.scripts[place])
 
 
+def judged_pair(**fields: object) -> JudgedPair:
+    rate = Interval(value=0.625, low=0.512, high=0.731, n=40)
+    equal = Interval(value=0.487, low=0.391, high=0.583, n=40)
+    given = {"method": "fusion", "against": "single", "judges": ["j1", "j2"], "questions": 44, "judged": 40, "wins": 22}
+    given |= {"ties": 6, "losses": 12, "unreadable": 5, "failed": 3, "calls": 176, "win_rate": rate}
+    given |= {"length_controlled": equal, "between_judges": 0.775, "labelled": 9, "agreement": 2 / 3}
+    return JudgedPair.model_validate(given | fields)
+
+
 def hostile(report: RunReport) -> RunReport:
     """The report with every free text replaced by an attack."""
     sample, method, matrix = report.samples[0], report.methods[0], report.matrix
@@ -80,6 +91,7 @@ def hostile(report: RunReport) -> RunReport:
         update={
             **dict.fromkeys(("title", "command", "split", "fitted_on", "engine", "machine"), HOSTILE),
             "comparisons": (),
+            "judged": [judged_pair(method=HOSTILE, against=HOSTILE, judges=[HOSTILE])],
             "warnings": [HOSTILE],
             "manifest": {HOSTILE: HOSTILE},
             "methods": methods,
@@ -111,6 +123,17 @@ def test_every_section_and_the_numbers_are_readable_without_scripts(report):
         assert text in shown.text
     assert report.samples[0].answers["mixture"].text in shown.text
     assert report.samples[0].ranking[0].reason in shown.text
+
+
+def test_what_judges_found_is_a_section_of_its_own(report):
+    assert 'id="judged"' not in render(report)
+    unread = judged_pair(method="debate", judged=0, win_rate=None, length_controlled=None, agreement=None)
+    shown = Page(render(report.model_copy(update={"judged": [judged_pair(), unread]})))
+    assert {"id": "judged"} in shown.named("section")
+    text = " ".join(shown.text.split())
+    for found in ("fusion", "62.5%", "51.2–73.1", "48.7%", "39.1–58.3", "176", "77.5%", "66.7% of 9", "j1, j2"):
+        assert found in text
+    assert "debate" in text
 
 
 def test_the_page_fetches_nothing(report):
