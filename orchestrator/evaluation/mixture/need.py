@@ -21,6 +21,12 @@ MAX_ASKED = 7
 """Experts that one question is put to at most, failures not counted."""
 PRICES = (*(0.2 * 0.88**step for step in range(48)), 0.0)
 """Probability of being right that one more call must bring, highest first."""
+FEW = 150
+"""Held-out questions below which nothing is regressed: asking goes on by the vote's share alone."""
+FIRST, LAST = 2, 5
+"""Experts that are always asked by that plain rule, and at most."""
+THRESHOLDS = tuple(0.05 * step for step in range(1, 20))
+"""Shares of the vote below which it goes on."""
 SURE = 1.64
 """Standard errors by which going on must have been right more often than asking one expert (one-sided 5%)."""
 RIDGE = 1.0
@@ -43,6 +49,9 @@ class NeedRule:
     """[prices], 1 where going on was right more often than asking one expert, by more than `SURE` standard errors"""
     unit: float = 1.0
     """Mean cost of a call, in the unit of the costs."""
+    plain: bool = False
+    """Fitted on too few questions: two experts are asked, and up to five while the vote's share is below a threshold.
+    A gain is then how far the share is below it, and all prices are 0."""
 
     @classmethod
     def fit(cls, votes: Prefixes, costs: Floats | None = None, seed: int = 0, unit: float = 1.0) -> Self:
@@ -50,6 +59,8 @@ class NeedRule:
         (default: 1); `unit`: cost of a mean call, above 0."""
         n, k = votes.share.shape
         costs = np.ones((n, k)) if costs is None else costs / unit
+        if n < FEW:
+            return cls._by_share(votes, costs, unit)
         part = np.random.default_rng(seed).permutation(n) % max(2, min(PARTS, n))
         gains = np.zeros((len(PRICES), max(k - 1, 0), 4))
         spent, accuracy, worth = np.ones(len(PRICES)), np.zeros(len(PRICES)), np.zeros(len(PRICES))
@@ -67,9 +78,26 @@ class NeedRule:
             worth[place] = float(gap.mean() > SURE * gap.std() / np.sqrt(n))
         return cls(np.array(PRICES), gains, spent, accuracy, worth, unit)
 
+    @classmethod
+    def _by_share(cls, votes: Prefixes, costs: Floats, unit: float) -> Self:
+        n, k = votes.share.shape
+        count = len(THRESHOLDS)
+        gains = np.zeros((count, max(k - 1, 0), 4))
+        spent, accuracy = np.ones(count), np.zeros(count)
+        for place, threshold in enumerate(THRESHOLDS):
+            gains[place, :, 0] = [1.0] * min(FIRST - 1, k - 1) + [threshold] * max(k - FIRST, 0)
+            gains[place, FIRST - 1 :, 1] = -1.0
+            gains[place, LAST - 1 :] = (-1.0, 0.0, 0.0, 0.0)
+            asked = _asked(gains[place], votes.share, votes.second, costs, 0.0)
+            spent[place] = unit * costs.cumsum(1)[np.arange(n), asked - 1].mean()
+            accuracy[place] = votes.right[np.arange(n), asked - 1].mean()
+        worth = (accuracy > votes.right[:, 0].mean()).astype(np.float64)
+        return cls(np.zeros(count), gains, spent, accuracy, worth, unit, plain=True)
+
     def price_for(self, spend: float) -> int | None:
-        """Place of the lowest price at which held-out questions cost at most so much on average (calls, where a call
-        costs 1), and were right more often than with one expert; None: one expert is asked."""
+        """Place of the lowest price (of a plain rule: the highest threshold) at which held-out questions cost at most
+        so much on average (calls, where a call costs 1), and were right more often than with one expert. None: one
+        expert is asked."""
         fitting = [place for place in range(len(self.prices)) if self.spent[place] <= spend and self.worth[place]]
         return max(fitting, default=None)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from agents.correlated_votes import Prefixes
-from orchestrator.evaluation.mixture.need import PRICES, NeedRule
+from orchestrator.evaluation.mixture.need import FEW, FIRST, LAST, PRICES, NeedRule
 
 
 def votes(count: int, *, pays: bool) -> Prefixes:
@@ -53,3 +53,23 @@ def test_prices_count_calls_at_what_they_cost() -> None:
     cents = NeedRule.fit(given, 100 * dear, unit=100.0)
     np.testing.assert_allclose(cents.spent, 100 * paid.spent)
     np.testing.assert_allclose(cents.gains, paid.gains)
+
+
+def test_of_few_questions_asking_goes_on_by_the_votes_share_alone() -> None:
+    rng = np.random.default_rng(1)
+    share = np.sort(rng.uniform(0.2, 0.95, (FEW - 1, 7)), 1)
+    given = Prefixes(share, (1 - share) / 2, (rng.random((FEW - 1, 7)) < share).astype(float))
+    rule = NeedRule.fit(given)
+    assert rule.plain
+    assert not NeedRule.fit(votes(FEW, pays=True)).plain
+    assert (np.diff(rule.spent) >= 0).all()
+    place = rule.price_for(3.0)
+    assert place is not None
+    assert FIRST <= rule.spent[place] <= 3.0
+    low, high = float(rule.gains[place, 1, 0]) - 0.01, float(rule.gains[place, 1, 0]) + 0.01
+    assert rule.gain(place, FIRST - 1, 0.99, 0.0) > 0
+    assert rule.gain(place, FIRST, low, 0.0) > 0 > rule.gain(place, FIRST, high, 0.0)
+    assert rule.gain(place, LAST, low, 0.0) < 0
+    assert rule.price_for(1.5) is None
+    two = Prefixes(share[:, :2], share[:, :2], share[:, :2])
+    assert NeedRule.fit(two).price_for(2.0) is not None
