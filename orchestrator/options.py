@@ -41,6 +41,7 @@ class RunOptions(TypedDict, total=False):
     confidence: Literal["stated", "tokens", "consistency", "static"]
     topology: str
     threshold: float
+    talk_questions: int
     max_explanation: int
     per_group: int
     structured: bool
