@@ -219,6 +219,11 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
         # Hub caches link into a store beside the folder: the name must be plain, the link is the user's own.
         if not name.endswith(".safetensors") or "\0" in name or Path(name).name != name or "\\" in name:
             raise CheckpointError(f"{index}: {name[:80]!r} is not the name of a safetensors file in this folder")
+    if "model.safetensors" not in names and (folder / "model.safetensors").exists():
+        raise CheckpointError(
+            f"{folder}: holds two models: model.safetensors, and the files of {index.name}, which does not name it; "
+            "libraries differ in which one they load: remove one"
+        )
     return tuple(folder / name for name in sorted(names))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -63,16 +64,28 @@ class EightBit:
             by_row: NDArray[Any] = scales.reshape(-1)[rows]
             return by_row
         if scales.ndim == 2 and len(info.shape) == 2:
-            # Tiles are powers of two wide, the last ones cut off: their edge follows from how many there are.
-            edges = [_tile(size, count) for size, count in zip(info.shape, scales.shape, strict=True)]
+            # The last tiles are cut off.
+            edges = [_tile(*each) for each in zip(info.shape, scales.shape, self._stated_edges(), strict=True)]
             by_tile: NDArray[Any] = scales[rows // edges[0], inside // edges[1]]
             return by_tile
         raise CheckpointError(f"{held.file}: scales {list(held.shape)} do not fit {self.name!r} {list(info.shape)}")
 
+    def _stated_edges(self) -> Sequence[int | None]:
+        """Rows and columns of a tile, where config.json says so."""
+        config = self.checkpoint.config
+        inner = config.get("text_config")
+        for section in (config, inner if isinstance(inner, dict) else {}):
+            settings = section.get("quantization_config")
+            stated = settings.get("weight_block_size") if isinstance(settings, dict) else None
+            if isinstance(stated, list) and len(stated) == 2 and all(type(edge) is int and edge > 0 for edge in stated):
+                return stated
+        return None, None
 
-def _tile(size: int, count: int) -> int:
-    edge = 1
-    while -(-size // edge) > count:
+
+def _tile(size: int, count: int, stated: int | None) -> int:
+    """The edge of tiles: as stated, else the power of two that makes so many of them."""
+    edge = stated or 1
+    while stated is None and -(-size // edge) > count:
         edge *= 2
     if -(-size // edge) != count:
         raise CheckpointError(f"{count} scales do not divide {size} rows or columns into tiles")

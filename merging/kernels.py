@@ -175,6 +175,39 @@ def add_gram(rows: Work, out: NDArray[np.float64]) -> None:
                     out[k, j] += total
 
 
+def gram_bf16(raw: NDArray[np.uint16], taus: bool, out: NDArray[np.float64]) -> bool:
+    """`add_gram` straight from bits (sources, elements), strip by strip; `taus`: of all rows minus the last, which is
+    then no row itself. True if something is infinite or not a number."""
+    wide = scratch("strips", raw.shape[0] * STRIP, np.float32).reshape(raw.shape[0], STRIP)
+    return bool(_gram_bf16(raw, taus, wide, out))
+
+
+@compiled(("reassoc", "contract"))
+def _gram_bf16(raw: NDArray[np.uint16], taus: bool, wide: NDArray[np.float32], out: NDArray[np.float64]) -> bool:
+    highest, last = np.uint16(0), raw.shape[0] - 1
+    for start in range(0, raw.shape[1], STRIP):
+        count = min(STRIP, raw.shape[1] - start)
+        for k in range(raw.shape[0]):
+            bits, row = raw[k, start : start + count], wide[k]
+            for i in range(count):
+                row[i] = widened(bits[i])
+                highest = max(highest, np.uint16(bits[i] & np.uint16(0x7FFF)))
+        if taus:
+            for k in range(last):
+                for i in range(count):
+                    wide[k, i] -= wide[last, i]
+        for j in range(out.shape[0]):
+            for k in range(j, out.shape[0]):
+                first, second = wide[j], wide[k]
+                total = np.float32(0)
+                for i in range(count):
+                    total += first[i] * second[i]
+                out[j, k] += total
+                if j != k:
+                    out[k, j] += total
+    return bool(highest >= np.uint16(0x7F80))
+
+
 @compiled(("reassoc", "contract"))
 def add_absolute(rows: Work, out: NDArray[np.float64]) -> None:
     """out[k] += sum |rows[k]|, in float64."""
@@ -349,6 +382,7 @@ def build() -> None:
     shifted_sum(row, rows, pair, row.copy())
     subtract(rows, row)
     add_gram(rows, np.zeros((2, 2)))
+    gram_bf16(np.zeros((2, 8), np.uint16), False, np.zeros((2, 2)))
     add_absolute(rows, np.zeros(2))
     count_high(rows, np.zeros((2, LANES, 1 << 15), np.uint32), np.zeros((2, 1 << 15), np.uint32))
     count_low(row, 1, np.zeros((LANES, 1 << 16), np.uint32))

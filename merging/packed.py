@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 from merging import unpack
 from merging.buffers import widen
 from merging.checkpoint import Checkpoint, CheckpointError, TensorInfo
+from merging.eight_bit import is_scale, scale_of
 
 Array = NDArray[Any]
-DECODED = ("bitsandbytes", "gptq", "awq", "compressed-tensors", "fp8", "fbgemm_fp8", "mxfp4")
+DECODED = ("bitsandbytes", "gptq", "awq", "compressed-tensors", "fp8", "fbgemm_fp8", "modelopt", "mxfp4")
 _ACTIVATIONS = re.compile(r".*\.(input_scale|output_scale|input_global_scale|input_zero_point|[kqv]_scale|act_scale)$")
 _STATE = ".quant_state.bitsandbytes__"
 
@@ -104,6 +105,25 @@ class Unpacker:
                 f"{folder / 'config.json'}: quant_method {self.method[:40]!r} cannot be decoded; merge the unquantised "
                 f"model (decoded: {', '.join(DECODED)})"
             )
+        self._check_scales()
+
+    def _check_scales(self) -> None:
+        """An 8-bit float has the scale that it needs, and none of a form that is not known here."""
+        beside: dict[str, list[str]] = {}
+        for name in self._tensors:
+            module, _, last = name.rpartition(".")
+            if "scale" in last or "zero_point" in last:
+                beside.setdefault(module, []).append(name)
+        activations = set(self.activations)
+        for name, info in self._tensors.items():
+            if not info.dtype.startswith("F8") or is_scale(self.checkpoint, name):
+                continue
+            scale = scale_of(self.checkpoint, name)
+            for other in beside.get(name.rpartition(".")[0], ()):
+                if other not in (name, scale) and other not in activations and not is_scale(self.checkpoint, other):
+                    raise self._broken(name, f"8-bit floats beside {other!r}, a scale in a form that is not known here")
+            if scale is None and self.method in DECODED:
+                raise self._broken(name, f"quant_method is {self.method!r}, but it has no scale")
 
     def _scales_activations(self, name: str) -> bool:
         if self.settings and _ACTIVATIONS.fullmatch(name):

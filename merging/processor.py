@@ -90,6 +90,23 @@ def summed_bits(
         yield first, bits
 
 
+def gram_of_bits(stack: Stack, taus: bool, with_base: bool) -> NDArray[np.float64] | None:
+    """Inner products of the sources (of their task vectors), the base last if wanted, without float32 arrays between;
+    None where not all is bfloat16, or not all finite."""
+    if not isinstance(stack.backend, Processor) or not all_bfloat16(stack):
+        return None
+    taus = taus and stack.base is not None
+    count = len(stack.sources) + with_base
+    found = np.zeros((count, count))
+    for first in range(0, stack.size, BLOCK):
+        raw = _bits(stack, first, min(first + BLOCK, stack.size), BLOCK)
+        part = np.zeros((count, count))
+        if kernels.gram_bf16(raw, taus, part):
+            return None
+        found += part
+    return found
+
+
 def _read(stack: Stack, first: int, last: int, taus: bool, whole: Work, keep: int) -> None:
     """The sources and the base below them; `taus`: the sources minus the base."""
     taus = taus and stack.base is not None

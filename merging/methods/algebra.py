@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.methods.method import FinishBlock
+from merging.processor import gram_of_bits
 from merging.settings import RecipeError
 from merging.stack import Block, Stack
 
@@ -17,15 +18,21 @@ Gram = NDArray[np.float64]
 
 def gram(stack: Stack, taus: bool, with_base: bool = False) -> Gram:
     """Inner products of the sources (of their task vectors); the base last if wanted. Raises `RecipeError`."""
-    kernels = stack.kernels
+    found = gram_of_bits(stack, taus, with_base)
+    if found is None:
+        found = _gram_of_blocks(stack, taus, with_base)
+    if not np.isfinite(found).all():
+        raise RecipeError(f"tensor {stack.name!r} holds NaN, infinity or numbers beyond 1e18: it has no direction")
+    return found
+
+
+def _gram_of_blocks(stack: Stack, taus: bool, with_base: bool) -> Gram:
     count = len(stack.sources) + with_base
     found = np.zeros((count, count))
     for block in stack.blocks(taus, rows=False, keep=True):
         part = np.zeros((count, count))
-        kernels.add_gram(block.whole if with_base else block.rows, part)
+        stack.kernels.add_gram(block.whole if with_base else block.rows, part)
         found += part
-    if not np.isfinite(found).all():
-        raise RecipeError(f"tensor {stack.name!r} holds NaN, infinity or numbers beyond 1e18: it has no direction")
     return found
 
 

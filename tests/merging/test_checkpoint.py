@@ -88,6 +88,14 @@ def test_what_an_index_promises_must_be_there(tmp_path: Path) -> None:
         Checkpoint(sharded(tmp_path, a="3.safetensors"))
 
 
+def test_a_folder_that_holds_two_models_is_refused(tmp_path: Path) -> None:
+    folder = sharded(tmp_path)
+    assert set(Checkpoint(folder).tensors) == {"a", "b"}
+    (folder / "model.safetensors").write_bytes(blob({"a": np.array([3], "f4"), "b": np.array([4], "f4")}))
+    with pytest.raises(CheckpointError, match="holds two models"):
+        Checkpoint(folder)
+
+
 def entry(**changes: Any) -> dict[str, Any]:
     return {"x": {"dtype": "F32", "shape": [2], "data_offsets": [0, 8], **changes}}
 
