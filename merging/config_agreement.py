@@ -17,7 +17,7 @@ HEADS = ("num_attention_heads", "n_head", "n_heads", "num_heads", "num_key_value
 IGNORED = (
     *("architectures", "_name_or_path", "transformers_version", "dtype", "torch_dtype", "use_cache", "vocab_size"),
     *("quantization_config", "auto_map", "tie_word_embeddings", "initializer_range", "max_position_embeddings"),
-    *("bos_token_id", "pad_token_id", "model_type", "id2label", "label2id", "rope_scaling"),
+    *("bos_token_id", "pad_token_id", "id2label", "label2id", "rope_scaling"),
     *("use_return_dict", "pretraining_tp", "_attn_implementation", "max_window_layers", "rope_parameters"),
     *("rope_theta", "num_labels", "problem_type", "finetuning_task", "gradient_checkpointing"),
 )

@@ -64,6 +64,12 @@ def common_name(name: str) -> str:
     return _OLD_NORM.sub(lambda old: f"{old[1]}.{'weight' if old[2] == 'gamma' else 'bias'}", ".".join(kept))
 
 
+def is_mask(name: str, shape: tuple[int, ...]) -> bool:
+    """A causal mask that old versions stored: GPT-2's `attn.bias`, square, where `attn.c_attn.bias` is a bias."""
+    last = name.rsplit(".", 2)[-2:]
+    return last in (["attn", "bias"], ["attention", "bias"]) and len(shape) == 4 and shape[-1] == shape[-2]
+
+
 def stored_like(common: str, stored: Mapping[str, str]) -> str:
     """What a model whose tensors are `stored` (common name -> stored name) would call a tensor that it lacks."""
     if common == HEAD and any(name.startswith("language_model.model.") for name in stored.values()):

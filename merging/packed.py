@@ -21,6 +21,7 @@ from merging import unpack
 from merging.buffers import widen
 from merging.checkpoint import Checkpoint, CheckpointError, TensorInfo
 from merging.eight_bit import is_scale, scale_of
+from merging.naming import is_mask
 
 Array = NDArray[Any]
 DECODED = ("bitsandbytes", "gptq", "awq", "compressed-tensors", "fp8", "fbgemm_fp8", "modelopt", "mxfp4")
@@ -93,7 +94,8 @@ class Unpacker:
         for name, info in self._tensors.items():
             # No method of quantisation packs into 64 bits: there are tables and counts.
             integer = info.dtype in ("I8", "U8", "I16", "U16", "I32", "U32") and unpack.elements(info.shape) > 1
-            if name not in used and integer and not name.endswith(("position_ids", "token_type_ids")):
+            count = name.endswith(("position_ids", "token_type_ids")) or is_mask(name, info.shape)
+            if name not in used and integer and not count:
                 label = f" ({self.method})" if self.method else ""
                 raise CheckpointError(
                     f"{info.file}: tensor {name!r} is {info.dtype} {list(info.shape)}: packed or quantised{label} in a "

@@ -23,7 +23,7 @@ from merging.adapted import Adapted
 from merging.adapter import Adapter
 from merging.checkpoint import FLOATS, Checkpoint, CheckpointError, TensorInfo
 from merging.eight_bit import EightBit, is_scale, scale_of
-from merging.naming import HEAD, common_names
+from merging.naming import HEAD, common_names, is_mask
 from merging.packed import Unpacker
 from merging.slab import Plain
 from merging.stack import Slab
@@ -256,13 +256,12 @@ def _same_numbers(first: Weight, second: Weight) -> bool:
 
 
 def _constant(common: str, weight: Weight) -> str | None:
-    """Why a tensor is no weight, or None. By name and shape: GPT-2's `attn.c_attn.bias` is one, `attn.bias` is not."""
+    """Why a tensor is no weight, or None. By name and shape."""
     last = common.rsplit(".", 2)[-2:]
-    square = len(weight.shape) == 4 and weight.shape[-1] == weight.shape[-2]
     whole = weight.dtype[0] in "IU"
     if last[-1] == "inv_freq" or last[-1] in ("cos_cached", "sin_cached"):
         return "rotary frequencies: loaders compute them from config.json"
-    if last in (["attn", "bias"], ["attention", "bias"]) and (square or weight.dtype == "BOOL"):
+    if is_mask(common, weight.shape):
         return "a causal mask: loaders compute it"
     if last[-1] == "masked_bias" and math.prod(weight.shape) == 1:
         return "the value of masked scores: loaders compute it"

@@ -54,6 +54,8 @@ def open_checkpoint(name: str, revision: str | None = None, allow_bin: bool = Fa
                 "they are read; --allow-bin reads them through torch's weights-only loader"
             )
         return PickledCheckpoint(folder)
+    if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
+        raise CheckpointError(f"{folder}: an adapter, and no model: write it behind its base, as BASE+{name}")
     return Checkpoint(folder)
 
 

@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import Any
 
 import click
+from pydantic import ValidationError
 from rich.console import Console
 
 from merging.merge import MergeSummary
@@ -39,7 +40,10 @@ def plan_only(request: MergeRequest, options: Mapping[str, Any]) -> MergeRequest
     for note in notes:
         click.echo(f"note: {note}", err=True)
     if changes:
-        request = MergeRequest(**{**request.model_dump(), **changes})
+        try:
+            request = MergeRequest(**{**request.model_dump(), **changes})
+        except ValidationError as error:
+            raise BadInput(f"--out-shard-size: {error.errors()[0]['ctx']['error']}") from error
     if options["only_plan"]:
         context = click.get_current_context()
         _plan(request, as_json=context.params["as_json"])

@@ -13,7 +13,7 @@ from merging.plan import Merge
 from merging.recipe_file import parse
 
 SAID: dict[str, Any] = {"num_hidden_layers": 2, "num_attention_heads": 2, "hidden_act": "silu", "eos_token_id": 2}
-SAID |= {"rope_theta": 10000.0, "rms_norm_eps": 1e-6}
+SAID |= {"model_type": "llama", "rope_theta": 10000.0, "rms_norm_eps": 1e-6}
 
 
 def notes_of(tmp_path: Path, first: dict[str, Any], second: dict[str, Any]) -> list[str]:
@@ -31,6 +31,7 @@ def test_weights_cut_into_other_heads_are_refused(tmp_path: Path) -> None:
     [
         ("rope_theta", 500000.0, "rope_theta 500000.0 (there 10000.0)"),
         ("hidden_act", "gelu", "hidden_act gelu (there silu)"),
+        ("model_type", "mistral", "model_type mistral (there llama)"),
         ("eos_token_id", [2, 3], "eos_token_id [2, 3] (there 2)"),
         ("rms_norm_eps", 1e-5, "rms_norm_eps 1e-05 (there 1e-06)"),
         ("rope_parameters", {"rope_theta": 5.0, "rope_type": "default"}, "rope_theta"),

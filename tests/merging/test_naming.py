@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 from small_decoders import Tensors, decoder, linear, write
 
 from merging.plan import Merge
@@ -14,18 +15,19 @@ from tests.scripts.two_towers import CONFIG, seeing
 RNG = np.random.default_rng(0)
 
 
-def gpt2(prefix: str = "", mask: bool = False) -> Tensors:
+def gpt2(prefix: str = "", mask: str = "") -> Tensors:
     tensors: Tensors = {f"{prefix}wte.weight": RNG.normal(size=(6, 4)), f"{prefix}wpe.weight": RNG.normal(size=(6, 4))}
     for layer in range(2):
         tensors[f"{prefix}h.{layer}.attn.c_attn.weight"] = RNG.normal(size=(4, 12))
         tensors[f"{prefix}h.{layer}.attn.c_attn.bias"] = RNG.normal(size=12)
         if mask:
-            tensors[f"{prefix}h.{layer}.attn.bias"] = np.tril(np.ones((1, 1, 6, 6), "f4"))
+            tensors[f"{prefix}h.{layer}.attn.bias"] = np.tril(np.ones((1, 1, 6, 6), mask))
     return tensors
 
 
-def test_a_bias_is_no_mask_and_a_hub_name_is_the_same_as_todays(tmp_path: Path) -> None:
-    old, new = gpt2(mask=True), gpt2("transformer.")
+@pytest.mark.parametrize("kind", ["f4", "u1", "?"])
+def test_a_bias_is_no_mask_and_a_hub_name_is_the_same_as_todays(tmp_path: Path, kind: str) -> None:
+    old, new = gpt2(mask=kind), gpt2("transformer.")
     folders = write(tmp_path / "old", old, n_layer=2), write(tmp_path / "new", new, n_layer=2)
     plan = Merge(parse(linear(*folders)))
     name = "h.1.attn.c_attn.bias"

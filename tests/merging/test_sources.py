@@ -32,6 +32,12 @@ def test_what_is_no_hub_id_is_no_such_folder(name: str) -> None:
         located(name, None)
 
 
+def test_an_adapter_alone_is_named_with_what_to_write(tmp_path: Path) -> None:
+    (tmp_path / "adapter_config.json").write_text("{}")
+    with pytest.raises(CheckpointError, match=r"an adapter, and no model: write it behind its base, as BASE\+"):
+        open_checkpoint(str(tmp_path))
+
+
 def test_pickles_are_named_with_the_option_that_reads_them(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text("{}")
     (tmp_path / "pytorch_model.bin").write_bytes(b"x")

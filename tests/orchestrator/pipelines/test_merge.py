@@ -57,6 +57,7 @@ def test_a_plan_writes_nothing(recipe: dict[str, Any]) -> None:
         (["config.yml", "m0"], "m0"),
         (["nowhere.yml", "out"], "nowhere.yml"),
         (["config.yml", "out", "--shard-size", "many"], "--shard-size: 'many' is no size such as 5GB"),
+        (["config.yml", "out", "--out-shard-size", "many"], "--out-shard-size: 'many' is no size such as 5GB"),
         (["config.yml", "out", "--threads", "0"], "--threads: "),
     ],
 )
