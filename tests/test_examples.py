@@ -29,10 +29,13 @@ def test_the_panel_example_needs_five_loads_for_two_rounds_of_three_experts(tmp_
     assert loads <= 5
 
 
+@pytest.mark.timeout(900)
 def test_the_readmes_first_answer_is_given_by_real_models(tmp_path: Path) -> None:
     from orchestrator.experts.demo import models_folder
 
     (block,) = re.findall(r"```python\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    assert "questions=16, fit_questions=16" in block
+    block = block.replace("=16", "=8")  # half as many: the suite runs on slow machines too
     environment = {**os.environ, "HOME": str(tmp_path), "COLLEGIUM_CACHE": str(models_folder().parent)}
     done = subprocess.run(
         [sys.executable, "-c", block], capture_output=True, text=True, check=False, cwd=tmp_path, env=environment

@@ -63,7 +63,7 @@ async def test_each_expert_is_loaded_once(client: httpx.AsyncClient) -> None:
 
 
 async def test_an_interrupted_batch_goes_on_and_its_results_are_at_hand(settings: dict[str, Any], serving: Any) -> None:
-    rows = lines(*(row(n, "words", f"nap {n}" if n < 20 else "nap") for n in range(40)))
+    rows = lines(*(row(n, "words", f"nap {n}" if n < 34 else "nap") for n in range(40)))
     async with serving(settings) as client:
         id = await submit(client, rows)
         for _ in range(1000):
