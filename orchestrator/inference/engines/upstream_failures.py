@@ -71,7 +71,11 @@ def of_status(status: int, error: Any, headers: Mapping[str, str]) -> CollegiumE
 
 def _advice(status: int, message: str) -> str:
     """What the operator may do where a server does not take one of the body's fields."""
-    if status not in (400, 422) or not (named := _FIELD.search(message)):
+    if status not in (400, 422):
+        return ""
+    if "max_completion_tokens" in message:
+        return ": set the expert's max_completion_tokens: true"
+    if not (named := _FIELD.search(message)):
         return ""
     return f": if this server never takes it, set the expert's leave_out: [{named[1]}]"
 

@@ -99,3 +99,16 @@ def test_what_a_server_still_allows_is_the_scarcer_of_requests_and_tokens() -> N
         remaining_requests({"x-ratelimit-remaining-requests": "7", "x-ratelimit-reset-requests": "2024-01-01"}) is None
     )
     assert remaining_requests({}) is None
+
+
+@pytest.mark.parametrize(
+    ("message", "remedy"),
+    [
+        ("'max_tokens' is not supported: use 'max_completion_tokens'", "set the expert's max_completion_tokens: true"),
+        ("Unsupported value: 'temperature' does not support 0", "set the expert's leave_out: [temperature]"),
+        ("bad", None),
+    ],
+)
+def test_a_field_that_a_server_does_not_take_comes_with_its_remedy(message: str, remedy: str | None) -> None:
+    error = str(of_status(400, message, {}))
+    assert error.endswith(remedy or message)
