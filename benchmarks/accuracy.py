@@ -67,7 +67,7 @@ def main() -> None:
         "accuracy",
         "Accuracy of the demo zoo, version 1",
         rows,
-        {"conditions": noted, "report": report.model_dump(mode="json", exclude={"samples"})},
+        {"conditions": noted, "report": report.model_dump(mode="json", exclude={"samples", "transcripts"})},
         note,
     )
 
