@@ -31,6 +31,8 @@ _BUT = re.compile(
     r"attractive)\b.{0,80}\b(?:however|but|although|though)\b",
     re.IGNORECASE,
 )
+_LISTED = re.compile(r"(?<=[.;!?])\s+(?=\(?[A-Za-z0-9]{1,3}\s?[:)])")
+"""Options that a text goes through on one line: `A: passive. B: active.`"""
 _NO_WORD = re.compile(r"[^\w]+")
 
 
@@ -55,6 +57,14 @@ def choice_in(text: str, choices: Choices, *, last: bool = False) -> str | None:
         if found_right is not None:
             return found_right[0] if len(found_right) == 1 else None
         rest = _without_listing(text, choices, options)
+        if rest is not None:
+            return choice_in(rest, choices, last=last) if rest else None
+    elif len(parts := _LISTED.split(bare)) > 3:
+        leading = "\n".join(part for part in parts if options.leading.match(part))
+        found_right = verdicts(leading, options)
+        if found_right is not None:
+            return found_right[0] if len(found_right) == 1 else None
+        rest = _without_listing("\n".join(parts), choices, options)
         if rest is not None:
             return choice_in(rest, choices, last=last) if rest else None
     if "%" in bare and not any("%" in one for one in choices.values()):

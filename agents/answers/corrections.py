@@ -22,7 +22,8 @@ _TAKES_BACK = re.compile(
     r"(?:^|(?<=[.!?…\n])\s{0,3})[\s*_>#(-]{0,4}(?:but |hm+,? |oh,? |no,? )?"
     r"(?:wait|hold on|oops|scratch that|correction|on second thoughts?|my mistake|"
     r"i (?:made|think i made|have made|see i made) an? (?:mistake|error|arithmetic)|i was wrong|"
-    r"(?:i )?apologi[sz]e for the (?:mistake|error)|sorry,? (?:i made|that(?:'s| is| was) (?:wrong|incorrect))|"
+    r"(?:i )?apologi[sz]e for the (?:mistake|error)|(?:sorry|edit),? (?:i mean(?:t)?\b|it(?:'s| is)\b|i made|"
+    r"that(?:'s| is| was) (?:wrong|incorrect))|"
     r"actually,? (?:that(?:'s| is| was)|this is|i (?:made|was|mis)|no\b)|"
     r"(?:that|this|my (?:previous |last )?(?:answer|calculation))(?:'s| is| was)"
     r" (?:wrong|incorrect|not (?:right|correct)|a mistake|an error))\b",

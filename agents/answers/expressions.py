@@ -9,6 +9,7 @@ import re
 from functools import lru_cache
 
 from agents.answers import numbers
+from agents.answers.brackets import closing, split_at, thousands
 from agents.answers.relations import is_relation, relation
 from agents.answers.terms import LENGTH, negative, read_term
 from agents.answers.undress import undress
@@ -53,6 +54,8 @@ _REALS = re.compile(
 _VALUED = re.compile(r"\\(?:lim|int|iint|oint|sum|prod|max|min|sup|inf|det|gcd|Pr)(?![a-z])")
 """What this module does not read, but what its value is said of: `\\lim ... = 2`."""
 _OR = re.compile(r"\s*(?:\\(?:text|mathrm)\{\s*(?:or|and)\s*\}|\b(?:or|and|und|et|y|oder|ou)\b|;)\s*")
+_INFINITE = re.compile(r"(?P<sign>[+-]|(?:positive|negative) )?(?:infinity|infinite)", re.IGNORECASE)
+_NAMED = re.compile(r"(?P<name>[a-zA-Z](?:_\{?\w\}?)?)\s*=\s*(?P<value>[^=]+)")
 _NUMBERED = re.compile(r"(?:^|(?<=[,;\s]))\(?(\d{1,2})[.)]\s(?=\D)")
 _ARROW = re.compile(r"\s*(?:->|→|⟶|=>|\\(?:to|rightarrow)(?![a-z]))\s*")
 _BASE = re.compile(r"^([0-9A-Fa-f]{1,60})_\{?(\d{1,2})\}?$")
@@ -111,12 +114,16 @@ def _key(bare: str, kind: str) -> str | None:
             return bare.replace(" ", "")
         if _REALS.fullmatch(bare):
             return "(-oo, oo)"
+        if (endless := _INFINITE.fullmatch(bare)) is not None:
+            return "-oo" if endless["sign"] in ("-", "negative ") else "oo"
         if _IN_WORDS.fullmatch(bare) and not all(map(_is_product, bare.split())) and not _HEDGED.search(bare):
             return bare.casefold()  # `\\text{odd}`
         parts = [part.strip() for part in split_at(bare, ",;")]
         if 1 < len(parts) <= PARTS and not _alternatives(bare):
             keys = [_whole(part) for part in parts]
             read = [key for key in keys if key is not None]
+            if len(read) == len(parts) and (values := _by_name(parts, read)) is not None:
+                return values
             # In mathematics the order of solutions does not count, that of a tuple in brackets does.
             return "{" + ", ".join(sorted(set(read))) + "}" if len(read) == len(parts) else None
         if (both := _alternatives(bare)) is not None and both.startswith("("):
@@ -133,7 +140,7 @@ def _collection(bare: str, kind: str) -> str | None:
     read: list[str] = []
     for part in parts:
         key = _member(part)
-        if key is None or _closing("(" + key + ")", 0) != len(key) + 1:
+        if key is None or closing("(" + key + ")", 0) != len(key) + 1:
             return None  # brackets without partners: where the members end nobody can tell
         if kind == "set" and _PLUS_MINUS.search(part) and key.startswith("{"):
             read += split_at(key[1:-1].replace(", ", ","), ",")  # `x = ±2` are two members
@@ -161,7 +168,7 @@ def members(bare: str) -> list[str] | None:
     """The members of a set or list, with brackets or without; None without any."""
     bare = re.sub(r"^[a-zA-Z]\s*(?:=|\\in|∈)\s*", "", bare.strip())
     bare = bare.replace("\\{", "{").replace("\\}", "}")
-    if bare[:1] in "([{" and _closing(bare, 0) == len(bare) - 1:
+    if bare[:1] in "([{" and closing(bare, 0) == len(bare) - 1:
         bare = bare[1:-1]
     bare = re.sub(r",\s*(?:and|or)\s+", ", ", bare)
     if "," not in bare and ";" not in bare and (arrows := _ARROW.split(bare))[1:]:
@@ -208,7 +215,7 @@ def _whole(bare: str) -> str | None:
         return bare.replace("...", "…")
     if _NOT_MATHEMATICS.fullmatch(bare):
         return None
-    two = _TWO.fullmatch(bare) and not _thousands(bare, bare.index(","))
+    two = _TWO.fullmatch(bare) and not thousands(bare, bare.index(","))
     readable = bare[0] not in "([{" and bare[-1] != "!" and not two and not _FACTORS.fullmatch(bare)
     value = numbers.whole(bare) if readable else None
     if value is not None:
@@ -265,20 +272,30 @@ def _alternatives(bare: str) -> str | None:
     parts = [part for part in _OR.split(bare) if part.strip()]
     if len(parts) < 2 or len(parts) > PARTS:
         return None
-    parts = [piece for part in parts for piece in split_at(part, ",") if piece.strip()]
+    parts = [piece.strip() for part in parts for piece in split_at(part, ",") if piece.strip()]
     keys = [_whole(part) for part in parts]
     read = [key for key in keys if key is not None]
     if len(read) != len(parts):
         return None
+    if (values := _by_name(parts, read)) is not None:
+        return values
     solutions = all("=" in part for part in parts) or re.search(r"\b(?:or|oder|ou)\b", bare)
     return "{" + ", ".join(sorted(set(read))) + "}" if solutions else "(" + ", ".join(read) + ")"
+
+
+def _by_name(parts: list[str], read: list[str]) -> str | None:
+    """`x = 2, y = 3` is the tuple of the values in the order of the names; None where a name is missing or repeated."""
+    named = {found["name"] for part in parts if (found := _NAMED.fullmatch(part)) is not None}
+    if len(named) != len(parts):
+        return None
+    return f"({', '.join(read[at] for at in sorted(range(len(parts)), key=lambda at: parts[at]))})"
 
 
 def _enclosed(bare: str) -> str | None:
     """A tuple, an interval, a list or a set in brackets; None where the brackets do not enclose all of it."""
     text = bare.replace("\\{", "{").replace("\\}", "}").replace("\\langle", "(").replace("\\rangle", ")")
     opening = text[0]
-    if opening not in "([{" or _closing(text, 0) != len(text) - 1:
+    if opening not in "([{" or closing(text, 0) != len(text) - 1:
         return None
     parts = split_at(text[1:-1], ",;")
     if len(parts) == 1:
@@ -350,47 +367,4 @@ def _matrix(bare: str) -> str | None:
     return "[" + ", ".join(read) + "]" if read else None
 
 
-def split_at(text: str, separators: str) -> list[str]:
-    """The parts of a text between separators that stand outside all brackets. A comma within a number separates
-    nothing."""
-    parts, depth, start = [], 0, 0
-    for place, char in enumerate(text):
-        if char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth -= 1
-        elif char in separators and depth <= 0 and not (char == "," and _thousands(text, place)):
-            parts.append(text[start:place])
-            start = place + 1
-    parts.append(text[start:])
-    return parts
-
-
-_GROUP = re.compile(r"\d{3}(?!\d)")
-
-
-def _thousands(text: str, place: int) -> bool:
-    before = re.search(r"(?<!\d)[1-9]\d{0,2}(?:,\d{3})*$", text[max(0, place - 40) : place])
-    return before is not None and _GROUP.match(text, place + 1) is not None
-
-
-def enclosed(text: str) -> bool:
-    """Whether one pair of brackets encloses a text wholly."""
-    text = text.replace("\\{", "{").replace("\\}", "}")
-    return text[:1] in ("[", "{") and _closing(text, 0) == len(text) - 1
-
-
-def _closing(text: str, opening: int) -> int:
-    """Where the bracket at `opening` is closed; an interval may open with one bracket and close with another."""
-    depth = 0
-    for place in range(opening, len(text)):
-        if text[place] in "([{":
-            depth += 1
-        elif text[place] in ")]}":
-            depth -= 1
-            if depth == 0:
-                return place
-    return -1
-
-
-__all__ = ["enclosed", "expression", "looks_mathematical", "members", "negative", "numbered", "split_at"]
+__all__ = ["expression", "looks_mathematical", "members", "negative", "numbered"]

@@ -19,7 +19,7 @@ _OF_A = re.compile(
 """What follows a label and not the word."""
 
 _NOUNS = (
-    r"(?:the )?(?:correct |right |final |best )?(?:option|choice|letter|answer|alternative|opción|réponse|"
+    r"(?:the )?(?:correct |right |final |best )?(?:option|choice|letter|answer|ans\.?|alternative|opción|réponse|"
     r"antwort|вариант|选项|選項)s?(?: is| number)?[\s:：]*"
 )
 

@@ -205,7 +205,7 @@ SURE = re.compile(
 )
 ECHO = re.compile(
     r"<[^<>\n]{0,60}>|\[(?:(?:your|insert|the|final|an?) \w|(?:answer|letter|number|option|x|yes)\b)[^\]\n]{0,60}\]|"
-    r"[\s._…*#\-]{0,60}|\{(?:your )?(?:final )?answer\}"
+    r"[\s._…*#?\-]{0,60}|\{(?:your )?(?:final )?answer\}"
     r"|(?:your|my|the|insert|put|write)(?: \w+){0,3} (?:answer|letter|option|number)(?: here)?|yes or no|"
     r"yes/no|a number|the letter of an option|a word or a few|your answer,? in one line|none yet|tbd|"
     r"n/a yet",

@@ -9,7 +9,8 @@ from __future__ import annotations
 import re
 
 from agents.answers import statements
-from agents.answers.expressions import enclosed, expression, looks_mathematical, numbered
+from agents.answers.brackets import enclosed
+from agents.answers.expressions import expression, looks_mathematical, numbered
 from agents.answers.numbers import written
 from agents.answers.undress import ANSWER_LIMIT, undress
 
@@ -22,7 +23,8 @@ _NAMED = re.compile(
 )
 _FORMULA = re.compile(r"(?:\$([^$]{1,400})\$|\\\((.{1,400}?)\\\))[\s.]*$")
 _CONDITION = re.compile(
-    r"\s*(?:[,;]\s*(?=for|where|with|if|when|as|since|because|which|and)|\()?\s*\b(?:for|where|with|if|when|"
+    r"\s*(?:[,;]\s*(?=for|where|with|if|when|as|since|because|which|and)|"
+    r"\()?\s*\b(?:at(?=\s*\$?(?:\\\()?\s*[a-z]\s*=)|for|where|with|if|when|"
     r"whenever|as long as|since|"
     r"because|which)\b\s.{1,200}$",
     re.IGNORECASE,
@@ -50,6 +52,13 @@ _STATES = re.compile(
     re.IGNORECASE,
 )
 _PLAN = re.compile(r"^\W{0,4}(?:let|suppose|assume|consider|if|when|given)\b|\b(?:need|have) to\b", re.IGNORECASE)
+_NO_SOLUTION = re.compile(
+    r"(?:there (?:is|are) )?no (?:real |such )?(?:solutions?|numbers?|values?|"
+    r"elements?)",
+    re.IGNORECASE,
+)
+_OR_ABOUT = re.compile(r",?\s(?:or|which is|i\.e\.,?)\s(?:about|approximately|roughly|around|\\approx|≈).{1,60}$")
+_TWO_STATED = re.compile(r"\b(?:is|are)\b.*\band\b.*\b(?:is|are)\b")
 _FIRST = re.compile(r"(?:^|(?<=[\s:]))\(?1[.)]\s(?=\D)")
 _SPEAKS = re.compile(
     r"^\W{0,4}(?:i|we|you|he|she|they|it|there|here|sorry|first|then|unfortunately|note|let|these|those)\b|"
@@ -70,6 +79,9 @@ def mathematics(text: str, kind: str) -> str | None:
         listed = numbered(text[first.start() :])
         if listed is not None:
             return expression("; ".join(listed), kind)
+    if kind == "set" and _NO_SOLUTION.fullmatch(undress(text).strip(" .")):
+        return "{}"
+    text = _OR_ABOUT.sub("", text)
     sentence = _SENTENCE.split(text.strip(), maxsplit=1)[0]
     for part in dict.fromkeys((text, sentence)):
         bare = _UNIT.sub("", part.strip())
@@ -87,6 +99,8 @@ def mathematics(text: str, kind: str) -> str | None:
     if kind != "expression":
         return None
     bare = undress(sentence)
+    if _TWO_STATED.search(bare):
+        return None
     ends = _FORMULA.search(_CONDITION.sub("", sentence)) or _FORMULA.search(sentence)
     if ends is not None and _STATES.search(sentence) and not _HEDGES.search(bare) and not _PLAN.search(bare):
         return expression(ends.group(1) or ends.group(2))
@@ -102,6 +116,8 @@ def _named(bare: str, kind: str) -> str | None:
         later = _NAMED.search(value)
         if later is None:
             break
+        if re.search(r"\band\b", value[: later.start()]):
+            return None  # two things are named
         found = later
     if found is None or _HEDGES.search(bare[: found.start()]):
         return None
@@ -137,6 +153,8 @@ def items(text: str, start: int) -> str | None:
                 return None
             continue
         found.append(match["item"].strip().rstrip(",;"))
+    if len(found) == 1 and (listed := numbered(f"1. {found[0]}")) is not None:
+        found = listed
     return "; ".join(found) if found else None
 
 
@@ -147,6 +165,9 @@ def concluded(text: str, kind: str) -> str | None:
         inside = stripped.split("```")[1].partition("\n")[2].strip()
         return mathematics(inside, kind) if inside else None
     lines = stripped.split("\n")
+    first = _FIRST.search(lines[-1]) if kind != "expression" else None
+    if first is not None and (listed_inline := numbered(lines[-1][first.start() :])) is not None:
+        return expression("; ".join(listed_inline), kind)
     if kind != "expression" and _ITEM.fullmatch(lines[-1]):
         first = len(lines) - 1
         while first and (_ITEM.fullmatch(lines[first - 1]) or not lines[first - 1].strip()):

@@ -9,7 +9,8 @@ from agents.answers.texts import plain
 from agents.answers.undress import undress
 
 BEFORE_NOT = re.compile(
-    r"(?:\b(?:not|isn't|neither|nor|never|eliminate[sd]?|exclude[sd]?|rule[sd]? out|ruling out|reject(?:s|"
+    r"(?:\b(?:not|cannot|can't|couldn't|won't|wouldn't|doesn't|isn't|neither|nor|never|eliminate[sd]?|"
+    r"exclude[sd]?|rule[sd]? out|ruling out|reject(?:s|"
     r"ed)?|rather than|instead of|unlike|than"
     r"|(?:every|any|all|each)\w*(?: \w+){0,2} (?:except|but)(?: for)?"
     r"|nicht|pas|no es|不是|не)(?:\s(?:option|choice|answer|be|necessarily|the|simply|just|correct))*|"
@@ -48,7 +49,8 @@ _VERDICT = re.compile(
 )
 LINK = re.compile(
     r"\s*(?:[,;/&]|\bor\b|\band\b|\band/or\b|\boder\b|\bund\b|\bou\b|\bet\b|\by\b|\bo\b|или|и|或|和|"
-    r"、)\s*(?:maybe |perhaps |possibly |even |also )?(?:option |choice )?|\s*\((?:or|and)\s+",
+    r"、)\s*(?:maybe |perhaps |possibly |even |also )?(?:option |choice )?|\s*\((?:or|and)\s+(?:maybe |perhaps |"
+    r"possibly |even |also )?",
     re.IGNORECASE,
 )
 _NO_LABEL = re.compile(
@@ -66,7 +68,9 @@ _CHOOSES = re.compile(
 """What stands before a label that is a number, which anything else may be in a sentence."""
 _ENDS = re.compile(r"[.!?:\n]\s")
 _TOGETHER = re.compile(
-    r"\W*(?:(?:and|or|and/or|oder|und|ou|et|y|o|или|и|或|和|either|option|choice)\W*){0,3}", re.IGNORECASE
+    r"\W*(?:(?:maybe|perhaps|possibly|even|also|and|or|and/or|oder|und|ou|et|y|o|или|и|或|和|either|option|"
+    r"choice)\W*){0,3}",
+    re.IGNORECASE,
 )
 
 

@@ -162,6 +162,7 @@ _WORD_RUN = re.compile(
     rf"(?:(?:\s|-|\sand\s)(?:{'|'.join([*_WORDS, 'hundred', 'thousand', 'million', 'billion'])})\b){{0,12}}",
     re.IGNORECASE,
 )
+_DOZENS = {"a dozen": 12, "one dozen": 12, "dozen": 12, "half a dozen": 6, "a half dozen": 6, "two dozen": 24}
 _PARTS = {
     "half": 2,
     "third": 3,
@@ -288,6 +289,8 @@ def in_words(text: str) -> Fraction | None:
     if not text or not text[0].isalpha():
         return None
     text = text.rstrip(_END)
+    if (dozens := _DOZENS.get(text.casefold())) is not None:
+        return Fraction(dozens)
     if part := _PART_WORDS.match(text):
         count = part["count"]
         counted = 1 if count is None or count.lower() in ("a", "an") else _WORDS[count.lower()]

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
-from agents.answers import code, markers, statements, texts
-from agents.answers.choices import choice_in, undecided
+from agents.answers import bare_numbers, code, markers, statements, texts
+from agents.answers.choices import choice_in, exactly, undecided
 from agents.answers.corrections import corrected, taken_back, withdrawn
 from agents.answers.expressions import expression, looks_mathematical
 from agents.answers.labels import Choices
@@ -41,11 +40,13 @@ _REASON = re.compile(
     r"(?<=[^\s.][.!?])\s+(?=[A-Z\"'(]).*$",
     re.DOTALL,
 )
+_AND_NOT = re.compile(r",\s(?:and )?not\s(?!only\b)[^,.;]{1,60}\.?$")
 _GOES_ON = re.compile(
     r"(?<=[^\s.][^\s.][.!?])\s+(?=(?:She|He|It|This|They|That|These|I|We|Note|Because|As|Since|The)\b\s).*$", re.DOTALL
 )
 """A sentence about the answer behind it."""
 _UNSURE = re.compile(
+    r"^\W*(?:i am |i'm )?sorry\b|\b(?:cannot|can't|could not|couldn't) find\b|"
     r"\b(?:cannot|can't|could not|unable to|impossible to) (?:be )?(?:determine|answer|tell|say|decide|"
     r"know|solve)|\b(?:i do not|i don't|do not|don't) know\b"
     r"|\bnot (?:sure|enough)\b|^\W*(?:none|unknown|undetermined|unclear|n/?a|null|no answer|unsure|not sure|idk|"
@@ -68,26 +69,24 @@ _SYMBOLS = re.compile(
 )
 """What a key has that is no number: symbols, relations, lists in order."""
 _DECIMAL_POINT = re.compile(r"(?<![\d.])\d{1,9}\.(?:\d{1,2}|\d{4,9})(?![\d.])|(?<![\d.])0\.\d")
-_GROUPED = re.compile(r"(?<![\d.,])([1-9]\d{0,2})\.(\d{3})(?![\d.,])")
+_GROUPED = re.compile(r"(?<![\d.,])([1-9]\d{0,2})\.(\d{3})(?!\d|[.,]\d)")
 """`1.500` behind a marker of a language with decimal commas, in a reply that writes no decimal point."""
 _COMMA_LANGUAGE = re.compile(
-    r"\b(?:der|das|und|ist|sind|beträgt|insgesamt|zahlt|kostet|jede[rsn]?|el|los|las|una|cuesta|cuestan|uma|custa|são|"
+    r"\b(?:es|è|é|resultado|risultato|der|das|und|ist|sind|beträgt|insgesamt|zahlt|kostet|jede[rsn]?|el|los|las|"
+    r"una|cuesta|cuestan|uma|custa|são|"
     r"il|sono|gli|costa|het|een|zijn|yang|adalah|jadi|toplam|olur)\b",
     re.IGNORECASE,
 )
 """Words of languages with decimal commas; two of them tell the language."""
 _A = re.compile(r"^A\s?:\s+(?=\S)")
 """`A: Tokyo`, as in a dialogue of questions and answers."""
-_NUMBER_ASIDE = re.compile(r"(?P<number>[^()]{1,60})\s\([^()]{1,200}\)\.?")
-_EXPLAINS = re.compile(
-    r"\s*[*_#>-]{0,4}\s?(?:explanation|reason(?:ing)?|because|since|note|justification|details?|this is|"
-    r"here(?:'s| is) (?:how|why)|"
-    r"steps?\b)",
-    re.IGNORECASE,
+_CORRECTED = ("number", "choice", "yesno", "text")
+_NOT_SURE_BUT = re.compile(
+    r"^\W*(?:i['’]m|i am) not (?:entirely |completely |100% |totally |fully )?(?:sure|certain),? but\s", re.IGNORECASE
 )
-_BOLD = re.compile(r"\*\*([^*\n]{1,60})\*\*")
 _BEGINS = re.compile(r"\W{0,4}(yes|no|true|false)\b(?=[\s.,:;!*\"')—-]|$)(?! (?:or|and) )", re.IGNORECASE)
 _ANSWERS = re.compile(r"\W{0,4}(?:yes|no)\s?[,.;:!—–]", re.IGNORECASE)
+_ONLY, _WORD = re.compile(r"(?:\W*(?:yes|no|true|false)\b){3,60}\W*", re.IGNORECASE), re.compile(r"[a-zA-Z]+")
 _TURNS = re.compile(r"\b(?:wait|actually|sorry|oops|correction|hold on|scratch that|i mean)\b|\.\.|…", re.IGNORECASE)
 _CONCLUDES = re.compile(
     r"\W*(?:so|therefore|thus|hence|actually|wait|correction|overall|in conclusion|(?:the|my) (?:final )?answer)\b|"
@@ -143,6 +142,8 @@ def read_reply(text: str, question: Question, *, cut: bool = False) -> Found | N
             return short  # a bare answer before the next question that the model invented
     if markers.ends_empty(ends):
         return None
+    if kind == "choice" and len(ends) <= WRITTEN and (label := exactly(ends, question.choices or {})) is not None:
+        return Found(label, label)
     bare = kind in ("choice", "yesno") and len(ends) <= BARE  # asked for one token, a model writes `B`
     if not bare and (cut or _BROKEN_OFF.search(ends[-20:])):
         return None
@@ -196,7 +197,7 @@ def _within(one: Marked, kind: AnswerKind, choices: Choices | None) -> Found | N
     if kind in ("text", "open") and (first := _SET_APART.match(bare)) is not None:
         bare = first["bold"] or first["quoted"]
     if kind == "text" and one.strong:
-        bare = _GOES_ON.sub("", bare)
+        bare = texts.without_belief(_AND_NOT.sub("", _GOES_ON.sub("", bare)))
     if kind in ("text", "open") and not one.strong:
         if _OWN_WORDS.search(bare):
             return None
@@ -260,7 +261,11 @@ def _text(text: str) -> str | None:
 def _number(text: str) -> str | None:
     bare = undress(text)
     value = whole(bare)
-    if value is None and bare.endswith((")", ").")) and (aside := _NUMBER_ASIDE.fullmatch(bare)) is not None:
+    if (
+        value is None
+        and bare.endswith((")", ")."))
+        and (aside := bare_numbers.NUMBER_ASIDE.fullmatch(bare)) is not None
+    ):
         value = whole(aside["number"])  # `45 (15 x 3)`
     if value is not None:
         return written(value)
@@ -273,6 +278,13 @@ def _number(text: str) -> str | None:
 
 
 def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | None:
+    if len(text) <= 600 and kind in _CORRECTED:
+        later = corrected(text, kind == "text", kind != "yesno" and "no" not in map(str.casefold, choices or ()))
+        if later is not None and any(c.isalnum() for c in later):
+            found = _unmarked(later.strip(), kind, choices)
+            if found is not None or withdrawn(later):
+                return found
+    text = _NOT_SURE_BUT.sub("", text)
     last = text.rsplit("\n", 1)[-1].strip()
     if kind == "number":
         if "." in text and not _DECIMAL_POINT.search(text) and len(set(_COMMA_LANGUAGE.findall(text))) > 1:
@@ -286,9 +298,9 @@ def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | N
             return Found(key, _written(text, key, kind))
         value = whole(undress(last)) if len(last) < 60 else None
         if value is None:
-            value = _first_line(text) if "\n" in text else None
+            value = bare_numbers.first_line(text) if "\n" in text else None
         if value is None:
-            value = _bold(last)
+            value = bare_numbers.bold(last)
         if value is None:
             value = statements.conclusion(
                 undress(markers.without_confidence(text[-800:])) if "\n" not in text else _lines(text)
@@ -307,19 +319,8 @@ def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | N
     if text.startswith("```") and text.rstrip().endswith("```"):
         return content(code.code_in(text) or "", kind)
     last = _A.sub("", last)
+    last = texts.without_belief(last) if kind == "text" else last
     return content(texts.stated(last) if kind == "text" else last, kind) if len(last) <= WRITTEN and last else None
-
-
-def _first_line(text: str) -> Fraction | None:
-    """The number that a reply consists of, before it explains itself."""
-    first, _, rest = text.partition("\n")
-    return whole(undress(first)) if len(first) < 60 and _EXPLAINS.match(rest) else None
-
-
-def _bold(line: str) -> Fraction | None:
-    """The one bold number of a line."""
-    found = _BOLD.findall(line)
-    return whole(undress(found[0])) if len(found) == 1 and len(line) < 400 else None
 
 
 def _cut_off(text: str) -> bool:
@@ -354,7 +355,7 @@ def _concluded_word(text: str) -> str | None:
     lines = {yesno(line) for line in text[-2_000:].split("\n") if line.strip() and len(line) < BARE}
     if len(lines - {None}) > 1 and text.count("\n") > 1 and all(len(line) < BARE for line in text.split("\n")):
         return None  # yes, no, yes, no, ...
-    if both_ways(text):
+    if both_ways(text) or (_ONLY.fullmatch(text) and len(set(map(str.casefold, _WORD.findall(text)))) > 1):
         return None
     begins = _BEGINS.match(text)
     first = None if begins is None or is_determiner(text) else yesno(begins.group(1))

@@ -71,11 +71,33 @@ _SURE_ENOUGH = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 """`but I could be wrong` takes nothing back."""
+_WHICH_IS = re.compile(
+    r",\s(?:which|that) (?:is|equals|gives|makes|comes to|amounts to)\s(?:a total of "
+    r")?(?P<value>[^\s,;]{1,40}(?:\s[^\W\d_]{1,15})?)\.?$",
+    re.IGNORECASE,
+)
+"""`20% of $150, which is $30`"""
+_TOTAL_IS = re.compile(
+    r"[,;]\s(?:so |and )?(?P<value>[^,;]{1,40}?)\s(?:altogether|in total|in all|overall)\.?$|"
+    r"[,;]\s(?:the )?(?:total|sum|answer|result)\s?[:=]\s?(?P<after>[^,;:=]{1,30})$",
+    re.IGNORECASE,
+)
+"""`15 adults and 16 children, 31 altogether`, `Adults: 15, Children: 16, Total: 31`"""
+_EACH = re.compile(r"\s?[^\W\d_]{0,12}\s?[,;]\s?(?:and |or )?[$€£]?")
+_OF_SO_MANY = re.compile(r"\d\s(?:in|out of)\s(?:every\s)?\d")
+"""`3 out of 10`, `1 in 3`"""
+_ITEM = re.compile(r"\s{0,8}[-*•–]\s+\S")
+_TOTALS = re.compile(
+    r"\b(?:total|sum|answer|result|therefore|so|altogether|final|overall|remaining|"
+    r"left)\b",
+    re.IGNORECASE,
+)
 _IN_BRACKETS = re.compile(r"\W{0,4}\([^()]{1,300}\)\W{0,3}")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b")
 _LISTED = re.compile(r"\s?[,;]\s?(?:and |or )?[$€£]?\d")
 _SO = re.compile(
-    r"[,;]?\s\(?(?:so|therefore|thus|hence|also|donc|also|por lo tanto|giving|making|leaving|yielding|"
+    r"[,;]?(?:所以|因此|よって|だから)|[,;]?\s\(?(?:so|therefore|thus|hence|also|donc|also|por lo tanto|giving|making|"
+    r"leaving|yielding|"
     r"totall?ing|resulting in|"
     r"for a total of)\b,?\s",
     re.IGNORECASE,
@@ -91,10 +113,12 @@ _PLACE = re.compile(r"\b(?:step|question|problem|equation|figure|table|example|e
 _RANGE_BEFORE = re.compile(r"\d(?:\s?[-–—~]\s?|\s?\S{0,3}\sto\s)\W?$")
 _RANGE_AFTER = re.compile(r"(?:\s?[-–—~]\s?|\s?\S{0,3}\sto\s)\W?\d")
 _VERB = re.compile(
-    r"(?:\b(?:is|are|was|were|equals?|has|have|had|makes?|gives?|gave|leaves?|left with|totals?|total of|"
-    r"cost|costs|earns?|earned|spent|spends?|pays?|paid|"
+    r"(?:\b(?:is|are|was|were|equals?|has|have|had|makes?|gives?|gave|leaves?|left with|totals|totall?ed|total "
+    r"of|total is|"
+    r"cost|costs|saved?|saves|received?|won|lost|uses?|used|reads?|ran|walked|drove|collected|found|gained|"
+    r"earns?|earned|spent|spends?|pays?|paid|"
     r"needs?|takes?|took|gets?|got|becomes?|be|contains?|holds?|reach(?:es)?|remain|sold|made|ate|bought|"
-    r"ist|sind|hat|est|sont|(?:il|elle|on) a|es|son|tiene)\b|[=≈:])"
+    r"ist|sind|hat|est|sont|(?:il|elle|on) a|es|son|tiene)\b|['’]s\b|[=≈:])"
     r"(?:\s?\\approx)?\W{0,4}(?:(?:us|me|you|him|her|them|a|an|the|total|about|only|exactly|approximately|"
     r"around|just|now|still|"
     r"of|at|in|roughly|equal to|to|thus|therefore|then)\s){0,3}\W{0,4}$",
@@ -124,7 +148,7 @@ _COMPOUND = re.compile(
     re.IGNORECASE,
 )
 """`2 hours and 30 minutes` is one quantity, neither of its numbers."""
-_AND_CLAUSE = re.compile(r"(?:\band|;|,)\s\W?$")
+_AND_CLAUSE = re.compile(r"(?:\band(?:\s[^\W\d_]{2,12})?|;|,)\s\W?$")
 _IS_LEFT = re.compile(r"\s?(?:\w+\s){0,2}(?:is|are|was|were|remain|remains|left)\b", re.IGNORECASE)
 """`each gets 4 and 2 are left over` states two numbers."""
 _PARENTHESIS = re.compile(r"\([^()]{0,200}\)")
@@ -180,6 +204,8 @@ def in_sentence(sentence: str) -> Fraction | None:
     refused = _REFUSAL.search(bare)
     if refused is not None:
         return None
+    if "=" not in bare and _OF_SO_MANY.search(bare) is not None:
+        return None
     if "=" not in bare and _COMPOUND.search(bare) is not None:
         return None
     found = [one for one in found if not _NOT.search(bare[max(0, one[0] - 30) : one[0]])]
@@ -193,7 +219,11 @@ def in_sentence(sentence: str) -> Fraction | None:
     if not found:
         return None
     aside = _ASIDE.search(bare)
-    if aside is not None and (before := [one for one in found if one[1] <= aside.start()]):
+    if (
+        aside is not None
+        and _WHICH_IS.search(bare) is None
+        and (before := [one for one in found if one[1] <= aside.start()])
+    ):
         bare, found = bare[: aside.start()], before
     values = {value for *_, value in found}
     if len(values) == 1:
@@ -211,18 +241,30 @@ def in_sentence(sentence: str) -> Fraction | None:
         )
     if _HEDGE.search(bare):
         return None
-    ends = [one.end() for one in _SO.finditer(bare)]
+    if (total := _TOTAL_IS.search(bare)) is not None and (
+        value := numbers.whole(total["value"] or total["after"])
+    ) is not None:
+        return value
+    if (result := _WHICH_IS.search(bare)) is not None and sum(end <= result.start() for _, end, _ in found) > 1:
+        return numbers.whole(result["value"])
+    turns = list(_SO.finditer(bare))
+    if turns and (lead := numbers.whole(bare[: turns[0].start()].strip(" ,;"))) is not None:
+        return lead  # `$30, leaving $120`
+    ends = [one.end() for one in turns]
     if ends and any(start >= ends[-1] for start, *_ in found):
         return in_sentence(bare[ends[-1] :])
     kept = [one for one in found if _VERB.search(bare[max(0, one[0] - 40) : one[0]])]
     if len({value for *_, value in kept}) == 1:
         listed = _LISTED.match(bare, kept[-1][1]) is not None or any(
-            _AND_CLAUSE.search(bare[max(0, start - 6) : start]) and _IS_LEFT.match(bare, end)
+            (found_and := _AND_CLAUSE.search(bare[max(0, start - 20) : start])) is not None
+            and (found_and.group().startswith("and") or _IS_LEFT.match(bare, end))
             for start, end, value in found
             if start > kept[-1][1] and value != kept[-1][2]
         )
         return None if listed or _is_partial(bare, *kept[-1][:2]) else kept[-1][2]
     first, second = found[0], found[1]
+    if _EACH.fullmatch(bare[first[1] : second[0]]) is not None:
+        return None  # `30 each, 90 total`
     if first[0] <= 4 and (lead := _CLAUSE.match(bare, first[1])) is not None and lead.end() <= second[0]:
         return None if _in_range(bare, *first[:2]) else first[2]
     return None
@@ -304,7 +346,10 @@ def conclusion(text: str) -> Fraction | None:
     A long text that breaks off in mid-sentence was cut and concludes nothing.
     """
     text = text.rstrip()
-    last = text.rsplit("\n", 1)[-1]
+    lines = text.rsplit("\n", 2)
+    last = lines[-1]
+    if len(lines) > 1 and _ITEM.match(last) and _ITEM.match(lines[-2]) and not _TOTALS.search(last):
+        return None  # the last of several things that are listed
     if len(text) > 300 and text[-1:].isalpha() and not re.search(r"\d\s?[^\W\d]{1,20}$", last):
         return None
     kept = [one for line in text[-2_000:].split("\n") for one in sentences(line) if one.strip(" .")]

@@ -25,10 +25,19 @@ _STATED = re.compile(
 )
 _IT_IS = re.compile(
     r"(?:(?:I think|I believe|So|Thus|Therefore|Hence|I would say|I'd say),? (?:that )?)?(?:it|that|"
-    r"this)(?:['’]s| is| was| would be| must be)"
+    r"this)(?:['’]s| is| was| would be| must be)(?: called| named| known as)?"
     r" (?P<value>(?!(?:not|hard|difficult|impossible|unclear|possible|likely|important|because|true "
     r"that)\b)[^.!?;:]{1,60})[.!]?",
     re.IGNORECASE,
+)
+_BELIEF = re.compile(r",\s(?:i (?:believe|think|guess|suppose|would say)|probably|most likely)\.?$", re.IGNORECASE)
+_I_THINK = re.compile(
+    r"^(?:(?:i (?:think|believe|guess|suppose|would say)|i['’]d say)(?: that)?,? )?(?:it(?:['’]s| is| was| must "
+    r"be) |(?=\S))(?!not\b)",
+    re.IGNORECASE,
+)
+_IS_ANSWER = re.compile(
+    r"(?P<value>[^.!?;:]{1,60}?)\s(?:is|was)\s(?:the|my)\s(?:correct |right |final |best )?answer[.!]?", re.IGNORECASE
 )
 _YEARS = re.compile(
     r"(?<=\w) \((?:(?:born|b\.|d\.|c\.|ca\.|circa)\s)?\d{3,4}(?:\s?[-–—]\s?(?:\d{2,4}|"
@@ -64,10 +73,25 @@ def text_key(text: str) -> str | None:
     return _THE.sub("", plain(words)) or None
 
 
+def without_belief(text: str) -> str:
+    """A short answer without the words by which somebody believes it: `It is Vienna, I believe`."""
+    if len(text) > MATHEMATICS:
+        return text
+    bare = _BELIEF.sub("", text.strip())
+    lead = _I_THINK.match(bare)
+    return bare[lead.end() :] if lead is not None and lead.end() and len(bare) - lead.end() < 60 else bare
+
+
 def stated(sentence: str) -> str:
     """What a sentence without a marker states: its one bold part, or what stands behind `is` in `The ... is ...`."""
     bold = _BOLD.findall(sentence)
     if len(bold) == 1 and len(bold[0]) < len(sentence.strip(" *.")):
         return str(bold[0])
-    found = _IT_IS.fullmatch(sentence.strip()) or _STATED.fullmatch(sentence.strip()) if not bold else None
+    found = (
+        _IS_ANSWER.fullmatch(sentence.strip())
+        or _IT_IS.fullmatch(sentence.strip())
+        or _STATED.fullmatch(sentence.strip())
+        if not bold
+        else None
+    )
     return sentence if found is None else found["value"]

@@ -129,6 +129,14 @@ NO = frozenset(
         "不正确",
     ]
 )
+_PHRASES = {
+    **dict.fromkeys(
+        ("no way", "no chance", "no es verdad", "no es cierto", "это неправда", "это не так", "hardly"), "no"
+    ),
+    **dict.fromkeys(
+        ("no doubt", "no doubt about it", "es verdad", "es cierto", "это правда", "это так", "you bet"), "yes"
+    ),
+}
 _PAIRS = re.compile(
     r"\b(?:yes|true|correct|right) (?:or|and|/) (?:no|false|incorrect|wrong)\b|\byes\s?/\s?no\b|"
     r"\btrue\s?/\s?false\b|\bno (?:or|and) yes\b"
@@ -165,7 +173,9 @@ _MANNER = re.compile(
     r"by no means|never|(?:it|this|that)(?: is|'s) (?:not |im)possible|(?:it|this|that) isn't possible|"
     r"impossible|unlikely|i (?:do not|don't) think so|"
     r"(?:that|this|it)(?: is|'s) not (?:the case|so)|"
-    r"(?:it|this|that) (?:could|can|would|did|does|is|was|will)(?: not|n't))\b)|"
+    r"(?:(?:so|hence|thus|therefore|then),? )?(?:it|this|that|he|she|they|one|you) (?:could|can|would|did|do|"
+    r"does|is|was|will|has)"
+    r"(?: not|n't))\b)|"
     r"(?P<yes>(?:(?:i think|it seems|it appears|i believe) so|absolutely|certainly|definitely|indeed|of course|"
     r"surely|without (?:a )?doubt|(?:it|this|"
     r"that)(?: is|'s) possible)"
@@ -174,7 +184,9 @@ _MANNER = re.compile(
 """How a reply that says neither yes nor no begins."""
 _BOTH_WAYS = re.compile(
     r"\byes (?:for|if|when|in|to|on|and)\b[^.!?]{0,80}\bno(?: (?:for|if|when|in|to|on)\b|[.!?]|$)|\bno (?:for|"
-    r"if|when|in|to|on)\b[^.!?]{0,80}\byes\b"
+    r"if|when|in|to|on)\b[^.!?]{0,80}\byes\b|"
+    r"\b(?:technically|theoretically|in theory|strictly(?: speaking)?|officially),? (?:yes|"
+    r"no)\b[^.!?]{0,60}\bbut\b[^.!?]{0,60}\b(?:yes|no)\b"
 )
 _WORD = re.compile(r"[^\W\d_]+", re.UNICODE)
 _CJK_NO = ("不是", "不对", "不正确", "否", "错误", "いいえ")
@@ -196,6 +208,8 @@ def yesno(text: str, last: bool = False) -> str | None:
         return "yes"
     if bare.strip(" .!,;:\"'") in NO:
         return "no"
+    if (phrase := _PHRASES.get(bare.strip(" .!,;:\"'"))) is not None:
+        return phrase
     if _REFUSAL.search(bare) or _BOTH_WAYS.search(bare):
         return None
     bare = _CONCEDES.sub(" ", bare)
@@ -240,6 +254,9 @@ def yesno(text: str, last: bool = False) -> str | None:
         return "no" if manner["no"] else "yes"
     if not found:
         return None
+    words = _WORD.findall(bare)
+    if len(words) > 2 and len({one for _, one in found}) > 1 and all(word in YES or word in NO for word in words):
+        return None  # no, yes, no
     found.sort()
     return found[-1][1] if last else found[0][1]
 

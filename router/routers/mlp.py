@@ -15,7 +15,7 @@ from router.routers.descent import minimised
 from router.routers.fitted import Array, FittedRouter, Prior, fitting_rows, known_scores
 from router.table import Table
 
-TOLERANCE = 1e-7
+TOLERANCE = 1e-6
 """Of the loss: what a step must lower it by, for the search to go on."""
 
 

@@ -1,5 +1,7 @@
 """Replies that were once read otherwise than a person reads them: kind, options, what a person reads, reply."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 OPTIONS_1 = {"A": "red", "B": "blue", "C": "green", "D": "all of the above"}
@@ -17,14 +19,22 @@ OPTIONS_4 = {
     "I": "4.5 m/s",
     "J": "5.0 m/s",
 }
+OPTIONS_5 = {"A": "osmosis", "B": "diffusion", "C": "active transport", "D": "endocytosis"}
+OPTIONS_6 = {"A": "salmon", "B": "trout", "C": "pike", "D": "carp"}
+OPTIONS_7 = {
+    "A": "The witness lied.",
+    "B": "The witness told the truth.",
+    "C": "The judge was absent.",
+    "D": "The jury was not sworn in.",
+}
 
 REPLIES = [
     (
         "number",
         None,
         "18",
-        "Janet's ducks lay 16 eggs per day. She eats 3 and bakes 4, leaving 16 - 3 - 4 = 9 eggs. At $2 each she "
-        "makes 9 * 2 = $18 every day.",
+        "Janet's ducks lay 16 eggs per day. She eats 3 and bakes 4, leaving 16 - 3 - 4 = 9 "
+        "eggs. At $2 each she makes 9 * 2 = $18 every day.",
     ),
     ("number", None, "17", "Answer: 14... no, 17"),
     ("number", None, "1250", "Die Lösung beträgt 1.250 Euro."),
@@ -82,30 +92,27 @@ REPLIES = [
         "number",
         None,
         "72",
-        "Natalia sold 48 clips in April. In May she sold half as many, which is 48/2 = 24. Altogether she sold "
-        "48+24 = 72 clips in April and May.",
+        "Natalia sold 48 clips in April. In May she sold half as many, which is 48/2 = 24. Altogether she sold 48+24 = 72 clips in April and May.",
     ),
     ("number", None, "10", "Weng earns 12/60 = $0.2 per minute. Working 50 minutes, she earned 0.2 x 50 = $10."),
     (
         "number",
         None,
         "5",
-        "In the beginning, Betty has only 100 / 2 = $50. Betty's grandfather gave her 15 * 2 = $30. This means "
-        "Betty needs 100 - 50 - 30 - 15 = $5 more.",
+        "In the beginning, Betty has only 100 / 2 = $50. Betty's grandfather gave her 15 * 2 "
+        "= $30. This means Betty needs 100 - 50 - 30 - 15 = $5 more.",
     ),
     (
         "number",
         None,
         "42",
-        "Julie reads 12 x 2 = 24 pages today. So she was able to read a total of 12 + 24 = 36 pages since "
-        "yesterday. There are 120 - 36 = 84 pages left. So she should read 84/2 = 42 pages tomorrow.",
+        "Julie reads 12 x 2 = 24 pages today. So she was able to read a total of 12 + 24 = 36 pages since yesterday. There are 120 - 36 = 84 pages left. So she should read 84/2 = 42 pages tomorrow.",
     ),
     (
         "number",
         None,
         "624",
-        "He writes each friend 3*2=6 pages a week. So he writes 6*2=12 pages every week. That means he writes "
-        "12*52=624 pages a year.",
+        "He writes each friend 3*2=6 pages a week. So he writes 6*2=12 pages every week. That means he writes 12*52=624 pages a year.",
     ),
     ("number", None, "41", "I believe the answer should be around 41, but I could be wrong."),
     ("number", None, "45", "45 (15 x 3)"),
@@ -132,6 +139,7 @@ REPLIES = [
     ("yesno", None, "yes", "The claim is accurate."),
     ("yesno", None, "no", "The claim is inaccurate."),
     ("yesno", None, "yes", "It seems so."),
+    ("yesno", None, "yes", "No doubt about it."),
     ("yesno", None, "no", "No, I do not agree that the answer is yes."),
     ("yesno", None, None, "Let me think about whether the answer is yes"),
     ("text", None, "Jane Austen", "I think it was Jane Austen."),
@@ -144,13 +152,69 @@ REPLIES = [
     ("expression", None, "(2,-3)", "The vertex is at (2, -3)."),
     ("expression", None, "6", "Answer: $5$... no, $6$."),
     ("set", None, None, "I'm not certain which ones belong."),
+    ("list", None, "Alice, Bob, Carol", "The ranking is: 1. Alice, 2. Bob, 3. Carol"),
     (
         "code",
         None,
         "from typing import List\n\ndef f(x: List[int]) -> int:\n    return sum(x)",
-        "Here you go:\n```python\nfrom typing import List\n\ndef f(x: List[int]) -> int:\n    return "
-        "sum(x)\n```\nExplanation: it sums the list.\n\n```python\n# Example\nprint(f([1, 2]))  # 3\n```",
+        "Here you go:\n```python\nfrom typing import List\n\ndef f(x: List[int]) -> int:\n    return sum(x)\n```\nExplanation: it sums the list.\n\n```python\n# Example\nprint(f([1, 2]))  # 3\n```",
     ),
     ("code", None, "    n = len(x)\n    return n", "    n = len(x)\n    return n"),
     ("code", None, None, "As an AI I cannot run code."),
+    ("number", None, None, "He spends $35 on shirts and $15 on hats."),
+    ("number", None, "30", "She saved 20% of $150, which is $30."),
+    ("number", None, "30", "Therefore, she saved thirty dollars."),
+    ("number", None, "30", "35. No wait, 30."),
+    ("number", None, "30", "Answer: $30, leaving $120"),
+    ("number", None, None, "30 each, 90 total"),
+    ("number", None, None, "1 in 3"),
+    ("number", None, None, "3 out of 10"),
+    ("number", None, "12", "a dozen"),
+    ("number", None, "6", "half a dozen"),
+    ("number", None, "1200", "El resultado es 1.200."),
+    ("number", None, "1200", "Il risultato è 1.200."),
+    ("number", None, "1200", "O resultado é 1.200."),
+    ("number", None, "30", "一共120个，所以每人30个。"),
+    ("number", None, None, "- Shirt: 20\n- Hat: 10"),
+    ("choice", OPTIONS_5, "C", "ans: c"),
+    ("choice", OPTIONS_5, None, "The answer cannot be C."),
+    (
+        "choice",
+        OPTIONS_5,
+        None,
+        "A: passive. B: passive. C: active. D: vesicles. The question asks for the active one.",
+    ),
+    ("choice", OPTIONS_5, "C", "A. Hmm, no, C."),
+    ("choice", OPTIONS_5, "C", "Answer: A\n\nSorry, I meant C."),
+    ("choice", OPTIONS_5, None, "C (or possibly D)"),
+    ("yesno", None, "no", "No way."),
+    ("yesno", None, "yes", "I'm not sure, but I think yes."),
+    ("yesno", None, None, "Technically yes, but practically no."),
+    ("yesno", None, None, "No, yes, no."),
+    ("yesno", None, "yes", "Es verdad."),
+    ("yesno", None, "no", "No es verdad."),
+    ("yesno", None, "yes", "Это правда."),
+    ("yesno", None, "no", "Это неправда."),
+    ("text", None, "Lake Superior", "Lake Superior is the answer."),
+    ("text", None, "Lake Superior", "Answer: Lake Superior, not Lake Huron."),
+    ("text", None, None, "I couldn't find it."),
+    ("text", None, None, "Answer: ???"),
+    ("expression", None, "1/3", "The answer is $\\frac{1}{3}$, or about 0.333."),
+    ("expression", None, None, "The center is $(1,2)$ and the radius is $3$."),
+    ("set", None, "{}", "There are no solutions."),
+    ("list", None, "Tokyo, Delhi, Shanghai", "1) Tokyo 2) Delhi 3) Shanghai"),
+    ("number", None, None, "Answer: There were 15 red balls and 20 blue balls"),
+    ("number", None, "31", "31 people attended in total; 15 were adults."),
+    ("number", None, "31", "15 adults and 16 children attended, 31 people altogether."),
+    ("number", None, "31", "Hmm, 15+16... that's 31."),
+    ("number", None, "31", "Adults: 15, Children: 16, Total: 31"),
+    ("choice", OPTIONS_6, "C", "Let's see. A: no. B: no. C: yes. D: no."),
+    ("choice", OPTIONS_7, "D", "The jury was not sworn in"),
+    ("yesno", None, "no", "Hence, it does not."),
+    ("text", None, "Vienna", "It is Vienna, I believe."),
+    ("text", None, "Vienna", "Answer: It is Vienna"),
+    ("text", None, "Vienna", "I think Vienna"),
+    ("expression", None, "\\infty", "Answer: infinity"),
+    ("expression", None, "9/4", "The maximum value is $\\frac{9}{4}$ at $x = \\frac{3}{2}$."),
+    ("list", None, "apples, pears", "Answer: 1. apples 2. pears"),
 ]

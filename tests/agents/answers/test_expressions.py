@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from agents.answers.expressions import expression, looks_mathematical, members, split_at
+from agents.answers.brackets import split_at
+from agents.answers.expressions import expression, looks_mathematical, members
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,30 @@
+"""Numbers that stand by themselves in a reply: on its first line, in bold, in front of an aside."""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+from agents.answers.numbers import whole
+from agents.answers.undress import undress
+
+NUMBER_ASIDE = re.compile(r"(?P<number>[^()]{1,60})\s\([^()]{1,200}\)\.?")
+_EXPLAINS = re.compile(
+    r"\s*[*_#>-]{0,4}\s?(?:explanation|reason(?:ing)?|because|since|note|justification|details?|this is|"
+    r"here(?:'s| is) (?:how|why)|"
+    r"steps?\b)",
+    re.IGNORECASE,
+)
+_BOLD = re.compile(r"\*\*([^*\n]{1,60})\*\*")
+
+
+def first_line(text: str) -> Fraction | None:
+    """The number that a reply consists of, before it explains itself."""
+    first, _, rest = text.partition("\n")
+    return whole(undress(first)) if len(first) < 60 and _EXPLAINS.match(rest) else None
+
+
+def bold(line: str) -> Fraction | None:
+    """The one bold number of a line."""
+    found = _BOLD.findall(line)
+    return whole(undress(found[0])) if len(found) == 1 and len(line) < 400 else None
