@@ -123,11 +123,13 @@ async def replies(collegium: Collegium, model: str, chats: Sequence[Sequence[str
 
 async def compared(given: argparse.Namespace, state: str) -> dict[str, Any]:
     service = {"default": given.default} if given.default else {}
-    config = {"zoo": "demo", "state": state, "runs": f"{state}/runs", "workers": {"in_process": True}}
+    config = {"zoo": "demo", "state": state, "workers": {"in_process": True, "cpus": given.cpus}}
+    table = Path(state) / "everyday.jsonl"
+    service["profile"] = str(table)
     kinds = [kind for kind, chats in CHATS.items() for _ in chats]
     chats = [one for part in CHATS.values() for one in part]
     with Collegium({**config, "service": service}) as collegium:
-        await collegium.aprofile(questions=200)
+        (await collegium.aprofile(questions=given.fit_questions)).table.write(table)
         mixed, base = await replies(collegium, "mixture", chats), await replies(collegium, "base", chats)
         pairs = [
             Pair(f"{kind} {place}", request_of(one), first, second)
@@ -166,6 +168,8 @@ def main() -> None:
     parser.add_argument("--judges", default="base,letters")
     parser.add_argument("--state", type=Path)
     parser.add_argument("--default", help="service.default: the expert for what is unlike the profile")
+    parser.add_argument("--fit-questions", type=int, default=200)
+    parser.add_argument("--cpus", type=float)
     parser.add_argument("--name", default="everyday")
     given = parser.parse_args()
     noted = conditions()
@@ -204,8 +208,8 @@ def main() -> None:
         "points": {name: {j: list(p) for j, p in found[name].points.items()} for name in ("mixture", "known")},
     }
     note = (
-        "Greedy replies of at most 160 tokens; profile: 200 validation questions of the demo zoo's tasks. The judges "
-        "are models of 135M parameters: read their rows on known pairs before their verdicts."
+        f"Greedy replies of at most {TOKENS} tokens; profile: {given.fit_questions} validation questions of the demo "
+        "zoo's tasks. The judges are models of 135M parameters: read their rows on known pairs before their verdicts."
     )
     write_result(given.name, "Everyday chats of the demo zoo", rows, raw, note)
 

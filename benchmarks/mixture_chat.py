@@ -56,15 +56,17 @@ def measured(seconds: Sequence[float]) -> Measured:
     return 1000 * statistics.median(seconds), 1000 * statistics.quantiles(seconds, n=20)[-1]
 
 
-def routed(embedder: Embedder, mixture: FittedMixture, texts: Sequence[str], before: str) -> Measured:
-    """One question after the other, with what stands before it."""
-    spent = []
+def routed(folder: Path, mixture: FittedMixture, texts: Sequence[str], before: str) -> Measured:
+    """One question after the other, with what stands before it; each was never embedded before."""
+    embedder, spent = Embedder(cache=folder), []
+    embedder.embed(["warm up", before or "?"])
     for number, text in enumerate(texts):
         history = before.replace("NUMBER", str(number))
         began = time.perf_counter()
         alone, within = embedder.asked_within([text], [history])
         mixture.rank(within, None, alone)
         spent.append(time.perf_counter() - began)
+    embedder.close()
     return measured(spent)
 
 
@@ -118,7 +120,7 @@ def main() -> None:
         embedder = Embedder(cache=folder / "cache")
         mixture = fit_mixture(profile(), FittingOptions(), embedder)
         one = {
-            (source, name): routed(embedder, mixture, asked, before)
+            (source, name): routed(folder / source / name, mixture, asked, before)
             for source, asked in texts.items()
             for name, before in (("alone", ""), ("behind a long system prompt", SYSTEM), ("after six turns", turns))
         }

@@ -7,7 +7,8 @@ import importlib.metadata
 import importlib.util
 import sqlite3
 import threading
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,8 @@ MAX_CHARACTERS = 20_000
 """Characters of a text that are tokenized: head and tail of a longer one."""
 WINDOWED = "windows 1"
 """In the cache's keys: how long texts are embedded. Another way needs another name."""
+BATCH = 64
+"""Texts that are embedded at once; a question that comes meanwhile waits for so many at most."""
 CONTEXT_SHARE = 0.25
 """Weight of the conversation before a question, against the question's own weight of 1."""
 
@@ -68,6 +71,10 @@ class Features:
         return Features(self.embeddings[np.asarray(indices, np.intp)], skills, self.skill_embeddings)
 
 
+def _batches(items: Sequence[tuple[bytes, str]], size: int) -> Iterator[Sequence[tuple[bytes, str]]]:
+    return (items[start : start + size] for start in range(0, len(items), size))
+
+
 def bounded(text: str, limit: int = MAX_CHARACTERS) -> str:
     """Head and tail of a text longer than `limit` characters: what is asked often stands at the end."""
     if len(text) <= limit:
@@ -104,12 +111,14 @@ class Embedder:
         with self._lock:
             keys = [self._key(prompt) for prompt in prompts]
             known = self._cache.get(keys) if self._cache else {}
-            wanted = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
-            if wanted:
-                fresh = dict(zip(wanted, self._encode(list(wanted.values())), strict=True))
+        wanted = {key: prompt for key, prompt in zip(keys, prompts, strict=True) if key not in known}
+        for part in _batches(list(wanted.items()), BATCH):
+            with self._lock:
+                fresh = dict(zip((key for key, _ in part), self._encode([prompt for _, prompt in part]), strict=True))
                 if self._cache:
                     self._cache.put(fresh)
-                known |= fresh
+            known |= fresh
+            time.sleep(0)  # whoever waits with one question goes before the next batch
         return np.stack([known[key] for key in keys])
 
     def features(self, texts: Sequence[str], skills: Sequence[Sequence[str]] = ()) -> Features:

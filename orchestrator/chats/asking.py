@@ -90,9 +90,11 @@ def check_wishes(chat: ChatBody, *, recruits: bool = False, by_need: bool = Fals
     """Raises `RequestError` for a field of `collegium` that this model does not know: `recruit` where it asks no chosen
     number of experts (`recruits`), `calls` where it does not ask by need, `preset` where it is no fusion."""
     wanted = chat.collegium
-    if wanted.calls is not None and not by_need:
-        raise RequestError(f"collegium.calls: {chat.model} does not ask by need; mixture does, with a collegium.kind")
-    if (wanted.recruit or 1) > 1 and not recruits:
-        raise RequestError(f"collegium.recruit: {chat.model} asks no chosen number of experts for this kind of answer")
+    for name, given, knows in (("calls", wanted.calls, by_need), ("recruit", wanted.recruit, recruits)):
+        if (given or 1) > 1 and not knows:
+            why = f"{chat.model} has no such number"
+            if chat.model == MIXTURE:
+                why = "one expert answers an open chat: name the collegium.kind of answer that is wanted"
+            raise RequestError(f"collegium.{name}: {why}")
     if wanted.preset is not None and not fuses:
         raise RequestError(f"collegium.preset: {chat.model} is no fusion")

@@ -125,7 +125,10 @@ class Extension(BodyPart):
         default="open", description="Kind of answer that is wanted, for methods that count answers."
     )
     choices: dict[ShortText, Annotated[str, Field(max_length=10_000)]] | None = Field(
-        default=None, max_length=26, description="Lettered options: letter -> text. The kind is `choice` then."
+        default=None,
+        min_length=2,
+        max_length=26,
+        description="Lettered options: letter -> text. The kind is `choice` then.",
     )
     recruit: int | None = Field(default=None, ge=1, le=64, description="Experts that mixture asks.")
     calls: float | None = Field(

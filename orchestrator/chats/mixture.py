@@ -3,6 +3,7 @@ kind are voted on by as many experts as they need."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -48,7 +49,11 @@ async def ask_mixture(
         ranking = stay(ranking, last, tools=chat.conversation[-1][0] == "tool")
     service = collegium.config.service
     order = health.order(ranking.experts)
+    # Who failed lately is asked last: where the ranking says otherwise, the explanation says why.
+    troubled = health.troubled()
+    resting = {name: troubled[name] for name in order if name in troubled and _later(name, ranking.experts, order)}
     explanation: dict[str, Any] = {"method": MIXTURE, "mixture": mixture.origin.version, **ranking_json(ranking)}
+    explanation |= {"resting": resting} if resting else {}
     if not counted:
         names = order[: 1 + service.fallbacks]
 
@@ -83,7 +88,9 @@ async def ask_mixture(
                 begun = True
                 yield ProgressEvent({"routed": [reply.winner]})
             if isinstance(event, UsageEvent):
-                details = {"experts": [reply.winner], **failures_json(reply.failures), **slow_json(reply.slow)}
+                asked = dict.fromkeys([*reply.failures, *reply.slow, reply.winner])
+                details = {"asked": [*asked], "stopped": "one expert answers an open chat", "experts": [reply.winner]}
+                details |= {**failures_json(reply.failures), **slow_json(reply.slow)}
                 unused = reply.unused()
                 details |= {"unused": unused} if unused else {}
                 if reply.winner is not None:
@@ -123,6 +130,11 @@ async def ask_mixture(
     yield TextEvent(text)
     yield FinishEvent(reply_events.finish_reason(text))
     yield reply_events.account(explanation | {"answer": verdict.answer, "confidence": verdict.share})
+
+
+def _later(name: str, ranked: Sequence[str], order: Sequence[str]) -> bool:
+    """Whether an expert is asked after one that it stands before in the ranking."""
+    return bool(set(order[: order.index(name)]) - set(ranked[: ranked.index(name)]))
 
 
 def target_of(chat: ChatBody, service: ServiceConfig, experts: int) -> RecruitTarget:

@@ -11,6 +11,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +74,8 @@ class Routing:
         self._changed = asyncio.Event()
         self._looked = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
+        # One thread: the encoder's own threads belong to whichever thread calls it, and are slow to start.
+        self._ranking = ThreadPoolExecutor(1, thread_name_prefix="routing")
 
     def open(self) -> None:
         """Follow profile and feedback from now on. Needs a running loop."""
@@ -85,6 +88,7 @@ class Routing:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._following
             self._following = None
+        self._ranking.shutdown(wait=False)
 
     async def looked(self) -> None:
         """Wait until the first look for a profile is over, so that a mixture is ready where one can be."""
@@ -124,7 +128,7 @@ class Routing:
                 raise BadInput(str(error)) from error
             return fitted.rank(within, default, alone)
 
-        return await asyncio.to_thread(work)
+        return await asyncio.get_running_loop().run_in_executor(self._ranking, work)
 
     async def profiled(self) -> Profiled:
         """What methods are fitted on. Raises `NotReady` where the profile lacks an expert of the zoo."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from router import Embedder, EmbeddingError, Features
-from router.embedding import MAX_CHARACTERS, bounded
+from router.embedding import BATCH, MAX_CHARACTERS, bounded
 
 
 class Counting(Embedder):
@@ -105,6 +105,22 @@ def test_questions_behind_one_long_prompt_are_told_apart() -> None:
         np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-4)
         assert (vectors @ vectors.T)[np.triu_indices(3, 1)].max() < 0.8
     np.testing.assert_allclose(embedder.asked(asked, ["", " ", ""]).embeddings, embedder.embed(asked), atol=1e-5)
+
+
+def test_many_texts_are_embedded_in_batches_between_which_others_are_let_in(monkeypatch: pytest.MonkeyPatch) -> None:
+    embedder, sizes = Counting(), []
+    real = embedder._encode
+
+    def noted(texts: list[str]) -> np.ndarray:
+        sizes.append(len(texts))
+        assert embedder._lock.locked()
+        return real(texts)
+
+    monkeypatch.setattr(embedder, "_encode", noted)
+    texts = [f"text {n}" for n in range(BATCH + 6)]
+    vectors = embedder.embed(texts)
+    assert sizes == [BATCH, 6]
+    np.testing.assert_array_equal(vectors[-1], Counting().embed(texts[-1:])[0])
 
 
 def test_what_a_conversation_was_about_moves_a_question_a_little() -> None:
