@@ -15,8 +15,9 @@ pipeline: a document takes another's result for a model by its `name`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -54,8 +55,9 @@ class MixtureRecipe(RecipeError):
     """The file is a mergekit-moe file: no merge, but a mixture of experts."""
 
 
-def read_yaml(path: Path) -> tuple[list[Any], str]:
-    """The documents of a YAML file, and its text. Raises `RecipeError`."""
+def read_yaml(path: Path, known: Collection[str]) -> tuple[list[Any], str]:
+    """The documents of a YAML file, and its text; without keys that are not `known` and only hold what an alias
+    elsewhere refers to. Raises `RecipeError`."""
     try:
         if path.stat().st_size > MAX_BYTES:
             raise RecipeError(f"{path}: larger than {MAX_BYTES} bytes")
@@ -63,7 +65,7 @@ def read_yaml(path: Path) -> tuple[list[Any], str]:
     except (OSError, UnicodeDecodeError) as error:
         raise RecipeError(f"{path}: cannot be read: {error}") from error
     try:
-        documents = [raw for raw in yaml.load_all(text, _Loader) if raw is not None]
+        documents = [raw for raw in yaml.load_all(text, partial(_Loader, known=known)) if raw is not None]
     except (yaml.YAMLError, RecursionError) as error:
         raise RecipeError(f"{path}: no valid YAML: {' '.join(str(error).split())[:200]}") from error
     _bounded(documents, str(path))
@@ -72,7 +74,7 @@ def read_yaml(path: Path) -> tuple[list[Any], str]:
 
 def load(path: Path) -> Recipe:
     """Read a YAML file. Raises `RecipeError` naming file and key; `MixtureRecipe` for one of mergekit-moe's."""
-    documents, text = read_yaml(path)
+    documents, text = read_yaml(path, (*KEYS, "name", "experts", "gate_mode"))
     if len(documents) == 1:
         return replace(parse(documents[0], str(path)), text=text)
     if not 1 < len(documents) <= MAX_DOCUMENTS:
@@ -266,6 +268,32 @@ def _bounded(raw: Any, where: str) -> None:
 
 
 class _Loader(yaml.SafeLoader):  # type: ignore[misc]
+    def __init__(self, stream: str, known: Collection[str]) -> None:
+        super().__init__(stream)
+        self._known = known
+        self._anchors: dict[int, str] = {}
+        """By a node's id, in the document at hand."""
+        self._used: set[str] = set()
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        anchor, alias = self.peek_event().anchor, self.check_event(yaml.AliasEvent)
+        node = super().compose_node(parent, index)
+        if anchor and alias:
+            self._used.add(anchor)
+        elif anchor:
+            self._anchors[id(node)] = anchor
+        return node
+
+    def compose_document(self) -> Any:
+        self._anchors, self._used = {}, set()
+        root = super().compose_document()
+        if isinstance(root, yaml.MappingNode):
+            held = {id(value) for _, value in root.value if self._anchors.get(id(value)) in self._used}
+            root.value = [
+                (key, value) for key, value in root.value if key.value in self._known or id(value) not in held
+            ]
+        return root
+
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [key.value for key, _ in node.value if key.tag != "tag:yaml.org,2002:merge"]
         for key in keys:

@@ -52,6 +52,7 @@ def test_every_check_of_make_check_is_a_hook_of_pre_commit() -> None:
 
 def test_a_merge_waits_for_no_library_of_conversations() -> None:
     heavy = ("langchain_core", "langsmith", "torch", "vllm", "ray", "transformers", "sqlalchemy")
+    heavy += ("agents", "router", "orchestrator.collegium", "orchestrator.evaluation", "orchestrator.inference")
     program = f"import sys, orchestrator.cli.merge, merging.merge; print(*[n for n in {heavy} if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []

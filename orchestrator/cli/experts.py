@@ -14,8 +14,8 @@ import yaml
 from rich.console import Console
 from rich.table import Table
 
-from orchestrator.cli.options import DEFAULT_CONFIG, configuration, configured
-from orchestrator.cli.pipeline import Finished, pipeline_command, positional, several
+from orchestrator.cli.options import DEFAULT_CONFIG, configuration, configured, positional
+from orchestrator.cli.pipeline import Finished, pipeline_command, several
 from orchestrator.config import Config, read_yaml, validate
 from orchestrator.errors import BadInput, ConfigError, ExpertError
 from orchestrator.experts.zoo import resolve

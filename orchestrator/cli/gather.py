@@ -7,7 +7,8 @@ from typing import Any
 
 from rich.console import Console
 
-from orchestrator.cli.pipeline import Finished, pipeline_command, positional
+from orchestrator.cli.options import positional
+from orchestrator.cli.pipeline import Finished, pipeline_command
 from orchestrator.pipelines.gather import GatheredStatistics, GatherRequest
 
 

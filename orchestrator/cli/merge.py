@@ -1,4 +1,8 @@
-"""`collegium merge CONFIG OUT`."""
+"""`collegium merge CONFIG OUT`.
+
+Run here and not through the SDK, as the other pipelines are: importing what experts, workers and reports need takes
+longer than merging small models.
+"""
 
 from __future__ import annotations
 
@@ -13,25 +17,36 @@ from rich.console import Console
 
 from merging.merge import MergeSummary
 from orchestrator.cli.merge_options import explain_foreign, foreign_options
-from orchestrator.cli.pipeline import Finished, pipeline_command, positional
+from orchestrator.cli.options import positional, request_command
+from orchestrator.config import Config
 from orchestrator.errors import BadInput
-from orchestrator.pipelines.merge import MergeRequest, recipe_of
+from orchestrator.pipelines.merge import MergeRequest, recipe_of, written
 
 
-def show(console: Console, finished: Finished[MergeRequest, MergeSummary]) -> None:
+def show(summary: MergeSummary) -> None:
     """Display a merge's notes, size and time."""
-    result = finished.result
-    for note in result.notes:
+    for note in summary.notes:
         click.echo(f"note: {note}", err=True)
+    sizes = f"{summary.bytes_read / 1e9:.2f} GB read, {summary.bytes_written / 1e9:.2f} GB written"
     click.echo(
-        f"{result.out}: {result.parameters / 1e6:,.1f} million parameters in {result.tensors} tensors, "
-        f"{result.bytes_read / 1e9:.2f} GB read, {result.bytes_written / 1e9:.2f} GB written in {result.seconds:.1f} s"
+        f"{summary.out}: {summary.parameters / 1e6:,.1f} million parameters in {summary.tensors} tensors, "
+        f"{sizes} in {summary.seconds:.1f} s"
     )
 
 
-def document(finished: Finished[MergeRequest, MergeSummary]) -> dict[str, Any]:
-    """A merge's summary, as JSON."""
-    return {**asdict(finished.result), "out": str(finished.result.out)}
+def run(config: Config, request: MergeRequest, *, as_json: bool, **options: Any) -> None:
+    """Merge, with the share that is done on standard error."""
+    request = plan_only(request, options)
+    try:
+        with Console(stderr=True, quiet=as_json).status("reading ...") as status:
+            summary = written(request, lambda line: status.update(f"{line} ..."))
+    except KeyboardInterrupt:
+        click.echo("collegium: merge interrupted; nothing of it is kept, the same command starts anew", err=True)
+        raise SystemExit(130) from None
+    if as_json:
+        click.echo(json.dumps({**asdict(summary), "out": str(summary.out)}, ensure_ascii=False))
+    else:
+        show(summary)
 
 
 def plan_only(request: MergeRequest, options: Mapping[str, Any]) -> MergeRequest:
@@ -88,7 +103,7 @@ PLAN = click.Option(
     ["--plan", "only_plan"], is_flag=True, help="Check everything and say what would be done; read no weights."
 )
 command = positional(
-    pipeline_command("merge", show, document, PLAN, *foreign_options(), adapt=plan_only),
+    request_command("merge", MergeRequest, run, PLAN, *foreign_options()),
     "recipe",
     "out",
     metavars={"recipe": "CONFIG"},

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -50,6 +50,14 @@ def request_command(
 
     command = click.command(name, cls=OptionsInGroups, help=model.__doc__)(configured(callback))
     command.params[:0] = [*(_option(key, field) for key, field in model.model_fields.items()), *extra]
+    return command
+
+
+def positional(command: click.Command, *names: str, metavars: Mapping[str, str] | None = None) -> click.Command:
+    """The command with these options as arguments, in this order."""
+    options = [parameter for parameter in command.params if parameter.name not in names]
+    arguments = [click.Argument([name], metavar=(metavars or {}).get(name, name.upper())) for name in names]
+    command.params = [*arguments, *options]
     return command
 
 

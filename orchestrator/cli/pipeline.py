@@ -12,7 +12,7 @@ import click
 from pydantic import BaseModel
 from rich.console import Console
 
-from orchestrator.cli.options import request_command
+from orchestrator.cli.options import positional, request_command
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
 from orchestrator.config import Config
@@ -95,14 +95,6 @@ def pipeline_command(
 
     options = (FRESH, *extra) if pipeline.keeps else extra
     return request_command(name, pipeline.request, run, *options)
-
-
-def positional(command: click.Command, *names: str, metavars: Mapping[str, str] | None = None) -> click.Command:
-    """The command with these options as arguments, in this order."""
-    options = [parameter for parameter in command.params if parameter.name not in names]
-    arguments = [click.Argument([name], metavar=(metavars or {}).get(name, name.upper())) for name in names]
-    command.params = [*arguments, *options]
-    return command
 
 
 def several(command: click.Command, name: str) -> click.Command:

@@ -11,7 +11,8 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
-from orchestrator.cli.pipeline import Finished, pipeline_command, positional
+from orchestrator.cli.options import positional
+from orchestrator.cli.pipeline import Finished, pipeline_command
 from orchestrator.evaluation.eval_router import EvalRouterRequest
 from orchestrator.evaluation.report.formats import clipped, plain
 from orchestrator.evaluation.route import RoutedQuestion, RouteRequest, RoutingResult

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, field_validator, model_validator
 
@@ -16,7 +17,9 @@ from merging.recipe_file import MixtureRecipe, load, parse
 from merging.writer import WriteError
 from orchestrator.config import StrictModel
 from orchestrator.errors import BadInput, StorageError
-from orchestrator.evaluation.context import Context
+
+if TYPE_CHECKING:
+    from orchestrator.evaluation.context import Context
 
 _BYTES = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _PARAMETERS = {"K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
@@ -99,17 +102,22 @@ def recipe_of(request: MergeRequest) -> Recipe:
 
 
 def merge(request: MergeRequest, context: Context) -> MergeSummary:
-    """Write the merged checkpoint. Raises `BadInput` for what cannot be merged, `StorageError` for what cannot be
-    written."""
+    """Write the merged checkpoint. Raises what `written` raises."""
+    return written(request, context.note)
+
+
+def written(request: MergeRequest, note: Callable[[str], None]) -> MergeSummary:
+    """Write the merged checkpoint; `note` hears how much is done. Raises `BadInput` for what cannot be merged,
+    `StorageError` for what cannot be written."""
     try:
-        return _made(request, context)
+        return _made(request, note)
     except WriteError as error:
         raise StorageError(str(error)) from error
     except ValueError as error:
         raise BadInput(str(error)) from error
 
 
-def _made(request: MergeRequest, context: Context) -> MergeSummary:
+def _made(request: MergeRequest, note: Callable[[str], None]) -> MergeSummary:
     out, model = Path(request.out).expanduser(), str(request.recipe)
     if request.extract_lora:
         from merging.extract_lora import extract_lora
@@ -130,7 +138,7 @@ def _made(request: MergeRequest, context: Context) -> MergeSummary:
         return mixture_from_file(file, out, seed=request.seed, allow_bin=request.allow_bin)
 
     def progress(done: int, total: int) -> None:
-        context.note(f"merging, {100 * done // max(1, total)}%")
+        note(f"merging, {100 * done // max(1, total)}%")
 
     return merge_models(
         recipe,

@@ -78,7 +78,7 @@ Expert = tuple[ModelRef, tuple[str, ...], tuple[str, ...]]
 
 
 def _read(path: Path) -> tuple[dict[str, Any], list[Expert]]:
-    documents, _ = read_yaml(path)
+    documents, _ = read_yaml(path, KEYS)
     if len(documents) != 1:
         raise RecipeError(f"{path}: a mergekit-moe file is one document, not {len(documents)}")
     data = mapping(documents[0], str(path), list(KEYS))

@@ -119,6 +119,27 @@ def test_what_is_wrong_is_named(case: str) -> None:
         parse(given_, "x.yml")
 
 
+def test_a_key_that_only_holds_an_anchor_is_no_key(tmp_path: Path) -> None:
+    text = """
+defaults: &half {weight: 0.5}
+merge_method: linear
+models:
+  - model: a
+    parameters: *half
+  - model: b
+    parameters: {<<: *half}
+"""
+    (tmp_path / "r.yml").write_text(text)
+    assert all(
+        value(source.parameters["weight"], "x", 0) == 0.5 for source in load(tmp_path / "r.yml").slices[0].sources
+    )
+    (tmp_path / "r.yml").write_text(
+        text.replace("*half", "{weight: 0.5}").replace("{<<: {weight: 0.5}}", "{weight: 1}")
+    )
+    with pytest.raises(RecipeError, match="unknown key 'defaults'"):
+        load(tmp_path / "r.yml")
+
+
 def test_a_parameter_of_another_method_is_noted_not_refused() -> None:
     found = parse(recipe(parameters={"int8_mask": True}))
     assert found.notes == ("recipe: parameters.int8_mask: not a parameter of linear, ignored",)
