@@ -165,8 +165,8 @@ def concluded(text: str, kind: str) -> str | None:
         inside = stripped.split("```")[1].partition("\n")[2].strip()
         return mathematics(inside, kind) if inside else None
     lines = stripped.split("\n")
-    first = _FIRST.search(lines[-1]) if kind != "expression" else None
-    if first is not None and (listed_inline := numbered(lines[-1][first.start() :])) is not None:
+    opening = _FIRST.search(lines[-1]) if kind != "expression" else None
+    if opening is not None and (listed_inline := numbered(lines[-1][opening.start() :])) is not None:
         return expression("; ".join(listed_inline), kind)
     if kind != "expression" and _ITEM.fullmatch(lines[-1]):
         first = len(lines) - 1

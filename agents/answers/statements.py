@@ -248,8 +248,8 @@ def in_sentence(sentence: str) -> Fraction | None:
     if (result := _WHICH_IS.search(bare)) is not None and sum(end <= result.start() for _, end, _ in found) > 1:
         return numbers.whole(result["value"])
     turns = list(_SO.finditer(bare))
-    if turns and (lead := numbers.whole(bare[: turns[0].start()].strip(" ,;"))) is not None:
-        return lead  # `$30, leaving $120`
+    if turns and (before := numbers.whole(bare[: turns[0].start()].strip(" ,;"))) is not None:
+        return before  # `$30, leaving $120`
     ends = [one.end() for one in turns]
     if ends and any(start >= ends[-1] for start, *_ in found):
         return in_sentence(bare[ends[-1] :])

@@ -89,10 +89,14 @@ async def ask_mixture(
                 yield ProgressEvent({"routed": [reply.winner]})
             if isinstance(event, UsageEvent):
                 asked = dict.fromkeys([*reply.failures, *reply.slow, reply.winner])
-                details = {"asked": [*asked], "stopped": "one expert answers an open chat", "experts": [reply.winner]}
+                details: dict[str, Any] = {
+                    "asked": [*asked],
+                    "stopped": "one expert answers an open chat",
+                    "experts": [reply.winner],
+                }
                 details |= {**failures_json(reply.failures), **slow_json(reply.slow)}
-                unused = reply.unused()
-                details |= {"unused": unused} if unused else {}
+                if unused := reply.unused():
+                    details["unused"] = unused
                 if reply.winner is not None:
                     routing.conversations.answered(chat.conversation, reply.winner)
                 event = replace(
