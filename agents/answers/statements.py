@@ -242,14 +242,14 @@ def in_sentence(sentence: str) -> Fraction | None:
     if _HEDGE.search(bare):
         return None
     if (total := _TOTAL_IS.search(bare)) is not None and (
-        value := numbers.whole(total["value"] or total["after"])
+        summed := numbers.whole(total["value"] or total["after"])
     ) is not None:
-        return value
+        return summed
     if (result := _WHICH_IS.search(bare)) is not None and sum(end <= result.start() for _, end, _ in found) > 1:
         return numbers.whole(result["value"])
     turns = list(_SO.finditer(bare))
-    if turns and (before := numbers.whole(bare[: turns[0].start()].strip(" ,;"))) is not None:
-        return before  # `$30, leaving $120`
+    if turns and (alone := numbers.whole(bare[: turns[0].start()].strip(" ,;"))) is not None:
+        return alone  # `$30, leaving $120`
     ends = [one.end() for one in turns]
     if ends and any(start >= ends[-1] for start, *_ in found):
         return in_sentence(bare[ends[-1] :])
