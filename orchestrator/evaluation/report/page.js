@@ -8,23 +8,21 @@ Collegium.interval = (row) => `${(100 * row.low).toFixed(1)}–${(100 * row.high
 Collegium.count = d3.format(",.0f");
 Collegium.short = (text, length) => (text.length > length ? `${text.slice(0, length - 1)}…` : text);
 
-// Labels of at most `length` characters that stay distinct: name -> label. Names that would be cut to the same words lose
-// what they have in common at their beginning, or else their middle.
+// Labels of at most `length` characters that stay distinct: name -> label. Where several long names begin alike, what
+// they have in common is left out; names that would still be cut to the same words are numbered.
 Collegium.labels = (names, length) => {
   const { short } = Collegium;
   const found = new Map(names.map((name) => [name, short(name, length)]));
-  for (const same of d3.group(names, (name) => found.get(name)).values()) {
-    const distinct = [...new Set(same)];
-    if (distinct.length < 2) continue;
+  const cut = [...new Set(names)].filter((name) => name.length > length);
+  for (const family of d3.group(cut, (name) => name.split(/[\s,]/)[0]).values()) {
+    if (family.length < 2) continue;
     let common = 0;
-    while (distinct.every((name) => name[common] !== undefined && name[common] === distinct[0][common])) common++;
-    const start = Math.max(0, distinct[0].lastIndexOf(" ", common - 1) + 1);
-    const ends = distinct.map((name) => short(`…${name.slice(start)}`, length));
-    const tail = Math.max(1, Math.floor((length - 1) / 2));
-    const middles = distinct.map((name) => `${name.slice(0, length - 1 - tail)}…${name.slice(-tail)}`);
-    const kept = new Set(ends).size === distinct.length ? ends : middles;
-    distinct.forEach((name, i) => found.set(name, kept[i]));
+    while (family.every((name) => name[common] !== undefined && name[common] === family[0][common])) common++;
+    const start = family[0].lastIndexOf(" ", common - 1) + 1;
+    if (start) family.forEach((name) => found.set(name, short(`…${name.slice(start)}`, length)));
   }
+  for (const same of d3.group(new Set(names), (name) => found.get(name)).values())
+    if (same.length > 1) same.forEach((name, i) => found.set(name, `${short(name, length - 3)} ${i + 1}`));
   return (name) => found.get(name) ?? short(name, length);
 };
 

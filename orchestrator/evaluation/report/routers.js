@@ -47,9 +47,6 @@ Collegium.sections.routers = (part, data) => {
 
   const holder = part("cost");
   if (!holder) return;
-  // Costs that are all the same get an axis from zero: they are no range.
-  const [least, most] = d3.extent(data.curves, (row) => row.cost);
-  const costs = most - least > 1e-6 * Math.abs(most) ? [least, most] : [0, most * 1.25 || 1];
   Collegium.chart(holder, (width) =>
     plot({
       width,
@@ -57,10 +54,10 @@ Collegium.sections.routers = (part, data) => {
       marginLeft: 44,
       marginRight: 150,
       marginBottom: 42,
-      x: { label: "mean cost of a question", labelAnchor: "center", labelArrow: "none", tickSize: 0, ticks: 5, tickFormat: compact, nice: true, domain: costs },
-      y: { label: "percent right", labelArrow: "none", tickSize: 0, tickFormat: (tick) => `${Math.round(100 * tick)}` },
+      x: { label: "mean cost of a question", labelAnchor: "center", labelArrow: "none", tickSize: 0, ticks: 5, tickFormat: compact, nice: true },
+      y: { label: "percent right", labelArrow: "none", tickSize: 0, ticks: 5, tickFormat: (tick) => compact(100 * tick) },
       marks: [
-        Plot.gridY({ stroke: "var(--rule)", strokeOpacity: 1 }),
+        Plot.gridY({ ticks: 5, stroke: "var(--rule)", strokeOpacity: 1 }),
         Plot.line(data.curves, { x: "cost", y: "value", z: "router", sort: "cost", stroke: "var(--accent)", strokeOpacity: 0.55 }),
         Plot.dot(data.curves, { x: "cost", y: "value", r: 2.5, fill: "var(--accent)" }),
         tip(data.curves, { x: "cost", y: "value", title: (row) => `${row.router}\n${percent(row.value)} at ${row.cost.toPrecision(3)}`, maxRadius: 40 }),

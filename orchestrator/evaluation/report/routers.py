@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rich.console import Group
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -53,7 +54,7 @@ def write_routers(found: Evaluation, path: Path, *, title: str, command: str) ->
         aggregator=vote_label(found),
         reference=reference(found),
         rows=[_row(result, found) for result in found.results],
-        curves=any(quality.curve for quality in found.qualities),
+        curves=_traded(found),
         metrics=metric_rows(found),
         charts={"routers": _charts(found)},
     )
@@ -71,7 +72,7 @@ def routers_table(found: Evaluation) -> Group:
     heads = ["Router", *(f"k={k}" if k > 1 else "one expert" for k in ks), "over the best", "ECE", "Experts asked"]
     costs = any(result.cost is not None for result in found.results)
     for number, head in enumerate([*heads, *(["Cost", "Cost area"] if costs else [])]):
-        table.add_column(head, justify="right" if number else "left", no_wrap=True)
+        table.add_column(head, justify="right" if number else "left")
     best = {k: max(by_k[quality.router, k].accuracy.value for quality in found.qualities) for k in ks}
     for quality in found.qualities:
         last = by_k[quality.router, ks[-1]]
@@ -85,8 +86,42 @@ def routers_table(found: Evaluation) -> Group:
             f"{last.unique_experts:.2f}",
             *priced,
         )
-    parts: list[Table | Text] = [_by_metric(found), Text()] if found.metrics else []
-    return Group(*_head(found, vote), table, Text(), *parts, _by_aggregator(found), *_tail(found))
+    parts: list[RenderableType] = [_Uncut(_by_metric(found)), Text()] if found.metrics else []
+    return Group(*_head(found, vote), _Uncut(table), Text(), *parts, _Uncut(_by_aggregator(found)), *_tail(found))
+
+
+@dataclass(frozen=True, slots=True)
+class _Uncut:
+    """A table none of whose numbers and names is cut: on a narrow terminal an interval goes below its number, headings
+    break, and columns that have no room left stand in a further table below."""
+
+    table: Table
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        widths = []
+        for column in self.table.columns:
+            texts = (column.header, *column.cells)
+            cells = [text.plain if isinstance(text, Text) else str(text) for text in texts]
+            column.overflow = "fold"
+            column.min_width = max((len(word) for cell in cells for word in cell.split()), default=1)
+            widths.append(column.min_width + 2)
+        first, *others = range(len(widths))
+        while others:
+            room, taken = options.max_width - widths[first], list[int]()
+            while others and (not taken or widths[others[0]] <= room):
+                room -= widths[others[0]]
+                taken.append(others.pop(0))
+            yield self.table if len(taken) == len(widths) - 1 else self._part([first, *taken])
+
+    def _part(self, places: list[int]) -> Table:
+        whole = self.table
+        part = Table(box=None, pad_edge=False, header_style="dim", title=whole.title, title_justify="left")
+        columns = [whole.columns[place] for place in places]
+        for column in columns:
+            part.add_column(column.header, justify=column.justify, min_width=column.min_width, overflow="fold")
+        for row in zip(*(list(column.cells) for column in columns), strict=True):
+            part.add_row(*row)
+        return part
 
 
 METRICS = (
@@ -117,7 +152,7 @@ def metric_rows(found: Evaluation) -> tuple[list[tuple[str, str]], list[tuple[st
 def _metric(value: float | None, share: bool) -> str:
     if value is None or math.isnan(value):
         return DASH
-    return f"{100 * value:.1f}%" if share else f"{value:.3g}"
+    return f"{100 * value:.1f}%" if share else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
 
 
 def _by_metric(found: Evaluation) -> Table:
@@ -229,6 +264,12 @@ def _charts(found: Evaluation) -> Mapping[str, Any]:
             for _, cost, value in quality.curve
         ],
     }
+
+
+def _traded(found: Evaluation) -> bool:
+    """Whether there are costs to trade accuracy against: more than one."""
+    costs = [cost for quality in found.qualities for _, cost, _ in quality.curve]
+    return bool(costs) and max(costs) - min(costs) > 1e-6 * abs(max(costs))
 
 
 def _interval(estimate: Estimate) -> str:

@@ -21,16 +21,19 @@ Collegium.sections.cost = (part, data) => {
     const left = (row) => x(row.amount) > width / 2;
     const colour = (row) => (efficient.has(row) ? "var(--accent)" : "var(--ink)");
 
-    // Labels of neighbouring dots are pushed down until they stand 14 px apart. Points that only stand for another
-    // method's cost lie on the curve of samples, and have none.
+    // A label whose box would lie on another one's is pushed down. Points that only stand for another method's cost lie
+    // on the curve of samples, and have none.
     const placed = [];
     const named = rows.filter((row) => !/^self-consistency, (calls|tokens) of/.test(row.method));
     const brief = (row) => row.method.replace(/^self-consistency (?=x\d)/, "");
     const label = labels(named.map(brief), 22);
     const texts = d3.sort(named, (row) => -row.value).map((row) => {
-      const near = placed.filter((other) => other.left === left(row) && Math.abs(other.x - x(row.amount)) < 150);
-      const level = Math.max(y(row.value), ...near.map((other) => other.y + 14));
-      placed.push({ left: left(row), x: x(row.amount), y: level });
+      const length = 7 * label(brief(row)).length + 9;
+      const from = left(row) ? x(row.amount) - length : x(row.amount);
+      let level = y(row.value);
+      const covers = (other) => Math.abs(other.y - level) < 13 && other.from < from + length && from < other.from + other.length;
+      while (placed.some(covers)) level += 2;
+      placed.push({ from, length, y: level });
       return Plot.text([row], {
         x: "amount",
         y: "value",

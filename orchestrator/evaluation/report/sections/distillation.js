@@ -21,6 +21,10 @@ Collegium.sections.distillation = (part, data) => {
     holder.append(panel);
     const ends = d3.rollups(rows, (own) => own[own.length - 1], (row) => row.arm).map(([, row]) => row);
     const label = labels(ends.map((row) => row.arm), 12);
+    // Labels at the curves' ends are pushed apart.
+    const scale = d3.scaleLinear([0, d3.max(rows, (row) => row.loss)], [140, 8]);
+    const levels = new Map();
+    for (const row of d3.sort(ends, (row) => -row.loss)) levels.set(row, Math.max(scale(row.loss), ...[...levels.values()].map((level) => level + 12)));
     Collegium.chart(chart, (width) =>
       plot({
         width,
@@ -35,7 +39,7 @@ Collegium.sections.distillation = (part, data) => {
         marks: [
           Plot.gridY({ ticks: 4, stroke: "var(--rule)", strokeOpacity: 1 }),
           Plot.line(rows, { x: "tokens", y: "loss", z: "arm", stroke: "var(--ink)", strokeOpacity: 0.6, strokeWidth: 1.2 }),
-          ends.length <= 8 ? Plot.text(ends, { x: "tokens", y: "loss", text: (row) => label(row.arm), dx: 4, textAnchor: "start", fill: "var(--soft)" }) : null,
+          ...(ends.length <= 8 ? ends.map((row) => Plot.text([row], { x: "tokens", y: "loss", text: () => label(row.arm), dx: 4, dy: levels.get(row) - scale(row.loss), textAnchor: "start", fill: "var(--soft)" })) : []),
           tip(rows, { x: "tokens", y: "loss", title: (row) => `${row.arm}\n${row.loss.toFixed(3)} after ${Collegium.count(row.tokens)} tokens`, maxRadius: 40 }),
         ],
       }),

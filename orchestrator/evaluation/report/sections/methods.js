@@ -23,7 +23,7 @@ Collegium.sections.methods = (part, data) => {
       width,
       height: 34 * names.length + 46,
       marginLeft: margin(names.map(label), width > 800 ? 320 : 240),
-      marginRight: wide ? 150 : 52,
+      marginRight: wide ? 150 : 62,
       marginBottom: 40,
       x: { ...accuracy, label: "percent right", labelAnchor: "center", labelArrow: "none" },
       y: { domain: names, label: null, tickSize: 0, tickFormat: label },
