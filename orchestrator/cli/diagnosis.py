@@ -195,7 +195,7 @@ def hub() -> Finding:
         remedy = "hf download OWNER/NAME fetches a model; a checkpoint's folder will do as well"
         return Finding("hub cache", "note", f"{cache}: no chat model{offline}", remedy)
     names = ", ".join(one.name for one in search.candidates[:6]) + (" ..." if len(search.candidates) > 6 else "")
-    return Finding("hub cache", "ok", f"{cache}: {len(search.candidates)} models ({names}){offline}")
+    return Finding("hub cache", "ok", f"{cache}: {len(search.candidates)} chat models ({names}){offline}")
 
 
 def keys() -> Finding:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import click
 import psutil
@@ -125,7 +126,7 @@ def command(
         click.echo(json.dumps(_document(path, tried, search.refused), ensure_ascii=False))
         return
     tell(f"Wrote {path.name}: {_counted(len(kept), 'expert')}, {len(tried) - len(kept)} left out.")
-    tell("Next: collegium run --task QUESTIONS.csv    (who is right how often, and what a mixture of them gains)")
+    tell("Next: collegium run --task QUESTIONS.csv, or collegium chat")
 
 
 def at_a_terminal() -> bool:
@@ -224,10 +225,11 @@ def _tried(chosen: Sequence[ExpertCandidate], limit: int, trying: bool, *, quiet
         found[one.name] = TriedExpert(one.name, one.entry, f"{_source(one)}. {why}" if why else _source(one), not why)
         if not why:
             ready.append(one)
-    if trying:
-        for one in ready:
-            if not quiet:
-                tell(f"Asking {one.name} ...", err=True)
+    if trying and ready:
+        if not quiet:
+            local = any("url" not in one.entry and "provider" not in one.entry for one in ready)
+            patience = "; starting the engine of local ones can take some minutes" if local else ""
+            tell(f"Asking {', '.join(one.name for one in ready)} one question each{patience} ...", err=True)
         for name, (works, words) in _answers(ready, quiet=quiet).items():
             found[name] = replace(found[name], words=f"{found[name].words}. {words}", works=works)
     return list(found.values())
@@ -276,11 +278,11 @@ def _asked(chosen: Sequence[ExpertCandidate], *, quiet: bool) -> dict[str, tuple
     from orchestrator.pipelines.check import CheckRequest, CheckResult
 
     request = CheckRequest(reference=False, prompts=1)
-    with (
-        Collegium(_configuration(chosen)) as collegium,
-        Console(stderr=True, quiet=quiet).status("loading ...") as status,
-    ):
-        found: CheckResult = collegium.execute("check", request, note=lambda line: status.update(f"{line} ..."))
+    with Collegium(_configuration(chosen)) as collegium, own_stderr(collegium.state / "init.log") as stderr:
+        console = Console(file=stderr, quiet=quiet)
+        with console.status("loading ...") if console.is_terminal else contextlib.nullcontext() as status:
+            note = (lambda line: status.update(f"{line} ...")) if status else lambda line: None
+            found: CheckResult = collegium.execute("check", request, note=note)
     answers = {}
     for one in found.experts:
         if one.problem:
@@ -292,6 +294,22 @@ def _asked(chosen: Sequence[ExpertCandidate], *, quiet: bool) -> dict[str, tuple
             answered = f"{'answered' if loaded else 'Answered'} {f'in {one.seconds} s ' if one.seconds else ''}"
             answers[one.expert] = (True, f"{loaded}{answered.strip()}: “{one.says[:QUOTED]}”")
     return answers
+
+
+@contextlib.contextmanager
+def own_stderr(log: Path) -> Iterator[TextIO]:
+    """A stream to standard error, while what libraries write there goes into a file."""
+    log.parent.mkdir(parents=True, exist_ok=True)
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with log.open("ab") as file, os.fdopen(os.dup(kept), "w") as stream:
+            os.dup2(file.fileno(), 2)
+            yield stream
+    finally:
+        sys.stderr.flush()
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _counted(number: int, noun: str) -> str:

@@ -1,0 +1,144 @@
+"""The page and the reports in a real browser, at three widths, light and dark: they work, nothing is cut, and axe-core
+finds no violation of level A or AA. Needs Debian's Chromium and the extra `browser`; without them it is skipped."""
+
+from __future__ import annotations
+
+import importlib.util
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from orchestrator.evaluation.report import write
+from tests.orchestrator.evaluation.report.conftest import example_report
+
+CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+MISSING = [
+    name
+    for name, there in {
+        "chromium": CHROMIUM,
+        "playwright": importlib.util.find_spec("playwright"),
+        "axe-playwright-python": importlib.util.find_spec("axe_playwright_python"),
+    }.items()
+    if not there
+]
+pytestmark = [
+    pytest.mark.skipif(bool(MISSING), reason=f"no browser test: {', '.join(MISSING)} not installed"),
+    pytest.mark.timeout(300),
+]
+SIZES = [(1280, "light"), (1280, "dark"), (768, "light"), (390, "light"), (390, "dark")]
+VIEWS = ("ask", "runs", "zoo", "jobs")
+WIDER = "document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
+COLLIDING = """() => {
+  const found = [];
+  for (const chart of document.querySelectorAll("[data-chart] svg")) {
+    const boxes = [...chart.querySelectorAll("text")]
+      .filter((one) => one.textContent.trim() && !one.closest("[aria-label=tip]"))
+      .map((one) => ({ text: one.textContent, box: one.getBoundingClientRect() })).filter((one) => one.box.width);
+    for (const [i, one] of boxes.entries()) for (const other of boxes.slice(i + 1)) {
+      const across = Math.min(one.box.right, other.box.right) - Math.max(one.box.left, other.box.left);
+      const down = Math.min(one.box.bottom, other.box.bottom) - Math.max(one.box.top, other.box.top);
+      if (across > 2 && down > 4) found.push(`${one.text} / ${other.text}`);
+    }
+  }
+  return found;
+}"""
+"""Texts of one chart whose boxes lie on one another."""
+OpenPage = Callable[[int, str], Any]
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as play:
+        made = play.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield made
+        made.close()
+
+
+@pytest.fixture
+def open_page(browser: Any) -> Iterator[OpenPage]:
+    """`open_page(width, scheme)`: a page whose errors fail the test."""
+    contexts, problems = [], []
+
+    def make(width: int, scheme: str) -> Any:
+        context = browser.new_context(viewport={"width": width, "height": 800}, color_scheme=scheme)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("console", lambda line: problems.append(line.text) if line.type == "error" else None)
+        return page
+
+    yield make
+    for context in contexts:
+        context.close()
+    assert not problems
+
+
+def violations(page: Any) -> list[str]:
+    """What axe-core finds against WCAG 2.2, levels A and AA."""
+    import axe_playwright_python
+
+    source = Path(axe_playwright_python.__file__).with_name("axe.min.js").read_text("utf-8")
+    page.evaluate(source)
+    run = "axe.run({ runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] })"
+    found = page.evaluate(f"{run}.then((found) => found.violations)")
+    return [f"{one['id']}: {one['nodes'][0]['html'][:200]}" for one in found]
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_a_visitor_asks_and_sees_every_view(
+    width: int, scheme: str, open_page: OpenPage, settings: dict[str, Any], on_socket: Any, tmp_path: Path
+) -> None:
+    with on_socket(settings) as url:
+        page = open_page(width, scheme)
+        page.goto(url)
+        page.get_by_label("Model 1").select_option("words")
+        page.get_by_label("Your question").fill("Which word is it?")
+        page.keyboard.press("Enter")
+        page.get_by_text("Answer: a").wait_for()
+        page.get_by_text("Who was asked, and why").wait_for()
+        page.get_by_role("button", name="Ask two side by side").click()
+        assert page.get_by_label("Model 2").is_visible()
+        for view in VIEWS:
+            page.get_by_role("navigation").get_by_role("link", name=view.title()).click()
+            page.locator(f"section#{view}").wait_for()
+            page.wait_for_load_state("networkidle")
+            page.screenshot(path=tmp_path / f"{view}-{width}-{scheme}.png", full_page=True)
+            assert page.evaluate(WIDER) <= 0, f"{view} is wider than the screen"
+            assert violations(page) == [], view
+
+
+def test_the_keyboard_is_enough(open_page: OpenPage, settings: dict[str, Any], on_socket: Any) -> None:
+    with on_socket(settings) as url:
+        page = open_page(1280, "light")
+        page.goto(url)
+        page.get_by_label("Model 1").wait_for()
+        reached = []
+        for _ in range(12):
+            page.keyboard.press("Tab")
+            reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
+        assert reached[:4] == ["Ask", "Runs", "Zoo", "Jobs"]
+        assert {"question", "send", "second", "fresh"} <= set(reached)
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_a_report_fits_and_its_labels_stay_apart(width: int, scheme: str, open_page: OpenPage, tmp_path: Path) -> None:
+    report = example_report()
+    longer = {"best": "teacher cards-and-card-games", "self-consistency": "teacher cards-and-board-games"}
+    methods = [one.model_copy(update={"method": longer.get(one.method, one.method)}) for one in report.methods]
+    lines = ["questions.csv: no splits: 24 of 120 questions, by their text, are `validation`, the others `test`"]
+    write(report.model_copy(update={"methods": methods, "decisions": lines}), tmp_path / "report.html")
+    page = open_page(width, scheme)
+    page.goto((tmp_path / "report.html").as_uri())
+    page.locator("[data-chart=overall] svg").wait_for()
+    page.screenshot(path=tmp_path / f"report-{width}-{scheme}.png", full_page=True)
+    assert page.evaluate(WIDER) <= 0
+    assert page.evaluate(COLLIDING) == []
+    labels = page.locator("[data-chart=overall] [aria-label='y-axis tick label'] text").all_text_contents()
+    assert len(labels) == len(set(labels)) == len(methods) + 1
+    assert page.get_by_text("Decided for you").is_visible()
+    assert violations(page) == []
