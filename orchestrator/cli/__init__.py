@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Mapping
@@ -127,11 +128,20 @@ def _notes_on_one_line() -> None:
     warnings.showwarning = show
 
 
+class _Terminated(BaseException):
+    """Somebody sent SIGTERM."""
+
+
+def _terminate(*_: object) -> None:
+    raise _Terminated
+
+
 def main() -> None:
     """The console script."""
     from orchestrator.errors import CollegiumError
 
     _notes_on_one_line()
+    before = signal.signal(signal.SIGTERM, _terminate)
     sys.path.append(os.getcwd())  # code of the user's own, named as module:attribute
     try:
         code = group.main(prog_name="collegium", standalone_mode=False)
@@ -141,9 +151,13 @@ def main() -> None:
     except CollegiumError as error:
         click.echo(f"collegium: {error}", err=True)
         code = error.exit_code
+    except _Terminated:
+        click.echo("collegium: terminated; every finished reply is kept, the same command goes on from there", err=True)
+        code = 128 + signal.SIGTERM
     except (KeyboardInterrupt, click.Abort):
         click.echo(
             "collegium: interrupted; every finished reply is kept, the same command goes on from there", err=True
         )
         code = 130
+    signal.signal(signal.SIGTERM, before)
     sys.exit(code if isinstance(code, int) else 0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import signal
 
 import click
 
@@ -33,6 +34,7 @@ def command(
         given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
         return found.model_copy(update={"service": found.service.model_copy(update=given)})
 
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server has its own way to end
     loaded = read()
     service = loaded.service
     click.echo(f"http://{service.host}:{service.port}/v1: models {', '.join(loaded.experts)}, mixture, ...", err=True)

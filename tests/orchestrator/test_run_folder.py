@@ -55,3 +55,16 @@ def test_a_manifest_names_the_experts_whose_remote_code_was_allowed() -> None:
     prints = {"plain": "1", "zeta": "2", "alpha": "3"}
     assert manifest(prints, {}, ["zeta", "alpha"])["remote code allowed"] == "alpha, zeta"
     assert "remote code allowed" not in manifest(prints, {}, [])
+
+
+def test_a_folder_is_discarded_only_while_nothing_came_of_it(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "run-1")
+    folder.path.mkdir()
+    folder.write("config.json", "{}")
+    folder.write("replies.parquet", "x")
+    folder.discard()
+    assert folder.path.exists()
+    (folder.path / "replies.parquet").unlink()
+    folder.discard()
+    assert not folder.path.exists()
+    folder.discard()

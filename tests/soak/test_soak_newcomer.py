@@ -107,15 +107,15 @@ def test_a_newcomer_gets_a_report_and_a_served_mixture(tmp_path: Path, environme
         return done.stdout
 
     with serving(far, environment, f"http://127.0.0.1:{port}") as url:
-        said = collegium("init", "--yes", "--url", f"{url}/v1")  # 1
-        assert "✓ adder: " in said
-        assert "✓ smollm2-135m-instruct: " in said
+        output = collegium("init", "--yes", "--url", f"{url}/v1")  # 1
+        assert "✓ adder: " in output
+        assert "✓ smollm2-135m-instruct: " in output
         before = (here / "collegium.yaml").read_text()
         assert "Nothing is broken." in collegium("doctor")  # 2
         assert "number 40" in collegium("task", "questions.csv")  # 3
         limits = ["--questions", "20", "--fit-questions", "8", "--max-tokens", "40"]
-        said = collegium("run", "--task", "questions.csv", *limits)  # 4
-        assert "Decided: questions.csv: no splits: 8 of 40 questions" in said
+        output = collegium("run", "--task", "questions.csv", *limits)  # 4
+        assert "Decided: questions.csv: no splits: 8 of 40 questions" in output
         (report,) = here.glob("runs/run-*/report.html")
         results = json.loads((report.parent / "results.json").read_text())
         right = {one["method"]: one["overall"]["value"] for one in results["methods"]}

@@ -3,10 +3,13 @@ and find their experts' files there."""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import os
+import signal
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.config import WorkersConfig
@@ -30,7 +33,8 @@ def join_cluster(workers: WorkersConfig, files: Mapping[str, Sequence[str]]) -> 
     import ray
 
     if not ray.is_initialized():
-        _connect(workers.address)
+        with own_signals():
+            _connect(workers.address)
     nodes: list[Node] = [node for node in ray.nodes() if node["Alive"]]
     free = [dict(node["Resources"]) for node in nodes]
     needs = []
@@ -39,6 +43,20 @@ def join_cluster(workers: WorkersConfig, files: Mapping[str, Sequence[str]]) -> 
         _take(needs[-1], group.count, free)
     _look_for_files(files, [node for node in nodes if any(fitting(one, node["Resources"]) for one in needs)])
     return needs
+
+
+@contextlib.contextmanager
+def own_signals() -> Iterator[None]:
+    """SIGTERM is handled afterwards as it was before: Ray's C++ part takes it over, and would print its stack. From any
+    thread, which `signal.signal` cannot do."""
+    handle = ctypes.CDLL(None).signal
+    handle.argtypes, handle.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
+    before = handle(signal.SIGTERM, None)
+    handle(signal.SIGTERM, before)
+    try:
+        yield
+    finally:
+        handle(signal.SIGTERM, before)
 
 
 def place(workers: WorkersConfig, nodes: Sequence[Mapping[str, float]]) -> dict[str, float]:

@@ -125,3 +125,26 @@ def test_profile_writes_a_correctness_table(zoo: Path) -> None:
     result = call("profile", "--task", "questions.jsonl", "--split", "train", "--questions", "20", "--out", "t.jsonl")
     assert result.exit_code == 0, (result.output, result.exception)
     assert Table.read("t.jsonl").experts == ("words", "coins")
+
+
+@pytest.mark.parametrize("arguments", [["--split", "nowhere"], ["--methods", "nope"], ["--compare", "--budget", "1"]])
+def test_wrong_input_leaves_no_run_folder_and_starts_no_worker(zoo: Path, arguments: list[str]) -> None:
+    done = call("run", "--task", "questions.jsonl", *arguments)
+    assert isinstance(done.exception, CollegiumError)
+    assert not list(zoo.parent.glob("runs/*"))
+    assert "acted" not in sys.modules  # the module that a worker would have loaded
+
+
+def test_what_a_run_decides_is_printed_and_kept(zoo: Path) -> None:
+    lines = [json.loads(line) for line in Path("questions.jsonl").read_text().splitlines()]
+    bare = [{"question": line["question"], "answer": line["answer"]} for line in lines]
+    Path("bare.jsonl").write_text("".join(json.dumps(line) + "\n" for line in bare))
+    done = call("run", "--task", "bare.jsonl", "--methods", "each,best", "--questions", "100", "--fit-questions", "20")
+    assert done.exit_code == 0, (done.output, done.exception)
+    printed = " ".join(done.output.split())
+    assert "Decided: bare.jsonl: no splits: 16 of 80 questions, by their text, are `validation`" in printed
+    assert "Decided: 64 questions of split test: it has no more (100 were asked for)" in printed
+    assert "Decided: fitted on 16 questions of split validation" in printed
+    assert "Decided: all questions count as one task, 'bare'" in printed
+    (results,) = Path("runs").glob("run-*/results.json")
+    assert len(json.loads(results.read_text())["decisions"]) == 5

@@ -112,3 +112,17 @@ def test_an_expert_that_fails_its_check_fails_the_command(shell: Shell, capsys: 
     assert shell.run("experts", "check") == 2
     assert "1 of 2 experts failed the check" in capsys.readouterr().err
     assert shell.run("experts", "check", "fine") == 0
+
+
+def test_sigterm_ends_a_command_on_one_line(
+    shell: Shell, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+    import signal
+
+    shell.zoo("fine")
+    before = signal.getsignal(signal.SIGTERM)
+    monkeypatch.setattr("orchestrator.cli.group.main", lambda **_: os.kill(os.getpid(), signal.SIGTERM))
+    assert shell.run("doctor") == 143
+    assert capsys.readouterr().err.startswith("collegium: terminated; every finished reply is kept")
+    assert signal.getsignal(signal.SIGTERM) is before

@@ -36,6 +36,18 @@ def test_bounds_and_points_of_a_cost_curve_win_nothing(report):
     assert str(headline(with_methods(report, *others))).startswith(report.title)
 
 
+def test_a_difference_that_the_test_leaves_open_is_no_win(report):
+    gap = Interval(value=0.03, low=0.001, high=0.06, n=400)
+    open_gap = Comparison(method="mixture", baseline="vote", difference=gap, p=0.062)
+    methods = method("vote", 288), method("mixture", 300)
+    text = str(headline(with_methods(report, *methods, comparisons=[open_gap])))
+    assert "cannot be told apart" in text
+    assert "(p = 0.062)" in text
+    assert not open_gap.sure
+    assert open_gap.model_copy(update={"p": 0.01}).sure
+    assert open_gap.model_copy(update={"p": None}).sure
+
+
 def test_when_the_reference_leads_it_meets_the_runner_up(report):
     text = str(headline(with_methods(report, method("vote", 100), method("best", 300, role="reference"))))
     assert text.startswith("best answers 75.0% right, 50.0 points more than vote (25.0%).")

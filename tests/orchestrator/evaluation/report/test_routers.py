@@ -48,3 +48,38 @@ def test_metrics_of_other_benchmarks_are_displayed_as_far_as_they_are_known(cost
     for text in (terminal, page):
         assert all(head in text for head in heads)
         assert gain in text
+
+
+@pytest.mark.parametrize("width", [60, 80, 200])
+def test_no_number_is_cut_on_a_narrow_terminal(width: int) -> None:
+    console = Console(file=io.StringIO(), width=width)
+    found = evaluation(True)
+    console.print(routers_table(found))
+    assert isinstance(console.file, io.StringIO)
+    text = console.file.getvalue()
+    assert "…" not in text
+    for quality in found.qualities:
+        assert f"{quality.calibration_error:.3f}" in text
+        assert f"{quality.cost_area:.3g}" in text
+    assert max(map(len, text.splitlines())) <= width
+
+
+def test_equal_costs_draw_no_curve_and_large_ones_are_written_out(tmp_path: Path) -> None:
+    table, features = made_up(80)
+    found = evaluate(
+        trial(table, features),
+        [one for one in contestants(True) if one.name in ("best", "knn")],
+        aggregators(),
+        default="knn",
+        ks=(3,),
+        seeds=1,
+        costs=dict.fromkeys(table.experts, 59.75),
+        canonical=recorded_answer,
+    )
+    write_routers(found, tmp_path / "page.html", title="t", command="c")
+    page = (tmp_path / "page.html").read_text("utf-8")
+    assert "Quality against cost" not in page
+    assert "59,750" in page
+    assert "e+04" not in page
+    write_routers(evaluation(True), tmp_path / "page.html", title="t", command="c")
+    assert "Quality against cost" in (tmp_path / "page.html").read_text("utf-8")

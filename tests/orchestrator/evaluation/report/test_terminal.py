@@ -31,6 +31,13 @@ def test_methods_stand_best_first_with_interval_and_cost_in_eighty_columns(repor
     assert lines[1].split() == ["mixture", "71.4%", "66.9–75.5", "498", "1,260", "420", "43", "s"]
 
 
+def test_a_bound_is_not_displayed_as_the_winner(report):
+    oracle = report.methods[0].model_copy(update={"method": "oracle", "role": "bound", "overall": wilson(419, 420)})
+    lines = printed(methods_table([*report.methods, oracle]), colour=True).splitlines()
+    assert lines[1].startswith("oracle")  # best first, but not in bold
+    assert "\x1b[1m" in next(line for line in lines if "mixture" in line)
+
+
 def test_long_names_give_way_to_numbers_in_eighty_columns(report):
     methods = [one.model_copy(update={"method": f"self-consistency, calls of {one.method}"}) for one in report.methods]
     text = printed(methods_table(methods), width=80)

@@ -147,3 +147,15 @@ def test_the_command_writes_a_page_of_any_file(tmp_path: Path) -> None:
     (tmp_path / "bad.jsonl").write_text("{\n")
     with pytest.raises(BadInput, match=r"bad\.jsonl:1: Invalid JSON"):
         CliRunner().invoke(group, ["transcripts", str(tmp_path / "bad.jsonl")], catch_exceptions=False)
+
+
+def test_discussions_are_compared_in_pairs_on_the_questions_they_share() -> None:
+    from orchestrator.cli.discussions import _page
+
+    first = [conferred(number).model_copy(update={"discussion": "first"}) for number in (0, 1, 2)]
+    held = [*first, *(conferred(number).model_copy(update={"discussion": "other", "answer": "3"}) for number in (1, 2))]
+    report = _page(Path("t.jsonl"), held)
+    (found,) = report.comparisons
+    assert found.difference.n == 2  # of three questions, two were discussed by both
+    assert found.p is not None
+    assert not _page(Path("t.jsonl"), first).comparisons

@@ -73,3 +73,28 @@ def test_further_resources_choose_the_nodes() -> None:
     assert placed([LAPTOP, big], resources={"big": 1}) == {"CPU": 8, "GPU": 0, "big": 1}
     with pytest.raises(ConfigError, match="0 big"):
         placed([LAPTOP], resources={"big": 1})
+
+
+def test_sigterm_is_handled_as_before_whoever_took_it_over_meanwhile() -> None:
+    import ctypes
+    import os
+    import signal
+    import threading
+
+    from orchestrator.inference.schedule.ray_cluster import own_signals
+
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, frame: heard.append(number))
+
+    def taken_over() -> None:
+        with own_signals():
+            ctypes.CDLL(None).signal(signal.SIGTERM, ctypes.c_void_p(1))  # ignored, as a library in C++ would
+
+    try:
+        thread = threading.Thread(target=taken_over)
+        thread.start()
+        thread.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert heard == [signal.SIGTERM]
+    finally:
+        signal.signal(signal.SIGTERM, before)
