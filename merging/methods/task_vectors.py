@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -67,14 +65,6 @@ def _stock(dots: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(singular, 0.0, count * cosine / np.where(singular, 1.0, below))
 
 
-def nan(stack: Stack, values: Values) -> FinishBlock:
-    """base + lambda sum_k a_k tau_k / sum a, with a_k = 1 / |tau_k|: a large change counts no more than a small one."""
-    norms = [math.sqrt(max(0.0, dot)) for dot in np.diag(gram(stack, taus=True)).tolist()]
-    inverse = [1 / norm if norm > 0 else 0.0 for norm in norms]
-    total = sum(inverse) or 1.0
-    return shifted(stack, [values.shared["lambda"] * each / total for each in inverse])
-
-
 METHODS = (
     MergeMethod(
         "task_arithmetic",
@@ -96,5 +86,4 @@ METHODS = (
         taus=True,
         rows=True,
     ),
-    MergeMethod("nan", "https://arxiv.org/abs/2505.16148", nan, (SCALE,), "required", taus=True, device=True),
 )

@@ -104,12 +104,6 @@ def model_stock(models: Array, base: Array) -> Array:
     return found
 
 
-def inverse_norm(models: Array, base: Array) -> Array:
-    taus = models - base
-    inverse = np.array([1 / np.linalg.norm(tau) for tau in taus])
-    return base + np.tensordot(inverse / inverse.sum(), taus, 1)
-
-
 def sce(models: Array, base: Array) -> Array:
     taus = single(models - base)
     variance = taus.var(axis=0).astype("f4")
@@ -167,7 +161,6 @@ CASES: list[tuple[str, int, bool, dict[str, Any], dict[str, Any], Callable[[Arra
     ("multislerp", 3, True, {}, {}, multislerp),
     ("karcher", 3, False, {}, {"max_iter": 50, "tol": 1e-12}, karcher),
     ("model_stock", 3, True, {}, {}, model_stock),
-    ("nan", 3, True, {}, {}, inverse_norm),
     ("sce", 3, True, {}, {"select_topk": 0.5}, sce),
     ("nearswap", 1, True, {}, {"t": 0.01}, nearswap),
     ("iso_c", 3, True, {}, {}, iso_c),

@@ -123,11 +123,6 @@ def stock_share(taus: Array) -> float:
     return count * cosine / (1 + (count - 1) * cosine)
 
 
-def inverse_norm(base: Array, rows: Array, each: Each, shared: Shared, _: Array) -> Array:
-    inverse = np.array([1 / np.linalg.norm(row - base) for row in rows])
-    return base + shared["lambda"] * summed((inverse / inverse.sum()).tolist(), rows - base)
-
-
 def voted(taus: Array, each: Each, shared: Shared) -> Array:
     weights = np.reshape(each["weight"], (-1, *[1] * (taus.ndim - 1)))
     agree = (weights * taus) * np.where((weights * taus).sum(0) >= 0, 1, -1) > 0
@@ -287,7 +282,6 @@ REFERENCES: Mapping[str, Reference] = {
     "karcher": Reference(karcher, {}, {"max_iter": st.just(60), "tol": st.just(1e-9)}, False),
     "task_arithmetic": Reference(task_arithmetic, WEIGHT, SUM),
     "model_stock": Reference(model_stock, {}, {"filter_wise": BOTH}, sources=(2, 3), error=2e-5),
-    "nan": Reference(inverse_norm, {}, LAMBDA),
     "ties": Reference(ties, THIN, {**SUM, "rescale": BOTH}),
     "breadcrumbs": Reference(breadcrumbs, {**THIN, "gamma": SHARE}, {**SUM, "rescale": BOTH}),
     "breadcrumbs_ties": Reference(breadcrumbs_ties, {**THIN, "gamma": SHARE}, {**SUM, "rescale": BOTH}),
