@@ -1,9 +1,12 @@
 """Real experts of the demo zoo confer on mixed-skill questions: what votes, confidences and talking are worth.
 
-    python -m benchmarks.discussion [--questions 400] [--fit-questions 200] [--rounds 1] [--seed 0]
+    python -m benchmarks.discussion [--questions 400] [--fit-questions 200] [--rounds 1] [--seed 0] [--ungated]
 
 Everything is fitted on validation questions and reported on test questions, by the product's own `run`. Replies are
 kept in --state between calls: a run that was cut short goes on, and what is there already is only counted.
+
+With `--ungated`, reconcile is also held on every question and its later replies are counted as independent, as it was
+before it learned what talk is worth.
 
 `panel-twice` is what talking is measured against at an equal number of calls: every expert answers, and answers once
 more at temperature 0.7 without having read anything; all replies vote.
@@ -86,27 +89,32 @@ def main() -> None:
     parser.add_argument("--kinds", default="stated,tokens", help="of confidence")
     parser.add_argument("--name", default="discussion", help="of the result's file")
     parser.add_argument("--state", default=str(Path(tempfile.gettempdir()) / "collegium-discussion"))
+    parser.add_argument("--experts", default="", help="those that are asked, with commas (default: all)")
+    parser.add_argument("--ungated", action="store_true")
+    parser.add_argument("--cpus", type=float)
     given = parser.parse_args()
     noted, methods = conditions(), given.methods.split(",")
     table: list[tuple[str, str, str]] = []
     raw: dict[str, object] = {"conditions": noted}
-    config = {"zoo": "demo", "state": given.state, "workers": {"in_process": True}}
+    config = {"zoo": "demo", "state": given.state, "workers": {"in_process": True, "cpus": given.cpus}}
     with Collegium({**config, "discussions": {TWICE: "benchmarks.discussion:twice"}}) as collegium:
         for kind in given.kinds.split(","):
-            result = asyncio.run(
-                collegium.arun(
-                    task="mixed",
-                    questions=given.questions,
-                    fit_questions=given.fit_questions,
-                    methods=methods,
-                    rounds=given.rounds,
-                    samples=given.samples,
-                    confidence=kind,
-                    seed=given.seed,
-                    logprobs="tokens" in given.kinds,
-                )
-            )
+            asked: dict[str, Any] = {
+                "task": "mixed",
+                "questions": given.questions,
+                "fit_questions": given.fit_questions,
+                "experts": [name for name in given.experts.split(",") if name],
+                "rounds": given.rounds,
+                "samples": given.samples,
+                "confidence": kind,
+                "seed": given.seed,
+                "logprobs": "tokens" in given.kinds,
+            }
+            result = asyncio.run(collegium.arun(**asked, methods=methods))
             table += rows(result, kind)
+            if given.ungated:
+                before = asyncio.run(collegium.arun(**asked, methods=["weighted-vote", "reconcile"], talk_questions=0))
+                table += [(f"ungated, counted as independent: {label}", *rest) for label, *rest in rows(before, kind)]
             raw[kind] = result.report.model_dump(mode="json", exclude={"samples", "timeline", "matrix", "transcripts"})
             table.append((f"loads, {kind}", str(len(result.report.timeline)), ""))
             write_result(given.name, "Discussions of the demo zoo", table, raw)
