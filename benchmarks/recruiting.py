@@ -189,8 +189,8 @@ def main() -> None:
         "recorded, so cost is calls. `dev` was looked at four times for this rule: once before it was built into the "
         "product and three times here. After the first run prices were set closer together, and going on had to be "
         "better than one expert by 1.64 standard errors, not one; after the second the first reply was weighed as "
-        "the rule had been fitted (an error), which took 3 calls from 52.0% to 53.1%; before the fifth the plain rule for "
-        "few questions was chosen inside `val`. Learning curve: `val` and `dev` shuffled together, the last 389 "
+        "the rule had been fitted (an error), which took 3 calls from 52.0% to 53.1%; before the fifth the plain rule "
+        "for few questions was chosen inside `val`. Learning curve: `val` and `dev` shuffled together, the last 389 "
         "tested."
     )
     write_result(
