@@ -129,7 +129,8 @@ async def compared(given: argparse.Namespace, state: str) -> dict[str, Any]:
     kinds = [kind for kind, chats in CHATS.items() for _ in chats]
     chats = [one for part in CHATS.values() for one in part]
     with Collegium({**config, "service": service}) as collegium:
-        (await collegium.aprofile(questions=given.fit_questions)).table.write(table)
+        profiled = [name for name in given.experts.split(",") if name]
+        (await collegium.aprofile(questions=given.fit_questions, experts=profiled)).table.write(table)
         mixed, base = await replies(collegium, "mixture", chats), await replies(collegium, "base", chats)
         pairs = [
             Pair(f"{kind} {place}", request_of(one), first, second)
@@ -169,6 +170,7 @@ def main() -> None:
     parser.add_argument("--state", type=Path)
     parser.add_argument("--default", help="service.default: the expert for what is unlike the profile")
     parser.add_argument("--fit-questions", type=int, default=200)
+    parser.add_argument("--experts", default="", help="those that are profiled, with commas (default: all)")
     parser.add_argument("--cpus", type=float)
     parser.add_argument("--name", default="everyday")
     given = parser.parse_args()
