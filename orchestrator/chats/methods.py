@@ -205,6 +205,8 @@ def _explained(
     }
     if talk := {key: value for key, value in transcript.settings.items() if key.startswith("talk_")}:
         explanation["talk"] = {key.removeprefix("talk_"): value for key, value in talk.items()}
+        if isinstance(moves := talk.get("talk_moves"), str):
+            explanation["talk"]["moves"] = json.loads(moves)
     if writes:
         explanation["fusion"] = fusion_account(transcript)
     return explanation | ({"transcript": transcript.model_dump(mode="json")} if fully else {})

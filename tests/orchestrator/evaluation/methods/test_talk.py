@@ -156,5 +156,6 @@ async def test_a_chat_uses_the_runs_rule_and_asks_nobody_for_it(talkers: dict[st
         reply = await post(client, model="reconcile", messages=question, collegium={"kind": "text"})
         told = reply.json()["collegium"]
         assert told["talk"]["fitted"] == 60
+        assert told["talk"]["moves"]["first"] > 0
         assert told["answer"] == "blue"
         assert sum(asked().values()) - before <= 3 * 3
