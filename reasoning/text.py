@@ -37,7 +37,10 @@ class Separated:
 
 def separate(text: str) -> Separated:
     """A text's thoughts and the reply without them. Linear in its length; a text without thoughts stays as it is."""
-    if not any(sign in text for sign in _MAY):
+    for sign in _MAY:
+        if sign in text:
+            break
+    else:
         return Separated(text)
     if "<|channel|>" in text:
         return _channels(text)

@@ -53,6 +53,13 @@ def without_confidence(content: str) -> str:
     return content
 
 
+def may_hold(content: str) -> bool:
+    """Whether a content may hold a marker itself: a quick look, which a text without any passes by."""
+    if "\\" in content or "<" in content or "[/" in content or "####" in content:
+        return True
+    return bool(_places(content.lower()))
+
+
 def is_echo(content: str) -> bool:
     """Whether a content is nothing, or the form that was asked for repeated, such as `<yes or no>`."""
     return marker_words.ECHO.fullmatch(content.strip().strip("*`\"'").strip()) is not None
@@ -175,8 +182,10 @@ def _places(lowered: str) -> list[int]:
     words = marker_words.WORDS_ASCII if lowered.isascii() else (*marker_words.WORDS_ASCII, *marker_words.WORDS_OTHER)
     found: set[int] = set()
     for word in words:
-        if word in lowered:
-            found.update(one.start() for one in re.finditer(re.escape(word), lowered))
+        place = lowered.find(word)
+        while place >= 0:
+            found.add(place)
+            place = lowered.find(word, place + len(word))
     return sorted(found)
 
 

@@ -37,7 +37,7 @@ class MlpRouter(FittedRouter):
         questions: Features,
         *,
         units: int = 64,
-        penalty: float = 10.0,
+        penalty: float = 20.0,
         iterations: int = 200,
         seed: int = 0,
     ) -> Self:
