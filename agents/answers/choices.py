@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from agents.answers import numbers, statements
 from agents.answers.expressions import expression, looks_mathematical
-from agents.answers.labels import AnswerOptions, Choices, is_word, prepared
+from agents.answers.labels import AnswerOptions, Choices, is_word, label_of, prepared
 from agents.answers.mentions import AFTER_NOT, BEFORE_NOT, LINK, mentioned, verdicts
 from agents.answers.texts import EDGES, plain
 from agents.answers.undress import undress
@@ -33,6 +33,13 @@ _BUT = re.compile(
 )
 _LISTED = re.compile(r"(?<=[.;!?])\s+(?=\(?[A-Za-z0-9]{1,3}\s?[:)])")
 """Options that a text goes through on one line: `A: passive. B: active.`"""
+_ABOUT = re.compile(
+    r"\s(?:is|was|has|have|can|does|refers to|means|describes)\s(?!(?:the |clearly |also |definitely |indeed "
+    r")?(?:right|correct|best|answer|"
+    r"true|most|only|better|my)\b)",
+    re.IGNORECASE,
+)
+"""`A is a tree. B is a bird`: what an option is, not that it is right."""
 _NO_WORD = re.compile(r"[^\w]+")
 
 
@@ -81,6 +88,8 @@ def choice_in(text: str, choices: Choices, *, last: bool = False) -> str | None:
             return mentioned(bare, options, last)[0] if len(bare) <= 2_000 else None
         if _BUT.match(rest):
             return None
+        if _ABOUT.match(rest) and len({label_of(one, options) for one in options.mention.finditer(bare)} - {None}) > 1:
+            return _named_within(bare, options, last) if len(bare) <= 2_000 else None
         if not AFTER_NOT.match(rest) or plain(rest).startswith(plain(choices[label])):
             return label
     return _named_within(bare, options, last) if len(bare) <= 2_000 else None

@@ -46,7 +46,7 @@ _GOES_ON = re.compile(
 )
 """A sentence about the answer behind it."""
 _UNSURE = re.compile(
-    r"^\W*(?:i am |i'm )?sorry\b|\b(?:cannot|can't|could not|couldn't) find\b|"
+    r"\bno (?:idea|clue)\b|^\W*(?:i am |i'm )?sorry\b|\b(?:cannot|can't|could not|couldn't) find\b|"
     r"\b(?:cannot|can't|could not|unable to|impossible to) (?:be )?(?:determine|answer|tell|say|decide|"
     r"know|solve)|\b(?:i do not|i don't|do not|don't) know\b"
     r"|\bnot (?:sure|enough)\b|^\W*(?:none|unknown|undetermined|unclear|n/?a|null|no answer|unsure|not sure|idk|"
@@ -87,6 +87,14 @@ _NOT_SURE_BUT = re.compile(
 _BEGINS = re.compile(r"\W{0,4}(yes|no|true|false)\b(?=[\s.,:;!*\"')—-]|$)(?! (?:or|and) )", re.IGNORECASE)
 _ANSWERS = re.compile(r"\W{0,4}(?:yes|no)\s?[,.;:!—–]", re.IGNORECASE)
 _ONLY, _WORD = re.compile(r"(?:\W*(?:yes|no|true|false)\b){3,60}\W*", re.IGNORECASE), re.compile(r"[a-zA-Z]+")
+_DECIDES = re.compile(
+    r"\b(?:so|thus|hence|therefore|answer|cho(?:ose|se|ice)|pick|select|go(?:ing)? with|correct|right|best|"
+    r"better|must|settled|"
+    r"reconsider\w*|actually|but|instead|final\w*|leaves|remains|eliminat\w*|rul(?:ed?|ing) out|conclude|yes|"
+    r"it(?:'s| is))\b|=>|→|[^\x00-\u024f]",
+    re.IGNORECASE,
+)
+"""Without such a word a text that names several options has chosen none."""
 _TURNS = re.compile(r"\b(?:wait|actually|sorry|oops|correction|hold on|scratch that|i mean)\b|\.\.|…", re.IGNORECASE)
 _CONCLUDES = re.compile(
     r"\W*(?:so|therefore|thus|hence|actually|wait|correction|overall|in conclusion|(?:the|my) (?:final )?answer)\b|"
@@ -337,7 +345,9 @@ def _lines(text: str) -> str:
 def _concluded_choice(text: str, choices: Choices) -> str | None:
     if len(text) <= 200:
         open_ = undecided(text) and not any("none" in one.casefold() for one in choices.values())
-        return None if open_ else choice_in(text, choices) or choice_in(text, choices, last=True)
+        if open_ or (found := choice_in(text, choices)) is not None or _DECIDES.search(text) is None:
+            return None if open_ else found
+        return choice_in(text, choices, last=True)
     parts = statements.sentences(text[-3_000:].replace("\n", " . "))
     for sentence in reversed(parts[-3:]):
         if len(sentence) > 600 or len(sentence.strip(" .*")) < 1:

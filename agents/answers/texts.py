@@ -12,7 +12,7 @@ from agents.answers.expressions import expression, looks_mathematical
 from agents.answers.undress import undress
 
 EDGES = string.whitespace + string.punctuation.replace("-", "").replace("+", "") + "“”‘’«»…。！？，、；："
-_OPERATOR = re.compile(r"[-=^\\*+/√π(]|\A[^A-Za-z]*\Z|\d[A-Za-z]\b")
+_OPERATOR = re.compile(r"[-=^\\*+/√π(]|\A(?:[^A-Za-z]|\band\b)*\Z|\d[A-Za-z]\b")
 """`3 PM` and `B 12` are words."""
 _BETWEEN = re.compile(r"(?<!\d)[,;](?=\s)|[,;](?!\d)(?=\s)")
 _THE = re.compile(r"^the (?=\w{3,})")

@@ -40,6 +40,8 @@ def test_metrics_by_hand() -> None:
 
 
 def test_the_arena_score_of_its_paper() -> None:
+    with pytest.raises(ValueError, match="cost above 0"):
+        arena_score(0.0, 1.0)
     assert arena_score(0.0044, 1.0) == pytest.approx(1)
     assert arena_score(200, 0.9) == arena_score(1e9, 0.9) == 0
     cheapness = (np.log2(200) - np.log2(1.0)) / (np.log2(200) - np.log2(0.0044))
