@@ -70,6 +70,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
     snapshot = tmp_path / "cache" / f"models--{MODEL.replace('/', '--')}" / "snapshots" / "abc"
     snapshot.mkdir(parents=True)
+    (snapshot.parents[1] / "refs").mkdir()
+    (snapshot.parents[1] / "refs" / "main").write_text("abc")
     for file in locate(FULL).iterdir():
         (snapshot / file.name).symlink_to(file)
     home = {"HOME": str(tmp_path / "home"), "HF_HUB_CACHE": str(tmp_path / "cache"), "COLUMNS": "99"}

@@ -47,8 +47,9 @@ def join_cluster(workers: WorkersConfig, files: Mapping[str, Sequence[str]]) -> 
 
 @contextlib.contextmanager
 def own_signals() -> Iterator[None]:
-    """SIGTERM is handled afterwards as it was before: Ray's C++ part takes it over, and would print its stack. From any
-    thread, which `signal.signal` cannot do."""
+    """SIGTERM is handled afterwards as it was before: Ray takes it over, in Python and in C++, where it would print its
+    stack. From any thread, which `signal.signal` alone cannot do."""
+    known = signal.getsignal(signal.SIGTERM)
     handle = ctypes.CDLL(None).signal
     handle.argtypes, handle.restype = (ctypes.c_int, ctypes.c_void_p), ctypes.c_void_p
     before = handle(signal.SIGTERM, None)
@@ -56,6 +57,8 @@ def own_signals() -> Iterator[None]:
     try:
         yield
     finally:
+        if known is not None and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, known)
         handle(signal.SIGTERM, before)
 
 

@@ -96,5 +96,9 @@ def test_sigterm_is_handled_as_before_whoever_took_it_over_meanwhile() -> None:
         thread.join()
         os.kill(os.getpid(), signal.SIGTERM)
         assert heard == [signal.SIGTERM]
+        with own_signals():
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)  # as a library does on the main thread
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert heard == [signal.SIGTERM] * 2
     finally:
         signal.signal(signal.SIGTERM, before)
