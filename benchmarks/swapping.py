@@ -52,13 +52,19 @@ if __name__ == "__main__":  # vLLM's default starts a process that imports this 
 
 def make_adapters(folder: Path, count: int) -> list[Path]:
     """Random LoRA adapters (rank 8, all linear layers) so small that replies stay sensible."""
+    from orchestrator.experts.demo import FULL, locate
+
+    return make_adapters_over(locate(FULL), folder, count)
+
+
+def make_adapters_over(model: Path, folder: Path, count: int, scale: float = 0.02) -> list[Path]:
+    """The same over any model with projections by Llama's names."""
     import torch
     from safetensors.torch import save_file
 
     from merging.checkpoint import Checkpoint
-    from orchestrator.experts.demo import FULL, locate
 
-    base = Checkpoint(locate(FULL))
+    base = Checkpoint(model)
     linear = [name for name, info in base.tensors.items() if "_proj" in name and len(info.shape) == 2]
     made = []
     for number in range(count):
@@ -67,8 +73,8 @@ def make_adapters(folder: Path, count: int) -> list[Path]:
         for name in linear:
             rows, columns = base.tensors[name].shape
             module = f"base_model.model.{name.removesuffix('.weight')}"
-            tensors[f"{module}.lora_A.weight"] = torch.randn(8, columns, generator=generator).bfloat16() * 0.02
-            tensors[f"{module}.lora_B.weight"] = torch.randn(rows, 8, generator=generator).bfloat16() * 0.02
+            tensors[f"{module}.lora_A.weight"] = torch.randn(8, columns, generator=generator).bfloat16() * scale
+            tensors[f"{module}.lora_B.weight"] = torch.randn(rows, 8, generator=generator).bfloat16() * scale
         target = folder / f"adapter-{number}"
         target.mkdir()
         save_file(tensors, target / "adapter_model.safetensors")

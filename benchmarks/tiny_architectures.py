@@ -100,20 +100,64 @@ OWN: Mapping[str, Mapping[str, Any]] = {
     "jamba": {"attn_layer_period": 2, "attn_layer_offset": 1, "expert_layer_period": 2, "expert_layer_offset": 1},
     "gpt_oss": {"layer_types": None},
     "ernie4_5_moe": {"moe_layer_start_index": 1, "moe_layer_end_index": 1},
+    "bamba": {"attn_layer_indices": [1]},
+    "codegen": {"rotary_dim": 16, "n_ctx": 2048},
+    "dbrx": {
+        "attn_config": {"kv_n_heads": 2, "clip_qkv": 8.0},
+        "ffn_config": {"ffn_hidden_size": 256, "moe_num_experts": 4, "moe_top_k": 2},
+    },
+    "falcon_h1": {"mamba_d_ssm": 256},
+    "gemma3n_text": {
+        "num_hidden_layers": 10,
+        "num_kv_shared_layers": 5,
+        "layer_types": [*["sliding_attention"] * 4, "full_attention"] * 2,
+        "laurel_rank": 16,
+        "hidden_size_per_layer_input": 32,
+        "vocab_size_per_layer_input": 49152,
+        "activation_sparsity_pattern": [0.5] * 2 + [0.0] * 8,
+    },
+    "gpt_neo": {"num_layers": 2, "num_heads": 4, "attention_types": [[["global", "local"], 1]], "window_size": 64},
+    "hunyuan_v1_moe": {"moe_topk": 2},
+    "jetmoe": {"kv_channels": 32},
+    "longcat_flash": {
+        **LATENT,
+        "num_layers": 2,
+        "moe_topk": 2,
+        "zero_expert_num": 2,
+        "head_dim": 64,
+        "qk_head_dim": 192,
+    },
+    "mimo_v2_flash": {"num_hidden_layers": 2, "v_head_dim": 32, "mlp_layer_types": ["dense", "sparse"]},
+    "minimax": {"layer_types": ["linear_attention", "full_attention"], "block_size": 64},
+    "nemotron_h": {
+        "layers_block_type": ["linear_attention", "full_attention", "mlp", "moe"],
+        "ssm_state_size": 16,
+        "mamba_num_heads": 8,
+        "mamba_head_dim": 32,
+        "n_groups": 1,
+        "moe_shared_expert_intermediate_size": 64,
+    },
+    "olmo_hybrid": {"layer_types": ["linear_attention", "full_attention"], "num_key_value_heads": 4},
+    "recurrent_gemma": {"num_hidden_layers": 3, "lru_width": 128, "attention_window_size": 64},
+    "xglm": {"num_layers": 2, "attention_heads": 4, "ffn_dim": 256},
+    "youtu": {**LATENT, "initializer_range": 0.1},
+    "zamba": {"layers_block_type": ["mamba", "hybrid"], "attention_head_dim": 64, "attention_hidden_size": 256},
+    "zamba2": {
+        "layers_block_type": ["linear_attention", "hybrid", "linear_attention", "hybrid"],
+        "num_hidden_layers": 4,
+        "n_mamba_heads": 8,
+        "num_key_value_heads": 4,
+        "adapter_rank": 8,
+    },
+    "zaya": {"router_hidden_size": 32},
 }
 EXTRA: tuple[str, ...] = (
-    "arcee",
-    "glm",
-    "gpt_neox",
-    "helium",
-    "olmo",
-    "olmo2",
-    "phi",
-    "seed_oss",
-    "smollm3",
-    "starcoder2",
+    *("arcee", "bamba", "bitnet", "codegen", "cwm", "diffllama", "doge", "dots1", "flex_olmo", "glm", "gpt_bigcode"),
+    *("gpt_neo", "gpt_neox", "helium", "hunyuan_v1_dense", "hunyuan_v1_moe", "jais2", "jetmoe", "minimax", "ministral"),
+    *("mpt", "nanochat", "olmo", "olmo2", "olmo3", "persimmon", "phi", "phimoe", "recurrent_gemma", "seed_oss"),
+    *("smollm3", "solar_open", "starcoder2", "vaultgemma", "xglm", "youtu", "zamba", "zaya"),
 )
-"""Types that vLLM runs by another class, or through transformers' own code."""
+"""Types that vLLM runs by another class, through transformers' own code, or not at all."""
 
 
 def model_types() -> list[str]:
@@ -125,12 +169,19 @@ def model_types() -> list[str]:
     return sorted({*known, *EXTRA})
 
 
-def make(model_type: str, tokenizer_from: Path, out: Path, seeds: Iterable[int] = (1, 2)) -> list[Path]:
-    """Folders of the two checkpoints. Raises whatever transformers says of sizes that it does not accept."""
+def make(
+    model_type: str,
+    tokenizer_from: Path,
+    out: Path,
+    seeds: Iterable[int] = (1, 2),
+    over: Mapping[str, Any] | None = None,
+) -> list[Path]:
+    """Folders of the two checkpoints; `over`: other values in their configurations. Raises whatever transformers says
+    of sizes that it does not accept."""
     import torch
     from transformers import AutoModelForCausalLM
 
-    config = small_config(model_type)
+    config = small_config(model_type, over)
     made = []
     for seed in seeds:
         torch.manual_seed(seed)

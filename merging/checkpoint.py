@@ -90,6 +90,7 @@ class Checkpoint:
         content = content or _content(self.folder)
         self.config, self.files, self.tensors, self.tied = content.config, content.files, content.tensors, content.tied
         self._maps = {file: np.memmap(file, dtype=np.uint8, mode="c") for file in self.files} if plain else {}
+        self._kept: dict[Path, NDArray[Any]] = {}
         self._opened: dict[Path, int] = {}
         self._opening = threading.Lock()
 
@@ -134,7 +135,21 @@ class Checkpoint:
 
     def array(self, name: str) -> NDArray[Any]:
         """The tensor's bits, mapped (shape as stored; bfloat16 as uint16). Writing to it changes no file."""
-        return view(self.tensors[name], self._maps[self.tensors[name].file])
+        file = self.tensors[name].file
+        kept = self._kept.get(file)
+        return view(self.tensors[name], self._maps[file] if kept is None else kept)
+
+    @property
+    def mapped(self) -> Mapping[Path, NDArray[Any]]:
+        """The bytes of the files whose tensors are read as they lie there."""
+        return self._maps
+
+    def keep(self, file: Path, content: NDArray[Any] | None) -> None:
+        """Read the file's tensors from `content` (its bytes) from now on; None: from the file again."""
+        if content is None:
+            self._kept.pop(file, None)
+        else:
+            self._kept[file] = content
 
 
 def _content(folder: Path) -> CheckpointContent:

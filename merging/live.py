@@ -60,10 +60,13 @@ class LiveMerge(Blend):
     def _plain(self, name: str) -> None:
         return None
 
-    def write(self, name: str, out: torch.Tensor) -> None:
-        """Compute tensor `name` into `out` (same shape; any float type, any device), rounded to the type it has on
-        disk first."""
+    def write(self, name: str, out: torch.Tensor, part: tuple[slice, ...] | None = None) -> None:
+        """As `Blend.write`, rounded to the type it has on disk first."""
         import torch
+
+        if part is not None:
+            out.copy_(self.tensor(name)[part])
+            return
 
         info = self.checkpoint.tensors[name]
         kind = torch_type(info.dtype)

@@ -85,13 +85,18 @@ class Blend:
             return None
         return None if any(name in adapter.changes for _, adapter in self.low_rank) else self.checkpoint
 
-    def write(self, name: str, out: torch.Tensor) -> None:
-        """Compute tensor `name` into `out` (same shape; any float type, any device)."""
+    def write(self, name: str, out: torch.Tensor, part: tuple[slice, ...] | None = None) -> None:
+        """Compute tensor `name` into `out` (same shape; any float type, any device). `part`: what of the tensor is
+        wanted, where that is not all."""
         import torch
 
         plain = self._plain(name)
         if plain is not None:
-            out.copy_(_torch(plain, name))
+            found = _torch(plain, name)
+            out.copy_(found if part is None else found[part])
+            return
+        if part is not None:
+            out.copy_(self.tensor(name)[part])
             return
         if any(name in adapter.changes and not adapter.adds_product(name) for _, adapter in self.low_rank):
             self._write_changed(name, out)

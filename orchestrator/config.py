@@ -72,10 +72,13 @@ class WorkersConfig(StrictModel):
         "says address, turn, max_crashes and retry_seconds.",
     )
     address: str | None = Field(default=None, description="Ray cluster to join; default: a local one, on demand.")
-    batch: int | None = Field(
-        default=None, ge=1, description="Maximum requests generated at once (default: the engine's)."
-    )
+    batch: int | None = Field(default=None, ge=1, description="Maximum requests at once (default: the engine's).")
     kv_gib: float | None = Field(default=None, gt=0, description="Memory for the KV cache of one engine, GiB.")
+    host_gib: float = Field(
+        default=0.0,
+        ge=0,
+        description="For GPUs: memory for weight files that were read ahead (pinned), GiB per worker.",
+    )
     compile: bool = Field(
         default=False,
         description="vLLM on a CPU: about a minute more to start, about a quarter more tokens per second.",

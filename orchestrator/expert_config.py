@@ -159,6 +159,12 @@ class ExpertConfig(StrictModel):
         default_factory=dict, description="Variables of its chat template, such as {enable_thinking: false}."
     )
     stop: list[str] = Field(default_factory=list, max_length=16, description="Texts that end each of its replies.")
+    reasoning_tokens: int | None = Field(
+        default=None,
+        ge=1,
+        description="Tokens that its thoughts may take beside a reply's max_tokens; then the thought is closed and the "
+        "answer asked for (default: thoughts count as the reply).",
+    )
     trust_remote_code: bool = Field(
         default=False, description="Run the Python in its folder. Only for code that you have read."
     )
@@ -185,6 +191,11 @@ class ExpertConfig(StrictModel):
             raise ValueError("a url needs the model's name there: set model")
         if self.url and (set(urlsplit(self.url).netloc) & {"@"}):
             raise ValueError("url: a password or key in an address ends in logs: name a variable in api_key_env")
+        if self.reasoning_tokens is not None and (self.url or self.script):
+            raise ValueError(
+                "reasoning_tokens: only vllm and transformers engines close a thought; a remote server's own field for "
+                "it goes into extra_body"
+            )
         remote = ("api_key_env", "timeout", "tries", "headers", "extra_body", "leave_out", "max_completion_tokens")
         if not self.url and (idle := next((name for name in remote if getattr(self, name)), None)):
             raise ValueError(f"{idle} belongs to an expert with a url")

@@ -35,13 +35,33 @@ def opened(prompt_end: str) -> str:
     return found.group(1) if found else ""
 
 
+def is_mark(text: str) -> bool:
+    """The text is a mark that opens or closes a thought."""
+    return text.lower() in _MARKS or text.lower() in _MARKS.values()
+
+
 class ThoughtSplitter:
     """Separates one reply while it arrives. Linear in the reply's length."""
 
     def __init__(self) -> None:
         self._held = ""
         self._state = "begin"
-        self._close = ""
+        self._close = self._mark = ""
+
+    @property
+    def thinking(self) -> bool:
+        """The reply is inside a thought that a mark opened."""
+        return self._state == "thought"
+
+    @property
+    def replying(self) -> bool:
+        """It is clear that what comes is the reply itself."""
+        return self._state == "said"
+
+    @property
+    def closing(self) -> str:
+        """The mark that closes the thought, in capitals where it was opened so; empty before one was opened."""
+        return self._close.upper() if self._mark.isupper() else self._close
 
     def feed(self, text: str, *, last: bool = False) -> tuple[str, str]:
         """(reply, thought) that `text` adds; what may be part of a mark is held back until it is clear, or `last`."""
@@ -69,7 +89,8 @@ class ThoughtSplitter:
         low = bare[:40].lower()
         for mark, close in _MARKS.items():
             if low.startswith(mark):
-                self._held, self._state, self._close = bare[len(mark) :], "thought", close
+                self._mark, self._close = bare[: len(mark)], close
+                self._held, self._state = bare[len(mark) :], "thought"
                 return
         if bare.startswith(_CHANNELS) or _BARE.match(bare):
             self._state = "channels"

@@ -47,6 +47,27 @@ def snapshot(name: str, revision: str | None = None, code: bool = False) -> Path
         raise ExpertError(f"{name}: neither in the hub's cache nor to be had: {reason}; try: {command}") from error
 
 
+def misplaced(folder: Path) -> str:
+    """What a folder is that is no checkpoint but looks like something near one, and what to do; else empty."""
+    if folder.is_file():
+        return "a file; name the folder of the checkpoint (GGUF is read by `collegium merge`, not by engines)"
+    if not folder.is_dir():
+        return ""
+    if (folder / "adapter_config.json").exists() and not (folder / "config.json").exists():
+        return "an adapter: set it as `adapter`, and the model under it as `model`"
+    if not (folder / "config.json").exists():
+        inner = sorted(file.parent for place in ("snapshots/*", "*") for file in folder.glob(f"{place}/config.json"))
+        return f"no config.json, but {inner[0]} has one: name that folder" if inner else ""
+    shards = sorted(file.name for file in folder.glob("*-of-*.safetensors"))
+    if (
+        shards
+        and not (folder / "model.safetensors.index.json").exists()
+        and not (folder / "model.safetensors").exists()
+    ):
+        return f"{shards[0]}, but no model.safetensors.index.json that says which tensor lies in which file"
+    return ""
+
+
 def _whole(folder: Path) -> bool:
     """Config and all weight files are there: a download may have been cut off."""
     from merging.checkpoint import Checkpoint, CheckpointError

@@ -24,7 +24,7 @@ from orchestrator.errors import ExpertError
 from orchestrator.experts.context import default_context
 from orchestrator.experts.demo import locate
 from orchestrator.experts.file_hashes import FileHashes
-from orchestrator.experts.hub import is_hub_id, snapshot
+from orchestrator.experts.hub import is_hub_id, misplaced, snapshot
 from orchestrator.inference.engines.architecture import check_config, check_folder, forward_config
 from orchestrator.inference.engines.chat_template import TemplateError, compile_template
 from orchestrator.inference.engines.stored_template import stored_templates, template_text
@@ -133,6 +133,8 @@ class _Resolved:
         template = template_text(Path(config.chat_template)) if config.chat_template else None
         if asked:
             _check_template(self.base.folder, template)
+        if config.reasoning_tokens and self.base.config.get("model_type") == "gpt_oss":
+            raise ExpertError("reasoning_tokens: gpt-oss speaks in channels, which no mark closes; leave it out")
         context = default_context(self.base.config, config.context, kv_gib)
         own = _own_settings(config)
         identity = [[hashes(file) for file in _files_of(source)] for source in self.sources]
@@ -156,6 +158,7 @@ class _Resolved:
             if config.chat_template_kwargs
             else None,
             stop=tuple(config.stop),
+            reasoning_tokens=config.reasoning_tokens,
             trust_remote_code=config.trust_remote_code,
             prices=prices,
         )
@@ -191,7 +194,7 @@ def _remote_identity(remote: RemoteModel) -> str:
 def _own_settings(config: ExpertConfig) -> dict[str, Any]:
     """What of the configuration changes the replies, apart from the weights; empty: nothing."""
     plain = ExpertConfig(model="x")
-    names = ("dtype", "quantization", "system", "chat_template_kwargs", "stop", "trust_remote_code")
+    names = ("dtype", "quantization", "system", "chat_template_kwargs", "stop", "reasoning_tokens", "trust_remote_code")
     return {name: getattr(config, name) for name in names if getattr(config, name) != getattr(plain, name)}
 
 
@@ -230,6 +233,8 @@ def _folder(name: str, revision: str | None, code: bool = False) -> Path:
 def _opened(folder: Path, opened: dict[Path, Checkpoint]) -> Path:
     if folder not in opened:
         check_folder(folder)
+        if hint := misplaced(folder):
+            raise ExpertError(f"{folder}: {hint}")
         checkpoint = Checkpoint(folder)
         check_config(checkpoint)
         opened[folder] = checkpoint

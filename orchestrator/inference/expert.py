@@ -135,6 +135,8 @@ class Expert:
     """Canonical JSON of variables for its chat template, such as {"enable_thinking": false}."""
     stop: tuple[str, ...] = ()
     """Texts that end each of its replies."""
+    reasoning_tokens: int | None = None
+    """Tokens that its thoughts may take beside a reply's `max_tokens`. None: thoughts count as the reply."""
     trust_remote_code: bool = False
     """Run the Python that lies in its folder."""
 

@@ -35,7 +35,9 @@ def load_model(folder: Path, trust: bool = False, state: dict[str, Any] | None =
     from transformers.utils import logging
 
     logging.disable_progress_bar()
-    options = {"local_files_only": True, "trust_remote_code": trust, "output_loading_info": True, **options}
+    # What does not fit is listed, not loaded: below it is an error with its name.
+    options = {"local_files_only": True, "output_loading_info": True, "ignore_mismatched_sizes": True, **options}
+    options["trust_remote_code"] = trust
     if state is None:
         model, found = _one_line(AutoModelForCausalLM.from_pretrained, folder, **options)
     else:
@@ -59,6 +61,8 @@ def _one_line(call: Any, folder: Any, **options: Any) -> Any:
         return call(folder, **options)
     except Exception as error:  # libraries raise whatever a strange file leads them to
         message = " ".join(str(error).split())[:400]
+        if "trust_remote_code" in message:
+            message = "it is computed by Python of its own: read that, then set experts.NAME.trust_remote_code"
         raise ValueError(
             f"{folder or options.get('config').__class__.__name__}: {type(error).__name__}: {message}"
         ) from error

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from pydantic import Field
@@ -21,6 +22,7 @@ from orchestrator.inference.prices import price
 from orchestrator.inference.request import Completion, Delta, Request, Sampling, request_key
 from orchestrator.inference.schedule.groups import groups_of, numbered_group
 from orchestrator.inference.schedule.placement import check_engine, engine_name, local_engine, options
+from orchestrator.pipelines.check_exact import not_rounding
 
 CANARY_TOKENS = 8
 """Greedy tokens that are compared with transformers."""
@@ -102,7 +104,14 @@ def _local(experts: Sequence[Expert], request: CheckRequest, context: Context) -
         finally:
             engine.close()
     found = [by_name[expert.name] for expert in experts]
-    return _compared(experts, found) if request.reference else [checked for checked, _ in found]
+    if not request.reference:
+        return [checked for checked, _ in found]
+    asked = [replace(options(groups[number]), canary_tokens=CANARY_TOKENS) for number in numbers]
+    engines = [
+        functools.partial(local_engine, engine_name(groups[number]), one)
+        for number, one in zip(numbers, asked, strict=True)
+    ]
+    return _compared(experts, found, engines)
 
 
 def _loaded(engine: Engine, expert: Expert, prompts: int) -> tuple[CheckedExpert, Canary | None]:
@@ -119,17 +128,30 @@ def _loaded(engine: Engine, expert: Expert, prompts: int) -> tuple[CheckedExpert
         return replace(found, problem=str(error)), canary
 
 
-def _compared(experts: Sequence[Expert], found: Sequence[tuple[CheckedExpert, Canary | None]]) -> list[CheckedExpert]:
+def _compared(
+    experts: Sequence[Expert],
+    found: Sequence[tuple[CheckedExpert, Canary | None]],
+    engines: Sequence[Callable[[], Engine]],
+) -> list[CheckedExpert]:
     """Compare what was loaded with transformers, which computes in a process of its own. A comparison that cannot be
     made is a problem too: only `reference=False` leaves it out."""
     asked = [
         expert for expert, (checked, canary) in zip(experts, found, strict=True) if checked.problem is None and canary
     ]
     canaries = dict(zip((one.name for one in asked), references(asked, CANARY_TOKENS), strict=True)) if asked else {}
-    return [_verdict(checked, canary, canaries.get(checked.expert)) for checked, canary in found]
+    return [
+        _verdict(expert, checked, canary, canaries.get(checked.expert), engine)
+        for expert, (checked, canary), engine in zip(experts, found, engines, strict=True)
+    ]
 
 
-def _verdict(checked: CheckedExpert, canary: Canary | None, reference: Canary | NoReference | None) -> CheckedExpert:
+def _verdict(
+    expert: Expert,
+    checked: CheckedExpert,
+    canary: Canary | None,
+    reference: Canary | NoReference | None,
+    engine: Callable[[], Engine],
+) -> CheckedExpert:
     if checked.problem is not None:
         return checked
     if not canary or reference is None:
@@ -138,8 +160,10 @@ def _verdict(checked: CheckedExpert, canary: Canary | None, reference: Canary | 
     if isinstance(reference, NoReference):
         problem = f"transformers cannot compute it, so nothing was compared ({reference}); use --no-reference"
         return replace(checked, reference="impossible", problem=problem)
-    if why := difference(reference, canary, OTHER_ENGINE):
-        return replace(checked, reference="differs", problem=f"not what transformers computes: {why}")
+    why = difference(reference, canary, OTHER_ENGINE)
+    if why and (further := not_rounding(expert, canary, reference, engine)):
+        problem = f"not what transformers computes: {why}; {further}"
+        return replace(checked, reference="differs", problem=problem)
     return replace(checked, reference="equal")
 
 

@@ -170,6 +170,23 @@ def check_config(checkpoint: Checkpoint) -> None:
                 raise CheckpointError(
                     f"{file}: {key} is {str(value)[:40]!r}, but with these files it is a number from 1 to {bound}"
                 )
+    _check_head(checkpoint)
+
+
+def _check_head(checkpoint: Checkpoint) -> None:
+    """Raises `CheckpointError` where config.json ties the output layer to the embedding, and the files hold another
+    one: some libraries then use the one, some the other."""
+    head = checkpoint.tensors.get("lm_head.weight")
+    if head is None or checkpoint.config.get("tie_word_embeddings") is not True:
+        return
+    name = next((name for name in checkpoint.tensors if name.endswith(("embed_tokens.weight", "wte.weight"))), None)
+    if name is None or checkpoint.tensors[name].shape != head.shape:
+        return
+    if (checkpoint.array(head.name) != checkpoint.array(name)).any():
+        raise CheckpointError(
+            f"{checkpoint.folder / 'config.json'}: tie_word_embeddings, but lm_head.weight is not {name}: libraries "
+            "differ in which they use; set it to false, or leave the tensor out"
+        )
 
 
 def same_forward(wanted: Checkpoint, found: Checkpoint) -> None:

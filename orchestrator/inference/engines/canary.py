@@ -7,7 +7,7 @@ that the file itself is bad: for that, `experts check` compares it with what tra
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 PROMPT = "The capital of France is Paris. Seven plus five is twelve. The opposite of hot is"
@@ -32,19 +32,39 @@ def difference(recorded: Canary, found: Canary, tolerance: float = SAME_ENGINE) 
     A token is compared only as long as all tokens before it agree: after a tie that fell the other way the
     continuations differ for no bad reason.
     """
+    for position, (gap, why) in enumerate(_gaps(recorded, found)):
+        if why:
+            return why
+        if gap > tolerance:
+            return f"token {position}: log-probabilities differ by {gap:.3f}, more than {tolerance}"
+    return None
+
+
+def largest_gap(recorded: Canary, found: Canary) -> float:
+    """The largest difference of log-probabilities, of the tokens that `difference` compares; infinite where other
+    tokens are likely or numbers are missing."""
+    return max((math.inf if why else gap for gap, why in _gaps(recorded, found)), default=math.inf)
+
+
+def _gaps(recorded: Canary, found: Canary) -> Iterator[tuple[float, str]]:
+    """(largest difference, why it cannot be said) of each token."""
     for position, (wanted, have) in enumerate(zip(recorded, found, strict=False)):
         chances = dict(have)
         if not wanted or not have or not all(math.isfinite(chance) for chance in chances.values()):
-            return f"no finite log-probabilities for token {position}"
+            yield math.inf, f"no finite log-probabilities for token {position}"
+            return
         shared = [(chance, chances[token]) for token, chance in wanted if token in chances]
         if wanted[0][0] not in chances or len(shared) * 2 < min(len(wanted), len(have)):
-            return f"token {position}: other tokens are likely"
-        gap = max(abs(before - now) for before, now in shared)
-        if gap > tolerance:
-            return f"token {position}: log-probabilities differ by {gap:.3f}, more than {tolerance}"
+            yield math.inf, f"token {position}: other tokens are likely"
+            return
+        yield max(abs(before - now) for before, now in shared), ""
         if wanted[0][0] != have[0][0]:
-            break
-    return None
+            return
+
+
+def is_finite(canary: Canary) -> bool:
+    """All log-probabilities are numbers."""
+    return all(math.isfinite(chance) for step in canary for _, chance in step)
 
 
 def prompt_ids(tokenizer: Any) -> list[int]:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from orchestrator.inference.engines.echo import Echo
 from orchestrator.inference.engines.penalties import adjust
 from orchestrator.inference.engines.text_stream import TextStream
+from orchestrator.inference.engines.thought_meter import MAX_CLOSING, ThoughtMeter
 from orchestrator.inference.request import Delta, FinishReason, Request, TokenLogprob
 
 if TYPE_CHECKING:
@@ -41,6 +42,9 @@ class SequenceState:
     """The tokens produced so far."""
     echo: Echo | None = None
     """What the first delta begins with."""
+    meter: ThoughtMeter | None = None
+    closing: list[int] = field(default_factory=list)
+    """Tokens that close a thought whose budget is spent: they come next, whatever the model would say."""
 
 
 class DecodingBatch:
@@ -122,14 +126,18 @@ class DecodingBatch:
         adjust(logits[0], sampling, row.ids, row.reply, ends)
         if row.constraint is not None:
             row.constraint.mask(logits)
-        token = _choose(logits[0], row)
+        token = row.closing.pop(0) if row.closing else _choose(logits[0], row)
         row.reply.append(token)
         row.token, row.room = token, row.room - 1
         ended = token in ends
         if row.constraint is not None and not ended:
             row.constraint.accept(token)
         text = "" if ended else row.text.push(token)
-        finish: FinishReason | None = "stop" if ended or row.text.stopped else "length" if row.room < 1 else None
+        metered = row.meter.feed(text, 1) if row.meter else "go on"
+        if row.meter and metered == "close":
+            row.closing = row.text.ids_of(row.meter.closing)[:MAX_CLOSING]
+        full = row.room < 1 or metered == "end"
+        finish: FinishReason | None = "stop" if ended or row.text.stopped else "length" if full else None
         if finish:
             text += row.text.flush()
             finish = "stop" if row.text.stopped else finish

@@ -35,6 +35,9 @@ class EngineOptions:
     """Memory within which engines of further shapes are kept beside the resident one; None: half of the machine."""
     kept_gib: float = 1.0
     """Memory for the ready-made weights of experts that were resident before (CPU)."""
+    host_gib: float = 0.0
+    """Memory for weight files that were read ahead, from which a card copies at the bus's speed. On a CPU it gains
+    nothing."""
     tensor_parallel: int = 1
     side_by_side: bool = False
     """Adapters in one batch beside their base, where the architecture has them: for a GPU (on a CPU it is slow)."""

@@ -18,7 +18,7 @@ from orchestrator.inference.expert import Expert
 from orchestrator.inference.pretrained import load_tokenizer
 from orchestrator.inference.request import PROMPT, PROMPT_IDS, PromptMessage, Sampling
 from orchestrator.inference.tool_history import ToolHistory
-from reasoning.stream import opened
+from reasoning.stream import is_mark, opened
 
 _PLAIN = Sampling()
 PROMPT_END = 16
@@ -33,6 +33,7 @@ class Prompts:
         self._tokenizers: dict[str, Any] = {}
         self._templates: dict[str, dict[str, str]] = {}
         self._stops: dict[Path, tuple[int, ...]] = {}
+        self._marks: dict[int, frozenset[int]] = {}
 
     def tokenizer(self, expert: Expert) -> Any:
         """The expert's transformers tokenizer. Raises `ExpertError` if its folder has none."""
@@ -88,6 +89,22 @@ class Prompts:
     def opened(self, expert: Expert, ids: Sequence[int]) -> str:
         """The thinking mark with which a prompt ends, so that the reply begins inside a thought; else empty."""
         return opened(self.tokenizer(expert).decode(ids[-PROMPT_END:]))
+
+    def special_marks(self, expert: Expert) -> frozenset[int]:
+        """Thinking marks that the expert's tokenizer holds for special tokens, which a reply's text goes without: these
+        are to stay, or nobody would see where a thought ends."""
+        tokenizer = self.tokenizer(expert)
+        key = id(tokenizer)
+        if key not in self._marks:
+            texts = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=False)
+            self._marks[key] = frozenset(token for token, text in texts if is_mark(str(text)))
+        return self._marks[key]
+
+    def special_texts(self, expert: Expert, kept: frozenset[int]) -> tuple[str, ...]:
+        """Texts of the tokenizer's special tokens, but for those that are `kept`."""
+        tokenizer = self.tokenizer(expert)
+        texts = zip(tokenizer.all_special_ids, tokenizer.all_special_tokens, strict=False)
+        return tuple(str(text) for token, text in texts if token not in kept)
 
     def plain_text(self, expert: Expert, messages: Sequence[PromptMessage]) -> str:
         """The text of a prompt that is no chat; of token ids, what they decode to."""

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from merging.stream import Blend
 from orchestrator.inference.engines.canary import Canary, greedy, prompt_ids
 from orchestrator.inference.expert import Expert
 
@@ -23,20 +24,23 @@ class NoReference(Exception):
     """transformers cannot compute this expert: the message says why."""
 
 
-def references(experts: Sequence[Expert], tokens: int, seconds: float = 600.0) -> list[Canary | NoReference]:
+def references(
+    experts: Sequence[Expert], tokens: int, seconds: float = 600.0, dtype: str = "auto"
+) -> list[Canary | NoReference]:
     """The experts' canaries by transformers, in one process after another: an expert that ends its process costs only
-    itself. `seconds`: time limit per expert."""
+    itself. `seconds`: time limit per expert; `dtype`: the type of the arithmetic (auto: as its config.json says)."""
     found: list[Canary | NoReference] = []
     while len(found) < len(experts):
-        found += _answers(experts[len(found) :], tokens, seconds)
+        found += _answers(experts[len(found) :], tokens, seconds, dtype)
     return found
 
 
-def _answers(experts: Sequence[Expert], tokens: int, seconds: float) -> list[Canary | NoReference]:
+def _answers(experts: Sequence[Expert], tokens: int, seconds: float, dtype: str) -> list[Canary | NoReference]:
     from orchestrator.inference.engines.vllm_live import described
 
     lines = [
-        json.dumps([described(expert), str(expert.folder), expert.trust_remote_code, tokens]) for expert in experts
+        json.dumps([described(expert), str(expert.folder), expert.trust_remote_code, tokens, dtype])
+        for expert in experts
     ]
     command = [sys.executable, "-m", "orchestrator.inference.engines.reference"]
     try:
@@ -58,14 +62,14 @@ def _answers(experts: Sequence[Expert], tokens: int, seconds: float) -> list[Can
 
 def _canaries(lines: Iterator[str]) -> Iterator[str]:
     for line in lines:
-        source, folder, trust, tokens = json.loads(line)
+        source, folder, trust, tokens, dtype = json.loads(line)
         try:
-            yield "CANARY " + json.dumps(_computed(source, folder, trust, tokens))
+            yield "CANARY " + json.dumps(_computed(source, folder, trust, tokens, dtype))
         except Exception as error:  # the message is all that the other side can use
             yield "ERROR " + json.dumps(" ".join(f"{type(error).__name__}: {error}".split())[:500])
 
 
-def _computed(source: dict[str, Any], folder: Any, trust: bool, tokens: int) -> Canary:
+def _computed(source: dict[str, Any], folder: Any, trust: bool, tokens: int, dtype: str) -> Canary:
     from pathlib import Path
 
     from orchestrator.inference.engines.sources import Sources
@@ -75,16 +79,28 @@ def _computed(source: dict[str, Any], folder: Any, trust: bool, tokens: int) -> 
     blend = Sources().blend(undescribed(source))
     if unchanged(blend):
         try:
-            model = load_model(Path(folder), trust, dtype="auto")
+            model = load_model(Path(folder), trust, dtype=dtype)
         except ValueError:
             decoded = Sources(decode=True).blend(undescribed(source))
             if unchanged(decoded):
                 raise
             # transformers has no kernels for these quantised weights here: it computes with what they stand for
-            model = load_model(Path(folder), trust, dict(decoded), dtype="auto")
+            model = load_model(Path(folder), trust, dict(decoded), dtype=dtype)
     else:
-        model = load_model(Path(folder), trust, dict(blend), dtype="auto")
+        model = load_model(Path(folder), trust, _tensors(blend, dtype), dtype=dtype)
     return greedy(model, prompt_ids(load_tokenizer(Path(folder), trust)), tokens)
+
+
+def _tensors(blend: Blend, dtype: str) -> dict[str, Any]:
+    """As an engine that computes in `dtype` would write them."""
+    import torch
+
+    if dtype != "float32":
+        return dict(blend)
+    tensors = {name: torch.empty(info.shape, dtype=torch.float32) for name, info in blend.checkpoint.tensors.items()}
+    for name, out in tensors.items():
+        blend.write(name, out)
+    return tensors
 
 
 if __name__ == "__main__":

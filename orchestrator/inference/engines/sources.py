@@ -21,6 +21,7 @@ from merging.settings import RecipeError
 from merging.stream import Blend, Model, compare, plain
 from orchestrator.errors import ExpertError
 from orchestrator.inference.engines.architecture import check_config, check_folder, same_forward
+from orchestrator.inference.engines.host_cache import HostCache
 from orchestrator.inference.engines.tokenizer_files import mapping_digest, tokenizer_digest, tokenizer_files
 from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
 
@@ -34,10 +35,11 @@ Stamp = tuple[tuple[str, int, int], ...]
 class Sources:
     """Opened folders, shared by all experts that use them. One thread calls it, except `read_ahead`'s own."""
 
-    def __init__(self, decode: bool = False) -> None:
+    def __init__(self, decode: bool = False, host_gib: float = 0.0) -> None:
         """decode: quantised checkpoints are the numbers that they stand for, as an engine without kernels for them
-        wants it."""
+        wants it. `host_gib`: of weight files that are kept whole in memory once they were read ahead."""
         self._decode = decode
+        self.host = HostCache(int(host_gib * 2**30))
         self._open: OrderedDict[tuple[Any, ...], Checkpoint | Adapter] = OrderedDict()
         self._hashes: dict[tuple[str, Path, Stamp], str] = {}
         self._merges: OrderedDict[tuple[Any, ...], LiveMerge] = OrderedDict()
@@ -69,9 +71,14 @@ class Sources:
             raise CheckpointError(f"{found.folder} has another tokenizer than {wanted.folder}")
 
     def read_ahead(self, expert: Expert) -> threading.Thread:
-        """Bring the expert's weight files into the page cache, on a thread of low priority."""
+        """Bring the expert's weight files into the page cache, and into `host` as far as that goes, on a thread of low
+        priority."""
         files = [file for folder in expert.files for file in sorted(folder.glob("*.safetensors"))]
-        thread = threading.Thread(target=_read_ahead, args=(files,), name="read-ahead", daemon=True)
+        checkpoints: list[Checkpoint] = []
+        with contextlib.suppress(ExpertError):  # its load will say what is wrong with it
+            checkpoints = [one for _, one in self.blend(expert).dense] if self.host.limit else []
+        arguments = (files, self.host, checkpoints)
+        thread = threading.Thread(target=_read_ahead, args=arguments, name="read-ahead", daemon=True)
         thread.start()
         return thread
 
@@ -123,6 +130,17 @@ class Sources:
         return found
 
 
+def no_number(expert: Expert, blend: Blend) -> ExpertError:
+    """What is wrong with an expert whose first canary holds no finite numbers: the tensor that has none, if one has."""
+    import torch
+
+    for name in blend.names:
+        if not torch.isfinite(blend.tensor(name)).all():
+            file = blend.checkpoint.tensors[name].file
+            return ExpertError(f"expert {expert.name!r}: {file}: tensor {name!r} holds NaN or infinite numbers")
+    return ExpertError(f"expert {expert.name!r}: {blend.checkpoint.folder}: it computes no finite numbers")
+
+
 def _stamp_of(folder: Path) -> Stamp:
     return _stamp(sorted((*folder.glob("*.safetensors"), *folder.glob("*.json"))))
 
@@ -132,7 +150,7 @@ def _stamp(files: list[Path]) -> Stamp:
     return tuple((name, stat.st_size, stat.st_mtime_ns) for name, stat in stats)
 
 
-def _read_ahead(files: list[Path]) -> None:
+def _read_ahead(files: list[Path], host: HostCache, checkpoints: list[Checkpoint]) -> None:
     with contextlib.suppress(OSError, AttributeError):
         os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), 19)
     for file in files:
@@ -143,3 +161,4 @@ def _read_ahead(files: list[Path]) -> None:
             else:
                 while stream.read(1 << 20):
                     pass
+    host.fill(checkpoints)

@@ -12,7 +12,9 @@ CONTEXT = 5
 class TextStream:
     """The text of one reply as its tokens arrive."""
 
-    def __init__(self, tokenizer: Any, stop: Sequence[str] = ()) -> None:
+    def __init__(self, tokenizer: Any, stop: Sequence[str] = (), kept: frozenset[int] = frozenset()) -> None:
+        """`kept`: special tokens whose text is shown; the others' is left out."""
+        self._dropped = frozenset(tokenizer.all_special_ids) - kept if kept else frozenset()
         self._tokenizer = tokenizer
         self._stop = tuple(stop)
         self._hold = max((len(text) for text in stop), default=1) - 1
@@ -20,6 +22,10 @@ class TextStream:
         self._from = self._shown = 0
         self._held = ""
         self.stopped = False
+
+    def ids_of(self, text: str) -> list[int]:
+        """The tokens of a text that is put into the reply."""
+        return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def push(self, token: int) -> str:
         """What may be shown now. Sets `stopped` when a stop string is complete; it and what follows stay hidden."""
@@ -52,7 +58,10 @@ class TextStream:
         return text
 
     def _decode(self, start: int, stop: int) -> str:
+        ids = self._ids[start:stop]
+        if self._dropped:
+            ids = [token for token in ids if token not in self._dropped]
         text: str = self._tokenizer.decode(
-            self._ids[start:stop], skip_special_tokens=True, clean_up_tokenization_spaces=False
+            ids, skip_special_tokens=not self._dropped, clean_up_tokenization_spaces=False
         )
         return text

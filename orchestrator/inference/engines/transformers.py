@@ -14,7 +14,7 @@ from merging.checkpoint import CheckpointError
 from merging.stream import Blend
 from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, PromptTooLong
 from orchestrator.inference.engines.architecture import longest_context
-from orchestrator.inference.engines.canary import Canaries, Canary, difference, greedy, prompt_ids
+from orchestrator.inference.engines.canary import Canaries, Canary, difference, greedy, is_finite, prompt_ids
 from orchestrator.inference.engines.decoding import DecodingBatch, SequenceState
 from orchestrator.inference.engines.echo import Echo, check_ids, is_plain
 from orchestrator.inference.engines.engine import EngineOptions, LoadKind, LoadReport, rejected
@@ -22,8 +22,9 @@ from orchestrator.inference.engines.grammar import Grammars, PendingGrammars
 from orchestrator.inference.engines.penalties import check
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.recomputing import RecomputingBatch, decodes_in_batches
-from orchestrator.inference.engines.sources import Sources
+from orchestrator.inference.engines.sources import Sources, no_number
 from orchestrator.inference.engines.text_stream import TextStream
+from orchestrator.inference.engines.thought_meter import meter_of
 from orchestrator.inference.engines.vllm_live import unchanged
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pretrained import load_model
@@ -40,7 +41,7 @@ class TransformersEngine:
         self.options = options or EngineOptions()
         self.capacity = 2 * self.options.batch
         self.canaries: Canaries = {} if canaries is None else canaries
-        self.sources = Sources(decode=True)
+        self.sources = Sources(True, self.options.host_gib)
         self.prompts = Prompts(self.sources)
         self._model: Any = None
         self._live: Blend | None = None
@@ -118,11 +119,15 @@ class TransformersEngine:
             echo = self._echo(request, expert, ids)
             if request.sampling.max_tokens < 1 and echo is None:
                 raise ValueError(f"max_tokens must be at least 1, not {request.sampling.max_tokens}")
-            text = TextStream(self.prompts.tokenizer(expert), (*request.sampling.stop, *expert.stop))
-            room = min(room, max(request.sampling.max_tokens, 1))
-            self._waiting.append(SequenceState(request, ids, room, text, constraint, echo=echo))
+            marks = self.prompts.special_marks(expert)
+            text = TextStream(self.prompts.tokenizer(expert), (*request.sampling.stop, *expert.stop), marks)
+            meter = meter_of(request, expert, room)
+            room = min(room, meter.room if meter else max(request.sampling.max_tokens, 1))
+            self._waiting.append(SequenceState(request, ids, room, text, constraint, echo=echo, meter=meter))
             if not is_plain(request.messages) and (mark := self.prompts.opened(expert, ids)):
                 self._ready.append(Delta(request.key, text=mark))
+                if meter:
+                    meter.feed(mark, 0)
         except Exception as error:  # what a template or a grammar refuses is this request's fault alone
             self._ready.append(rejected(request, error))
 
@@ -200,7 +205,10 @@ class TransformersEngine:
                     self._moved += blend.checkpoint.tensors[name].stop - blend.checkpoint.tensors[name].start
         self._live = blend
         found = self._canary(expert)
-        recorded = self.canaries.setdefault(self._canary_key(expert), found)
+        key = self._canary_key(expert)
+        if key not in self.canaries and not is_finite(found):
+            raise no_number(expert, blend)
+        recorded = self.canaries.setdefault(key, found)
         if why := difference(recorded, found):
             raise ExpertFailed(f"expert {expert.name!r}: the live weights are not its own: {why}")
 

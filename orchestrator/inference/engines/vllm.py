@@ -11,21 +11,23 @@ import itertools
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from merging.checkpoint import CheckpointError
 from merging.stream import Blend
 from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, PromptTooLong
 from orchestrator.inference.engines.architecture import longest_context
-from orchestrator.inference.engines.canary import PROOF, TOP, Canaries, Canary, difference, prompt_ids
+from orchestrator.inference.engines.canary import PROOF, TOP, Canaries, Canary, difference, is_finite, prompt_ids
 from orchestrator.inference.engines.echo import Echo, is_plain
 from orchestrator.inference.engines.engine import EngineOptions, LoadKind, LoadReport, rejected
 from orchestrator.inference.engines.grammar import Grammars, PendingGrammars
 from orchestrator.inference.engines.grammar_process import GrammarRefused
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.schema import StructuredError
-from orchestrator.inference.engines.sources import Sources
+from orchestrator.inference.engines.sources import Sources, no_number
+from orchestrator.inference.engines.thought_meter import meter_of
+from orchestrator.inference.engines.vllm_replies import LiveReply
 from orchestrator.inference.engines.vllm_shape import LiveModel, held_to, live_bytes
 from orchestrator.inference.engines.vllm_start import (
     asleep_at_once,
@@ -36,11 +38,9 @@ from orchestrator.inference.engines.vllm_start import (
     refuse_differing,
 )
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.request import Delta, FinishReason, Request, TokenLogprob
+from orchestrator.inference.request import Delta, Request, TokenLogprob
 
 LOGGER = logging.getLogger(__name__)
-
-FINISHES: dict[str, FinishReason] = {"stop": "stop", "length": "length", "abort": "abort"}
 
 
 class VLLMEngine:
@@ -54,13 +54,13 @@ class VLLMEngine:
         self.options = options or EngineOptions()
         self.capacity = 2 * self.options.batch
         self.canaries: Canaries = {} if canaries is None else canaries
-        self.sources = Sources(decode=not on_gpu())
+        elsewhere = self.options.apart or on_gpu() or self.options.tensor_parallel > 1
+        self.sources = Sources(not on_gpu(), 0.0 if elsewhere else self.options.host_gib)
         self.prompts = Prompts(self.sources)
         self._shapes: OrderedDict[str, LiveModel] = OrderedDict()
         self._resident: Expert | None = None
-        self._running: dict[str, int] = {}
-        """Request -> alternatives per token that it asks for."""
-        self._echoes: dict[str, Echo] = {}
+        self._running: dict[str, LiveReply] = {}
+        """By vLLM's names of the requests."""
         self._ready: list[Delta] = []
         self._pending = PendingGrammars()
         self._count = itertools.count()
@@ -129,20 +129,24 @@ class VLLMEngine:
                 raise PromptTooLong(
                     f"the prompt is too long: {len(ids)} tokens, {expert.name!r} holds {expert.context}"
                 )
+            reply = LiveReply(request, expert, ids, self.prompts.stop_ids(expert), meter_of(request, expert, room))
+            if marks := self.prompts.special_marks(expert):
+                reply.hidden = self.prompts.special_texts(expert, marks)
             if request.sampling.echo:
                 text = self.prompts.plain_text(expert, request.messages)
                 first = self.prompts.tokenizer(expert).decode(ids[:1], clean_up_tokenization_spaces=False)
                 logprobs = () if request.sampling.logprobs is None else (TokenLogprob(str(first), 0.0),)
-                self._echoes[request.key] = Echo(text, logprobs, alone=request.sampling.max_tokens < 1)
-            room = min(room, max(request.sampling.max_tokens, 1 if request.sampling.echo else 0))
-            shape.add(request, expert, ids, room, self.prompts.stop_ids(expert), held)
+                reply.echo = Echo(text, logprobs, alone=request.sampling.max_tokens < 1)
+            wanted = max(request.sampling.max_tokens, 1 if request.sampling.echo else 0)
+            reply.start(shape, ids, min(room, reply.meter.room if reply.meter else wanted), **held)
         except Exception as error:  # what vLLM or a template refuses is this request's fault alone
             self._ready.append(rejected(request, error))
-            self._echoes.pop(request.key, None)
             return
-        self._running[request.key] = request.sampling.logprobs or 0
+        self._running[reply.name] = reply
         if not is_plain(request.messages) and (mark := self.prompts.opened(expert, ids)):
             self._ready.append(Delta(request.key, text=mark))
+            if reply.meter:
+                reply.meter.feed(mark, 0)
 
     def step(self) -> list[Delta]:
         """See `Engine`."""
@@ -154,29 +158,28 @@ class VLLMEngine:
         if shape is None or not self._running:
             return deltas
         for output in shape.step():
-            if output.request_id in self._running:
-                count = self._running[output.request_id]
-                delta = _delta(output, count)
-                if echo := self._echoes.pop(delta.key, None):
-                    echo.logprobs += tuple(_prompt_logprobs(output, count))
-                    delta = echo.before(delta)
-                if delta.last:
-                    del self._running[delta.key]
-                deltas.append(delta)
+            if (reply := self._running.pop(output.request_id, None)) is None:
+                continue
+            deltas.append(reply.measured(reply.delta(output), output, shape, self.prompts.tokenizer(reply.expert)))
+            if not deltas[-1].last:
+                self._running[reply.name] = reply
         return deltas
 
     def abort(self, key: str) -> None:
         """See `Engine`."""
         self._ready = [delta for delta in self._ready if delta.key != key]
         shape = self._shape()
-        self._echoes.pop(key, None)
         self._pending.drop(key)
-        if self._running.pop(key, None) is not None and shape is not None:
-            shape.abort(key)
+        for name in [name for name, reply in self._running.items() if reply.request.key == key]:
+            del self._running[name]
+            if shape is not None:
+                shape.abort(name)
 
     def read_ahead(self, expert: Expert) -> None:
         """See `Engine`."""
         self.sources.read_ahead(expert)
+        if (shape := self._shapes.get(expert.shape)) is not None:
+            shape.read_ahead(expert, len(self._shapes))
 
     def canary(self) -> Canary:
         """What the resident model says now to the canary's prompt, computed anew. Nothing may be running. Raises
@@ -191,7 +194,6 @@ class VLLMEngine:
         self._closed = True
         self._resident = None
         self._running.clear()
-        self._echoes.clear()
         self._ready.clear()
         self._pending.close()
         while self._shapes:
@@ -246,6 +248,9 @@ class VLLMEngine:
             else:
                 shape.proven.update(new)
             found = truth
+        if key not in self.canaries and not is_finite(found):
+            shape.distrust()
+            raise no_number(expert, blend)
         recorded = self.canaries.setdefault(key, found)
         if why := difference(recorded, found):
             shape.distrust()
@@ -303,41 +308,3 @@ def _canary_key(expert: Expert, side_by_side: bool) -> str:
     way = "side by side" if side_by_side else "in place"
     versions = f"vllm {vllm.__version__} torch {torch.__version__} threads {torch.get_num_threads()}"
     return f"{versions} {way} {expert.fingerprint}"
-
-
-def _delta(output: Any, count: int) -> Delta:
-    """vLLM's RequestOutput (of kind DELTA) as ours."""
-    part = output.outputs[0]
-    finish = part.finish_reason
-    if finish is not None and finish not in FINISHES:
-        return Delta(output.request_id, error=ExpertFailed(f"vLLM ended the request: {finish}"))
-    return Delta(
-        key=output.request_id,
-        text=part.text,
-        tokens=len(part.token_ids),
-        logprobs=_logprobs(part, count),
-        prompt_tokens=len(output.prompt_token_ids or ()) if finish else 0,
-        finish_reason=FINISHES[finish] if finish else None,
-    )
-
-
-def _logprobs(part: Any, count: int) -> tuple[TokenLogprob, ...]:
-    return tuple(
-        _token_logprob(token, choices, count)
-        for token, choices in zip(part.token_ids, part.logprobs or (), strict=False)
-    )
-
-
-def _prompt_logprobs(output: Any, count: int) -> Iterator[TokenLogprob]:
-    """Of the prompt's tokens from the second one on, where they were asked for."""
-    for token, choices in zip(output.prompt_token_ids or (), output.prompt_logprobs or (), strict=False):
-        if choices:
-            yield _token_logprob(token, choices, count)
-
-
-def _token_logprob(token: int, choices: dict[int, Any], count: int) -> TokenLogprob:
-    chosen = choices[token]
-    # vLLM lists the chosen token too where it is not among the likeliest.
-    ranked = sorted((choice for choice in choices.values() if choice.rank <= count), key=lambda choice: choice.rank)
-    top = tuple((str(choice.decoded_token), float(choice.logprob)) for choice in ranked)
-    return TokenLogprob(str(chosen.decoded_token), float(chosen.logprob), top)

@@ -12,17 +12,22 @@ its worker, so that `collective_rpc` reaches the same code in both cases and on 
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from merging.checkpoint import Checkpoint
 from merging.stream import Blend
 from orchestrator.inference.engines.vllm_kernels import use_kernels
-from orchestrator.inference.engines.vllm_weights import LiveWeights, UnknownLayout
+from orchestrator.inference.engines.vllm_split import UnknownLayout
+from orchestrator.inference.engines.vllm_weights import LiveWeights
 from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
+
+if TYPE_CHECKING:
+    from orchestrator.inference.engines.sources import Sources
 
 FORMAT = "collegium"
 CACHES = ("kv_cache",)
@@ -128,6 +133,12 @@ class WorkerExtension:
         """By vLLM's own reload."""
         _live(self).reload(_blend(self, source))
 
+    def collegium_read_ahead(self, source: Any, host_gib: float) -> None:
+        """Keep the expert's weight files in this process's memory, `host_gib` of all at most."""
+        sources = _sources(self)
+        sources.host.limit = int(host_gib * 2**30)
+        sources.read_ahead(undescribed(source))
+
     def collegium_distrust(self) -> None:
         """The next write writes every tensor."""
         _live(self).distrust()
@@ -202,22 +213,33 @@ def _live(worker: Any) -> RunnerModel:
 
 
 def _blend(worker: Any, source: Any) -> Blend:
-    from orchestrator.inference.engines.sources import Sources
-
     if not isinstance(source, Mapping):
         blend: Blend = source
         return blend
+    return _sources(worker).blend(undescribed(source))
+
+
+def _sources(worker: Any) -> Sources:
+    from orchestrator.inference.engines.sources import Sources
+
     if not hasattr(worker, "collegium_sources"):
         worker.collegium_sources = Sources(decode=str(worker.device) == "cpu")
     sources: Sources = worker.collegium_sources
-    return sources.blend(undescribed(source))
+    return sources
 
 
 def _loader(load_config: Any, blend: Blend) -> Any:
-    """vLLM's loader: of the folder itself where nothing is to be computed, else of the blend's tensors."""
+    """vLLM's loader: of the checkpoint's files where nothing is to be computed, else of the blend's tensors. vLLM's own
+    reads whatever safetensors lie in a folder without an index."""
     from vllm.model_executor.model_loader.default_loader import DefaultModelLoader
 
+    own = {str(file) for file in blend.checkpoint.files}
+
     class Loader(DefaultModelLoader):  # type: ignore[misc]  # vLLM has no types here
+        def _prepare_weights(self, *arguments: Any, **named: Any) -> tuple[str, list[str], bool, str]:
+            folder, files, safe, index = super()._prepare_weights(*arguments, **named)
+            return folder, [file for file in files if file in own], safe, index
+
         def get_all_weights(self, model_config: Any, model: Any) -> Iterator[tuple[str, Any]]:
             if not unchanged(blend):
                 yield from blend
@@ -234,7 +256,8 @@ def _loader(load_config: Any, blend: Blend) -> Any:
 
 
 def register_loader() -> None:
-    """Let vLLM load a blend: `load_format` `FORMAT`, `model_loader_extra_config` the blend's `described` source."""
+    """Let vLLM load a blend: `load_format` `FORMAT`, `model_loader_extra_config` the blend's `described` source, and
+    whether its quantised weights are to be decoded."""
     from vllm.model_executor.model_loader import _LOAD_FORMAT_TO_MODEL_LOADER, register_model_loader
 
     if FORMAT in _LOAD_FORMAT_TO_MODEL_LOADER:
@@ -243,7 +266,8 @@ def register_loader() -> None:
     def loader(load_config: Any) -> Any:
         from orchestrator.inference.engines.sources import Sources
 
-        blend = Sources(decode=True).blend(undescribed(load_config.model_loader_extra_config))
+        wanted = load_config.model_loader_extra_config
+        blend = Sources(decode=wanted["decode"]).blend(undescribed(wanted))
         return _loader(load_config, blend)
 
     from vllm.model_executor.model_loader.base_loader import BaseModelLoader
@@ -272,3 +296,7 @@ def _scale_caches(layer: Any) -> Iterator[tuple[str, Any]]:
     for key in ("_k_scale_cache", "_v_scale_cache"):
         if getattr(impl, key, None) is not None:
             yield key, getattr(impl, key)
+
+
+if "vllm.v1.worker.worker_base" in sys.modules:  # vLLM's own process, which imports this for `WorkerExtension`
+    register_loader()

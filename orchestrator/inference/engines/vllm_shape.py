@@ -20,7 +20,7 @@ from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.grammar import json_grammar
 from orchestrator.inference.engines.schema import parse_structured
 from orchestrator.inference.engines.vllm_live import RunnerModel, described, unchanged
-from orchestrator.inference.engines.vllm_start import MAX_LORA_RANK, start
+from orchestrator.inference.engines.vllm_start import start
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Request
 
@@ -33,13 +33,16 @@ class LiveModel:
     """A live model. Single-threaded, like the engine that owns it."""
 
     def __init__(self, expert: Expert, checkpoint: Checkpoint, options: EngineOptions, apart: bool = False) -> None:
-        """Starts vLLM on `checkpoint` itself; `become` then makes it `expert`. `apart`: in a process of its own."""
+        """Starts vLLM on `checkpoint` itself; `become` then makes it `expert`. `apart`: in a process of its own, as a
+        model over several devices always is."""
         if checkpoint.config.get("model_type") == MODEL_TYPE:
             raise ExpertError(
                 f"{checkpoint.folder}: a {MODEL_TYPE} runs on the transformers engine only: set workers.engine to it"
             )
         self.options = options
         self.apart = apart
+        self.elsewhere = apart or options.tensor_parallel > 1
+        """The model is not in this process: what it is told crosses as plain values."""
         self.proven: set[str] = set()
         """Live tensors that were seen to be written in place as a fresh load would have set them."""
         self._open(expert, checkpoint)
@@ -54,12 +57,17 @@ class LiveModel:
         self._asleep = False
         self._loras: dict[str, int] = {}
         decode = isinstance(checkpoint, DecodedCheckpoint)
-        self._llm = start(expert, checkpoint.folder, self.context, self.options, self.apart, decode)
+        only = not {*checkpoint.folder.glob("*.safetensors")} <= {*checkpoint.files}
+        self._llm = start(expert, checkpoint.folder, self.context, self.options, self.apart, decode, only)
         started = plain((checkpoint, None))
         self._resident: Blend | None = started
         kept = int(self.options.kept_gib * 2**30)
-        source = started if not self.apart else {"model": str(checkpoint.folder), "adapter": None}
-        self.buildable, self.refusal = self._call("collegium_open", source, kept)
+        source = {"model": str(checkpoint.folder), "adapter": None} if self.elsewhere else started
+        opened = self._calls("collegium_open", source, kept // self.options.tensor_parallel)
+        self.buildable = all(eager for eager, _ in opened)
+        self.refusal = next((refusal for _, refusal in opened if refusal), None)
+        if self.refusal and self.elsewhere:
+            self._call("collegium_refuse", self.refusal)
         self.reloadable = False
         """vLLM's own reload was seen to give what a fresh start gives."""
         if self.refusal:
@@ -106,6 +114,13 @@ class LiveModel:
             self._anew(expert, blend, again=True)
         self._resident = blend
 
+    def read_ahead(self, expert: Expert, shapes: int) -> None:
+        """Keep the expert's weight files in the memory of the processes that copy them to their cards, where there are
+        such processes; `shapes` of them share what may be kept."""
+        if self.elsewhere and self.options.host_gib:
+            each = self.options.host_gib / shapes / self.options.tensor_parallel
+            self._call("collegium_read_ahead", described(expert), each)
+
     def refuse_in_place(self, why: str) -> None:
         """Writing in place proved wrong: never again here."""
         self.refusal = why
@@ -134,7 +149,8 @@ class LiveModel:
         adapters = [adapter for _, adapter in blend.low_rank]
         if not adapters or not all(adapter.low_rank_only for adapter in adapters):
             return False
-        return max(pair.down.shape[0] for one in adapters for pair in one.pairs.values()) <= MAX_LORA_RANK
+        widest = max(pair.down.shape[0] for one in adapters for pair in one.pairs.values())
+        return bool(widest <= self._llm.vllm_config.lora_config.max_lora_rank)
 
     def hold(self, expert: Expert) -> None:
         """Give the expert's adapter a number of its own."""
@@ -148,8 +164,11 @@ class LiveModel:
         room: int,
         stop_ids: tuple[int, ...],
         held: Mapping[str, Any],
+        name: str = "",
+        special: bool = False,
     ) -> None:
-        """Raises whatever vLLM refuses about the request. `held`: what `held_to` gives for its structure; or empty."""
+        """Raises whatever vLLM refuses about the request. `held`: what `held_to` gives for its structure; or empty.
+        `name`: vLLM's for it (default: its key); `special`: special tokens' texts stand in the reply."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
 
@@ -179,10 +198,11 @@ class LiveModel:
             logprobs=sampling.logprobs,
             prompt_logprobs=sampling.logprobs if sampling.echo else None,
             structured_outputs=structured,
+            skip_special_tokens=not special,
             output_kind=RequestOutputKind.DELTA,
         )
         prompt = {"prompt_token_ids": ids, "cache_salt": expert.fingerprint}
-        self._llm.add_request(request.key, prompt, params, lora_request=self._lora(expert))
+        self._llm.add_request(name or request.key, prompt, params, lora_request=self._lora(expert))
 
     def add_canary(self, name: str, ids: list[int], tokens: int, top: int, expert: Expert) -> None:
         """A greedy request with log-probabilities that no cached prefix can answer."""
@@ -269,11 +289,15 @@ class LiveModel:
             )
 
     def _source(self, expert: Expert, blend: Blend) -> Any:
-        return described(expert) if self.apart else blend
+        return described(expert) if self.elsewhere else blend
 
     def _call(self, method: str, *arguments: Any) -> Any:
-        """What the worker says; of several, the first."""
-        return self._llm.collective_rpc(method, args=arguments)[0]
+        """What the worker says; of several, which all do the same, the first."""
+        return self._calls(method, *arguments)[0]
+
+    def _calls(self, method: str, *arguments: Any) -> list[Any]:
+        answers: list[Any] = self._llm.collective_rpc(method, args=arguments)
+        return answers
 
     def _ends(self) -> list[int]:
         config = self._llm.vllm_config.model_config.hf_config

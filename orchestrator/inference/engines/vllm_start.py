@@ -6,7 +6,8 @@ import math
 import os
 import sys
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -93,9 +94,18 @@ def check_fit(expert: Expert, weights: int, options: EngineOptions, card: int) -
     )
 
 
-def start(expert: Expert, folder: Path, context: int, options: EngineOptions, apart: bool, decode: bool = False) -> Any:
+def start(
+    expert: Expert,
+    folder: Path,
+    context: int,
+    options: EngineOptions,
+    apart: bool,
+    decode: bool = False,
+    only: bool = False,
+) -> Any:
     """vLLM's `LLMEngine` on a checkpoint folder, as `expert` wants it. `apart`: the model in a process of its own;
-    `decode`: the folder's quantised weights as the numbers that they stand for.
+    `decode`: the folder's quantised weights as the numbers that they stand for; `only`: other safetensors lie in the
+    folder, which are not to be read.
 
     Raises `ExpertFailed` with what vLLM says.
     """
@@ -107,7 +117,7 @@ def start(expert: Expert, folder: Path, context: int, options: EngineOptions, ap
 
     _beside_numba()
     gpu = on_gpu()
-    if decode:
+    if decode or only:
         register_loader()
     if not gpu and not options.compile:
         _without_compiler()
@@ -116,7 +126,9 @@ def start(expert: Expert, folder: Path, context: int, options: EngineOptions, ap
     if decode:
         wanted.pop("quantization", None)
         wanted["hf_overrides"] = {**dict(wanted.get("hf_overrides") or {}), "quantization_config": None}
-        wanted |= {"load_format": FORMAT, "model_loader_extra_config": {"model": str(folder), "adapter": None}}
+    if decode or only:
+        source = {"model": str(folder), "adapter": None, "decode": decode}
+        wanted |= {"load_format": FORMAT, "model_loader_extra_config": source}
     wanted["trust_remote_code"] = expert.trust_remote_code
     try:
         made = EngineArgs(**wanted)
@@ -128,9 +140,36 @@ def start(expert: Expert, folder: Path, context: int, options: EngineOptions, ap
             made = EngineArgs(**{**wanted, "enable_prefix_caching": False})
         if not apart:
             _expert_parallel_group()
-        return LLMEngine.from_engine_args(made)
+        with _bound("" if gpu else cores_of(options.tensor_parallel)):
+            return LLMEngine.from_engine_args(made)
     except Exception as error:
         raise ExpertFailed(f"{folder}: vLLM cannot run it: {_one_line(error) or type(error).__name__}") from error
+
+
+def cores_of(workers: int) -> str:
+    """The cores of each of several workers of vLLM on a CPU, in vLLM's form: of its own accord it wants a memory node
+    for each. With fewer cores than workers they are not bound; empty for one worker."""
+    if workers == 1:
+        return ""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    share = len(cores) // workers
+    if not share:
+        return "nobind"
+    return "|".join(",".join(map(str, cores[n * share : (n + 1) * share])) for n in range(workers))
+
+
+@contextmanager
+def _bound(cores: str) -> Iterator[None]:
+    """Tell vLLM, while it starts, which cores its workers have, unless the user does."""
+    name = "VLLM_CPU_OMP_THREADS_BIND"
+    if not cores or name in os.environ:
+        yield
+        return
+    os.environ[name] = cores
+    try:
+        yield
+    finally:
+        del os.environ[name]
 
 
 def _has_state(made: Any) -> bool:
@@ -204,6 +243,7 @@ def _without_compiler() -> None:
     import torch._dynamo.config as dynamo
 
     dynamo.disable = True
+    os.environ["TORCHDYNAMO_DISABLE"] = "1"  # for vLLM's own processes
 
 
 def _beside_numba() -> None:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import math
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Mapping
@@ -22,23 +23,20 @@ from typing import TYPE_CHECKING, Any
 
 from merging.checkpoint import Checkpoint, TensorInfo
 from merging.stream import Blend
+from orchestrator.inference.engines.vllm_split import Part, UnknownLayout, parts_of
 
 if TYPE_CHECKING:
     import torch
 
 
-class UnknownLayout(ValueError):
-    """A model whose live weights this module does not know how to write."""
-
-
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """A live tensor, and the checkpoint's tensors that fill its rows, in order."""
+    """A live tensor, and the parts of the checkpoint's tensors that fill its rows, in order."""
 
     path: str
     layer: Any
     attribute: str
-    tensors: tuple[TensorInfo, ...]
+    parts: tuple[Part, ...]
     packed: bool
     """The layer computes from a repacked copy, not from the tensor."""
     tied: bool
@@ -52,13 +50,21 @@ class Slot:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Shape of the live tensor: the checkpoint's tensors joined along the first axis."""
-        return (sum(info.shape[0] for info in self.tensors), *self.tensors[0].shape[1:])
+        """Shape of the live tensor: the parts joined along the first axis."""
+        return (sum(part.shape[0] for part in self.parts), *self.parts[0].shape[1:])
+
+    @property
+    def names(self) -> list[str]:
+        """Names of the checkpoint's tensors."""
+        return list(dict.fromkeys(part.info.name for part in self.parts))
 
     @property
     def bytes(self) -> int:
-        """Bytes of the checkpoint's tensors."""
-        return sum(info.stop - info.start for info in self.tensors)
+        """Bytes of the parts as the checkpoint stores them."""
+        return sum(
+            (part.info.stop - part.info.start) * math.prod(part.shape) // max(1, math.prod(part.info.shape))
+            for part in self.parts
+        )
 
 
 class LiveWeights:
@@ -88,7 +94,7 @@ class LiveWeights:
         import torch
 
         names = None if self.resident is None else self.resident.differing(blend)
-        changed = [s for s in self.slots if names is None or any(info.name in names for info in s.tensors)]
+        changed = [s for s in self.slots if names is None or not names.isdisjoint(s.names)]
         # A thread a matrix, not all threads on each: no barriers, which under load cost more than the work.
         with ThreadPoolExecutor(torch.get_num_threads(), initializer=_alone) as pool:
             leaving, self.resident = self.resident, None
@@ -113,7 +119,7 @@ class LiveWeights:
     def _fill(self, slot: Slot, keep: Blend | None, blend: Blend) -> int:
         """Bytes of the checkpoint that were read."""
         if not slot.packed:
-            _write(slot.tensors, blend, slot.live)
+            _write(slot.parts, blend, slot.live)
             return slot.bytes
         kept = self._exchange(slot, keep, blend)
         if kept is not None:
@@ -123,7 +129,7 @@ class LiveWeights:
         slot.layer.cpu_linear = None
         if slot.live.numel():
             if not slot.tied:
-                _write(slot.tensors, blend, slot.live)
+                _write(slot.parts, blend, slot.live)
             slot.layer.quant_method.process_weights_after_loading(slot.layer)
             return 0 if slot.tied else slot.bytes
         self._pack(slot, self._computed(slot, blend))
@@ -147,7 +153,7 @@ class LiveWeights:
         buffers: dict[Any, torch.Tensor] = self._scratch.__dict__
         if key not in buffers:
             buffers[key] = torch.empty(slot.shape, dtype=slot.live.dtype)
-        _write(slot.tensors, blend, buffers[key])
+        _write(slot.parts, blend, buffers[key])
         return buffers[key]
 
     def _exchange(self, slot: Slot, keep: Blend | None, blend: Blend) -> Callable[..., Any] | None:
@@ -171,7 +177,7 @@ class LiveWeights:
             if slot.live.numel():
                 rows = slot.shape[0]
                 wanted = torch.empty(slot.shape, dtype=slot.live.dtype)
-                _write(slot.tensors, blend, wanted)
+                _write(slot.parts, blend, wanted)
                 same = torch.equal(slot.live[:rows].cpu(), wanted)
             else:
                 wanted = self._computed(slot, blend)
@@ -180,7 +186,7 @@ class LiveWeights:
                 packed = slot.layer.cpu_linear(probe, slot.live, None).float()
                 same = bool((plain - packed).abs().max() <= 0.02 * plain.abs().max())
         if not same:
-            raise UnknownLayout(f"{slot.path}: the live weights are not {[info.name for info in slot.tensors]}")
+            raise UnknownLayout(f"{slot.path}: the live weights are not {slot.names}")
 
 
 def _slots(model: Any, checkpoint: Checkpoint) -> list[Slot]:
@@ -200,11 +206,12 @@ def _slots(model: Any, checkpoint: Checkpoint) -> list[Slot]:
                 layer.cpu_linear, packed = _plain_linear(), False
             # Identity, not equality: a tied output layer holds the very tensor of the embedding.
             tied = owner is not None and live.numel() > 0
-            slot = Slot(path, layer, attribute, owner.tensors if tied and owner else tensors, packed, tied)
+            parts = owner.parts if tied and owner else parts_of(layer, attribute, tensors)
+            slot = Slot(path, layer, attribute, parts, packed, tied)
             _check_shape(slot, live)
             owners[id(live)] = slot
             slots.append(slot)
-    placed = {info.name for slot in slots for info in slot.tensors}
+    placed = {name for slot in slots for name in slot.names}
     for name in checkpoint.tensors:
         if name not in placed and not name.endswith("rotary_emb.inv_freq"):
             raise UnknownLayout(f"{name}: no place in the live model")
@@ -225,8 +232,6 @@ def _check_layer(path: str, layer: Any) -> None:
     method = type(getattr(layer, "quant_method", None)).__name__
     if method not in ("NoneType", "UnquantizedLinearMethod", "UnquantizedEmbeddingMethod"):
         raise UnknownLayout(f"{path}: {method}")
-    if getattr(layer, "tp_size", 1) != 1:
-        raise UnknownLayout(f"{path}: split over {layer.tp_size} devices")
 
 
 def _check_shape(slot: Slot, live: torch.Tensor) -> None:
@@ -240,10 +245,14 @@ def _check_shape(slot: Slot, live: torch.Tensor) -> None:
 
 def _multiplied(layer: Any) -> tuple[int, int] | None:
     """Rows and columns of a linear layer's matrix as vLLM made it. A file may hold it transposed (GPT-2)."""
-    rows, columns = getattr(layer, "output_size", None), getattr(layer, "input_size", None)
-    if rows is None or columns is None:
-        rows, columns = getattr(layer, "org_vocab_size", None), getattr(layer, "embedding_dim", None)
-    return None if rows is None or columns is None else (int(rows), int(columns))
+    for names in (
+        ("output_size_per_partition", "input_size_per_partition"),
+        ("output_size", "input_size"),
+        ("num_org_embeddings_per_partition", "embedding_dim"),
+    ):
+        if all(hasattr(layer, name) for name in names):
+            return int(getattr(layer, names[0])), int(getattr(layer, names[1]))
+    return None
 
 
 def _only_looked_up(model: Any, layer: Any) -> bool:
@@ -259,14 +268,14 @@ def _plain_linear() -> Callable[..., Any]:
 
 
 def _key(slot: Slot, blend: Blend) -> tuple[Any, ...]:
-    return (slot.path, *(blend.origin(info.name) for info in slot.tensors))
+    return (slot.path, *(blend.origin(name) for name in slot.names))
 
 
-def _write(tensors: Iterable[TensorInfo], blend: Blend, out: torch.Tensor) -> None:
+def _write(parts: Iterable[Part], blend: Blend, out: torch.Tensor) -> None:
     start = 0
-    for info in tensors:
-        stop = start + info.shape[0]
-        blend.write(info.name, out[start:stop])
+    for part in parts:
+        stop = start + part.shape[0]
+        blend.write(part.info.name, out[start:stop], part.index)
         start = stop
 
 

@@ -101,6 +101,7 @@ def options(workers: WorkersConfig) -> EngineOptions:
     return EngineOptions(
         batch=workers.batch or EngineOptions().batch,
         kv_gib=workers.kv_gib,
+        host_gib=workers.host_gib,
         tensor_parallel=workers.tensor_parallel,
         compile=workers.compile or wanted.get("enforce_eager") is False,
         side_by_side=bool(wanted.pop("enable_lora", workers.side_by_side)),

@@ -155,6 +155,10 @@ def real_subject(name: str, model_folder: Path, adapters: dict[str, Path]) -> Su
         from orchestrator.inference.engines.vllm import VLLMEngine
 
         engine = VLLMEngine(options)
+    elif name == "card":
+        from tests.orchestrator.inference.engines.cuda_engine import EngineOnCard
+
+        engine = EngineOnCard(options)
     else:
         from orchestrator.inference.engines.transformers import TransformersEngine
 
@@ -178,7 +182,7 @@ def subjects(request: pytest.FixtureRequest) -> Iterator[dict[str, Subject]]:
         subject.engine.close()
 
 
-@pytest.fixture(params=["scripted", "remote", "transformers", "vllm"])
+@pytest.fixture(params=["scripted", "remote", "transformers", "vllm", "card"])
 def subject(request: pytest.FixtureRequest, subjects: dict[str, Subject]) -> Subject:
     return _subject(request.param, request, subjects)
 
@@ -195,10 +199,10 @@ def vllm(request: pytest.FixtureRequest, subjects: dict[str, Subject]) -> Subjec
 
 
 def _subject(name: str, request: pytest.FixtureRequest, subjects: dict[str, Subject]) -> Subject:
-    if name == "vllm":
+    if name in ("vllm", "card"):
         request.getfixturevalue("vllm_installed")
     if name not in subjects:
-        if name in ("vllm", "transformers"):
+        if name in ("vllm", "card", "transformers"):
             folder, adapters = request.getfixturevalue("model_folder"), request.getfixturevalue("adapters")
             subjects[name] = real_subject(name, folder, adapters)
         else:

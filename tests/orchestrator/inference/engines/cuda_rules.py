@@ -38,7 +38,14 @@ class Card:
         return self.total - sum(engine.held for engine in self.engines)
 
     def start(
-        self, expert: Expert, folder: Path, context: int, options: EngineOptions, apart: bool, decode: bool = False
+        self,
+        expert: Expert,
+        folder: Path,
+        context: int,
+        options: EngineOptions,
+        apart: bool,
+        decode: bool = False,
+        only: bool = False,
     ) -> CudaEngine:
         """In the place of `vllm_start.start`."""
         assert not decode, "a card has kernels for quantised weights"
@@ -51,6 +58,13 @@ class Card:
         self.engines.append(engine)
         self.started.append(folder.name)
         return engine
+
+
+def crossing(given: tuple[Any, ...]) -> tuple[Any, ...]:
+    """What arrives in another process: plain values, and nothing that is open here."""
+    arrived: tuple[Any, ...] = pickle.loads(pickle.dumps(given))
+    assert all(type(one) in (dict, int, str, list, tuple, float, bool, type(None)) for one in arrived), arrived
+    return arrived
 
 
 class Tiny(torch.nn.Module):
@@ -123,9 +137,7 @@ class CudaEngine:
         args: tuple[Any, ...] = (),
         kwargs: dict[str, Any] | None = None,
     ) -> list[Any]:
-        given = pickle.loads(pickle.dumps(args))  # and nothing that is open here
-        assert all(type(one) in (dict, int, str, list, tuple, float, bool, type(None)) for one in given), given
-        answer = getattr(self.worker, method)(*given)
+        answer = getattr(self.worker, method)(*crossing(args))
         return [list(answer) if isinstance(answer, tuple) else answer]
 
     def sleep(self, level: int = 1, mode: str = "abort") -> None:

@@ -12,7 +12,7 @@ import pytest
 from orchestrator.errors import ExpertFailed
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.vllm import VLLMEngine
-from orchestrator.inference.engines.vllm_start import MAX_LORA_RANK, STEP_TOKENS, arguments, start
+from orchestrator.inference.engines.vllm_start import MAX_LORA_RANK, STEP_TOKENS, arguments, cores_of, start
 from orchestrator.inference.expert import Expert, Weights
 from orchestrator.inference.schedule.placement import engine_arguments
 
@@ -46,6 +46,14 @@ def test_prompts_are_cached_and_a_models_own_sampling_defaults_are_not_taken() -
         "vllm",
         2,
     )
+
+
+def test_each_worker_of_a_split_model_has_cores_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: {5, 0, 1, 4, 7}, raising=False)
+    assert cores_of(2) == "0,1|4,5"
+    assert cores_of(5) == "0|1|4|5|7"
+    assert cores_of(6) == "nobind"
+    assert cores_of(1) == ""
 
 
 def typed(kind: str, folder: Path) -> Expert:
