@@ -61,7 +61,7 @@ def _one_line(call: Any, folder: Any, **options: Any) -> Any:
         return call(folder, **options)
     except Exception as error:  # libraries raise whatever a strange file leads them to
         message = " ".join(str(error).split())[:400]
-        if "trust_remote_code" in message:
+        if "custom code" in message:
             message = "it is computed by Python of its own: read that, then set experts.NAME.trust_remote_code"
         raise ValueError(
             f"{folder or options.get('config').__class__.__name__}: {type(error).__name__}: {message}"

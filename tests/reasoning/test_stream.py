@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from reasoning.stream import ThoughtSplitter, opened, without_opened_thought
+from reasoning.stream import ThoughtSplitter, is_mark, opened, without_opened_thought
 
 WHOLE = [
     ("<think>2 and 2</think>\n\nAnswer: 4", "Answer: 4", "2 and 2"),
@@ -55,3 +55,22 @@ def test_a_prompt_that_opens_a_thought_is_known_by_its_end() -> None:
     assert opened("<|im_start|>assistant\n<think>\n") == "<think>"
     assert opened("<think>\n\n</think>\n\n") == ""
     assert opened("What does <think> mean?") == ""
+
+
+def test_a_splitter_says_where_it_is_and_what_closes_the_thought() -> None:
+    splitter = ThoughtSplitter()
+    assert (splitter.thinking, splitter.replying, splitter.closing) == (False, False, "")
+    splitter.feed("<think>hm")
+    assert (splitter.thinking, splitter.replying, splitter.closing) == (True, False, "</think>")
+    splitter.feed("</think>\n")
+    assert (splitter.thinking, splitter.replying) == (False, False)
+    splitter.feed("Paris is the capital")
+    assert (splitter.thinking, splitter.replying) == (False, True)
+    capitals = ThoughtSplitter()
+    capitals.feed("<|START_THINKING|>hm")
+    assert capitals.closing == "<|END_THINKING|>"
+
+
+def test_marks_are_known_in_any_case() -> None:
+    assert all(is_mark(text) for text in ("<think>", "</think>", "[THINK]", "[/THINK]", "<|END_THINKING|>"))
+    assert not any(is_mark(text) for text in ("<eos>", "think", ""))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from orchestrator.errors import ExpertError
-from orchestrator.experts.hub import WANTED, is_hub_id, snapshot
+from orchestrator.experts.hub import WANTED, is_hub_id, misplaced, snapshot
 
 
 @pytest.mark.parametrize(
@@ -50,3 +50,23 @@ def test_what_is_not_wholly_cached_is_refused_offline_with_the_command(
     (folder / "adapter_model.safetensors").write_bytes(b"")
     assert snapshot("owner/model") == folder
     assert all(options["local_files_only"] for options in asked)  # type: ignore[index]
+
+
+def test_what_lies_near_a_checkpoint_is_named(tmp_path: Path) -> None:
+    def made(*names: str) -> Path:
+        folder = tmp_path / str(len(list(tmp_path.iterdir())))
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text("{}")
+        return folder
+
+    assert "snapshots/abc has one: name that folder" in misplaced(made("snapshots/abc/config.json", "refs/main"))
+    assert "checkpoint-500 has one: name that folder" in misplaced(made("checkpoint-500/config.json"))
+    assert misplaced(made("adapter_config.json", "adapter_model.safetensors")).startswith("an adapter: set it as")
+    shards = ("config.json", "model-00001-of-00002.safetensors")
+    assert "no model.safetensors.index.json" in misplaced(made(*shards))
+    assert misplaced(made(*shards, "model.safetensors.index.json")) == ""
+    assert misplaced(made("config.json", "model.safetensors", "adapter_config.json")) == ""
+    assert misplaced(made("config.json") / "config.json").startswith("a file; name the folder")
+    assert misplaced(made("other.txt")) == ""
+    assert misplaced(tmp_path / "nowhere") == ""

@@ -262,6 +262,48 @@ def tensors(header: Any, length: int | None = None) -> Callable[[Path], object]:
     return spoil
 
 
+def moved(place: str) -> Callable[[Path], object]:
+    """All files into a folder further in."""
+
+    def spoil(folder: Path) -> None:
+        files = [file for file in folder.iterdir() if file.is_file()]
+        (folder / place).mkdir(parents=True)
+        for file in files:
+            file.rename(folder / place / file.name)
+
+    return spoil
+
+
+def named(old: str, new: str) -> Callable[[Path], object]:
+    return lambda folder: (folder / old).rename(folder / new)
+
+
+def sharded(weight_map: dict[str, str], *, single: bool = False) -> Callable[[Path], object]:
+    def spoil(folder: Path) -> None:
+        shutil.copy(folder / "model.safetensors", folder / "model-1-of-1.safetensors")
+        (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
+        if not single:
+            (folder / "model.safetensors").unlink()
+
+    return spoil
+
+
+def both(*steps: Callable[[Path], object]) -> Callable[[Path], object]:
+    return lambda folder: [step(folder) for step in steps]
+
+
+def bits(name: str, content: bytes) -> Callable[[Path], object]:
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def head(folder: Path) -> None:
+    """An output layer of its own, which config.json says is the embedding."""
+    embedding = np.ones((8, 8), np.float32)
+    saved = {"model.embed_tokens.weight": embedding, f"{PROJECTION}.weight": embedding, "lm_head.weight": 2 * embedding}
+    save_file(saved, folder / "model.safetensors")
+    config(tie_word_embeddings=True)(folder)
+
+
 def spread(*offsets: tuple[int, int]) -> dict[str, Any]:
     return {f"t{n}": {"dtype": "F32", "shape": [8, 8], "data_offsets": pair} for n, pair in enumerate(offsets)}
 
@@ -299,6 +341,38 @@ def spread(*offsets: tuple[int, int]) -> dict[str, Any]:
         (tensors(spread((0, 256), (256, 512), (512, 768))), r"model\.safetensors: truncated: tensor 't2' ends at"),
         (tensors({"t": {"dtype": "F32", "shape": [2**40] * 2, "data_offsets": [0, 256]}}), r"safetensors: tensor 't'"),
         (tensors({f"t{n}": 0 for n in range(200_001)}), r"model\.safetensors: 200,001 tensors, more than 200,000"),
+        (moved("snapshots/0123"), r"no config\.json, but .*snapshots/0123 has one"),
+        (moved("checkpoint-500"), r"no config\.json, but .*checkpoint-500 has one"),
+        (lambda folder: (folder / "config.json").unlink(), r"config\.json: cannot be read"),
+        (named("config.json", "adapter_config.json"), "an adapter: set it as `adapter`"),
+        (named("model.safetensors", "model-1-of-2.safetensors"), r"model-1-of-2\.safetensors, but no model.*index"),
+        (named("model.safetensors", "consolidated.safetensors"), r"neither model\.safetensors nor"),
+        (named("model.safetensors", "pytorch_model.bin"), r"neither model\.safetensors nor .*pickles are not read"),
+        (named("model.safetensors", "model.gguf"), r"neither model\.safetensors nor"),
+        (sharded({"x": "model-1-of-1.safetensors"}), r"index\.json: tensor 'x' is missing from model-1-of-1"),
+        (sharded({"x": "gone.safetensors"}), r"gone\.safetensors: cannot be read"),
+        (sharded({"x": "../one/model-1-of-1.safetensors"}), "not the name of a safetensors file in this folder"),
+        (sharded({}), r"index\.json: weight_map must map"),
+        (sharded({f"{PROJECTION}.weight": "model-1-of-1.safetensors"}, single=True), "libraries differ in which they"),
+        (both(sharded({}), pipe("model.safetensors.index.json")), r"index\.json: not a regular file"),
+        (head, r"tie_word_embeddings, but lm_head\.weight is not model\.embed_tokens\.weight"),
+        (bits("config.json", b"\xef\xbb\xbf{}"), r"config\.json: not valid JSON"),
+        (bits("config.json", '{"a": 1}'.encode("utf-16")), r"config\.json: not valid JSON"),
+        (bits("config.json", b""), r"config\.json: not valid JSON"),
+        (bits("model.safetensors", b""), r"model\.safetensors: truncated, or not a safetensors file"),
+        (text("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:aa"), "truncated, or not"),
+        (link("model.safetensors", "../../blobs/gone"), r"model\.safetensors: not a regular file"),
+        (link("tokenizer.json", "/dev/stdin"), r"tokenizer\.json: not a regular file"),
+        (config(quantization_config="awq"), r"quantization_config is 'awq': not an object"),
+        (config(rope_parameters=[1]), r"rope_parameters is '\[1\]': not an object"),
+        (config(num_key_value_heads=True), r"num_key_value_heads is 'True'"),
+        (config(max_position_embeddings=2**40), r"max_position_embeddings is"),
+        (config(head_dim=0), r"head_dim is '0'"),
+        (config(intermediate_size=-1), r"intermediate_size is '-1'"),
+        (config(num_local_experts=1e6), r"num_local_experts is '1000000.0'"),
+        (text("chat_template.jinja", "{{ x"), "chat template: line 1"),
+        (text("tokenizer_config.json", "[]"), r"tokenizer_config\.json: not a JSON object"),
+        (text("generation_config.json", "{"), r"generation_config\.json: not valid JSON"),
     ],
 )
 def test_a_folder_that_no_engine_could_use_is_one_line_before_anything_loads(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -31,7 +32,7 @@ def test_the_python_of_a_folder_is_not_run(tiny: Path, tmp_path: Path) -> None:
     config |= {"model_type": "strange", "auto_map": {"AutoConfig": "strange.Strange"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "strange.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()\nclass Strange: pass\n")
-    with pytest.raises(ValueError, match="contains custom code"):
+    with pytest.raises(ValueError, match=r"Python of its own.*experts\.NAME\.trust_remote_code"):
         load_config(tmp_path)
     assert not (tmp_path / "ran").exists()
 
@@ -47,3 +48,11 @@ def test_a_tensor_that_is_missing_or_left_over_is_named(tiny: Path) -> None:
         load_model(tiny, state=without)
     with pytest.raises(ValueError, match="unexpected keys: another"):
         load_model(tiny, state={**state, "another": state[name]})
+
+
+def test_a_tensor_of_another_size_than_the_configuration_says_is_named(tiny: Path, tmp_path: Path) -> None:
+    shutil.copytree(tiny, tmp_path / "wide")
+    config = json.loads((tiny / "config.json").read_text())
+    (tmp_path / "wide" / "config.json").write_text(json.dumps(config | {"vocab_size": 300}))
+    with pytest.raises(ValueError, match=r"mismatched keys: .*embed_tokens\.weight"):
+        load_model(tmp_path / "wide")

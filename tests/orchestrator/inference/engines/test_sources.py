@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.inference.engines.sources import Sources
+from orchestrator.inference.engines.sources import Sources, no_number
 from orchestrator.inference.expert import Expert, Weights
 from tests.orchestrator.inference.engines.tiny import changed_config
 
@@ -68,3 +68,39 @@ def test_a_quantisation_that_nobody_can_decode_is_refused_by_name(model_folder: 
     changed_config(folder, tmp_path / "small", num_hidden_layers=1, num_attention_heads=None, vocab_size=None)
     with pytest.raises(ExpertError, match=r"expert 'odd': .*'model.layers.0.mlp.up_proj.weight'.*quantised \(hqq\)"):
         Sources(decode=True).blend(Expert("odd", "odd", "odd", weights=Weights(tmp_path / "small")))
+
+
+def small(folder: Path, **changes: Any) -> Path:
+    import tiny_llama
+    from safetensors.torch import load_file, save_file
+
+    tiny_llama.write(folder)
+    save_file({**load_file(folder / "model.safetensors"), **changes}, folder / "model.safetensors", {"format": "pt"})
+    return folder
+
+
+def test_a_tensor_without_finite_numbers_is_named(tmp_path: Path) -> None:
+    import torch
+
+    name = "model.layers.1.mlp.down_proj.weight"
+    expert = Expert("odd", "odd", "odd", weights=Weights(small(tmp_path / "m")))
+    assert "it computes no finite numbers" in str(no_number(expert, Sources().blend(expert)))
+    small(tmp_path / "nan", **{name: torch.full((48, 96), torch.nan, dtype=torch.bfloat16)})
+    expert = Expert("odd", "odd", "odd", weights=Weights(tmp_path / "nan"))
+    why = str(no_number(expert, Sources().blend(expert)))
+    assert f"model.safetensors: tensor '{name}' holds NaN or infinite numbers" in why
+
+
+def test_a_tied_output_layer_beside_another_one_is_refused_and_beside_its_copy_not(tmp_path: Path) -> None:
+    from safetensors.torch import load_file
+
+    from orchestrator.errors import ExpertError
+
+    embedding = load_file(small(tmp_path / "m") / "model.safetensors")["model.embed_tokens.weight"]
+    assert blend_of(small(tmp_path / "copy", **{"lm_head.weight": embedding.clone()}))
+    other = embedding.clone()
+    other[3, 5] += 1
+    with pytest.raises(ExpertError, match=r"tie_word_embeddings, but lm_head\.weight is not model\.embed_tokens"):
+        blend_of(small(tmp_path / "other", **{"lm_head.weight": other}))
+    changed_config(tmp_path / "other", tmp_path / "untied", tie_word_embeddings=False)
+    assert blend_of(tmp_path / "untied")
