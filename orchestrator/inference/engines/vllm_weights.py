@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any
 
 from merging.checkpoint import Checkpoint, TensorInfo
 from merging.stream import Blend
-from orchestrator.inference.engines.vllm_split import Part, UnknownLayout, parts_of
+from orchestrator.inference.engines.vllm_split import Part, parts_of
+from orchestrator.inference.engines.vllm_split import UnknownLayout as UnknownLayout
 
 if TYPE_CHECKING:
     import torch

@@ -182,7 +182,7 @@ def subjects(request: pytest.FixtureRequest) -> Iterator[dict[str, Subject]]:
         subject.engine.close()
 
 
-@pytest.fixture(params=["scripted", "remote", "transformers", "vllm", "card"])
+@pytest.fixture(params=["scripted", "remote", "transformers", "vllm", pytest.param("card", marks=pytest.mark.soak)])
 def subject(request: pytest.FixtureRequest, subjects: dict[str, Subject]) -> Subject:
     return _subject(request.param, request, subjects)
 

@@ -12,8 +12,7 @@ from typing import Any
 import pytest
 
 from orchestrator.inference.engines.engine import EngineOptions
-from orchestrator.inference.engines.vllm_split import UnknownLayout
-from orchestrator.inference.engines.vllm_weights import LiveWeights
+from orchestrator.inference.engines.vllm_weights import LiveWeights, UnknownLayout
 from orchestrator.inference.expert import Expert, Weights
 
 # What vLLM says while an engine starts.

@@ -84,6 +84,7 @@ def test_a_split_that_is_not_known_is_refused() -> None:
         parts_of(two, "weight", [info("a", 4, 4), info("b", 4, 4)])
 
 
+@pytest.mark.soak
 def test_a_model_over_two_processes_is_swapped_in_place_and_answers_as_a_whole_one(
     vllm_installed: None, model_folder: Path, tmp_path: Path, reference: Any
 ) -> None:
