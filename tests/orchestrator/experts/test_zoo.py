@@ -353,7 +353,7 @@ def spread(*offsets: tuple[int, int]) -> dict[str, Any]:
         (sharded({"x": "gone.safetensors"}), r"gone\.safetensors: cannot be read"),
         (sharded({"x": "../one/model-1-of-1.safetensors"}), "not the name of a safetensors file in this folder"),
         (sharded({}), r"index\.json: weight_map must map"),
-        (sharded({f"{PROJECTION}.weight": "model-1-of-1.safetensors"}, single=True), "libraries differ in which they"),
+        (sharded({f"{PROJECTION}.weight": "model-1-of-1.safetensors"}, single=True), "libraries differ in which"),
         (both(sharded({}), pipe("model.safetensors.index.json")), r"index\.json: not a regular file"),
         (head, r"tie_word_embeddings, but lm_head\.weight is not model\.embed_tokens\.weight"),
         (bits("config.json", b"\xef\xbb\xbf{}"), r"config\.json: not valid JSON"),
