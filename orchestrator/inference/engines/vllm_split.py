@@ -20,7 +20,7 @@ class UnknownLayout(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class TensorPart:
     """A rectangle of a checkpoint's tensor; None: all rows, all columns."""
 
     info: TensorInfo
@@ -50,26 +50,26 @@ def devices(layer: Any) -> int:
     return int(getattr(layer, "tp_size", 1))
 
 
-def parts_of(layer: Any, attribute: str, tensors: Sequence[TensorInfo]) -> tuple[Part, ...]:
+def parts_of(layer: Any, attribute: str, tensors: Sequence[TensorInfo]) -> tuple[TensorPart, ...]:
     """What this device's `layer.attribute` holds of the checkpoint's tensors, in order. Raises `UnknownLayout` for a
     layer that is split in a way not known here."""
     if devices(layer) == 1 or not tensors:
-        return tuple(Part(info) for info in tensors)
+        return tuple(TensorPart(info) for info in tensors)
     kinds = {kind.__name__ for kind in type(layer).__mro__}
     if "VocabParallelEmbedding" in kinds:
         held = layer.shard_indices
-        return (Part(tensors[0], rows=(held.org_vocab_start_index, held.org_vocab_end_index)),)
+        return (TensorPart(tensors[0], rows=(held.org_vocab_start_index, held.org_vocab_end_index)),)
     if "ReplicatedLinear" in kinds or ("RowParallelLinear" in kinds and attribute != "weight"):
-        return tuple(Part(info) for info in tensors)
+        return tuple(TensorPart(info) for info in tensors)
     if "RowParallelLinear" in kinds and len(tensors) == 1 and len(tensors[0].shape) == 2:
         width = tensors[0].shape[1] // devices(layer)
-        return (Part(tensors[0], columns=(layer.tp_rank * width, (layer.tp_rank + 1) * width)),)
+        return (TensorPart(tensors[0], columns=(layer.tp_rank * width, (layer.tp_rank + 1) * width)),)
     if "ColumnParallelLinear" in kinds:
         return _rows(layer, tensors)
     raise UnknownLayout(f"{type(layer).__name__}: split over {devices(layer)} devices in a way not known here")
 
 
-def _rows(layer: Any, tensors: Sequence[TensorInfo]) -> tuple[Part, ...]:
+def _rows(layer: Any, tensors: Sequence[TensorInfo]) -> tuple[TensorPart, ...]:
     """Of each matrix that the layer joins its own rows; the file holds the matrices apart or joined."""
     sizes, own = _joined(layer)
     if len(tensors) == 1:
@@ -79,7 +79,7 @@ def _rows(layer: Any, tensors: Sequence[TensorInfo]) -> tuple[Part, ...]:
         joined = list(zip(tensors, [0] * len(sizes), own, strict=True))
     else:
         raise UnknownLayout(f"{type(layer).__name__}: {len(tensors)} tensors for {len(sizes)} matrices")
-    return tuple(Part(info, rows=(start + low, start + high)) for info, start, (low, high) in joined)
+    return tuple(TensorPart(info, rows=(start + low, start + high)) for info, start, (low, high) in joined)
 
 
 def _joined(layer: Any) -> tuple[list[int], list[tuple[int, int]]]:

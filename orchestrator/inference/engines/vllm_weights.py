@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from merging.checkpoint import Checkpoint, TensorInfo
 from merging.stream import Blend
-from orchestrator.inference.engines.vllm_split import Part, parts_of
+from orchestrator.inference.engines.vllm_split import TensorPart, parts_of
 from orchestrator.inference.engines.vllm_split import UnknownLayout as UnknownLayout
 
 if TYPE_CHECKING:
@@ -37,7 +37,7 @@ class Slot:
     path: str
     layer: Any
     attribute: str
-    parts: tuple[Part, ...]
+    parts: tuple[TensorPart, ...]
     packed: bool
     """The layer computes from a repacked copy, not from the tensor."""
     tied: bool
@@ -272,7 +272,7 @@ def _key(slot: Slot, blend: Blend) -> tuple[Any, ...]:
     return (slot.path, *(blend.origin(name) for name in slot.names))
 
 
-def _write(parts: Iterable[Part], blend: Blend, out: torch.Tensor) -> None:
+def _write(parts: Iterable[TensorPart], blend: Blend, out: torch.Tensor) -> None:
     start = 0
     for part in parts:
         stop = start + part.shape[0]

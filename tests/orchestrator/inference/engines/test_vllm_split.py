@@ -13,7 +13,7 @@ import pytest
 from merging.checkpoint import TensorInfo
 from orchestrator.inference.engines.canary import OTHER_ENGINE, difference
 from orchestrator.inference.engines.engine import EngineOptions
-from orchestrator.inference.engines.vllm_split import Part, UnknownLayout, parts_of
+from orchestrator.inference.engines.vllm_split import TensorPart, UnknownLayout, parts_of
 from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
 from tests.orchestrator.inference.engines.conftest import make_adapter
 from tests.orchestrator.inference.engines.tiny import tiny
@@ -39,8 +39,8 @@ def _with(made: Any, numbers: dict[str, Any]) -> Any:
 
 def test_on_one_device_every_tensor_is_whole() -> None:
     wanted = [info("q", 8, 4), info("k", 2, 4)]
-    assert parts_of(layer("QKVParallelLinear"), "weight", wanted) == tuple(Part(one) for one in wanted)
-    assert Part(wanted[0]).index is None
+    assert parts_of(layer("QKVParallelLinear"), "weight", wanted) == tuple(TensorPart(one) for one in wanted)
+    assert TensorPart(wanted[0]).index is None
 
 
 def test_heads_are_shared_out_and_few_of_them_repeated() -> None:
@@ -49,9 +49,9 @@ def test_heads_are_shared_out_and_few_of_them_repeated() -> None:
     one = layer("QKVParallelLinear", "ColumnParallelLinear", **numbers)
     q, k, v = info("q", 128, 64), info("k", 32, 64), info("v", 32, 64)
     assert parts_of(one, "weight", [q, k, v]) == (
-        Part(q, rows=(96, 128)),
-        Part(k, rows=(16, 32)),
-        Part(v, rows=(16, 32)),
+        TensorPart(q, rows=(96, 128)),
+        TensorPart(k, rows=(16, 32)),
+        TensorPart(v, rows=(16, 32)),
     )
     joined = info("qkv", 192, 64)
     rows = [part.rows for part in parts_of(one, "weight", [joined])]
@@ -62,18 +62,18 @@ def test_heads_are_shared_out_and_few_of_them_repeated() -> None:
 def test_gates_are_cut_by_rows_outputs_by_columns_and_what_is_repeated_not_at_all() -> None:
     gate, up = info("gate", 32, 8), info("up", 32, 8)
     merged = layer("MergedColumnParallelLinear", "ColumnParallelLinear", tp_size=2, tp_rank=1, output_sizes=[32, 32])
-    assert parts_of(merged, "weight", [gate, up]) == (Part(gate, rows=(16, 32)), Part(up, rows=(16, 32)))
+    assert parts_of(merged, "weight", [gate, up]) == (TensorPart(gate, rows=(16, 32)), TensorPart(up, rows=(16, 32)))
     assert [part.rows for part in parts_of(merged, "weight", [info("both", 64, 8)])] == [(16, 32), (48, 64)]
     down = info("down", 8, 32)
     row = layer("RowParallelLinear", tp_size=2, tp_rank=1)
     (part,) = parts_of(row, "weight", [down])
-    assert (part, part.shape, part.index) == (Part(down, columns=(16, 32)), (8, 16), (slice(None), slice(16, 32)))
-    assert parts_of(row, "bias", [info("b", 8)]) == (Part(info("b", 8)),)
+    assert (part, part.shape, part.index) == (TensorPart(down, columns=(16, 32)), (8, 16), (slice(None), slice(16, 32)))
+    assert parts_of(row, "bias", [info("b", 8)]) == (TensorPart(info("b", 8)),)
     same = layer("ReplicatedLinear", tp_size=2, tp_rank=1)
-    assert parts_of(same, "weight", [down]) == (Part(down),)
+    assert parts_of(same, "weight", [down]) == (TensorPart(down),)
     held = SimpleNamespace(org_vocab_start_index=64, org_vocab_end_index=100)
     words = layer("ParallelLMHead", "VocabParallelEmbedding", tp_size=2, shard_indices=held)
-    assert parts_of(words, "weight", [info("e", 100, 8)]) == (Part(info("e", 100, 8), rows=(64, 100)),)
+    assert parts_of(words, "weight", [info("e", 100, 8)]) == (TensorPart(info("e", 100, 8), rows=(64, 100)),)
 
 
 def test_a_split_that_is_not_known_is_refused() -> None:
