@@ -19,8 +19,15 @@ import yaml
 
 @contextlib.contextmanager
 def served(config: Mapping[str, Any], files: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Its URL without /v1, once it is ready. `files`: name -> content of what lies beside its configuration; Python
-    files there can be imported."""
+    """Its URL without /v1, once it is ready; arguments as `served_process`."""
+    with served_process(config, files) as (url, _):
+        yield url
+
+
+@contextlib.contextmanager
+def served_process(config: Mapping[str, Any], files: Mapping[str, str] | None = None) -> Iterator[tuple[str, int]]:
+    """(its URL without /v1, its process id), once it is ready. `files`: name -> content of what lies beside its
+    configuration; Python files there can be imported."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for file, content in (files or {}).items():
@@ -48,7 +55,7 @@ def served(config: Mapping[str, Any], files: Mapping[str, str] | None = None) ->
                     time.sleep(0.1)
                 else:
                     raise SystemExit("the service was not ready within 240 s")
-                yield url
+                yield url, server.pid
             finally:
                 server.terminate()
                 server.wait(60)

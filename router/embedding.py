@@ -121,6 +121,20 @@ class Embedder:
             time.sleep(0)  # whoever waits with one question goes before the next batch
         return np.stack([known[key] for key in keys])
 
+    def load(self) -> None:
+        """Load the model now instead of with the first text. Raises EmbeddingError for one that cannot be loaded."""
+        with self._lock:
+            self._model()
+
+    def count_tokens(self, texts: Sequence[str]) -> int:
+        """How many tokens the model makes of these texts together, without those that it adds itself. Raises
+        EmbeddingError for a model that cannot be loaded."""
+        with self._lock:
+            tokenizer: Any = self._model().tokenizer
+            prompts = [bounded(text).encode(errors="replace").decode() for text in texts]
+            found = tokenizer(prompts, add_special_tokens=False, truncation=False, verbose=False)
+        return sum(len(ids) for ids in found["input_ids"])
+
     def features(self, texts: Sequence[str], skills: Sequence[Sequence[str]] = ()) -> Features:
         """Embed questions, and the distinct skill tags that come with them (one row of tags a question)."""
         tags = tuple(tuple(row) for row in skills)
@@ -162,13 +176,17 @@ class Embedder:
         return f"{name} {WINDOWED}"
 
     def _encode(self, texts: list[str]) -> NDArray[np.float32]:
-        if self._loaded is None:
-            self._loaded = _load(self.model, self._folder, self._device)
-        parts = [_windows(self._loaded, text) for text in texts]
+        model = self._model()
+        parts = [_windows(model, text) for text in texts]
         flat = [window for part in parts for window in part]
-        vectors = _encoded(self._loaded, flat)
+        vectors = _encoded(model, flat)
         ends = np.cumsum([len(part) for part in parts])
         return np.stack([pooled(part) for part in np.split(vectors, ends[:-1])])
+
+    def _model(self) -> SentenceTransformer:
+        if self._loaded is None:
+            self._loaded = _load(self.model, self._folder, self._device)
+        return self._loaded
 
 
 def _encoded(model: SentenceTransformer, texts: list[str]) -> NDArray[np.float32]:

@@ -83,3 +83,11 @@ def test_the_files_are_what_their_readers_take() -> None:
     scrape = yaml.safe_load((FOLDER / "prometheus.yaml").read_text("utf-8"))
     assert scrape["scrape_configs"][0]["job_name"] == "collegium"
     assert httpx.URL(f"http://{scrape['scrape_configs'][0]['static_configs'][0]['targets'][0]}").port == 8000
+
+
+def test_every_metric_that_a_page_names_is_there(known: dict[str, set[str]]) -> None:
+    pages = (FOLDER.parent.parent / "docs").rglob("*.md")
+    named = {name for page in pages for name in _METRIC.findall(page.read_text("utf-8"))}
+    assert len(named) > 10
+    there = {series.removesuffix(end) for series in known for end in ("", "_bucket")}
+    assert named <= there

@@ -23,7 +23,11 @@ def log_failure(
         return
     if isinstance(error, Cancelled):
         return
-    level = logging.INFO if isinstance(error, RequestError) else logging.WARNING if replaced else logging.ERROR
+    of_client = error.status < 500 and error.words is None and error.expert is None and expert is None
+    if of_client and not streamed:
+        return  # the request's own line has the whole sentence
+    level = logging.INFO if of_client or isinstance(error, RequestError) else logging.ERROR
+    level = logging.WARNING if replaced and level == logging.ERROR else level
     who = f"expert {expert}: " if expert else ""
     upstream = f" (upstream status {error.upstream_status})" if error.upstream_status else ""
     answered = "; sent in the stream" if streamed else f"; answered {error.status}"

@@ -22,6 +22,7 @@ from orchestrator.chats.conversation_experts import ConversationExperts
 from orchestrator.chats.protocols import Zoo
 from orchestrator.errors import BadInput, CollegiumError, NotReady
 from orchestrator.evaluation.answering import ExpertReply
+from orchestrator.evaluation.discussing import DiscussionOptions, fit_panel, panel_key
 from orchestrator.evaluation.mixture.fit import for_experts
 from orchestrator.evaluation.mixture.fitted import FittedMixture
 from orchestrator.evaluation.mixture.options import FittingOptions
@@ -60,10 +61,12 @@ class CurrentMixture:
 class Routing:
     """Ranks experts for questions. One instance a process; safe for many coroutines of one loop."""
 
-    def __init__(self, collegium: Zoo, database: Database | None = None) -> None:
-        """`database`: where verdicts are kept if the configuration names one; else they are in the state folder."""
+    def __init__(self, collegium: Zoo, database: Database | None = None, *, warm: bool = False) -> None:
+        """`database`: where verdicts are kept if the configuration names one; else they are in the state folder.
+        `warm`: fit what discussions of all experts take from a profile, too, before it is used."""
         self._collegium = collegium
         self.conversations = ConversationExperts()
+        self._warm = warm
         log = FeedbackLog(collegium.state / "feedback.jsonl")
         self._log: Feedback = _feedback_table(database, log) if database and collegium.config.database else log
         self._store = MixtureStore.of_state(collegium.state)
@@ -195,7 +198,13 @@ class Routing:
         if not known:
             raise NotReady(f"the profile knows none of the zoo's experts, it has {', '.join(table.experts)}")
         whole = len(known) == len(self._collegium.experts)
-        profiled = Profiled(table.select_experts(known), _replies(table, known)) if whole else None
+        if current is not None and current.stamp[:2] == stamp[:2]:
+            profiled = current.profiled  # with what was fitted on it
+        else:
+            profiled = Profiled(table.select_experts(known), _replies(table, known)) if whole else None
+        if profiled is not None and self._warm:
+            panel, kind = list(self._collegium.experts), DiscussionOptions().confidence
+            profiled.fits.now(panel_key(panel, kind), lambda: fit_panel(profiled.replies, panel, kind))
         table = for_experts(self._log.apply(table) if feedback else table, list(self._collegium.experts))
         options = FittingOptions(router=config.service.router, spend=config.service.spend)
         return CurrentMixture(self._store.fitted(table, options, self._collegium.embedder), profiled, stamp)

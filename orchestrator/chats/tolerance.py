@@ -33,7 +33,7 @@ IGNORED = frozenset(
         "separate_reasoning", "stream_reasoning", "thinking_budget", "vllm_xargs",
         # Chat pages and agents.
         "background_tasks", "chat_id", "conversation_id", "features", "id", "message_id", "model_item", "params",
-        "tool_ids", "variables",
+        "tool_ids", "tool_servers", "variables",
     }
 )  # fmt: skip
 """Fields of a request that mean nothing to a server, or are hints."""
@@ -186,22 +186,28 @@ def _thoughts(kept: dict[str, Any], ignored: set[str]) -> None:
 def _structure(kept: dict[str, Any], ignored: set[str]) -> None:
     """Other servers' demands on the reply's form as `response_format`."""
     found: dict[str, Any] = {}
+    spelled: list[str] = []
     for name, kind in (("guided_json", "json"), ("guided_regex", "regex"), ("guided_choice", "choice")):
         if name in kept:
             found[kind] = kept.pop(name)
+            spelled.append(name)
     outputs = kept.pop("structured_outputs", None)
     if isinstance(outputs, dict):
         found |= {name: value for name, value in outputs.items() if value is not None}
+        spelled.append("structured_outputs")
     elif outputs is not None:
         raise ValueError("structured_outputs: an object with json, regex or choice is understood")
     written = kept.pop("format", None)
     if written not in (None, ""):
         found["json"] = {"type": "object"} if written == "json" else written
+        spelled.append("format")
     if kept.pop("guided_decoding_backend", None) is not None:
         ignored.add("guided_decoding_backend")
     if found:
-        if len(found) > 1 or "response_format" in kept:
-            raise ValueError(f"{', '.join(sorted(found))}: the reply's form can be demanded in one way only")
+        if len(found) > 1 or len(spelled) > 1 or "response_format" in kept:
+            others = "".join(f", not by {name} too" for name in spelled if name != spelled[0])
+            other = others or (", not by response_format too" if "response_format" in kept else "")
+            raise ValueError(f"{spelled[0]}: the reply's form can be demanded in one way only{other}")
         ((kind, value),) = found.items()
         kept["response_format"] = {"type": kind, "value": value}
     given = kept.get("response_format")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import functools
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,7 +18,7 @@ from pydantic import Field, field_validator, model_validator
 from agents import discussions
 from agents.agent import Agent
 from agents.answers import canonical
-from agents.confidence import Calibrate, ConfidenceKind, from_tokens
+from agents.confidence import Calibrate, ConfidenceKind, from_tokens, uncalibrated
 from agents.conversation import Discussion, DiscussionTerms, Equivalence, converse
 from agents.discussions.parts import topology
 from agents.prompts import PromptLimits
@@ -41,6 +42,9 @@ SAMPLING_TEMPERATURE = 0.7
 """Of several samples of one expert, where the run's own temperature is 0 and they would all be the same."""
 SAME_MEANING = 0.8
 """Cosine similarity from which two answers to an open question count as one."""
+
+MAX_REMEMBERED = 10_000
+"""Confidences whose probability is kept."""
 
 
 class DiscussionOptions(StrictModel):
@@ -196,7 +200,30 @@ def fitted(answered: Sequence[ExpertReply], kind: ConfidenceKind) -> Calibrate:
             return rates.get(expert, overall)
         return float(curves[expert](np.array([_logit(confidence)], np.float32))[0])
 
-    return _remembered(probability)
+    return functools.lru_cache(MAX_REMEMBERED)(probability)  # stated confidences are few and asked for often
+
+
+@dataclass(frozen=True)
+class PanelFit:
+    """What a discussion of one panel takes from the profile."""
+
+    calibrate: Calibrate
+    odds: Odds
+
+
+UNFITTED = PanelFit(uncalibrated, AT_THEIR_WORD)
+"""Of a panel that nothing is known of."""
+
+
+def panel_key(panel: Sequence[str], kind: ConfidenceKind) -> tuple[str, tuple[str, ...], ConfidenceKind]:
+    """Names the fit of a panel among a profile's."""
+    return "panel", tuple(panel), kind
+
+
+def fit_panel(replies: Mapping[tuple[str, str], ExpertReply], panel: Sequence[str], kind: ConfidenceKind) -> PanelFit:
+    """A panel's fit on the replies of a profile. Takes about a second."""
+    answered = list(replies.values())
+    return PanelFit(fitted(answered, kind), fitted_odds(answered, panel, kind))
 
 
 def fitted_odds(answered: Sequence[ExpertReply], panel: Sequence[str], kind: ConfidenceKind) -> Odds:
@@ -225,19 +252,6 @@ def fitted_odds(answered: Sequence[ExpertReply], panel: Sequence[str], kind: Con
         return fit_log_odds(votes, probabilities, golds, [options_of(one) for one in questions.values()])
     except ValueError:
         return AT_THEIR_WORD
-
-
-def _remembered(probability: Calibrate) -> Calibrate:
-    """Stated confidences are few and asked for often."""
-    known: dict[tuple[str, float | None], float] = {}
-
-    def looked_up(expert: str, confidence: float | None) -> float:
-        key = (expert, confidence)
-        if key not in known:
-            known[key] = probability(expert, confidence)
-        return known[key]
-
-    return looked_up
 
 
 def by_meaning(embedder: Embedder) -> Equivalence:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from pydantic import Field
@@ -15,6 +15,7 @@ from orchestrator.errors import BadInput
 from orchestrator.evaluation.answering import ExpertReply, answer_all
 from orchestrator.evaluation.code_tests import SCORERS
 from orchestrator.evaluation.context import Context
+from orchestrator.evaluation.fits import Fits
 from orchestrator.evaluation.outcomes import check_scored, outcome_of
 from orchestrator.evaluation.report.data import Matrix
 from orchestrator.evaluation.report.intervals import wilson
@@ -77,6 +78,8 @@ class Profiled:
 
     table: Table
     replies: Replies
+    fits: Fits = field(default_factory=Fits, kw_only=True, compare=False, repr=False)
+    """What was fitted on it so far."""
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ from orchestrator.chats.chat_events import (
 from orchestrator.service.anthropic_forms import as_chat
 from orchestrator.service.chat import Chats, EventStream, cost_headers, ignored_header, until_gone
 from orchestrator.service.refusals import Refused, invalid
-from orchestrator.service.schema import MessagesBody
+from orchestrator.service.schema import CountTokensBody, MessagesBody
 from orchestrator.service.scopes import scoped
 
 REASONS = {"stop": "end_turn", "length": "max_tokens", "tool_calls": "tool_use", "content_filter": "refusal"}
@@ -38,21 +38,26 @@ def add(api: FastAPI, chats: Chats) -> None:
     @api.post("/v1/messages", openapi_extra=scoped("chat"))
     async def messages(body: MessagesBody, request: Request) -> Response:
         """A chat in Anthropic's form: https://docs.anthropic.com/en/api/messages."""
-        given = body.model_dump(exclude_unset=True)
-        try:
-            fields, ignored = as_chat(given)
-            chat = ChatBody.model_validate(fields)
-        except ValidationError as error:
-            raise invalid(error.errors()) from error
-        except ValueError as error:
-            raise Refused(400, str(error), code="invalid", param=str(error).partition(":")[0]) from error
-        events = chats.events(chat, request)
+        fields, chat, ignored = read(body)
+        events = chats.events(chat, request, ignored)
         headers = ignored_header(sorted({*chat.ignored, *ignored}))
         thinking = fields.get("thinking", {}).get("type") == "enabled"
         if chat.stream:
             return EventStream(stream(events, chat.model, thinking), chats.stream_headers(request, headers), failure)
         body_out = await until_gone(request.receive, whole(events, chat.model, thinking))
         return JSONResponse(body_out, headers={**headers, **cost_headers(request.state.log_fields)})
+
+
+def read(body: CountTokensBody) -> tuple[dict[str, Any], ChatBody, set[str]]:
+    """(a chat request's fields, the chat, names of what was ignored). Raises `Refused` (400) for what cannot be
+    kept."""
+    try:
+        fields, ignored = as_chat(body.model_dump(exclude_unset=True))
+        return fields, ChatBody.model_validate(fields), ignored
+    except ValidationError as error:
+        raise invalid(error.errors()) from error
+    except ValueError as error:
+        raise Refused(400, str(error), code="invalid", param=str(error).partition(":")[0]) from error
 
 
 def failure(error: dict[str, Any]) -> bytes:

@@ -6,12 +6,17 @@ Raises `ValueError` with one sentence that begins with the field's name; `ignore
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from typing import Any
 
 _SAME = frozenset({"model", "temperature", "top_p", "top_k", "stream", "max_tokens"})
 _IGNORED = frozenset({"cache_control", "container", "context_management", "mcp_servers", "metadata", "service_tier"})
 _OWN = frozenset({"messages", "system", "stop_sequences", "tools", "tool_choice", "thinking", "output_config"})
+_OWN |= {"output_format"}
+
+_OF_ANTHROPIC = re.compile(r"[a-z_]+_[0-9]{8}|mcp_toolset")
+"""Tools that Anthropic's own servers know or run, such as web_search_20250305."""
 
 
 def as_chat(body: Mapping[str, Any]) -> tuple[dict[str, Any], set[str]]:
@@ -32,11 +37,28 @@ def as_chat(body: Mapping[str, Any]) -> tuple[dict[str, Any], set[str]]:
         if kind not in ("enabled", "disabled", "adaptive"):
             raise ValueError('thinking: {"type": "enabled"}, "adaptive" or "disabled" is understood')
         chat["thinking"] = {"type": "disabled" if kind == "disabled" else "enabled"}
+        ignored |= {f"thinking.{name}" for name in thinking.keys() - {"type"} if thinking[name] is not None}
     _tools(chat, given, ignored)
-    form = (given.get("output_config") or {}).get("format") if isinstance(given.get("output_config"), dict) else None
-    if isinstance(form, dict):
-        chat["response_format"] = {"type": "json_schema", "json_schema": {"schema": form.get("schema")}}
+    _output(chat, given, ignored)
     return chat, ignored
+
+
+def _output(chat: dict[str, Any], given: Mapping[str, Any], ignored: set[str]) -> None:
+    """The form and the effort that are wanted of the reply."""
+    config = given.get("output_config", {})
+    if not isinstance(config, dict):
+        raise ValueError('output_config: an object such as {"effort": "low"} is understood')
+    ignored |= {f"output_config.{name}" for name in config.keys() - {"format", "effort"} if config[name] is not None}
+    if config.get("effort") is not None:
+        chat["reasoning_effort"] = config["effort"]
+    field, form = "output_config.format", config.get("format")
+    if form is None:
+        field, form = "output_format", given.get("output_format")
+    if form is None:
+        return
+    if not isinstance(form, dict) or form.get("type") != "json_schema":
+        raise ValueError(f'{field}: {{"type": "json_schema", "schema": ...}} is understood')
+    chat["response_format"] = {"type": "json_schema", "json_schema": {"schema": form.get("schema")}}
 
 
 def _turns(message: Any, where: str, ignored: set[str]) -> list[dict[str, Any]]:
@@ -44,6 +66,7 @@ def _turns(message: Any, where: str, ignored: set[str]) -> list[dict[str, Any]]:
     if not isinstance(message, dict) or message.get("role") not in ("user", "assistant", "system"):
         raise ValueError(f"{where}.role: must be user or assistant")
     role, content = message["role"], message.get("content")
+    ignored |= {f"messages.{name}" for name in message.keys() - {"role", "content"} if message[name] is not None}
     if not isinstance(content, list):
         return [{"role": role, "content": content}]
     results, texts, calls = [], [], []
@@ -57,6 +80,8 @@ def _turns(message: Any, where: str, ignored: set[str]) -> list[dict[str, Any]]:
             calls.append({"id": block.get("id"), "type": "function", "function": function})
         elif kind == "tool_result" and role == "user":
             text = _text(block.get("content") or "", f"{here}.content", ignored)
+            known = {"type", "tool_use_id", "content"}
+            ignored |= {f"messages.content.{name}" for name in block.keys() - known if block[name]}
             results.append({"role": "tool", "tool_call_id": block.get("tool_use_id"), "content": text})
         elif kind in ("thinking", "redacted_thinking"):
             ignored.add(f"messages.content.{kind}")
@@ -85,16 +110,26 @@ def _text(content: Any, where: str, ignored: set[str]) -> str:
 
 def _tools(chat: dict[str, Any], given: Mapping[str, Any], ignored: set[str]) -> None:
     kept = []
-    for place, tool in enumerate(given.get("tools") or []):
-        if not isinstance(tool, dict) or tool.get("type", "custom") != "custom":
-            ignored.add(f"tools.{str(tool.get('type') if isinstance(tool, dict) else place)[:50]}")
+    tools, choice = given.get("tools", []), given.get("tool_choice", {})
+    if not isinstance(tools, list):
+        raise ValueError("tools: a list is needed")
+    if not isinstance(choice, dict):
+        raise ValueError('tool_choice: an object such as {"type": "auto"} is understood')
+    for place, tool in enumerate(tools):
+        if not isinstance(tool, dict):
+            raise ValueError(f"tools.{place}: an object is needed")
+        if tool.get("type") not in (None, "custom"):
+            if not _OF_ANTHROPIC.fullmatch(str(tool["type"])):
+                raise ValueError(f"tools.{place}.type: {str(tool['type'])[:50]!r} is none of Anthropic's: leave it out")
+            ignored.add(f"tools.{str(tool['type'])[:50]}")
             continue
+        known = {"type", "name", "description", "input_schema"}
+        ignored |= {f"tools.{name}" for name in tool.keys() - known if tool[name] is not None}
         function = {"name": tool.get("name"), "description": tool.get("description")}
         kept.append({"type": "function", "function": {**function, "parameters": tool.get("input_schema")}})
     if kept:
         chat["tools"] = kept
-    choice = given.get("tool_choice")
-    if isinstance(choice, dict) and kept:
+    if choice.get("type") not in (None, "auto", "none") or (choice and kept):
         if choice.get("disable_parallel_tool_use"):
             chat["parallel_tool_calls"] = False
         chat["tool_choice"] = {name: choice[name] for name in ("type", "name") if name in choice}

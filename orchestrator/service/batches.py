@@ -19,14 +19,18 @@ from pydantic import ValidationError
 from orchestrator.chats.chat_body import ChatBody
 from orchestrator.errors import StorageError
 from orchestrator.inference.caller import caller
-from orchestrator.service import completions, refusals, replies, responses
+from orchestrator.service import completions, embeddings, refusals, replies, responses
 from orchestrator.service.batch_store import BatchRow, BatchStore, StoredBatch
+from orchestrator.service.chat import check_strict
 from orchestrator.service.completion_body import CompletionBody
 from orchestrator.service.leases import SECONDS
 from orchestrator.service.model_list import ModelList
+from orchestrator.service.protocols import Runtime
 from orchestrator.service.response_forms import as_chat
+from orchestrator.service.schema import EmbeddingsBody
+from orchestrator.service.thread_queue import ThreadQueue
 
-ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/responses")
+ENDPOINTS = ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses")
 LOOK = 1.0
 """Seconds between looks for new batches, and for those that were cancelled."""
 NEXT = 0.1
@@ -44,9 +48,11 @@ class Batches:
     """One per service; several on one database share the batches, each of which one service holds at a time. `run` it
     on the service's loop."""
 
-    def __init__(self, store: BatchStore, models: ModelList) -> None:
+    def __init__(self, store: BatchStore, models: ModelList, runtime: Runtime) -> None:
         self._store = store
         self._models = models
+        self._runtime = runtime
+        self._embedding = ThreadQueue(AT_ONCE)
         self._places = asyncio.Semaphore(AT_ONCE)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._released = False
@@ -129,10 +135,15 @@ class Batches:
         """The body of the row's response. Raises what an ordinary request raises."""
         asked = {**row.request, "stream": False}
         try:
+            if batch.endpoint == "/v1/embeddings":
+                return await self._embed(EmbeddingsBody.model_validate(row.request))
             if batch.endpoint == "/v1/completions":
                 return await self._completion(batch, row, CompletionBody.model_validate(asked))
+            ignored = set[str]()
             if batch.endpoint == "/v1/responses":
-                fields, _ = as_chat(asked, [])
+                if asked.get("previous_response_id") is not None:
+                    raise ValueError("previous_response_id: the rows of a batch stand alone; send the whole input")
+                fields, ignored = as_chat(asked, [])
                 chat = ChatBody.model_validate(fields)
             else:
                 chat = ChatBody.model_validate(asked)
@@ -140,14 +151,20 @@ class Batches:
             raise refusals.invalid(error.errors()) from error
         except ValueError as error:
             raise refusals.Refused(400, str(error), code="invalid", param=str(error).partition(":")[0]) from error
+        check_strict({*chat.ignored, *ignored}, self._runtime.config.service)
         if chat.seed is None and self._models.what(chat.model) == "expert":
             chat = chat.model_copy(update={"seed": _seed(batch, row)})
         events = self._models.chat_events(chat, batch=True)
         if batch.endpoint == "/v1/responses":
-            return await responses.whole(events, responses.ResponseForm(asked), _keep_nothing)
+            return await responses.whole(events, responses.ResponseForm({**asked, "store": False}), _keep_nothing)
         return await replies.whole(events, replies.ReplyForm(chat.model, bool(chat.logprobs)))
 
+    async def _embed(self, body: EmbeddingsBody) -> dict[str, Any]:
+        check_strict(body.ignored, self._runtime.config.service)
+        return await embeddings.embedded(self._runtime, body, self._embedding)
+
     async def _completion(self, batch: StoredBatch, row: BatchRow, body: CompletionBody) -> dict[str, Any]:
+        check_strict(body.ignored, self._runtime.config.service)
         if body.seed is None:
             body = body.model_copy(update={"seed": _seed(batch, row)})
         form = completions.CompletionForm(body.model, body.echo, body.logprobs is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, MutableMapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -15,6 +15,7 @@ from orchestrator.chats.chat_body import ChatBody
 from orchestrator.chats.chat_events import ChatEvent, ChatEvents, ProgressEvent, TextEvent, UsageEvent
 from orchestrator.chats.failure_log import log_failure
 from orchestrator.chats.sampling_body import SamplingBody
+from orchestrator.config import ServiceConfig
 from orchestrator.errors import Cancelled, CollegiumError, Overloaded
 from orchestrator.service import refusals
 from orchestrator.service.completion_body import CompletionBody
@@ -60,27 +61,25 @@ class Chats:
         last event's usage has it)."""
         return lambda: {**headers, **cost_headers(request.state.log_fields)}
 
-    def events(self, chat: ChatBody, request: Request) -> ChatEvents:
-        """What comes of the chat, counted and measured as it passes, whatever form it is given. Raises `Refused` and
-        `Overloaded` where the service cannot take it."""
-        return self._admitted(chat, request, lambda: self._models.chat_events(chat))
+    def events(self, chat: ChatBody, request: Request, ignored: Iterable[str] = ()) -> ChatEvents:
+        """What comes of the chat, counted and measured as it passes, whatever form it is given. `ignored`: fields of
+        that form that were left out, besides the chat's own. Raises `Refused` and `Overloaded` where the service
+        cannot take it."""
+        return self._admitted(chat, request, lambda: self._models.chat_events(chat), ignored)
 
     def completions(self, body: CompletionBody, request: Request) -> ChatEvents:
         """What comes of text completions: as `events`."""
         return self._admitted(body, request, lambda: self._models.completion_events(body))
 
-    def _admitted(self, chat: SamplingBody, request: Request, made: Callable[[], ChatEvents]) -> ChatEvents:
+    def _admitted(
+        self, chat: SamplingBody, request: Request, made: Callable[[], ChatEvents], ignored: Iterable[str] = ()
+    ) -> ChatEvents:
         log_fields = request.state.log_fields
         log_fields["model"] = chat.model
         check_model(request.scope, chat.model)
         if self._models.is_expert(chat.model):
             log_fields["experts"] = [chat.model]
-        if chat.ignored and (
-            self._runtime.config.service.strict or request.headers.get("x-collegium-strict") == "true"
-        ):
-            raise refusals.Refused(
-                400, f"{chat.ignored[0]}: not known here", code="unknown_field", param=chat.ignored[0]
-            )
+        check_strict({*chat.ignored, *ignored}, self._runtime.config.service, request)
         if self._runtime.draining:
             raise refusals.Refused(503, "the service is shutting down", code="draining")
         if not self._runtime.started:
@@ -240,6 +239,15 @@ def cost_headers(details: Mapping[str, Any]) -> dict[str, str]:
         if details.get("cost") is None
         else found | {"X-Collegium-Cost": f"{details['cost']:.10f}".rstrip("0").rstrip(".")}
     )
+
+
+def check_strict(ignored: Collection[str], service: ServiceConfig, request: Request | None = None) -> None:
+    """Raises `Refused` (400) for fields that were left out where the configuration, or the request's header, is
+    strict."""
+    asked = request is not None and request.headers.get("x-collegium-strict") == "true"
+    if ignored and (service.strict or asked):
+        first = min(ignored)
+        raise refusals.Refused(400, f"{first}: not known here", code="unknown_field", param=first)
 
 
 def ignored_header(names: Sequence[str]) -> dict[str, str]:

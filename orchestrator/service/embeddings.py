@@ -2,50 +2,91 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
+import logging
+import threading
 from typing import Any
 
+import numpy as np
 from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
+from numpy.typing import NDArray
 
+from orchestrator.errors import Cancelled
+from orchestrator.service.chat import check_strict, ignored_header, until_gone
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
 from orchestrator.service.schema import EmbeddingsBody
 from orchestrator.service.scopes import check_model, scoped
-from router.embedding import EmbeddingError
+from orchestrator.service.thread_queue import ThreadQueue
+from router.embedding import Embedder, EmbeddingError
 
 MODEL = "embedder"
 """The model id of the router's embedder; the name of its checkpoint is understood too."""
 
 
+CHUNK = 8
+"""Texts that are embedded at once: between two chunks a chat's question is."""
+
+
 def add(api: FastAPI, runtime: Runtime) -> None:
     """Add the route."""
+    thread = ThreadQueue()
 
     @api.post("/v1/embeddings", openapi_extra=scoped("chat"))
-    async def embeddings(body: EmbeddingsBody, request: Request) -> dict[str, Any]:
+    async def embeddings(body: EmbeddingsBody, request: Request) -> Response:
         """Unit vectors of texts: https://platform.openai.com/docs/api-reference/embeddings."""
         check_model(request.scope, body.model)
-        embedder = await asyncio.to_thread(lambda: runtime.collegium.embedder)
-        if body.model not in (MODEL, embedder.model):
-            message = f"the model {body.model[:100]!r} embeds nothing; {MODEL!r} does"
-            raise Refused(404, message, code="model_not_found", param="model")
-        texts = [body.input] if isinstance(body.input, str) else body.input
-        try:
-            vectors = await asyncio.to_thread(embedder.embed, texts)
-        except EmbeddingError as error:
-            raise Refused(400, f"input: {error}", code="invalid", param="input") from error
-        if body.dimensions is not None and body.dimensions != vectors.shape[1]:
-            message = f"dimensions: this model's vectors have {vectors.shape[1]}, and cannot be cut"
-            raise Refused(400, message, code="invalid", param="dimensions")
-        packed = body.encoding_format == "base64"
-        data = [
-            {
-                "object": "embedding",
-                "index": index,
-                "embedding": base64.b64encode(vector.astype("<f4").tobytes()).decode() if packed else vector.tolist(),
-            }
-            for index, vector in enumerate(vectors)
-        ]
-        words = sum(len(text.split()) for text in texts)
-        usage = {"prompt_tokens": words, "total_tokens": words}
-        return {"object": "list", "data": data, "model": body.model, "usage": usage}
+        check_strict(body.ignored, runtime.config.service, request)
+        made = await until_gone(request.receive, embedded(runtime, body, thread))
+        return JSONResponse(made, headers=ignored_header(body.ignored))
+
+
+async def embedded(runtime: Runtime, body: EmbeddingsBody, thread: ThreadQueue) -> dict[str, Any]:
+    """The body of a response. Raises `Refused`: 404 for a model that embeds nothing, 400 for what cannot be embedded,
+    503 where the embedder does not work; and `Overloaded`."""
+    embedder = runtime.collegium.embedder
+    if body.model not in (MODEL, embedder.model):
+        message = f"the model {body.model[:100]!r} embeds nothing; {MODEL!r} does"
+        raise Refused(404, message, code="model_not_found", param="model")
+    texts = [body.input] if isinstance(body.input, str) else body.input
+    for index, text in enumerate(texts):
+        if not text.strip():
+            message = f"input: text {index} is empty: there is nothing to embed"
+            raise Refused(400, message, code="invalid", param="input")
+    gone = threading.Event()
+    try:
+        return await thread.run(lambda: _embedded(embedder, body, texts, gone))
+    finally:
+        gone.set()
+
+
+def _embedded(embedder: Embedder, body: EmbeddingsBody, texts: list[str], gone: threading.Event) -> dict[str, Any]:
+    """`gone`: nobody waits for it any more."""
+    chunks: list[NDArray[np.float32]] = []
+    tokens = 0
+    try:
+        for start in range(0, len(texts), CHUNK):
+            if gone.is_set():
+                raise Cancelled("the client has gone")
+            chunks.append(embedder.embed(texts[start : start + CHUNK]))
+            tokens += embedder.count_tokens(texts[start : start + CHUNK])
+    except EmbeddingError as error:
+        logging.getLogger("collegium").error("embeddings: %s", error)
+        message = "the embedder does not work; the server's log says why"
+        raise Refused(503, message, code="embedder_unusable") from error
+    vectors = np.concatenate(chunks)
+    if body.dimensions is not None and body.dimensions != vectors.shape[1]:
+        message = f"dimensions: this model's vectors have {vectors.shape[1]}, and cannot be cut"
+        raise Refused(400, message, code="invalid", param="dimensions")
+    packed = body.encoding_format == "base64"
+    data = [
+        {
+            "object": "embedding",
+            "index": index,
+            "embedding": base64.b64encode(vector.astype("<f4").tobytes()).decode() if packed else vector.tolist(),
+        }
+        for index, vector in enumerate(vectors)
+    ]
+    usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+    return {"object": "list", "data": data, "model": body.model, "usage": usage}

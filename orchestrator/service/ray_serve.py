@@ -146,7 +146,8 @@ def deployment(config: Config) -> Any:
 
         log_to_stderr()
         loaded = Config.model_validate_json(text)
-        return application(ReplicaRuntime(loaded, scheduler_actor(loaded), f"{os.getpid()}-{secrets.token_hex(8)}"))
+        name = f"{os.getpid()}-{secrets.token_hex(8)}"
+        return application(ReplicaRuntime(loaded, scheduler_actor(loaded), name, warm=True))
 
     replica = serve.deployment(
         name="application",

@@ -53,7 +53,8 @@ def of(error: Exception, path: str = "") -> tuple[int, dict[str, Any], Mapping[s
     `path`: what was asked for, which decides what its prompt is called, and whether the body says `"type": "error"` as
     Anthropic's do."""
     status, found, headers = _of(error, path)
-    return status, {"type": "error", **found} if path.rstrip("/").endswith("/messages") else found, headers
+    anthropic = path.rstrip("/").endswith(("/messages", "/messages/count_tokens"))
+    return status, {"type": "error", **found} if anthropic else found, headers
 
 
 def _of(error: Exception, path: str) -> tuple[int, dict[str, Any], Mapping[str, str]]:

@@ -19,7 +19,7 @@ from orchestrator.inference.schedule.remote_pool import RemotePool
 from orchestrator.service.accounts import Accounts
 from orchestrator.service.job_store import Job
 from orchestrator.service.keys import Keys
-from orchestrator.service.runtime import key_stores
+from orchestrator.service.runtime import key_stores, warm_up
 from router.ranking import Ranking
 
 LOOK = 0.5
@@ -27,11 +27,12 @@ LOOK = 0.5
 
 
 class ReplicaRuntime:
-    """`actor` is the named scheduler's handle, `caller` this replica's own name."""
+    """`actor` is the named scheduler's handle, `caller` this replica's own name, `warm` as `ServiceRuntime`'s."""
 
-    def __init__(self, config: Config, actor: Any, caller: str) -> None:
+    def __init__(self, config: Config, actor: Any, caller: str, *, warm: bool = False) -> None:
         self.config = config
         self._actor = actor
+        self._warm = warm
         self._pool = RemotePool(actor, caller)
         self.collegium = Collegium(
             config, pool=self._pool, layer=lambda workers: BudgetPool(workers, self.accounts.current)
@@ -39,7 +40,7 @@ class ReplicaRuntime:
         self.keys = Keys(*key_stores(config))
         self.database = Database(config.database, self.collegium.state / "service.sqlite")
         self.accounts = Accounts(self.database, self.keys.of_id)
-        self.routing = RemoteRouting(self.collegium, self.database, actor)
+        self.routing = RemoteRouting(self.collegium, self.database, actor, warm=warm)
         self.jobs = RemoteJobs(actor)
         self.started = True
         self.ready = self.draining = False
@@ -70,6 +71,8 @@ class ReplicaRuntime:
         self.database.close()
 
     async def _prepare(self) -> None:
+        if self._warm:
+            await asyncio.to_thread(warm_up, self.collegium)
         while True:
             try:
                 self.ready = await self._actor.ready.remote()
@@ -81,8 +84,9 @@ class ReplicaRuntime:
 class RemoteRouting:
     """Ranks here; feedback goes to the one process that writes it."""
 
-    def __init__(self, collegium: Collegium, database: Database, actor: Any) -> None:
-        self._here = Routing(collegium, database)
+    def __init__(self, collegium: Collegium, database: Database, actor: Any, *, warm: bool = False) -> None:
+        """`warm`: as `Routing`'s."""
+        self._here = Routing(collegium, database, warm=warm)
         self._actor = actor
         self.conversations = self._here.conversations
 

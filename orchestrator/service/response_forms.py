@@ -5,6 +5,7 @@ Raises `ValueError` with one sentence that begins with the field's name; `ignore
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,24 @@ _IGNORED = frozenset(
     }
 )  # fmt: skip
 _TEXTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
+_ITEM = frozenset(
+    {
+        "arguments", "call_id", "content", "encrypted_content", "id", "input", "name", "output", "phase", "role",
+        "status", "summary", "type",
+    }
+)  # fmt: skip
+"""Fields of an item that the form has; what else a client put there is named."""
+_NOTES = frozenset(
+    {
+        "file_search_call",
+        "mcp_approval_request",
+        "mcp_approval_response",
+        "mcp_list_tools",
+        "reasoning",
+        "web_search_call",
+    }
+)
+"""Items without a text for the model: what came of them stands in the messages behind them."""
 _OWN = frozenset({"input", "instructions", "max_output_tokens", "previous_response_id", "reasoning", "store", "text"})
 _OWN |= {"tools", "tool_choice", "top_logprobs"}
 
@@ -41,8 +60,11 @@ def as_chat(body: Mapping[str, Any], before: list[dict[str, Any]]) -> tuple[dict
         chat["max_completion_tokens"] = given["max_output_tokens"]
     if given.get("top_logprobs"):
         chat |= {"logprobs": True, "top_logprobs": given["top_logprobs"]}
-    if isinstance(reasoning := given.get("reasoning"), dict) and reasoning.get("effort") is not None:
+    if not isinstance(reasoning := given.get("reasoning", {}), dict):
+        raise ValueError('reasoning: an object such as {"effort": "low"} is understood')
+    if reasoning.get("effort") is not None:
         chat["reasoning_effort"] = reasoning["effort"]
+    ignored |= {f"reasoning.{name}" for name in reasoning.keys() - {"effort"} if reasoning[name] is not None}
     _text(chat, given.get("text"), ignored)
     _tools(chat, given, ignored)
     return chat, ignored
@@ -60,23 +82,36 @@ def messages(given: Any, ignored: set[str]) -> list[dict[str, Any]]:
         if not isinstance(item, dict):
             raise ValueError(f"{where}: an item must be an object")
         kind = item.get("type", "message")
+        ignored |= {f"input.{name}" for name in item.keys() - _ITEM if item[name] is not None}
         if kind == "message":
             messages.append({"role": item.get("role"), "content": _content(item.get("content"), f"{where}.content")})
         elif kind == "function_call":
             function = {"name": item.get("name"), "arguments": item.get("arguments")}
-            call = {"id": item.get("call_id"), "type": "function", "function": function}
-            if messages and messages[-1]["role"] == "assistant":
-                messages[-1].setdefault("tool_calls", []).append(call)
-            else:
-                messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
-        elif kind == "function_call_output":
+            called(messages, item, function)
+        elif kind in ("function_call_output", "custom_tool_call_output"):
             content = _content(item.get("output"), f"{where}.output")
             messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
-        elif kind == "reasoning":
-            ignored.add("input.reasoning")
+        elif kind == "custom_tool_call":
+            function = {"name": item.get("name"), "arguments": json.dumps({"input": item.get("input")})}
+            called(messages, item, function)
+        elif kind in _NOTES:
+            ignored.add(f"input.{kind}")
+        elif kind == "item_reference":
+            raise ValueError(
+                f"{where}.id: there is no item {str(item.get('id'))[:100]!r} of a response that is kept here"
+            )
         else:
             raise ValueError(f"{where}.type: {str(kind)[:50]!r} is not understood; texts and function calls are")
     return messages
+
+
+def called(messages: list[dict[str, Any]], item: Mapping[str, Any], function: dict[str, Any]) -> None:
+    """Add a call to the assistant's turn that it belongs to."""
+    call = {"id": item.get("call_id"), "type": "function", "function": function}
+    if messages and messages[-1]["role"] == "assistant":
+        messages[-1].setdefault("tool_calls", []).append(call)
+    else:
+        messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
 
 
 def _content(content: Any, where: str) -> Any:
@@ -95,13 +130,16 @@ def _content(content: Any, where: str) -> Any:
 
 
 def _text(chat: dict[str, Any], text: Any, ignored: set[str]) -> None:
+    if text is None:
+        return
     if not isinstance(text, dict):
-        return
-    if text.get("verbosity") is not None:
-        ignored.add("text.verbosity")
+        raise ValueError('text: an object such as {"format": {"type": "text"}} is understood')
+    ignored |= {f"text.{name}" for name in text.keys() - {"format"} if text[name] is not None}
     form = text.get("format")
-    if not isinstance(form, dict):
+    if form is None:
         return
+    if not isinstance(form, dict):
+        raise ValueError('text.format: an object such as {"type": "text"} is understood')
     if form.get("type") == "json_schema":
         inner = {name: form[name] for name in ("name", "description", "schema", "strict") if form.get(name) is not None}
         chat["response_format"] = {"type": "json_schema", "json_schema": inner}
@@ -115,8 +153,10 @@ def _tools(chat: dict[str, Any], given: Mapping[str, Any], ignored: set[str]) ->
     if not isinstance(tools, list):
         raise ValueError("tools: a list is needed")
     kept = []
-    for tool in tools:
-        kind = tool.get("type") if isinstance(tool, dict) else None
+    for place, tool in enumerate(tools):
+        if not isinstance(tool, dict):
+            raise ValueError(f"tools.{place}: an object is needed")
+        kind = tool.get("type")
         if kind == "function":
             names = ("name", "description", "parameters", "strict")
             kept.append({"type": "function", "function": {name: tool[name] for name in names if name in tool}})

@@ -30,10 +30,19 @@ def add(api: FastAPI, chats: Chats, store: ResponseStore) -> None:
             raise Refused(404, message, code="response_not_found", param="previous_response_id")
         return found
 
+    async def resolved(owner: str, asked: Any) -> Any:
+        """The input with items of kept responses for references to them. One that is not here stays, to be refused."""
+        if not isinstance(asked, list):
+            return asked
+        ids = {str(item.get("id"))[:128] for item in asked if item.get("type") == "item_reference"}
+        known = await asyncio.to_thread(store.items, owner, ids) if ids else {}
+        return [known.get(item.get("id"), item) if item.get("type") == "item_reference" else item for item in asked]
+
     @api.post("/v1/responses", openapi_extra=scoped("chat"))
     async def create(body: ResponsesBody, request: Request) -> Response:
         """A chat in OpenAI's newer form: https://platform.openai.com/docs/api-reference/responses/create."""
         given = body.model_dump(exclude_unset=True)
+        given["input"] = await resolved(_owner(request), given["input"])
         before = (await find(request, body.previous_response_id))[1] if body.previous_response_id else []
         try:
             fields, ignored = as_chat(given, before)
@@ -51,7 +60,7 @@ def add(api: FastAPI, chats: Chats, store: ResponseStore) -> None:
                 whole = [*conversation, *messages(response["output"], set())]
                 await asyncio.to_thread(store.put, owner, response, whole)
 
-        events = chats.events(chat, request)
+        events = chats.events(chat, request, ignored)
         headers = ignored_header(sorted({*chat.ignored, *ignored}))
         if chat.stream:
             stream = responses.stream(events, form, keep)

@@ -36,6 +36,7 @@ from orchestrator.service.keys import KeyFile, Keys, KeyStore
 from orchestrator.service.model_list import ModelList
 from orchestrator.service.references import References
 from orchestrator.service.reloading import changed
+from router.embedding import EmbeddingError
 from router.routers import check
 
 _log = logging.getLogger("collegium")
@@ -56,15 +57,18 @@ class ServiceRuntime:
         *,
         patience: float = 0.0,
         reread: Callable[[], Config] | None = None,
+        warm: bool = False,
     ) -> None:
         """`pool`: workers of the caller's own. `patience`: seconds to wait for another that uses the state folder, and
-        may be about to end. `reread`: the configuration as it is now, for `reload`. Raises `ConfigError` and whatever
+        may be about to end. `reread`: the configuration as it is now, for `reload`. `warm`: get ready for
+        discussions too (`warm_up`). Raises `ConfigError` and whatever
         `Collegium` raises for bad input; nothing heavy starts here."""
         self.config = for_service(config)
         self.collegium = Collegium(
             self.config, pool=pool, layer=lambda workers: BudgetPool(workers, self.accounts.current)
         )
         self._reread = reread
+        self._warm = warm
         check_service(self.config.service, self.collegium.experts)
         self.keys = Keys(*key_stores(self.config))
         self.started = False
@@ -75,14 +79,14 @@ class ServiceRuntime:
         self.database = Database(self.config.database, self.collegium.state / "service.sqlite")
         self.accounts = Accounts(self.database, self.keys.of_id)
         runner = _name(self._lock)
-        self.routing = Routing(self.collegium, self.database)
+        self.routing = Routing(self.collegium, self.database, warm=warm)
         if self.config.database is not None:
             _name_unused(self.collegium.state, self.database.name)
         # Its own connections: `Jobs` closes them. In the state folder it is a file of its own, as it always was.
         jobs = JobStore(Database(self.config.database, self.collegium.state / "jobs.sqlite"), runner)
         references = References(self.collegium.state / "uploads", FileStore(self.database), jobs)
         self.jobs = Jobs(self.collegium, jobs, references)
-        self._batches = Batches(BatchStore(self.database, runner), ModelList(self))
+        self._batches = Batches(BatchStore(self.database, runner), ModelList(self), self)
         self._preparing: asyncio.Task[None] | None = None
         self._running_batches: asyncio.Task[None] | None = None
 
@@ -119,6 +123,7 @@ class ServiceRuntime:
         os.close(self._lock)
 
     async def _prepare(self) -> None:
+        warming = asyncio.create_task(asyncio.to_thread(warm_up, self.collegium)) if self._warm else None
         while not self.started:
             try:
                 pool = await asyncio.to_thread(lambda: self.collegium.pool)
@@ -136,6 +141,8 @@ class ServiceRuntime:
             for name in [*self.config.workers.pin, *self.config.service.preload]:
                 await self._preload(name)
             await self.routing.looked()
+            if warming is not None:
+                await warming
             self.ready = True
         except Exception:
             _log.exception("the service cannot get ready")
@@ -156,6 +163,17 @@ class ServiceRuntime:
 
     def __exit__(self, *_: object) -> None:
         asyncio.run(self.close())
+
+
+def warm_up(collegium: Collegium) -> None:
+    """What a discussion's first question would wait for otherwise: LangChain, and the embedder, by which answers to
+    open questions are grouped. Blocks for seconds; workers start in processes of their own."""
+    import orchestrator.inference.chat  # noqa: F401
+
+    try:
+        collegium.embedder.load()
+    except EmbeddingError as error:
+        _log.warning("the embedder cannot be loaded; embeddings, mixtures and open discussions fail: %s", error)
 
 
 def check_service(service: ServiceConfig, experts: Container[str]) -> None:

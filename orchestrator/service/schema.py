@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from collections.abc import Callable
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import ConfigDict, Field, JsonValue
+from pydantic import ConfigDict, Field, JsonValue, PrivateAttr, model_validator
 
 from orchestrator.chats.body import RequestBody, ShortText
 from orchestrator.chats.chat_body import MAX_MESSAGES
+from orchestrator.chats.tolerance import IGNORED
 from orchestrator.config import BudgetConfig
+
+EMBEDDINGS_IGNORED = IGNORED | {"input_type", "truncate"}
+"""Fields of a request for embeddings that are left out: one vector is made of every text, whatever it is for, and of
+the whole of it."""
 
 
 class ResponsesBody(RequestBody):
@@ -30,20 +36,25 @@ class ResponsesBody(RequestBody):
     metadata: dict[str, JsonValue] | None = None
 
 
-class MessagesBody(RequestBody):
-    """Anthropic's Messages request. Its further fields are read by `anthropic_forms`, which refuses what it does not
-    know."""
+class CountTokensBody(RequestBody):
+    """Anthropic's request to count the tokens of a message before it is sent. Its further fields are read by
+    `anthropic_forms`, which refuses what it does not know."""
 
     model_config = ConfigDict(extra="allow")
 
     model: ShortText
     messages: list[dict[str, JsonValue]] = Field(min_length=1, max_length=MAX_MESSAGES)
+
+
+class MessagesBody(CountTokensBody):
+    """Anthropic's Messages request."""
+
     max_tokens: int = Field(ge=1, le=1_000_000)
     stream: bool | None = None
 
 
 class EmbeddingsBody(RequestBody):
-    """OpenAI's request for embeddings."""
+    """OpenAI's request for embeddings. Fields that mean nothing to a server are left out, as in chats."""
 
     model: ShortText
     input: (
@@ -52,7 +63,29 @@ class EmbeddingsBody(RequestBody):
     )
     encoding_format: Literal["float", "base64"] = "float"
     dimensions: int | None = Field(default=None, ge=1, description="Only the model's own number.")
-    user: str | None = Field(default=None, max_length=1000, description="Without effect.")
+    _ignored: tuple[str, ...] = PrivateAttr(default=())
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _of_any_make(cls, data: Any, handler: Callable[[Any], Self]) -> Self:
+        if not isinstance(data, dict):
+            return handler(data)
+        sent = {name for name in data if name in EMBEDDINGS_IGNORED}
+        given = data.get("input")
+        first = given[0] if isinstance(given, list) and given else None
+        if isinstance(first, (int, list)):
+            raise ValueError(
+                "input: texts are needed, not ids of tokens, which mean something else to every model; in LangChain "
+                "set check_embedding_ctx_length=False"
+            )
+        made = handler({name: value for name, value in data.items() if name not in sent})
+        made._ignored = tuple(sorted(name for name in sent if data[name] not in (None, "", {}, [])))
+        return made
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """Names of the fields that were sent and left out."""
+        return self._ignored
 
 
 class BatchBody(RequestBody):

@@ -73,10 +73,11 @@ def check_model(scope: Scope, model: str) -> None:
 
 
 def _json_only(scope: Scope) -> None:
-    """Raises `Refused` (415) for a body that says it is no JSON."""
-    kinds = [value.decode("latin-1") for name, value in scope["headers"] if name == b"content-type"]
-    plain = kinds[0].partition(";")[0].strip().lower() if kinds else ""
-    if plain not in ("", "application/json") and not plain.endswith("+json"):
-        raise Refused(
-            415, f"the body is {plain[:100]}; send JSON, with Content-Type: application/json", code="media_type"
-        )
+    """Raises `Refused` (415) for a body that does not say that it is JSON: a web page can have its browser send one
+    that says nothing to any address."""
+    headers = {name: value.decode("latin-1") for name, value in reversed(scope["headers"])}
+    plain = headers.get(b"content-type", "").partition(";")[0].strip().lower()
+    empty = headers.get(b"content-length", "0") == "0" and b"transfer-encoding" not in headers
+    if plain != "application/json" and not plain.endswith("+json") and (plain or not empty):
+        message = f"the body is {plain[:100] or 'of no named type'}; send JSON, with Content-Type: application/json"
+        raise Refused(415, message, code="media_type")

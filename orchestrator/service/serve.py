@@ -30,7 +30,7 @@ def serve(config: Config, reread: Callable[[], Config] | None = None) -> None:
     if service.tracing:
         tracing.export()
     listening = _listen(service.host, service.port)
-    runtime = ServiceRuntime(config, reread=reread)
+    runtime = ServiceRuntime(config, reread=reread, warm=True)
     check_address(service.host, runtime.keys)
     server = uvicorn.Server(
         uvicorn.Config(

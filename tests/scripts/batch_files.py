@@ -20,8 +20,10 @@ def lines(*rows: dict[str, Any]) -> bytes:
     return b"".join(json.dumps(one).encode() + b"\n" for one in rows)
 
 
-async def run(client: httpx.AsyncClient, raw: bytes, until: str = "completed", **headers: str) -> dict[str, Any]:
-    id = await submit(client, raw, **headers)
+async def run(
+    client: httpx.AsyncClient, raw: bytes, until: str = "completed", endpoint: str = CHAT, **headers: str
+) -> dict[str, Any]:
+    id = await submit(client, raw, endpoint, **headers)
     for _ in range(1500):
         batch: dict[str, Any] = (await client.get(f"/v1/batches/{id}", headers=headers)).json()
         if batch["status"] == until:
@@ -30,9 +32,9 @@ async def run(client: httpx.AsyncClient, raw: bytes, until: str = "completed", *
     raise AssertionError(batch)
 
 
-async def submit(client: httpx.AsyncClient, raw: bytes, **headers: str) -> str:
+async def submit(client: httpx.AsyncClient, raw: bytes, endpoint: str = CHAT, **headers: str) -> str:
     sent = await client.post("/v1/files", files={"file": ("b.jsonl", raw)}, data={"purpose": "batch"}, headers=headers)
-    body = {"input_file_id": sent.json()["id"], "endpoint": CHAT, "completion_window": "24h"}
+    body = {"input_file_id": sent.json()["id"], "endpoint": endpoint, "completion_window": "24h"}
     made = await client.post("/v1/batches", json=body, headers=headers)
     assert made.status_code == 200, made.text
     id: str = made.json()["id"]

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, Literal
 
 from agents.agent import Agent
-from agents.confidence import uncalibrated
+from agents.confidence import ConfidenceKind
 from agents.conversation import Discussion, DiscussionTerms
 from agents.discussions import DISCUSSIONS, build
 from agents.discussions.rounds import Rounds
@@ -23,16 +23,19 @@ from orchestrator.evaluation.answering import ExpertReply, judge
 from orchestrator.evaluation.convincing import read_samples
 from orchestrator.evaluation.discussing import (
     SAMPLING_TEMPERATURE,
+    UNFITTED,
+    PanelFit,
     agent_of,
     by_meaning,
-    fitted,
-    fitted_odds,
+    fit_panel,
     hold,
+    panel_key,
     scheme,
 )
 from orchestrator.evaluation.methods.fallback import MAX_FALLBACKS
 from orchestrator.evaluation.methods.method import Answer, Method, MethodOutcome, Setting
 from orchestrator.evaluation.methods.talk import talk_rule
+from orchestrator.evaluation.profile import Profiled
 from orchestrator.inference.request import Completion, UpstreamUsage
 
 SAME_MODEL = "reconcile-same-model"
@@ -172,14 +175,13 @@ async def confer(
             dataclasses.replace(agents[lead], name=f"{lead} {seat}", model=lead) for seat in range(2, len(panel) + 1)
         ]
         team = [agents[lead], *more]
-    improved = options.improved and setting.profile is not None
-    validation = list(setting.validation.values()) if improved else []
-    calibrate = fitted(validation, options.confidence) if improved else uncalibrated
+    profile = setting.profile if options.improved else None
+    fit = await panel_fit(profile, panel, options.confidence) if profile is not None else UNFITTED
     terms = DiscussionTerms(
         kind=options.confidence,
-        calibrate=calibrate,
-        show_calibrated=improved,
-        odds=fitted_odds(validation, panel, options.confidence),
+        calibrate=fit.calibrate,
+        show_calibrated=profile is not None,
+        odds=fit.odds,
         same=by_meaning(setting.context.embedder) if groups else None,
         samples=read_samples(options.convincing, panel) if options.convincing else {},
         limits=options.limits,
@@ -187,7 +189,7 @@ async def confer(
     )
     discussion = made(setting, agents[lead])
     rounds = getattr(discussion, "discussion", discussion)  # escalate's, which it comes to last
-    if improved and isinstance(rounds, Rounds) and rounds.weighed:
+    if profile is not None and isinstance(rounds, Rounds) and rounds.weighed:
         talkers = team if seating.copies else [agents[expert] for expert in members]
         terms = dataclasses.replace(terms, talk=await _talk(setting, talkers, members, rounds, terms))
     kept = options.model_dump(exclude={"panel"}) | {"lead": lead, **_talk_settings(terms.talk)}
@@ -246,6 +248,11 @@ def _talk_notes(talk: TalkRule | None) -> list[str]:
         return [f"talk was worth nothing on {talk.fitted} validation questions"]
     limit = "all are discussed" if talk.below > 1 else f"discussed below a share of {talk.below:.2f}"
     return [f"{limit}, which was worth {worth}"]
+
+
+async def panel_fit(profile: Profiled, panel: Sequence[str], kind: ConfidenceKind) -> PanelFit:
+    """What a discussion of this panel takes from the profile: fitted once, on a thread."""
+    return await profile.fits.of(panel_key(panel, kind), lambda: fit_panel(profile.replies, panel, kind))
 
 
 def _notes(setting: Setting, seating: Seating, panel: Sequence[str]) -> list[str]:

@@ -15,7 +15,7 @@ async def where() -> int:
     return threading.get_ident()
 
 
-async def test_everything_runs_on_one_thread() -> None:
+async def test_everything_runs_on_thread_queue() -> None:
     loop = LoopThread("test")
     here = threading.get_ident()
     found = {loop.run(where()), await loop.arun(where()), await asyncio.to_thread(lambda: loop.run(where()))}

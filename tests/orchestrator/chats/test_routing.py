@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,10 @@ import httpx
 import pytest
 
 from orchestrator.chats import routing
+from orchestrator.chats.routing import Routing
+from orchestrator.collegium import Collegium
+from orchestrator.evaluation.discussing import UNFITTED, PanelFit
+from orchestrator.evaluation.methods import discussion
 
 USER = [{"role": "user", "content": "Which word?"}]
 
@@ -73,3 +79,35 @@ async def test_a_profile_of_this_moment_is_used_at_once(
         profile.write_bytes(table.read_bytes())
         answered = await post(client, model="mixture")
         assert (answered.status_code, answered.json()["collegium"]["experts"]) == (200, ["words"])
+
+
+@pytest.mark.parametrize("warm", [False, True])
+async def test_what_discussions_take_from_a_profile_is_fitted_once_beside_the_loop(
+    profiled: dict[str, Any], configure: Any, monkeypatch: pytest.MonkeyPatch, warm: bool
+) -> None:
+    fits: list[str] = []
+
+    def fit(*_: Any) -> PanelFit:
+        fits.append(threading.current_thread().name)
+        return UNFITTED
+
+    for module in (routing, discussion):
+        monkeypatch.setattr(module, "fit_panel", fit)
+    with Collegium(configure(profiled)) as collegium:
+        found = Routing(collegium, warm=warm)
+        found.open()
+        try:
+            await found.looked()
+            assert len(fits) == int(warm)
+            first = await found.profiled()
+            for _ in range(3):
+                await asyncio.gather(*(discussion.panel_fit(first, ["words", "coins"], "stated") for _ in range(4)))
+            assert len(fits) == 1
+            assert threading.current_thread().name not in fits
+            before = (await found.mixture()).origin.version
+            await found.learn("Which word?", "words", 1.0, [])
+            while (await found.mixture()).origin.version == before:
+                await asyncio.sleep(0.05)
+            assert (await found.profiled()).fits is first.fits, "feedback leaves it as it is"
+        finally:
+            await found.close()

@@ -55,6 +55,46 @@ def test_the_official_client_runs_a_batch(url: str, url_of_rows: Any) -> None:
             client.files.retrieve(file.id)
 
 
+def test_embeddings_are_batched_as_they_are_asked_for_alone(url: str) -> None:
+    rows = [
+        {"custom_id": f"r{n}", "method": "POST", "url": "/v1/embeddings", "body": {"model": "embedder", "input": text}}
+        for n, text in enumerate(("a cat", ["tax law", "a dog"], ""))
+    ]
+    with openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0) as client:
+        file = client.files.create(file=("asked.jsonl", lines(*rows)), purpose="batch")
+        made = client.batches.create(input_file_id=file.id, endpoint="/v1/embeddings", completion_window="24h")
+        batch = finished(client, made.id)
+        found = [
+            json.loads(line)["response"]["body"] for line in client.files.content(batch.output_file_id).iter_lines()
+        ]
+        wrong = json.loads(client.files.content(batch.error_file_id).text)
+        alone = client.embeddings.create(model="embedder", input="a cat", encoding_format="float")
+    assert [len(one["data"]) for one in found] == [1, 2]
+    assert found[0]["data"][0]["embedding"] == pytest.approx(alone.data[0].embedding, abs=1e-6)
+    assert (wrong["custom_id"], wrong["response"]["status_code"]) == ("r2", 400)
+
+
+async def test_a_row_that_a_batch_cannot_keep_is_refused_by_name(client: httpx.AsyncClient) -> None:
+    rows = lines(row(0, url="/v1/responses", previous_response_id="resp_1"), row(1, url="/v1/responses"))
+    batch = await run(client, rows, endpoint="/v1/responses")
+    assert batch["request_counts"] == {"total": 2, "completed": 1, "failed": 1}
+    wrong = json.loads((await client.get(f"/v1/files/{batch['error_file_id']}/content")).text)
+    assert wrong["response"]["body"]["error"]["param"] == "previous_response_id"
+    right = json.loads((await client.get(f"/v1/files/{batch['output_file_id']}/content")).text)
+    assert right["response"]["body"]["store"] is False, "it was not kept"
+
+
+async def test_a_strict_service_refuses_the_rows_that_it_would_refuse_alone(
+    settings: dict[str, Any], serving: Any
+) -> None:
+    settings["service"]["strict"] = True
+    async with serving(settings) as client:
+        batch = await run(client, lines(row(0, user="ann"), row(1)))
+        assert batch["request_counts"] == {"total": 2, "completed": 1, "failed": 1}
+        wrong = json.loads((await client.get(f"/v1/files/{batch['error_file_id']}/content")).text)
+        assert wrong["response"]["body"]["error"]["param"] == "user"
+
+
 async def test_each_expert_is_loaded_once(client: httpx.AsyncClient) -> None:
     rows = [row(n, ("words", "coins")[n % 2], f"number {n}") for n in range(60)]
     await run(client, lines(*rows))

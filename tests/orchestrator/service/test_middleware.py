@@ -16,6 +16,7 @@ from orchestrator.errors import ConfigError
 from orchestrator.service.keys import KeyFile, Keys
 from orchestrator.service.runtime import check_address
 
+JSON = {"Content-Type": "application/json"}
 CHAT = {"model": "words", "messages": [{"role": "user", "content": "Which word?"}]}
 
 
@@ -125,7 +126,7 @@ async def test_bodies_are_bounded(settings: dict[str, Any], serving: Any) -> Non
             for _ in range(100):
                 yield b" " * 1000
 
-        assert (await client.post("/v1/chat/completions", content=chunks())).status_code == 413
+        assert (await client.post("/v1/chat/completions", content=chunks(), headers=JSON)).status_code == 413
 
 
 def test_slow_bodies_are_cut_off(settings: dict[str, Any], on_socket: Any) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import stat
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import pytest
 from orchestrator.config import validate
 from orchestrator.errors import BadInput, ConfigError, StorageError
 from orchestrator.service.runtime import ServiceRuntime
+from router.embedding import Embedder, EmbeddingError
 
 CHAT = {"messages": [{"role": "user", "content": "Which word?"}]}
 
@@ -25,6 +28,29 @@ async def test_preloaded_experts_are_there_when_it_is_ready(settings: dict[str, 
         assert metric((await client.get("/metrics")).text, "swaps_total") == 1
         assert (await client.post("/v1/chat/completions", json={"model": "coins", **CHAT})).status_code == 200
         assert metric((await client.get("/metrics")).text, "swaps_total") == 1
+
+
+@pytest.mark.parametrize("usable", [True, False])
+async def test_a_served_service_is_ready_when_discussions_need_not_load_anything(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usable: bool
+) -> None:
+    loaded: list[bool] = []
+
+    def load(self: Embedder) -> None:
+        time.sleep(0.2)
+        loaded.append(True)
+        if not usable:
+            raise EmbeddingError("there is no model")
+
+    monkeypatch.setattr(Embedder, "load", load)
+    runtime = ServiceRuntime(validate(settings, tmp_path / "c.yaml"), warm=True)
+    runtime.open()
+    try:
+        while not runtime.ready:
+            await asyncio.sleep(0.01)
+        assert loaded
+    finally:
+        await runtime.close()
 
 
 async def test_a_pinned_expert_keeps_its_worker(settings: dict[str, Any], serving: Any) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import anthropic
+import httpx
 import pytest
 
-CHAT = [{"role": "user", "content": "Is a tomato a fruit?"}]
+CHAT: Any = [{"role": "user", "content": "Is a tomato a fruit?"}]
 
 
 @pytest.fixture
@@ -54,3 +56,32 @@ async def test_what_has_no_tokens_is_refused_by_name(with_weights: dict[str, Any
             answer = await client.post(f"/v1/{path}", json=body)
             assert answer.status_code == status, body
             assert named in answer.json()["error"]["message"]
+
+
+def test_a_message_is_counted_as_its_chat_is_tokenized(with_weights: dict[str, Any], on_socket: Any) -> None:
+    tool: Any = {"name": "dictionary", "description": "d", "input_schema": {"type": "object", "properties": {}}}
+    function = {"name": "dictionary", "description": "d", "parameters": tool["input_schema"]}
+    with on_socket(with_weights) as url:
+        chat: Any = {"model": "base", "messages": [{"role": "system", "content": "Be kind."}, *CHAT]}
+        chat["tools"] = [{"type": "function", "function": function}]
+        tokens = httpx.post(f"{url}/tokenize", json=chat, timeout=60).json()["count"]
+        with anthropic.Anthropic(base_url=url, api_key="none", max_retries=0) as official:
+            counted = official.messages.count_tokens(
+                model="base", system="Be kind.", messages=CHAT, tools=[tool], extra_body={"metadata": {"user_id": "a"}}
+            )
+        assert counted.input_tokens == tokens > 20
+
+
+async def test_what_cannot_be_counted_is_refused_by_name(with_weights: dict[str, Any], serving: Any) -> None:
+    wrong: list[tuple[dict[str, Any], int, str]] = [
+        ({"model": "vote"}, 400, "vote"),
+        ({"model": "nobody"}, 404, "nobody"),
+        ({"model": "base", "odd": 1}, 400, "odd"),
+        ({"model": "base", "messages": [{"role": "user", "content": [{"type": "image"}]}]}, 400, "image"),
+    ]
+    async with serving(with_weights) as client:
+        for body, status, named in wrong:
+            answer = await client.post("/v1/messages/count_tokens", json={"messages": CHAT, **body})
+            assert answer.status_code == status
+            assert named in answer.json()["error"]["message"]
+            assert answer.json()["type"] == "error", "as Anthropic's clients read it"
