@@ -12,6 +12,7 @@ import hmac
 import json
 import os
 import secrets
+import stat
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -126,23 +127,26 @@ class KeyFile:
     def read(self) -> dict[str, Key]:
         """Keys by id; none where there is no file. Raises `ConfigError` for a file that cannot be used."""
         try:
-            if self.path.stat().st_size > MAX_BYTES:
+            found = self.path.stat()
+            if not stat.S_ISREG(found.st_mode):
+                raise ConfigError(f"{self.path}: not a file")  # a pipe would be waited for
+            if found.st_size > MAX_BYTES:
                 raise ConfigError(f"{self.path}: larger than {MAX_BYTES} bytes")
             rows = json.loads(self.path.read_text("utf-8"))
             keys = [Key.read(row) for row in rows]
         except (FileNotFoundError, NotADirectoryError):
             return {}
-        except (OSError, ValueError, TypeError, KeyError) as error:
+        except (OSError, ValueError, TypeError, KeyError, RecursionError) as error:
             raise ConfigError(f"{self.path}: not a file of keys: {error}") from error
         return {key.id: key for key in keys}
 
     def stamp(self) -> object:
         """See `KeyStore`."""
         try:
-            stat = self.path.stat()
+            found = self.path.stat()
         except OSError:
             return None
-        return stat.st_mtime_ns, stat.st_ino
+        return found.st_mtime_ns, found.st_ctime_ns, found.st_ino  # taking away the right to read it moves ctime only
 
     def create(self, name: str, *limits: Any, **more: Any) -> tuple[str, Key]:
         """(the key, which is shown this once, and what is kept of it); arguments as `new_key`. Raises `BadInput`,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import ConfigError
-from orchestrator.service.keys import Key, KeyFile, KeyLimits, Keys
+from orchestrator.service.keys import LOOK, Key, KeyFile, KeyLimits, Keys
 
 CHAT = {"model": "words", "messages": [{"role": "user", "content": "Which word?"}]}
 
@@ -119,3 +120,26 @@ async def test_keys_as_other_clients_send_them(settings: dict[str, Any], serving
             assert (await client.get("/v1/models", headers={header: "wrong"})).status_code == 401
             both = {header: text, "Authorization": "Bearer wrong"}
             assert (await client.get("/v1/models", headers=both)).status_code == 401
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_what_is_no_file_is_neither_waited_for_nor_read_without_end(tmp_path: Path, make: Any) -> None:
+    keys = Keys(file := KeyFile(tmp_path / "keys.json"))
+    text, _ = file.create("ann")
+    keys.reload()
+    assert keys.find(text)
+    file.path.unlink()
+    make(file.path)
+    keys._looked = -LOOK
+    with pytest.raises(ConfigError, match="not a file"):
+        keys.find(text)
+    with pytest.raises(ConfigError, match="not a file"):
+        _ = keys.needed
+
+
+def test_a_file_that_may_no_longer_be_read_is_looked_at_again(tmp_path: Path) -> None:
+    file = KeyFile(tmp_path / "keys.json")
+    file.create("ann")
+    before = file.stamp()
+    file.path.chmod(0)
+    assert file.stamp() != before, "no key is valid by memory"
