@@ -72,6 +72,7 @@ async def test_a_profile_of_this_moment_is_used_at_once(
     profile = table.with_name("later.jsonl")
     profiled["service"]["profile"] = str(profile)
     monkeypatch.setattr(routing, "LOOK", 3600.0)
+    monkeypatch.setattr(routing, "FIRST", 60.0)
     async with serving(profiled) as client:
         refused = await post(client, model="mixture")
         assert refused.status_code == 409
