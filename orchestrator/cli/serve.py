@@ -36,9 +36,9 @@ def command(
 
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # the server has its own way to end
     loaded = read()
-    service = loaded.service
-    click.echo(f"http://{service.host}:{service.port}/v1: models {', '.join(loaded.experts)}, mixture, ...", err=True)
     if on_ray:
+        service, models = loaded.service, f"{', '.join(loaded.experts)}, mixture, ..."
+        click.echo(f"http://{service.host}:{service.port}/v1: models {models}", err=True)
         from orchestrator.service.ray_serve import serve as serve_on_ray
 
         serve_on_ray(loaded)

@@ -21,7 +21,7 @@ from orchestrator.errors import ConfigError
 from orchestrator.service.application import application
 from orchestrator.service.keys import Keys
 from orchestrator.service.runtime import ServiceRuntime, check_address, for_service, key_stores
-from orchestrator.service.serve import log_to_stderr
+from orchestrator.service.serve import PRIVATE, log_to_stderr
 
 NAMESPACE = "collegium"
 CALLS_AT_ONCE = 10_000
@@ -40,6 +40,7 @@ class SchedulerActor:
 
     def __init__(self, config: str) -> None:
         # The one before it may have been killed with its whole Ray cluster, and not be gone yet.
+        os.umask(PRIVATE)
         self._runtime = ServiceRuntime(Config.model_validate_json(config), patience=PATIENCE)
         self._calls: Any = None
         self._opening = asyncio.Lock()

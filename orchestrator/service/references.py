@@ -17,7 +17,9 @@ FIELDS = {"transcripts": "transcripts.jsonl.gz", "table": "table.jsonl", "task":
 
 
 def is_reference(text: Any) -> bool:
-    """Whether it has the form of an upload's or a job's id."""
+    """Whether it has the form of an upload's or a job's id, or is a list of them."""
+    if isinstance(text, (list, tuple)) and text:
+        return all(isinstance(one, str) and is_reference(one) for one in text)
     return isinstance(text, str) and _ID.fullmatch(text) is not None
 
 
@@ -33,8 +35,13 @@ class References:
     def resolved(self, owner: str, request: dict[str, Any]) -> dict[str, Any]:
         """The request with paths for references. Raises `BadInput` for one that this owner has not, or that has no
         such file."""
-        found = {name: self._path(owner, name, text) for name, text in request.items() if _named(name, text)}
+        found = {name: self._read(owner, name, value) for name, value in request.items() if name in FIELDS}
         return {**request, **found}
+
+    def _read(self, owner: str, field: str, value: Any) -> Any:
+        if isinstance(value, (list, tuple)):
+            return [self._read(owner, field, one) for one in value]
+        return self._path(owner, field, value) if is_reference(value) else value
 
     def _path(self, owner: str, field: str, text: str) -> str:
         where = f"request.{field}"
@@ -59,7 +66,3 @@ class References:
         if not path.is_file():
             raise BadInput(f"{where}: job {text} left no {name}")
         return str(path)
-
-
-def _named(field: str, text: Any) -> bool:
-    return field in FIELDS and is_reference(text)

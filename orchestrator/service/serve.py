@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import socket
 import sys
@@ -17,6 +18,8 @@ from orchestrator.service.connections import MAX_HEAD, bounded_protocol
 from orchestrator.service.runtime import ServiceRuntime, check_address
 
 _log = logging.getLogger("collegium")
+PRIVATE = 0o077
+"""The service's umask: what it writes, run folders and uploads too, is for its own user only."""
 
 
 def serve(config: Config, reread: Callable[[], Config] | None = None) -> None:
@@ -30,6 +33,7 @@ def serve(config: Config, reread: Callable[[], Config] | None = None) -> None:
     if service.tracing:
         tracing.export()
     listening = _listen(service.host, service.port)
+    os.umask(PRIVATE)
     runtime = ServiceRuntime(config, reread=reread, warm=True)
     check_address(service.host, runtime.keys)
     server = uvicorn.Server(
@@ -47,6 +51,8 @@ def serve(config: Config, reread: Callable[[], Config] | None = None) -> None:
             h11_max_incomplete_event_size=MAX_HEAD,
         )
     )
+    models = f"{', '.join(runtime.collegium.experts)}, mixture, ..."
+    _log.info("http://%s:%s/v1: models %s", *listening.getsockname()[:2], models)
     signal.signal(signal.SIGHUP, lambda *_: threading.Thread(target=_reload, args=(runtime,), daemon=True).start())
     server.run(sockets=[listening])
 

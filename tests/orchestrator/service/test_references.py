@@ -36,9 +36,18 @@ async def test_a_job_uses_uploads_and_what_earlier_jobs_left(settings: dict[str,
             (ann, "profile", {"task": profile["id"]}, "a job cannot stand here"),
             (ann, "profile", {"task": "file-" + "0" * 24}, "there is no file"),
             (ann, "eval-router", {"table": "/etc/passwd"}, "uploaded to /v1/files"),
+            (ann, "distill", {"transcripts": ["/etc/passwd"]}, "uploaded to /v1/files"),
+            (ann, "distill", {"transcripts": [file, "/etc/passwd"]}, "uploaded to /v1/files"),
+            (ann, "distill", {"transcripts": [file, profile["id"]]}, "left no transcripts.jsonl.gz"),
+            (bob, "distill", {"transcripts": [file]}, f"there is no file {file}"),
         ):
             refused = await submit(who, pipeline, **request)
             assert (refused.status_code, named in refused.text) == (400, True), refused.text
+
+        made = await submit(ann, "distill", transcripts=[file, file])
+        assert made.status_code == 201, made.text
+        ended = await over(client, made.json()["id"])
+        assert "no such file" not in str(ended["error"]), "the uploads were read, as transcripts that they are not"
 
 
 async def test_what_only_looks_odd_is_no_file(client: httpx.AsyncClient) -> None:
