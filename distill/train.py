@@ -132,8 +132,8 @@ class _Training:
             if spec.trackers:
                 logged = {key: value for key, value in _plain(metrics).items() if value is not None}
                 self.accelerator.log(logged, step=state.step)
-        if spec.trackers:
-            self.accelerator.end_training()
+        for tracker in self.accelerator.trackers:  # `end_training` would also end process groups: vLLM's, beside us
+            tracker.finish()
         self.accelerator.wait_for_everyone()
         self._restore_best()
         self.network.train(False)

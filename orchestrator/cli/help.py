@@ -25,7 +25,7 @@ _GROUPS: Mapping[str, str] = {
     "calls router routers skills_from keyword_expert keyword_runs aggregator k",
     "Accuracy against cost": "quality spend costs budget compare",
     "Discussions": "panel lead rounds panel_rounds samples mode confidence topology threshold max_explanation "
-    "per_group structured convincing",
+    "per_group structured convincing talk_questions",
     "Scoring and judging": "score metrics judge judge_against judge_labels",
     "Lessons": "level teacher longest_reply longest_question bare_answers arms seeds ablate",
     "Student and training": "student name method rank alpha dropout targets learning_rate clip weight_decay tokens "

@@ -251,8 +251,11 @@ def _add_served(
     named: bool,
 ) -> None:
     if isinstance(found, CollegiumError):
-        refused = isinstance(found, UpstreamRefused)
-        more = "; give --url and --api-key-env NAME" if refused and key_variable is None else ""
+        more = ""
+        if found.upstream_status == 404:
+            more = "; it lists no models there: name one by `collegium experts add NAME --url URL --model MODEL`"
+        elif isinstance(found, UpstreamRefused) and key_variable is None:
+            more = "; give --url and --api-key-env NAME"
         search.refused[url] = f"{str(found).removeprefix(f'{url}/models: ')}{more}"
         return
     if not named and any(one.get("owned_by") == SERVES_ITSELF for one in found):

@@ -240,6 +240,20 @@ def test_tensorboard_shows_settings_and_every_loss(tiny: Path, lessons: Path, tm
     assert "rank: 4\n" in next((tmp_path / "collegium-distill").glob("*/hparams.yml")).read_text()
 
 
+def test_an_engine_beside_the_training_keeps_its_process_group(tiny: Path, lessons: Path, tmp_path: Path) -> None:
+    from torch import distributed
+
+    own = not distributed.is_initialized()
+    if own:
+        distributed.init_process_group("gloo", init_method=f"file://{tmp_path / 'store'}", rank=0, world_size=1)
+    try:
+        train(spec(tiny, tokens=1_200, trackers=["tensorboard"]), lessons, tmp_path / "trained")
+        assert distributed.is_initialized()
+    finally:
+        if own:
+            distributed.destroy_process_group()
+
+
 def test_a_tracker_that_fails_is_told_in_a_line(tiny: Path, lessons: Path, tmp_path: Path) -> None:
     (tmp_path / "collegium-distill").write_text("a file where the tracker wants a folder")
     with pytest.raises(TrainingError, match=r"^trackers: tensorboard: .*collegium-distill"):

@@ -14,7 +14,7 @@ from orchestrator.cli import group
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.reference import NoReference
 from orchestrator.inference.engines.scripted import ScriptedEngine
-from orchestrator.pipelines import check
+from orchestrator.pipelines import check, check_exact
 from tests.scripts.misbehaving import COST, misbehaving
 
 
@@ -103,7 +103,8 @@ def test_a_check_that_compares_nothing_has_failed(
     zoo: Path, monkeypatch: pytest.MonkeyPatch, canary: Any, reference: Any, problem: str | None
 ) -> None:
     monkeypatch.setattr(Speaking, "says", canary)
-    monkeypatch.setattr(check, "references", lambda asked, tokens: [reference for _ in asked])
+    for module in (check, check_exact):
+        monkeypatch.setattr(module, "references", lambda asked, tokens, dtype="auto": [reference for _ in asked])
     checked = call("experts", "check", "--json", "--set", f"workers.engine={__name__}:makes_speaking")
     for row in json.loads(checked.stdout):
         assert problem in row["problem"] if problem else row["problem"] is None

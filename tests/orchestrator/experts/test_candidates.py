@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
 from pathlib import Path
 
 import pytest
 
+from orchestrator.errors import UpstreamRefused
 from orchestrator.experts import candidates
 from orchestrator.experts.candidates import (
     CandidateSearch,
@@ -123,8 +125,8 @@ def test_of_a_collegium_the_experts_count_and_only_where_it_is_named(monkeypatch
 
 
 def test_a_port_listens_or_not() -> None:
-    with misbehaving() as server:
-        assert listens(int(server.url.split(":")[2].partition("/")[0]))
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        assert listens(server.getsockname()[1])
     assert not listens(9)
 
 
@@ -139,3 +141,24 @@ def test_hostile_files_are_no_candidates(tmp_path: Path) -> None:
     find_in_folder(search, tmp_path)
     assert str(folder) in search.refused
     assert [one.name for one in search.candidates] == ["other"]  # its files are read when it is tried
+
+
+@pytest.mark.parametrize(
+    ("status", "key_variable", "remedy"),
+    [
+        (404, None, "collegium experts add NAME --url URL --model MODEL`"),
+        (404, "KEY", "collegium experts add NAME --url URL --model MODEL`"),
+        (401, None, "--api-key-env NAME"),
+        (401, "KEY", "HTTP 401"),
+    ],
+)
+def test_a_server_that_lists_no_models_comes_with_a_remedy(
+    status: int, key_variable: str | None, remedy: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> list[object]:
+        raise UpstreamRefused(f"HTTP {status}", upstream_status=status)
+
+    monkeypatch.setattr(candidates, "listed_models", refuse)
+    search = CandidateSearch()
+    find_on_servers(search, ["http://127.0.0.1:9/v1"], key_variable)
+    assert search.refused["http://127.0.0.1:9/v1"].endswith(remedy)
