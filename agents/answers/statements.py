@@ -96,7 +96,7 @@ _IN_BRACKETS = re.compile(r"\W{0,4}\([^()]{1,300}\)\W{0,3}")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b")
 _LISTED = re.compile(r"\s?[,;]\s?(?:and |or )?[$€£]?\d")
 _SO = re.compile(
-    r"[,;]?(?:所以|因此|よって|だから)|[,;]?\s\(?(?:so|therefore|thus|hence|also|donc|also|por lo tanto|giving|making|"
+    r"[,;]?(?:所以|因此|よって|だから)|[,;]?\s\(?(?:so|therefore|thus|hence|also|donc|por lo tanto|giving|making|"
     r"leaving|yielding|"
     r"totall?ing|resulting in|"
     r"for a total of)\b,?\s",

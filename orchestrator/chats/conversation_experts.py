@@ -7,6 +7,7 @@ import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 
+from orchestrator.inference.caller import caller
 from orchestrator.inference.request import PromptMessage
 from router.ranking import Evidence, Ranking
 
@@ -19,7 +20,8 @@ CLEARLY = 0.1
 
 
 class ConversationExperts:
-    """Expert of each conversation's last reply, by what was asked. One per process, lives on one event loop."""
+    """Expert of each conversation's last reply, by who asked and what was asked: no caller learns of another's chats.
+    One per process, lives on one event loop."""
 
     def __init__(self, kept: int = KEPT) -> None:
         self._experts: OrderedDict[bytes, str] = OrderedDict()
@@ -66,7 +68,7 @@ def _turns(messages: Sequence[PromptMessage]) -> list[PromptMessage]:
 
 
 def _key(turns: Sequence[PromptMessage]) -> bytes:
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(f"{caller.get()}\0".encode())
     for role, text in turns[-TAIL:]:
         digest.update(f"{role}\0{len(text)}\0{text}\0".encode(errors="surrogatepass"))
     return digest.digest()

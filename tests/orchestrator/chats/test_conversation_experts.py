@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orchestrator.chats.conversation_experts import ConversationExperts, stay
+from orchestrator.inference.caller import caller
 from router.ranking import Evidence, Ranking, RankingEntry
 
 ASKED = (("user", "Is the coin up?"),)
@@ -27,6 +28,17 @@ def test_the_next_turn_knows_who_answered_the_last_one() -> None:
     assert kept.last((("user", "Which word?"), *NEXT[1:])) is None
     kept.answered(NEXT, "words")
     assert kept.last((*NEXT, ("assistant", "No."), ("user", "Sure?"))) == "words"
+
+
+def test_nobody_learns_of_another_callers_conversation() -> None:
+    kept, before = ConversationExperts(), caller.set("one")
+    try:
+        kept.answered(ASKED, "coins")
+        assert kept.last(NEXT) == "coins"
+        caller.set("another")
+        assert kept.last(NEXT) is None
+    finally:
+        caller.reset(before)
 
 
 def test_a_long_conversation_that_is_cut_at_its_head_is_known_again() -> None:

@@ -23,7 +23,8 @@ QUESTIONS = ("Tell me about rivers.", "Name three animals.", "What is seven plus
 
 @pytest.fixture(scope="module")
 def fine_tune(model_folder: Path, adapters: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A whole checkpoint in which everything differs from the base: matrices, norms and the (tied) embedding."""
+    """A whole checkpoint in which everything differs from the base: matrices, norms and the (tied) embedding. Beside it
+    lies a file that no index names, whose weights are others: vLLM's own loader would take them."""
     import torch
     from safetensors.torch import save_file
 
@@ -38,6 +39,8 @@ def fine_tune(model_folder: Path, adapters: dict[str, Path], tmp_path_factory: p
         noise = 1 + 0.1 * torch.randn(tensors[name].shape, generator=generator)
         tensors[name] = (tensors[name].float() * noise).to(torch.bfloat16)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    stray = {"model.norm.weight": torch.full_like(tensors["model.norm.weight"], 3.0)}
+    save_file(stray, folder / "older.safetensors", metadata={"format": "pt"})
     return folder
 
 
