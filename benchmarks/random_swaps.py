@@ -93,6 +93,7 @@ def wander(experts: list[Any], truth: dict[str, Any], swaps: int, evict: int, se
     engine, chooser, process = new_engine(64), random.Random(seed), psutil.Process()
     seconds: dict[str, dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
     wrong, memory = [], []
+    tenth = max(1, swaps // 10)
     for number in range(swaps):
         expert = chooser.choice(experts)
         if evict and number % evict == evict - 1:
@@ -106,7 +107,7 @@ def wander(experts: list[Any], truth: dict[str, Any], swaps: int, evict: int, se
         seconds[expert.shape][way].append(time.perf_counter() - began)
         if why := difference(truth[expert.name], engine.canary(), TOLERANCE):
             wrong.append(f"swap {number}: {expert.name} by {way}: {why}")
-        if number % (swaps // 10) == swaps // 10 - 1:
+        if number % tenth == tenth - 1:
             gc.collect()
             memory.append(round(process.memory_info().rss / 2**20))
             print(f"{number + 1} swaps, {memory[-1]} MiB, {len(wrong)} wrong", flush=True)
