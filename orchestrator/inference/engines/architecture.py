@@ -95,6 +95,11 @@ MAX_TEXT_BYTES = 256 << 20
 TYPE = re.compile(r"[A-Za-z0-9_][\w.-]{0,99}")
 OBJECTS = ("text_config", "rope_scaling", "rope_parameters", "quantization_config")
 MAX_LENGTH = 1 << 28
+NO_GENERATOR = re.compile(
+    r"\w+For(MaskedLM|PreTraining|SequenceClassification|TokenClassification|QuestionAnswering|MultipleChoice|"
+    r"NextSentencePrediction|ImageClassification|\w*RewardModel)"
+)
+"""Classes of models whose output is no next token."""
 LAYERS = re.compile(r"num_hidden_layers|n_layers?|num_layers")
 COUNTS = re.compile(
     r"num_(attention|key_value)_heads|num_kv_heads|n_head|head_dim|num(_local)?_experts|n_routed_experts"
@@ -171,6 +176,26 @@ def check_config(checkpoint: Checkpoint) -> None:
                     f"{file}: {key} is {str(value)[:40]!r}, but with these files it is a number from 1 to {bound}"
                 )
     _check_head(checkpoint)
+
+
+def check_class(checkpoint: Checkpoint) -> None:
+    """Raises `CheckpointError` where config.json names a class that generates no text, or the class of another type:
+    vLLM goes by `architectures`, transformers by `model_type`, and each would answer as another model. Imports
+    transformers."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CLASSES
+
+    file, kind = checkpoint.folder / "config.json", checkpoint.config.get("model_type")
+    named = checkpoint.config.get("architectures") or []
+    if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
+        raise CheckpointError(f"{file}: architectures is {_short(named)}: not a list of names")
+    for name in named:
+        if NO_GENERATOR.fullmatch(name):
+            raise CheckpointError(f"{file}: architectures names {name}: such a model generates no text")
+        if kind in CLASSES and name != CLASSES[kind] and name in CLASSES.values():
+            raise CheckpointError(
+                f"{file}: architectures names {name}, but model_type {kind!r} is {CLASSES[kind]}: engines differ in "
+                "which they follow; set both to what the model is"
+            )
 
 
 def _check_head(checkpoint: Checkpoint) -> None:

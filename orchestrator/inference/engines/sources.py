@@ -20,7 +20,7 @@ from merging.recipe_file import parse
 from merging.settings import RecipeError
 from merging.stream import Blend, Model, compare, plain
 from orchestrator.errors import ExpertError
-from orchestrator.inference.engines.architecture import check_config, check_folder, same_forward
+from orchestrator.inference.engines.architecture import check_class, check_config, check_folder, same_forward
 from orchestrator.inference.engines.host_cache import HostCache
 from orchestrator.inference.engines.tokenizer_files import mapping_digest, tokenizer_digest, tokenizer_files
 from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
@@ -118,6 +118,7 @@ class Sources:
     def _checkpoint(self, folder: Path) -> Checkpoint:
         checkpoint = Checkpoint(folder)
         check_config(checkpoint)
+        check_class(checkpoint)
         return decoded(checkpoint) if self._decode else checkpoint
 
     def _opened(self, key: tuple[Any, ...], make: Any) -> Checkpoint | Adapter:

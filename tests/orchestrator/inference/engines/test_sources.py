@@ -27,9 +27,14 @@ def blend_of(folder: Path) -> Any:
         ({"vocab_size": 2.5}, r"vocab_size is '2\.5'"),
         ({"num_experts": 10**7}, "num_experts is '10000000'"),
         ({"model_type": None, "architectures": None}, "neither model_type nor architectures"),
+        ({"architectures": ["GemmaForCausalLM"]}, "names GemmaForCausalLM, but model_type 'llama' is LlamaForCausalLM"),
+        ({"model_type": "gemma"}, "names LlamaForCausalLM, but model_type 'gemma' is GemmaForCausalLM"),
+        ({"architectures": ["LlamaForSequenceClassification"]}, "such a model generates no text"),
+        ({"architectures": ["Qwen2ForProcessRewardModel"]}, "such a model generates no text"),
+        ({"architectures": "LlamaForCausalLM"}, "architectures is .*not a list of names"),
     ],
 )
-def test_sizes_that_the_files_cannot_have_are_refused(
+def test_a_config_that_the_files_cannot_have_is_refused(
     model_folder: Path, tmp_path: Path, change: dict[str, Any], said: str
 ) -> None:
     from orchestrator.errors import ExpertError

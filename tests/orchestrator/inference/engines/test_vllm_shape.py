@@ -22,6 +22,7 @@ from orchestrator.inference.engines.vllm_shape import LiveModel
 from orchestrator.inference.engines.vllm_start import _takes_adapters, check_fit
 from orchestrator.inference.expert import Expert, Weights
 from orchestrator.inference.request import Request, Sampling
+from tests.orchestrator.inference.engines.conftest import make_adapter
 from tests.orchestrator.inference.engines.cuda_rules import GIB, Card, CudaEngine, Tiny
 
 pytest.importorskip("vllm")
@@ -33,7 +34,7 @@ def test_a_prompt_is_salted_with_its_experts_fingerprint_and_a_canary_with_its_o
     asked: list[dict[str, Any]] = []
     live = LiveModel.__new__(LiveModel)
     live._loras = {}
-    live._llm = SimpleNamespace(  # type: ignore[assignment]
+    live._llm = SimpleNamespace(
         add_request=lambda key, prompt, *_, **__: asked.append(prompt),
         vllm_config=SimpleNamespace(lora_config=None),
     )
@@ -175,6 +176,26 @@ def test_the_emulated_engine_takes_what_vllms_takes() -> None:
         assert [one.default for one in ours.values()] == [one.default for one in theirs.values()][: len(ours)], name
     assert "level" in inspect.signature(Worker.sleep).parameters
     assert not {name for name in dir(WorkerExtension) if name.startswith("collegium")} & set(dir(Worker))
+
+
+def test_an_adapter_wider_than_vllms_kernels_is_added_on_the_way_in(model_folder: Path, tmp_path: Path) -> None:
+    narrow = make_adapter(tmp_path / "narrow", model_folder, seed=1)  # of rank 4
+    adapted = Expert("narrow", "narrow", "s", weights=Weights(model_folder, narrow))
+    blend = Sources().blend(adapted)
+    for limit, held in ((4, True), (3, False)):
+        live = LiveModel.__new__(LiveModel)
+        lora = SimpleNamespace(max_lora_rank=limit)
+        live._llm = SimpleNamespace(vllm_config=SimpleNamespace(lora_config=lora))
+        assert live.holds(adapted, blend) is held
+        live._resident = None
+        live.refusal, live.moved = None, 0
+        written: list[Any] = []
+        live._call = lambda method, source, written=written: (written.append(source), ([], 0))[1]  # type: ignore[method-assign, misc]
+        live._loras, live.elsewhere = {}, False
+        live.become(adapted, blend)
+        assert bool(live._loras) is held
+        # Beside its base the base is written, else what the adapter makes of it.
+        assert [bool(one.low_rank) for one in written] == [not held]
 
 
 def test_adapters_run_side_by_side_only_where_vllm_has_them_for_the_architecture() -> None:
