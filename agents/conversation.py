@@ -30,6 +30,9 @@ from agents.transcript import TEXT_LIMIT, Seat, Tally, Transcript, TranscriptMes
 from agents.vote_rules import RULES
 
 Discussion = Callable[["Conversation"], Awaitable[None]]
+AskingRule = Callable[[int, votes.Verdict, float], str | None]
+"""(replies so far, their log-odds vote, ways to answer the question) -> why nobody else is asked; None: the next one
+is."""
 Equivalence = Callable[[Sequence[str]], Sequence[int]]
 """Answers to an open question -> a group number for each; may be slow, is called on a thread."""
 
@@ -46,6 +49,8 @@ class DiscussionTerms:
     """Of the log-odds vote."""
     talk: TalkRule | None = None
     """What talking is worth to these agents; None: not known."""
+    asking: AskingRule | None = None
+    """When a further agent is asked for a first reply, where a discussion asks one after the other; None: not known."""
     same: Equivalence | None = None
     """Groups answers to open questions; None: by their canonical spelling."""
     samples: Mapping[str, Sequence[ConvincingExample]] = field(default_factory=dict)

@@ -176,6 +176,16 @@ def _apart(probabilities: Sequence[float]) -> tuple[list[float], float]:
     return [logit - mean for logit in logits], mean
 
 
+def runner_up(verdict: Verdict, options: float) -> float:
+    """Posterior probability, in a log-odds vote, of the answer after the leading one; nobody may have given it."""
+    if not verdict.groups:
+        return 0.0
+    leading, *others = (group.weight for group in verdict.groups)
+    if options > len(verdict.groups):
+        others.append(0.0)
+    return verdict.share * math.exp(max(others) - leading) if others else 0.0
+
+
 def fit_log_odds(
     answers: Sequence[Sequence[str | None]],
     probabilities: Sequence[Sequence[float]],

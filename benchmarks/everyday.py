@@ -145,7 +145,7 @@ async def compared(given: argparse.Namespace, state: str) -> dict[str, Any]:
             name: await judge_pairs(collegium.pool, judges, asked, 0)
             for name, asked in (("mixture", pairs), ("known", known))
         }
-    return {"kinds": kinds, "pairs": pairs, "known": known, "explained": [one for _, one in mixed], **found}
+    return {"kinds": kinds, "pairs": pairs, "known_pairs": known, "explained": [one for _, one in mixed], **found}
 
 
 def of_judge(judged: Judged, judge: str) -> Judged:
@@ -198,7 +198,9 @@ def main() -> None:
     for judge in found["mixture"].points:
         own = pair_result("mixture", "base", pairs, of_judge(found["mixture"], judge), {}, 0)
         rows.append(row(f"judge {judge}: mixture against base", own, ""))
-        sure = pair_result("base", "a reply to another chat", found["known"], of_judge(found["known"], judge), {}, 0)
+        sure = pair_result(
+            "base", "a reply to another chat", found["known_pairs"], of_judge(found["known"], judge), {}, 0
+        )
         rows.append(row(f"judge {judge}: base's reply against its reply to another chat", sure, "near 100%"))
     raw = {
         "conditions": noted,

@@ -35,6 +35,10 @@ EXPERTS = 9
 SYSTEM = ("You are the assistant of a furniture shop. Be friendly, brief and exact. " * 30)[:1473]
 RECORDED = Path(__file__).parents[2] / "shared" / "data" / "routing" / "mmlu_pro_dev.jsonl.gz"
 SCRIPT = "def reply(messages, seed):\n    return 'Here you are.'\n"
+SHOWN = {
+    "routing": "routing within a served chat, the change to its thread and back included",
+    "encoder": "of that the question's embedding (encoder and its cache)",
+}
 Measured = tuple[float, float]
 """Milliseconds: median, 95th percentile."""
 
@@ -71,7 +75,7 @@ def routed(folder: Path, mixture: FittedMixture, texts: Sequence[str], before: s
 
 
 async def served(folder: Path, texts: Sequence[str]) -> tuple[dict[str, Measured], float]:
-    """(time of a chat by model, calls of a chat with mixture)."""
+    """(time of a chat by model, and of its parts with mixture: `routing`, of which `encoder`; its calls)."""
     import httpx
 
     from orchestrator.service.application import application
@@ -90,17 +94,32 @@ async def served(folder: Path, texts: Sequence[str]) -> tuple[dict[str, Measured
     app = application(runtime)
     api: Any = app.app
     client = httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost", timeout=60)
-    found: dict[str, list[float]] = {"e0": [], "mixture": []}
+    found: dict[str, list[float]] = {"e0": [], "mixture": [], "routing": [], "encoder": []}
     calls = []
+    rank, encode = runtime.routing.rank, runtime.collegium.embedder.asked_within
+
+    async def timed_rank(*given: Any) -> Any:
+        began = time.perf_counter()
+        ranked = await rank(*given)
+        found["routing"].append(time.perf_counter() - began)
+        return ranked
+
+    def timed_encode(*given: Any) -> Any:
+        began = time.perf_counter()
+        encoded = encode(*given)
+        found["encoder"].append(time.perf_counter() - began)
+        return encoded
+
+    runtime.routing.rank, runtime.collegium.embedder.asked_within = timed_rank, timed_encode  # type: ignore[method-assign]
     async with api.router.lifespan_context(api), client:
         while not runtime.ready:
             await asyncio.sleep(0.05)
         for text in texts:
-            for model, spent in found.items():
+            for model in ("e0", "mixture"):
                 body = {"model": model, "temperature": 0.5, "messages": [{"role": "user", "content": text}]}
                 began = time.perf_counter()
                 reply = (await client.post("/v1/chat/completions", json=body)).json()
-                spent.append(time.perf_counter() - began)
+                found[model].append(time.perf_counter() - began)
                 if model == "mixture":
                     calls.append(reply["collegium"]["calls"])
     return {model: measured(spent[20:]) for model, spent in found.items()}, statistics.fmean(calls)
@@ -126,8 +145,7 @@ def main() -> None:
         }
         embedder.close()
         chats, calls = asyncio.run(served(folder, texts["generated"]))
-    alone = one["generated", "alone"][0]
-    added = chats["mixture"][0] - chats["e0"][0]
+    added, routing = chats["mixture"][0] - chats["e0"][0], chats["routing"][0]
     rows = [
         (
             f"routing one {source} question {name}, embedding and windows included",
@@ -137,11 +155,12 @@ def main() -> None:
         for (source, name), (p50, p95) in one.items()
     ]
     rows += [
-        (f"a served chat with {name}", f"p50 {p50:.1f} ms, p95 {p95:.1f} ms", "") for name, (p50, p95) in chats.items()
+        (SHOWN.get(name, f"a served chat with {name}"), f"p50 {p50:.1f} ms, p95 {p95:.1f} ms", "")
+        for name, (p50, p95) in chats.items()
     ]
     rows += [
-        ("what mixture adds to an expert's chat, p50", f"{added:.1f} ms, of which routing {alone:.1f} ms", ""),
-        ("its own time beside routing, p50", f"{added - alone:.1f} ms", "at most 5 ms"),
+        ("what mixture adds to an expert's chat, p50", f"{added:.1f} ms", ""),
+        ("its own time beside routing, p50", f"{added - routing:.1f} ms", "at most 5 ms"),
         ("expert calls per chat", f"{calls:.2f}", "1 recruited, at most 1 more"),
     ]
     raw = {

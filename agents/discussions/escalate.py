@@ -1,4 +1,4 @@
-"""`escalate`: one expert; if it is not sure a vote; if that is not sure a discussion."""
+"""`escalate`: one agent after the other answers, for as long as a further reply is worth a call; then a discussion."""
 
 from __future__ import annotations
 
@@ -6,28 +6,38 @@ from dataclasses import dataclass
 
 from agents.conversation import Conversation
 from agents.discussions.rounds import Rounds
+from agents.vote_rules import RULES
+from agents.votes import options_of
 
 
 @dataclass(frozen=True)
 class Escalate:
-    """The panel's first agent answers; then, as long as the calibrated confidence is below `threshold`, the rest of
-    the panel (log-odds vote), then `discussion`."""
+    """Asks in the order of the panel and counts by the log-odds vote. The terms' `asking` rule says when that is
+    enough; without one the vote's share must reach `threshold`. A whole panel whose vote is below `threshold` goes on
+    to `discussion`."""
 
     discussion: Rounds
     threshold: float = 0.8
 
     async def __call__(self, conversation: Conversation) -> None:
-        """Ask the first agent; ask the others only where its probability is below `threshold`."""
-        first, *rest = conversation.panel
-        (place,) = await conversation.open([first])
-        alone = conversation.vote("log-odds")
-        if alone.answer is not None and conversation.probability(place) >= self.threshold:
-            conversation.stopped = "confident alone"
-            return
-        if rest:
-            await conversation.open(rest)
-            together = conversation.vote("log-odds")
-            if together.answer is not None and together.share >= self.threshold:
-                conversation.stopped = "confident together"
+        """One first reply at a time, then perhaps rounds."""
+        panel = conversation.panel
+        for number, seat in enumerate(panel, 1):
+            await conversation.open([seat])
+            conversation.vote("log-odds")
+            reason = self._enough(conversation, last=number == len(panel))
+            if reason is not None:
+                conversation.stopped = reason
                 return
         await self.discussion.discuss(conversation)
+
+    def _enough(self, conversation: Conversation, *, last: bool) -> str | None:
+        standing = conversation.standing()
+        replies = sum(conversation.turns[place].error is None for place in standing)
+        verdict = RULES["log-odds"](conversation, standing)
+        asking = conversation.terms.asking
+        if asking is not None and not last:
+            return asking(replies, verdict, options_of(conversation.question)) if replies else None
+        if verdict.answer is None or verdict.share < self.threshold:
+            return None
+        return "confident alone" if replies == 1 else "confident together"

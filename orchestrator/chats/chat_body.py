@@ -132,7 +132,10 @@ class Extension(BodyPart):
     )
     recruit: int | None = Field(default=None, ge=1, le=64, description="Experts that mixture asks.")
     calls: float | None = Field(
-        default=None, ge=1, le=64, description="Mean experts that mixture asks by need, in place of recruit."
+        default=None,
+        ge=1,
+        le=64,
+        description="Mean experts that mixture (in place of recruit) or escalate asks by need.",
     )
     preset: Preset | None = Field(default=None, description="Preset of fusion: budget or quality.")
     explain: bool = Field(default=False, description="Tell experts and cost with a plain expert's reply too.")

@@ -65,7 +65,7 @@ async def ask_method(
     `NoAnswer` if no expert gives one."""
     question, turns = as_question(chat, tools=method.takes_tools)
     writes = method.writes and question.kind == "open" and not question.choices
-    check_wishes(chat, recruits=method.recruits, fuses=method.writes)
+    check_wishes(chat, recruits=method.recruits, by_need=method.asks_by_need, fuses=method.writes)
     sampling = joint_sampling(chat, min(expert.context for expert in collegium.experts.values()), structured=writes)
     profiled = await _profiled(routing, method)
     reply_events = ReplyEvents(health, collegium.experts)
@@ -78,7 +78,7 @@ async def ask_method(
         [question],
         replace(sampling, structured=None),
         seed_of(chat, collegium),
-        MethodOptions(recruit=recruit, preset=chat.collegium.preset),
+        MethodOptions(recruit=recruit, calls=chat.collegium.calls, preset=chat.collegium.preset),
         profiled,
         preferred=await _preferred(collegium, routing, health, question, turns) if writes else (),
         stream=chat.stream and writes,

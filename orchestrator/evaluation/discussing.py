@@ -66,7 +66,10 @@ class DiscussionOptions(StrictModel):
         default="ring", description="Who reads whom in sparse-debate: ring, star, all, or edges as 0>1,1>2."
     )
     threshold: float = Field(
-        default=0.8, gt=0, le=1, description="escalate stops once the calibrated confidence reaches this value."
+        default=0.8,
+        gt=0,
+        le=1,
+        description="escalate discusses where the vote's share is below this; without a profile it asks on there, too.",
     )
     talk_questions: int = Field(
         default=100,
@@ -231,27 +234,52 @@ def fitted_odds(answered: Sequence[ExpertReply], panel: Sequence[str], kind: Con
     probable (`votes.fit_log_odds`): experts of one origin err alike more than independent ones would. Each question's
     probabilities come from confidences calibrated on other questions. Probabilities are taken uncorrected where there
     are too few questions to fit on."""
+    cast = held_out_votes(answered, panel, kind)
+    try:
+        return fit_log_odds(
+            [one.answers for one in cast],
+            [one.probabilities for one in cast],
+            [one.gold for one in cast],
+            [options_of(one.question) for one in cast],
+        )
+    except ValueError:
+        return AT_THEIR_WORD
+
+
+@dataclass(frozen=True, slots=True)
+class PanelVote:
+    """What a panel's experts replied to one validation question, in the panel's order; those without a reply are left
+    out."""
+
+    question: Question
+    answers: list[str | None]
+    probabilities: list[float]
+    """Of being right, by confidences calibrated on other questions."""
+    gold: str | None
+    """In canonical form; None: not known."""
+    part: int
+    """Of the validation questions, by which their calibration is told apart."""
+
+
+def held_out_votes(answered: Sequence[ExpertReply], panel: Sequence[str], kind: ConfidenceKind) -> list[PanelVote]:
+    """One vote per question; none where there are fewer than two different questions."""
     questions = {one.question.id: one.question for one in answered}
     replies = {(one.question.id, one.expert): one for one in answered}
     texts = list(dict.fromkeys(question.question for question in questions.values()))
     parts = min(FOLDS, len(texts))
     if parts < 2:
-        return AT_THEIR_WORD
+        return []
     fold = {text: place % parts for place, text in enumerate(texts)}
     held_out = [fitted([one for one in answered if fold[one.question.question] != part], kind) for part in range(parts)]
-    votes, probabilities, golds = [], [], []
+    found = []
     for id, question in questions.items():
         row = [replies[id, expert] for expert in panel if (id, expert) in replies]
-        calibrate = held_out[fold[question.question]]
-        votes.append([one.reply.answer for one in row])
-        probabilities.append([calibrate(one.expert, confidence_of(one, kind)) for one in row])
+        part = fold[question.question]
         answer_kind: AnswerKind = "choice" if question.choices else question.kind
         gold = None if question.answer is None else canonical(question.answer, answer_kind, question.choices)
-        golds.append(gold)
-    try:
-        return fit_log_odds(votes, probabilities, golds, [options_of(one) for one in questions.values()])
-    except ValueError:
-        return AT_THEIR_WORD
+        chances = [held_out[part](one.expert, confidence_of(one, kind)) for one in row]
+        found.append(PanelVote(question, [one.reply.answer for one in row], chances, gold, part))
+    return found
 
 
 def by_meaning(embedder: Embedder) -> Equivalence:

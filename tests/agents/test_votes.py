@@ -19,6 +19,7 @@ from agents.votes import (
     log_odds_matrix,
     log_odds_weights,
     majority,
+    runner_up,
     weighted,
 )
 
@@ -186,3 +187,10 @@ def test_many_log_odds_votes_weigh_as_one_does() -> None:
     found = log_odds_matrix(p, np.array([4.0, 2.0]), odds)
     for row, options in enumerate((4.0, 2.0)):
         assert found[row].tolist() == pytest.approx(log_odds_weights(p[row].tolist(), odds, options))
+
+
+def test_the_runner_up_may_be_an_answer_that_nobody_gave() -> None:
+    alone = log_odds(["a"], [0.4], options=4)
+    assert runner_up(alone, 4) == pytest.approx(0.2)
+    assert runner_up(log_odds(["a", "b"], [0.5, 0.5], options=2), 2) == pytest.approx(0.5)
+    assert runner_up(log_odds([None], [0.5]), 4) == 0.0

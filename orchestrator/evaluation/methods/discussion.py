@@ -35,6 +35,7 @@ from orchestrator.evaluation.discussing import (
 from orchestrator.evaluation.methods.fallback import MAX_FALLBACKS
 from orchestrator.evaluation.methods.method import Answer, Method, MethodOutcome, Setting
 from orchestrator.evaluation.methods.talk import talk_rule
+from orchestrator.evaluation.panel_need import CALLS, PanelNeed, fit_panel_need
 from orchestrator.evaluation.profile import Profiled
 from orchestrator.inference.request import Completion, UpstreamUsage
 
@@ -51,8 +52,8 @@ class Seating:
     """Only the lead expert, which talks to nobody but itself."""
     copies: bool = False
     """The lead expert in every seat."""
-    lead_first: bool = False
-    """The lead expert takes the first seat."""
+    one_by_one: bool = False
+    """First replies are given one after the other: by the lead expert, then by the best on the fit split."""
     sampled: bool = False
     """One expert replies several times, so that its replies are drawn, at a temperature above 0."""
 
@@ -67,7 +68,7 @@ def discussion_methods() -> tuple[Method, ...]:
         "vote": partial(votes, profile="unused", headline=4),
         "weighted-vote": partial(votes, headline=3),
         "reconcile": partial(_known, headline=2),
-        "escalate": partial(_known, seating=Seating(lead_first=True)),
+        "escalate": partial(_known, seating=Seating(one_by_one=True), asks_by_need=True),
     }
     same = votes(SAME_MODEL, Seating(copies=True, sampled=True), discussion="reconcile")
     known = [name for name in DISCUSSIONS if name != "fusion"]  # which has a module of its own
@@ -158,8 +159,8 @@ async def confer(
     static = {expert: rate(setting, expert) for expert in setting.experts} if setting.profile else {}
     lead = options.lead or max(members, key=lambda expert: static.get(expert, 0.0))
     panel = [lead] if seating.alone else members
-    if seating.lead_first:
-        panel = [lead, *(expert for expert in panel if expert != lead)]
+    if seating.one_by_one:
+        panel = sorted(panel, key=lambda expert: (expert != lead, -static.get(expert, 0.0)))
     sampling = setting.sampling
     if (seating.sampled or options.confidence == "consistency") and sampling.temperature == 0:
         sampling = dataclasses.replace(sampling, temperature=SAMPLING_TEMPERATURE)
@@ -177,11 +178,13 @@ async def confer(
         team = [agents[lead], *more]
     profile = setting.profile if options.improved else None
     fit = await panel_fit(profile, panel, options.confidence) if profile is not None else UNFITTED
+    need = await _panel_need(profile, panel, setting) if profile is not None and seating.one_by_one else None
     terms = DiscussionTerms(
         kind=options.confidence,
         calibrate=fit.calibrate,
         show_calibrated=profile is not None,
-        odds=fit.odds,
+        odds=need.odds if need else fit.odds,
+        asking=need.asking(setting.options.calls or CALLS) if need else None,
         same=by_meaning(setting.context.embedder) if groups else None,
         samples=read_samples(options.convincing, panel) if options.convincing else {},
         limits=options.limits,
@@ -253,6 +256,14 @@ def _talk_notes(talk: TalkRule | None) -> list[str]:
 async def panel_fit(profile: Profiled, panel: Sequence[str], kind: ConfidenceKind) -> PanelFit:
     """What a discussion of this panel takes from the profile: fitted once, on a thread."""
     return await profile.fits.of(panel_key(panel, kind), lambda: fit_panel(profile.replies, panel, kind))
+
+
+async def _panel_need(profile: Profiled, panel: Sequence[str], setting: Setting) -> PanelNeed | None:
+    """When this panel is asked on, where experts are asked one after the other: fitted once, on a thread."""
+    kind = setting.options.confidence
+    answered = list(profile.replies.values())
+    key = ("need", *panel_key(panel, kind), setting.seed)
+    return await profile.fits.of(key, lambda: fit_panel_need(answered, panel, kind, setting.seed))
 
 
 def _notes(setting: Setting, seating: Seating, panel: Sequence[str]) -> list[str]:

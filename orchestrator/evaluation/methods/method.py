@@ -42,7 +42,8 @@ class MethodOptions(DiscussionOptions, CostOptions):
         ge=1,
         le=64,
         allow_inf_nan=False,
-        description="Mean experts per question of mixture, asked by need, in place of recruit.",
+        description="Mean experts per question, asked by need: of mixture, in place of recruit, and of escalate "
+        "(default there: 3).",
     )
     router: str = Field(default=DEFAULT, description=f"Router of mixture: {', '.join(ROUTERS)}.")
     keyword_expert: str | None = Field(
@@ -211,6 +212,8 @@ class Method:
     """One expert writes its answer to an open question: it can be streamed and held to a schema."""
     recruits: bool = False
     """It asks as many experts as `recruit` says."""
+    asks_by_need: bool = False
+    """It asks one expert after the other, about as many per question as `calls` says."""
     prepare: Callable[[Setting], Awaitable[object]] | None = None
     """Fits on the profile what the method keeps, by asking experts; a service does that outside its chats."""
     panel: bool = True

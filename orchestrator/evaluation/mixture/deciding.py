@@ -4,11 +4,10 @@ whoever runs many at once batches them per expert."""
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
-from agents.votes import Verdict
+from agents.votes import Verdict, runner_up
 from orchestrator.evaluation.mixture.fitted import FittedMixture
 from router.ranking import Ranking
 
@@ -96,19 +95,15 @@ async def decide(
         replies[name] = reply
         answers = [one.answer for one in replies.values()]
         verdict = mixture.vote(ranking, list(replies), answers, options, by_need=True)
-        gains.append(need.gain(place, len(replies), verdict.share, runner_up(verdict, options)))
-        if len(replies) == most:
-            stopped = f"{most} experts, the most that one question is put to"
+        second = runner_up(verdict, options)
+        gains.append(need.gain(place, len(replies), verdict.share, second))
+        if number == len(names) and len(replies) < most:
             break
-        if number == len(names):
-            break
-        cost = 1.0 if target.spend is None else mixture.cost_of(names[number])
-        price = float(need.prices[place]) * cost / need.unit
-        if gains[-1] <= price:
-            paid = "a call" if target.spend is None else f"a call of {names[number]}"
-            stopped = f"going on would gain {max(gains[-1], 0.0):.3f}, {paid} is worth {price:.3f}"
-            if need.plain:
-                stopped = f"the vote's share is {verdict.share:.2f}, high enough by a plain rule (few questions)"
+        cost, call = None, "a call"
+        if target.spend is not None and number < len(names):
+            cost, call = mixture.cost_of(names[number]), f"a call of {names[number]}"
+        if (reason := need.enough(place, len(replies), verdict.share, second, cost, call)) is not None:
+            stopped = reason
             break
     return Decision(tuple(asked), tuple(replies), verdict, stopped, tuple(gains))
 
@@ -126,13 +121,3 @@ async def _fixed(
     verdict = mixture.vote(ranking, list(replies), [reply.answer for reply in replies.values()], options)
     stopped = f"{recruit} experts per question" if len(replies) == recruit else "no further expert replies"
     return Decision(tuple(asked), tuple(replies), verdict, stopped)
-
-
-def runner_up(verdict: Verdict, options: float) -> float:
-    """Posterior probability of the answer after the leading one, which may be one that nobody gave."""
-    if not verdict.groups:
-        return 0.0
-    leading, *others = (group.weight for group in verdict.groups)
-    if options > len(verdict.groups):
-        others.append(0.0)
-    return verdict.share * math.exp(max(others) - leading) if others else 0.0

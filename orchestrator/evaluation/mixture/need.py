@@ -107,6 +107,28 @@ class NeedRule:
             return 0.0
         return float(self.gains[place, replies - 1] @ np.array([1.0, share, share * share, second]))
 
+    def enough(
+        self,
+        place: int,
+        replies: int,
+        share: float,
+        second: float,
+        cost: float | None = None,
+        call: str = "a call",
+    ) -> str | None:
+        """Why nobody else is asked after so many replies, whose vote's leader has this `share`; None: the next expert
+        is, whose reply costs `cost` (None: a mean call's) and is named `call`."""
+        most = self.gains.shape[1] + 1
+        if replies >= most:
+            return f"{most} experts, the most that one question is put to"
+        gain = self.gain(place, replies, share, second)
+        price = float(self.prices[place]) * (1.0 if cost is None else cost / self.unit)
+        if gain > price:
+            return None
+        if self.plain:
+            return f"the vote's share is {share:.2f}, high enough by a plain rule (few questions)"
+        return f"going on would gain {max(gain, 0.0):.3f}, {call} is worth {price:.3f}"
+
 
 def _features(share: Floats, second: Floats) -> Floats:
     return np.stack([np.ones_like(share), share, share**2, second], 1)

@@ -17,17 +17,21 @@ SHAPES = (
 )
 
 
-@pytest.mark.parametrize("wanted", [{"recruit": 1}, {"recruit": 2}, {"calls": 2.0}])
-async def test_the_endpoint_decides_each_question_as_the_report_did(
-    settings: dict[str, Any], serving: Any, tmp_path: Path, wanted: dict[str, Any]
-) -> None:
+def write_questions(path: Path) -> None:
     rows = [
         {"id": f"{split}-{task}{n}", "task": task, "question": text.format(n), "answer": gold, "split": split, **more}
         for split, numbers in (("validation", range(8)), ("test", range(8, 12)))
         for n in numbers
         for task, text, gold, more in SHAPES
     ]
-    (tmp_path / "asked.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    path.write_text("\n".join(map(json.dumps, rows)))
+
+
+@pytest.mark.parametrize("wanted", [{"recruit": 1}, {"recruit": 2}, {"calls": 2.0}])
+async def test_the_endpoint_decides_each_question_as_the_report_did(
+    settings: dict[str, Any], serving: Any, tmp_path: Path, wanted: dict[str, Any]
+) -> None:
+    write_questions(tmp_path / "asked.jsonl")
     with Collegium(settings) as collegium:
         result = await collegium.arun(
             task=str(tmp_path / "asked.jsonl"), methods=["mixture"], **wanted, questions=12, fit_questions=24
@@ -58,3 +62,26 @@ async def test_the_endpoint_decides_each_question_as_the_report_did(
             assert ranked == pytest.approx({entry.expert: entry.score for entry in promised.ranking}, abs=1e-4)
             assert told["mixture"] in stored
     assert {path.name for path in (tmp_path / "state" / "mixtures").iterdir()} == stored, "the service fitted again"
+
+
+@pytest.mark.parametrize("calls", [1.0, 4.0])
+async def test_escalate_asks_each_chat_by_the_need_that_the_report_saw(
+    settings: dict[str, Any], serving: Any, tmp_path: Path, calls: float
+) -> None:
+    write_questions(tmp_path / "asked.jsonl")
+    with Collegium(settings) as collegium:
+        result = await collegium.arun(
+            task=str(tmp_path / "asked.jsonl"), methods=["escalate"], calls=calls, questions=12, fit_questions=24
+        )
+    held = result.outcomes[0].transcripts
+    async with serving(settings) as client:
+        for one in held:
+            said = {"kind": one.question.kind, **({"choices": one.question.choices} if one.question.choices else {})}
+            asked = [{"role": "user", "content": one.question.question}]
+            body = {"model": "escalate", "messages": asked, "max_tokens": 160, "collegium": {**said, "calls": calls}}
+            told = (await client.post("/v1/chat/completions", json=body)).json()["collegium"]
+            assert (told["answer"], told["calls"], told["stopped"]) == (one.answer, one.calls, one.stopped)
+            assert told["confidence"] == pytest.approx(one.confidence, abs=1e-6)
+        refused = await client.post("/v1/chat/completions", json={**body, "model": "vote"})
+        assert (refused.status_code, "collegium.calls" in refused.text) == (400 if calls > 1 else 200, calls > 1)
+    assert {one.calls for one in held} == ({1} if calls == 1.0 else {2})

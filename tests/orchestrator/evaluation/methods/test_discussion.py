@@ -15,6 +15,7 @@ from orchestrator import Collegium
 from orchestrator.cli.discussion_chapter import chapter
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.answer import RunRequest
+from orchestrator.evaluation.panel_need import NOT_WORTH
 from orchestrator.evaluation.report import render
 from orchestrator.pipelines.results import RUN
 from orchestrator.run_folder import RunFolder
@@ -132,3 +133,12 @@ def test_the_demos_chapter_shows_a_transcript(zoo: Collegium) -> None:
     text = console.export_text()
     for part in ("First reply", "Round 1", "log-odds", "Right answer:", "answers were changed"):
         assert part in text
+
+
+def test_escalate_asks_by_need_as_many_as_calls_allow(zoo: Collegium) -> None:
+    few, many = (run(zoo, "escalate", calls=calls).outcomes[0].transcripts for calls in (1, 4))
+    assert {(one.calls, one.stopped) for one in few} == {(1, NOT_WORTH)}
+    assert {one.calls for one in many} == {2}
+    assert all("high enough by a plain rule" in one.stopped for one in many)
+    right = [sum(one.answer == one.question.answer for one in held) for held in (few, many)]
+    assert right == [10, 20]

@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from agents.votes import log_odds
-from orchestrator.evaluation.mixture.deciding import Decision, MixtureReply, RecruitTarget, decide, runner_up
+from orchestrator.evaluation.mixture.deciding import Decision, MixtureReply, RecruitTarget, decide
 from orchestrator.evaluation.mixture.fit import fit_mixture
 from orchestrator.evaluation.mixture.options import FittingOptions
 from router.table import Table
@@ -82,13 +81,6 @@ def test_by_need_one_is_asked_where_the_rule_has_no_price_for_so_few_calls(throu
     decision, _ = through(ALL_REPLY, RecruitTarget(calls=2.0))
     assert decision.asked == ("coins",)
     assert "not right more often" in decision.stopped
-
-
-def test_the_runner_up_may_be_an_answer_that_nobody_gave() -> None:
-    alone = log_odds(["a"], [0.4], options=4)
-    assert runner_up(alone, 4) == pytest.approx(0.2)
-    assert runner_up(log_odds(["a", "b"], [0.5, 0.5], options=2), 2) == pytest.approx(0.5)
-    assert runner_up(log_odds([None], [0.5]), 4) == 0.0
 
 
 def test_by_need_falls_back_and_without_a_fitted_vote_one_is_asked(through: Any, table: Table, embedder: Any) -> None:
