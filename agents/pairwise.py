@@ -1,7 +1,8 @@
 """A judge of two replies: the prompt, and what its reply says. Each pair is shown in both orders.
 
-MT-Bench's protocol (https://arxiv.org/abs/2306.05685, section 3.4): a judge prefers what stands first, so that a win
-counts as one only as far as it holds in both orders.
+As in MT-Bench (https://arxiv.org/abs/2306.05685, section 3.4), a judge prefers what stands first, so that a win counts
+as one only as far as it holds in both orders. A judge that prefers the same place both times has said nothing about the
+replies: that is no tie here, as it is there, but no verdict.
 """
 
 from __future__ import annotations
@@ -69,11 +70,16 @@ def parse_verdict(text: str) -> Verdict | None:
 
 def points(forward: Verdict | None, backward: Verdict | None) -> float | None:
     """What the first of two replies gets from a judge that saw it first (`forward`) and second (`backward`): 1 for a
-    win in both orders, 0 for a loss in both, a half for ties and for verdicts that follow the order. None: one of them
-    cannot be read."""
-    if forward is None or backward is None:
+    win in both orders, 0 for a loss in both, a half for ties. None: one of them cannot be read, or they follow the
+    order."""
+    if forward is None or backward is None or follows_order(forward, backward):
         return None
     return ({"A": 1.0, "tie": 0.5, "B": 0.0}[forward] + {"B": 1.0, "tie": 0.5, "A": 0.0}[backward]) / 2
+
+
+def follows_order(forward: Verdict | None, backward: Verdict | None) -> bool:
+    """Whether a judge preferred the same place in both orders."""
+    return forward == backward and forward in ("A", "B")
 
 
 def _kept(text: str, mark: str) -> str:

@@ -133,7 +133,8 @@ class ServiceConfig(StrictModel):
     )
     default: str | None = Field(
         default=None,
-        description="Expert for questions unlike all of the profile's (default: the best one over the whole profile).",
+        description="Expert for questions unlike all of the profile's (default: the best one over the profile; "
+        "where that is an adapter or a merge, the expert that it was made from).",
     )
     hedge_seconds: float = Field(
         default=5.0, gt=0, description="Seconds of silence after which mixture also asks its next expert."

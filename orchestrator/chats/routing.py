@@ -23,6 +23,7 @@ from orchestrator.chats.protocols import Zoo
 from orchestrator.errors import BadInput, CollegiumError, NotReady
 from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.evaluation.discussing import DiscussionOptions, fit_panel, panel_key
+from orchestrator.evaluation.mixture.default_expert import default_expert
 from orchestrator.evaluation.mixture.fit import for_experts
 from orchestrator.evaluation.mixture.fitted import FittedMixture
 from orchestrator.evaluation.mixture.options import FittingOptions
@@ -121,7 +122,7 @@ class Routing:
         unlike it, too, goes to the default expert first. Raises `NotReady` while there is no mixture, `BadInput` for
         empty texts."""
         fitted = mixture or await self.mixture()
-        default = self._collegium.config.service.default
+        default = default_expert(fitted, self._collegium.experts, self._collegium.config.service.default)
         before = before or [""] * len(questions)
 
         def work() -> list[Ranking]:

@@ -2,7 +2,8 @@
 
 The win rate counts a tie as half. Judges like long replies: the length-controlled rate is what a logistic fit over the
 difference of lengths predicts for replies of equal length (AlpacaEval 2, https://arxiv.org/abs/2404.04475). A reply
-that is the same in both is a tie, and no judge is asked. Verdicts that cannot be read are counted and left out.
+that is the same in both is a tie, and no judge is asked. Verdicts that cannot be read, and those that prefer the same
+place in both orders, are counted and left out: a judge that only follows the order finds nothing, not a draw.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, ValidationError, model_validator
 
-from agents.pairwise import VERDICT_SCHEMA, Verdict, compare, parse_verdict, points
+from agents.pairwise import VERDICT_SCHEMA, Verdict, compare, follows_order, parse_verdict, points
 from agents.question import CHAT, Question
 from orchestrator.config import StrictModel
 from orchestrator.errors import BadInput, CollegiumError
@@ -56,12 +57,14 @@ class PersonLabel(StrictModel):
 
 @dataclass(frozen=True)
 class Judged:
-    """What each judge found: pair -> points of the first method, from 0 to 1; None: unreadable, or no reply."""
+    """What each judge found: pair -> points of the first method, 0 to 1; None: unreadable, none, or by order."""
 
     points: Mapping[str, Sequence[float | None]]
     unreadable: int
     failed: int
     calls: int
+    ordered: int = 0
+    """Verdicts that prefer the same place in both orders: two for each such pair and judge."""
 
 
 async def judge_pairs(pool: Pool, judges: Sequence[Expert], pairs: Sequence[Pair], seed: int) -> Judged:
@@ -92,6 +95,7 @@ async def judge_pairs(pool: Pool, judges: Sequence[Expert], pairs: Sequence[Pair
     verdicts = await asyncio.gather(*(asked(*one) for one in wanted))
     found = {(judge.name, pair.id, turned): one for (judge, pair, turned), one in zip(wanted, verdicts, strict=True)}
     scored: dict[str, list[float | None]] = {}
+    ordered = 0
     for judge in judges:
         rows: list[float | None] = []
         for pair in pairs:
@@ -101,8 +105,10 @@ async def judge_pairs(pool: Pool, judges: Sequence[Expert], pairs: Sequence[Pair
             both = [found[judge.name, pair.id, turned] for turned in (False, True)]
             read: list[Verdict | None] = [None if one == "failed" else one for one in both]
             rows.append(points(*read))
+            ordered += 2 * follows_order(*read)
         scored[judge.name] = rows
-    return Judged(scored, sum(one is None for one in verdicts), sum(one == "failed" for one in verdicts), len(verdicts))
+    unreadable, failed = sum(one is None for one in verdicts), sum(one == "failed" for one in verdicts)
+    return Judged(scored, unreadable, failed, len(verdicts), ordered)
 
 
 def pair_result(
@@ -127,6 +133,7 @@ def pair_result(
         unreadable=judged.unreadable,
         failed=judged.failed,
         calls=judged.calls,
+        ordered=judged.ordered,
         win_rate=_interval(scores, lengths, seed, controlled=False) if len(kept) else None,
         length_controlled=_interval(scores, lengths, seed, controlled=True) if len(kept) else None,
         between_judges=_between(list(judged.points.values())),

@@ -12,6 +12,7 @@ from orchestrator.config import Config
 from orchestrator.errors import BadInput, NotReady
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.costs import fit_router
+from orchestrator.evaluation.mixture.default_expert import default_expert
 from orchestrator.evaluation.mixture.fit import for_experts
 from orchestrator.evaluation.mixture.options import FittingOptions
 from orchestrator.evaluation.mixture.store import MixtureStore
@@ -123,7 +124,7 @@ def rank(questions: Sequence[str], context: Context) -> list[Ranking]:
         features = context.embedder.asked(list(questions), [""] * len(questions))
     except ValueError as error:
         raise BadInput(str(error)) from error
-    return mixture.rank(features, context.config.service.default)
+    return mixture.rank(features, default_expert(mixture, context.experts, context.config.service.default))
 
 
 def _ranked(

@@ -32,9 +32,17 @@ def test_verdicts(text: str, verdict: Verdict | None) -> None:
 
 @pytest.mark.parametrize(
     ("forward", "backward", "found"),
-    [("A", "B", 1.0), ("B", "A", 0.0), ("A", "A", 0.5), ("tie", "tie", 0.5), ("A", "tie", 0.75), (None, "A", None)],
+    [
+        ("A", "B", 1.0),
+        ("B", "A", 0.0),
+        ("A", "A", None),
+        ("B", "B", None),
+        ("tie", "tie", 0.5),
+        ("A", "tie", 0.75),
+        (None, "A", None),
+    ],
 )
-def test_a_verdict_that_follows_the_order_is_a_tie(forward: Verdict, backward: Verdict, found: float | None) -> None:
+def test_a_verdict_that_follows_the_order_is_none(forward: Verdict, backward: Verdict, found: float | None) -> None:
     assert points(forward, backward) == found
 
 

@@ -11,6 +11,7 @@ from orchestrator.evaluation.answering import ExpertReply, answer, judge
 from orchestrator.evaluation.methods.fallback import fallback_note
 from orchestrator.evaluation.methods.method import Answer, MethodOutcome, Setting
 from orchestrator.evaluation.mixture.deciding import MAX_FALLBACKS, Decision, MixtureReply, RecruitTarget, decide
+from orchestrator.evaluation.mixture.default_expert import default_expert
 from orchestrator.evaluation.mixture.fit import for_experts
 from orchestrator.evaluation.mixture.fitted import FittedMixture
 from orchestrator.evaluation.mixture.options import FittingOptions
@@ -69,7 +70,7 @@ def mixture_of(setting: Setting) -> FittedMixture:
 def _ranked(setting: Setting, fitted: FittedMixture) -> list[Ranking]:
     asked = [question.question for question in setting.questions]
     features = setting.context.embedder.asked(asked, [""] * len(asked))
-    return fitted.rank(features, setting.context.config.service.default)
+    return fitted.rank(features, default_expert(fitted, setting.experts, setting.context.config.service.default))
 
 
 async def put_to(

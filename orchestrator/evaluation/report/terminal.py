@@ -99,12 +99,12 @@ def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
 def judged_table(judged: Sequence[JudgedPair]) -> Table:
     """How judges found each method's replies against one method's, in bold where the interval leaves a half out."""
     table = _table(
-        "Method", "against", "Wins/ties/losses", "Win rate", "95% interval", "at equal lengths", "unreadable"
+        "Method", "against", "Wins/ties/losses", "Win rate", "95% interval", "at equal lengths", "unused verdicts"
     )
     table.columns[1].justify = "left"
     for one in judged:
         counts = f"{one.wins}/{one.ties}/{one.losses}"
-        unread = f"{one.unreadable} + {one.failed} failed of {one.calls}"
+        unread = f"{one.unreadable} unreadable, {one.ordered} by order, {one.failed} failed of {one.calls}"
         if one.win_rate is None or one.length_controlled is None:
             table.add_row(_name(one.method), _name(one.against), counts, "-", "-", "-", unread)
             continue
@@ -122,6 +122,7 @@ def _agreement(one: JudgedPair) -> list[str]:
     """How often the judges of a pair agree with one another, and with a person."""
     found = [] if one.between_judges is None else [f"judges agree with one another on {one.between_judges:.0%}"]
     found += [] if one.agreement is None else [f"with a person on {one.agreement:.0%} of {one.labelled} questions"]
+    found += ["nothing could be judged: verdicts followed the order of the replies"] * one.nothing_but_order
     return [f"{plain(one.method)} against {plain(one.against)}: {', '.join(found)}"] if found else []
 
 

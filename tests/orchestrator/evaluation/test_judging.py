@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 from orchestrator.collegium import Collegium
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.judging import Judged, Pair, length_controlled, pair_result, read_labels
+from orchestrator.evaluation.report.terminal import judged_table
 
 SCRIPTS = """
 import json
@@ -30,6 +33,9 @@ def curt(messages, seed):
 
 def warm(messages, seed):
     return _verdict(messages, lambda a, b: "A" if "dear" in a else "B" if "dear" in b else "tie")
+
+def warmer(messages, seed):
+    return warm(messages, seed)
 
 def first(messages, seed):
     return _verdict(messages, lambda a, b: "A")
@@ -84,7 +90,7 @@ def test_whoever_wins_by_length_alone_wins_nothing_at_equal_lengths() -> None:
 def judged_zoo(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     (tmp_path / "judging_scripts.py").write_text(SCRIPTS)
     monkeypatch.syspath_prepend(str(tmp_path))
-    names = ("kind", "curt", "warm", "first", "mad", "dead")
+    names = ("kind", "curt", "warm", "warmer", "first", "mad", "dead")
     rows = [json.dumps({"id": f"c{n}", "question": f"Hello number {n}!", "split": "test"}) for n in range(6)]
     (tmp_path / "chats.jsonl").write_text("\n".join(rows))
     config = {
@@ -116,14 +122,24 @@ def test_a_run_is_judged_in_both_orders(judged_zoo: Any, tmp_path: Path) -> None
     assert (found.method, found.against, found.wins, found.calls) == ("curtly", "kindly", 0, 2 * found.losses)
     assert found.win_rate.value == 0.0
     assert judged(judged_zoo, "warm", judge_against="curtly").win_rate.value == 1.0
-    assert judged(judged_zoo, "first").ties >= 4  # a judge of the order alone
-    several = judged(judged_zoo, "warm", "first")
-    assert (several.between_judges, several.win_rate.value) == (0.0, 0.25)
+    several = judged(judged_zoo, "warm", "warmer")
+    assert (several.between_judges, several.win_rate.value) == (1.0, 0.0)
     for better, agreement in (("kindly", 1.0), ("tie", 0.0)):
         rows = [json.dumps({"id": f"c{n}", "better": better}) for n in range(6)]
         (tmp_path / "labels.jsonl").write_text("\n".join(rows))
         labelled = judged(judged_zoo, "warm", judge_labels=str(tmp_path / "labels.jsonl"))
         assert (labelled.labelled, labelled.agreement) == (labelled.judged, agreement)
+
+
+def test_a_judge_that_follows_the_order_finds_nothing(judged_zoo: Any) -> None:
+    found = judged(judged_zoo, "first")
+    assert (found.judged, found.ties, found.win_rate) == (0, 0, None)
+    assert found.ordered == found.calls > 0
+    table = io.StringIO()
+    Console(file=table, width=200).print(judged_table([found]))
+    assert "nothing could be judged: verdicts followed the order" in table.getvalue()
+    beside = judged(judged_zoo, "warm", "first")
+    assert (beside.win_rate.value, beside.losses, beside.ordered) == (0.0, beside.judged, beside.calls // 2)
 
 
 def test_judges_that_cannot_be_read_or_fail_are_their_own_numbers(judged_zoo: Any) -> None:

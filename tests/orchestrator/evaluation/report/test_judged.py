@@ -27,7 +27,7 @@ def test_what_was_found_and_what_could_not_be_read() -> None:
     shown = text(pair(Interval(value=0.6875, low=0.4, high=0.9, n=8)), pair(None))
     assert "5/1/2" in shown
     assert "68.8%" in shown
-    assert "3 + 1 failed of 20" in shown
+    assert "3 unreadable, 0 by order, 1 failed of 20" in shown
 
 
 def test_how_often_judges_agree_stands_below() -> None:
