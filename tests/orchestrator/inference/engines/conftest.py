@@ -182,7 +182,15 @@ def subjects(request: pytest.FixtureRequest) -> Iterator[dict[str, Subject]]:
         subject.engine.close()
 
 
-@pytest.fixture(params=["scripted", "remote", "transformers", "vllm", pytest.param("card", marks=pytest.mark.soak)])
+@pytest.fixture(scope="module")
+def card(model_folder: Path, adapters: dict[str, Path], vllm_installed: None) -> Iterator[Subject]:
+    """vLLM held to the rules of a card, for one file's tests: its models are in other processes, which end here."""
+    made = real_subject("card", model_folder, adapters)
+    yield made
+    made.engine.close()
+
+
+@pytest.fixture(params=["scripted", "remote", "transformers", "vllm", "card"])
 def subject(request: pytest.FixtureRequest, subjects: dict[str, Subject]) -> Subject:
     return _subject(request.param, request, subjects)
 
@@ -199,10 +207,12 @@ def vllm(request: pytest.FixtureRequest, subjects: dict[str, Subject]) -> Subjec
 
 
 def _subject(name: str, request: pytest.FixtureRequest, subjects: dict[str, Subject]) -> Subject:
-    if name in ("vllm", "card"):
+    if name == "card":
+        subjects = {name: request.getfixturevalue("card")}
+    if name == "vllm":
         request.getfixturevalue("vllm_installed")
     if name not in subjects:
-        if name in ("vllm", "card", "transformers"):
+        if name in ("vllm", "transformers"):
             folder, adapters = request.getfixturevalue("model_folder"), request.getfixturevalue("adapters")
             subjects[name] = real_subject(name, folder, adapters)
         else:

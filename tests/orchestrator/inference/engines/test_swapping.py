@@ -94,6 +94,24 @@ def test_whatever_was_resident_before_an_expert_answers_as_if_it_were_alone(
     assert wander(engine, zoo, alone, 30) >= {"start", "in_place", "wake"}
 
 
+def test_on_a_card_two_shapes_sleep_and_wake_in_processes_of_their_own(
+    zoo: dict[str, Expert], alone: dict[str, Any]
+) -> None:
+    """The real vLLM held to CUDA's rules: whoever sleeps loses its weights, and graphs keep the model that they saw."""
+    from tests.orchestrator.inference.engines.cuda_engine import EngineOnCard
+
+    made = EngineOnCard(OPTIONS)
+    ways = []
+    try:
+        for name in ("tied-1", "tied-2", "transposed-1", "adapted", "transposed-2", "merged", "tied-1"):
+            ways.append(made.load(zoo[name]).way)
+            # In another process, with threads of its own: rounding differs, another expert's replies do not pass.
+            assert difference(alone[name], made.canary()) is None, name
+    finally:
+        made.close()
+    assert ways == ["start", "in_place", "start", "wake", "wake", "wake", "in_place"]
+
+
 @pytest.mark.soak
 @pytest.mark.timeout(7200)
 def test_two_thousand_swaps_and_no_memory_kept(engine: Any, zoo: dict[str, Expert], alone: dict[str, Any]) -> None:

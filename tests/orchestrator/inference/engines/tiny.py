@@ -21,7 +21,8 @@ COMMON: dict[str, Any] = {
     "pad_token_id": 2,
 }
 ARCHITECTURES: dict[str, tuple[str, dict[str, Any]]] = {
-    "tied": ("llama", {"tie_word_embeddings": True}),
+    # A row more than its tokenizer has tokens, as fine-tunes with a padding token have them.
+    "tied": ("llama", {"tie_word_embeddings": True, "vocab_size": 49153}),
     "mixture": ("mixtral", {"num_local_experts": 4, "num_experts_per_tok": 2}),
     "transposed": ("gpt2", {"n_embd": 128, "n_layer": 2, "n_head": 4, "n_positions": 1024}),
     "state-space": (
