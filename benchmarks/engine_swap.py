@@ -1,4 +1,4 @@
-"""What a swap costs, and where the time goes: python benchmarks/engine_swap.py [--experts 4] [--out FILE]
+"""What a swap costs, and where the time goes: python -m benchmarks.engine_swap [--experts 4] [--out FILE]
 
 Adapter experts over SmolLM2-135M-Instruct in the vLLM engine, against the warm read of the base's file plus the
 adapter's: the plain `read()` of a Python program, and the same into a small buffer that stays in cache (what the

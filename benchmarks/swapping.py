@@ -220,8 +220,8 @@ def main() -> None:
     given = parser.parse_args()
     from orchestrator.experts.demo import FULL, locate
 
-    with tempfile.TemporaryDirectory() as name:
-        folder = Path(name)
+    with tempfile.TemporaryDirectory() as place:
+        folder = Path(place)
         adapters = make_adapters(folder, given.experts)
         asked = prompts(given.questions)
         base = locate(FULL) / "model.safetensors"
@@ -241,7 +241,8 @@ def main() -> None:
             ("tokens/s while generating", f"{own['tokens'] / own['generating']:.0f}", ""),
         ]
         title = f"Swapping: {given.experts} experts on one worker"
-        write_result(f"swapping_{given.experts}", title, rows, result)
+        name = f"swapping_{given.experts}" + ("" if given.measured else "_alone")
+        write_result(name, title, rows, result)
         if given.measured:
             models = merged_checkpoints(folder, adapters[: given.measured])
             for label, in_process, idle, wall in (("(i)", False, 40, 4.0), ("(ii)", True, 10, 1.6)):
@@ -263,7 +264,7 @@ def main() -> None:
                     ),
                     (f"{label} wall with start and first load / ours", f"{found['wall'] / own['wall']:.2f}", ""),
                 ]
-                write_result(f"swapping_{given.experts}", title, rows, result)
+                write_result(name, title, rows, result)
 
 
 if __name__ == "__main__":
