@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orchestrator.errors import ExpertFailed
 from orchestrator.inference.engines.canary import Canary
-from orchestrator.inference.expert import Expert
+from orchestrator.inference.engines.engine import EngineOptions
+from orchestrator.inference.engines.reference import references
+from orchestrator.inference.expert import Expert, Weights
 from orchestrator.pipelines import check_exact as module
 from orchestrator.pipelines.check_exact import not_rounding
 
@@ -94,3 +98,44 @@ def test_what_cannot_be_computed_in_float32_is_not_explained(monkeypatch: pytest
     assert "the engine cannot" in (look(monkeypatch, canary(0.0), Engine(canary(0.0), "no kernels")) or "")
     made: Any = None
     assert not_rounding(Expert("e", "p", "s", dtype="float32"), canary(1.0), canary(0.0), made)
+
+
+OPTIONS = EngineOptions(batch=4, kv_gib=0.05, context=128, canary_tokens=2)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+@pytest.mark.parametrize("name", ["transformers", "vllm"])
+def test_real_engines_in_float32_agree_with_transformers_and_only_with_their_own_weights(
+    name: str, tmp_path: Path
+) -> None:
+    from orchestrator.experts.demo import FULL, locate
+    from orchestrator.inference.schedule.placement import local_engine
+    from tests.orchestrator.inference.engines.tiny import tiny
+
+    pytest.importorskip(name)
+    expert, other = (
+        Expert(f"m{seed}", f"m{seed}", "s", weights=Weights(tiny(tmp_path / f"m{seed}", locate(FULL), "tied", seed)))
+        for seed in (1, 2)
+    )
+    (reference,) = references([expert], OPTIONS.canary_tokens)
+    assert isinstance(reference, list)
+    # What 16 bits might do: another sum, by less than what is suspicious between engines.
+    rounded = [[(token, chance + 0.3) for token, chance in step] for step in reference]
+    loaded: list[Expert] = []
+
+    def make(weights: Weights | None) -> Any:
+        engine: Any = local_engine(name, OPTIONS)
+        real = engine.load
+
+        def load(wanted: Expert) -> Any:
+            loaded.append(wanted)
+            return real(replace(wanted, weights=weights))
+
+        engine.load = load
+        return engine
+
+    assert not_rounding(expert, rounded, reference, lambda: make(expert.weights)) is None
+    if name == "transformers":  # a second start of vLLM would show the same
+        why = not_rounding(expert, rounded, reference, lambda: make(other.weights))
+        assert "in float32, where nothing is rounded" in str(why)
+    assert {one.dtype for one in loaded} == {"float32"}

@@ -187,7 +187,9 @@ def card(model_folder: Path, adapters: dict[str, Path], vllm_installed: None) ->
     """vLLM held to the rules of a card, for one file's tests: its models are in other processes, which end here."""
     made = real_subject("card", model_folder, adapters)
     yield made
-    made.engine.close()
+    with warnings.catch_warnings():  # vLLM leaves its sockets to the garbage collector
+        warnings.simplefilter("ignore")
+        made.engine.close()
 
 
 @pytest.fixture(params=["scripted", "remote", "transformers", "vllm", "card"])
