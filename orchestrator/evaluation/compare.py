@@ -103,8 +103,10 @@ async def compare(request: RunRequest, context: Context) -> RunResult:
     first = context.seed(request.seed)
     questions = estimate(request, context.config, context.experts).questions
     named = methods_named(request.methods, context.config)
+    one = questions_of(request.task, request.split, 1, first, request.columns, request.score, golds=not request.judge)
+    chats = one[0].answer is None  # nothing can be fitted on them
     talking = [method.name for method in named if method.confers] or ["reconcile"]
-    baselines = [method.name for method in METHODS if method.baseline]
+    baselines = [method.name for method in METHODS if method.baseline and not (chats and method.profile == "required")]
     others = [method.name for method in named if not method.sampled]
     (sampling,) = (method.name for method in METHODS if method.sampled)
     methods = list(dict.fromkeys([*baselines, *talking, *others]))

@@ -176,3 +176,13 @@ def test_labels_are_read_strictly(tmp_path: Path, line: str, named: str) -> None
     (tmp_path / "l.jsonl").write_text(line)
     with pytest.raises(BadInput, match=named):
         read_labels(tmp_path / "l.jsonl", ["m", "n"])
+
+
+def test_a_comparison_is_judged_as_a_run_is(judged_zoo: Any) -> None:
+    collegium, asking = judged_zoo
+    report = collegium.run(**asking, judge=["warm"], judge_against="kindly", compare=True, fit_questions=6).report
+    found = {one.method: one for one in report.judged}
+    assert {"curtly", "vote", "self-refine"} <= found.keys()
+    assert "best" not in {method.method for method in report.methods}  # chats without gold answers name no best one
+    assert (found["curtly"].losses, found["curtly"].ordered) == (found["curtly"].questions, 0)
+    assert (found["vote"].ties, found["vote"].calls) == (found["vote"].questions, 0)  # kindly's own replies
