@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.distill_dpo import teach_dpo
-from benchmarks.machine import RESULTS, conditions, write_result
+from benchmarks.machine import RESULTS, conditions, revision, write_result
 from distill.graph import interaction_graph
 from distill.pairs import Lesson, Selection, lesson
 from orchestrator import Collegium
@@ -30,7 +30,6 @@ from orchestrator.evaluation.report.intervals import paired_difference
 from orchestrator.inference.request import Sampling
 from orchestrator.pipelines.distill import TEACHER, DistillRequest, Taught, arms, inspect, read_all, teach
 from orchestrator.pipelines.distill_generate import TRANSCRIPTS, GenerateRequest, discuss, generate
-from orchestrator.run_folder import revision
 
 WORK = Path("runs/distill-benchmark")
 KEPT = RESULTS / "distill.json"

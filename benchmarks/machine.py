@@ -18,7 +18,7 @@ def conditions() -> dict[str, str]:
     """Where and under what load this runs."""
     import psutil
 
-    from orchestrator.run_folder import engine_version, machine, revision
+    from orchestrator.run_folder import engine_version, machine
 
     foreign = psutil.cpu_percent(interval=2.0)
     return {
@@ -30,6 +30,24 @@ def conditions() -> dict[str, str]:
         "revision": revision(),
         "date": datetime.now(UTC).strftime("%Y-%m-%d"),
     }
+
+
+def revision(folder: Path = RESULTS) -> str:
+    """The source revision around `folder`; `-dirty` where code differs from it.
+
+    Tables do not count: a run rewrites its own, and an edited table changes no figure.
+    """
+    described = _git(folder, "describe", "--always")
+    changed = _git(folder, "status", "--porcelain", "--untracked-files=no", "--", ":/", ":/!benchmarks/results")
+    return (f"{described}-dirty" if changed else described) or "unknown"
+
+
+def _git(folder: Path, *command: str) -> str:
+    try:
+        completed = subprocess.run(["git", "-C", str(folder), *command], capture_output=True, text=True, timeout=10)
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return completed.stdout.strip()
 
 
 def figures_of(python: str, program: str, *arguments: str) -> Any:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import ast
+import subprocess
 from pathlib import Path
 
 import pytest
+
+from benchmarks.machine import revision
 
 ROOT = Path(__file__).parent.parent
 PACKAGES = {"agents", "benchmarks", "distill", "merging", "orchestrator", "reasoning", "router"}
@@ -48,3 +51,24 @@ def test_a_name_that_is_gone_is_found(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text("from distill.pairs import zipped, spoken\nfrom merging import no_such_module\n")
     assert missing(script) == ["distill.pairs.spoken", "merging.no_such_module"]
+
+
+def test_a_table_that_a_run_rewrites_does_not_make_the_revision_dirty(tmp_path: Path) -> None:
+    def git(*command: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b.c")
+        subprocess.run(["git", "-C", str(tmp_path), *who, *command], check=True, capture_output=True)
+
+    table, code = tmp_path / "benchmarks" / "results" / "speed.md", tmp_path / "merging" / "kernels.py"
+    for file in (table, code):
+        file.parent.mkdir(parents=True)
+        file.write_text("old\n")
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "both")
+    clean = revision(table.parent)
+    assert clean != "unknown"
+    table.write_text("new\n")
+    assert revision(table.parent) == clean
+    code.write_text("new\n")
+    assert revision(table.parent) == f"{clean}-dirty"
+    assert revision(tmp_path.parent / "no such folder") == "unknown"
