@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from merging import extensions
 from merging.methods import METHODS
@@ -108,6 +109,35 @@ class Recipe:
     def seeded(self, seed: int) -> Recipe:
         """The same recipe with another seed for its random draws."""
         return replace(self, seed=seed)
+
+
+def one_spelling(recipe: Recipe) -> Recipe:
+    """The same recipe where a folder that it writes in several ways (`base`, `./base/`, a link) is one model."""
+    known: dict[tuple[str | None, ...], ModelRef] = {}
+
+    def same(ref: ModelRef) -> ModelRef:
+        place = (_real(ref.model), ref.revision, _real(ref.adapter), ref.adapter_revision)
+        return known.setdefault(place, ref)
+
+    choice = recipe.tokenizer
+    if choice is not None:
+        rules = {token: replace(rule, model=rule.model and same(rule.model)) for token, rule in choice.tokens.items()}
+        source = same(choice.source) if isinstance(choice.source, ModelRef) else choice.source
+        choice = replace(choice, source=source, tokens=rules)
+    slices = [
+        replace(
+            part,
+            base=part.base and same(part.base),
+            sources=tuple(replace(source, model=same(source.model)) for source in part.sources),
+        )
+        for part in recipe.slices
+    ]
+    return replace(recipe, base=recipe.base and same(recipe.base), slices=tuple(slices), tokenizer=choice)
+
+
+def _real(name: str | None) -> str | None:
+    """A folder's or file's one path; a hub id as it is."""
+    return str(Path(name).resolve()) if name and Path(name).exists() else name
 
 
 def method_named(name: object, where: str) -> MergeMethod:

@@ -10,7 +10,7 @@
 
 Format: https://github.com/arcee-ai/mergekit#merge-configuration. What mergekit ignores is a note where its meaning is
 known (a parameter of another method, `name`, `residual_weight`), else an error. Several documents in one file are one
-pipeline: a document takes another's result for a model by its `name`.
+pipeline: a document takes another's result for a model by its `name` (in old files its `out_path`).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import yaml
 
 from merging.methods import METHODS
 from merging.methods.method import MergeMethod
-from merging.recipe import ModelRef, Recipe, Slice, Source, method_named
+from merging.recipe import ModelRef, Recipe, Slice, Source, method_named, one_spelling
 from merging.recipe_values import (
     MAX_SOURCES,
     dtype_of,
@@ -45,7 +45,7 @@ MAX_NODES = 200_000
 MAX_DOCUMENTS = 64
 KEYS = (
     *("merge_method", "base_model", "models", "slices", "modules", "parameters", "dtype", "out_dtype"),
-    *("tokenizer_source", "tokenizer", "chat_template"),
+    *("tokenizer_source", "tokenizer", "chat_template", "name", "out_path"),
 )
 WITHOUT_EFFECT = ("embed_slerp", "residual_weight", "random_seed", "tie_word_embeddings")
 """Keys of old recipes that change nothing in mergekit, nor here."""
@@ -74,7 +74,7 @@ def read_yaml(path: Path, known: Collection[str]) -> tuple[list[Any], str]:
 
 def load(path: Path) -> Recipe:
     """Read a YAML file. Raises `RecipeError` naming file and key; `MixtureRecipe` for one of mergekit-moe's."""
-    documents, text = read_yaml(path, (*KEYS, "name", "experts", "gate_mode"))
+    documents, text = read_yaml(path, (*KEYS, "experts", "gate_mode"))
     if len(documents) == 1:
         return replace(parse(documents[0], str(path)), text=text)
     if not 1 < len(documents) <= MAX_DOCUMENTS:
@@ -145,9 +145,10 @@ def parse(raw: Any, where: str = "recipe") -> Recipe:
         tokenizer_choice(data, where),
         check_template(text_of(data, "chat_template", where), where),
         notes=tuple(dict.fromkeys(notes)),
-        name=text_of(data, "name", where),
+        name=text_of(data, "name", where) or text_of(data, "out_path", where),
     )
-    for number, part in enumerate(slices):
+    recipe = one_spelling(recipe)
+    for number, part in enumerate(recipe.slices):
         _check_sources(recipe, part, f"{where}: slices[{number}]" if data.get("slices") else where)
     return recipe
 
@@ -161,7 +162,7 @@ def _known(raw: Any, where: str, notes: list[str]) -> dict[str, Any]:
             notes.append(f"{where}: {key}: has no effect beside merge_method; parameters stand under `parameters`")
         else:
             kept[key] = value
-    return mapping(kept, where, [*KEYS, "name"])
+    return mapping(kept, where, list(KEYS))
 
 
 def _all_slices(data: Mapping[str, Any], where: str, settings: Any) -> Iterator[Slice]:
@@ -199,16 +200,12 @@ def _slices(data: Mapping[str, Any], where: str, settings: Any) -> Iterator[Slic
 
 
 def _sources(raw: Any, where: str, settings: Any, sliced: bool) -> Iterator[Source]:
-    seen = set()
     for number, item in enumerate(listed(raw, where)):
         here = f"{where}[{number}]"
         data = mapping(item, here, ["model", "parameters", "layer_range", "revision"])
         model = model_ref(data.get("model"), f"{here}.model")
         if data.get("revision") is not None:
             model = _revised(model, data["revision"], here)
-        if model in seen and not sliced:
-            raise RecipeError(f"{here}.model: {model} is listed twice")
-        seen.add(model)
         layers = None
         if sliced or data.get("layer_range") is not None:
             layers = layer_range(data.get("layer_range"), f"{here}.layer_range")
@@ -241,6 +238,11 @@ def _settings(raw: Any, where: str, method: MergeMethod, notes: list[str]) -> Se
 
 def _check_sources(recipe: Recipe, part: Slice, where: str) -> None:
     method, base = recipe.rule, part.base or recipe.base
+    listed_twice = [source.model for source in part.sources if source.layers is None]
+    for model in dict.fromkeys(listed_twice):
+        listed_twice.remove(model)
+    if listed_twice:
+        raise RecipeError(f"{where}: models: {listed_twice[0]} is listed twice")
     if method.base == "required" and base is None:
         raise RecipeError(f"{where}: {method.name} needs base_model")
     takes_base_apart = method.base in ("required", "optional")

@@ -125,6 +125,9 @@ def tokenizer_choice(data: Mapping[str, Any], where: str) -> TokenizerChoice | N
 
 
 def _token_source(raw: Any, where: str) -> str | ModelRef:
+    if isinstance(raw, str):
+        # mergekit's first releases wrote `model:PATH`.
+        raw = raw.removeprefix("model:")
     return raw if raw in ("union", "base") else model_ref(raw, where)
 
 

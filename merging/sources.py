@@ -13,6 +13,7 @@ from merging.pickled import PickledCheckpoint, pickled_weights
 from merging.recipe import ModelRef, Recipe
 from merging.source_model import SourceModel
 from merging.stream import Model
+from merging.tokenizer import FILES
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[\w.-]{1,96}")
 WEIGHTS_LEFT = ("*.bin", "*.pt", "*.pth", "*.h5", "*.msgpack", "*.onnx", "*.gguf", "*.ckpt", "*.tflite", "original/*")
@@ -59,8 +60,13 @@ def open_checkpoint(name: str, revision: str | None = None, allow_bin: bool = Fa
     return Checkpoint(folder)
 
 
-def located(name: str, revision: str | None, allow_bin: bool = False) -> Path:
-    """The folder itself, or the hub's copy of it. Raises `CheckpointError`."""
+def tokenizer_folder(ref: ModelRef) -> Path:
+    """Where the tokenizer of a model is that is not merged itself. Raises `CheckpointError`."""
+    return located(ref.model, ref.revision, only=list(FILES))
+
+
+def located(name: str, revision: str | None, allow_bin: bool = False, only: list[str] | None = None) -> Path:
+    """The folder itself, or the hub's copy of it (of the files `only`). Raises `CheckpointError`."""
     folder = Path(name).expanduser()
     if folder.is_dir():
         if revision:
@@ -74,7 +80,7 @@ def located(name: str, revision: str | None, allow_bin: bool = False) -> Path:
         raise CheckpointError(f"{name}: no such folder (and without huggingface_hub no hub can be asked)") from None
     left = [pattern for pattern in WEIGHTS_LEFT if not (allow_bin and pattern == "*.bin")]
     try:
-        return Path(snapshot_download(name, revision=revision, ignore_patterns=left))
+        return Path(snapshot_download(name, revision=revision, allow_patterns=only, ignore_patterns=left))
     except Exception as error:
         text = " ".join(str(error).split())[:200]
         if constants.HF_HUB_OFFLINE:

@@ -22,6 +22,7 @@ from merging.naming import HEAD, LayerName
 from merging.recipe import ModelRef, Recipe, TokenRule
 from merging.settings import RecipeError
 from merging.source_model import EMBEDDINGS, SourceModel, ties
+from merging.sources import tokenizer_folder
 from merging.stack import Slab
 from merging.tokenizer import Tokenizer, chosen
 
@@ -53,9 +54,12 @@ class Vocabulary:
         choice = recipe.tokenizer
         assert choice is not None
         first = recipe.models[0]
-        for ref in [choice.source, *(rule.model for rule in choice.tokens.values())]:
-            if isinstance(ref, ModelRef) and ref not in models:
-                raise RecipeError(f"tokenizer: {ref} is none of the merged models: {', '.join(map(str, models))}")
+        for token, rule in choice.tokens.items():
+            if rule.model is not None and rule.model not in models:
+                raise RecipeError(
+                    f"tokenizer.tokens[{token!r}]: {rule.model} is none of the merged models: "
+                    f"{', '.join(map(str, models))}"
+                )
         notes: list[str] = []
         source = choice.source if isinstance(choice.source, ModelRef) else first
         tokenizers, held = {}, {}
@@ -63,9 +67,10 @@ class Vocabulary:
             if not model.embedding:
                 raise CheckpointError(f"{ref}: no embedding among its tensors, so that vocabularies cannot be aligned")
             held[ref] = model.vocabulary_size
-            tokenizers[ref] = _tokenizer(ref, model, models[source], choice.source == "union", notes)
+            tokenizers[ref] = _tokenizer(ref, model, models.get(source), choice.source == "union", notes)
         tokenizers = {ref: _within(ref, found, held[ref], notes) for ref, found in tokenizers.items()}
-        result = chosen(choice, source, tokenizers)
+        donor = {} if source in models else {source: Tokenizer.read(tokenizer_folder(source))}
+        result = chosen(choice, source, {**tokenizers, **donor})
         ids = result.vocabulary
         used = max(ids.values()) + 1
         pad = choice.pad_to_multiple_of or 1
@@ -140,15 +145,18 @@ def _axes(models: Mapping[ModelRef, SourceModel]) -> dict[str, int]:
     return found
 
 
-def _tokenizer(ref: ModelRef, model: SourceModel, source: SourceModel, union: bool, notes: list[str]) -> Tokenizer:
-    """A model's tokenizer; where it has none, the result's, if the embedding has as many rows."""
+def _tokenizer(
+    ref: ModelRef, model: SourceModel, source: SourceModel | None, union: bool, notes: list[str]
+) -> Tokenizer:
+    """A model's tokenizer; where it has none, that of `source`, if the embedding has as many rows."""
     if model.tokenizer is not None:
         return Tokenizer(model.tokenizer.folder, model.tokenizer.data, model.tokenizer.added)
     try:
         return Tokenizer.read(model.folder)
     except CheckpointError:
-        same = model.vocabulary_size == source.vocabulary_size and model is not source
-        if union or not same or (model.folder / "tokenizer.json").exists():
+        if union or source in (None, model) or (model.folder / "tokenizer.json").exists():
+            raise
+        if model.vocabulary_size != source.vocabulary_size:
             raise
     notes.append(
         f"{ref}: no tokenizer.json: its {model.vocabulary_size} tokens are taken to be those of {source.label}, whose "

@@ -54,3 +54,15 @@ def test_documents_that_do_not_chain_are_refused(tmp_path: Path, text: str, mess
     (tmp_path / "r.yml").write_text(text.format(first=first))
     with pytest.raises(RecipeError, match=message):
         load(tmp_path / "r.yml")
+
+
+def test_a_document_is_taken_by_its_out_path_as_old_files_write_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = "merge_method: linear\nmodels: [{model: a}, {model: b}]\nparameters: {weight: 1}\nout_path: ./models/one\n"
+    second = "merge_method: linear\nmodels: [{model: ./models/one}, {model: c}]\nparameters: {weight: 1}\nout_path: x\n"
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "old.yml").write_text(f"{first}---\n{second}")
+    recipe = load(tmp_path / "old.yml")
+    (inner,) = recipe.inner.values()
+    assert [str(ref) for ref in inner.models] == ["a", "b"]

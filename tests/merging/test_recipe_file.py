@@ -92,7 +92,7 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "both": (recipe(slices=[{}]), "exactly one of models and slices"),
     "no list": (recipe(models={"model": "a"}), "models: wants a list"),
     "no model": (recipe(models=[{}]), r"models\[0\]\.model: wants a folder"),
-    "twice": (recipe(models=[TWO[0], TWO[0]]), r"models\[1\]\.model: a is listed twice"),
+    "twice": (recipe(models=[TWO[0], TWO[0]]), "models: a is listed twice"),
     "no base": (recipe(merge_method="ties"), "ties needs base_model"),
     "too many": (recipe(merge_method="slerp", base_model="c"), "slerp merges 1 models beside the base, not 2"),
     "too few": (recipe(merge_method="model_stock", base_model="a"), "model_stock merges 2 to"),
@@ -187,3 +187,20 @@ def test_any_tree_is_read_or_refused_in_words(tree: Any) -> None:
         parse(tree)
     except RecipeError as error:
         assert str(error)  # noqa: PT017
+
+
+def test_a_folder_that_is_written_in_several_ways_is_one_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("base", "a", "b"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "base")
+    monkeypatch.chdir(tmp_path)
+    for spelling in ("base/", "./base", str(tmp_path / "base"), "link", {"model": {"path": "./base"}}):
+        models = [{"model": "base"}, {"model": "a"}, {"model": "b"}]
+        recipe = parse({"merge_method": "model_stock", "base_model": spelling, "models": models})
+        assert len(recipe.models) == 3
+        assert recipe.base == recipe.slices[0].sources[0].model
+        with pytest.raises(RecipeError, match=r"models: .*base.* is listed twice"):
+            parse({"merge_method": "ties", "base_model": "a", "models": [*models, {"model": spelling}]})
+    # A hub id is no folder, and stays as it is written.
+    other = parse({"merge_method": "linear", "models": [{"model": "lab/base"}, {"model": "base"}]})
+    assert len(other.models) == 2

@@ -17,6 +17,7 @@ from merging.checkpoint import Checkpoint, CheckpointError
 from merging.merge import merge
 from merging.plan import Merge
 from merging.recipe_file import parse
+from merging.settings import RecipeError
 
 Family = Callable[[int], list[Path]]
 
@@ -107,3 +108,23 @@ def test_base_takes_a_model_without_a_tokenizer_of_the_same_size(tmp_path: Path)
     assert any("no tokenizer.json: its 6 tokens are taken to be those of" in note for note in plan.notes)
     with pytest.raises(CheckpointError, match=r"no tokenizer\.json"):
         Merge(parse(averaged(*folders, tokenizer_source="union")))
+
+
+@pytest.mark.parametrize("prefix", ["", "model:"])
+def test_the_tokenizer_may_come_from_a_model_that_is_not_merged(tmp_path: Path, prefix: str) -> None:
+    folders = [write(tmp_path / name, decoder(seed), num_hidden_layers=1) for seed, name in enumerate("ab")]
+    for folder in folders:
+        tokenizer(folder, [f"t{n}" for n in range(6)])
+    donor = tmp_path / "donor"
+    donor.mkdir()
+    # The donor has no weights at all; two tokens are its own.
+    tokenizer(donor, ["new", "t1", "t0", "t2", "t3", "t4", "t5", "newer"])
+    merge(parse(averaged(*folders, tokenizer_source=f"{prefix}{donor}")), tmp_path / "out")
+    name = "model.embed_tokens.weight"
+    found, a, b = (values_of(folder)[name] for folder in (tmp_path / "out", *folders))
+    np.testing.assert_allclose(found[[1, 2, 6]], ((a + b) / 2)[[1, 0, 5]], rtol=1e-6)
+    np.testing.assert_array_equal(found[[0, 7]], 0)
+    assert (tmp_path / "out" / "tokenizer.json").read_text() == (donor / "tokenizer.json").read_text()
+    rules = {"source": "union", "tokens": {"t1": {"source": str(donor)}}}
+    with pytest.raises(RecipeError, match=r"tokens\['t1'\]: .*donor is none of the merged models"):
+        Merge(parse(averaged(*folders, tokenizer=rules)))
