@@ -227,7 +227,11 @@ def _weight_files(folder: Path) -> tuple[Path, ...]:
     if not index.exists():
         single = folder / "model.safetensors"
         if not single.exists():
-            raise CheckpointError(f"{folder}: neither model.safetensors nor {index.name} (pickles are not read)")
+            others = sorted(file.name for file in folder.glob("*.safetensors")) if folder.is_dir() else []
+            found = (
+                f"; {others[0]} belongs to no index: is the download complete?" if others else " (pickles are not read)"
+            )
+            raise CheckpointError(f"{folder}: neither model.safetensors nor {index.name}{found}")
         return (single,)
     names = set(_weight_map(index).values())
     for name in names:

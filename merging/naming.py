@@ -14,9 +14,11 @@ from dataclasses import dataclass
 
 WRAPPERS = frozenset(
     {"model", "transformer", "language_model", "base_model", "backbone", "gpt_neox", "bert", "roberta", "distilbert"}
-    | {"electra", "deberta", "camembert", "mpnet"}
+    | {"electra", "deberta", "camembert", "mpnet", "module", "_orig_mod"}
 )
 """Modules that only hold others: whether a name has them depends on the class and version that saved it."""
+TRAINING = ("base_model.model.", "module.", "_orig_mod.")
+"""What PEFT, DataParallel and torch.compile put in front of all names, and no loader of models knows."""
 VISION = ("vision_tower", "vision_model")
 """The second is a wrapper inside the first."""
 HEAD = "lm_head.weight"
@@ -48,6 +50,14 @@ def common_names(names: Iterable[str]) -> dict[str, str]:
     names = list(names)
     found = {common_name(name): name for name in names}
     return found if len(found) == len(names) else {name: name for name in names}
+
+
+def loadable_names(names: Iterable[str]) -> dict[str, str]:
+    """Stored name -> the name without what a training library has put in front of all of them."""
+    found = {name: name for name in names}
+    while prefix := next((p for p in TRAINING if found and all(n.startswith(p) for n in found.values())), None):
+        found = {name: bare.removeprefix(prefix) for name, bare in found.items()}
+    return found
 
 
 def common_name(name: str) -> str:

@@ -10,7 +10,7 @@ from merging.naming import HEAD
 from merging.plan import Merge
 from merging.settings import RecipeError
 from merging.source_model import SourceModel, ties
-from merging.towers import Tower, count_keys, section_of, sliceable
+from merging.towers import COUNT_KEYS, Tower, count_keys, section_of, sliceable
 
 TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 NOT_PER_LAYER = ("token_id", "token_ids", "architectures", "suppress_tokens", "mrope_section", "languages", "labels")
@@ -32,6 +32,8 @@ ALTERNATING = {"gemma2": 2, "cohere2": 4, "gemma3_text": 6}
 PATTERNS = ("full_attention_interval", "no_rope_layer_interval", "attn_layer_period")
 """What a layer is follows from its number by these, where no list says it."""
 LEADING = "first_k_dense_replace"
+FURTHER = ("mtp_", "nextn_")
+"""What the names of lists begin with that are about layers which predict further tokens."""
 Origin = tuple[SourceModel, int]
 """A layer of a model."""
 
@@ -115,7 +117,10 @@ def _layers(plan: Merge, config: dict[str, Any], head: str, tower: Tower) -> Non
     if origins == [(plan.template, number) for number in range(before)]:
         return
     keys = count_keys(tower, plan.template.config)
-    if len(origins) != before and not any(value == before for _, _, value in keys):
+    section = section_of(tower, config)
+    inner = config[section] if section else config
+    stated = any(value == before for _, _, value in keys) or _counts_by_kinds(inner, before)
+    if len(origins) != before and not stated:
         raise RecipeError(
             f"{plan.template.label}: config.json does not say under a known key that {tower.name} has {before} layers, "
             "so the new number cannot be written"
@@ -123,12 +128,11 @@ def _layers(plan: Merge, config: dict[str, Any], head: str, tower: Tower) -> Non
     for section, key, value in keys:
         if value == before:
             (config[section] if section else config)[key] = len(origins)
-    section = section_of(tower, config)
-    inner = config[section] if section else config
     _check_shapes(plan, head, inner, origins)
     inner.update(_spelled_out(inner, before))
+    explained = _explained(inner, _kinds(plan.template, head), before)
     listed = _follow(inner, tower, origins)
-    _check_kinds(plan, head, inner, origins, listed)
+    _check_kinds(plan, head, inner, origins, listed and explained)
 
 
 def _follow(section: dict[str, Any], tower: Tower, origins: Sequence[Origin]) -> bool:
@@ -139,7 +143,7 @@ def _follow(section: dict[str, Any], tower: Tower, origins: Sequence[Origin]) ->
         if isinstance(held, list) and name.endswith(PLACES) and _are_places(held, before):
             section[name] = [place for place, origin in enumerate(origins) if origin[1] in _listed(name, tower, origin)]
             found = True
-        elif isinstance(held, list) and len(held) == before and before > 1 and not name.endswith(NOT_PER_LAYER):
+        elif isinstance(held, list) and _is_per_layer(name, held, before):
             section[name] = [_entry(name, tower, origin) for origin in origins]
             found = True
         elif isinstance(held, str) and name.endswith("_pattern") and len(held) == before:
@@ -150,6 +154,37 @@ def _follow(section: dict[str, Any], tower: Tower, origins: Sequence[Origin]) ->
             section[name] = {str(place): listed[number] for place, listed, number in entries if number in listed}
             found = True
     return found
+
+
+def _is_per_layer(name: str, held: Sequence[Any], before: int) -> bool:
+    """A list with an entry for each layer."""
+    return len(held) == before > 1 and not name.endswith(NOT_PER_LAYER) and not name.startswith(FURTHER)
+
+
+def _counts_by_kinds(section: Mapping[str, Any], before: int) -> bool:
+    """The number of layers stands nowhere but in the list of their kinds (Nemotron-H)."""
+    return not any(key in section for key in COUNT_KEYS) and any(
+        isinstance(held, list) and _is_per_layer(name, held, before) and all(isinstance(kind, str) for kind in held)
+        for name, held in section.items()
+    )
+
+
+def _explained(section: Mapping[str, Any], kinds: Mapping[int, frozenset[str]], before: int) -> bool:
+    """Layers of which config.json lists the same have the same tensors: not so where some use those of another layer
+    (Zamba 2), or where something else than the lists says what a layer is."""
+    known: dict[tuple[Any, ...], frozenset[str] | None] = {}
+    for number in range(before):
+        said: list[Any] = []
+        for name, held in section.items():
+            if isinstance(held, list) and name.endswith(PLACES) and _are_places(held, before):
+                said.append(number in held)
+            elif isinstance(held, list) and _is_per_layer(name, held, before):
+                said.append(str(held[number]))
+            elif isinstance(held, str) and name.endswith("_pattern") and len(held) == before:
+                said.append(held[number])
+        if known.setdefault(tuple(said), kinds.get(number)) != kinds.get(number):
+            return False
+    return True
 
 
 def _listed(name: str, tower: Tower, origin: Origin) -> Any:
@@ -213,7 +248,8 @@ def _check_kinds(plan: Merge, head: str, section: dict[str, Any], origins: Seque
     if moved and not listed:
         raise RecipeError(
             f"{plan.template.label}: layer {origins[moved[0]][1]} has other tensors than what belongs in place "
-            f"{moved[0]}, which it takes, and no list in config.json says which layers are of which kind"
+            f"{moved[0]}, which it takes, and no list in config.json says which layers are of which kind (or it uses "
+            "tensors of another layer)"
         )
     pattern = next((name for name in PATTERNS if isinstance(section.get(name), int)), None)
     if pattern and not listed:

@@ -25,7 +25,12 @@ WEIGHTS = (
     ".npz",
     ".pkl",
 )
-REPLACED = ("config.json", "README.md")
+ADAPTER_FILES = ("adapter_config.json", "adapter_model.safetensors")
+REPLACED = (
+    *("config.json", "README.md", "params.json", ADAPTER_FILES[0]),
+    *("hf_quant_config.json", "quantize_config.json", "quant_config.json", "quantization_config.json"),
+)
+"""What says how the former weights are read: with it, loaders would read the result as something else."""
 TRAINING = ("trainer_state.json", "training_args.json", "optimizer.json", "all_results.json", "train_results.json")
 FOLDERS_LEFT = ("checkpoint-", "global_step", "runs", "onnx", "openvino", "original", "wandb", "logs", "__pycache__")
 MAX_FILES = 2000

@@ -23,8 +23,9 @@ from merging.adapted import Adapted
 from merging.adapter import Adapter
 from merging.checkpoint import FLOATS, Checkpoint, CheckpointError, TensorInfo
 from merging.eight_bit import EightBit, is_scale, scale_of
-from merging.naming import HEAD, common_names, is_mask
+from merging.naming import HEAD, common_names, is_mask, loadable_names
 from merging.packed import Unpacker
+from merging.side_files import ADAPTER_FILES
 from merging.slab import Plain
 from merging.stack import Slab
 from merging.towers import Tower, check_counts, towers_of
@@ -75,7 +76,8 @@ class SourceModel:
     config: Mapping[str, Any]
     weights: Mapping[str, Weight]
     names: Mapping[str, str]
-    """Common name -> the name that this model stores, for all its weights."""
+    """Common name -> the name that loaders know, for all its weights: the stored one without `base_model.model.` (PEFT)
+    and its like in front."""
     towers: Mapping[str, Tower]
     left_out: tuple[LeftOut, ...] = ()
     checkpoint: Checkpoint | None = None
@@ -137,6 +139,8 @@ class _Reader:
         stored = common_names(weights)
         weights = {common: replace(weights[name], name=common) for common, name in stored.items()}
         self._leave_out(weights, stored)
+        self._beside()
+        bare = loadable_names(stored.values())
         towers = towers_of(weights, self.checkpoint.config)
         check_counts(towers, self.checkpoint.config, self.label)
         left_out = [LeftOut(self.label, tuple(names), why) for why, names in self.left_out.items()]
@@ -149,7 +153,7 @@ class _Reader:
             self.checkpoint.folder,
             self.checkpoint.config,
             weights,
-            {common: name for common, name in stored.items() if common in weights},
+            {common: bare[name] for common, name in stored.items() if common in weights},
             towers,
             tuple(left_out),
             self.checkpoint,
@@ -222,6 +226,20 @@ class _Reader:
             if why:
                 del weights[common]
                 self.left_out.setdefault(why, []).append(stored[common])
+
+    def _beside(self) -> None:
+        """Notes of an adapter: that lies beside whole weights, or that was trained over another base."""
+        folder = self.checkpoint.folder
+        if (folder / ADAPTER_FILES[0]).is_file() and (self.adapter is None or self.adapter.folder != folder):
+            self.notes.append(
+                f"{self.label}: there is an adapter beside its weights, which is not added; {folder}+{folder} adds it"
+            )
+        named = str(self.adapter.config.get("base_model_name_or_path") or "") if self.adapter else ""
+        if named and Path(named).name.lower() not in (
+            folder.name.lower(),
+            *self.label.lower().split("+")[0].split("/"),
+        ):
+            self.notes.append(f"{self.label}: the adapter was trained over {named[:200]}, as its configuration says")
 
     def _tied_head(self, weights: Mapping[str, Weight]) -> str | None:
         """An output layer beside a tied embedding: none of its own if it is the same; else loaders use it."""

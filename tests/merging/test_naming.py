@@ -53,3 +53,14 @@ def test_old_and_new_names_and_a_text_model_fit_one_another(tmp_path: Path) -> N
     sight = "vision_tower.encoder.layers.1.attn.weight"
     np.testing.assert_allclose(plan.array(sight), (old[sight] + new[f"model.{sight}"]) / 2, rtol=1e-5, atol=1e-6)
     assert any("vision_tower" in note or "multi_modal" in note for note in plan.notes)
+
+
+@pytest.mark.parametrize("prefix", ["base_model.model.", "module.", "_orig_mod.", "module._orig_mod."])
+def test_what_training_put_in_front_of_all_names_is_not_in_the_result(tmp_path: Path, prefix: str) -> None:
+    plain = decoder(2) | {"lm_head.weight": RNG.normal(size=(6, 4))}
+    wrapped = {f"{prefix}{name}": array for name, array in plain.items()}
+    folders = [write(tmp_path / n, held, num_hidden_layers=2) for n, held in (("a", wrapped), ("b", plain))]
+    for order in (folders, folders[::-1]):
+        plan = Merge(parse(linear(*order)))
+        assert set(plan.names) == set(plain)
+        np.testing.assert_allclose(plan.array("lm_head.weight"), plain["lm_head.weight"], rtol=1e-6)

@@ -110,3 +110,22 @@ def test_sizes_that_config_json_lists_follow_their_layers(tmp_path: Path) -> Non
     slices = stacked((folders[0], 1, 2), (folders[1], 0, 2))
     found = result_config(Merge(parse({"merge_method": "passthrough", "slices": slices})))
     assert found["head_sizes"] == [8, 4, 8]
+
+
+def test_a_list_of_kinds_alone_may_say_how_many_layers_there_are(tmp_path: Path) -> None:
+    listed = {"layers_block_type": ["mamba", "moe", "mamba"], "mtp_layers_block_type": ["full", "moe", "moe"]}
+    found = stack(write(tmp_path / "a", decoder(3), **listed), (0, 3), (1, 3))
+    assert found["layers_block_type"] == ["mamba", "moe", "mamba", "moe", "mamba"]
+    assert found["mtp_layers_block_type"] == listed["mtp_layers_block_type"]
+    with pytest.raises(RecipeError, match="does not say under a known key"):
+        stack(write(tmp_path / "b", decoder(3), labels_by_layer=[1, 2, 3]), (0, 3), (1, 3))
+
+
+def test_layers_that_use_the_tensors_of_another_do_not_move(tmp_path: Path) -> None:
+    # Both are hybrid, and the second has no tensors of its own for what they share.
+    tensors = decoder(4) | {"model.layers.1.shared.weight": RNG.normal(size=(2, 2))}
+    listed = {"num_hidden_layers": 4, "layers_block_type": ["linear", "hybrid", "linear", "hybrid"]}
+    folder = write(tmp_path / "a", tensors, **listed)
+    assert stack(folder, (0, 4))["num_hidden_layers"] == 4
+    with pytest.raises(RecipeError, match=r"layer 1 has other tensors .* it uses tensors of another layer"):
+        stack(folder, (0, 3), (1, 4))

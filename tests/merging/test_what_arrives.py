@@ -105,6 +105,16 @@ def test_side_files_come_along_and_weights_beside_them_do_not(tmp_path: Path) ->
     assert any("2_Dense/model.safetensors" in note and "not merged" in note for note in result.notes)
 
 
+def test_what_describes_the_former_weights_does_not_come_along(tmp_path: Path) -> None:
+    folder = write(tmp_path / "a", decoder(1), num_hidden_layers=1)
+    for name in ("adapter_config.json", "adapter_model.safetensors", "hf_quant_config.json", "quantize_config.json"):
+        # With an adapter_config.json beside it, transformers would load the adapter's base instead of the result.
+        (folder / name).write_text('{"base_model_name_or_path": "another"}')
+    result = merge(parse(linear(folder)), tmp_path / "out")
+    assert not {file.name for file in (tmp_path / "out").iterdir()} & {file.name for file in folder.glob("*_*")}
+    assert any("there is an adapter beside its weights, which is not added" in note for note in result.notes)
+
+
 # Recipes ---------------------------------------------------------------------------------------------------------
 
 
