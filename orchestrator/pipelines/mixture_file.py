@@ -7,18 +7,19 @@
       - {source_model: ./b, positive_prompts: ["..."]}
     experts_per_token: 2
 
-Format: https://github.com/arcee-ai/mergekit/blob/main/docs/moe.md. A gate's row for an expert is the mean of what its
-layer sees of the positive prompts minus that of the negative ones, at length 1. Gate modes: `hidden` (the normed input
-of the MLP at the last token), `cheap_embed` (the mean token embedding, the same in each layer), `random` (drawn from
-the seed).
+Format: https://github.com/arcee-ai/mergekit/blob/main/docs/moe.md. A gate's row for an expert is what its layer sees of
+the positive prompts minus what it sees of the negative ones, at length 1. Gate modes: `hidden` (or `hidden_last`: the
+normed input of the MLP at the last token), `hidden_avg` (its mean over all tokens), `cheap_embed` (the tokens'
+embeddings, the same in each layer), `random` (normal) and `uniform_random` (as torch's linear layers begin), drawn from
+the seed.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -35,7 +36,13 @@ from merging.source_model import SourceModel
 from merging.sources import open_model
 from merging.stream import plain
 
-MODES = ("hidden", "cheap_embed", "random")
+if TYPE_CHECKING:
+    from orchestrator.pipelines.mixture_checkpoint import MixtureForm
+
+FORMS: Mapping[str, MixtureForm] = {"hidden": "F-L-T", "hidden_last": "F-L-T", "hidden_avg": "F-L-S"}
+"""Gate mode -> the form of mixture whose gates see the same."""
+DRAWN = ("random", "uniform_random")
+MODES = (*FORMS, "cheap_embed", *DRAWN)
 KEYS = ("base_model", "experts", "gate_mode", "dtype", "experts_per_token", "shared_experts", "architecture")
 MAX_PROMPTS, MAX_PROMPT = 1000, 100_000
 
@@ -59,7 +66,10 @@ def mixture_from_file(path: Path, out: Path, *, seed: int = 0, allow_bin: bool =
     for other in others:
         check_heads(first, other)
     notes += disagreements(first, others)
-    gates = _gates(path, data.get("gate_mode", "hidden"), base, experts, seed)
+    mode = data.get("gate_mode", "hidden")
+    if mode not in DRAWN and len({prompts[1:] for prompts in experts}) < len(experts):
+        notes.append("two experts have the same prompts: no gate tells them apart")
+    gates = _gates(path, mode, base, experts, seed)
     mixture = Mixture(
         plain(opened[base_ref]),
         tuple(plain(opened[ref]) for ref, _, _ in experts),
@@ -98,12 +108,12 @@ def _read(path: Path) -> tuple[dict[str, Any], list[Expert]]:
             if item.get(key):
                 raise RecipeError(f"{here}.{key}: not supported")
         positive = _prompts(item.get("positive_prompts"), f"{here}.positive_prompts")
-        if mode != "random" and not positive:
+        if mode not in DRAWN and not positive:
             raise RecipeError(f"{here}: gate_mode {mode} wants positive_prompts")
         negative = _prompts(item.get("negative_prompts"), f"{here}.negative_prompts")
         experts.append((model_ref(item.get("source_model"), f"{here}.source_model"), positive, negative))
-    if mode != "random" and len({(positive, negative) for _, positive, negative in experts}) < len(experts):
-        raise RecipeError(f"{path}: two experts have the same prompts: no gate could tell them apart")
+    if mode not in DRAWN and len({prompts[1:] for prompts in experts}) < min(2, len(experts)):
+        raise RecipeError(f"{path}: all experts have the same prompts: no gate could tell them apart")
     return data, experts
 
 
@@ -113,8 +123,8 @@ def _prompts(raw: Any, where: str) -> tuple[str, ...]:
     if not isinstance(raw, list) or len(raw) > MAX_PROMPTS:
         raise RecipeError(f"{where}: wants a list of up to {MAX_PROMPTS} texts")
     for text in raw:
-        if not isinstance(text, str) or not 0 < len(text) <= MAX_PROMPT:
-            raise RecipeError(f"{where}: {str(text)[:40]!r} is no text of 1 to {MAX_PROMPT} characters")
+        if not isinstance(text, str) or len(text) > MAX_PROMPT:
+            raise RecipeError(f"{where}: {str(text)[:40]!r} is no text of up to {MAX_PROMPT} characters")
     return tuple(raw)
 
 
@@ -125,42 +135,55 @@ def _whole(raw: Any, minimum: int, maximum: int, where: str) -> int:
 
 
 def _gates(path: Path, mode: str, base: Checkpoint, experts: Sequence[Expert], seed: int) -> States:
-    """[layers, experts, hidden], each row at length 1."""
+    """[layers, experts, hidden]; rows that are not drawn at length 1."""
     layers, hidden = (base.config.get(key) for key in ("num_hidden_layers", "hidden_size"))
     if type(layers) is not int or type(hidden) is not int:
         raise MixtureError(f"{base.folder}: config.json has no num_hidden_layers and hidden_size")
-    if mode == "random":
-        rows = np.random.default_rng(seed).standard_normal((layers, len(experts), hidden))
-        return np.asarray(rows / np.linalg.norm(rows, axis=-1, keepdims=True), np.float32)
+    if mode in DRAWN:
+        generator, shape = np.random.default_rng(seed), (layers, len(experts), hidden)
+        if mode == "random":
+            return generator.standard_normal(shape, dtype=np.float32)
+        return np.asarray(generator.uniform(-(hidden**-0.5), hidden**-0.5, shape), np.float32)
     texts = list(dict.fromkeys(text for _, positive, negative in experts for text in (*positive, *negative)))
     seen = _states(base, texts, mode, layers)
     place = {text: number for number, text in enumerate(texts)}
 
-    def mean(prompts: tuple[str, ...]) -> States:
+    def direction(prompts: tuple[str, ...]) -> States:
         found: States = seen[:, [place[text] for text in prompts]].mean(1)
-        return found
+        # mergekit brings embeddings to length 1 before it subtracts, and hidden states not.
+        return _of_length_1(found) if mode == "cheap_embed" else found
 
-    rows = np.stack([mean(positive) - (mean(negative) if negative else 0) for _, positive, negative in experts], 1)
-    lengths = np.linalg.norm(rows, axis=-1, keepdims=True)
-    if not lengths.all():
+    rows = np.stack(
+        [direction(positive) - (direction(negative) if negative else 0) for _, positive, negative in experts], 1
+    )
+    if not np.linalg.norm(rows, axis=-1).all():
         raise RecipeError(f"{path}: positive and negative prompts of an expert cancel out")
-    return np.asarray(rows / lengths, np.float32)
+    return np.asarray(_of_length_1(rows), np.float32)
+
+
+def _of_length_1(rows: States) -> States:
+    found: States = rows / np.maximum(np.linalg.norm(rows, axis=-1, keepdims=True), 1e-12)
+    return found
 
 
 def _states(base: Checkpoint, texts: list[str], mode: str, layers: int) -> States:
-    """[layers, texts, hidden]"""
-    if mode == "hidden":
-        from orchestrator.pipelines.mixture_checkpoint import text_states
-
-        return text_states(base.folder, texts, "F-L-T")
+    """[layers, texts, hidden]; the text's beginning is a token of each prompt, as in mergekit."""
     from transformers import AutoTokenizer
 
+    tokenizer = AutoTokenizer.from_pretrained(base.folder, local_files_only=True, trust_remote_code=False)
+    begun = [(tokenizer.bos_token or "") + text for text in texts]
+    for text, whole in zip(texts, begun, strict=True):
+        if not tokenizer(whole, add_special_tokens=False).input_ids:
+            raise MixtureError(f"{base.folder}: its tokenizer makes no token of the prompt {text[:40]!r}")
+    if mode in FORMS:
+        from orchestrator.pipelines.mixture_checkpoint import text_states
+
+        return text_states(base.folder, begun, FORMS[mode])
     from merging.buffers import widen
 
     name = "model.embed_tokens.weight"
     if name not in base.tensors:
         raise CheckpointError(f"{base.folder}: no tensor {name!r}")
-    tokenizer = AutoTokenizer.from_pretrained(base.folder, local_files_only=True, trust_remote_code=False)
     embeddings = widen(base.array(name), base.tensors[name].dtype, np.dtype(np.float32))
-    rows = np.stack([embeddings[tokenizer(text, add_special_tokens=False).input_ids].mean(0) for text in texts])
+    rows = np.stack([embeddings[tokenizer(text, add_special_tokens=False).input_ids].sum(0) for text in begun])
     return np.asarray(np.broadcast_to(rows, (layers, *rows.shape)), np.float32)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -13,6 +14,8 @@ from merging.settings import RecipeError
 from orchestrator.pipelines.mixture_file import mixture_from_file
 
 RNG = np.random.default_rng(0)
+GATE = "model.layers.0.block_sparse_moe.gate.weight"
+WORDS = ("<unk>", "<s>", *(f"w{number}" for number in range(2, 8)))
 
 
 def llama(folder: Path) -> Path:
@@ -48,14 +51,47 @@ def test_a_moe_file_becomes_a_mixture(tmp_path: Path) -> None:
     assert result.tensors == len(made)
     second = made["model.layers.0.block_sparse_moe.experts.1.w1.weight"]
     np.testing.assert_array_equal(second, own["model.layers.0.mlp.gate_proj.weight"])
-    gate = made["model.layers.0.block_sparse_moe.gate.weight"]
-    np.testing.assert_allclose(np.linalg.norm(gate, axis=1), 1, rtol=1e-5)
+    drawn = made[GATE]
+    np.testing.assert_array_equal(drawn, np.random.default_rng(3).standard_normal((1, 2, 8), dtype="f4")[0])
+    file.write_text(file.read_text().replace("random", "uniform_random"))
+    mixture_from_file(file, tmp_path / "even")
+    even = load_file(tmp_path / "even" / "model.safetensors")[GATE]
+    assert 0.1 < np.abs(even).max() <= 8**-0.5
+
+
+def words(folder: Path) -> None:
+    model = {"type": "WordLevel", "vocab": {word: n for n, word in enumerate(WORDS)}, "unk_token": WORDS[0]}
+    data = {"version": "1.0", "added_tokens": [], "pre_tokenizer": {"type": "WhitespaceSplit"}, "model": model}
+    (folder / "tokenizer.json").write_text(json.dumps(data))
+    said = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(said))
+
+
+def test_gates_of_cheap_embed_are_mergekits(tmp_path: Path) -> None:
+    base, a, b = (llama(tmp_path / name) for name in ("base", "a", "b"))
+    words(base)
+    experts = (
+        f"experts:\n- {{source_model: {a}, positive_prompts: ['w2 w3', w4], negative_prompts: [w5]}}\n"
+        f"- {{source_model: {b}, positive_prompts: ['']}}\n- {{source_model: {b}, positive_prompts: ['']}}\n"
+    )
+    (tmp_path / "moe.yml").write_text(f"base_model: {base}\ngate_mode: cheap_embed\n{experts}")
+    result = mixture_from_file(tmp_path / "moe.yml", tmp_path / "out")
+    assert any("two experts have the same prompts" in note for note in result.notes)
+    rows = load_file(base / "model.safetensors")["model.embed_tokens.weight"].astype("f8")
+    found = load_file(tmp_path / "out" / "model.safetensors")[GATE]
+
+    def unit(row: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        return row / np.linalg.norm(row)
+
+    # Each prompt begins with <s>, number 1.
+    positive, negative = unit(2 * rows[1] + rows[2] + rows[3] + rows[4]), unit(rows[1] + rows[5])
+    np.testing.assert_allclose(found, [unit(positive - negative), *[unit(rows[1])] * 2], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(
     ("more", "message"),
     [
-        ("gate_mode: best\n", "none of hidden, cheap_embed, random"),
+        ("gate_mode: best\n", "none of hidden, hidden_last, hidden_avg, cheap_embed, random, uniform_random"),
         ("gate_mode: hidden\n", "wants positive_prompts"),
         ("gate_mode: random\nshared_experts: [{}]\n", "shared_experts"),
         ("gate_mode: random\nexperts_per_token: 3\n", "experts_per_token"),
