@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -87,7 +87,8 @@ class Adapter:
         self.file = self.folder / PICKLE if pickled else self.file
         self.config = lora_config(self.folder / "adapter_config.json")
         infos, self._arrays = pickled_tensors(self.file) if pickled else (read_header(self.file), {})
-        reader = _Reader(self.file, infos, self.config, base)
+        self._map = None if pickled else np.memmap(self.file, dtype=np.uint8, mode="c")
+        reader = _Reader(self.file, infos, self.config, base, self.tensor)
         self.changes: Mapping[str, Change] = MappingProxyType(dict(reader.changes()))
         """By the base's name of the tensor."""
         self.left_out: tuple[str, ...] = tuple(reader.left_out)
@@ -95,7 +96,6 @@ class Adapter:
         self.pairs: Mapping[str, LowRank] = MappingProxyType(
             {name: change.pair for name, change in self.changes.items() if change.pair}
         )
-        self._map = None if pickled else np.memmap(self.file, dtype=np.uint8, mode="c")
 
     @property
     def bytes(self) -> int:
@@ -129,8 +129,15 @@ class Adapter:
 class _Reader:
     """From the names in an adapter's file to changes of its base's tensors."""
 
-    def __init__(self, file: Path, infos: Mapping[str, TensorInfo], config: dict[str, Any], base: Checkpoint) -> None:
-        self.file, self.infos, self.config, self.base = file, infos, config, base
+    def __init__(
+        self,
+        file: Path,
+        infos: Mapping[str, TensorInfo],
+        config: dict[str, Any],
+        base: Checkpoint,
+        array: Callable[[TensorInfo], NDArray[Any]],
+    ) -> None:
+        self.file, self.infos, self.config, self.base, self.array = file, infos, config, base, array
         self.left_out: list[str] = []
         self._common = common_names(base.tensors)
 
@@ -187,6 +194,11 @@ class _Reader:
                 self.left_out.append(name)
                 return
             raise CheckpointError(f"{self.file}: tensor {name!r} resizes an adapted embedding, which is not supported")
+        before = found[target].whole if target in found else None
+        if before and before.dtype == info.dtype and np.array_equal(self.array(before), self.array(info)):
+            # An output layer beside the embedding that it is tied to: PEFT needs both.
+            self.left_out.append(name)
+            return
         if target in found and common_name(own) == HEAD:
             raise CheckpointError(
                 f"{self.file}: tensor {name!r}: {self.base.folder} ties its output layer to the embedding"

@@ -1,7 +1,8 @@
 """What a fine-tune changed in its base, as a LoRA adapter that PEFT loads.
 
-Each linear layer's difference is cut off after its largest singular values; what has no such form (embeddings, the
-output layer, norms, biases) is saved whole where it changed (`modules_to_save`). The error that the cut leaves is told.
+Each linear layer's difference is cut off after its largest singular values; what has no such form is saved whole where
+it changed: biases of these layers (`bias: lora_only`), embeddings, the output layer and norms (`modules_to_save`). The
+notes state the error that the cut leaves.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +20,9 @@ from numpy.typing import NDArray
 from merging.checkpoint import CheckpointError
 from merging.config_agreement import check_heads
 from merging.merge import MergeSummary
-from merging.naming import LayerName
+from merging.naming import HEAD, LayerName, stored_like
 from merging.recipe import ModelRef
-from merging.source_model import SourceModel, Weight
+from merging.source_model import SourceModel, Weight, ties
 from merging.sources import open_model
 from merging.writer import WEIGHTS_FILE, Writer
 
@@ -59,18 +61,34 @@ def extract_lora(model: str, base: str, out: Path, *, rank: int = 32, allow_bin:
             unlike.append((change, error))
         else:
             whole[own.names[name]] = after
+    _complete(whole, pairs, own, fine)
     if not pairs and not whole:
         raise CheckpointError(f"{model}: has the same weights as {base}: there is nothing to extract")
     notes = [f"{len(pairs)} layers at rank {rank}, {len(whole)} tensors saved whole"]
     if unlike:
         left_over = np.sqrt(sum(error for _, error in unlike) / sum(change for change, _ in unlike))
         notes.append(f"of the change of the linear layers {left_over:.1%} is cut off (relative Frobenius norm)")
-    turned = own.config.get("model_type") in CONV1D
-    written = _write(out, base, pairs, whole, rank, turned)
+    written = _write(out, own, pairs, whole, rank)
     size = sum(array.size for both in pairs.values() for array in both) + sum(array.size for array in whole.values())
     read = sum(source.checkpoint.bytes for source in (fine, own) if source.checkpoint)
     count = 2 * len(pairs) + len(whole)
     return MergeSummary(out, count, size, read, written, time.perf_counter() - began, tuple(notes))
+
+
+def _complete(whole: dict[str, Array], pairs: Mapping[str, Any], own: SourceModel, fine: SourceModel) -> None:
+    """A module that is saved whole is saved with all of its tensors: PEFT asks for each of them."""
+    modules = {_module(name) for name in whole} - {_module(name) for name in pairs}
+    for name, weight in own.weights.items():
+        if _module(own.names[name]) in modules and weight.bits is None:
+            whole.setdefault(own.names[name], _numbers(fine.weights[name]))
+    embedding = own.names.get(own.embedding or "")
+    if embedding in whole and not own.own_head and ties(own.config) is not False:
+        # PEFT replaces one of two modules that share a tensor: the output layer is to follow.
+        whole[stored_like(HEAD, own.names)] = whole[embedding]
+
+
+def _module(name: str) -> str:
+    return re.sub(r"\.(weight|bias)$", "", name)
 
 
 def _opened(name: str, allow_bin: bool) -> SourceModel:
@@ -102,39 +120,42 @@ def _low_rank(change: Array, rank: int) -> tuple[Array, Array, float, float]:
 
 
 def _write(
-    out: Path, base: str, pairs: dict[str, tuple[Array, Array]], whole: dict[str, Array], rank: int, turned: bool
+    out: Path, own: SourceModel, pairs: dict[str, tuple[Array, Array]], whole: dict[str, Array], rank: int
 ) -> int:
     arrays: dict[str, Array] = {}
+    turned = own.config.get("model_type") in CONV1D
     for name, (left, right) in pairs.items():
         module = name.removesuffix(".weight")
         arrays[f"base_model.model.{module}.lora_A.weight"] = np.ascontiguousarray(left.T) if turned else right
         arrays[f"base_model.model.{module}.lora_B.weight"] = np.ascontiguousarray(right.T) if turned else left
     for name, array in whole.items():
-        arrays[f"base_model.model.{name}"] = array
+        module = _module(name)
+        place = f"{module}.base_layer.bias" if f"{module}.weight" in pairs else name
+        arrays[f"base_model.model.{place}"] = array
     with Writer(out, {name: ("F32", array.shape) for name, array in arrays.items()}, 1 << 62) as writer:
         for name, array in arrays.items():
             writer.write(name, 0, array.reshape(-1))
         (writer.folder / WEIGHTS_FILE).rename(writer.folder / "adapter_model.safetensors")
-        config = json.dumps(_config(base, pairs, whole, rank, turned), indent=2)
+        config = json.dumps(_config(own, pairs, whole, rank, turned), indent=2)
         (writer.folder / "adapter_config.json").write_text(config + "\n", "utf-8")
         written = sum(file.stat().st_size for file in writer.folder.iterdir())
         writer.finish()
     return written
 
 
-def _config(base: str, pairs: dict[str, Any], whole: dict[str, Any], rank: int, turned: bool) -> dict[str, Any]:
-    modules = [name.removesuffix(".weight") for name in pairs]
-    saved = {re.sub(r"\.(weight|bias)$", "", name) for name in whole}
+def _config(own: SourceModel, pairs: dict[str, Any], whole: dict[str, Any], rank: int, turned: bool) -> dict[str, Any]:
+    modules = {_module(name) for name in pairs}
+    saved = {_module(name) for name in whole}
     return {
         "peft_type": "LORA",
-        "base_model_name_or_path": base,
-        "task_type": "CAUSAL_LM",
+        "base_model_name_or_path": own.label,
+        "task_type": "CAUSAL_LM" if own.architecture.endswith(("ForCausalLM", "LMHeadModel")) else None,
         "r": rank,
         "lora_alpha": rank,
         "lora_dropout": 0.0,
-        "bias": "none",
+        "bias": "lora_only" if saved & modules else "none",
         "fan_in_fan_out": turned,
         "inference_mode": True,
         "target_modules": sorted(modules),
-        "modules_to_save": sorted(saved) or None,
+        "modules_to_save": sorted(saved - modules) or None,
     }

@@ -65,6 +65,36 @@ def test_of_gpt_2_peft_makes_the_model_again(bases: dict[str, Path], tmp_path: P
         torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.parametrize("kind", ["qwen2", "gpt2"])
+def test_where_everything_changed_peft_makes_the_model_again(bases: dict[str, Path], tmp_path: Path, kind: str) -> None:
+    """Biases of linear layers, norms of two tensors of which one changed, a tied embedding."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM
+
+    rng = np.random.default_rng(0)
+    tensors = {
+        name: array if name.endswith("ln_1.bias") else (array + rng.normal(0, 0.1, array.shape)).astype("f4")
+        for name, array in load_file(bases[kind] / "model.safetensors").items()
+    }
+    (tmp_path / "fine").mkdir()
+    save_file(tensors, tmp_path / "fine" / "model.safetensors", metadata={"format": "pt"})
+    (tmp_path / "fine" / "config.json").write_text((bases[kind] / "config.json").read_text())
+    extract_lora(str(tmp_path / "fine"), str(bases[kind]), tmp_path / "lora", rank=64)
+    base = AutoModelForCausalLM.from_pretrained(bases[kind], dtype=torch.float32)
+    found = PeftModel.from_pretrained(base, tmp_path / "lora").merge_and_unload().state_dict()
+    wanted = AutoModelForCausalLM.from_pretrained(tmp_path / "fine", dtype=torch.float32).state_dict()
+    for name, value in wanted.items():
+        torch.testing.assert_close(found[name], value, rtol=1e-4, atol=1e-4)
+    # Our own reader makes the same of it, and the result stays tied.
+    ref = f"{bases[kind]}+{tmp_path / 'lora'}"
+    merge(parse({"merge_method": "passthrough", "models": [{"model": ref}], "dtype": "float32"}), tmp_path / "out")
+    made = load_file(tmp_path / "out" / "model.safetensors")
+    assert set(made) == set(tensors)
+    for name, array in made.items():
+        np.testing.assert_allclose(array, tensors[name], atol=1e-4)
+
+
 def test_models_that_are_cut_otherwise_have_no_adapter_between_them(bases: dict[str, Path], tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
