@@ -82,9 +82,14 @@ def _complete(whole: dict[str, Array], pairs: Mapping[str, Any], own: SourceMode
         if _module(own.names[name]) in modules and weight.bits is None:
             whole.setdefault(own.names[name], _numbers(fine.weights[name]))
     embedding = own.names.get(own.embedding or "")
-    if embedding in whole and not own.own_head and ties(own.config) is not False:
+    if embedding in whole and _tied(own):
         # PEFT replaces one of two modules that share a tensor: the output layer is to follow.
         whole[stored_like(HEAD, own.names)] = whole[embedding]
+
+
+def _tied(own: SourceModel) -> bool:
+    """Its output layer is the embedding."""
+    return not own.own_head and ties(own.config) is not False
 
 
 def _module(name: str) -> str:
@@ -158,4 +163,6 @@ def _config(own: SourceModel, pairs: dict[str, Any], whole: dict[str, Any], rank
         "inference_mode": True,
         "target_modules": sorted(modules),
         "modules_to_save": sorted(saved - modules) or None,
+        # Both are saved: PEFT before 0.18 does not know the key.
+        **({"ensure_weight_tying": True} if stored_like(HEAD, own.names) in whole and _tied(own) else {}),
     }
