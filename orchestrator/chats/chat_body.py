@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, JsonValue, model_validator
 
 from agents.question import AnswerKind
-from orchestrator.chats.body import BodyPart, ShortText
+from orchestrator.chats.body import MAX_TOKENS, BodyPart, ShortText
 from orchestrator.chats.sampling_body import MAX_SCHEMA, SamplingBody
 from orchestrator.fusion_config import Preset
 from orchestrator.inference.request import PromptMessage, Sampling
@@ -151,7 +151,7 @@ class ChatBody(SamplingBody):
     """A chat with an expert, with `mixture`, or with any other method, as `model`."""
 
     messages: list[ChatMessage] = Field(min_length=1, max_length=MAX_MESSAGES)
-    max_completion_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    max_completion_tokens: int | None = Field(default=None, ge=1, le=MAX_TOKENS)
     logprobs: bool | None = None
     top_logprobs: int | None = Field(default=None, ge=0, le=20)
     tools: list[Tool] | None = Field(default=None, max_length=128, description="For one expert only.")

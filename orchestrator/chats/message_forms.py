@@ -8,6 +8,8 @@ from __future__ import annotations
 from typing import Any
 
 _MESSAGE_KEYS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "audio"})
+_THOUGHTS = frozenset({"thinking", "redacted_thinking", "reasoning"})
+"""Parts of an assistant's turn that no model is shown again."""
 _KINDS = {"image_url": "images", "image": "images", "input_audio": "audio", "file": "files", "video_url": "videos"}
 
 
@@ -26,6 +28,8 @@ def messages(kept: dict[str, Any], ignored: set[str]) -> None:
         elif one.get("role") in ("tool", "function"):
             _result(one, open_calls)
         if isinstance(one.get("content"), list):
+            if one.get("role") == "assistant":
+                one["content"] = _without_thoughts(one["content"], ignored)
             one["content"] = [_part(part, f"messages.{place}.content", ignored) for part in one["content"]]
         if one.pop("prefix", None) is True and one.get("role") == "assistant" and place == len(kept["messages"]) - 1:
             kept["continue_final_message"] = True
@@ -72,6 +76,12 @@ def _result(one: dict[str, Any], open_calls: list[str]) -> None:
         one["tool_call_id"] = open_calls.pop(0)
     elif id in open_calls:
         open_calls.remove(id)
+
+
+def _without_thoughts(content: list[Any], ignored: set[str]) -> list[Any]:
+    kinds = [part.get("type") if isinstance(part, dict) else None for part in content]
+    ignored |= {f"messages.content.{kind}" for kind in kinds if kind in _THOUGHTS}
+    return [part for part, kind in zip(content, kinds, strict=True) if kind not in _THOUGHTS]
 
 
 def _part(part: Any, where: str, ignored: set[str]) -> Any:

@@ -98,6 +98,11 @@ class Routing:
         """Wait until the first look for a profile is over, so that a mixture is ready where one can be."""
         await self._looked.wait()
 
+    @property
+    def usable(self) -> bool:
+        """There is a mixture that is ready."""
+        return self._current is not None
+
     async def mixture(self) -> FittedMixture:
         """The newest mixture that is ready; where there is none, the profile is looked for once more, for `FIRST`
         seconds at most. Where nobody follows the profile (`open`), it is looked for and fitted now. Raises `NotReady`

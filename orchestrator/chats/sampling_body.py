@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, JsonValue, PrivateAttr, model_validator
 
-from orchestrator.chats.body import BodyPart, RequestBody, ShortText
+from orchestrator.chats.body import MAX_TOKENS, BodyPart, RequestBody, ShortText
 from orchestrator.chats.tolerance import tolerate
 from orchestrator.inference.engines.schema import StructuredError, parse_structured
 from orchestrator.inference.request import Sampling
@@ -71,7 +71,7 @@ class SamplingBody(RequestBody):
     """A request for replies of a model."""
 
     model: ShortText
-    max_tokens: int | None = Field(default=None, ge=1, le=1_000_000, description="Default: what the context holds.")
+    max_tokens: int | None = Field(default=None, ge=1, le=MAX_TOKENS, description="Default: what the context holds.")
     temperature: float | None = Field(
         default=None, ge=0, le=2, description="Default: 1 for an expert, as OpenAI has it; 0 for several."
     )

@@ -12,6 +12,7 @@ from typing import Any
 
 _SAME = frozenset({"model", "temperature", "top_p", "top_k", "stream", "max_tokens"})
 _IGNORED = frozenset({"cache_control", "container", "context_management", "mcp_servers", "metadata", "service_tier"})
+_IGNORED |= {"anthropic_beta", "anthropic_version", "betas"}
 _OWN = frozenset({"messages", "system", "stop_sequences", "tools", "tool_choice", "thinking", "output_config"})
 _OWN |= {"output_format"}
 

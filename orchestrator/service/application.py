@@ -36,6 +36,7 @@ from orchestrator.service import (
     token_routes,
 )
 from orchestrator.service.accounts import ANYONE, usage_json
+from orchestrator.service.json_body import RepeatedNameInBody
 from orchestrator.service.keys import Key
 from orchestrator.service.metrics import Metrics
 from orchestrator.service.middleware import Middleware
@@ -217,7 +218,8 @@ def _handle_errors(api: FastAPI) -> None:
     async def http(request: Request, error: HTTPException) -> Response:
         if request.method == "OPTIONS" and (methods := _methods(api, request.url.path)):
             return Response(status_code=204, headers={"Allow": ", ".join(["OPTIONS", *methods])})
-        response = respond(Refused(error.status_code, _help(api, request, error)), request)
+        param = error.param if isinstance(error, RepeatedNameInBody) else None
+        response = respond(Refused(error.status_code, _help(api, request, error), param=param), request)
         if error.status_code == 405:
             response.headers["Allow"] = ", ".join(_methods(api, request.url.path))
         return response

@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 from fastapi import FastAPI, Form, Query, Request, UploadFile
 from fastapi.responses import Response
 
+from orchestrator.service import json_body
 from orchestrator.service.batch_store import BatchRow, BatchStore, StoredBatch
 from orchestrator.service.batches import ENDPOINTS, output
 from orchestrator.service.file_store import FileStore, StoredFile
@@ -24,7 +25,7 @@ MAX_ERRORS = 100
 OUTPUT, ERRORS = "output", "errors"
 PageSize = Annotated[int, Query(ge=1, le=1000)]
 LastSeen = Annotated[str | None, Query(max_length=100)]
-Short = Annotated[str, Form(min_length=1, max_length=64)]
+Short = Annotated[str, Form(min_length=1, max_length=64, pattern=r"^[ -~]+$")]
 
 
 def add(api: FastAPI, runtime: Runtime) -> None:
@@ -61,6 +62,8 @@ def add(api: FastAPI, runtime: Runtime) -> None:
         request: Request, purpose: LastSeen = None, limit: PageSize = 100, after: LastSeen = None
     ) -> dict[str, Any]:
         """Uploaded files, the newest first; `after` is the last id of the page before."""
+        if after is not None:
+            await find_file(request, after)  # an unknown one has no page behind it
         found = await asyncio.to_thread(files.page, _owner(request), purpose, limit + 1, after)
         return _page([_file_body(one) for one in found], limit)
 
@@ -102,11 +105,14 @@ def add(api: FastAPI, runtime: Runtime) -> None:
         made = await asyncio.to_thread(
             batches.add, _owner(request), body.endpoint, found.id, body.metadata, rows, errors
         )
+        runtime.look_for_batches()
         return _batch_body(made)
 
     @api.get("/v1/batches", openapi_extra=scoped("chat"))
     async def page(request: Request, limit: PageSize = 20, after: LastSeen = None) -> dict[str, Any]:
         """Batches, the newest first; `after` is the last id of the page before."""
+        if after is not None:
+            await find_batch(request, after)
         found = await asyncio.to_thread(batches.page, _owner(request), limit + 1, after)
         return _page([_batch_body(one) for one in found], limit)
 
@@ -144,7 +150,10 @@ def read_rows(
         if not line.strip():
             continue
         try:
-            row = json.loads(line)
+            row = json_body.loads(line)
+        except json_body.RepeatedName as error:
+            wrong(number, f"line {number}: {error}", error.name)
+            continue
         except (ValueError, RecursionError):
             wrong(number, f"line {number}: is not JSON")
             continue

@@ -56,6 +56,7 @@ class Batches:
         self._places = asyncio.Semaphore(AT_ONCE)
         self._running: dict[str, asyncio.Task[None]] = {}
         self._released = False
+        self._new = asyncio.Event()
         self._held_until = 0.0
         """By this process's clock: until then no other service can have taken this one's batches over."""
 
@@ -70,11 +71,18 @@ class Batches:
                     _log.exception("batches: cannot be looked up; trying again")
                     if time.monotonic() > self._held_until:
                         await self._stop(list(self._running.values()))  # another service may have taken them over
-                await asyncio.sleep(NEXT if new else LOOK)
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(NEXT if new else LOOK):
+                        await self._new.wait()
+                self._new.clear()
         finally:
             await self._stop(list(self._running.values()))
             with contextlib.suppress(Exception):
                 await asyncio.shield(asyncio.to_thread(self._store.leases.release))
+
+    def look(self) -> None:
+        """There is a new batch: look now. Call it on the service's loop."""
+        self._new.set()
 
     async def _look(self) -> bool:
         """Whether a batch was taken up."""
@@ -192,13 +200,11 @@ class Batches:
         writing = asyncio.ensure_future(asyncio.to_thread(self._store.record, id, rows))
         try:
             await asyncio.shield(writing)
-        except asyncio.CancelledError:
-            await writing
-            raise
-        except Exception:
-            for row in rows:
-                answered.put_nowait(row)
-            raise
+        finally:
+            await asyncio.wait([writing])  # cancelled meanwhile: what could not be written is not lost
+            if writing.exception() is not None:
+                for row in rows:
+                    answered.put_nowait(row)
 
 
 async def _keep_nothing(_: dict[str, Any]) -> None:

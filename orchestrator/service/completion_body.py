@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator, model_validator
 
+from orchestrator.chats.body import MAX_TOKENS
 from orchestrator.chats.sampling_body import SamplingBody
 from orchestrator.inference.request import PROMPT, PROMPT_IDS, PromptMessage, Sampling
 
@@ -30,7 +31,7 @@ class CompletionBody(SamplingBody):
         | Annotated[list[PromptIds], Field(min_length=1, max_length=MAX_PROMPTS)]
     ) = Field(description="A text, the ids of its tokens, or a list of one of the two.")
     max_tokens: int | None = Field(
-        default=None, ge=0, le=1_000_000, description="Default: 16, as OpenAI has it. 0 with echo: only the prompt."
+        default=None, ge=0, le=MAX_TOKENS, description="Default: 16, as OpenAI has it. 0 with echo: only the prompt."
     )
     logprobs: int | None = Field(default=None, ge=0, le=20, description="Alternatives per token.")
     echo: bool = Field(default=False, description="The text begins with the prompt.")

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
+import math
 import threading
 from typing import Any
 
@@ -12,7 +14,8 @@ from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 from numpy.typing import NDArray
 
-from orchestrator.errors import Cancelled
+from orchestrator.errors import BudgetExceeded, Cancelled
+from orchestrator.inference.budget import Budget
 from orchestrator.service.chat import check_strict, ignored_header, until_gone
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
@@ -55,14 +58,48 @@ async def embedded(runtime: Runtime, body: EmbeddingsBody, thread: ThreadQueue) 
             message = f"input: text {index} is empty: there is nothing to embed"
             raise Refused(400, message, code="invalid", param="input")
     gone = threading.Event()
+    payer = await asyncio.to_thread(runtime.accounts.current)
     try:
-        return await thread.run(lambda: _embedded(embedder, body, texts, gone))
+        return await thread.run(lambda: _embedded(embedder, body, texts, gone, payer))
     finally:
         gone.set()
 
 
-def _embedded(embedder: Embedder, body: EmbeddingsBody, texts: list[str], gone: threading.Event) -> dict[str, Any]:
-    """`gone`: nobody waits for it any more."""
+def _embedded(
+    embedder: Embedder, body: EmbeddingsBody, texts: list[str], gone: threading.Event, payer: Budget | None
+) -> dict[str, Any]:
+    """`gone`: nobody waits for it any more. `payer`: whose budget the texts' tokens count in. Raises `BudgetExceeded`
+    where they do not fit."""
+    if payer is None:
+        return _vectors(embedder, body, texts, gone)
+    maximum = (float(_counted(embedder, texts)) if math.isfinite(payer.limits[0]) else 0.0, 0.0)
+    if not payer.reserve(maximum):
+        spent, limit = (f"{amount:.6g}" for amount in (payer.spent[0], payer.limits[0]))
+        raise BudgetExceeded(
+            f"{payer.name}.tokens: {spent} of {limit} tokens are spent, and these texts have {maximum[0]:.0f}: raise "
+            "the budget, or embed fewer texts"
+        )
+    try:
+        made = _vectors(embedder, body, texts, gone)
+        payer.spend(made["usage"]["prompt_tokens"], 0, 0.0)
+        return made
+    finally:
+        payer.release(maximum)
+
+
+def _counted(embedder: Embedder, texts: list[str]) -> int:
+    try:
+        return embedder.count_tokens(texts)
+    except EmbeddingError as error:
+        raise _unusable(error) from error
+
+
+def _unusable(error: EmbeddingError) -> Refused:
+    logging.getLogger("collegium").error("embeddings: %s", error)
+    return Refused(503, "the embedder does not work; the server's log says why", code="embedder_unusable")
+
+
+def _vectors(embedder: Embedder, body: EmbeddingsBody, texts: list[str], gone: threading.Event) -> dict[str, Any]:
     chunks: list[NDArray[np.float32]] = []
     tokens = 0
     try:
@@ -72,9 +109,7 @@ def _embedded(embedder: Embedder, body: EmbeddingsBody, texts: list[str], gone: 
             chunks.append(embedder.embed(texts[start : start + CHUNK]))
             tokens += embedder.count_tokens(texts[start : start + CHUNK])
     except EmbeddingError as error:
-        logging.getLogger("collegium").error("embeddings: %s", error)
-        message = "the embedder does not work; the server's log says why"
-        raise Refused(503, message, code="embedder_unusable") from error
+        raise _unusable(error) from error
     vectors = np.concatenate(chunks)
     if body.dimensions is not None and body.dimensions != vectors.shape[1]:
         message = f"dimensions: this model's vectors have {vectors.shape[1]}, and cannot be cut"

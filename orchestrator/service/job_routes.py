@@ -63,6 +63,8 @@ def add(api: FastAPI, runtime: Runtime) -> None:
         request: Request, limit: Limit = 20, after: Annotated[str | None, Query(max_length=100)] = None
     ) -> dict[str, Any]:
         """Jobs, the newest first; `after` is the last id of the page before."""
+        if after is not None:
+            await find(after, request)  # an unknown one has no page behind it
         owner = request.state.key.id if request.state.key else None
         jobs = await asyncio.to_thread(store.page, owner, limit + 1, after)
         return {"object": "list", "data": [job_json(job) for job in jobs[:limit]], "has_more": len(jobs) > limit}

@@ -11,12 +11,13 @@ import contextlib
 import logging
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from orchestrator.collegium import Collegium
 from orchestrator.config import BudgetConfig
-from orchestrator.errors import CollegiumError, StorageError
+from orchestrator.errors import BadInput, CollegiumError, StorageError
 from orchestrator.inference.caller import caller
 from orchestrator.pipelines.registry import named
 from orchestrator.service import refusals
@@ -64,6 +65,8 @@ class Jobs:
         """A new job, or the one that this owner made with the same idempotency key; and whether it is new. Raises
         `BadInput`, and `Refused` (409) if that one is another request's."""
         found, request = parse(pipeline, given, self._collegium)
+        if found.name == "check":
+            _refuse_second_engine(given.get("experts") or [], self._collegium)
         self._references.resolved(owner, given)  # what cannot be found is refused now
         wanted = request.model_dump(mode="json", exclude_defaults=True)
         job, new = self.store.add(owner, found.name, wanted, idempotency_key, budget)
@@ -200,6 +203,22 @@ class Jobs:
     def _fail(self, job: Job, why: str) -> None:
         if self.store.end(job.id, "failed", why):
             self.store.log(job.id, why)
+
+
+def _refuse_second_engine(experts: Sequence[str], collegium: Collegium) -> None:
+    """Raises `BadInput` for a check of local experts: it loads each of them into an engine of its own, for which nobody
+    kept memory beside the service's workers."""
+    local = [name for name in experts or collegium.experts if _is_local(collegium, name)]
+    if local:
+        raise BadInput(
+            f"request.experts: {local[0]!r} would be loaded a second time beside the service's workers: name remote "
+            "experts only, or run `collegium experts check` where no service holds the memory"
+        )
+
+
+def _is_local(collegium: Collegium, name: str) -> bool:
+    expert = collegium.experts.get(name)
+    return expert is not None and expert.remote is None
 
 
 def _tighter(one: BudgetConfig, other: BudgetConfig) -> BudgetConfig:

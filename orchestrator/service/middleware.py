@@ -47,6 +47,7 @@ EXPOSED = (
 """Response headers that web pages of other origins may read."""
 GONE = 499
 """The status, in log and metrics, of a request whose client left before its end."""
+_ONCE = frozenset({b"authorization", b"x-api-key", b"api-key", b"host"})
 _TOO_LARGE = "the request's body is too large"
 _ID = re.compile(r"[\x21-\x7e]{1,128}")
 _log = logging.getLogger("collegium.requests")
@@ -98,6 +99,7 @@ class Middleware:
         key: Key | None = None
         request_id.set(visit.id)
         try:
+            _unambiguous(scope)
             state = scope.setdefault("state", {})
             state["request_id"], state["keyless"] = visit.id, not self._needed()
             state["key"] = key = None if state["keyless"] else self._key(headers, visit)
@@ -254,6 +256,17 @@ class _Bounded:
             raise HTTPException(413, _TOO_LARGE)
         self._whole = not message.get("more_body", False)
         return message
+
+
+def _unambiguous(scope: Scope) -> None:
+    """Raises `Refused` (400) for a request that a proxy before this service, or a database behind it, may read
+    otherwise: two keys or two hosts, or a NUL in the address."""
+    names = [name for name, _ in scope["headers"] if name in _ONCE]
+    if len(set(names)) < len(names):
+        name = next(name for name in names if names.count(name) > 1).decode()
+        raise Refused(400, f"{name}: this header stands twice; send it once", code="invalid", param=name)
+    if "\x00" in scope["path"] or b"%00" in scope.get("query_string", b""):
+        raise Refused(400, "the address holds the character NUL", code="invalid")
 
 
 def _without_body(send: Send) -> Send:

@@ -93,6 +93,10 @@ class Runtime(Protocol):
         something is wrong, or cannot change while the service runs: then nothing has changed."""
         ...
 
+    def look_for_batches(self) -> None:
+        """There is a new batch. On the service's loop."""
+        ...
+
     async def close(self) -> None:
         """Stop it."""
         ...

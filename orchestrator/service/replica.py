@@ -57,6 +57,9 @@ class ReplicaRuntime:
         self.keys.reload()
         raise ConfigError("reload: on Ray Serve settings are changed by deploying anew; keys are read every second")
 
+    def look_for_batches(self) -> None:
+        """See `Runtime`: the process that holds the scheduler looks every second."""
+
     async def close(self) -> None:
         """Leave the scheduler to the others."""
         self.draining, self.ready = True, False

@@ -5,9 +5,12 @@ Raises `ValueError` with one sentence that begins with the field's name; `ignore
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from orchestrator.service.response_tools import LISTS, flat_name, tools
 
 _SAME = frozenset({"model", "temperature", "top_p", "stream", "parallel_tool_calls", "user", "metadata", "collegium"})
 """Fields that a chat request has under the same name."""
@@ -21,8 +24,8 @@ _IGNORED = frozenset(
 _TEXTS = frozenset({"input_text", "output_text", "text", "summary_text", "reasoning_text"})
 _ITEM = frozenset(
     {
-        "arguments", "call_id", "content", "encrypted_content", "id", "input", "name", "output", "phase", "role",
-        "status", "summary", "type",
+        "arguments", "call_id", "content", "encrypted_content", "id", "input", "name", "namespace", "output", "phase",
+        "role", "status", "summary", "type",
     }
 )  # fmt: skip
 """Fields of an item that the form has; what else a client put there is named."""
@@ -33,10 +36,14 @@ _NOTES = frozenset(
         "mcp_approval_response",
         "mcp_list_tools",
         "reasoning",
+        "tool_search_call",
         "web_search_call",
     }
 )
 """Items without a text for the model: what came of them stands in the messages behind them."""
+_CALLS = {"apply_patch_call": "operation", "local_shell_call": "action", "shell_call": "action"}
+"""Calls of tools that models of OpenAI's know without a schema -> the field with what they are called with."""
+_OUTPUTS = {"custom_tool_call_output", "function_call_output", *(f"{kind}_output" for kind in _CALLS)}
 _OWN = frozenset({"input", "instructions", "max_output_tokens", "previous_response_id", "reasoning", "store", "text"})
 _OWN |= {"tools", "tool_choice", "top_logprobs"}
 
@@ -66,7 +73,7 @@ def as_chat(body: Mapping[str, Any], before: list[dict[str, Any]]) -> tuple[dict
         chat["reasoning_effort"] = reasoning["effort"]
     ignored |= {f"reasoning.{name}" for name in reasoning.keys() - {"effort"} if reasoning[name] is not None}
     _text(chat, given.get("text"), ignored)
-    _tools(chat, given, ignored)
+    tools(chat, given, ignored)
     return chat, ignored
 
 
@@ -82,15 +89,24 @@ def messages(given: Any, ignored: set[str]) -> list[dict[str, Any]]:
         if not isinstance(item, dict):
             raise ValueError(f"{where}: an item must be an object")
         kind = item.get("type", "message")
-        ignored |= {f"input.{name}" for name in item.keys() - _ITEM if item[name] is not None}
+        known = _ITEM | ({"tools", "execution"} if kind in LISTS else {_CALLS.get(str(kind), "type")})
+        ignored |= {f"input.{name}" for name in item.keys() - known if item[name] is not None}
         if kind == "message":
             messages.append({"role": item.get("role"), "content": _content(item.get("content"), f"{where}.content")})
         elif kind == "function_call":
-            function = {"name": item.get("name"), "arguments": item.get("arguments")}
-            called(messages, item, function)
-        elif kind in ("function_call_output", "custom_tool_call_output"):
-            content = _content(item.get("output"), f"{where}.output")
-            messages.append({"role": "tool", "tool_call_id": item.get("call_id"), "content": content})
+            name = flat_name(item.get("namespace"), item.get("name"))
+            called(messages, item, {"name": name, "arguments": item.get("arguments")})
+        elif kind in LISTS:
+            continue  # `tools` reads it
+        elif kind in _OUTPUTS:
+            output = item.get("output")
+            if isinstance(output, list) and kind == "shell_call_output":
+                output = json.dumps(output)
+            content = _content(output, f"{where}.output")
+            messages.append({"role": "tool", "tool_call_id": item.get("call_id") or item.get("id"), "content": content})
+        elif kind in _CALLS:
+            arguments = json.dumps(item.get(_CALLS[kind]) or {})
+            called(messages, item, {"name": kind.removesuffix("_call"), "arguments": arguments})
         elif kind == "custom_tool_call":
             function = {"name": item.get("name"), "arguments": json.dumps({"input": item.get("input")})}
             called(messages, item, function)
@@ -107,11 +123,35 @@ def messages(given: Any, ignored: set[str]) -> list[dict[str, Any]]:
 
 def called(messages: list[dict[str, Any]], item: Mapping[str, Any], function: dict[str, Any]) -> None:
     """Add a call to the assistant's turn that it belongs to."""
-    call = {"id": item.get("call_id"), "type": "function", "function": function}
+    call = {"id": item.get("call_id") or item.get("id"), "type": "function", "function": function}
     if messages and messages[-1]["role"] == "assistant":
         messages[-1].setdefault("tool_calls", []).append(call)
     else:
         messages.append({"role": "assistant", "content": None, "tool_calls": [call]})
+
+
+def input_items(conversation: Sequence[Mapping[str, Any]], id: str) -> list[dict[str, Any]]:
+    """A conversation that `messages` made as items of an input, each with an id of its own within the response `id`."""
+    found: list[dict[str, Any]] = []
+
+    def add(kind: str, prefix: str, **fields: Any) -> None:
+        name = hashlib.sha256(f"{id} {len(found)}".encode()).hexdigest()[:48]
+        found.append({"id": f"{prefix}_{name}", "type": kind, "status": "completed", **fields})
+
+    for message in conversation:
+        role, content = message["role"], message.get("content")
+        if role == "tool":
+            text = content if isinstance(content, str) else "\n".join(part["text"] for part in content or ())
+            add("function_call_output", "fco", call_id=message.get("tool_call_id"), output=text)
+            continue
+        part = "output_text" if role == "assistant" else "input_text"
+        parts = [{"text": content}] if isinstance(content, str) else content or []
+        extra: dict[str, Any] = {"annotations": [], "logprobs": []} if role == "assistant" else {}
+        if parts or not message.get("tool_calls"):
+            add("message", "msg", role=role, content=[{"type": part, "text": one["text"], **extra} for one in parts])
+        for call in message.get("tool_calls", ()):
+            add("function_call", "fc", call_id=call["id"], **call["function"])
+    return found
 
 
 def _content(content: Any, where: str) -> Any:
@@ -145,27 +185,3 @@ def _text(chat: dict[str, Any], text: Any, ignored: set[str]) -> None:
         chat["response_format"] = {"type": "json_schema", "json_schema": inner}
     else:
         chat["response_format"] = {"type": form.get("type")}
-
-
-def _tools(chat: dict[str, Any], given: Mapping[str, Any], ignored: set[str]) -> None:
-    """Functions are offered; tools that OpenAI's own servers run are left out and named."""
-    tools = given.get("tools") or []
-    if not isinstance(tools, list):
-        raise ValueError("tools: a list is needed")
-    kept = []
-    for place, tool in enumerate(tools):
-        if not isinstance(tool, dict):
-            raise ValueError(f"tools.{place}: an object is needed")
-        kind = tool.get("type")
-        if kind == "function":
-            names = ("name", "description", "parameters", "strict")
-            kept.append({"type": "function", "function": {name: tool[name] for name in names if name in tool}})
-        else:
-            ignored.add(f"tools.{str(kind)[:50]}")
-    if kept:
-        chat["tools"] = kept
-    choice = given.get("tool_choice")
-    if isinstance(choice, dict) and choice.get("type") not in ("function", "allowed_tools"):
-        raise ValueError(f"tool_choice: {str(choice.get('type'))[:50]!r} cannot be run here; only functions can")
-    if choice is not None and (kept or choice != "auto"):
-        chat["tool_choice"] = choice

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Annotated, Any, Literal
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Query, Request
 from fastapi.responses import JSONResponse, Response
 from pydantic import ValidationError
 
@@ -13,11 +13,15 @@ from orchestrator.chats.chat_body import ChatBody
 from orchestrator.service import responses
 from orchestrator.service.chat import Chats, EventStream, cost_headers, ignored_header, until_gone
 from orchestrator.service.refusals import Refused, invalid
-from orchestrator.service.response_forms import as_chat, messages
+from orchestrator.service.response_forms import as_chat, input_items, messages
 from orchestrator.service.response_store import ResponseStore
 from orchestrator.service.responses import ResponseForm
 from orchestrator.service.schema import ResponsesBody
 from orchestrator.service.scopes import scoped
+
+PageSize = Annotated[int, Query(ge=1, le=100)]
+LastSeen = Annotated[str | None, Query(max_length=128)]
+Order = Literal["asc", "desc"]
 
 
 def add(api: FastAPI, chats: Chats, store: ResponseStore) -> None:
@@ -72,6 +76,25 @@ def add(api: FastAPI, chats: Chats, store: ResponseStore) -> None:
     async def fetch(id: str, request: Request) -> dict[str, Any]:
         """A response that was kept."""
         return (await find(request, id))[0]
+
+    @api.get("/v1/responses/{id}/input_items", openapi_extra=scoped("chat"))
+    async def inputs(
+        id: str, request: Request, limit: PageSize = 20, order: Order = "desc", after: LastSeen = None
+    ) -> dict[str, Any]:
+        """What led to a response that was kept, the earliest last: texts and calls, without instructions."""
+        response, conversation = await find(request, id)
+        made = len(messages(response["output"], set()))
+        listed = input_items(conversation[: len(conversation) - made], id)
+        if order == "desc":
+            listed.reverse()
+        if after is not None:
+            places = [place for place, item in enumerate(listed, 1) if item["id"] == after]
+            if not places:
+                raise Refused(400, f"after: there is no item {after!r} here", code="invalid", param="after")
+            listed = listed[places[0] :]
+        page = listed[:limit]
+        edges = {"first_id": page[0]["id"] if page else None, "last_id": page[-1]["id"] if page else None}
+        return {"object": "list", "data": page, "has_more": len(listed) > limit, **edges}
 
     @api.delete("/v1/responses/{id}", openapi_extra=scoped("chat"))
     async def delete(id: str, request: Request) -> dict[str, Any]:

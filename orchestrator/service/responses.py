@@ -23,6 +23,7 @@ from orchestrator.chats.chat_events import (
 )
 from orchestrator.inference.chat import logprobs_content
 from orchestrator.inference.request import TokenLogprob
+from orchestrator.service.response_tools import namespaces
 
 INCOMPLETE = {"length": "max_output_tokens", "content_filter": "content_filter"}
 Keep = Callable[[dict[str, Any]], Awaitable[None]]
@@ -75,6 +76,8 @@ class ResponseForm:
 class Output:
     """The items of a response as they grow."""
 
+    spaces: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    """Functions that stand in a namespace: what the model calls them -> (namespace, name)."""
     reasoning: str = ""
     text: str = ""
     logprobs: list[TokenLogprob] = field(default_factory=list)
@@ -100,9 +103,9 @@ class Output:
                         "id": f"fc_{secrets.token_hex(24)}",
                         "type": "function_call",
                         "call_id": f"call_{secrets.token_hex(12)}",
-                        "name": call.name,
                         "arguments": call.arguments,
                         "status": "completed",
+                        **self._named(call.name),
                     }
                     for call in calls
                 ]
@@ -110,6 +113,12 @@ class Output:
                 self.reason = reason
             case UsageEvent():
                 self.usage = event
+
+    def _named(self, name: str) -> dict[str, str]:
+        if name not in self.spaces:
+            return {"name": name}
+        space, inner = self.spaces[name]
+        return {"name": inner, "namespace": space}
 
     def items(self) -> list[dict[str, Any]]:
         """The items, complete."""
@@ -157,7 +166,7 @@ def finished(output: Output, form: ResponseForm) -> dict[str, Any]:
 
 async def whole(events: ChatEvents, form: ResponseForm, keep: Keep) -> dict[str, Any]:
     """The response of a request that is not streamed."""
-    output = Output()
+    output = Output(namespaces(form.body))
     async for event in events:
         output.take(event)
     response = finished(output, form)
@@ -168,7 +177,7 @@ async def whole(events: ChatEvents, form: ResponseForm, keep: Keep) -> dict[str,
 async def stream(events: ChatEvents, form: ResponseForm, keep: Keep) -> AsyncIterator[bytes]:
     """Server-sent events, each named and numbered. The first one comes with the first event of the chat, so that what
     fails before it is an ordinary error."""
-    output, count = Output(), 0
+    output, count = Output(namespaces(form.body)), 0
     opened: list[str] = []
     """Kinds of the items that were begun, in their order."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import gc
 import logging
 import os
 import secrets
@@ -60,9 +61,9 @@ class ServiceRuntime:
         warm: bool = False,
     ) -> None:
         """`pool`: workers of the caller's own. `patience`: seconds to wait for another that uses the state folder, and
-        may be about to end. `reread`: the configuration as it is now, for `reload`. `warm`: get ready for
-        discussions too (`warm_up`). Raises `ConfigError` and whatever
-        `Collegium` raises for bad input; nothing heavy starts here."""
+        may be about to end. `reread`: the configuration as it is now, for `reload`. `warm`: get ready for discussions
+        too (`warm_up`), where there is a mixture before the service says that it is ready, else after it. Raises
+        `ConfigError` and whatever `Collegium` raises for bad input; nothing heavy starts here."""
         self.config = for_service(config)
         self.collegium = Collegium(
             self.config, pool=pool, layer=lambda workers: BudgetPool(workers, self.accounts.current)
@@ -107,6 +108,10 @@ class ServiceRuntime:
         self.keys.reload()
         return found
 
+    def look_for_batches(self) -> None:
+        """See `Runtime`."""
+        self._batches.look()
+
     async def close(self) -> None:
         """Stop everything. Jobs under way stay queued and go on at the next start."""
         self.draining, self.ready = True, False
@@ -123,7 +128,6 @@ class ServiceRuntime:
         os.close(self._lock)
 
     async def _prepare(self) -> None:
-        warming = asyncio.create_task(asyncio.to_thread(warm_up, self.collegium)) if self._warm else None
         while not self.started:
             try:
                 pool = await asyncio.to_thread(lambda: self.collegium.pool)
@@ -141,9 +145,14 @@ class ServiceRuntime:
             for name in [*self.config.workers.pin, *self.config.service.preload]:
                 await self._preload(name)
             await self.routing.looked()
-            if warming is not None:
-                await warming
+            if self._warm and self.routing.usable:
+                await asyncio.to_thread(warm_up, self.collegium)
             self.ready = True
+            if self._warm:
+                await asyncio.to_thread(warm_up, self.collegium)
+                # What a start leaves stays: to look through it again and again would stop every stream meanwhile.
+                gc.collect()
+                gc.freeze()
         except Exception:
             _log.exception("the service cannot get ready")
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import ConfigDict, Field, JsonValue, PrivateAttr, model_validator
 
-from orchestrator.chats.body import RequestBody, ShortText
+from orchestrator.chats.body import MAX_TOKENS, RequestBody, ShortText
 from orchestrator.chats.chat_body import MAX_MESSAGES
 from orchestrator.chats.tolerance import IGNORED
 from orchestrator.config import BudgetConfig
@@ -32,7 +32,7 @@ class ResponsesBody(RequestBody):
     previous_response_id: ShortText | None = None
     stream: bool | None = None
     store: bool | None = None
-    max_output_tokens: int | None = Field(default=None, ge=1, le=1_000_000)
+    max_output_tokens: int | None = Field(default=None, ge=1, le=MAX_TOKENS)
     metadata: dict[str, JsonValue] | None = None
 
 
@@ -49,7 +49,7 @@ class CountTokensBody(RequestBody):
 class MessagesBody(CountTokensBody):
     """Anthropic's Messages request."""
 
-    max_tokens: int = Field(ge=1, le=1_000_000)
+    max_tokens: int = Field(ge=1, le=MAX_TOKENS)
     stream: bool | None = None
 
 

@@ -6,12 +6,16 @@ after routing: neither a prefix of the URL nor its spelling can lead around it.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Coroutine
 from typing import Any
 
+from fastapi import Request
 from fastapi.params import Form
+from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.types import Receive, Scope, Send
 
+from orchestrator.service.json_body import StrictRequest
 from orchestrator.service.refusals import Refused
 
 OPEN = "open"
@@ -28,6 +32,15 @@ def scoped(scope: str) -> dict[str, Any]:
 
 class ScopedRoute(APIRoute):
     """Asks for its scope before anything else of it runs. Raises `Refused` (401, 403)."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        """FastAPI's, with bodies that are read strictly."""
+        answer = super().get_route_handler()
+
+        async def strictly(request: Request) -> Response:
+            return await answer(StrictRequest(request.scope, request.receive))
+
+        return strictly
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the key's scope and the body's content type before the route runs."""

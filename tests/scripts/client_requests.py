@@ -183,6 +183,29 @@ CHATS: list[Row] = [
     chat("a vote n times", model="vote", n=2, status=400, named="n"),
     chat("a vote by schema", model="vote", response_format={"type": "json_object"}, status=400,
          named="response_format"),
+    chat("roo: all there is room for", max_completion_tokens=1_048_576),
+    chat("litellm: caching", cache_control={"type": "ephemeral"}, max_retries=2),
+    chat("dify: nothing in particular", response_format={}, extra_body={}, extra_headers={}, reasoning_effort="",
+         thinking={}, stop=[], functions=[]),
+    chat("spring: nulls inside", stream_options={"include_usage": None}, collegium={"kind": None}),
+    chat("tools without parameters", tools=[{"type": "function", "function": {"name": "f", "parameters": None,
+         "description": None}}, {"type": "function", "function": {"name": "g", "parameters": {}}}]),
+    chat("a tool of Gemini's", tools=[{"googleSearch": {}}], status=400, named="tools"),
+    said("mistral: thoughts sent back", user("a"), {"role": "assistant", "content": [
+         {"type": "thinking", "thinking": [{"type": "text", "text": "x"}]}, {"type": "text", "text": "b"}]}, user("c")),
+    said("vercel: thoughts sent back", user("a"), {"role": "assistant", "content": [
+         {"type": "reasoning", "text": "x"}, {"type": "text", "text": "b"}]}, user("c")),
+    said("thoughts of a user", user([{"type": "thinking", "thinking": "x"}]), status=400, named="messages.0.content.0"),
+    said("a call that was broken off", user("a"), {"role": "assistant", "content": "", "tool_calls": [
+         {**CALL, "function": {"name": "get_weather", "arguments": '{"city": "U'}}]},
+         {"role": "tool", "tool_call_id": "c1", "content": "bad JSON"}, tools=TOOLS),
+    said("a call without an answer", user("a"), {"role": "assistant", "tool_calls": [CALL]}, user("b"), tools=TOOLS),
+    said("an answer without its call", {"role": "tool", "tool_call_id": "c9", "content": "72"}, user("b")),
+    said("gemini's signature", user("a"), {"role": "assistant", "content": None, "tool_calls": [
+         {**CALL, "extra_content": {"google": {"thought_signature": "x"}}}]},
+         {"role": "tool", "tool_call_id": "c1", "content": None}),
+    said("an answer as an object", user("a"), {"role": "assistant", "tool_calls": [CALL]},
+         {"role": "tool", "tool_call_id": "c1", "content": {"t": 72}}, status=400, named="messages.2.content"),
     said("a vote on nothing", {"role": "system", "content": "s"}, model="vote", status=400, named="messages"),
 ]  # fmt: skip
 COMPLETIONS: list[Row] = [
@@ -221,6 +244,19 @@ _CODEX: Any = {
 }  # fmt: skip
 RESPONSES: list[Row] = [
     response("codex", **_CODEX),
+    response("codex: tools in the input", input=[
+        {"type": "additional_tools", "role": "developer", "tools": [{"type": "namespace", "name": "functions",
+         "tools": [{"type": "custom", "name": "exec"}, {"type": "function", **WEATHER}]}]}, user("hi")]),
+    response("codex: agents", tools=[{"type": "namespace", "name": "agents", "tools": [
+             {"type": "function", **WEATHER}]}]),
+    response("a namespace of no name", tools=[{"type": "namespace", "tools": []}], status=400, named="tools.0.name"),
+    response("shells of other models", input=[user("a"), {"type": "local_shell_call", "call_id": "c",
+             "status": "completed", "action": {"type": "exec", "command": ["ls"]}},
+             {"type": "local_shell_call_output", "call_id": "c", "output": "x"},
+             {"type": "shell_call", "call_id": "d", "action": {"commands": ["ls"]}},
+             {"type": "shell_call_output", "call_id": "d", "output": [{"stdout": "x", "stderr": ""}]}]),
+    response("tools that were found", input=[user("a"), {"type": "tool_search_call", "call_id": "c", "arguments": {}},
+             {"type": "tool_search_output", "call_id": "c", "tools": [{"type": "function", **WEATHER}]}]),
     response("agents sdk", input=[user("hi")], tools=[], tool_choice=None, include=[], store=None, metadata=None,
              truncation=None, top_logprobs=None, prompt_cache_retention=None),
     response("vercel", input=[{"role": "system", "content": "s"}, {"role": "user", "content": [
@@ -265,6 +301,8 @@ MESSAGES: list[Row] = [
     message("stop sequences", stop_sequences=["\n\nHuman:"], top_k=5, top_p=0.9, service_tier="auto"),
     message("a tool that must be used", tools=[{"name": "f", "input_schema": SCHEMA}],
             tool_choice={"type": "tool", "name": "f", "disable_parallel_tool_use": True}),
+    message("bedrock", anthropic_version="bedrock-2023-05-31", anthropic_beta=["x"], max_tokens=2_000_000),
+    message("where it runs", inference_geo="us", status=400, named="inference_geo"),
     message("no limit", max_tokens=None, status=400, named="max_tokens"),
     message("an image", messages=[user([{"type": "image", "source": {}}])], status=400, named="messages.0.content.0"),
     message("openai's system", messages=[{"role": "system", "content": "s"}, *HELLO]),

@@ -20,9 +20,16 @@ def check(sampling: Sampling, vocabulary: int) -> None:
     """Raises `ValueError` for what only vLLM can do, and for a token that a vocabulary of that size does not have."""
     if sampling.bad_words:
         raise ValueError("bad_words: only vLLM keeps words out of a reply")
-    for token, _ in sampling.logit_bias:
-        if token >= vocabulary:
+    biases(sampling, vocabulary)
+
+
+def biases(sampling: Sampling, vocabulary: int) -> dict[int, float]:
+    """Token -> what is added to its logit. A token that the vocabulary does not have is never chosen, so that a wish
+    for less of it is kept. Raises `ValueError` for a wish for more of it."""
+    for token, bias in sampling.logit_bias:
+        if token >= vocabulary and bias > 0:
             raise ValueError(f"logit_bias: token {token} is not in the vocabulary of {vocabulary}")
+    return {token: bias for token, bias in sampling.logit_bias if token < vocabulary}
 
 
 def adjust(
@@ -30,7 +37,7 @@ def adjust(
 ) -> None:
     """Change `logits` (vocabulary,) in place. `ends`: tokens that would end the reply, kept out of it before
     `min_tokens`. `check` has passed."""
-    for token, bias in sampling.logit_bias:
+    for token, bias in biases(sampling, len(logits)).items():
         logits[token] += bias
     if len(reply) < sampling.min_tokens:
         logits[[token for token in ends if token < len(logits)]] = -float("inf")

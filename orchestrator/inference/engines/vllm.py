@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -30,6 +30,7 @@ from orchestrator.inference.engines.thought_meter import meter_of
 from orchestrator.inference.engines.vllm_replies import LiveReply
 from orchestrator.inference.engines.vllm_shape import LiveModel, held_to, live_bytes
 from orchestrator.inference.engines.vllm_start import (
+    ENTERING_TOKENS,
     asleep_at_once,
     check_fit,
     device_bytes,
@@ -62,6 +63,8 @@ class VLLMEngine:
         self._running: dict[str, LiveReply] = {}
         """By vLLM's names of the requests."""
         self._ready: list[Delta] = []
+        self._arrived: deque[tuple[Request, Expert]] = deque()
+        """Requests that no step has begun yet."""
         self._pending = PendingGrammars()
         self._count = itertools.count()
         self._closed = False
@@ -86,7 +89,7 @@ class VLLMEngine:
             self.prompts.check(expert)
             self._shapes[expert.shape].hold(expert)
             return LoadReport(expert.name, "beside", time.perf_counter() - began)
-        if self._running or len(self._pending):
+        if self._running or self._arrived or len(self._pending):
             raise RuntimeError(f"cannot load {expert.name!r} while requests are running")
         blend = self.sources.blend(expert)
         refuse_differing(expert, blend.checkpoint.config, on_gpu())
@@ -112,7 +115,7 @@ class VLLMEngine:
         if shape is None or not self._loaded(expert):
             raise RuntimeError(f"expert {expert.name!r} is not loaded")
         if request.sampling.structured is None:
-            self._admit(shape, request, expert)
+            self._arrived.append((request, expert))
             return
         tokenizer = self.prompts.tokenizer(expert)
         grammars = Grammars(tokenizer, len(tokenizer), self.prompts.stop_ids(expert), self._pending.process)
@@ -120,7 +123,8 @@ class VLLMEngine:
 
     def _admit(
         self, shape: LiveModel, request: Request, expert: Expert, structured: Callable[[], Mapping[str, Any]] = dict
-    ) -> None:
+    ) -> int:
+        """Begin a request; the tokens of its prompt."""
         try:
             held = structured()
             ids = self.prompts.ids(expert, request.messages, request.sampling)
@@ -141,19 +145,21 @@ class VLLMEngine:
             reply.start(shape, ids, min(room, reply.meter.room if reply.meter else wanted), **held)
         except Exception as error:  # what vLLM or a template refuses is this request's fault alone
             self._ready.append(rejected(request, error))
-            return
+            return 0
         self._running[reply.name] = reply
         if not is_plain(request.messages) and (mark := self.prompts.opened(expert, ids)):
             self._ready.append(Delta(request.key, text=mark))
             if reply.meter:
                 reply.meter.feed(mark, 0)
+        return len(ids)
 
     def step(self) -> list[Delta]:
         """See `Engine`."""
         shape = self._shape()
         if shape is not None:
-            for request, expert, made in self._pending.ready(idle=not (self._running or self._ready)):
+            for request, expert, made in self._pending.ready(idle=not (self._running or self._arrived or self._ready)):
                 self._admit(shape, request, expert, made.result)
+            self._begin_arrived(shape)
         deltas, self._ready = self._ready, []
         if shape is None or not self._running:
             return deltas
@@ -165,9 +171,19 @@ class VLLMEngine:
                 self._running[reply.name] = reply
         return deltas
 
+    def _begin_arrived(self, shape: LiveModel) -> None:
+        """Begin what has arrived. Of requests that somebody waits for, a CPU takes `ENTERING_TOKENS` of prompts in one
+        step: in a burst the first ones are answered while the others enter."""
+        entered = 0
+        while self._arrived and (entered < ENTERING_TOKENS or on_gpu()):
+            request, expert = self._arrived.popleft()
+            tokens = self._admit(shape, request, expert)
+            entered += 0 if request.max_wait is None else tokens
+
     def abort(self, key: str) -> None:
         """See `Engine`."""
         self._ready = [delta for delta in self._ready if delta.key != key]
+        self._arrived = deque(one for one in self._arrived if one[0].key != key)
         shape = self._shape()
         self._pending.drop(key)
         for name in [name for name, reply in self._running.items() if reply.request.key == key]:
@@ -195,6 +211,7 @@ class VLLMEngine:
         self._resident = None
         self._running.clear()
         self._ready.clear()
+        self._arrived.clear()
         self._pending.close()
         while self._shapes:
             self._shapes.popitem()[1].close()

@@ -18,6 +18,7 @@ from orchestrator.errors import ExpertError, ExpertFailed
 from orchestrator.inference.engines.architecture import longest_context
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.grammar import json_grammar
+from orchestrator.inference.engines.penalties import biases
 from orchestrator.inference.engines.schema import parse_structured
 from orchestrator.inference.engines.vllm_live import RunnerModel, described, unchanged
 from orchestrator.inference.engines.vllm_start import start
@@ -192,7 +193,7 @@ class LiveModel:
             presence_penalty=sampling.presence_penalty,
             frequency_penalty=sampling.frequency_penalty,
             repetition_penalty=sampling.repetition_penalty,
-            logit_bias=dict(sampling.logit_bias) or None,
+            logit_bias=biases(sampling, self._llm.vllm_config.model_config.get_vocab_size()) or None,
             bad_words=list(sampling.bad_words) or None,
             min_tokens=min(sampling.min_tokens, room),
             logprobs=sampling.logprobs,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from typing import Any
 
@@ -13,7 +14,7 @@ import pytest
 
 from orchestrator.errors import StorageError
 from orchestrator.service import batches
-from orchestrator.service.batch_store import BatchStore
+from orchestrator.service.batch_store import BatchRow, BatchStore
 from tests.scripts.batch_files import CHAT, lines, row, run, submit
 
 
@@ -155,3 +156,26 @@ async def test_answers_that_cannot_be_recorded_at_once_are_recorded_later_and_on
     for file, ids in (("output_file_id", ["r0", "r1", "r2"]), ("error_file_id", ["r9"])):
         written = (await client.get(f"/v1/files/{batch[file]}/content")).text.splitlines()
         assert sorted(json.loads(line)["custom_id"] for line in written) == ids
+
+
+async def test_answers_whose_write_fails_while_their_batch_ends_are_not_lost() -> None:
+    writing, fail = threading.Event(), threading.Event()
+
+    class Full:
+        def record(self, id: str, rows: Any) -> None:
+            writing.set()
+            fail.wait(10)
+            raise StorageError("the disk is full")
+
+    running = object.__new__(batches.Batches)
+    running._store = Full()  # type: ignore[assignment]
+    answered: asyncio.Queue[BatchRow] = asyncio.Queue()
+    answered.put_nowait(BatchRow(1, "r1", {}, 200, {}))
+    task = asyncio.create_task(running._try_flush("batch", answered))
+    await asyncio.to_thread(writing.wait, 10)
+    task.cancel()
+    await asyncio.sleep(0)
+    fail.set()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert answered.get_nowait().custom_id == "r1"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -13,6 +15,7 @@ import openai
 import pytest
 
 from orchestrator.service import embeddings
+from orchestrator.service.keys import KeyFile
 from orchestrator.service.schema import EmbeddingsBody
 from orchestrator.service.thread_queue import ThreadQueue
 from router.embedding import Embedder, EmbeddingError
@@ -89,7 +92,8 @@ async def test_texts_of_a_client_that_has_gone_are_not_embedded(monkeypatch: pyt
     monkeypatch.setattr(Embedder, "embed", slowly)
     monkeypatch.setattr(Embedder, "count_tokens", lambda self, texts: len(texts))
     body = EmbeddingsBody.model_validate({"model": "embedder", "input": [str(n) for n in range(800)]})
-    zoo: Any = SimpleNamespace(collegium=SimpleNamespace(embedder=Embedder()))
+    accounts = SimpleNamespace(current=lambda: None)
+    zoo: Any = SimpleNamespace(collegium=SimpleNamespace(embedder=Embedder()), accounts=accounts)
     asking = asyncio.create_task(embeddings.embedded(zoo, body, ThreadQueue()))
     while not embedded:
         await asyncio.sleep(0.01)
@@ -98,3 +102,26 @@ async def test_texts_of_a_client_that_has_gone_are_not_embedded(monkeypatch: pyt
     done = len(embedded)
     await asyncio.sleep(0.3)
     assert len(embedded) <= done + 1, "at most the chunk that was under way"
+
+
+async def test_texts_count_in_the_budget_of_their_key(settings: dict[str, Any], serving: Any) -> None:
+    keys = KeyFile(Path(settings["state"]) / "keys.json")
+    headers = {"Authorization": f"Bearer {keys.create('few', tokens_per_month=40)[0]}"}
+    asked = {"model": "embedder", "input": "one two three four five six seven eight nine ten"}
+    async with serving(settings) as client:
+        spent = 0
+        while (answer := await client.post("/v1/embeddings", json=asked, headers=headers)).status_code == 200:
+            spent += answer.json()["usage"]["prompt_tokens"]
+        assert 0 < spent <= 40 < spent * 5
+        assert (answer.status_code, answer.json()["error"]["code"]) == (429, "budget_exceeded")
+        assert "tokens" in answer.json()["error"]["message"]
+        (month,) = (await client.get("/v1/usage", headers=headers)).json()["data"]
+        assert (month["prompt_tokens"], month["completion_tokens"], month["unpriced_calls"]) == (spent, 0, 0)
+        row = {"custom_id": "1", "method": "POST", "url": "/v1/embeddings", "body": asked}
+        parts: Any = {"file": ("a.jsonl", json.dumps(row))}
+        file = (await client.post("/v1/files", files=parts, headers=headers)).json()["id"]
+        made = {"input_file_id": file, "endpoint": "/v1/embeddings", "completion_window": "24h"}
+        id = (await client.post("/v1/batches", json=made, headers=headers)).json()["id"]
+        while (batch := (await client.get(f"/v1/batches/{id}", headers=headers)).json())["status"] == "in_progress":
+            await asyncio.sleep(0.05)
+        assert batch["request_counts"] == {"total": 1, "completed": 0, "failed": 1}

@@ -145,3 +145,10 @@ def test_a_killed_service_goes_on_with_its_jobs(settings: dict[str, Any], tmp_pa
     with closing(sqlite3.connect(tmp_path / "state" / "ledger.sqlite")) as ledger:
         assert ledger.execute("SELECT count(*) FROM completions").fetchone() == (60,)
         assert ledger.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+
+
+async def test_a_check_that_would_load_a_second_engine_is_refused(client: httpx.AsyncClient) -> None:
+    for request in ({}, {"experts": ["words"]}):
+        answer = await client.post("/v1/jobs", json={"pipeline": "check", "request": request})
+        assert answer.status_code == 400, answer.text
+        assert "collegium experts check" in answer.json()["error"]["message"]

@@ -172,3 +172,19 @@ async def test_pages_of_named_origins_may_use_it(settings: dict[str, Any], servi
         assert (refused.status_code, refused.headers["access-control-allow-origin"]) == (401, "https://chat.example")
         other = await client.get("/v1/models", headers={"Origin": "https://evil.example"})
         assert "access-control-allow-origin" not in other.headers
+
+
+async def test_a_request_that_can_be_read_in_two_ways_is_refused(client: httpx.AsyncClient) -> None:
+    for name in ("Authorization", "x-api-key", "api-key", "Host"):
+        pairs = [(name, "localhost" if name == "Host" else "Bearer a"), (name, "127.0.0.1")]
+        answer = await client.get("/v1/models", headers=pairs)
+        assert answer.status_code == 400, (name, answer.text)
+        assert name.lower() in answer.json()["error"]["message"]
+    for path in ("/v1/files/%00", "/v1/models/a%00b", "/v1/files?after=%00", "/v1/jobs?after=a%00"):
+        answer = await client.get(path)
+        assert (answer.status_code, "NUL" in answer.text) == (400, True), path
+
+
+async def test_a_page_behind_nothing_is_no_empty_page(client: httpx.AsyncClient) -> None:
+    for path in ("files", "batches", "jobs"):
+        assert (await client.get(f"/v1/{path}?after=x-none")).status_code == 404, path

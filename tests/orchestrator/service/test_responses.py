@@ -84,3 +84,26 @@ async def test_a_cut_reply_is_incomplete(client: httpx.AsyncClient) -> None:
     body = {"model": "words", "input": "Which word?", "max_output_tokens": 1}
     found = (await client.post("/v1/responses", json=body)).json()
     assert (found["status"], found["incomplete_details"]) == ("incomplete", {"reason": "max_output_tokens"})
+
+
+def test_what_led_to_a_response_is_listed(official: openai.OpenAI) -> None:
+    first = official.responses.create(model="words", input="Which word?", instructions="Be kind.")
+    asked: Any = [
+        {"role": "user", "content": [{"type": "input_text", "text": "more"}]},
+        {"type": "function_call", "name": "weather", "call_id": "c", "arguments": "{}"},
+        {"type": "function_call_output", "call_id": "c", "output": "dry"},
+        {"role": "user", "content": "history"},
+    ]
+    second = official.responses.create(model="words", input=asked, previous_response_id=first.id)
+    items = list(official.responses.input_items.list(second.id, order="asc", limit=2))
+    kinds = ["message", "message", "message", "function_call", "function_call_output", "message"]
+    assert [item.type for item in items] == kinds
+    assert items[0].content[0].text == "Which word?"
+    assert items[1].content[0].text == first.output_text
+    assert len({item.id for item in items}) == len(items)
+    newest = official.responses.input_items.list(second.id, limit=1)
+    assert (newest.data[0].id, newest.has_more) == (items[-1].id, True)
+    with pytest.raises(openai.BadRequestError, match="after"):
+        official.responses.input_items.list(second.id, after="nothing")
+    with pytest.raises(openai.NotFoundError):
+        official.responses.input_items.list("resp_none")

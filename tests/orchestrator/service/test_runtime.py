@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import stat
 import time
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.chats.routing import Routing
 from orchestrator.config import validate
 from orchestrator.errors import BadInput, ConfigError, StorageError
 from orchestrator.service.runtime import ServiceRuntime
@@ -31,8 +33,9 @@ async def test_preloaded_experts_are_there_when_it_is_ready(settings: dict[str, 
 
 
 @pytest.mark.parametrize("usable", [True, False])
-async def test_a_served_service_is_ready_when_discussions_need_not_load_anything(
-    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usable: bool
+@pytest.mark.parametrize("mixture", [True, False])
+async def test_the_embedder_is_loaded_before_a_service_with_a_mixture_is_ready_and_after_any_other_is(
+    settings: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, usable: bool, mixture: bool
 ) -> None:
     loaded: list[bool] = []
 
@@ -43,10 +46,16 @@ async def test_a_served_service_is_ready_when_discussions_need_not_load_anything
             raise EmbeddingError("there is no model")
 
     monkeypatch.setattr(Embedder, "load", load)
+    monkeypatch.setattr(Routing, "usable", mixture)
+    monkeypatch.setattr(gc, "freeze", lambda: frozen.append(len(loaded)))
+    frozen: list[int] = []
     runtime = ServiceRuntime(validate(settings, tmp_path / "c.yaml"), warm=True)
     runtime.open()
     try:
         while not runtime.ready:
+            await asyncio.sleep(0.01)
+        assert bool(loaded) == mixture
+        while not frozen:
             await asyncio.sleep(0.01)
         assert loaded
     finally:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from orchestrator.inference.engines.penalties import adjust, check
+from orchestrator.inference.engines.penalties import adjust, biases, check
 from orchestrator.inference.request import Sampling
 
 VOCABULARY, PROMPT, REPLY = 20, [1, 2, 2, 3], [3, 4, 4, 4, 5]
@@ -53,3 +53,12 @@ def test_a_bias_is_added_and_ends_wait_for_the_fewest_tokens() -> None:
 def test_what_cannot_be_done_is_refused_by_name(sampling: Sampling, named: str) -> None:
     with pytest.raises(ValueError, match=named):
         check(sampling, VOCABULARY)
+
+
+def test_a_token_that_is_not_there_is_never_said_already() -> None:
+    sampling = Sampling(logit_bias=((3, 2.0), (VOCABULARY, -100.0)))
+    check(sampling, VOCABULARY)
+    assert biases(sampling, VOCABULARY) == {3: 2.0}
+    logits = torch.zeros(VOCABULARY)
+    adjust(logits, sampling, PROMPT, REPLY, ())
+    assert logits.nonzero().flatten().tolist() == [3]
