@@ -5,7 +5,7 @@ RUN := $(VENV)/bin/python
 READY := $(VENV)/.ready
 export HF_HUB_OFFLINE ?= 1
 
-.PHONY: setup demo test soak bench gpu check serve clean
+.PHONY: setup demo test soak bench gpu check serve docs clean
 
 setup: $(READY)
 
@@ -36,6 +36,12 @@ check: setup
 	@$(VENV)/bin/ruff format --check .
 	@$(VENV)/bin/mypy
 	@$(VENV)/bin/lint-imports
+
+# The documentation as a site; its tools have an environment of their own.
+docs:
+	@test -x build/docs/bin/mkdocs || ($(PYTHON) -m venv build/docs && build/docs/bin/pip install -qq --disable-pip-version-check mkdocs-material==9.8.2)
+	@NO_MKDOCS_2_WARNING=1 build/docs/bin/mkdocs build --strict --quiet
+	@echo build/site/index.html
 
 serve: setup
 	@$(VENV)/bin/collegium serve
