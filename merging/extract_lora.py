@@ -29,6 +29,9 @@ from merging.writer import WEIGHTS_FILE, Writer
 Array = NDArray[np.float32]
 CONV1D = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer")
 """Model types whose linear layers are stored (in, out): PEFT's product is transposed there."""
+CAUSAL = ("ForCausalLM", "LMHeadModel")
+WRITES = (*CAUSAL, "ForConditionalGeneration")
+"""Ends of the names of architectures that write text."""
 
 
 def extract_lora(model: str, base: str, out: Path, *, rank: int = 32, allow_bin: bool = False) -> MergeSummary:
@@ -82,14 +85,19 @@ def _complete(whole: dict[str, Array], pairs: Mapping[str, Any], own: SourceMode
         if _module(own.names[name]) in modules and weight.bits is None:
             whole.setdefault(own.names[name], _numbers(fine.weights[name]))
     embedding = own.names.get(own.embedding or "")
+    if embedding and embedding in whole and embedding.endswith("shared.weight"):
+        raise CheckpointError(
+            f"{fine.label}: its embedding {embedding!r} changed, which encoder and decoder share: PEFT replaces one "
+            "of them only; merge the whole models instead"
+        )
     if embedding in whole and _tied(own):
         # PEFT replaces one of two modules that share a tensor: the output layer is to follow.
         whole[stored_like(HEAD, own.names)] = whole[embedding]
 
 
 def _tied(own: SourceModel) -> bool:
-    """Its output layer is the embedding."""
-    return not own.own_head and ties(own.config) is not False
+    """It writes text, and its output layer is the embedding."""
+    return own.architecture.endswith(WRITES) and not own.own_head and ties(own.config) is not False
 
 
 def _module(name: str) -> str:
@@ -154,7 +162,7 @@ def _config(own: SourceModel, pairs: dict[str, Any], whole: dict[str, Any], rank
     return {
         "peft_type": "LORA",
         "base_model_name_or_path": own.label,
-        "task_type": "CAUSAL_LM" if own.architecture.endswith(("ForCausalLM", "LMHeadModel")) else None,
+        "task_type": "CAUSAL_LM" if own.architecture.endswith(CAUSAL) else None,
         "r": rank,
         "lora_alpha": rank,
         "lora_dropout": 0.0,

@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
+from small_decoders import decoder, write
 
 from merging.checkpoint import CheckpointError
 from merging.extract_lora import extract_lora
@@ -109,3 +110,22 @@ def test_models_that_are_cut_otherwise_have_no_adapter_between_them(bases: dict[
     save_file(tensors, other / "model.safetensors")
     with pytest.raises(CheckpointError, match=r"up_proj\.weight' is \[30, 16\]"):
         extract_lora(str(other), str(bases["llama"]), tmp_path / "lora")
+
+
+def test_only_what_writes_text_has_an_output_layer_and_a_shared_embedding_is_refused(tmp_path: Path) -> None:
+    said = {"num_hidden_layers": 1, "tie_word_embeddings": True}
+    tensors = decoder(1, "")
+    folders = {}
+    for name, architecture, embedding in (("bert", "BertModel", "embed_tokens"), ("t5", "T5Model", "shared")):
+        held = {key.replace("embed_tokens", embedding): array for key, array in tensors.items()}
+        for which, more in (("base", 0), ("fine", 1)):
+            place = tmp_path / f"{name}-{which}"
+            folders[name, which] = write(place, {k: v + more for k, v in held.items()}, **said)
+            config = json.loads((place / "config.json").read_text())
+            (place / "config.json").write_text(json.dumps({**config, "architectures": [architecture]}))
+    extract_lora(str(folders["bert", "fine"]), str(folders["bert", "base"]), tmp_path / "lora")
+    config = json.loads((tmp_path / "lora" / "adapter_config.json").read_text())
+    assert "lm_head" not in config["modules_to_save"]
+    assert config["task_type"] is None
+    with pytest.raises(CheckpointError, match=r"'shared\.weight' changed, which encoder and decoder share"):
+        extract_lora(str(folders["t5", "fine"]), str(folders["t5", "base"]), tmp_path / "t5-lora")
