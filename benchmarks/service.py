@@ -28,6 +28,8 @@ import httpx
 from benchmarks.machine import conditions, write_result
 
 MODEL = "base"
+SETTLING = 15
+"""Seconds for which Collegium, once it is ready, goes on to load the embedder."""
 
 
 async def load(url: str, streams: int, prompts: list[str], tokens: int) -> dict[str, Any]:
@@ -161,6 +163,7 @@ def main() -> None:
         for label in given.servers.split(","):
             server = makers[label]()
             try:
+                time.sleep(0 if label == "vllm" else SETTLING)
                 asyncio.run(load(server.url, given.streams, questions(given.streams, 99), 16))
                 rounds = [
                     asyncio.run(load(server.url, given.streams, questions(given.requests, salt), given.tokens))
