@@ -6,7 +6,7 @@ import contextlib
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,8 +131,9 @@ class Sources:
         return found
 
 
-def no_number(expert: Expert, blend: Blend) -> ExpertError:
-    """What is wrong with an expert whose first canary holds no finite numbers: the tensor that has none, if one has."""
+def no_number(expert: Expert, blend: Blend, unfilled: Sequence[str] = ()) -> ExpertError:
+    """What is wrong with an expert whose first canary holds no finite numbers: the tensor that has none, if one has, or
+    the first of the matrices that no file filled."""
     import torch
 
     for name in blend.names:
@@ -143,6 +144,9 @@ def no_number(expert: Expert, blend: Blend) -> ExpertError:
         if not finite:
             file = blend.checkpoint.tensors[name].file
             return ExpertError(f"expert {expert.name!r}: {file}: tensor {name!r} holds NaN or infinite numbers")
+    if unfilled:
+        folder = blend.checkpoint.folder
+        return ExpertError(f"expert {expert.name!r}: {folder}: the files hold no tensor for {unfilled[0]!r}")
     return ExpertError(f"expert {expert.name!r}: {blend.checkpoint.folder}: it computes no finite numbers")
 
 

@@ -267,7 +267,7 @@ class VLLMEngine:
             found = truth
         if key not in self.canaries and not is_finite(found):
             shape.distrust()
-            raise no_number(expert, blend)
+            raise no_number(expert, blend, shape.unfilled())
         recorded = self.canaries.setdefault(key, found)
         if why := difference(recorded, found):
             shape.distrust()

@@ -23,7 +23,7 @@ from merging.checkpoint import Checkpoint
 from merging.stream import Blend
 from orchestrator.inference.engines.vllm_kernels import use_kernels
 from orchestrator.inference.engines.vllm_split import UnknownLayout
-from orchestrator.inference.engines.vllm_weights import LiveWeights
+from orchestrator.inference.engines.vllm_weights import LiveWeights, refuse_unused
 from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
 
 if TYPE_CHECKING:
@@ -105,6 +105,7 @@ class RunnerModel:
         model = self._runner.get_model()
         if self.eager and str(self._runner.device) == "cpu":
             use_kernels(model)
+        refuse_unused(model, blend.checkpoint)
         if self.refusal is None:
             try:
                 self.weights = LiveWeights(model, blend, self._kept_bytes)
@@ -138,6 +139,10 @@ class WorkerExtension:
         sources = _sources(self)
         sources.host.limit = int(host_gib * 2**30)
         sources.read_ahead(undescribed(source))
+
+    def collegium_unfilled(self) -> list[str]:
+        """Matrices of the live model that its files did not fill."""
+        return list(getattr(_live(self).model, "collegium_unfilled", ()))
 
     def collegium_distrust(self) -> None:
         """The next write writes every tensor."""
@@ -250,9 +255,37 @@ def _loader(load_config: Any, blend: Blend) -> Any:
             finally:
                 model_config.model = configured
 
+        def load_weights(self, model: Any, model_config: Any) -> None:
+            matrices = unfilled(model)
+            super().load_weights(model, model_config)
+            # Some are never used (shared keys and values): whether one is, the canary tells.
+            model.collegium_unfilled = [
+                name
+                for name, matrix in matrices.items()
+                if matrix.numel() and bool(matrix.flatten(1)[:, 0].isnan().any())
+            ]
+
     if load_config.load_format == FORMAT:
         load_config = replace(load_config, load_format="safetensors", model_loader_extra_config={})
     return Loader(load_config)
+
+
+def unfilled(model: Any) -> dict[str, Any]:
+    """The model's plain matrices by name, filled with NaN before their files are read. vLLM makes them of memory as it
+    finds it, and does not notice that a file has none for one of them."""
+    import torch
+    from vllm.model_executor.layers.linear import LinearBase
+    from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding
+
+    plain_types = (torch.float16, torch.bfloat16, torch.float32)
+    return {
+        path: layer.weight.data.fill_(float("nan"))
+        for path, layer in model.named_modules()
+        if isinstance(layer, LinearBase | VocabParallelEmbedding)
+        and isinstance(getattr(layer, "weight", None), torch.nn.Parameter)
+        and layer.weight.dtype in plain_types
+        and layer.weight.dim() > 1
+    }
 
 
 def register_loader() -> None:

@@ -64,7 +64,11 @@ class LiveModel:
         self._resident: Blend | None = started
         kept = int(self.options.kept_gib * 2**30)
         source = {"model": str(checkpoint.folder), "adapter": None} if self.elsewhere else started
-        opened = self._calls("collegium_open", source, kept // self.options.tensor_parallel)
+        try:
+            opened = self._calls("collegium_open", source, kept // self.options.tensor_parallel)
+        except Exception:
+            self.close()
+            raise
         self.buildable = all(eager for eager, _ in opened)
         self.refusal = next((refusal for _, refusal in opened if refusal), None)
         if self.refusal and self.elsewhere:
@@ -131,6 +135,11 @@ class LiveModel:
         """The live weights proved wrong: whatever comes next is written in full."""
         self._resident = None
         self._call("collegium_distrust")
+
+    def unfilled(self) -> list[str]:
+        """Matrices that the files of the last load from scratch did not fill."""
+        names: list[str] = self._call("collegium_unfilled")
+        return names
 
     @property
     def side_by_side(self) -> bool:

@@ -120,7 +120,9 @@ def start(
 
     _beside_numba()
     gpu = on_gpu()
-    if decode or only:
+    # Ours notices what vLLM's own loader does not; a user's choice goes before it where nothing depends on it.
+    ours = decode or only or "load_format" not in dict(options.vllm)
+    if ours:
         register_loader()
     if not gpu and not options.compile:
         _without_compiler()
@@ -129,7 +131,7 @@ def start(
     if decode:
         wanted.pop("quantization", None)
         wanted["hf_overrides"] = {**dict(wanted.get("hf_overrides") or {}), "quantization_config": None}
-    if decode or only:
+    if ours:
         source = {"model": str(folder), "adapter": None, "decode": decode}
         wanted |= {"load_format": FORMAT, "model_loader_extra_config": source}
     wanted["trust_remote_code"] = expert.trust_remote_code

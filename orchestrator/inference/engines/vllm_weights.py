@@ -190,6 +190,23 @@ class LiveWeights:
             raise UnknownLayout(f"{slot.path}: the live weights are not {slot.names}")
 
 
+def refuse_unused(model: Any, checkpoint: Checkpoint) -> None:
+    """Raises ValueError for a bias of a layer that has none in the live model: vLLM's loaders skip it without a word.
+    Zeros pass: packers write them."""
+    modules = dict(model.named_modules())
+    fused: Mapping[str, Iterable[str]] = getattr(model, "packed_modules_mapping", {})
+    for name, info in checkpoint.tensors.items():
+        path = name.removesuffix(".bias")
+        if path == name or f"{path}.weight" not in checkpoint.tensors:  # a mask may have that name too
+            continue
+        parent, _, last = path.rpartition(".")
+        places = [path, *(f"{parent}.{whole}" for whole, parts in fused.items() if last in parts)]
+        layer = next((modules[place] for place in places if place in modules), None)
+        layer = getattr(layer, "base_layer", layer)
+        if layer is not None and getattr(layer, "bias", None) is None and checkpoint.array(name).any():
+            raise ValueError(f"{info.file}: {name!r}: config.json asks for a model without it, and vLLM leaves it out")
+
+
 def _slots(model: Any, checkpoint: Checkpoint) -> list[Slot]:
     fused: Mapping[str, Iterable[str]] = getattr(model, "packed_modules_mapping", {})
     slots: list[Slot] = []

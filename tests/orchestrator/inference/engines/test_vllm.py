@@ -11,9 +11,13 @@ from typing import Any
 
 import pytest
 
+from merging.checkpoint import Checkpoint
+from merging.stream import plain
+from orchestrator.errors import ExpertError
 from orchestrator.inference.engines.engine import EngineOptions
-from orchestrator.inference.engines.vllm_weights import LiveWeights, UnknownLayout
+from orchestrator.inference.engines.vllm_weights import LiveWeights, UnknownLayout, refuse_unused
 from orchestrator.inference.expert import Expert, Weights
+from tests.orchestrator.inference.engines.tiny import changed_config
 
 # What vLLM says while an engine starts.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -145,6 +149,41 @@ def test_layouts_that_are_not_understood_are_not_written(vllm: Any) -> None:
             LiveWeights(model, live.resident)
     finally:
         model.packed_modules_mapping = swapped
+
+
+def test_a_bias_that_vllm_would_leave_out_is_refused_unless_it_is_zero(
+    vllm: Any, model_folder: Path, tmp_path: Path
+) -> None:
+    """Llama's loader in vLLM skips biases that the config does not ask for; transformers refuses them."""
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    tensors = load_file(model_folder / "model.safetensors")
+    name = "model.layers.0.self_attn.q_proj.bias"
+    for value in (0.0, 1.0):
+        folder = changed_config(model_folder, tmp_path / str(value))
+        (folder / "model.safetensors").unlink()
+        save_file({**tensors, name: torch.full((576,), value)}, folder / "model.safetensors", {"format": "pt"})
+        live = vllm.engine._shape().live
+        if value:
+            with pytest.raises(ValueError, match=f"{name}.*vLLM leaves it out"):
+                live._adopt(plain((Checkpoint(folder), None)))
+        else:
+            refuse_unused(live.model, Checkpoint(folder))
+    refuse_unused(live.model, Checkpoint(model_folder))
+
+
+def test_a_matrix_that_no_file_fills_is_named_and_not_left_as_memory_was(
+    model_folder: Path, tmp_path: Path, vllm_installed: None
+) -> None:
+    """vLLM itself notices only missing norms."""
+    from orchestrator.inference.engines.vllm import VLLMEngine
+
+    folder = changed_config(model_folder, tmp_path / "untied", tie_word_embeddings=False)
+    made = VLLMEngine(EngineOptions(batch=4, kv_gib=0.05, context=256))
+    with pytest.raises(ExpertError, match="the files hold no tensor for 'lm_head'"):
+        made.load(Expert("untied", "untied", "untied", weights=Weights(folder), context=256))
+    made.close()
 
 
 def test_where_the_layout_is_unknown_the_model_is_built_anew_and_answers_the_same(
