@@ -41,7 +41,7 @@ check: setup
 docs:
 	@test -x build/docs/bin/mkdocs || ($(PYTHON) -m venv build/docs && build/docs/bin/pip install -qq --disable-pip-version-check mkdocs-material==9.8.2)
 	@NO_MKDOCS_2_WARNING=1 build/docs/bin/mkdocs build --strict --quiet
-	@echo build/site/index.html
+	@echo "python -m http.server -d build/site"
 
 serve: setup
 	@$(VENV)/bin/collegium serve
