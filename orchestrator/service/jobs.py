@@ -218,7 +218,7 @@ def _refuse_second_engine(experts: Sequence[str], collegium: Collegium) -> None:
 
 def _is_local(collegium: Collegium, name: str) -> bool:
     expert = collegium.experts.get(name)
-    return expert is not None and expert.remote is None
+    return expert is not None and expert.remote is None and expert.script is None
 
 
 def _tighter(one: BudgetConfig, other: BudgetConfig) -> BudgetConfig:

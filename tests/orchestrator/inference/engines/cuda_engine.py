@@ -79,7 +79,13 @@ class _Core:
     """No `engine_core` of its own: that is elsewhere."""
 
     def __init__(self, llm: Any) -> None:
-        self.shutdown = llm.engine_core.shutdown
+        self._client = llm.engine_core
+
+    def shutdown(self) -> None:
+        """Ends the model's process. vLLM's own shutdown would also end the process groups of this one, with which other
+        engines of the tests compute."""
+        with patch("vllm.v1.engine.core.cleanup_dist_env_and_memory", lambda *_, **__: None):
+            self._client.shutdown()
 
 
 class EngineOnCard(vllm.VLLMEngine):

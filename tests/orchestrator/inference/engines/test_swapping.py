@@ -94,6 +94,7 @@ def test_whatever_was_resident_before_an_expert_answers_as_if_it_were_alone(
     assert wander(engine, zoo, alone, 30) >= {"start", "in_place", "wake"}
 
 
+@pytest.mark.soak
 def test_on_a_card_two_shapes_sleep_and_wake_in_processes_of_their_own(
     zoo: dict[str, Expert], alone: dict[str, Any]
 ) -> None:

@@ -36,7 +36,7 @@ def test_a_prompt_is_salted_with_its_experts_fingerprint_and_a_canary_with_its_o
     live._loras = {}
     live._llm = SimpleNamespace(
         add_request=lambda key, prompt, *_, **__: asked.append(prompt),
-        vllm_config=SimpleNamespace(lora_config=None),
+        vllm_config=SimpleNamespace(lora_config=None, model_config=SimpleNamespace(get_vocab_size=lambda: 10)),
     )
     experts = [Expert(name, f"print of {name}", "shape") for name in ("one", "two")]
     for one in experts:

@@ -56,12 +56,15 @@ def test_each_worker_of_a_split_model_has_cores_of_its_own(monkeypatch: pytest.M
     assert cores_of(1) == ""
 
 
+CLASSES = {"llama": "LlamaForCausalLM", "gpt_oss": "GptOssForCausalLM", "hrm_text": "HrmTextForCausalLM"}
+
+
 def typed(kind: str, folder: Path) -> Expert:
     import tiny_llama
 
     tiny_llama.write(folder)
     config = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(config | {"model_type": kind}))
+    (folder / "config.json").write_text(json.dumps(config | {"model_type": kind, "architectures": [CLASSES[kind]]}))
     return Expert("one", "print", "shape", weights=Weights(folder), context=64)
 
 
