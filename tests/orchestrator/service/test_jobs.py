@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import httpx
@@ -16,7 +17,10 @@ import pytest
 import yaml
 
 from orchestrator.database import Database
+from orchestrator.errors import BadInput
+from orchestrator.inference.expert import Expert, RemoteModel, Weights
 from orchestrator.service.job_store import JobStore
+from orchestrator.service.jobs import _refuse_second_engine
 from orchestrator.service.keys import KeyFile
 from tests.scripts.profile_job import PROFILE, bearer, over
 
@@ -147,8 +151,14 @@ def test_a_killed_service_goes_on_with_its_jobs(settings: dict[str, Any], tmp_pa
         assert ledger.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-async def test_a_check_that_would_load_a_second_engine_is_refused(client: httpx.AsyncClient) -> None:
-    for request in ({}, {"experts": ["words"]}):
-        answer = await client.post("/v1/jobs", json={"pipeline": "check", "request": request})
-        assert answer.status_code == 400, answer.text
-        assert "collegium experts check" in answer.json()["error"]["message"]
+def test_a_check_that_would_load_a_second_engine_is_refused() -> None:
+    experts = {
+        "local": Expert("local", "l", "s", weights=Weights(Path("llama"))),
+        "scripted": Expert("scripted", "s", "s", script="m:f"),
+        "remote": Expert("remote", "r", "s", remote=RemoteModel("http://127.0.0.1:9/v1", "m")),
+    }
+    zoo: Any = SimpleNamespace(experts=experts)
+    for asked in ([], ["remote", "local"]):
+        with pytest.raises(BadInput, match="'local' would be loaded a second time.*collegium experts check"):
+            _refuse_second_engine(asked, zoo)
+    _refuse_second_engine(["scripted", "remote"], zoo)
