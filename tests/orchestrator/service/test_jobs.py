@@ -159,6 +159,6 @@ def test_a_check_that_would_load_a_second_engine_is_refused() -> None:
     }
     zoo: Any = SimpleNamespace(experts=experts)
     for asked in ([], ["remote", "local"]):
-        with pytest.raises(BadInput, match="'local' would be loaded a second time.*collegium experts check"):
+        with pytest.raises(BadInput, match=r"'local' would be loaded a second time.*collegium experts check"):
             _refuse_second_engine(asked, zoo)
     _refuse_second_engine(["scripted", "remote"], zoo)
