@@ -15,9 +15,8 @@ from agents.answers import canonical
 from agents.question import Question
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.report.formats import clipped, plain
-from orchestrator.evaluation.tasks import parse_columns, source_of
+from orchestrator.evaluation.tasks import names, parse_columns, source_of
 from orchestrator.evaluation.tasks.inspection import Inspection, Repeats, inspect
-from orchestrator.evaluation.tasks.registry import GENERATED
 
 TEXT = 300
 """Characters of a question that are shown."""
@@ -34,7 +33,7 @@ def command(source: str, columns: str | None, show: int, as_json: bool) -> None:
 
     SOURCE is a file (JSON Lines, JSON, CSV, TSV, Parquet; .gz or .zst), a folder of files, hf:NAME, or lm-eval:NAME.
     """
-    if source in {task.name for task in GENERATED} or source == "mixed":
+    if source in names():
         raise BadInput(f"task {source!r} is generated, without end: `collegium run --task {source}` asks its questions")
     found = inspect(source_of(source, parse_columns(columns)), show)
     if as_json:

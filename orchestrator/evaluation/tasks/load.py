@@ -10,20 +10,19 @@ from agents.question import Question
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.tasks import harness, hub
 from orchestrator.evaluation.tasks.columns import Columns
-from orchestrator.evaluation.tasks.registry import GENERATED
+from orchestrator.evaluation.tasks.registry import MIXED, TASKS
 from orchestrator.evaluation.tasks.source import QuestionSource
 from orchestrator.evaluation.tasks.splits import chosen
 from orchestrator.evaluation.tasks.task import SPLITS, Task
 from orchestrator.extensions import extension
 from router.records import SUFFIXES
 
-MIXED = "mixed"
 _log = logging.getLogger("collegium")
 
 
 def names() -> tuple[str, ...]:
-    """The generated tasks and `mixed`, which is all of them in equal shares."""
-    return (*(task.name for task in GENERATED), MIXED)
+    """The generated tasks, and `mixed` and `mixed2`, which stand for several of them in equal shares."""
+    return (*TASKS, *MIXED)
 
 
 def load(
@@ -38,11 +37,11 @@ def load(
 ) -> list[Question]:
     """`n` questions of one split; the same arguments give the same questions.
 
-    `name_or_path` is a generated task, `mixed`, a file or folder of questions, `hf:NAME` for a Hugging Face dataset,
-    `lm-eval:NAME` for a task of lm-evaluation-harness, or several of these with commas, in equal shares. A source may
-    have fewer than `n` questions: then all of them come back; None asks for all. `columns`: which column holds what,
-    where its name does not say so. `runs_code`: the caller runs answers of kind code; else such questions are refused.
-    `note` hears which splits were made, a line per source.
+    `name_or_path` is a generated task, `mixed`, `mixed2`, a file or folder of questions, `hf:NAME` for a Hugging Face
+    dataset, `lm-eval:NAME` for a task of lm-evaluation-harness, or several of these with commas, in equal shares. A
+    source may have fewer than `n` questions: then all of them come back; None asks for all. `columns`: which column
+    holds what, where its name does not say so. `runs_code`: the caller runs answers of kind code; else such questions
+    are refused. `note` hears which splits were made, a line per source.
 
     Raises:
         BadInput: an unknown name or split, a record that cannot be read (with its place), too small an `n`.
@@ -59,11 +58,11 @@ def load(
 
 
 def sources_in(text: str) -> list[str]:
-    """The sources that a task's text names; `mixed` stands for all generated tasks. Raises BadInput for none."""
+    """The sources that a task's text names; `mixed` and `mixed2` stand for several. Raises BadInput for none."""
     if Path(text).expanduser().exists():  # a path may hold a comma
         return [text]
     named = [part.strip() for part in text.split(",") if part.strip()]
-    found = [each for part in named for each in ([t.name for t in GENERATED] if part == MIXED else [part])]
+    found = [each for part in named for each in ([t.name for t in MIXED[part]] if part in MIXED else [part])]
     if not found:
         raise BadInput(f"no task named; known tasks: {', '.join(names())}")
     return found
@@ -90,7 +89,7 @@ def _one(
     runs_code: bool,
     note: Callable[[str], None],
 ) -> list[Question]:
-    task = next((task for task in GENERATED if task.name == source), None) or own_task(source)
+    task = TASKS.get(source) or own_task(source)
     if task:
         return _generated(task, split, n, seed)
     found = chosen(source_of(source, columns), split, n, seed, note)

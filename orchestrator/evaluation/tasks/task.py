@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -42,18 +42,21 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """A generated task. `draft` must depend on the random state alone."""
+    """A generated task."""
 
     name: str
     kind: AnswerKind
     skills: tuple[str, ...]
-    draft: Callable[[random.Random], Draft]
+    draft: Callable[[random.Random], Draft] | Mapping[TaskSplit, Callable[[random.Random], Draft]]
+    """Makes a question from a random state, and from nothing else. One for all splits: the hash of its text decides
+    which split a question belongs to. One per split: they must never make the same text."""
 
     def problems(self, split: TaskSplit, n: int, seed: int = 0) -> list[Problem]:
         """The first `n` problems of an endless sequence that (task, split, seed) decides.
 
         No question text occurs twice in one sequence, nor in two different splits whatever their seeds: the
-        hash of the text decides which split it belongs to (80% train, 10% validation, 10% test).
+        hash of the text decides which split it belongs to (80% train, 10% validation, 10% test), unless each split
+        has a `draft` of its own.
 
         Raises:
             ValueError: an unknown split, a negative `n`, or more questions than the task can make.
@@ -74,8 +77,8 @@ class Task:
         seen: set[str] = set()
         repeats = 0
         while True:
-            draft = self.draft(rng)
-            if draft.question in seen or split_of(draft.question) != split:
+            draft, foreign = self._draw(rng, split)
+            if draft.question in seen or foreign:
                 repeats += 1
                 if repeats > _MAX_REPEATS:
                     raise BadInput(f"task {self.name!r}: no more than {len(seen)} different {split} questions")
@@ -93,6 +96,13 @@ class Task:
             )
             seen.add(draft.question)
             yield Problem(question, draft.solution, draft.wrong)
+
+    def _draw(self, rng: random.Random, split: TaskSplit) -> tuple[Draft, bool]:
+        """A draft, and whether it belongs to another split."""
+        if isinstance(self.draft, Mapping):
+            return self.draft[split](rng), False
+        draft = self.draft(rng)
+        return draft, split_of(draft.question) != split
 
 
 def split_of(text: str) -> TaskSplit:

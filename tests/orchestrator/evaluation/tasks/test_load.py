@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.tasks import load, names
-from orchestrator.evaluation.tasks.registry import GENERATED
+from orchestrator.evaluation.tasks.registry import GENERATED, WORDED
 from router.records.files import MAX_RECORD
 
 ROW: dict[str, Any] = {
@@ -33,6 +33,14 @@ def test_mixed_has_equal_shares_of_all_tasks() -> None:
     assert [question.task for question in questions] == 3 * [task.name for task in GENERATED]
     assert load("mixed", "test", 5, seed=2) == questions[:5]
     assert "mixed" in names()
+
+
+def test_mixed2_has_equal_shares_of_the_worded_tasks() -> None:
+    questions = load("mixed2", "test", 2 * len(WORDED), seed=2)
+    assert [question.task for question in questions] == 2 * [task.name for task in WORDED]
+    assert {"mixed2", "shopping"} <= set(names())
+    with pytest.raises(BadInput, match="mixed2"):
+        load("mixed3", "test", 2)
 
 
 def test_several_tasks_with_commas() -> None:

@@ -1,17 +1,20 @@
 """Every generated task: seeded, endless, disjoint splits, and gold answers that an independent solver agrees with."""
 
 import datetime
+import hashlib
 import operator
 import random
 import re
 from collections.abc import Callable
+from functools import partial
 
 import pytest
 
 from agents import answers
 from agents.question import Question
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.tasks.registry import GENERATED
+from orchestrator.evaluation.tasks.registry import GENERATED, MIXED, WORDED
+from orchestrator.evaluation.tasks.registry import TASKS as TASKS_BY_NAME
 from orchestrator.evaluation.tasks.task import SPLITS, Draft, Task, split_of
 
 TASKS = pytest.mark.parametrize("task", GENERATED, ids=lambda task: task.name)
@@ -158,6 +161,7 @@ def test_a_thousand_test_questions_are_all_different(task: Task) -> None:
 @TASKS
 def test_questions_hardly_ever_repeat(task: Task) -> None:
     rng = random.Random(0)
+    assert callable(task.draft)
     assert len({task.draft(rng).question for _ in range(2000)}) > 1500
 
 
@@ -167,6 +171,50 @@ def test_the_known_first_question_stays_the_same_on_every_machine() -> None:
     assert first.question.startswith("Igor picked 1 toys in the morning and 7 in the evening")
     assert first.answer == "4"
     assert split_of(first.question) == "test"
+
+
+KNOWN = {
+    "arithmetic": ["5ae8e4218080c7ff", "28001cfdb04e9fbb", "8d00ac3e94fdb25d"],
+    "unit_conversion": ["61c0a8c578d1c676", "1cf1ce1c59a938a6", "5f7deee4faf62da8"],
+    "dates": ["ec3af59e0213467f", "df093340f1cf8f64", "02156fc4591c52bb"],
+    "last_letters": ["c8acc4637040e7aa", "cb2c60f5f58a5a94", "967ddd06ad4f6d89"],
+    "word_sorting": ["da5e679fecbf80ce", "983204afdc5a0151", "14a626755c3e6546"],
+    "boolean_expressions": ["936269f41a018f27", "f3b9a65d1a5c234d", "404ae82b9a00045e"],
+    "shuffled_objects": ["f8b11eecc7e5c049", "c6da4c8931786555", "4636e9b329c629bc"],
+    "coin_flip": ["a74214596ed6287e", "3c3dbdd5c4930bde", "b9850b619ac531cc"],
+}
+"""Hashes of the first 50 problems of each split. The demo zoo was trained on these; recorded figures rest on them."""
+
+
+@TASKS
+def test_the_first_fifty_problems_never_change(task: Task) -> None:
+    hashes = []
+    for split in SPLITS:
+        parts = [
+            (one.question.id, one.question.question, one.question.answer, one.question.choices, one.solution, one.wrong)
+            for one in task.problems(split, 50)
+        ]
+        hashes.append(hashlib.sha256(repr(parts).encode()).hexdigest()[:16])
+    assert hashes == KNOWN[task.name]
+
+
+def test_names_of_tasks_are_unique_and_several_have_a_name_together() -> None:
+    assert len(TASKS_BY_NAME) == len(GENERATED) + len(WORDED)
+    assert not set(TASKS_BY_NAME) & set(MIXED)
+    assert MIXED == {"mixed": GENERATED, "mixed2": WORDED}
+
+
+def test_a_task_may_have_a_generator_per_split() -> None:
+    drafts = {split: partial(_numbered, split) for split in SPLITS}
+    task = Task("apart", "number", (), drafts)
+    assert [one.question for one in task.questions("validation", 2)] != task.questions("test", 2)
+    for split in SPLITS:
+        assert all(one.question.startswith(split) for one in task.questions(split, 50))
+
+
+def _numbered(split: str, rng: random.Random) -> Draft:
+    number = rng.randrange(10_000)
+    return Draft(f"{split}: {number}?", str(number), f"{number}.", str(number + 1))
 
 
 def test_bad_requests_are_refused_by_name() -> None:
