@@ -22,7 +22,7 @@ WORDINGS = Wordings(
         "How many {thing}s stay in?",
         "In the kitchen of {name}, {d} chairs stand around a table. On the table are {n} {box}s of {k} {thing}s each. "
         "Guests take {s} {thing}s. How many {thing}s are on the table then?",
-        "{name} opens {n} full {box}s. One {box} has {k} {thing}s in it. Of all these {thing}s, {s} are broken. How "
+        "{name} opens {n} full {box}s. A full {box} has {k} {thing}s in it. Of all these {thing}s, {s} are broken. How "
         "many are whole?",
     ),
     validation=(
@@ -58,4 +58,4 @@ def _draft(rng: Random, own: SplitVocabulary, wording: str) -> Draft:
     )
 
 
-TASK = worded("leftovers", "number", ("multiplication", "subtraction", "counting"), _draft, WORDINGS)
+TASK = worded("leftovers", "number", ("multiplication", "subtraction"), _draft, WORDINGS)

@@ -61,4 +61,4 @@ def _draft(rng: Random, own: SplitVocabulary, wording: str) -> Draft:
     return Draft(text, str(each), f"{a} + {b} = {total}. {total} / {n} = {each}.", near(rng, each, total))
 
 
-TASK = worded("sharing", "number", ("division", "addition", "counting"), _draft, WORDINGS)
+TASK = worded("sharing", "number", ("division", "addition"), _draft, WORDINGS)
