@@ -117,10 +117,12 @@ class Checkpoint:
     def read_into(self, name: str, start: int, out: NDArray[Any]) -> None:
         """Fill `out` (elements,) with the tensor's bits from element `start` on: with threads, quicker than the map.
 
-        Raises `CheckpointError` if the file has become shorter.
+        Raises `CheckpointError` if the file has become shorter, `IndexError` beyond the tensor, where the next one is.
         """
         info = self.tensors[name]
         offset = info.start + start * out.itemsize
+        if offset + out.nbytes > info.stop:
+            raise IndexError(f"{info.file}: tensor {name!r}: {out.size} elements from {start} on are not all its own")
         if os.preadv(self._descriptor(info.file), [out.data], offset) != out.nbytes:
             raise CheckpointError(f"{info.file}: tensor {name!r}: the file has changed while it was read")
 

@@ -140,9 +140,12 @@ def _rule(raw: Any, where: str) -> TokenRule:
         kind = mapping(source, f"{where}.source", ["kind", "model", "token", "token_id"])
         if kind["kind"] == "zero":
             return TokenRule(None, None, force)
-        token = kind.get("token_id") if kind.get("token") is None else kind["token"]
-        if kind["kind"] != "model_token" or not isinstance(token, str | int):
-            raise RecipeError(f"{where}.source: wants kind zero, or model_token with model and token or token_id")
+        given = [kind[key] for key in ("token", "token_id") if kind.get(key) is not None]
+        token = given[0] if len(given) == 1 else None
+        if kind["kind"] != "model_token" or isinstance(token, bool) or not isinstance(token, str | int):
+            raise RecipeError(
+                f"{where}.source: wants kind zero, or model_token with model and either token or token_id"
+            )
         return TokenRule(model_ref(kind.get("model"), f"{where}.source.model"), token, force)
     return TokenRule(model_ref(source, f"{where}.source"), None, force)
 

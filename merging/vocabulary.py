@@ -82,7 +82,7 @@ class Vocabulary:
             for token, place in ids.items():
                 table[place] = own.get(token, LACKING)
             rows[ref] = table
-        donors = dict(_donors(recipe, ids, rows, tokenizers))
+        donors = dict(_donors(recipe, ids, rows, tokenizers, held))
         forced = frozenset(ids[token] for token, rule in choice.tokens.items() if rule.force)
         lost = {ref: held[ref] - len(tokenizers[ref].vocabulary) for ref in models}
         for ref, count in lost.items():
@@ -247,11 +247,12 @@ def _donors(
     ids: Mapping[str, int],
     rows: Mapping[ModelRef, NDArray[np.int64]],
     tokenizers: Mapping[ModelRef, Tokenizer],
+    held: Mapping[ModelRef, int],
 ) -> Iterator[tuple[int, tuple[tuple[ModelRef, int], ...]]]:
     rules = recipe.tokenizer.tokens if recipe.tokenizer else {}
     for token, place in ids.items():
         if token in rules:
-            yield place, _ruled(rules[token], token, place, rows, tokenizers)
+            yield place, _ruled(rules[token], token, place, rows, tokenizers, held)
             continue
         have = tuple((ref, int(table[place])) for ref, table in rows.items() if table[place] != LACKING)
         if len(have) < len(rows):
@@ -268,6 +269,7 @@ def _ruled(
     place: int,
     rows: Mapping[ModelRef, NDArray[np.int64]],
     tokenizers: Mapping[ModelRef, Tokenizer],
+    held: Mapping[ModelRef, int],
 ) -> tuple[tuple[ModelRef, int], ...]:
     if rule.model is None:
         return ()
@@ -275,6 +277,8 @@ def _ruled(
     row = int(rows[rule.model][place]) if wanted is None else wanted
     if isinstance(row, str):
         row = tokenizers[rule.model].vocabulary.get(row, LACKING)
-    if row == LACKING or row < 0:
-        raise RecipeError(f"tokenizer.tokens[{token!r}]: {rule.model} has no token {wanted or token!r}")
+    if not 0 <= row < held[rule.model]:
+        missing = repr(token if wanted is None else wanted)
+        count = f" among its {held[rule.model]}" if isinstance(wanted, int) else ""
+        raise RecipeError(f"tokenizer.tokens[{token!r}]: {rule.model} has no token {missing}{count}")
     return ((rule.model, row),)

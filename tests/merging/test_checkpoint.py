@@ -37,6 +37,16 @@ def test_bfloat16_comes_as_its_bits(tmp_path: Path) -> None:
     np.testing.assert_array_equal(Checkpoint(folder).array("x"), bits)
 
 
+def test_reading_ends_where_the_tensor_ends(tmp_path: Path) -> None:
+    folder = checkpoint(tmp_path / "m")
+    (folder / "model.safetensors").write_bytes(blob({"x": np.arange(4, dtype="<f4"), "y": np.ones(4, "<f4")}))
+    found, out = Checkpoint(folder), np.empty(2, np.float32)
+    found.read_into("x", 2, out)
+    assert out.tolist() == [2, 3]
+    with pytest.raises(IndexError, match="tensor 'x': 2 elements from 3 on"):
+        found.read_into("x", 3, out)
+
+
 def test_writing_to_a_view_changes_no_file(tmp_path: Path) -> None:
     folder = checkpoint(tmp_path / "m")
     before = (folder / "model.safetensors").read_bytes()

@@ -128,3 +128,32 @@ def test_the_tokenizer_may_come_from_a_model_that_is_not_merged(tmp_path: Path, 
     rules = {"source": "union", "tokens": {"t1": {"source": str(donor)}}}
     with pytest.raises(RecipeError, match=r"tokens\['t1'\]: .*donor is none of the merged models"):
         Merge(parse(averaged(*folders, tokenizer=rules)))
+
+
+@pytest.mark.parametrize(
+    ("row", "sentence"),
+    [
+        ({"token_id": TOKENS - 1}, None),
+        ({"token_id": TOKENS}, f"has no token {TOKENS} among its {TOKENS}"),
+        ({"token_id": -1}, "has no token -1"),
+        ({"token_id": 0, "token": "t3"}, "either token or token_id"),
+        ({"token_id": True}, "either token or token_id"),
+        ({"token": "nobody"}, "has no token 'nobody'$"),
+    ],
+)
+def test_a_rules_row_is_one_of_the_models_own(
+    family: Family, tmp_path: Path, row: dict[str, Any], sentence: str | None
+) -> None:
+    folders = family(1)
+    for folder in folders:
+        tokenizer(folder, [f"t{n}" for n in range(TOKENS)])
+    rule = {"source": {"kind": "model_token", "model": str(folders[1]), **row}, "force": True}
+    raw = linear(folders, tokenizer={"source": "union", "tokens": {"t5": rule}})
+    if sentence is not None:
+        with pytest.raises(RecipeError, match=sentence):
+            Merge(parse(raw))
+        return
+    merge(parse(raw), tmp_path / "out")
+    name = "model.embed_tokens.weight"
+    found, theirs = (values_of(folder)[name] for folder in (tmp_path / "out", folders[1]))
+    np.testing.assert_array_equal(found[5], theirs[TOKENS - 1])
