@@ -75,6 +75,7 @@ class Recipe:
     """A checked merge. `text` is the YAML it was read from, if it was."""
 
     method: str
+    """As the recipe names it: a method's name, its entry point, or `module:attribute`."""
     slices: tuple[Slice, ...]
     base: ModelRef | None = None
     parameters: Settings = field(default_factory=dict)

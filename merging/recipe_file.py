@@ -137,7 +137,7 @@ def parse(raw: Any, where: str = "recipe") -> Recipe:
     base = model_ref(data["base_model"], f"{where}: base_model") if data.get("base_model") else None
     slices = tuple(_all_slices(data, where, settings))
     recipe = Recipe(
-        method.name,
+        str(data["merge_method"]),
         slices,
         base,
         settings(data.get("parameters"), f"{where}: parameters"),

@@ -20,7 +20,7 @@ def towards(stack: Stack, values: Values) -> FinishBlock:
 
 
 TOWARDS = MergeMethod(
-    "own_merge:TOWARDS",
+    "towards",
     "https://arxiv.org/abs/2203.05482",
     towards,
     (Parameter("step", 0.5, minimum=0.0, maximum=1.0),),
