@@ -92,8 +92,9 @@ def unbounded(values: Work) -> bool:
 
 
 def weighted_sum_bf16(raw: NDArray[np.uint16], weights: Work, divisor: Work, out: NDArray[np.uint16]) -> bool:
-    """`decode_bf16`, `weighted_sum` and `encode_bf16` in one, for
-    rows (sources, elements) and weights (sources,); True if a source is infinite or not a number."""
+    """`decode_bf16`, `weighted_sum` and `encode_bf16` in one, for rows (sources, elements) and weights (sources,).
+
+    True if a result is infinite or not a number, as it is wherever a source is."""
     return _weighted_sum_bf16(raw, weights, divisor, scratch("sums", TILE, np.float32), out)
 
 
@@ -112,14 +113,14 @@ def _weighted_sum_bf16(
             else:
                 for i in range(count):
                     sums[i] += widened(row[i]) * weight
-            for i in range(count):
-                highest = max(highest, np.uint16(row[i] & np.uint16(0x7FFF)))
         if divisor[0] != 1:
             for i in range(count):
                 sums[i] /= divisor[0]
         target = out[start : start + count]
         for i in range(count):
             target[i] = narrowed(sums[i])
+        for i in range(count):
+            highest = max(highest, np.uint16(target[i] & np.uint16(0x7FFF)))
     return bool(highest >= np.uint16(0x7F80))
 
 
@@ -175,23 +176,43 @@ def add_gram(rows: Work, out: NDArray[np.float64]) -> None:
                     out[k, j] += total
 
 
-def gram_bf16(raw: NDArray[np.uint16], taus: bool, out: NDArray[np.float64]) -> bool:
+def gram_bf16(raw: NDArray[np.uint16], taus: bool, out: NDArray[np.float64]) -> None:
     """`add_gram` straight from bits (sources, elements), strip by strip; `taus`: of all rows minus the last, which is
-    then no row itself. True if something is infinite or not a number."""
+    then no row itself. What is not a finite number makes a row's products with itself infinite or NaN."""
+    if len(raw) == len(out) == 2:
+        _gram_pair_bf16(raw, out)
+        return
     wide = scratch("strips", raw.shape[0] * STRIP, np.float32).reshape(raw.shape[0], STRIP)
-    return bool(_gram_bf16(raw, taus, wide, out))
+    _gram_bf16(raw, taus, wide, out)
 
 
 @compiled(("reassoc", "contract"))
-def _gram_bf16(raw: NDArray[np.uint16], taus: bool, wide: NDArray[np.float32], out: NDArray[np.float64]) -> bool:
-    highest, last = np.uint16(0), raw.shape[0] - 1
+def _gram_pair_bf16(raw: NDArray[np.uint16], out: NDArray[np.float64]) -> None:
+    """Two rows: three sums that stay in registers."""
+    for start in range(0, raw.shape[1], STRIP):
+        count = min(STRIP, raw.shape[1] - start)
+        first, second = raw[0, start : start + count], raw[1, start : start + count]
+        left = both = right = np.float32(0)
+        for i in range(count):
+            one, other = widened(first[i]), widened(second[i])
+            left += one * one
+            both += one * other
+            right += other * other
+        out[0, 0] += left
+        out[0, 1] += both
+        out[1, 0] += both
+        out[1, 1] += right
+
+
+@compiled(("reassoc", "contract"))
+def _gram_bf16(raw: NDArray[np.uint16], taus: bool, wide: NDArray[np.float32], out: NDArray[np.float64]) -> None:
+    last = raw.shape[0] - 1
     for start in range(0, raw.shape[1], STRIP):
         count = min(STRIP, raw.shape[1] - start)
         for k in range(raw.shape[0]):
             bits, row = raw[k, start : start + count], wide[k]
             for i in range(count):
                 row[i] = widened(bits[i])
-                highest = max(highest, np.uint16(bits[i] & np.uint16(0x7FFF)))
         if taus:
             for k in range(last):
                 for i in range(count):
@@ -205,7 +226,6 @@ def _gram_bf16(raw: NDArray[np.uint16], taus: bool, wide: NDArray[np.float32], o
                 out[j, k] += total
                 if j != k:
                     out[k, j] += total
-    return bool(highest >= np.uint16(0x7F80))
 
 
 @compiled(("reassoc", "contract"))
@@ -383,6 +403,7 @@ def build() -> None:
     subtract(rows, row)
     add_gram(rows, np.zeros((2, 2)))
     gram_bf16(np.zeros((2, 8), np.uint16), False, np.zeros((2, 2)))
+    gram_bf16(np.zeros((2, 8), np.uint16), True, np.zeros((1, 1)))
     add_absolute(rows, np.zeros(2))
     count_high(rows, np.zeros((2, LANES, 1 << 15), np.uint32), np.zeros((2, 1 << 15), np.uint32))
     count_low(row, 1, np.zeros((LANES, 1 << 16), np.uint32))

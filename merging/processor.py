@@ -79,14 +79,14 @@ def summed_bits(
 ) -> Iterator[tuple[int, NDArray[np.uint16]]]:
     """(first element, bits) of each block of sum_k weights[k] slab_k / divisor[0], without float32 arrays between.
 
-    Raises `CheckpointError` naming the first element that is not a finite number.
+    Raises `CheckpointError` naming the first element that is not a finite number, or the tensor whose result is none.
     """
     for first in range(start, stop, BLOCK):
         last = min(first + BLOCK, stop)
         bits = scratch("encoded", last - first, np.uint16)
         if kernels.weighted_sum_bf16(_bits(stack, first, last), weights, divisor, bits):
             for _ in stack.blocks(False, False, first, last):
-                raise CheckpointError(f"tensor {stack.name!r}: not all finite numbers")
+                raise CheckpointError(f"tensor {stack.name!r}: the result is beyond 3e38: smaller parameters?")
         yield first, bits
 
 
@@ -101,10 +101,9 @@ def gram_of_bits(stack: Stack, taus: bool, with_base: bool) -> NDArray[np.float6
     for first in range(0, stack.size, BLOCK):
         raw = _bits(stack, first, min(first + BLOCK, stack.size), BLOCK)
         part = np.zeros((count, count))
-        if kernels.gram_bf16(raw, taus, part):
-            return None
+        kernels.gram_bf16(raw, taus, part)
         found += part
-    return found
+    return found if np.isfinite(found).all() else None
 
 
 def _read(stack: Stack, first: int, last: int, taus: bool, whole: Work, keep: int) -> None:
