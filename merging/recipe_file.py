@@ -246,8 +246,13 @@ def _check_sources(recipe: Recipe, part: Slice, where: str) -> None:
     if method.base == "required" and base is None:
         raise RecipeError(f"{where}: {method.name} needs base_model")
     takes_base_apart = method.base in ("required", "optional")
+    implied = base is not None and method.base != "unused" and all(source.model != base for source in part.sources)
+    if implied and len({source.layers for source in part.sources}) > 1:
+        raise RecipeError(
+            f"{where}: its sources take different layers: list base_model {base} with its layer_range too"
+        )
     count = sum(not (takes_base_apart and source.model == base) for source in part.sources)
-    count += method.base == "source" and base is not None and all(source.model != base for source in part.sources)
+    count += method.base == "source" and implied
     limit = method.max_sources or MAX_SOURCES
     if not method.min_sources <= count <= limit:
         wanted = str(method.min_sources) if method.min_sources == limit else f"{method.min_sources} to {limit}"

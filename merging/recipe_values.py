@@ -86,10 +86,15 @@ def _named(raw: Any, where: str) -> tuple[str, str | None]:
 def layer_range(raw: Any, where: str) -> tuple[int, int]:
     """A half-open range; an empty one takes no layer, and what stands before or after the layers. Raises
     `RecipeError` for anything else."""
-    ends = raw if isinstance(raw, list) else []
+    ends = [_unquoted(end) for end in raw] if isinstance(raw, list) else []
     if len(ends) != 2 or not all(type(end) is int for end in ends) or not 0 <= ends[0] <= ends[1] <= 100_000:
         raise RecipeError(f"{where}: wants [first, one past the last], not {str(raw)[:80]}")
     return ends[0], ends[1]
+
+
+def _unquoted(end: Any) -> Any:
+    """mergekit takes numbers in quotes too."""
+    return int(end) if isinstance(end, str) and end.isdecimal() and len(end) < 7 else end
 
 
 def dtype_of(data: Mapping[str, Any], where: str) -> str | None:

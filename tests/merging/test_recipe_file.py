@@ -57,7 +57,7 @@ dtype: float16
 
 
 def test_slices_and_tokenizer_settings_are_read() -> None:
-    sources = [{"model": "a", "layer_range": [0, 2]}, {"model": "b", "layer_range": [1, 3]}]
+    sources = [{"model": "a", "layer_range": [0, "2"]}, {"model": "b", "layer_range": ["1", 3]}]
     found = parse(
         {
             "merge_method": "slerp",
@@ -104,6 +104,19 @@ REFUSED: dict[str, tuple[dict[str, Any], str]] = {
     "layer counts": (
         recipe(models=None, slices=[{"sources": [{"model": m, "layer_range": [0, n]} for m, n in ("a1", "b2")]}]),
         "layer_range|different numbers",
+    ),
+    "whose layers": (
+        recipe(
+            models=None,
+            merge_method="karcher",
+            base_model="c",
+            slices=[{"sources": [{"model": m, "layer_range": [n, n + 2]} for m, n in (("a", 0), ("b", 1))]}],
+        ),
+        r"slices\[0\]: its sources take different layers: list base_model c with its layer_range too",
+    ),
+    "layers of text": (
+        recipe(models=None, slices=[{"sources": [{"model": "a", "layer_range": ["0", "two"]}]}]),
+        "layer_range",
     ),
     "two tokenizers": (recipe(tokenizer_source="base", tokenizer={}), "exclude one another|tokenizer"),
     "modules and models": (recipe(modules={"a": {}, "b": {}}), "modules: excludes models and slices"),
