@@ -2,7 +2,7 @@
 
     python -m benchmarks.merge_methods [--folder FOLDER] [--state STATE]
 
-Every method merges the same eight fine-tunes once, to disk. What it adds to the base is scaled by each of SCALES; the
+Every method merges the same eight fine-tunes once, to disk. What it adds to the base is scaled by each of the scales; the
 scale that answers most validation questions right is reported on the test split. Two candidates that the library does
 not have (data-free RegMean, Iso-CTS) stand beside its methods. `nearswap`, `arcee_fusion`, `slerp` and `nuslerp` merge
 two models, `fisher` and `regmean` need data: none of them is here. With `--folder` and `--state` earlier adapters,
@@ -51,7 +51,7 @@ METHODS: Mapping[str, dict[str, Any]] = {
     "benchmarks.merge_methods:DATA_FREE_REGMEAN": {},
     "benchmarks.merge_methods:ISO_CTS": {},
 }
-"""Method -> parameters of every source and of the merge. linear is the mean: task_arithmetic at these scales."""
+"""Method -> parameters of every source and of the merge. linear is the mean: task_arithmetic at the scales."""
 WITHOUT_BASE = ("linear", "karcher")
 RIDGE = 1e-3
 COMMON = 0.8
@@ -154,6 +154,7 @@ def main() -> None:
     parser.add_argument("--questions", type=int, default=180)
     parser.add_argument("--select-questions", type=int, default=60)
     parser.add_argument("--methods", default=",".join(METHODS))
+    parser.add_argument("--scales", default=",".join(map(str, SCALES)))
     parser.add_argument("--merge-only", action="store_true", help="write the merges and stop")
     parser.add_argument("--folder", type=Path, help="for adapters and merges; default: a fresh one")
     parser.add_argument("--state", help="state folder; default: a fresh one")
@@ -172,7 +173,7 @@ def main() -> None:
         merges = {
             f"m{number}-{scale:g}".replace(".", "_"): (method, scale)
             for number, method in enumerate(methods)
-            for scale in SCALES
+            for scale in map(float, given.scales.split(","))
         }
         experts = {
             "base": {"model": BASE},
@@ -209,7 +210,8 @@ def main() -> None:
         "merges": merges,
     }
     note = "95% intervals: Wilson's, and a paired bootstrap for differences (points). The scale was chosen on "
-    note += f"{given.select_questions} validation questions; {given.questions} of the test split are reported.\n\n"
+    note += f"{given.select_questions} validation questions among {given.scales}, and so was the best fine-tune; "
+    note += f"{given.questions} questions of the test split are reported.\n\n"
     title = "Merge methods on eight fine-tunes of one base on overlapping data"
     write_result("merge_methods", title, rows, raw, note + "\n".join(lines))
 

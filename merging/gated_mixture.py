@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.gates import Gates, MixtureError, MLPGates, check_gates
-from merging.mixture import KEPT, KINDS, bits, mlp_part
+from merging.mixture import KEPT, KINDS, bits, check_layers, mlp_part
 from merging.processor import encoded
-from merging.stream import Blend, compare
+from merging.stream import Blend
 from merging.tokenizer import copy_files
 from merging.writer import Writer
 
@@ -53,8 +53,7 @@ class GatedMixture:
             raise MixtureError(f"{folder}: model_type {config.get('model_type')!r} is none of {', '.join(KINDS)}")
         if config.get("sliding_window"):
             raise MixtureError(f"{folder}: sliding_window {config['sliding_window']}: layers here look at everything")
-        for expert in self.experts:
-            compare(self.dense.checkpoint, expert.checkpoint)
+        check_layers(self.dense, self.experts)
         check_gates(self.gates, (self.layers, len(self.experts), int(config.get("hidden_size") or 0)))
         check_settings(self.settings())
         if self.dense_layers > self.layers:

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from merging.checkpoint import STORAGE
 from merging.gates import LinearGates, MixtureError, check_gates
+from merging.naming import LayerName
 from merging.processor import encoded
 from merging.stream import Blend, compare
 from merging.tokenizer import copy_files
@@ -67,8 +68,7 @@ class Mixture:
         config, folder = self.dense.checkpoint.config, self.dense.checkpoint.folder
         if config.get("model_type") not in KINDS:
             raise MixtureError(f"{folder}: model_type {config.get('model_type')!r} is none of {', '.join(KINDS)}")
-        for expert in self.experts:
-            compare(self.dense.checkpoint, expert.checkpoint)
+        check_layers(self.dense, self.experts)
         for name in self.dense.checkpoint.tensors:
             if name.endswith(".bias"):
                 raise MixtureError(f"{folder}: tensor {name!r}: Mixtral's layout has no biases")
@@ -93,7 +93,7 @@ class Mixture:
             **{key: mine[key] for key in KEPT if mine.get(key) is not None},
             "num_local_experts": len(self.experts),
             "num_experts_per_tok": self.per_token,
-            "sliding_window": None,
+            "sliding_window": mine.get("sliding_window"),
             "tie_word_embeddings": False,
         }
 
@@ -137,6 +137,18 @@ class Mixture:
         for layer in range(self.layers):
             gate = np.ascontiguousarray(self.gates.rows[layer], np.float32).reshape(-1)
             yield _gate(layer), encoded(gate, self._gate_type)
+
+
+def check_layers(dense: Blend, experts: tuple[Blend, ...]) -> None:
+    """Raises `CheckpointError` where an expert has other tensors than the dense model, `MixtureError` where a
+    configuration names another number of layers than there are: a loader would leave some out."""
+    held = 1 + max((layer.number for layer in map(LayerName.of, dense.checkpoint.tensors) if layer), default=-1)
+    for blend in (dense, *experts):
+        compare(dense.checkpoint, blend.checkpoint)
+        said = blend.checkpoint.config.get("num_hidden_layers")
+        if said != held:
+            folder = blend.checkpoint.folder
+            raise MixtureError(f"{folder}: config.json says num_hidden_layers {said}, its tensors are of {held} layers")
 
 
 def bits(blend: Blend, name: str) -> NDArray[Any]:

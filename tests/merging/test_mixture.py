@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
 from merging.checkpoint import Checkpoint, CheckpointError
 from merging.gates import LinearGates, MixtureError
@@ -53,6 +53,17 @@ def test_identical_experts_are_the_dense_model(models: list[Blend], tmp_path: Pa
     assert (logits(tmp_path / "moe") - logits(tmp_path / "m0")).abs().max() < 1e-3
 
 
+def test_a_sliding_window_stays(tmp_path: Path) -> None:
+    folder = tmp_path / "m"
+    shape = {"hidden_size": HIDDEN, "intermediate_size": 160, "num_hidden_layers": LAYERS, "vocab_size": 1000}
+    heads = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 64, "sliding_window": 2}
+    torch.manual_seed(0)
+    MistralForCausalLM(MistralConfig(**shape, **heads)).save_pretrained(folder)
+    dense = plain((Checkpoint(folder), None))
+    Mixture(dense, (dense, dense), gates(2)).write(tmp_path / "moe")
+    assert (logits(tmp_path / "moe") - logits(folder)).abs().max() < 1e-3
+
+
 def test_experts_differ_and_the_gate_chooses(models: list[Blend], tmp_path: Path) -> None:
     dense = linear([(blend.checkpoint, None) for blend in models[:2]], [0.5, 0.5])
     strong = gates(2).rows
@@ -88,6 +99,11 @@ def test_what_cannot_be_mixed_is_refused_by_name(models: list[Blend], tmp_path: 
         Mixture(biased, (biased, biased), gates(2))
     with pytest.raises(CheckpointError, match="shape"):
         Mixture(models[0], (models[0], model(tmp_path / "wide", 0, intermediate_size=96)), gates(2))
+    wrong = model(tmp_path / "wrong", 0)
+    wrong.checkpoint.config["num_hidden_layers"] = LAYERS - 1
+    for dense, expert in ((models[0], wrong), (wrong, models[0])):
+        with pytest.raises(MixtureError, match=r"wrong: .*num_hidden_layers 2, its tensors are of 3 layers"):
+            Mixture(dense, (models[0], expert), gates(2))
     config = tmp_path / "m2" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"model_type": "gpt2"}))
     other = plain((Checkpoint(tmp_path / "m2"), None))
