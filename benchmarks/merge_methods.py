@@ -2,11 +2,11 @@
 
     python -m benchmarks.merge_methods [--folder FOLDER] [--state STATE]
 
-Every method merges the same eight fine-tunes once, to disk. What it adds to the base is scaled by each of the scales; the
-scale that answers most validation questions right is reported on the test split. Two candidates that the library does
-not have (data-free RegMean, Iso-CTS) stand beside its methods. `nearswap`, `arcee_fusion`, `slerp` and `nuslerp` merge
-two models, `fisher` and `regmean` need data: none of them is here. With `--folder` and `--state` earlier adapters,
-merges and replies are used again.
+Every method merges the same eight fine-tunes once, to disk. What it adds to the base is scaled by each of `--scales`;
+the scale that answers most validation questions right is reported on the test split. Two candidates that the library
+does not have (data-free RegMean, Iso-CTS) stand beside its methods. `nearswap`, `arcee_fusion`, `slerp` and `nuslerp`
+merge two models, `fisher` and `regmean` need data: none of them is here. With `--folder` and `--state` earlier
+adapters, merges and replies are used again.
 """
 
 from __future__ import annotations
@@ -131,7 +131,7 @@ def merged(method: str, tunes: Mapping[str, dict[str, str]], folder: Path) -> fl
     if noted.exists():
         return float(noted.read_text())
     models = [{"model": {"model": {"path": base}, "lora": {"path": tune["adapter"]}}} for tune in tunes.values()]
-    raw: dict[str, Any] = {"merge_method": method, "models": models, "dtype": "float32", "parameters": METHODS[method]}
+    raw: dict[str, Any] = {"merge_method": method, "models": models, "dtype": "bfloat16", "parameters": METHODS[method]}
     began = time.monotonic()
     merge(parse(raw if method in WITHOUT_BASE else {**raw, "base_model": base}), folder)
     noted.write_text(f"{time.monotonic() - began:.1f}")
@@ -182,7 +182,9 @@ def main() -> None:
         }
         settings = {"experts": experts, "state": state, "workers": {"in_process": True}}
         collegium = stack.enter_context(Collegium(settings))
-        chosen = _right(collegium, "validation", given.select_questions, list(experts))
+        scales = set(scale for _, scale in merges.values())
+        selected = [*tunes, *(merges if len(scales) > 1 else ())]
+        chosen = _right(collegium, "validation", given.select_questions, selected)
         best = {
             method: max((n for n in merges if merges[n][0] == method), key=lambda n: chosen[n].sum())
             for method in methods
@@ -205,7 +207,7 @@ def main() -> None:
     raw = {
         "conditions": noted,
         "seconds": seconds,
-        "validation": {name: chosen[name].tolist() for name in experts},
+        "validation": {name: right.tolist() for name, right in chosen.items()},
         "test": {name: found[name].tolist() for name in asked},
         "merges": merges,
     }
