@@ -182,11 +182,11 @@ def main() -> None:
         }
         settings = {"experts": experts, "state": state, "workers": {"in_process": True}}
         collegium = stack.enter_context(Collegium(settings))
-        scales = set(scale for _, scale in merges.values())
+        scales = {scale for _, scale in merges.values()}
         selected = [*tunes, *(merges if len(scales) > 1 else ())]
         chosen = _right(collegium, "validation", given.select_questions, selected)
         best = {
-            method: max((n for n in merges if merges[n][0] == method), key=lambda n: chosen[n].sum())
+            method: max((n for n in merges if merges[n][0] == method), key=lambda n: sum(chosen.get(n, ())))
             for method in methods
         }
         single = max(tunes, key=lambda name: chosen[name].sum())
