@@ -100,6 +100,12 @@ NO_GENERATOR = re.compile(
     r"NextSentencePrediction|ImageClassification|\w*RewardModel)"
 )
 """Classes of models whose output is no next token."""
+TWINS: Mapping[str, str] = {"LlamaForCausalLM": "llama", "MistralForCausalLM": "mistral"}
+"""Classes with one arithmetic and the same names of tensors, as long as none of `APART` is set."""
+APART: Mapping[str, Any] = {"sliding_window": None, "attention_bias": False, "mlp_bias": False}
+"""What one of the twins computes with and the other does not: its value where they compute the same."""
+ANYWHERE: Mapping[str, Any] = {"sliding_window": None, "logit_scale": 1.0}
+"""Keys that vLLM applies to models of any type: their value where they change nothing."""
 LAYERS = re.compile(r"num_hidden_layers|n_layers?|num_layers")
 COUNTS = re.compile(
     r"num_(attention|key_value)_heads|num_kv_heads|n_head|head_dim|num(_local)?_experts|n_routed_experts"
@@ -179,9 +185,9 @@ def check_config(checkpoint: Checkpoint) -> None:
 
 
 def check_class(checkpoint: Checkpoint) -> None:
-    """Raises `CheckpointError` where config.json names a class that generates no text, or the class of another type:
-    vLLM goes by `architectures`, transformers by `model_type`, and each would answer as another model. Imports
-    transformers."""
+    """Raises `CheckpointError` where config.json names a class that generates no text, or the class of another type
+    that computes otherwise: vLLM goes by `architectures`, transformers by `model_type`, and each would answer as
+    another model. Imports transformers."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CLASSES
 
     file, kind = checkpoint.folder / "config.json", checkpoint.config.get("model_type")
@@ -191,11 +197,56 @@ def check_class(checkpoint: Checkpoint) -> None:
     for name in named:
         if NO_GENERATOR.fullmatch(name):
             raise CheckpointError(f"{file}: architectures names {name}: such a model generates no text")
-        if kind in CLASSES and name != CLASSES[kind] and name in CLASSES.values():
+        if kind in CLASSES and name != CLASSES[kind] and name in CLASSES.values() and not _twins(checkpoint, name):
             raise CheckpointError(
                 f"{file}: architectures names {name}, but model_type {kind!r} is {CLASSES[kind]}: engines differ in "
                 "which they follow; set both to what the model is"
             )
+
+
+def as_transformers(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What vLLM has to be told beside this config.json to compute what transformers does: the class of its type, where
+    it names none or a twin of it, and to leave out what that class never reads (a llama's `sliding_window`)."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CLASSES
+
+    kind, named = str(config.get("model_type")), config.get("architectures") or []
+    if kind not in CLASSES:
+        return {}
+    unread = {key: value for key, value in ANYWHERE.items() if config.get(key) is not None and key not in _model(kind)}
+    return {"architectures": [CLASSES[kind]], **unread} if {*named} <= {*TWINS} - {CLASSES[kind]} else unread
+
+
+@functools.lru_cache(maxsize=16)
+def _model(kind: str) -> str:
+    """transformers' code of a type's models."""
+    from transformers.models.auto.configuration_auto import model_type_to_module_name
+
+    spec = importlib.util.find_spec("transformers")
+    roots = (spec.submodule_search_locations if spec else None) or []
+    files = [file for root in roots for file in Path(root, "models", model_type_to_module_name(kind)).glob("model*.py")]
+    return "".join(file.read_text("utf-8") for file in files)
+
+
+def _twins(checkpoint: Checkpoint, name: str) -> bool:
+    """The class `name` computes as the class of config.json's `model_type`, defaults of both types included."""
+    from transformers import AutoConfig
+
+    config = {key: value for key, value in checkpoint.config.items() if key != "model_type"}
+    kinds = (str(checkpoint.config.get("model_type")), TWINS.get(name))
+    if not {*kinds} <= {*TWINS.values()}:
+        return False
+    try:
+        one, other = (forward_config(AutoConfig.for_model(kind, **config).to_dict()) for kind in kinds)
+    except Exception:  # whatever a strange config leads transformers to
+        return False
+    for each in (one, other):
+        window = each.get("sliding_window")
+        if isinstance(window, int) and window >= longest_context(checkpoint.config):  # it never closes
+            each["sliding_window"] = None
+        if any(each.pop(key, neutral) != neutral for key, neutral in APART.items()):
+            return False
+        each.pop("model_type", None)
+    return one == other
 
 
 def _check_head(checkpoint: Checkpoint) -> None:

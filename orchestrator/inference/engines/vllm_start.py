@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 import os
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import ExpertError, ExpertFailed
+from orchestrator.inference.engines.architecture import as_transformers
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.vllm_live import FORMAT, register_loader
 from orchestrator.inference.expert import Expert
@@ -131,6 +133,9 @@ def start(
     if decode:
         wanted.pop("quantization", None)
         wanted["hf_overrides"] = {**dict(wanted.get("hf_overrides") or {}), "quantization_config": None}
+    told = as_transformers(json.loads((folder / "config.json").read_text("utf-8")))
+    if told and not callable(wanted.get("hf_overrides")):
+        wanted["hf_overrides"] = {**told, **dict(wanted.get("hf_overrides") or {})}
     if ours:
         source = {"model": str(folder), "adapter": None, "decode": decode}
         wanted |= {"load_format": FORMAT, "model_loader_extra_config": source}

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.inference.engines.architecture import forward_config, longest_context
+from orchestrator.inference.engines.architecture import as_transformers, forward_config, longest_context
 
 LLAMA: dict[str, Any] = {
     "architectures": ["LlamaForCausalLM"],
@@ -65,3 +65,16 @@ def test_the_least_length_that_a_config_names_counts() -> None:
     assert longest_context({"n_positions": 1024, "max_position_embeddings": 4096}) == 1024
     assert longest_context({"text_config": {"max_position_embeddings": 512}}) == 512
     assert longest_context({}) == 2**20
+
+
+def test_vllm_is_told_what_transformers_reads_of_a_config_and_nothing_else() -> None:
+    assert as_transformers(LLAMA) == {}
+    assert as_transformers({**LLAMA, "sliding_window": 64, "logit_scale": 0.5}) == {
+        "sliding_window": None,
+        "logit_scale": 1.0,
+    }
+    mistral = {**LLAMA, "model_type": "mistral", "architectures": ["MistralForCausalLM"], "sliding_window": 64}
+    assert as_transformers(mistral) == {}
+    assert as_transformers({**LLAMA, "model_type": "cohere", "architectures": ["CohereForCausalLM"]}) == {}
+    assert as_transformers({**LLAMA, "architectures": None}) == {"architectures": ["LlamaForCausalLM"]}
+    assert as_transformers({**LLAMA, "model_type": "somebodys_own"}) == {}

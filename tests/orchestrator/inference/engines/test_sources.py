@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from orchestrator.inference.engines.architecture import as_transformers
 from orchestrator.inference.engines.sources import Sources, no_number
 from orchestrator.inference.expert import Expert, Weights
 from tests.orchestrator.inference.engines.tiny import changed_config
@@ -29,6 +30,9 @@ def blend_of(folder: Path) -> Any:
         ({"model_type": None, "architectures": None}, "neither model_type nor architectures"),
         ({"architectures": ["GemmaForCausalLM"]}, "names GemmaForCausalLM, but model_type 'llama' is LlamaForCausalLM"),
         ({"model_type": "gemma"}, "names LlamaForCausalLM, but model_type 'gemma' is GemmaForCausalLM"),
+        ({"architectures": ["MistralForCausalLM"], "sliding_window": 64}, "names MistralForCausalLM, but"),
+        ({"model_type": "mistral", "sliding_window": 64}, "names LlamaForCausalLM, but model_type 'mistral'"),
+        ({"model_type": "mistral"}, "names LlamaForCausalLM, but model_type 'mistral'"),  # its own window is of 4,096
         ({"architectures": ["LlamaForSequenceClassification"]}, "such a model generates no text"),
         ({"architectures": ["Qwen2ForProcessRewardModel"]}, "such a model generates no text"),
         ({"architectures": "LlamaForCausalLM"}, "architectures is .*not a list of names"),
@@ -41,6 +45,24 @@ def test_a_config_that_the_files_cannot_have_is_refused(
 
     with pytest.raises(ExpertError, match=said):
         blend_of(changed_config(model_folder, tmp_path / "odd", **change))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"architectures": ["MistralForCausalLM"], "sliding_window": 8192},
+        {"architectures": ["MistralForCausalLM"], "max_position_embeddings": 4096},
+        {"model_type": "mistral", "max_position_embeddings": 4096},
+        {"model_type": "mistral", "sliding_window": 8192},
+    ],
+    ids=str,
+)
+def test_a_class_that_computes_as_that_of_the_type_is_taken_and_named_to_vllm(
+    model_folder: Path, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    blend = blend_of(changed_config(model_folder, tmp_path / "twin", **change))
+    kind = blend.checkpoint.config["model_type"]
+    assert as_transformers(blend.checkpoint.config)["architectures"] == [f"{kind.capitalize()}ForCausalLM"]
 
 
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json", "generation_config.json"])

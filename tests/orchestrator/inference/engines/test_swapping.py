@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.inference.engines.canary import difference
+from orchestrator.inference.engines.canary import OTHER_ENGINE, difference
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
 from tests.orchestrator.inference.engines.conftest import make_adapter
@@ -148,6 +148,18 @@ def test_weights_written_in_place_are_believed_only_once_they_equal_a_fresh_load
     made.load(zoo["tied-1"])
     assert difference(alone["tied-1"], made.canary(), 0.005) is None
     made.close()
+
+
+@pytest.mark.parametrize("change", [{"sliding_window": 8}, {"architectures": ["MistralForCausalLM"]}], ids=str)
+def test_what_transformers_does_not_read_in_a_config_changes_no_answer_of_vllm(
+    engine: Any, zoo: dict[str, Expert], alone: dict[str, Any], reference: Any, tmp_path: Path, change: dict[str, Any]
+) -> None:
+    """vLLM gives a window to models of any type, and builds the class that `architectures` names."""
+    folder = changed_config(zoo["tied-1"].folder, tmp_path / "odd", **change)
+    odd = Expert(str(change), str(change), str(change), weights=Weights(folder), context=256)
+    assert engine.load(odd).way == "start"
+    assert difference(alone["tied-1"], engine.canary(), 0.005) is None
+    assert difference(reference(odd, 4), engine.canary(), OTHER_ENGINE) is None
 
 
 def test_each_expert_stops_at_its_own_end_token(engine: Any, zoo: dict[str, Expert], tmp_path: Path) -> None:
