@@ -20,7 +20,7 @@ demo: setup
 	@$(VENV)/bin/collegium demo
 
 test: setup
-	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile
+	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 soak: setup
 	@$(RUN) -m pytest -m "soak or hypothesis" --hypothesis-profile=soak

@@ -106,6 +106,8 @@ APART: Mapping[str, Any] = {"sliding_window": None, "attention_bias": False, "ml
 """What one of the twins computes with and the other does not: its value where they compute the same."""
 ANYWHERE: Mapping[str, Any] = {"sliding_window": None, "logit_scale": 1.0}
 """Keys that vLLM applies to models of any type: their value where they change nothing."""
+EMBEDDINGS = frozenset(["model.embed_tokens.weight", "transformer.wte.weight", "transformer.word_embeddings.weight"])
+"""The embedding of the vocabulary, by the names that most types give it."""
 LAYERS = re.compile(r"num_hidden_layers|n_layers?|num_layers")
 COUNTS = re.compile(
     r"num_(attention|key_value)_heads|num_kv_heads|n_head|head_dim|num(_local)?_experts|n_routed_experts"
@@ -181,6 +183,11 @@ def check_config(checkpoint: Checkpoint) -> None:
                 raise CheckpointError(
                     f"{file}: {key} is {str(value)[:40]!r}, but with these files it is a number from 1 to {bound}"
                 )
+    vocabulary = config.get("vocab_size")
+    for name in EMBEDDINGS & {*checkpoint.tensors}:
+        rows = checkpoint.tensors[name].shape[0]
+        if isinstance(vocabulary, int) and rows != vocabulary:
+            raise CheckpointError(f"{file}: vocab_size is {vocabulary}, but {name} has {rows} rows")
     _check_head(checkpoint)
 
 

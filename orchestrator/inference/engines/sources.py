@@ -142,12 +142,24 @@ def no_number(expert: Expert, blend: Blend, unfilled: Sequence[str] = ()) -> Exp
         except CheckpointError:  # packed integers
             continue
         if not finite:
-            file = blend.checkpoint.tensors[name].file
-            return ExpertError(f"expert {expert.name!r}: {file}: tensor {name!r} holds NaN or infinite numbers")
+            return ExpertError(
+                f"expert {expert.name!r}: {_source(blend, name)}: tensor {name!r} holds NaN or infinite numbers"
+            )
     if unfilled:
         folder = blend.checkpoint.folder
         return ExpertError(f"expert {expert.name!r}: {folder}: the files hold no tensor for {unfilled[0]!r}")
     return ExpertError(f"expert {expert.name!r}: {blend.checkpoint.folder}: it computes no finite numbers")
+
+
+def _source(blend: Blend, name: str) -> Path:
+    """Of the files that a tensor is the sum of, the first whose part is no number."""
+    import torch
+
+    for _, checkpoint in blend.dense:
+        if not bool(torch.isfinite(plain((checkpoint, None)).tensor(name)).all()):
+            return checkpoint.tensors[name].file
+    adapters = [adapter.file for _, adapter in blend.low_rank if name in adapter.changes]
+    return adapters[0] if adapters else blend.checkpoint.tensors[name].file
 
 
 def _stamp_of(folder: Path) -> Stamp:

@@ -48,12 +48,15 @@ def refuse_differing(expert: Expert, config: Mapping[str, Any], gpu: bool) -> No
 
 
 def loading_failed(expert: Expert, config: Mapping[str, Any], error: Exception) -> ExpertFailed:
-    """What vLLM raised, on one line with the expert and its model's type; a bare assertion says nothing itself."""
-    reason = _one_line(error) or "a condition in vLLM's code does not hold; workers.engine: transformers may run it"
+    """What vLLM raised, on one line with the expert and its model's type."""
     kind = config.get("model_type")
-    return ExpertFailed(
-        f"expert {expert.name!r}: vLLM cannot load this model of type {kind!r}: {type(error).__name__}: {reason}"
-    )
+    return ExpertFailed(f"expert {expert.name!r}: vLLM cannot load this model of type {kind!r}: {_reason(error)}")
+
+
+def _reason(error: Exception) -> str:
+    """An error on one line; a bare assertion says nothing itself."""
+    said = _one_line(error) or "a condition in vLLM's code does not hold; workers.engine: transformers may run it"
+    return f"{type(error).__name__}: {said}"
 
 
 def on_gpu() -> bool:
@@ -153,7 +156,7 @@ def start(
         with _bound("" if gpu else cores_of(options.tensor_parallel)):
             return LLMEngine.from_engine_args(made)
     except Exception as error:
-        raise ExpertFailed(f"{folder}: vLLM cannot run it: {_one_line(error) or type(error).__name__}") from error
+        raise ExpertFailed(f"{folder}: vLLM cannot run it: {_one_line(error) or _reason(error)}") from error
 
 
 def cores_of(workers: int) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -103,21 +102,42 @@ def test_what_cannot_be_computed_in_float32_is_not_explained(monkeypatch: pytest
 OPTIONS = EngineOptions(batch=4, kv_gib=0.05, context=128, canary_tokens=2)
 
 
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> list[Expert]:
+    """Two tiny models of one shape."""
+    from orchestrator.experts.demo import FULL, locate
+    from tests.orchestrator.inference.engines.tiny import tiny
+
+    place = tmp_path_factory.mktemp("pair")
+    folders = [tiny(place / f"m{seed}", locate(FULL), "tied", seed) for seed in (1, 2)]
+    return [Expert(folder.name, folder.name, "s", weights=Weights(folder)) for folder in folders]
+
+
+@pytest.fixture(scope="module")
+def computed() -> Any:
+    """transformers' canaries, each computed once: every call is a process that imports the library."""
+    known: dict[Any, Any] = {}
+
+    def once(experts: list[Expert], tokens: int, dtype: str = "auto") -> list[Any]:
+        key = (tuple(one.fingerprint for one in experts), tokens, dtype)
+        if key not in known:
+            known[key] = references(experts, tokens, dtype=dtype)
+        return known[key]
+
+    return once
+
+
 @pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
 @pytest.mark.parametrize("name", ["transformers", "vllm"])
 def test_real_engines_in_float32_agree_with_transformers_and_only_with_their_own_weights(
-    name: str, tmp_path: Path
+    name: str, pair: list[Expert], computed: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from orchestrator.experts.demo import FULL, locate
     from orchestrator.inference.schedule.placement import local_engine
-    from tests.orchestrator.inference.engines.tiny import tiny
 
     pytest.importorskip(name)
-    expert, other = (
-        Expert(f"m{seed}", f"m{seed}", "s", weights=Weights(tiny(tmp_path / f"m{seed}", locate(FULL), "tied", seed)))
-        for seed in (1, 2)
-    )
-    (reference,) = references([expert], OPTIONS.canary_tokens)
+    expert, other = pair
+    monkeypatch.setattr(module, "references", computed)
+    (reference,) = computed([expert], OPTIONS.canary_tokens)
     assert isinstance(reference, list)
     # What 16 bits might do: another sum, by less than what is suspicious between engines.
     rounded = [[(token, chance + 0.3) for token, chance in step] for step in reference]

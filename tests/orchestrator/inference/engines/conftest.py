@@ -7,6 +7,7 @@ OpenAI-compatible server in this process; the scripted one runs the same script.
 from __future__ import annotations
 
 import asyncio
+import functools
 import importlib.util
 import json
 import math
@@ -25,6 +26,7 @@ from orchestrator.inference.engines.canary import Canary, greedy, prompt_ids
 from orchestrator.inference.engines.engine import Engine, EngineOptions
 from orchestrator.inference.expert import Expert, RemoteModel, Weights
 from orchestrator.inference.request import Delta, PromptMessage, Request, Sampling, request_key
+from tests.orchestrator.inference.engines.tiny import tiny
 
 CONTEXT = 512
 WORDS = ("river", "stone", "apple", "window", "green", "seven", "walk", "bright", "cold", "paper", "music", "north")
@@ -93,6 +95,18 @@ def model_folder() -> Path:
     from orchestrator.experts.demo import FULL, locate
 
     return locate(FULL)
+
+
+@pytest.fixture(scope="session")
+def tiny_model(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, int], Path]:
+    """tiny_model(architecture, seed): the folder of that model, made at the first call. Not to be changed."""
+    place = tmp_path_factory.mktemp("tiny")
+
+    @functools.cache
+    def made(architecture: str, seed: int) -> Path:
+        return tiny(place / f"{architecture}-{seed}", model_folder, architecture, seed)
+
+    return made
 
 
 @pytest.fixture(scope="session")
@@ -192,8 +206,14 @@ def card(model_folder: Path, adapters: dict[str, Path], vllm_installed: None) ->
         made.engine.close()
 
 
-@pytest.fixture(params=["scripted", "remote", "transformers", "vllm", "card"])
+@pytest.fixture(params=["scripted", "remote", "transformers", "vllm"])
 def subject(request: pytest.FixtureRequest, subjects: dict[str, Subject]) -> Subject:
+    return _subject(request.param, request, subjects)
+
+
+@pytest.fixture(params=["scripted", "remote", "transformers", "vllm", "card"])
+def anywhere(request: pytest.FixtureRequest, subjects: dict[str, Subject]) -> Subject:
+    """Also on a card, for what crosses to the model's process there: the rest is the same code as on a processor."""
     return _subject(request.param, request, subjects)
 
 

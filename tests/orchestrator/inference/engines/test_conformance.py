@@ -27,15 +27,15 @@ def joined(deltas: list[Any]) -> str:
     return "".join(delta.text for delta in deltas)
 
 
-def test_deltas_join_to_the_reply_and_the_last_says_why_it_ended(subject: Any) -> None:
-    request = subject.request(QUESTION)
-    deltas = subject.run(request)[request.key]
+def test_deltas_join_to_the_reply_and_the_last_says_why_it_ended(anywhere: Any) -> None:
+    request = anywhere.request(QUESTION)
+    deltas = anywhere.run(request)[request.key]
     assert len(deltas) > 4
     assert [delta.last for delta in deltas] == [False] * (len(deltas) - 1) + [True]
     assert joined(deltas).strip()
     assert sum(delta.tokens for delta in deltas) == 12
     assert deltas[-1].prompt_tokens > 0
-    assert subject.ask(QUESTION) == joined(deltas)
+    assert anywhere.ask(QUESTION) == joined(deltas)
 
 
 def test_more_requests_than_fit_at_once_are_all_answered(subject: Any) -> None:
@@ -46,36 +46,36 @@ def test_more_requests_than_fit_at_once_are_all_answered(subject: Any) -> None:
         assert sum(delta.tokens for delta in deltas[request.key]) <= request.sampling.max_tokens
 
 
-def test_a_late_request_joins_those_that_run(subject: Any) -> None:
-    early, late = subject.request(QUESTION, max_tokens=24), subject.request("Name a colour.", max_tokens=3)
-    subject.engine.add(early, subject.first)
+def test_a_late_request_joins_those_that_run(anywhere: Any) -> None:
+    early, late = anywhere.request(QUESTION, max_tokens=24), anywhere.request("Name a colour.", max_tokens=3)
+    anywhere.engine.add(early, anywhere.first)
     seen: list[Any] = []
     while len(seen) < 3:
-        seen += subject.engine.step()
-    subject.engine.add(late, subject.first)
+        seen += anywhere.engine.step()
+    anywhere.engine.add(late, anywhere.first)
     order = []
     deltas = {early.key: seen, late.key: []}
     while len(order) < 2:
-        for delta in subject.engine.step():
+        for delta in anywhere.engine.step():
             deltas[delta.key].append(delta)
             order += [delta.key] if delta.last else []
     assert order == [late.key, early.key]
-    assert joined(deltas[late.key]) == subject.ask("Name a colour.", max_tokens=3)
+    assert joined(deltas[late.key]) == anywhere.ask("Name a colour.", max_tokens=3)
 
 
-def test_an_aborted_request_is_silent_and_the_others_go_on(subject: Any) -> None:
-    doomed, other = subject.request(QUESTION, max_tokens=30), subject.request("Name a colour.", max_tokens=6)
-    subject.engine.add(doomed, subject.first)
-    subject.engine.add(other, subject.first)
-    while not subject.engine.step():
+def test_an_aborted_request_is_silent_and_the_others_go_on(anywhere: Any) -> None:
+    doomed, other = anywhere.request(QUESTION, max_tokens=30), anywhere.request("Name a colour.", max_tokens=6)
+    anywhere.engine.add(doomed, anywhere.first)
+    anywhere.engine.add(other, anywhere.first)
+    while not anywhere.engine.step():
         pass
-    subject.engine.abort(doomed.key)
-    deltas = subject.drain({other.key})
+    anywhere.engine.abort(doomed.key)
+    deltas = anywhere.drain({other.key})
     assert doomed.key not in deltas
     assert joined(deltas[other.key])
-    subject.engine.abort(doomed.key)
-    subject.engine.abort("never heard of")
-    assert subject.engine.step() == []
+    anywhere.engine.abort(doomed.key)
+    anywhere.engine.abort("never heard of")
+    assert anywhere.engine.step() == []
 
 
 @pytest.mark.parametrize("count", [1, 7])
@@ -155,9 +155,9 @@ def test_an_assistants_last_message_can_be_gone_on_with(real: Any) -> None:
     assert not prompts.tokenizer(real.first).decode(prompts.ids(real.first, messages)).endswith("three,")
 
 
-def test_log_probabilities_come_with_each_token(subject: Any) -> None:
-    request = subject.request(QUESTION, logprobs=3, max_tokens=6)
-    deltas = subject.run(request)[request.key]
+def test_log_probabilities_come_with_each_token(anywhere: Any) -> None:
+    request = anywhere.request(QUESTION, logprobs=3, max_tokens=6)
+    deltas = anywhere.run(request)[request.key]
     tokens = [token for delta in deltas for token in delta.logprobs]
     assert len(tokens) == sum(delta.tokens for delta in deltas) == 6
     for token in tokens:
@@ -167,8 +167,8 @@ def test_log_probabilities_come_with_each_token(subject: Any) -> None:
         assert chances == sorted(chances, reverse=True)
         assert token.top[0] == (token.token, pytest.approx(token.logprob))
     assert "".join(token.token for token in tokens).strip() == joined(deltas).strip()
-    none = subject.request(QUESTION, logprobs=0, max_tokens=2)
-    bare = [token for delta in subject.run(none)[none.key] for token in delta.logprobs]
+    none = anywhere.request(QUESTION, logprobs=0, max_tokens=2)
+    bare = [token for delta in anywhere.run(none)[none.key] for token in delta.logprobs]
     assert [token.top for token in bare] == [(), ()]
 
 
@@ -177,14 +177,14 @@ def test_a_structured_choice_is_one_of_the_choices(subject: Any) -> None:
     assert subject.ask("Which spice?", structured=json.dumps({"choice": choices})) in choices
 
 
-def test_structured_json_keeps_to_its_schema(subject: Any) -> None:
+def test_structured_json_keeps_to_its_schema(anywhere: Any) -> None:
     schema = {
         "type": "object",
         "properties": {"size": {"enum": ["small", "large"]}, "count": {"type": "integer", "minimum": 0, "maximum": 99}},
         "required": ["size", "count"],
         "additionalProperties": False,
     }
-    reply = json.loads(subject.ask("Describe a box.", structured=json.dumps({"json": schema}), max_tokens=60))
+    reply = json.loads(anywhere.ask("Describe a box.", structured=json.dumps({"json": schema}), max_tokens=60))
     assert set(reply) == {"size", "count"}
     assert reply["size"] in ("small", "large")
     assert isinstance(reply["count"], int)
@@ -218,15 +218,15 @@ def test_others_go_on_while_a_grammar_is_compiled(real: Any, monkeypatch: pytest
     assert given_up.key not in deltas
 
 
-def test_a_bad_request_fails_alone(subject: Any) -> None:
-    good = subject.request(QUESTION)
+def test_a_bad_request_fails_alone(anywhere: Any) -> None:
+    good = anywhere.request(QUESTION)
     bad = [
-        subject.request("word " * 700),
-        subject.request(QUESTION, structured="{"),
-        subject.request(QUESTION, structured='{"choice": []}'),
-        subject.request(QUESTION, structured='{"regex": "("}'),
+        anywhere.request("word " * 700),
+        anywhere.request(QUESTION, structured="{"),
+        anywhere.request(QUESTION, structured='{"choice": []}'),
+        anywhere.request(QUESTION, structured='{"regex": "("}'),
     ]
-    deltas = subject.run(good, *bad)
+    deltas = anywhere.run(good, *bad)
     assert joined(deltas[good.key])
     for request in bad:
         (delta,) = deltas[request.key]
@@ -236,29 +236,29 @@ def test_a_bad_request_fails_alone(subject: Any) -> None:
     assert "response_format" in str(deltas[bad[1].key][0].error)
 
 
-def test_another_expert_answers_after_load_and_the_first_again_after_the_next(subject: Any) -> None:
+def test_another_expert_answers_after_load_and_the_first_again_after_the_next(anywhere: Any) -> None:
     # A long shared beginning: an engine that kept the other expert's prefix would give itself away.
-    before = [subject.ask(LONG + question) for question in (QUESTION, "Which shelf is item 3 on?")]
-    assert subject.engine.load(subject.second).expert == subject.second.name
-    between = [subject.ask(LONG + question, subject.second) for question in (QUESTION, "Which shelf is item 3 on?")]
-    assert subject.engine.load(subject.first).way in ("in_place", "start")
-    after = [subject.ask(LONG + question) for question in (QUESTION, "Which shelf is item 3 on?")]
+    before = [anywhere.ask(LONG + question) for question in (QUESTION, "Which shelf is item 3 on?")]
+    assert anywhere.engine.load(anywhere.second).expert == anywhere.second.name
+    between = [anywhere.ask(LONG + question, anywhere.second) for question in (QUESTION, "Which shelf is item 3 on?")]
+    assert anywhere.engine.load(anywhere.first).way in ("in_place", "start")
+    after = [anywhere.ask(LONG + question) for question in (QUESTION, "Which shelf is item 3 on?")]
     assert between[0] != before[0]
     assert after == before
 
 
-def test_loading_the_resident_expert_does_nothing(subject: Any) -> None:
-    load = subject.engine.load(subject.first)
-    assert (load.expert, load.way) == (subject.first.name, "resident")
+def test_loading_the_resident_expert_does_nothing(anywhere: Any) -> None:
+    load = anywhere.engine.load(anywhere.first)
+    assert (load.expert, load.way) == (anywhere.first.name, "resident")
     assert load.seconds < 0.05
 
 
-def test_nothing_is_loaded_under_a_running_request(subject: Any) -> None:
-    request = subject.request(QUESTION)
-    subject.engine.add(request, subject.first)
+def test_nothing_is_loaded_under_a_running_request(anywhere: Any) -> None:
+    request = anywhere.request(QUESTION)
+    anywhere.engine.add(request, anywhere.first)
     with pytest.raises(RuntimeError, match="running"):
-        subject.engine.load(subject.second)
-    assert joined(subject.drain({request.key})[request.key])
+        anywhere.engine.load(anywhere.second)
+    assert joined(anywhere.drain({request.key})[request.key])
 
 
 def test_a_request_for_an_expert_that_is_not_loaded_is_a_mistake(subject: Any) -> None:

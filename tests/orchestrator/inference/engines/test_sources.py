@@ -11,6 +11,7 @@ import pytest
 from orchestrator.inference.engines.architecture import as_transformers
 from orchestrator.inference.engines.sources import Sources, no_number
 from orchestrator.inference.expert import Expert, Weights
+from tests.orchestrator.inference.engines.conftest import make_adapter
 from tests.orchestrator.inference.engines.tiny import changed_config
 
 
@@ -26,6 +27,8 @@ def blend_of(folder: Path) -> Any:
         ({"hidden_size": 10**9}, "hidden_size is '1000000000'"),
         ({"num_attention_heads": -3}, "num_attention_heads is '-3'"),
         ({"vocab_size": 2.5}, r"vocab_size is '2\.5'"),
+        ({"vocab_size": 49_000}, r"vocab_size is 49000, but model\.embed_tokens\.weight has 49152 rows"),
+        ({"vocab_size": 49_200}, r"vocab_size is 49200, but model\.embed_tokens\.weight has 49152 rows"),
         ({"num_experts": 10**7}, "num_experts is '10000000'"),
         ({"model_type": None, "architectures": None}, "neither model_type nor architectures"),
         ({"architectures": ["GemmaForCausalLM"]}, "names GemmaForCausalLM, but model_type 'llama' is LlamaForCausalLM"),
@@ -131,3 +134,18 @@ def test_a_tied_output_layer_beside_another_one_is_refused_and_beside_its_copy_n
         blend_of(small(tmp_path / "other", **{"lm_head.weight": other}))
     changed_config(tmp_path / "other", tmp_path / "untied", tie_word_embeddings=False)
     assert blend_of(tmp_path / "untied")
+
+
+def test_of_a_sum_without_finite_numbers_the_file_that_spoils_it_is_named(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+
+    base = small(tmp_path / "m")
+    adapter = make_adapter(tmp_path / "adapter", base, seed=1)
+    expert = Expert("odd", "odd", "odd", weights=Weights(base, adapter))
+    assert "it computes no finite numbers" in str(no_number(expert, Sources().blend(expert)))
+    tensors = load_file(adapter / "adapter_model.safetensors")
+    name = next(name for name in tensors if "layers.1.mlp.down_proj.lora_B" in name)
+    save_file({**tensors, name: torch.full_like(tensors[name], torch.nan)}, adapter / "adapter_model.safetensors")
+    why = str(no_number(expert, Sources().blend(expert)))
+    assert "adapter_model.safetensors: tensor 'model.layers.1.mlp.down_proj.weight' holds NaN" in why

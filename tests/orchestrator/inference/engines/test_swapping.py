@@ -5,7 +5,7 @@ from __future__ import annotations
 import gc
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
 from tests.orchestrator.inference.engines.conftest import make_adapter
 from tests.orchestrator.inference.engines.quantised import plain_copy, quantised
-from tests.orchestrator.inference.engines.tiny import changed_config, tiny
+from tests.orchestrator.inference.engines.tiny import changed_config
 
 # What vLLM says while an engine starts.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -25,13 +25,11 @@ OPTIONS = EngineOptions(batch=4, kv_gib=0.05, context=256, memory_gib=2, kept_gi
 
 
 @pytest.fixture(scope="module")
-def zoo(model_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Expert]:
+def zoo(tiny_model: Callable[[str, int], Path], tmp_path_factory: pytest.TempPathFactory) -> dict[str, Expert]:
     """A dense tied model with a fine-tune, an adapter and a recipe; a mixture of experts; transposed matrices."""
-    place = tmp_path_factory.mktemp("tiny")
+    place = tmp_path_factory.mktemp("zoo")
     folders = {
-        f"{kind}-{seed}": tiny(place / f"{kind}-{seed}", model_folder, kind, seed)
-        for kind in ("tied", "mixture", "transposed")
-        for seed in (1, 2)
+        f"{kind}-{seed}": tiny_model(kind, seed) for kind in ("tied", "mixture", "transposed") for seed in (1, 2)
     }
     experts = {
         name: Expert(name, name, name.split("-")[0], weights=Weights(folder), context=256)

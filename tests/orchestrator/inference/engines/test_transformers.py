@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from orchestrator.errors import CollegiumError
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.expert import Expert, Weights
 from tests.orchestrator.inference.engines.quantised import plain_copy, quantised
-from tests.orchestrator.inference.engines.tiny import changed_config, tiny
+from tests.orchestrator.inference.engines.tiny import changed_config
 
 # What vLLM says while an engine starts.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
@@ -19,7 +20,7 @@ OPTIONS = EngineOptions(batch=4, kv_gib=0.05, context=256, memory_gib=2, kept_gi
 
 
 @pytest.mark.parametrize("kind", ["state-space", "alibi", "mixture"])
-def test_the_transformers_engine_says_what_its_model_says(kind: str, model_folder: Path, tmp_path: Path) -> None:
+def test_the_transformers_engine_says_what_its_model_says(kind: str, tiny_model: Callable[[str, int], Path]) -> None:
     """Also where the past is no key-value cache, and where loading changes the tensors' names."""
     import torch
 
@@ -28,7 +29,7 @@ def test_the_transformers_engine_says_what_its_model_says(kind: str, model_folde
 
     engine = TransformersEngine(OPTIONS)
     for seed in (1, 2):
-        folder = tiny(tmp_path / f"m{seed}", model_folder, kind, seed)
+        folder = tiny_model(kind, seed)
         expert = Expert(str(folder), str(folder), kind, weights=Weights(folder), context=256, dtype="float32")
         engine.load(expert)
         subject = Subject("transformers", engine, expert, expert)
@@ -47,12 +48,14 @@ def test_the_transformers_engine_says_what_its_model_says(kind: str, model_folde
     engine.close()
 
 
-def test_a_checkpoint_with_a_renamed_tensor_is_refused_by_transformers_too(model_folder: Path, tmp_path: Path) -> None:
+def test_a_checkpoint_with_a_renamed_tensor_is_refused_by_transformers_too(
+    tiny_model: Callable[[str, int], Path], tmp_path: Path
+) -> None:
     from safetensors.torch import load_file, save_file
 
     from orchestrator.inference.engines.transformers import TransformersEngine
 
-    folder = changed_config(tiny(tmp_path / "tied", model_folder, "tied", 1), tmp_path / "renamed")
+    folder = changed_config(tiny_model("tied", 1), tmp_path / "renamed")
     tensors = load_file(folder / "model.safetensors")
     tensors["model.layers.0.mlp.other_proj.weight"] = tensors.pop("model.layers.0.mlp.up_proj.weight")
     (folder / "model.safetensors").unlink()
@@ -65,15 +68,14 @@ def test_a_checkpoint_with_a_renamed_tensor_is_refused_by_transformers_too(model
 
 @pytest.mark.parametrize("form", ["awq", "gptq-8", "fp8", "bnb-4", "compressed-w4a16"])
 def test_a_quantised_expert_answers_and_swaps_as_what_it_stands_for(
-    form: str, model_folder: Path, tmp_path: Path
+    form: str, tiny_model: Callable[[str, int], Path], tmp_path: Path
 ) -> None:
     from orchestrator.inference.engines.transformers import TransformersEngine
 
     engine = TransformersEngine(OPTIONS)
     said = {}
     for seed in (1, 2):
-        dense = tiny(tmp_path / f"dense-{seed}", model_folder, "tied", seed)
-        packed = quantised(dense, tmp_path / f"packed-{seed}", form)
+        packed = quantised(tiny_model("tied", seed), tmp_path / f"packed-{seed}", form)
         for folder in (packed, plain_copy(packed, tmp_path / f"plain-{seed}")):
             kind = folder.name.split("-")[0]
             engine.load(Expert(folder.name, folder.name, kind, weights=Weights(folder), context=256))

@@ -122,3 +122,10 @@ def test_what_the_configuration_says_goes_before_what_we_choose(
     assert seen["hf_overrides"] == {"sliding_window": None, "logit_scale": 3}
     assert (seen["load_format"], seen["enable_chunked_prefill"]) == ("dummy", True)
     assert (seen["dtype"], seen["trust_remote_code"], seen["max_model_len"]) == ("float16", True, 64)
+
+    def asserts(**_: Any) -> None:
+        raise AssertionError
+
+    monkeypatch.setattr(arg_utils, "EngineArgs", asserts)
+    with pytest.raises(ExpertFailed, match=r"AssertionError: a condition in .* does not hold; workers\.engine"):
+        start(expert, tmp_path, 64, options, apart=False)
