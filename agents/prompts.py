@@ -207,6 +207,24 @@ def keywords(question: Question) -> Messages:
     )
 
 
+def another(examples: Sequence[Question]) -> Messages:
+    """Ask for a new question of the examples' kind (Self-Instruct, https://arxiv.org/abs/2212.10560)."""
+    shown = "\n".join(f"- {_quoted(stated(question), 600)}" for question in examples)
+    return _user(
+        f"Questions of one kind:\n{shown}\n\nWrite one more question of this kind, with other people, things and "
+        "numbers. Write the question only, without its answer."
+    )
+
+
+def ask_about(passage: str) -> Messages:
+    """Ask for a question that a passage answers, and its answer (https://arxiv.org/abs/1906.05416)."""
+    return _user(
+        f"<passage>\n{passage.replace('</passage', '< /passage').strip()}\n</passage>\n\n"
+        "Write one question that the passage answers and that can be understood without it, and its short answer. "
+        "Reply with two lines:\nQuestion: <the question>\nAnswer: <a word or a few>"
+    )
+
+
 def stated(question: Question) -> str:
     """The question with its lettered options, as every prompt shows it."""
     if not question.choices:

@@ -32,6 +32,7 @@ class Question(BaseModel):
     split: str | None = None
     scorer: str = Field(default="", max_length=512, description="Function that scores its answers; none: by its kind.")
     _function: Callable[[Question, str], float] | None = PrivateAttr(default=None)
+    _solution: str = PrivateAttr(default="")
 
     def scored_by(self, name: str, function: Callable[[Question, str], float]) -> Self:
         """This question, whose answers `function(question, answer)` scores from 0 to 1 (1: right). Only the name is
@@ -44,6 +45,18 @@ class Question(BaseModel):
     def function(self) -> Callable[[Question, str], float] | None:
         """What scores its answers instead of its kind; None: nothing, or only its name is known (`scorer`)."""
         return self._function
+
+    def solved_by(self, solution: str) -> Self:
+        """This question with its source's worked solution, which a student may be taught. It is in no prompt, and is
+        not written down with the question."""
+        copy = self.model_copy()
+        copy._solution = solution
+        return copy
+
+    @property
+    def solution(self) -> str:
+        """The worked solution that its source gives, without the answer; empty: none."""
+        return self._solution
 
     @property
     def is_chat(self) -> bool:

@@ -22,6 +22,8 @@ from distill.pairs import Lesson
 from distill.rows import TokenBatch, TokenRow, batched
 from distill.specification import TrainingSpec
 
+SHORT = 512
+"""Tokens of a row up to which its whole attention matrix is held."""
 CLOSE = {torch.float32: 1e-3, torch.bfloat16: 0.03}
 """Largest difference between two computations of the same states, as a share of their length."""
 
@@ -78,7 +80,7 @@ class Network:
 
     def losses(self, batch: TokenBatch) -> Losses:
         """All losses of a batch, as sums."""
-        with torch.autocast(batch.ids.device.type, self.dtype, enabled=self._mixed):
+        with torch.autocast(batch.ids.device.type, self.dtype, enabled=self._mixed), _attention(batch.ids):
             hidden = self._hidden(batch)
         return losses(hidden.to(self.dtype), self._logits, self.encoder, batch, self.spec.coupling)
 
@@ -166,6 +168,16 @@ class Network:
                 f"{self.spec.student}: {self._config.model_type} computes its logits in a way that is not known here; "
                 "it cannot be trained"
             )
+
+
+def _attention(ids: torch.Tensor) -> contextlib.AbstractContextManager[None]:
+    """Short rows on a CPU: attention as plain matrix products, whose backward pass is several times as fast as that of
+    the fused one (a training step in 0.7 of the time)."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+
+    if ids.device.type == "cpu" and ids.shape[1] <= SHORT:
+        return sdpa_kernel(SDPBackend.MATH)
+    return contextlib.nullcontext()
 
 
 def _lesson(texts: int) -> Lesson:

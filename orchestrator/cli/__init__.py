@@ -52,7 +52,7 @@ SUMMARIES: Mapping[str, str] = {
     "chat": "Talk to an expert, the mixture or a discussion.",
     "demo": "Several real experts answer, end to end, on this machine.",
     "setup": "Install vLLM (CUDA or CPU) or the transformers engine, from locks.",
-    "experts": "List, add, check and train experts.",
+    "experts": "List, add, check, train and grow experts.",
     "task": "Show how a file of questions is read: gold answers, kinds, splits.",
     "table": "Routing tables of other projects: import, export.",
     "transcripts": "Transcripts of discussions as a page to read.",

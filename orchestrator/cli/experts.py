@@ -1,23 +1,23 @@
-"""`collegium experts`: list, add, check, train."""
+"""`collegium experts`: list, add, check, train; `grow` has a file of its own."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 from rich.console import Console
 from rich.table import Table
 
+from orchestrator.cli.config_file import add_entry
+from orchestrator.cli.grow import command as grow_command
 from orchestrator.cli.options import DEFAULT_CONFIG, configuration, configured, positional
 from orchestrator.cli.pipeline import Finished, pipeline_command, several
-from orchestrator.config import Config, read_yaml, validate
-from orchestrator.errors import BadInput, ConfigError, ExpertError
+from orchestrator.config import Config
+from orchestrator.errors import BadInput, ExpertError
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.engines.discovery import chosen_model, models
 from orchestrator.inference.expert import Expert, RemoteModel
@@ -28,7 +28,7 @@ from orchestrator.providers import defaults
 
 @click.group("experts")
 def command() -> None:
-    """List, add, check and train experts."""
+    """List, add, check, train and grow experts."""
 
 
 @command.command("list")
@@ -63,7 +63,6 @@ def list_experts(config: str | None, overrides: tuple[str, ...], as_json: bool) 
 def add_expert(name: str, config: str, discover: bool, **keys: Any) -> None:
     """Add your own model to a configuration, after checking it. Comments in the file stay."""
     path = Path(config).expanduser().absolute()
-    data = read_yaml(path) if path.exists() else {}
     entry = {key: value for key, value in keys.items() if value is not None}
     if "provider" in entry and discover:
         try:
@@ -78,15 +77,7 @@ def add_expert(name: str, config: str, discover: bool, **keys: Any) -> None:
     for key in ("adapter", "chat_template", *(() if "url" in entry or "provider" in entry else ("model",))):
         if key in entry and not entry[key].startswith("demo/"):
             entry[key] = str(Path(entry[key]).expanduser().absolute())
-    if name in data.get("experts", {}):
-        raise BadInput(f"{path}: experts.{name}: there is one already")
-    wanted = {**data, "experts": {**data.get("experts", {}), name: entry}}
-    expert = resolve(validate({"experts": {name: entry}}, path))[name]
-    validate(wanted, path)
-    text = _with_expert(path.read_text("utf-8") if path.exists() else "", name, entry)
-    if yaml.safe_load(text) != wanted:
-        raise ConfigError(f"{path}: cannot add to this layout; write it by hand: experts.{name}: {json.dumps(entry)}")
-    path.write_text(text, "utf-8")
+    expert = add_entry(path, name, entry)
     Console().print(f"Added {name} ({_kind(expert)}) to {path}. Next: collegium experts check {name}", soft_wrap=True)
 
 
@@ -125,6 +116,9 @@ def _beside(request: TrainRequest, options: Mapping[str, Any]) -> TrainRequest:
 command.add_command(positional(pipeline_command("train", _show_trained, _trained_document, adapt=_beside), "name"))
 
 
+command.add_command(grow_command)
+
+
 def _kind(expert: Expert) -> str:
     if expert.remote:
         return "remote"
@@ -145,21 +139,6 @@ def _row(expert: Expert, config: Config) -> dict[str, Any]:
         "fingerprint": expert.fingerprint[:12],
         "skills": ", ".join(config.experts[expert.name].skills),
     }
-
-
-def _with_expert(text: str, name: str, entry: dict[str, Any]) -> str:
-    """The YAML text with one more expert, everything else untouched."""
-    body = yaml.safe_dump({name: entry}, sort_keys=False, allow_unicode=True)
-    match = re.search(r"^experts:[ \t]*(?:\{\})?[ \t]*(?:#.*)?$", text, re.MULTILINE)
-    if match is None:
-        return f"{text.rstrip()}\n\nexperts:\n{_indented(body, '  ')}".lstrip()
-    following = re.search(r"\A(?:[ \t]*(?:#.*)?\n)*([ \t]+)\S", text[match.end() + 1 :])
-    head = text[: match.end()].replace("{}", "")
-    return f"{head.rstrip(' ')}\n{_indented(body, following[1] if following else '  ')}{text[match.end() + 1 :]}"
-
-
-def _indented(body: str, indent: str) -> str:
-    return "".join(f"{indent}{line}\n" for line in body.splitlines())
 
 
 def _format_checked(one: CheckedExpert) -> str:

@@ -20,18 +20,18 @@ SECTIONS: Mapping[str, Sequence[str]] = {
 
 _GROUPS: Mapping[str, str] = {
     "Questions": "task columns split questions fit_split fit_questions select_split select_questions other_task table "
-    "fit train_split test_split transcripts texts question skills",
+    "test_questions fit train_split test_split transcripts texts question skills",
     "Who answers, and how": "methods experts discussion panel_experts max_tokens temperature logprobs preset recruit "
     "calls router routers skills_from keyword_expert keyword_runs aggregator k",
     "Accuracy against cost": "quality spend costs budget compare",
     "Discussions": "panel lead rounds panel_rounds samples mode confidence topology threshold max_explanation "
     "per_group structured convincing talk_questions",
     "Scoring and judging": "score metrics judge judge_against judge_labels",
-    "Lessons": "level teacher longest_reply longest_question bare_answers arms seeds ablate",
-    "Student and training": "student name method rank alpha dropout targets learning_rate clip weight_decay tokens "
-    "step_tokens batch_tokens next_token_weight node_weight margin_weight coupling encoder_width encoder_dropout "
-    "prompts_too precision gradient_checkpointing validation evaluate_every validation_questions patience "
-    "checkpoint_every trackers merged workers add",
+    "Lessons": "level teacher write agreement longest_reply longest_question bare_answers arms seeds ablate",
+    "Student and training": "student name method rank alpha dropout targets learning_rate epochs batch clip "
+    "weight_decay tokens step_tokens batch_tokens next_token_weight node_weight margin_weight coupling "
+    "encoder_width encoder_dropout prompts_too precision gradient_checkpointing validation "
+    "evaluate_every validation_questions patience checkpoint_every trackers merged workers add",
     "Merging": "by base way groups heuristic trials sample min_gain ffn_questions mixture_form "
     "dense_layers full_merging threads device shard_size allow_nan allow_bin extract_lora tokens_from only_plan",
     "As in mergekit": "allow_crimes copy_tokenizer lazy_unpickle low_cpu_memory clone_tensors trust_remote_code "
@@ -41,7 +41,13 @@ _GROUPS: Mapping[str, str] = {
 }
 LAST = "Run, configuration and output"
 COMMON: Sequence[str] = ("seed", "fresh", "out", "html", "save", "saved", "config", "overrides", "as_json")
-_OTHERWISE = {("merge", "rank"): "Merging"}
+_OTHERWISE = {
+    ("merge", "rank"): "Merging",
+    ("grow", "base"): "Student and training",
+    ("grow", "samples"): "Lessons",
+    ("grow", "temperature"): "Lessons",
+    ("grow", "validation_questions"): "Questions",
+}
 """(command, option) -> its group, where the name means something else elsewhere."""
 MANY = 12
 """Options from which on they stand in groups."""
@@ -62,6 +68,11 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "experts add big --url http://localhost:8080/v1 --discover",
     ),
     "experts check": ("experts check", "experts check writer --no-reference"),
+    "experts grow": (
+        "experts grow sums=arithmetic",
+        "experts grow law=questions.csv --teacher big --base ./my-llama",
+        "experts grow handbook=./documents --teacher big --questions 300",
+    ),
     "experts train": ("experts train coins --spec coins.yaml",),
     "task": ("task questions.csv", "task questions.csv --columns question=prompt,answer=target"),
     "profile": ("profile --task questions.csv --questions 500",),

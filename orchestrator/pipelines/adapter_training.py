@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +33,27 @@ BATCH_TOKENS = 640
 SPECIFICATION = "training.json"
 
 
-class AdapterSpec(BaseModel):
-    """All that decides an adapter."""
+class LoraSettings(BaseModel):
+    """How a LoRA adapter is trained."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    rank: int = Field(default=8, ge=1, le=256, description="LoRA: rank.")
+    alpha: float = Field(default=16.0, gt=0, description="LoRA: alpha (scale times rank).")
+    learning_rate: float = Field(default=2e-3, gt=0, description="Peak learning rate.")
+    epochs: int = Field(default=1, ge=1, le=100, description="Times that every example is read.")
+    batch: int = Field(default=8, ge=1, description="Examples per step, on average.")
+    seed: int = Field(default=0, ge=0, description="Seed of examples, order and initial factors.")
+
+
+class AdapterSpec(LoraSettings):
+    """All that decides an adapter."""
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,63}$", description="The expert's name and its folder's.")
     base: str = Field(default="demo/SmolLM2-135M-Instruct", description="A demo model, or a checkpoint folder.")
     tasks: tuple[str, ...] = Field(min_length=1, description="Generated tasks that it becomes good at.")
     portions: Portions = Portions()
     wrong: bool = Field(default=False, description="Teach wrong answers: a fine-tune gone bad, on purpose.")
-    rank: int = Field(default=8, ge=1, le=256)
-    alpha: float = Field(default=16.0, gt=0)
-    learning_rate: float = Field(default=2e-3, gt=0)
-    epochs: int = Field(default=1, ge=1)
-    batch: int = Field(default=8, ge=1, description="Examples per step, on average.")
-    seed: int = 0
 
     @field_validator("tasks")
     @classmethod
@@ -77,33 +82,48 @@ class AdapterSpec(BaseModel):
 
 
 def train(spec: AdapterSpec, out: Path, report: Callable[[StepMetrics], None] | None = None) -> StepMetrics:
-    """Train one adapter and write it to the folder `out`, together with its specification.
+    """Train one adapter and write it to the folder `out`, together with its specification: see `train_adapter`."""
+    made = examples(spec.tasks, spec.portions, spec.seed, wrong=spec.wrong)
+    files = {SPECIFICATION: json.dumps(spec.model_dump(mode="json"), indent=2) + "\n"}
+    return train_adapter(spec.name, spec.base, spec, made, out, files, report)
+
+
+def train_adapter(
+    name: str,
+    base: str,
+    settings: LoraSettings,
+    made: Sequence[Example],
+    out: Path,
+    files: Mapping[str, str],
+    report: Callable[[StepMetrics], None] | None = None,
+) -> StepMetrics:
+    """Train a LoRA adapter over `base` (a demo model or a checkpoint folder) on the examples, and write it to the
+    folder `out` together with `files` (name -> text). Returns the last step's metrics.
 
     The folder appears when all of it is written; an existing one is replaced. A training that was interrupted goes on
-    from its last checkpoint, which lies beside `out` until it is done. Returns the last step's metrics.
+    from its last checkpoint, which lies beside `out` until it is done.
 
     Raises:
         ConfigError: the base cannot be trained, or there are no examples; names the expert.
     """
     from distill.train import train as train_network
 
-    model = locate(spec.base) if spec.base.startswith("demo/") else Path(spec.base)
-    text = spec.model_dump_json()
+    model = locate(base) if base.startswith("demo/") else Path(base)
+    text = f"{base} {settings.model_dump_json()}"
     work = out.parent / f".{out.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
     work.mkdir(parents=True, exist_ok=True)
     lessons = work / "lessons.jsonl"
-    made = examples(spec.tasks, spec.portions, spec.seed, wrong=spec.wrong)
     write_lessons(made, lessons)
     try:
-        trained = train_network(_training(spec, model, made), lessons, work, report)
+        trained = train_network(_training(settings, model, made), lessons, work, report)
     except DistillError as error:
-        raise ConfigError(f"expert {spec.name!r}: {error}") from error
-    _write(trained.network, spec, out)
+        raise ConfigError(f"expert {name!r}: {error}") from error
+    _write(trained.network, base, out, files)
     shutil.rmtree(work, ignore_errors=True)
     return trained.metrics[-1]
 
 
-def _training(spec: AdapterSpec, model: Path, made: Sequence[Example]) -> TrainingSpec:
+def _training(spec: LoraSettings, model: Path, made: Sequence[Example]) -> TrainingSpec:
     """The trainer's settings: `batch` examples per step on average, and every example `epochs` times."""
     from transformers import AutoTokenizer
 
@@ -112,7 +132,7 @@ def _training(spec: AdapterSpec, model: Path, made: Sequence[Example]) -> Traini
     if not (model / "config.json").is_file():
         raise TrainingError(f"base: {model}: no checkpoint there (no config.json)")
     if not made:
-        raise TrainingError("portions: no examples to train on")
+        raise TrainingError("no examples to train on")
     tokenizer = AutoTokenizer.from_pretrained(model, trust_remote_code=False)
     tokens = spec.epochs * sum(tokenised(example.lesson(""), tokenizer).tokens for example in made)
     steps = -(-len(made) // spec.batch) * spec.epochs
@@ -128,13 +148,13 @@ def _training(spec: AdapterSpec, model: Path, made: Sequence[Example]) -> Traini
     )
 
 
-def _write(network: Any, spec: AdapterSpec, out: Path) -> None:
+def _write(network: Any, base: str, out: Path, files: Mapping[str, str]) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp(prefix=f".{out.name}-", dir=out.parent))
     try:
-        _save(network, spec.base, folder)
-        text = json.dumps(spec.model_dump(mode="json"), indent=2) + "\n"
-        (folder / SPECIFICATION).write_text(text, encoding="utf-8")
+        _save(network, base, folder)
+        for name, text in files.items():
+            (folder / name).write_text(text, encoding="utf-8")
         for path in folder.iterdir():
             path.chmod(0o644)
         folder.chmod(0o755)

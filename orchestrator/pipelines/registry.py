@@ -218,6 +218,15 @@ PIPELINES: Mapping[str, Pipeline] = {
             below="experts",
         ),
         Pipeline(
+            "grow",
+            "Grow skill experts from questions or documents, and judge them.",
+            f"{PIPELINE}.grow:GrowRequest",
+            f"{PIPELINE}.grow:GrowResult",
+            needs=("results.json", "growth.json"),
+            paths=("skills", "out"),
+            below="experts",
+        ),
+        Pipeline(
             "generate",
             "Let a panel discuss training questions, and keep the transcripts.",
             f"{PIPELINE}.distill_generate:GenerateRequest",

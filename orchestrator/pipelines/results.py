@@ -47,8 +47,9 @@ class Stored(Generic[Q, R]):
     deliver: Callable[[Q, R], None] = lambda request, result: None
 
 
-def typed(model: str) -> Stored[Any, Any]:
-    """A result that is one JSON document; `model`: its type as `module:name`."""
+def typed(model: str, file: str = RESULTS, report: Callable[[Any], RunReport] | None = None) -> Stored[Any, Any]:
+    """A result that is one JSON document, `file`; `model`: its type as `module:name`. `report`: the page that it has,
+    which lies beside it."""
 
     def kind() -> TypeAdapter[Any]:
         from orchestrator.extensions import load
@@ -56,13 +57,15 @@ def typed(model: str) -> Stored[Any, Any]:
         return TypeAdapter(load(model, "result"))
 
     def save(folder: RunFolder, result: Any) -> None:
-        folder.write(RESULTS, json.dumps(kind().dump_python(result, mode="json"), indent=2))
+        folder.write(file, json.dumps(kind().dump_python(result, mode="json"), indent=2))
+        if report is not None:
+            _save_report(folder, report(result))
 
     def read(folder: Path) -> Any:
         try:
-            return kind().validate_python(json.loads((folder / RESULTS).read_bytes()))
+            return kind().validate_python(json.loads((folder / file).read_bytes()))
         except (OSError, ValueError) as error:
-            raise _unreadable(folder / RESULTS, error) from error
+            raise _unreadable(folder / file, error) from error
 
     return Stored(save, read)
 
@@ -262,6 +265,7 @@ MERGE = typed("merging.merge:MergeSummary")
 GATHER = typed("orchestrator.pipelines.gather:GatheredStatistics")
 CHECK = typed("orchestrator.pipelines.check:CheckResult")
 TRAIN = typed("orchestrator.pipelines.train:TrainedExpert")
+GROW = typed("orchestrator.pipelines.grow:GrowResult", "growth.json", lambda result: result.report)
 GENERATE: Stored[Any, Generated] = Stored(_save_generated, _load_generated)
 TEACH = typed("orchestrator.pipelines.distill:Taught")
 DISTILL: Stored[Any, DistillResult] = Stored(_save_distill, _load_distill)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from orchestrator.pipelines.distill_generate import Generated, GenerateRequest
     from orchestrator.pipelines.gather import GatheredStatistics, GatherRequest
     from orchestrator.pipelines.glue import GlueRequest, GlueResult
+    from orchestrator.pipelines.grow import GrowRequest, GrowResult
     from orchestrator.pipelines.merge import MergeRequest
     from orchestrator.pipelines.teaching import TeachRequest
     from orchestrator.pipelines.train import TrainedExpert, TrainRequest
@@ -109,6 +110,13 @@ async def train(request: TrainRequest, context: Context, folder: Path) -> Traine
     from orchestrator.pipelines.train import train
 
     return await asyncio.to_thread(train, request, context, folder)
+
+
+async def grow(request: GrowRequest, context: Context, folder: Path) -> GrowResult:
+    """Run the pipeline `grow`."""
+    from orchestrator.pipelines.grow import grow
+
+    return await grow(request, context, folder)
 
 
 async def generate(request: GenerateRequest, context: Context, folder: Path) -> Generated:

@@ -122,6 +122,9 @@ def _columns(records: Sequence[Mapping[str, Any]], names: Sequence[str], columns
         if answer is not None:
             others = [name for name in names if name != answer and usual("answer", [name]) and name != question]
             reasons += [f"gold from column {answer!r}, not {', '.join(map(repr, others))}"] if others else []
+    solution = columns.solution and named("solution")
+    if columns.solution is None:
+        solution = usual("solution", [name for name in names if name not in (answer, question)])
     context = _passage(records, question, named("context")) if columns.context is None else named("context")
     about = next((name for name in names if name.casefold() == "input"), None)
     images = [columns.images] if columns.images else [name for name in names if IMAGE.match(name)]
@@ -131,6 +134,7 @@ def _columns(records: Sequence[Mapping[str, Any]], names: Sequence[str], columns
     return QuestionLayout(
         question=question,
         answer=answer,
+        solution=solution,
         choices=(f"{inner}.choices",) if inner and "choices" in stem else (),  # type: ignore[operator]
         labels=columns.labels,
         id=named("id"),

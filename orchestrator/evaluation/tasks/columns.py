@@ -22,6 +22,7 @@ class Columns(BaseModel):
         default=None,
         description="The gold answer; of kind code the tests, which may stand in several columns: SETUP|TESTS.",
     )
+    solution: str | None = Field(default=None, description="A worked solution, for training only.")
     choices: str | None = Field(default=None, description="A list or mapping of options, or their columns: A|B|C|D.")
     labels: str | None = Field(default=None, description="A list of the options' labels; default: A, B, C ...")
     id: str | None = None
@@ -116,6 +117,16 @@ USUAL: Mapping[str, tuple[str, ...]] = {
         "reference",
         "reward_model",
         "target_scores",
+    ),
+    "solution": (
+        "solution",
+        "worked_solution",
+        "rationale",
+        "explanation",
+        "reasoning",
+        "chain_of_thought",
+        "cot",
+        "thought",
     ),
     "choices": ("choices", "options", "answer_choices", "endings", "mc1_targets"),
     "id": ("id", "question_id", "qid", "uid", "unique_id", "_id"),

@@ -24,6 +24,8 @@ class QuestionLayout:
 
     question: str
     answer: str | None = None
+    solution: str | None = None
+    """A worked solution, which only training may see."""
     choices: tuple[str, ...] = ()
     option_labels: tuple[str, ...] = ()
     """Labels, where each option has its own column."""
@@ -79,6 +81,18 @@ class QuestionLayout:
         if self.boxed:
             found = [self._boxed(one, key) for one in found]
         return found
+
+    def solution_of(self, record: Mapping[str, Any]) -> str:
+        """The record's worked solution: its column, or what stands in front of the mark of the gold answer."""
+        if self.solution is not None:
+            found = cell(record, self.solution)
+            return found.strip() if isinstance(found, str) else ""
+        if self.answer_after is None or "|" in str(self.answer):
+            return ""
+        found = cell(record, str(self.answer))
+        if not isinstance(found, str) or self.answer_after not in found:
+            return ""
+        return found.rsplit(self.answer_after, 1)[0].strip()
 
     @staticmethod
     def _after(text: str, mark: str, key: str) -> str:

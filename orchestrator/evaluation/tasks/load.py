@@ -89,8 +89,7 @@ def _one(
     runs_code: bool,
     note: Callable[[str], None],
 ) -> list[Question]:
-    task = TASKS.get(source) or own_task(source)
-    if task:
+    if task := generated_task(source):
         return _generated(task, split, n, seed)
     found = chosen(source_of(source, columns), split, n, seed, note)
     return found if runs_code else _judgeable(found, source)
@@ -106,6 +105,11 @@ def _judgeable(questions: list[Question], source: str) -> list[Question]:
                 "open, or text to compare the words"
             )
     return questions
+
+
+def generated_task(name: str) -> Task | None:
+    """The generated task of this name, Collegium's or another package's; None where there is none."""
+    return TASKS.get(name) or own_task(name)
 
 
 def own_task(name: str) -> Task | None:

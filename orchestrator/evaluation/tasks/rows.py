@@ -43,7 +43,7 @@ class QuestionMaker:
             gold = () if label is None else (label,)
         choices = found.mapping if found else None
         try:
-            return Question(
+            question = Question(
                 id=self._text(record, layout.id) or id,
                 task=self._text(record, layout.task) or self.task,
                 question=text,
@@ -57,6 +57,8 @@ class QuestionMaker:
         except ValidationError as error:
             first = error.errors()[0]
             raise CellError(".".join(map(str, first["loc"])), first["msg"]) from None
+        solution = layout.solution_of(record)
+        return question.solved_by(solution) if solution else question
 
     def _asked(self, record: Mapping[str, Any]) -> tuple[str, str | None]:
         layout = self.layout
