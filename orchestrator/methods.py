@@ -27,6 +27,7 @@ if TYPE_CHECKING:
         GatherOptions,
         GenerateOptions,
         GlueOptions,
+        GrowOptions,
         MergeOptions,
         ProfileOptions,
         RouteOptions,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from orchestrator.pipelines.distill_generate import Generated, GenerateRequest
     from orchestrator.pipelines.gather import GatheredStatistics, GatherRequest
     from orchestrator.pipelines.glue import GlueRequest, GlueResult
+    from orchestrator.pipelines.grow import GrowRequest, GrowResult
     from orchestrator.pipelines.merge import MergeRequest
     from orchestrator.pipelines.teaching import TeachRequest
     from orchestrator.pipelines.train import TrainedExpert, TrainRequest
@@ -291,6 +293,28 @@ class PipelineMethods(PipelineCalls):
     ) -> TrainedExpert:
         """As `atrain`, from ordinary code."""
         return wait(self.atrain(request, done=done, note=note, **options))
+
+    async def agrow(
+        self,
+        request: GrowRequest | None = None,
+        *,
+        done: Callable[[], None] = quiet,
+        note: Callable[[str], None] = quiet,
+        **options: Unpack[GrowOptions],
+    ) -> GrowResult:
+        """Grow skill experts from questions or documents, and judge them. Options as in `GrowRequest`."""
+        return cast("GrowResult", await self.aexecute("grow", request, done=done, note=note, **options))
+
+    def grow(
+        self,
+        request: GrowRequest | None = None,
+        *,
+        done: Callable[[], None] = quiet,
+        note: Callable[[str], None] = quiet,
+        **options: Unpack[GrowOptions],
+    ) -> GrowResult:
+        """As `agrow`, from ordinary code."""
+        return wait(self.agrow(request, done=done, note=note, **options))
 
     async def agenerate(
         self,

@@ -200,6 +200,30 @@ class TrainOptions(TypedDict, total=False):
     out: str | None
 
 
+class GrowOptions(TypedDict, total=False):
+    """Fields of `GrowRequest`, where they are described."""
+
+    rank: int
+    alpha: float
+    learning_rate: float
+    epochs: int
+    batch: int
+    seed: int
+    skills: list[str]
+    base: str
+    columns: str | None
+    teacher: list[str]
+    questions: int
+    write: int
+    samples: int
+    agreement: float
+    temperature: float
+    validation_questions: int
+    test_questions: int
+    max_tokens: int
+    out: str | None
+
+
 class GenerateOptions(TypedDict, total=False):
     """Fields of `GenerateRequest`, where they are described."""
 

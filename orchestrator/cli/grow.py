@@ -97,8 +97,8 @@ def document(finished: Finished[GrowRequest, GrowResult]) -> dict[str, Any]:
 
 def _fail(result: GrowResult) -> None:
     if not result.experts:
-        count = len(result.skills)
-        raise ExpertError(f"{'the skill' if count == 1 else f'none of {count} skills'} did not help: nothing was added")
+        told = "the skill did not help" if len(result.skills) == 1 else f"none of {len(result.skills)} skills helped"
+        raise ExpertError(f"{told}: nothing was added")
 
 
 command = several(pipeline_command("grow", show, document, _ADD, after=_fail), "skills")

@@ -106,6 +106,6 @@ def test_a_base_that_is_no_checkpoint_is_refused(tiny: Path, tmp_path: Path) -> 
     with pytest.raises(ConfigError, match=r"'tiny': base: .*no checkpoint there"):
         train(spec(tmp_path), tmp_path / "out")
     none = Portions(solve=0, attempt=0, reconsider=0, follow=0, keywords=0)
-    with pytest.raises(ConfigError, match=r"'tiny': portions: no examples"):
+    with pytest.raises(ConfigError, match=r"'tiny': no examples"):
         train(spec(tiny, portions=none), tmp_path / "out")
     assert not (tmp_path / "out").exists()
