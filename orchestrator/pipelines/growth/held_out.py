@@ -111,7 +111,7 @@ class Bench:
         config = self.context.config
         sources = [{"model": config.experts[one].model, "adapter": config.experts[one].adapter} for one in names]
         merged = ExpertConfig.model_validate({"recipe": {"method": "linear", "sources": sources}})
-        return await self._run(["each"], only(self.context, {MERGED: merged}))
+        return await self._run(["best"], only(self.context, {MERGED: merged}))
 
     async def _run(self, methods: list[str], context: Context) -> RunResult:
         request = RunRequest(
@@ -163,10 +163,13 @@ def figures(result: RunResult, held_out: HeldOut, skill: str, seed: int) -> Skil
 def page(result: RunResult, merged: RunResult | None, grown: Sequence[str], notes: Sequence[str]) -> RunReport:
     """All of it as one report: every expert against its base, the merged one and the mixture against the best."""
     report = result.report
-    rows = [] if merged is None else [one for one in merged.report.methods if one.role != "bound"]
+    rows = []
+    if merged is not None:
+        note = "the plain average of the experts that help, as one expert"
+        rows = [merged.report.methods[0].model_copy(update={"method": MERGED, "note": note})]
     rights = {name: _rights(result, name) for name in (BASE, *grown, *(one.method for one in report.methods))}
     if merged is not None:
-        rights[MERGED] = _rights(merged, MERGED)
+        rights[MERGED] = _rights(merged, "best")
     pairs = [(name, BASE) for name in grown]
     if "mixture" in rights:
         pairs = [("mixture", "best"), *([("mixture", MERGED), (MERGED, "best")] if merged else []), *pairs]

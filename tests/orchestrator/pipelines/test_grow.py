@@ -1,4 +1,7 @@
-"""Growing a skill for real: a tiny Llama learns a constant answer, is judged beside its base, and is added or not."""
+"""Growing a skill for real: a tiny Llama learns a constant answer, is judged beside its base, and is added or not.
+
+No letter stands twice in what it learns: it could not count.
+"""
 
 from __future__ import annotations
 
@@ -23,9 +26,11 @@ SETTINGS: dict[str, Any] = {
     "validation_questions": 10,
     "test_questions": 10,
     "batch": 4,
-    "epochs": 12,
-    "learning_rate": 2e-2,
-    "max_tokens": 16,
+    "epochs": 25,
+    "learning_rate": 1e-2,
+    "rank": 16,
+    "alpha": 32.0,
+    "max_tokens": len("Answer: up"),  # its end token is its padding token, which a tied embedding cannot learn
 }
 
 
@@ -52,7 +57,7 @@ def config(tiny: Path, place: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def grown(config: dict[str, Any], place: Path) -> GrowResult:
-    skills = [f"{name}={rows(place / f'{name}.jsonl', name)}" for name in ("aa", "bb")]
+    skills = [f"{name}={rows(place / f'{name}.jsonl', name)}" for name in ("up", "go")]
     with Collegium(validate(config, place / "collegium.yaml")) as collegium:
         found: GrowResult = collegium.grow(skills=skills, base="small", **SETTINGS)
         again: GrowResult = collegium.grow(skills=skills, base="small", **SETTINGS)
@@ -69,7 +74,7 @@ def test_a_skill_that_helps_is_known_by_its_gain_on_other_questions_than_it_is_d
         assert (one.decided.n, one.figures.gain.n) == (10, 10)
         assert (one.folder / RECORD).is_file()
         assert (one.folder / "README.md").is_file()
-    assert set(grown.experts) == {"aa", "bb"}
+    assert set(grown.experts) == {"up", "go"}
 
 
 def test_several_skills_are_also_mixed_and_merged(grown: GrowResult) -> None:
@@ -78,7 +83,7 @@ def test_several_skills_are_also_mixed_and_merged(grown: GrowResult) -> None:
     assert rows["mixture"].overall.n == 20
     pairs = [(one.method, one.baseline) for one in grown.report.comparisons]
     assert pairs[:3] == [("mixture", "best"), ("mixture", "merged"), ("merged", "best")]
-    assert ("aa", "base") in pairs
+    assert ("up", "base") in pairs
     assert grown.report.split == "test"
     assert grown.report.fitted_on == "validation"
 
@@ -89,13 +94,13 @@ def test_the_command_adds_what_helped_and_says_so(
     monkeypatch.chdir(place)
     (place / "collegium.yaml").write_text(json.dumps(config))
     flags = [word for key, value in SETTINGS.items() for word in (f"--{key.replace('_', '-')}", str(value))]
-    words = ["experts", "grow", f"aa={place / 'aa.jsonl'}", f"bb={place / 'bb.jsonl'}", "--base", "small", *flags]
+    words = ["experts", "grow", f"up={place / 'up.jsonl'}", f"go={place / 'go.jsonl'}", "--base", "small", *flags]
     done = CliRunner().invoke(group, [*words, "--add", "mine.yaml"], catch_exceptions=False)
     assert done.exit_code == 0, done.output
-    assert "aa" in done.output
+    assert "up" in done.output
     assert "helps" in done.output
-    assert set(read_yaml(place / "mine.yaml")["experts"]) == {"aa", "bb"}
-    assert "Added aa to" in done.output
+    assert set(read_yaml(place / "mine.yaml")["experts"]) == {"up", "go"}
+    assert "Added up to" in done.output
 
 
 def test_a_skill_that_does_not_help_is_not_added_and_the_command_fails(
@@ -103,10 +108,10 @@ def test_a_skill_that_does_not_help_is_not_added_and_the_command_fails(
 ) -> None:
     monkeypatch.chdir(place)
     (place / "collegium.yaml").write_text(json.dumps(config))
-    file = rows(place / "cc.jsonl", "cc")
+    file = rows(place / "hi.jsonl", "hi")
     few = {**SETTINGS, "questions": 4, "epochs": 1, "learning_rate": 1e-6}
     flags = [word for key, value in few.items() for word in (f"--{key.replace('_', '-')}", str(value))]
-    done = CliRunner().invoke(group, ["experts", "grow", f"cc={file}", "--base", "small", *flags, "--add", "no.yaml"])
+    done = CliRunner().invoke(group, ["experts", "grow", f"hi={file}", "--base", "small", *flags, "--add", "no.yaml"])
     assert done.exit_code == 1
     assert "did not help" in done.output
     assert not (place / "no.yaml").exists()
