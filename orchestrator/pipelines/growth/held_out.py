@@ -31,7 +31,7 @@ DECIDES, REPORTED = "validation", "test"
 
 @dataclass(frozen=True)
 class HeldOut:
-    """The questions of all skills that nobody was trained on, each text once."""
+    """The questions of all skills that nobody was trained on, each with its gold answers once."""
 
     questions: Mapping[str, Question]
     owners: Mapping[str, frozenset[str]]
@@ -40,13 +40,13 @@ class HeldOut:
     @classmethod
     def of(cls, skills: Mapping[str, Sequence[Question]]) -> HeldOut:
         """From each skill's questions of both splits."""
-        ids: dict[tuple[str | None, str, str], str] = {}
+        ids: dict[tuple[str | None, str, str, tuple[str, ...]], str] = {}
         questions: dict[str, Question] = {}
         owners: dict[str, set[str]] = {}
         for skill, own in skills.items():
             for one in own:
-                text = (one.split, one.question, json.dumps(one.choices))
-                id = ids.setdefault(text, f"{skill}-{len(ids)}")
+                same = (one.split, one.question, json.dumps(one.choices), one.golds)
+                id = ids.setdefault(same, f"{skill}-{len(ids)}")
                 questions.setdefault(id, one.model_copy(update={"id": id}))
                 owners.setdefault(id, set()).add(skill)
         return cls(questions, {id: frozenset(who) for id, who in owners.items()})

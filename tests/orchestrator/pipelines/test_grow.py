@@ -35,7 +35,7 @@ SETTINGS: dict[str, Any] = {
 
 
 def rows(path: Path, answer: str, count: int = 240) -> Path:
-    questions = [{"question": f"Say it, number {n}.", "kind": "text", "answer": answer} for n in range(count)]
+    questions = [{"question": f"Say {answer}, number {n}.", "kind": "text", "answer": answer} for n in range(count)]
     path.write_text("".join(json.dumps(one) + "\n" for one in questions))
     return path
 

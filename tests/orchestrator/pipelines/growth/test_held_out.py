@@ -24,6 +24,8 @@ def test_a_question_of_two_skills_is_asked_once_and_counts_for_both(tmp_path: Pa
     assert [one.question for one in found.of_split("test", "a")] == ["What is 1?"]
     assert [one.question for one in found.of_split("test", "b")] == ["What is 1?", "What is 3?"]
     assert len(found.of_split("test")) == 2
+    other = shared.model_copy(update={"answer": "2"})
+    assert len(HeldOut.of({"a": [shared], "b": [other]}).questions) == 2
 
 
 def test_the_file_reads_as_it_was_written(tmp_path: Path) -> None:
