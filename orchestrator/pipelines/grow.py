@@ -21,10 +21,9 @@ from orchestrator.config import Config, ExpertConfig
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.profile import chosen
-from orchestrator.evaluation.report.data import RunReport
-from orchestrator.evaluation.report.formats import interval, percent, points
+from orchestrator.evaluation.report.data import Comparison, RunReport
+from orchestrator.evaluation.report.formats import interval, percent, points, probability
 from orchestrator.evaluation.report.page import notebook_frame
-from orchestrator.evaluation.report.record import Interval
 from orchestrator.inference.request import Sampling
 from orchestrator.pipelines.adapter_training import LoraSettings, train_adapter
 from orchestrator.pipelines.distill import student_checkpoint
@@ -90,15 +89,15 @@ class GrownSkill:
     folder: Path
     lessons: LessonCounts
     training: TrainingFigures
-    decided: Interval
-    """Validation questions: the expert's accuracy minus the base's, paired. It helps if this is above zero."""
+    decided: Comparison
+    """On the validation questions, against the base."""
     figures: SkillFigures
     """Of the test questions."""
 
     @property
     def helped(self) -> bool:
         """Whether the expert is better than its base beyond doubt, on the questions that decide."""
-        return self.decided.low > 0
+        return self.decided.sure and self.decided.difference.value > 0
 
 
 @dataclass(frozen=True)
@@ -175,7 +174,8 @@ async def grow(request: GrowRequest, context: Context, folder: Path) -> GrowResu
 def verdict(skill: GrownSkill) -> str:
     """One line: whether the expert helps, by how much, and what is to be known of its lessons."""
     told = skill.figures
-    decided = f"validation: {points(skill.decided.value)}, {interval(skill.decided)}"
+    difference = skill.decided.difference
+    decided = f"validation: {points(difference.value)}, {interval(difference)}, p {probability(skill.decided.p)}"
     line = (
         f"{skill.name}: {percent(told.before.value)} to {percent(told.after.value)} on {told.gain.n} test questions, "
         f"{'helps' if skill.helped else 'did not help'} ({decided})"

@@ -85,8 +85,8 @@ class Bench:
         """The names of the grown experts."""
         return [name for name in self.context.experts if name != BASE]
 
-    async def decided(self) -> dict[str, Interval]:
-        """Skill -> its expert's accuracy minus the base's on the questions that decide, paired. Raises `NoAnswer`."""
+    async def decided(self) -> dict[str, Comparison]:
+        """Skill -> its expert against the base on the questions that decide. Raises `NoAnswer`."""
         experts, sampling = self.context.experts, Sampling(max_tokens=self.max_tokens)
         found = {}
         for name in self.grown:
@@ -98,7 +98,8 @@ class Bench:
             if not both:
                 raise NoAnswer(f"{name}: it and its base have no question in common that both replied to")
             scores = [[float(replies[id, who].right) for id in both] for who in (name, BASE)]
-            found[name] = paired_difference(scores[0], scores[1], seed=self.seed)
+            difference = paired_difference(scores[0], scores[1], seed=self.seed)
+            found[name] = Comparison(method=name, baseline=BASE, difference=difference, p=mcnemar(scores[0], scores[1]))
         return found
 
     async def reported(self) -> RunResult:

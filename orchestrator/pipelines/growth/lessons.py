@@ -12,6 +12,9 @@ from orchestrator.pipelines.growth.material import Amounts, Material, Skill
 from orchestrator.pipelines.growth.sift import Sifted, sift
 from orchestrator.pipelines.growth.worked import Teaching, WorkedAnswers
 
+MIN_HELD_OUT = 10
+"""Questions of each held-out split without which nothing is said."""
+
 
 @dataclass(frozen=True)
 class Wanted:
@@ -106,6 +109,11 @@ def _check_held_out(skill: Skill, found: Material) -> None:
     for split, questions in (("validation", found.validation), ("test", found.test)):
         if not questions:
             raise BadInput(f"skills: {skill.name}: no {split} questions: nothing could say whether the expert helps")
+        if len(questions) < MIN_HELD_OUT:
+            raise BadInput(
+                f"skills: {skill.name}: {len(questions)} {split} questions, at least {MIN_HELD_OUT} are needed to say "
+                "whether the expert helps"
+            )
         without = next((one.id for one in questions if one.answer is None), None)
         if without is not None:
             raise BadInput(

@@ -71,7 +71,7 @@ def test_a_skill_that_helps_is_known_by_its_gain_on_other_questions_than_it_is_d
         assert one.figures.after.value > one.figures.before.value + 0.5
         assert one.figures.gain.value == pytest.approx(one.figures.after.value - one.figures.before.value)
         assert one.lessons.taught == 24
-        assert (one.decided.n, one.figures.gain.n) == (10, 10)
+        assert (one.decided.difference.n, one.figures.gain.n) == (10, 10)
         assert (one.folder / RECORD).is_file()
         assert (one.folder / "README.md").is_file()
     assert set(grown.experts) == {"up", "go"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 import pytest
 
@@ -17,7 +17,7 @@ from orchestrator.pipelines.growth.worked import Teaching
 SKILL = Skill("sums", ("file",))
 
 
-def sums(split: str, numbers: range, answer: bool = True) -> list[Question]:
+def sums(split: str, numbers: Iterable[int], answer: bool = True) -> list[Question]:
     return [
         Question(
             id=f"{split}-{n}",
@@ -30,6 +30,9 @@ def sums(split: str, numbers: range, answer: bool = True) -> list[Question]:
     ]
 
 
+HELD_OUT = sums("validation", [1, *range(100, 109)]), sums("test", range(120, 130))
+
+
 def taught_by(context: Context) -> Teaching:
     return Teaching(list(context.experts.values()), 2, 1.0, Sampling(temperature=0.7), seed=0)
 
@@ -39,7 +42,7 @@ async def test_every_question_is_counted_once(teachers: Callable[[], Context]) -
     train = [*sums("train", range(5, 9)), *sums("train", range(5, 6)), *sums("train", range(1, 2))]
     train.append(Question(id="wrong", question="What is 2 + 2?", kind="number", answer="5"))
     train.append(Question(id="none", question="What is it?", kind="number", answer="1"))
-    found = Material(train, sums("validation", range(1, 2)), sums("test", range(2, 3)))
+    found = Material(train, *HELD_OUT)
     sifted, counts = await lessons(SKILL, found, Wanted(Amounts(9, 1, 1)), taught_by(context), context)
     assert [one.question.id for one in sifted.kept] == ["train-5", "train-6", "train-7", "train-8"]
     assert sifted.kept[0].solution == "5 + 1 = 6."
@@ -50,7 +53,7 @@ async def test_every_question_is_counted_once(teachers: Callable[[], Context]) -
 
 async def test_the_teacher_writes_further_questions_when_it_is_asked_to(teachers: Callable[[], Context]) -> None:
     context = teachers()
-    found = Material(sums("train", range(5, 7)), sums("validation", range(1, 2)), sums("test", range(2, 3)))
+    found = Material(sums("train", range(5, 7)), *HELD_OUT)
     sifted, counts = await lessons(SKILL, found, Wanted(Amounts(2, 1, 1), 3), taught_by(context), context)
     assert "What is 4 + 4?" in [one.question.question for one in sifted.kept]
     assert counts.written == 2
@@ -60,20 +63,15 @@ async def test_the_teacher_writes_further_questions_when_it_is_asked_to(teachers
 @pytest.mark.parametrize(
     ("found", "told"),
     [
-        (Material(sums("train", range(3)), [], sums("test", range(5, 6))), "no validation questions"),
-        (Material(sums("train", range(3)), sums("validation", range(5, 6)), []), "no test questions"),
+        (Material(sums("train", range(3)), [], HELD_OUT[1]), "no validation questions"),
+        (Material(sums("train", range(3)), HELD_OUT[0], []), "no test questions"),
+        (Material(sums("train", range(3)), HELD_OUT[0][:9], HELD_OUT[1]), "9 validation questions, at least 10"),
         (
-            Material(sums("train", range(3)), sums("validation", range(5, 6)), sums("test", range(6, 7), answer=False)),
-            "test question 'test-6' has no gold answer",
+            Material(sums("train", range(3)), HELD_OUT[0], sums("test", range(120, 130), answer=False)),
+            "test question 'test-120' has no gold answer",
         ),
-        (
-            Material(sums("train", range(1)), sums("validation", range(1)), sums("test", range(6, 7))),
-            "no lesson remains: found 1, leaks 1",
-        ),
-        (
-            Material(sums("train", range(2), answer=False), sums("validation", range(5, 6)), sums("test", range(6, 7))),
-            "no lesson remains: found 2, failed 2",
-        ),
+        (Material(sums("train", [1]), *HELD_OUT), "no lesson remains: found 1, leaks 1"),
+        (Material(sums("train", range(2), answer=False), *HELD_OUT), "no lesson remains: found 2, failed 2"),
         (Material(passages=["A town."]), "documents hold no questions: name a teacher"),
     ],
 )
