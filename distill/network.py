@@ -80,7 +80,7 @@ class Network:
 
     def losses(self, batch: TokenBatch) -> Losses:
         """All losses of a batch, as sums."""
-        with torch.autocast(batch.ids.device.type, self.dtype, enabled=self._mixed), _attention(batch.ids):
+        with torch.autocast(batch.ids.device.type, self.dtype, enabled=self._mixed), self._attention(batch.ids):
             hidden = self._hidden(batch)
         return losses(hidden.to(self.dtype), self._logits, self.encoder, batch, self.spec.coupling)
 
@@ -88,6 +88,15 @@ class Network:
     def _mixed(self) -> bool:
         """Whole-model training keeps float32 weights and computes in bfloat16."""
         return self.spec.method == "full" and self.spec.precision == "bf16"
+
+    def _attention(self, ids: torch.Tensor) -> contextlib.AbstractContextManager[None]:
+        """Short rows on a CPU: attention as plain matrix products, whose backward pass is several times as fast as that
+        of the fused one. Not where layers are computed anew in the backward pass, which is outside of this context."""
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        if ids.device.type == "cpu" and ids.shape[1] <= SHORT and not self.spec.gradient_checkpointing:
+            return sdpa_kernel(SDPBackend.MATH)
+        return contextlib.nullcontext()
 
     def _hidden(self, batch: TokenBatch) -> torch.Tensor:
         """Last hidden states (B, T, d). Where each row is one sequence, padded on the right, any causal model's own
@@ -168,16 +177,6 @@ class Network:
                 f"{self.spec.student}: {self._config.model_type} computes its logits in a way that is not known here; "
                 "it cannot be trained"
             )
-
-
-def _attention(ids: torch.Tensor) -> contextlib.AbstractContextManager[None]:
-    """Short rows on a CPU: attention as plain matrix products, whose backward pass is several times as fast as that of
-    the fused one (a training step in 0.7 of the time)."""
-    from torch.nn.attention import SDPBackend, sdpa_kernel
-
-    if ids.device.type == "cpu" and ids.shape[1] <= SHORT:
-        return sdpa_kernel(SDPBackend.MATH)
-    return contextlib.nullcontext()
 
 
 def _lesson(texts: int) -> Lesson:
