@@ -55,6 +55,8 @@ async def lessons(
     if found.passages:
         if teaching is None:
             raise BadInput(f"skills: {skill.name}: documents hold no questions: name a teacher that writes them")
+        if wanted.written:
+            raise BadInput(f"skills: {skill.name}: write: all questions about documents are written; set `questions`")
         attempts = sum(dataclasses.astuple(wanted.amounts))
         context.note(f"{skill.name}: {teaching.teachers[0].name} writes questions about {len(found.passages)} passages")
         about = await written.about(found.passages, attempts, teaching, context, skill.name)

@@ -80,3 +80,9 @@ async def test_what_cannot_be_judged_or_taught_is_refused(
 ) -> None:
     with pytest.raises(BadInput, match=f"skills: sums: .*{told}"):
         await lessons(SKILL, found, Wanted(Amounts(3, 1, 1)), None, teachers())
+
+
+async def test_more_questions_about_documents_than_asked_for_are_not_promised(teachers: Callable[[], Context]) -> None:
+    context = teachers()
+    with pytest.raises(BadInput, match="write: all questions about documents are written"):
+        await lessons(SKILL, Material(passages=["Town A."]), Wanted(Amounts(1, 1, 1), 3), taught_by(context), context)
