@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from merging import kernels
+from merging import bfloat16, kernels
 from merging.buffers import BLOCK, Work, scratch
 from merging.checkpoint import STORAGE, CheckpointError
 from merging.slab import Plain
@@ -55,7 +55,7 @@ def encoded(values: NDArray[Any], dtype: str) -> NDArray[Any]:
     """`values` (elements,) rounded once to the safetensors type `dtype`, as stored bits in a buffer of the thread."""
     if dtype == "BF16":
         bits = scratch("encoded", values.size, np.uint16)
-        kernels.encode_bf16(values.astype(np.float32, copy=False), bits)
+        bfloat16.encode_bf16(values.astype(np.float32, copy=False), bits)
         return bits
     with np.errstate(over="ignore"):
         return values.astype(STORAGE[dtype])
@@ -84,7 +84,7 @@ def summed_bits(
     for first in range(start, stop, BLOCK):
         last = min(first + BLOCK, stop)
         bits = scratch("encoded", last - first, np.uint16)
-        if kernels.weighted_sum_bf16(_bits(stack, first, last), weights, divisor, bits):
+        if bfloat16.weighted_sum_bf16(_bits(stack, first, last), weights, divisor, bits):
             for _ in stack.blocks(False, False, first, last):
                 raise CheckpointError(f"tensor {stack.name!r}: the result is beyond 3e38: smaller parameters?")
         yield first, bits
@@ -101,7 +101,7 @@ def gram_of_bits(stack: Stack, taus: bool, with_base: bool) -> NDArray[np.float6
     for first in range(0, stack.size, BLOCK):
         raw = _bits(stack, first, min(first + BLOCK, stack.size), BLOCK)
         part = np.zeros((count, count))
-        kernels.gram_bf16(raw, taus, part)
+        bfloat16.gram_bf16(raw, taus, part)
         found += part
     return found if np.isfinite(found).all() else None
 
@@ -112,7 +112,7 @@ def _read(stack: Stack, first: int, last: int, taus: bool, whole: Work, keep: in
     rows = whole[: len(stack.slabs)]
     if all_bfloat16(stack):
         raw = _bits(stack, first, last, keep)
-        bad = kernels.decode_taus(raw, rows) if taus else kernels.decode_bf16(raw.reshape(-1), rows.reshape(-1))
+        bad = bfloat16.decode_taus(raw, rows) if taus else bfloat16.decode_bf16(raw.reshape(-1), rows.reshape(-1))
         if not bad:
             return
     # Slab by slab, so that the error names the tensor and the element that is not a finite number.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from merging import kernels
+from merging import bfloat16, kernels
 from merging.buffers import Work, scratch, widen
 from merging.checkpoint import STORAGE, Checkpoint, CheckpointError
 
@@ -38,7 +38,7 @@ class Plain:
         if info.dtype == "BF16" and out.dtype == np.float32:
             raw = scratch("raw", stop - start, np.uint16)
             self.checkpoint.read_into(self.name, start, raw)
-            bad = bool(kernels.decode_bf16(raw, out))
+            bad = bool(bfloat16.decode_bf16(raw, out))
         else:
             stored = scratch("raw", stop - start, STORAGE[info.dtype])
             self.checkpoint.read_into(self.name, start, stored)
