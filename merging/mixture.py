@@ -144,6 +144,12 @@ def check_layers(dense: Blend, experts: tuple[Blend, ...]) -> None:
     configuration names another number of layers than there are: a loader would leave some out."""
     held = 1 + max((layer.number for layer in map(LayerName.of, dense.checkpoint.tensors) if layer), default=-1)
     for blend in (dense, *experts):
+        if packed := blend.checkpoint.config.get("quantization_config"):
+            how = packed.get("quant_method") if isinstance(packed, dict) else packed
+            raise MixtureError(
+                f"{blend.checkpoint.folder}: quantised ({str(how)[:40]}): mixtures take plain weights; a merge of this "
+                "model alone (merge_method: linear, dtype: bfloat16) writes them"
+            )
         compare(dense.checkpoint, blend.checkpoint)
         said = blend.checkpoint.config.get("num_hidden_layers")
         if said != held:

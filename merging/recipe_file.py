@@ -99,6 +99,7 @@ def _chained(recipes: list[Recipe], path: Path) -> Recipe:
         if recipe.name:
             named[recipe.name] = recipe
     used: set[str] = set()
+    notes: list[str] = []
 
     def resolved(recipe: Recipe, above: tuple[str, ...]) -> Recipe:
         inner = {}
@@ -110,6 +111,8 @@ def _chained(recipes: list[Recipe], path: Path) -> Recipe:
             if ref.adapter or ref.revision:
                 raise RecipeError(f"{path}: {ref}: a merge of this file has no revision, and takes no adapter")
             used.add(ref.model)
+            if Path(ref.model).exists():
+                notes.append(f"{path}: {ref.model!r} is there on disk too: the document of that name is meant")
             if ref.model not in done:
                 done[ref.model] = resolved(named[ref.model], (*above, ref.model))
             inner[ref] = done[ref.model]
@@ -119,7 +122,7 @@ def _chained(recipes: list[Recipe], path: Path) -> Recipe:
     over = [name for name in named if name not in used and named[name] is not ends[0]]
     if over:
         raise RecipeError(f"{path}: the document {over[0]!r} is a model of no other; the result is the last one")
-    return end
+    return replace(end, notes=tuple(dict.fromkeys([*end.notes, *notes])))
 
 
 def parse(raw: Any, where: str = "recipe") -> Recipe:

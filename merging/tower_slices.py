@@ -119,6 +119,8 @@ class TowerSlices:
             for source in part.sources:
                 self._check_range(source, tower.head, count, first)
             found += [Layer(part, index, index / (count - 1) if count > 1 else 1.0) for index in range(count)]
+        if tower.layers and not found:
+            raise RecipeError(f"slices: every layer_range is empty: the result would have no layer in {tower.name}")
         return found
 
     def lead(self, part: Slice, head: str) -> Source:

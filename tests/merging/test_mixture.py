@@ -104,6 +104,11 @@ def test_what_cannot_be_mixed_is_refused_by_name(models: list[Blend], tmp_path: 
     for dense, expert in ((models[0], wrong), (wrong, models[0])):
         with pytest.raises(MixtureError, match=r"wrong: .*num_hidden_layers 2, its tensors are of 3 layers"):
             Mixture(dense, (models[0], expert), gates(2))
+    packed = model(tmp_path / "packed", 0)
+    packed.checkpoint.config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+    for dense, expert in ((models[0], packed), (packed, models[0])):
+        with pytest.raises(MixtureError, match=r"packed: quantised \(bitsandbytes\): .* a merge of this model alone"):
+            Mixture(dense, (models[0], expert), gates(2))
     config = tmp_path / "m2" / "config.json"
     config.write_text(json.dumps(json.loads(config.read_text()) | {"model_type": "gpt2"}))
     other = plain((Checkpoint(tmp_path / "m2"), None))

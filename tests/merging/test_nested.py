@@ -34,6 +34,8 @@ def test_several_documents_are_the_same_as_writing_each(tmp_path: Path, monkeypa
     assert found.names == wanted.names
     for name in wanted.names:
         np.testing.assert_array_equal(found.array(name), wanted.array(name))
+    assert not load(tmp_path / "first.yml").notes
+    assert "'one' is there on disk too: the document of that name is meant" in load(tmp_path / "both.yml").notes[-1]
 
 
 @pytest.mark.parametrize(

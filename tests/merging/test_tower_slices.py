@@ -55,6 +55,14 @@ def test_a_range_past_the_last_layer_is_refused(tmp_path: Path) -> None:
         Merge(parse({"merge_method": "passthrough", "slices": stacked((a, 0, 2), (a, 2, 6))}))
 
 
+def test_a_result_without_layers_is_refused(tmp_path: Path) -> None:
+    a = write(tmp_path / "a", decoder(4), num_hidden_layers=4)
+    with pytest.raises(RecipeError, match="every layer_range is empty: the result would have no layer in"):
+        Merge(parse({"merge_method": "passthrough", "slices": stacked((a, 0, 0), (a, 2, 2))}))
+    made = slices_of({"merge_method": "passthrough", "slices": stacked((a, 0, 0), (a, 2, 3))})
+    assert [len(layers) for layers in made.layers.values()] == [1]
+
+
 def test_each_tower_may_come_from_another_model(tmp_path: Path) -> None:
     vision = {name: array for name, array in decoder(2, "vision_tower.").items() if ".layers." in name}
     config = {"text_config": {"num_hidden_layers": 2}, "vision_config": {"num_hidden_layers": 2}}
