@@ -150,7 +150,12 @@ def exactly(text: str, choices: Choices) -> str | None:
 
 def _named_within(bare: str, options: AnswerOptions, last: bool) -> str | None:
     label, any_ = mentioned(bare, options, last)
-    return label if any_ or last else _by_text(plain(bare), options)
+    if any_ or last:
+        return label
+    found = _by_text(plain(bare), options)
+    if found is None and any(c.isdigit() for c in bare) and (value := statements.stated(bare)) is not None:
+        return _by_value(options.texts).get(numbers.written(value))
+    return found
 
 
 def _by_text(words: str, options: AnswerOptions) -> str | None:

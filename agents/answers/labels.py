@@ -18,6 +18,7 @@ _OF_A = re.compile(
 )
 """What follows a label and not the word."""
 
+_FORMULA = re.compile(r"\s?(?:[=≈^]|\\approx)(?!>)\s?[\w\\({-]")
 _NOUNS = (
     r"(?:the )?(?:correct |right |final |best )?(?:option|choice|letter|answer|ans\.?|alternative|opción|réponse|"
     r"antwort|вариант|选项|選項)s?(?: is| number)?[\s:：]*"
@@ -41,7 +42,10 @@ def label_of(match: re.Match[str], options: AnswerOptions) -> str | None:
 
 
 def is_word(match: re.Match[str], text: str) -> bool:
-    """The English words "a" and "I" in front of other words, not options A and I: "a red ball"."""
+    """The English words "a" and "I" in front of other words, not options A and I, "a red ball"; a letter of a
+    formula, `a = 4.9`."""
+    if _FORMULA.match(text, match.end()) and len(match.group().strip()) == 1:
+        return True
     if match.group().strip() not in ("a", "A", "I", "i"):
         return False
     after = text[match.end() : match.end() + 12]

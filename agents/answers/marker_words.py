@@ -119,17 +119,14 @@ DOUBT = re.compile(
     r"\b(?:if|whether|maybe|perhaps|suppose|assume|assuming|what if|might|could|not sure|unsure|check|"
     r"checking|wonder|say|does|did|is|whose|why|how|unless|until|verify|guess(?:ed|"
     r"es)?)\s(?:that\s)?(?:the |my |this |your |an? )?(?:final |correct |right )?$|"
-    r"\b(?:possible|potential|candidate|previous|wrong|incorrect|initial|plausible)\s$|"
+    r"\b(?:possible|potential|candidate|previous|wrong|incorrect|initial|plausible|long|longer|detailed)\s$|"
     r"\b(?:not|n't|n’t|never) (?:\w{1,12} )?(?:agree|think|believe|say|claim|mean|conclude)(?: that)? (?:the |"
     r"my |this )?"
     r"(?:final |correct )?$",
     re.IGNORECASE,
 )
-IF = re.compile(
-    r"(?:^|[\s(])(?:if|unless|otherwise)\s[^.!?\n]*$|(?:^|\s)if (?:there|it|we|he|she|they|"
-    r"you)\b",
-    re.IGNORECASE,
-)
+IF = re.compile(r"(?:^|[\s(])(?:if|unless|otherwise)\s[^.!?\n]*$", re.IGNORECASE)
+IF_BEHIND = re.compile(r"[^.!?\n]*\sif (?:there|it|we|he|she|they|you)\b", re.IGNORECASE)
 """What makes `the answer would be` hypothetical."""
 OPTION = re.compile(
     r"\b(?:correct|best|closest|right|final|only|most \w{1,20}) (?:option|choice|statement|one|letter|alternative)"

@@ -153,7 +153,9 @@ def _lines(text: str) -> Iterator[Marked]:
             continue
         if not own and marker_words.DOUBT.search(line):
             continue
-        if match["is"] == "would be" and marker_words.IF.search(text[max(0, place - 80) : match.end() + 80]):
+        if match["is"] == "would be" and (
+            marker_words.IF.search(before) or marker_words.IF_BEHIND.match(text, match.end(), match.end() + 80)
+        ):
             continue
         content = _content(text, match.end(), heading)
         if not any(c.isalnum() for c in content) and (aside := _ASIDE.search(match["about"])):

@@ -27,6 +27,9 @@ AFTER_NOT = re.compile(
     r"myth|error))\b",
     re.IGNORECASE,
 )
+_WRONG = re.compile(
+    r"[\s)\]*\"'.]{0,4}(?:[-–—:(]|->|→)\W{0,3}(?:incorrect|wrong|false|not (?:correct|right|true))\b", re.IGNORECASE
+)
 ALL_NOT = re.compile(
     r"[\s)\]*\"'.]{0,4}(?:(?:are|were) (?:both |all |also |clearly )?"
     r"(?:not\b|wrong|incorrect|false|ruled out|eliminated)|aren't|weren't|can(?:not| not|'t) (?:both )?be)\b",
@@ -47,6 +50,12 @@ _VERDICT = re.compile(
     r"(?:\W{0,6}|\W{0,3}(?:[–—,.;:(]|\s-)(?P<reason>.{1,300}))",
     re.IGNORECASE,
 )
+_PAIR = re.compile(
+    r"[\"'](?P<label>[^\"'\n]{1,12})[\"']\s?:\s?[\"']?(?P<verdict>true|false|yes|no|correct|incorrect)\b", re.IGNORECASE
+)
+_TICKED = re.compile(r"\s*[-*•]?\s*\[[xX✓]\]\s*(?P<rest>\S.*)")
+_OPEN = re.compile(r"\s*[-*•]?\s*\[ \]\s*(?P<rest>\S.*)")
+_RULE = re.compile(r"[|\s:-]+")
 LINK = re.compile(
     r"\s*(?:[,;/&]|\bor\b|\band\b|\band/or\b|\boder\b|\bund\b|\bou\b|\bet\b|\by\b|\bo\b|или|и|或|和|"
     r"、)\s*(?:maybe |perhaps |possibly |even |also )?(?:option |choice )?|\s*\((?:or|and)\s+(?:maybe |perhaps |"
@@ -105,7 +114,7 @@ def mentioned(bare: str, options: AnswerOptions, last: bool) -> tuple[str | None
             run, rejected, before = 0, True, end
             continue
         asked = bare[end : end + 2].strip(" *").startswith(("?", "？")) and len(bare) > end + 3
-        if out or asked or AFTER_NOT.match(bare, end):
+        if out or asked or AFTER_NOT.match(bare, end) or _called_wrong(bare, end, texts[label]):
             rejected, run = True, 0
         else:
             run = run + 1 if together else 1
@@ -129,6 +138,12 @@ def mentioned(bare: str, options: AnswerOptions, last: bool) -> tuple[str | None
     return (None if differ and len(between) < 25 and _TOGETHER.fullmatch(between) else named[-1][2]), True
 
 
+def _called_wrong(bare: str, end: int, text: str) -> bool:
+    """Whether a label, with its option's text or without it, is followed by a verdict: `D. Golgi - Incorrect`."""
+    place = bare.casefold().find(text.casefold(), end, end + len(text) + 6) if text else -1
+    return _WRONG.match(bare, place + len(text) if place >= 0 else end) is not None
+
+
 def _begins(bare: str, start: int, text: str) -> int:
     """Where a mention begins: at the option's own text, if that stands in front of its label, as in `Venus (B)`."""
     before = bare[:start].rstrip(" (*")
@@ -144,14 +159,28 @@ def _names_number(bare: str, start: int, end: int) -> bool:
     )
 
 
+def _rows(text: str) -> list[str]:
+    """The lines of a text; rows of a table, of a list of boxes to tick, or of a JSON object as lines."""
+    if text.lstrip("` \njson").startswith("{") and _PAIR.search(text):
+        return [f"{found['label']}: {found['verdict']}" for found in _PAIR.finditer(text)]
+    return [
+        _TICKED.sub(r"\g<rest> ✓", _OPEN.sub(r"\g<rest> ✗", " - ".join(line.strip("| ").split("|"))))
+        if "|" in line or "[" in line
+        else line
+        for line in text.split("\n")
+        if not _RULE.fullmatch(line)
+    ]
+
+
 def verdicts(text: str, options: AnswerOptions) -> list[str] | None:
-    """The labels that a table of verdicts calls right, such as `A: no`, `B: yes`; None where a text is none."""
+    """The labels that a table of verdicts calls right, such as `A: no`, `B: yes`; None where a text is none. Lines
+    without a label may stand before it, unless they name an option."""
     right, lines = [], 0
-    for line in text[:2_000].split("\n"):
+    for line in _rows(text[:2_000]):
         bare = undress(line).strip("-•* ")
         lead = options.leading.match(bare) if bare else None
         if lead is None:
-            if bare:
+            if bare and (lines or mentioned(bare, options, True)[1]):
                 return None
             continue
         rest = bare[lead.end() :] + (line[-2:] if not line[-2:].isascii() else "")

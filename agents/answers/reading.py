@@ -12,8 +12,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 
-from agents.answers import bare_numbers, code, markers, statements, texts
-from agents.answers.choices import choice_in, exactly, undecided
+from agents.answers import bare_numbers, code, conclusions, markers, statements, texts
+from agents.answers.choices import choice_in, exactly
 from agents.answers.corrections import corrected, taken_back, withdrawn
 from agents.answers.expressions import expression, looks_mathematical
 from agents.answers.labels import Choices
@@ -22,7 +22,7 @@ from agents.answers.mathematics import concluded, items, mathematics
 from agents.answers.numbers import whole, written
 from agents.answers.texts import text_key
 from agents.answers.undress import ANSWER_LIMIT, undress, without_end_marks
-from agents.answers.yesno import both_ways, is_determiner, yesno
+from agents.answers.yesno import yesno
 from agents.question import AnswerKind, Question
 from reasoning.text import separate
 
@@ -40,25 +40,19 @@ _REASON = re.compile(
     r"(?<=[^\s.][.!?])\s+(?=[A-Z\"'(]).*$",
     re.DOTALL,
 )
-_AND_NOT = re.compile(r",\s(?:and )?not\s(?!only\b)[^,.;]{1,60}\.?$")
+_AND_NOT = re.compile(r",\s(?:and )?not\s(?!only\b)[^,.;]{1,60}\.?$|\s\((?:and )?not\s[^()]{1,80}\)\.?$")
+_WHICH = re.compile(r",\s(?:which|who|whose|where|because|since)\s[^\n]{1,300}$")
+"""A clause about the answer behind it: `Mount Everest, which stands 8,849 m tall`."""
 _GOES_ON = re.compile(
     r"(?<=[^\s.][^\s.][.!?])\s+(?=(?:She|He|It|This|They|That|These|I|We|Note|Because|As|Since|The)\b\s).*$", re.DOTALL
 )
 """A sentence about the answer behind it."""
-_UNSURE = re.compile(
-    r"\bno (?:idea|clue)\b|^\W*(?:i am |i'm )?sorry\b|\b(?:cannot|can't|could not|couldn't) find\b|"
-    r"\b(?:cannot|can't|could not|unable to|impossible to) (?:be )?(?:determine|answer|tell|say|decide|"
-    r"know|solve)|\b(?:i do not|i don't|do not|don't) know\b"
-    r"|\bnot (?:sure|enough)\b|^\W*(?:none|unknown|undetermined|unclear|n/?a|null|no answer|unsure|not sure|idk|"
-    r"see)\b",
-    re.IGNORECASE,
-)
 _OWN_WORDS = re.compile(
     r"\b(?:helpful|helps?|useful|clear|below|above|follows|following|clarif\w+|satisfactory)\b", re.IGNORECASE
 )
 _BROKEN_OFF = re.compile(
     r"(?:[=≈:：]|(?<=[\w)\]])[,;]|\b(?:and|or|but|so|then|because|that|the|an|of|to|we|is|are|with|in|for|by|at|"
-    r"from|if))\Z"
+    r"from|if|which|who|whose|where|while|when|than|into|its|their|our|your|his|my|between|using|about))\Z"
 )
 """What a reply does not end with unless it was cut."""
 _WITHOUT_END = re.compile(r"-?\d[\d.e+-]{0,40}…")
@@ -84,30 +78,10 @@ _CORRECTED = ("number", "choice", "yesno", "text")
 _NOT_SURE_BUT = re.compile(
     r"^\W*(?:i['’]m|i am) not (?:entirely |completely |100% |totally |fully )?(?:sure|certain),? but\s", re.IGNORECASE
 )
-_BEGINS = re.compile(r"\W{0,4}(yes|no|true|false)\b(?=[\s.,:;!*\"')—-]|$)(?! (?:or|and) )", re.IGNORECASE)
-_ANSWERS = re.compile(r"\W{0,4}(?:yes|no)\s?[,.;:!—–]", re.IGNORECASE)
-_ONLY, _WORD = re.compile(r"(?:\W*(?:yes|no|true|false)\b){3,60}\W*", re.IGNORECASE), re.compile(r"[a-zA-Z]+")
-_DECIDES = re.compile(
-    r"\b(?:so|thus|hence|therefore|answer|cho(?:ose|se|ice)|pick|select|go(?:ing)? with|correct|right|best|"
-    r"better|must|settled|"
-    r"reconsider\w*|actually|but|instead|final\w*|leaves|remains|eliminat\w*|rul(?:ed?|ing) out|conclude|yes|"
-    r"it(?:'s| is))\b|=>|→|[^\x00-\u024f]",
-    re.IGNORECASE,
-)
-"""Without such a word a text that names several options has chosen none."""
-_TURNS = re.compile(r"\b(?:wait|actually|sorry|oops|correction|hold on|scratch that|i mean)\b|\.\.|…", re.IGNORECASE)
-_CONCLUDES = re.compile(
-    r"\W*(?:so|therefore|thus|hence|actually|wait|correction|overall|in conclusion|(?:the|my) (?:final )?answer)\b|"
-    r"\W*(?:yes|no|true|false)\W*$",
-    re.IGNORECASE,
-)
 _SET_APART = re.compile(
     r"\*\*(?P<bold>[^*\n]{1,200})\*\*(?:[,;(–—]|\s[(–—-])|[\"“](?P<quoted>[^\"“”\n]{1,200})[\"”]\s?\("
 )
 """`**Jupiter**, the largest planet`, `"saas" (without the quotation marks)`: what is set apart is the answer."""
-_FORMULA = re.compile(r"\$\$?(?!\\text|\\boxed|[\d.,]{1,20}\s)[^$\n\\^]{0,200}[\\^][^$\n]{2,400}(?:\$\$?|$)")
-"""A letter in a formula is no label."""
-_COMPLETE = re.compile(r"[.!?:。！？)\]}\"'*`$>»”’…|]\s*\Z")
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +179,7 @@ def _within(one: Marked, kind: AnswerKind, choices: Choices | None) -> Found | N
     if kind in ("text", "open") and (first := _SET_APART.match(bare)) is not None:
         bare = first["bold"] or first["quoted"]
     if kind == "text" and one.strong:
-        bare = texts.without_belief(_AND_NOT.sub("", _GOES_ON.sub("", bare)))
+        bare = texts.without_belief(_AND_NOT.sub("", _WHICH.sub("", _GOES_ON.sub("", bare))))
     if kind in ("text", "open") and not one.strong:
         if _OWN_WORDS.search(bare):
             return None
@@ -257,11 +231,11 @@ def _once(text: str, kind: AnswerKind) -> str | None:
 
 def _mathematics(text: str, kind: AnswerKind) -> str | None:
     key = mathematics(text, kind)
-    return None if key is None or (_UNSURE.search(text) and not any(c.isdigit() for c in key)) else key
+    return None if key is None or (texts.UNSURE.search(text) and not any(c.isdigit() for c in key)) else key
 
 
 def _text(text: str) -> str | None:
-    if len(text) < 200 and _UNSURE.search(text):
+    if len(text) < 200 and texts.UNSURE.search(text):
         return None
     return code.code_key(text) if text.lstrip().startswith("```") else text_key(text)
 
@@ -315,10 +289,10 @@ def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | N
             )
         return None if value is None else Found(written(value), written(value))
     if kind == "choice":
-        label = None if _cut_off(text) else _concluded_choice(text, choices or {})
+        label = None if conclusions.cut_off(text) else conclusions.choice(text, choices or {})
         return None if label is None else Found(label, label)
     if kind == "yesno":
-        word = None if _cut_off(text) else _concluded_word(text)
+        word = None if conclusions.cut_off(text) else conclusions.word(text)
         return None if word is None else Found(word, word)
     if kind in ("expression", "set", "list"):
         key = concluded(text, kind)
@@ -331,60 +305,10 @@ def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | N
     return content(texts.stated(last) if kind == "text" else last, kind) if len(last) <= WRITTEN and last else None
 
 
-def _cut_off(text: str) -> bool:
-    """Whether a long text breaks off in the middle of a sentence: it concludes nothing."""
-    return len(text) > 300 and _COMPLETE.search(text) is None and len(text.rsplit("\n", 1)[-1]) > 40
-
-
 def _lines(text: str) -> str:
     return "\n".join(
         undress(markers.without_confidence(line)) for line in text[-2_000:].split("\n")[-6:] if line.strip()
     )
-
-
-def _concluded_choice(text: str, choices: Choices) -> str | None:
-    if len(text) <= 200:
-        open_ = undecided(text) and not any("none" in one.casefold() for one in choices.values())
-        if open_ or (found := choice_in(text, choices)) is not None or _DECIDES.search(text) is None:
-            return None if open_ else found
-        return choice_in(text, choices, last=True)
-    parts = statements.sentences(text[-3_000:].replace("\n", " . "))
-    for sentence in reversed(parts[-3:]):
-        if len(sentence) > 600 or len(sentence.strip(" .*")) < 1:
-            continue
-        label = choice_in(_FORMULA.sub(" ", sentence).strip(), choices, last=True)
-        if label is not None:
-            return label
-        if _UNSURE.search(sentence):
-            return None
-    return None
-
-
-def _concluded_word(text: str) -> str | None:
-    """Yes or no without a marker: the word that a reply begins with, unless a later sentence concludes otherwise."""
-    lines = {yesno(line) for line in text[-2_000:].split("\n") if line.strip() and len(line) < BARE}
-    if len(lines - {None}) > 1 and text.count("\n") > 1 and all(len(line) < BARE for line in text.split("\n")):
-        return None  # yes, no, yes, no, ...
-    if both_ways(text) or (_ONLY.fullmatch(text) and len(set(map(str.casefold, _WORD.findall(text)))) > 1):
-        return None
-    begins = _BEGINS.match(text)
-    first = None if begins is None or is_determiner(text) else yesno(begins.group(1))
-    parts = [
-        one
-        for line in text[-2_000:].split("\n")
-        for one in statements.sentences(line)
-        if one.strip(" .") and not one.rstrip(" .").endswith(("?", "？"))
-    ]
-    for sentence in reversed(parts[-2:]):
-        word = yesno(sentence, last=True)
-        if word is None:
-            continue
-        if first is not None and first != word and len(parts) == 1 and _ANSWERS.match(sentence):
-            return word if _TURNS.search(sentence) else first
-        if first is not None and len(parts) > 1 and first != word and not _CONCLUDES.match(sentence):
-            return None if _ANSWERS.match(sentence) else first
-        return word
-    return first
 
 
 def _code(text: str) -> Found | None:

@@ -92,6 +92,13 @@ _TOTALS = re.compile(
     r"left)\b",
     re.IGNORECASE,
 )
+_CHECK = re.compile(
+    r"\n[ \t*_#>(-]{0,6}(?:please )?(?:note|notes|caveat|disclaimer|remark|n\.b\.)\b[^\n]*\Z|"
+    r"\n[ \t*_#>(-]{0,6}(?:(?:let(?:'s| us| me)|we can|to) )?(?:double[- ])?(?:check|verif(?:y|ication))(?:ing)?\b"
+    r"(?![^\n]{0,200}\n[^\n]*\b(?:so|therefore|thus|hence|answer)\b)",
+    re.IGNORECASE,
+)
+"""A check or a note at the end, whose numbers are no conclusion."""
 _IN_BRACKETS = re.compile(r"\W{0,4}\([^()]{1,300}\)\W{0,3}")
 _ORDINAL = re.compile(r"(?:st|nd|rd|th)\b")
 _LISTED = re.compile(r"\s?[,;]\s?(?:and |or )?[$€£]?\d")
@@ -134,6 +141,8 @@ _SENTENCE = re.compile(
     r"(?<=[^\s.\d][.!?])\s+(?=\S)|(?<=\d[.!?])\s+(?=[A-Z\"'(])|[。！？])"
 )
 _OR = re.compile(r"\b(?:or|oder|ou|или)\b|或", re.IGNORECASE)
+_UNSOLVED = re.compile(r"(?<![\w.])\d{1,9}(?:[xyzn]\b|[a-z]\s?[-+*]\s?\d)[^=]{0,60}=")
+"""`2x + 5 = 25` does not say what x is."""
 _EQUATIONS = re.compile(
     r"(?<![\w)])[^\W\d_]\w{0,20}\s?=\s?[^=,;]{1,40}(?:[,;]|"
     r"\band\b)\s*(?:and\s)?(?:the\s)?[^\W\d_]\w{0,20}\s?=\s?[^=]{1,40}$"
@@ -201,6 +210,8 @@ def in_sentence(sentence: str) -> Fraction | None:
     found = list(numbers.each(bare))
     if not found:
         return _in_words(bare)
+    if bare.count("=") == 1 and _UNSOLVED.search(bare):
+        return None
     refused = _REFUSAL.search(bare)
     if refused is not None:
         return None
@@ -346,6 +357,8 @@ def conclusion(text: str) -> Fraction | None:
     A long text that breaks off in mid-sentence was cut and concludes nothing.
     """
     text = text.rstrip()
+    if (check := _CHECK.search(text)) is not None and _has_number(text[: check.start()]):
+        text = text[: check.start()].rstrip()
     lines = text.rsplit("\n", 2)
     last = lines[-1]
     if len(lines) > 1 and _ITEM.match(last) and _ITEM.match(lines[-2]) and not _TOTALS.search(last):

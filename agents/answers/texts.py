@@ -39,6 +39,15 @@ _I_THINK = re.compile(
 _IS_ANSWER = re.compile(
     r"(?P<value>[^.!?;:]{1,60}?)\s(?:is|was)\s(?:the|my)\s(?:correct |right |final |best )?answer[.!]?", re.IGNORECASE
 )
+UNSURE = re.compile(
+    r"\bno (?:idea|clue)\b|^\W*(?:i am |i'm )?sorry\b|\b(?:cannot|can't|could not|couldn't) find\b|"
+    r"\b(?:cannot|can't|could not|unable to|impossible to) (?:be )?(?:determine|answer|tell|say|decide|"
+    r"know|solve)|\b(?:i do not|i don't|do not|don't) know\b"
+    r"|\bnot (?:sure|enough)\b|^\W*(?:none|unknown|undetermined|unclear|n/?a|null|no answer|unsure|not sure|idk|"
+    r"see)\b",
+    re.IGNORECASE,
+)
+"""A reply that says that it does not know."""
 _YEARS = re.compile(
     r"(?<=\w) \((?:(?:born|b\.|d\.|c\.|ca\.|circa)\s)?\d{3,4}(?:\s?[-–—]\s?(?:\d{2,4}|"
     r"present)?)?\)\.?$"

@@ -127,6 +127,7 @@ def _latex(text: str) -> str:
         text, count = _TEXT.subn(r" \1 ", text)
         if not count:
             break
+    text = text.replace(" ^", "^")  # `\text{ cm}^2`
     return text.replace("\\dfrac", "\\frac").replace("\\tfrac", "\\frac").replace("\\cfrac", "\\frac")
 
 

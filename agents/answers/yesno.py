@@ -129,6 +129,8 @@ NO = frozenset(
         "不正确",
     ]
 )
+_ANSWER_FIRST = ("si", "ne", "da", "ei", "ya", "nie", "non", "ja")
+"""Words of other languages that English texts have too: an answer where a comma follows them at the beginning."""
 _PHRASES = {
     **dict.fromkeys(
         ("no way", "no chance", "no es verdad", "no es cierto", "это неправда", "это не так", "hardly"), "no"
@@ -243,6 +245,9 @@ def yesno(text: str, last: bool = False) -> str | None:
                     "ja",
                 )
                 and len(bare) > 40
+                and not (
+                    word in _ANSWER_FIRST and not match.start() and bare[match.end() :][:1] in (",", ".", "!", ";")
+                )
             ):
                 continue  # in a longer English text these are other words
             found.append((match.start(), "yes" if word in YES else "no"))

@@ -1,0 +1,109 @@
+"""What a reply without any marker concludes: the option or the yes or no of its last sentences."""
+
+from __future__ import annotations
+
+import re
+
+from agents.answers import statements
+from agents.answers.choices import choice_in, named_wholly, undecided
+from agents.answers.labels import AnswerOptions, Choices, prepared
+from agents.answers.mentions import verdicts
+from agents.answers.texts import UNSURE
+from agents.answers.undress import undress
+from agents.answers.yesno import both_ways, is_determiner, yesno
+
+SHORT = 20
+"""Characters of a line that can be yes or no and nothing else."""
+
+_BEGINS = re.compile(r"\W{0,4}(yes|no|true|false)\b(?=[\s.,:;!*\"')—-]|$)(?! (?:or|and) )", re.IGNORECASE)
+_ANSWERS = re.compile(r"\W{0,4}(?:yes|no)\s?[,.;:!—–]", re.IGNORECASE)
+_ONLY, _WORD = re.compile(r"(?:\W*(?:yes|no|true|false)\b){3,60}\W*", re.IGNORECASE), re.compile(r"[a-zA-Z]+")
+_BECAUSE = re.compile(r",?\s(?:because|since|given that|as)\s(?:(?![.!?]\s)[^\n])*$", re.IGNORECASE)
+"""The reason at the end of a sentence, which may name other options."""
+_LEAVES = re.compile(
+    r"\W*(?:(?:so |thus |hence |therefore |which |this |that |we(?:'re| are) )?,?\s?(?:leaves?|left with)(?: us with)?"
+    r"(?: only| just)?|"
+    r"(?:so|thus|hence|therefore),? (?:it|this|that|the answer)(?:'s| is| must be| has to be))\s(?P<value>.{1,200})",
+    re.IGNORECASE,
+)
+_DECIDES = re.compile(
+    r"\b(?:so|thus|hence|therefore|answer|cho(?:ose|se|ice)|pick|select|go(?:ing)? with|correct|right|best|"
+    r"better|must|settled|"
+    r"reconsider\w*|actually|but|instead|final\w*|leaves|remains|eliminat\w*|rul(?:ed?|ing) out|conclude|yes|"
+    r"it(?:'s| is))\b|=>|→|[^\x00-\u024f]",
+    re.IGNORECASE,
+)
+"""Without such a word a text that names several options has chosen none."""
+_TURNS = re.compile(r"\b(?:wait|actually|sorry|oops|correction|hold on|scratch that|i mean)\b|\.\.|…", re.IGNORECASE)
+_CONCLUDES = re.compile(
+    r"\W*(?:so|therefore|thus|hence|actually|wait|correction|overall|in conclusion|(?:the|my) (?:final )?answer)\b|"
+    r"\W*(?:yes|no|true|false)\W*$",
+    re.IGNORECASE,
+)
+_FORMULA = re.compile(r"\$\$?(?!\\text|\\boxed|[\d.,]{1,20}\s)[^$\n\\^]{0,200}[\\^][^$\n]{2,400}(?:\$\$?|$)")
+"""A letter in a formula is no label."""
+_COMPLETE = re.compile(r"[.!?:。！？)\]}\"'*`$>»”’…|]\s*\Z")
+
+
+def cut_off(text: str) -> bool:
+    """Whether a long text breaks off in the middle of a sentence: it concludes nothing."""
+    return len(text) > 300 and _COMPLETE.search(text) is None and len(text.rsplit("\n", 1)[-1]) > 40
+
+
+def choice(text: str, choices: Choices) -> str | None:
+    """The option that a reply without a marker concludes."""
+    options = prepared(tuple(choices.items()))
+    if (right := verdicts(text[-2_000:], options)) is not None:
+        return right[0] if len(right) == 1 else None
+    if len(text) <= 200:
+        because = _BECAUSE.sub("", text)
+        if because != text and (found := choice_in(because, choices)) is not None:
+            return found
+        open_ = undecided(text) and not any("none" in one.casefold() for one in choices.values())
+        if open_ or (found := choice_in(text, choices)) is not None or _DECIDES.search(text) is None:
+            return None if open_ else found
+        named = choice_in(text, choices, last=True)
+        return named or next((one for part in statements.sentences(text)[-1:] if (one := _left(part, options))), None)
+    parts = statements.sentences(text[-3_000:].replace("\n", " . "))
+    for sentence in reversed(parts[-3:]):
+        if len(sentence) > 600 or len(sentence.strip(" .*")) < 1:
+            continue
+        label = choice_in(_FORMULA.sub(" ", sentence).strip(), choices, last=True) or _left(sentence, options)
+        if label is not None:
+            return label
+        if UNSURE.search(sentence):
+            return None
+    return None
+
+
+def _left(sentence: str, options: AnswerOptions) -> str | None:
+    """The option whose text a last sentence ends with and nothing else: `That leaves London.`"""
+    found = _LEAVES.fullmatch(undress(sentence))
+    return None if found is None else named_wholly(found["value"], options)
+
+
+def word(text: str) -> str | None:
+    """Yes or no without a marker: the word that a reply begins with, unless a later sentence concludes otherwise."""
+    lines = {yesno(line) for line in text[-2_000:].split("\n") if line.strip() and len(line) < SHORT}
+    if len(lines - {None}) > 1 and text.count("\n") > 1 and all(len(line) < SHORT for line in text.split("\n")):
+        return None  # yes, no, yes, no, ...
+    if both_ways(text) or (_ONLY.fullmatch(text) and len(set(map(str.casefold, _WORD.findall(text)))) > 1):
+        return None
+    begins = _BEGINS.match(text)
+    first = None if begins is None or is_determiner(text) else yesno(begins.group(1))
+    parts = [
+        one
+        for line in text[-2_000:].split("\n")
+        for one in statements.sentences(line)
+        if one.strip(" .") and not one.rstrip(" .").endswith(("?", "？"))
+    ]
+    for sentence in reversed(parts[-2:]):
+        word = yesno(sentence, last=True)
+        if word is None:
+            continue
+        if first is not None and first != word and len(parts) == 1 and _ANSWERS.match(sentence):
+            return word if _TURNS.search(sentence) else first
+        if first is not None and len(parts) > 1 and first != word and not _CONCLUDES.match(sentence):
+            return None if _ANSWERS.match(sentence) else first
+        return word
+    return first
