@@ -18,6 +18,7 @@ from orchestrator.cli.options import DEFAULT_CONFIG, configuration, configured, 
 from orchestrator.cli.pipeline import Finished, pipeline_command, several
 from orchestrator.config import Config
 from orchestrator.errors import BadInput, ExpertError
+from orchestrator.experts.hub import is_hub_id
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.engines.discovery import chosen_model, models
 from orchestrator.inference.expert import Expert, RemoteModel
@@ -51,7 +52,7 @@ def list_experts(config: str | None, overrides: tuple[str, ...], as_json: bool) 
 
 @command.command("add")
 @click.argument("name")
-@click.option("--model", help="Checkpoint folder, demo/NAME, or the model's name at --url.")
+@click.option("--model", help="Checkpoint folder, hub id (OWNER/NAME), demo/NAME, or the model's name at --url.")
 @click.option("--adapter", help="LoRA adapter folder over the model.")
 @click.option("--provider", help="Known provider in place of --url: openai, anthropic, gemini, ...; with --model.")
 @click.option("--url", help="Base URL of an OpenAI-compatible server, ending in /v1.")
@@ -76,7 +77,9 @@ def add_expert(name: str, config: str, discover: bool, **keys: Any) -> None:
         entry["model"] = chosen_model(remote, entry.get("model"), models(remote))
     for key in ("adapter", "chat_template", *(() if "url" in entry or "provider" in entry else ("model",))):
         if key in entry and not entry[key].startswith("demo/"):
-            entry[key] = str(Path(entry[key]).expanduser().absolute())
+            absolute = Path(entry[key]).expanduser().absolute()
+            if not is_hub_id(entry[key]) or absolute.exists():
+                entry[key] = str(absolute)
     expert = add_entry(path, name, entry)
     Console().print(f"Added {name} ({_kind(expert)}) to {path}. Next: collegium experts check {name}", soft_wrap=True)
 

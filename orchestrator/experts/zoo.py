@@ -25,10 +25,10 @@ from orchestrator.experts.context import default_context
 from orchestrator.experts.demo import locate
 from orchestrator.experts.file_hashes import FileHashes
 from orchestrator.experts.hub import is_hub_id, misplaced, snapshot
-from orchestrator.inference.engines.architecture import check_config, check_folder, forward_config
+from orchestrator.inference.engines.architecture import check_config, check_folder, check_generates, forward_config
 from orchestrator.inference.engines.chat_template import TemplateError, compile_template
 from orchestrator.inference.engines.stored_template import stored_templates, template_text
-from orchestrator.inference.engines.tokenizer_files import mapping_digest, tokenizer_files
+from orchestrator.inference.engines.tokenizer_files import check_tokenizer, mapping_digest, tokenizer_files
 from orchestrator.inference.expert import (
     Expert,
     ExpertRecipe,
@@ -132,6 +132,9 @@ class _Resolved:
             return Expert(self.name, identity, "script", script=config.script, context=context, prices=prices)
         template = template_text(Path(config.chat_template)) if config.chat_template else None
         if asked:
+            check_generates(self.base)
+            if not config.trust_remote_code:
+                check_tokenizer(self.base.folder)
             _check_template(self.base.folder, template)
         if config.reasoning_tokens and self.base.config.get("model_type") == "gpt_oss":
             raise ExpertError("reasoning_tokens: gpt-oss speaks in channels, which no mark closes; leave it out")

@@ -87,6 +87,8 @@ KNOWN = frozenset(
 """Keys that certainly matter: nothing has to be read to know."""
 ROPES_BY_LENGTH = ("dynamic", "ntk", "longrope", "su", "yarn")
 """Rotary scalings that compute with max_position_embeddings."""
+LONG_ROPES = ("longrope", "su")
+"""Rotary scalings with other factors for long texts."""
 
 TEXTS = (".json", ".jinja", ".model", ".tiktoken")
 READ = re.compile(r"config|token|templat|vocab|merges|index|\.(model|tiktoken)$")
@@ -97,7 +99,7 @@ OBJECTS = ("text_config", "rope_scaling", "rope_parameters", "quantization_confi
 MAX_LENGTH = 1 << 28
 NO_GENERATOR = re.compile(
     r"\w+For(MaskedLM|PreTraining|SequenceClassification|TokenClassification|QuestionAnswering|MultipleChoice|"
-    r"NextSentencePrediction|ImageClassification|\w*RewardModel)"
+    r"NextSentencePrediction|ImageClassification|\w*RewardModel)|(?!Aquila)(?!\w*LM)\w+Model"
 )
 """Classes of models whose output is no next token."""
 TWINS: Mapping[str, str] = {"LlamaForCausalLM": "llama", "MistralForCausalLM": "mistral"}
@@ -106,8 +108,12 @@ APART: Mapping[str, Any] = {"sliding_window": None, "attention_bias": False, "ml
 """What one of the twins computes with and the other does not: its value where they compute the same."""
 ANYWHERE: Mapping[str, Any] = {"sliding_window": None, "logit_scale": 1.0}
 """Keys that vLLM applies to models of any type: their value where they change nothing."""
-EMBEDDINGS = frozenset(["model.embed_tokens.weight", "transformer.wte.weight", "transformer.word_embeddings.weight"])
-"""The embedding of the vocabulary, by the names that most types give it."""
+EMBEDDING = re.compile(
+    r"(?!.*(vision|visual|audio|image))(\w+\.)*(embed_tokens|wte|word_embeddings|embed_in|embeddings|tok_embeddings)\.weight"
+)
+"""The embedding of the vocabulary, by the names that types give it."""
+MORE_ROWS = ("mllama",)
+"""Beginnings of types whose embedding has rows beyond the vocabulary."""
 LAYERS = re.compile(r"num_hidden_layers|n_layers?|num_layers")
 COUNTS = re.compile(
     r"num_(attention|key_value)_heads|num_kv_heads|n_head|head_dim|num(_local)?_experts|n_routed_experts"
@@ -142,6 +148,26 @@ def longest_context(config: Mapping[str, Any]) -> int:
         if isinstance(part, Mapping):
             limits = [part.get(key) for key in ("max_position_embeddings", "n_positions", "max_seq_len", "seq_length")]
             found += [limit for limit in limits if isinstance(limit, int) and not isinstance(limit, bool) and limit > 0]
+    return min(found)
+
+
+def vocabulary(config: Mapping[str, Any]) -> int | None:
+    """Number of token ids that the model knows; None: its config does not say."""
+    text = config["text_config"] if isinstance(config.get("text_config"), Mapping) else config
+    size = text.get("vocab_size")
+    return size if isinstance(size, int) and not isinstance(size, bool) else None
+
+
+def longest_in_vllm(config: Mapping[str, Any]) -> int:
+    """Tokens up to which vLLM computes what transformers does. With `longrope` (Phi-3, Phi-4) transformers takes the
+    factors for long texts where a text is long, vLLM for all texts of an engine whose context is."""
+    found = [longest_context(config)]
+    for part in (config, config.get("text_config")):
+        if isinstance(part, Mapping):
+            rope = _rope(dict(part))
+            trained = rope.get("original_max_position_embeddings") or part.get("original_max_position_embeddings")
+            if rope.get("rope_type") in LONG_ROPES and isinstance(trained, int) and trained > 0:
+                found.append(trained)
     return min(found)
 
 
@@ -183,27 +209,37 @@ def check_config(checkpoint: Checkpoint) -> None:
                 raise CheckpointError(
                     f"{file}: {key} is {str(value)[:40]!r}, but with these files it is a number from 1 to {bound}"
                 )
-    vocabulary = config.get("vocab_size")
-    for name in EMBEDDINGS & {*checkpoint.tensors}:
-        rows = checkpoint.tensors[name].shape[0]
-        if isinstance(vocabulary, int) and rows != vocabulary:
-            raise CheckpointError(f"{file}: vocab_size is {vocabulary}, but {name} has {rows} rows")
+    wanted = vocabulary(config)
+    for name in filter(EMBEDDING.fullmatch, checkpoint.tensors):
+        rows = (*checkpoint.tensors[name].shape, 0)[0]
+        if wanted is not None and rows != wanted and not str(kind).startswith(MORE_ROWS):
+            raise CheckpointError(f"{file}: vocab_size is {wanted}, but {name} has {rows} rows")
     _check_head(checkpoint)
 
 
-def check_class(checkpoint: Checkpoint) -> None:
-    """Raises `CheckpointError` where config.json names a class that generates no text, or the class of another type
-    that computes otherwise: vLLM goes by `architectures`, transformers by `model_type`, and each would answer as
-    another model. Imports transformers."""
-    from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CLASSES
-
-    file, kind = checkpoint.folder / "config.json", checkpoint.config.get("model_type")
-    named = checkpoint.config.get("architectures") or []
+def check_generates(checkpoint: Checkpoint) -> None:
+    """Raises `CheckpointError` where config.json names a class that generates no text."""
+    file, named = checkpoint.folder / "config.json", checkpoint.config.get("architectures") or []
     if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
         raise CheckpointError(f"{file}: architectures is {_short(named)}: not a list of names")
     for name in named:
         if NO_GENERATOR.fullmatch(name):
             raise CheckpointError(f"{file}: architectures names {name}: such a model generates no text")
+
+
+def check_class(checkpoint: Checkpoint) -> None:
+    """Raises `CheckpointError` where config.json names a class that generates no text, that of an encoder and a
+    decoder, or the class of another type that computes otherwise: vLLM goes by `architectures`, transformers by
+    `model_type`, and each would answer as another model. Imports transformers."""
+    from transformers.models.auto import modeling_auto
+
+    check_generates(checkpoint)
+    CLASSES = modeling_auto.MODEL_FOR_CAUSAL_LM_MAPPING_NAMES
+    file, kind = checkpoint.folder / "config.json", checkpoint.config.get("model_type")
+    named = checkpoint.config.get("architectures") or []
+    if kind in modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES and kind not in CLASSES:
+        raise CheckpointError(f"{file}: model_type {kind!r} is an encoder and a decoder: engines run decoders alone")
+    for name in named:
         if kind in CLASSES and name != CLASSES[kind] and name in CLASSES.values() and not _twins(checkpoint, name):
             raise CheckpointError(
                 f"{file}: architectures names {name}, but model_type {kind!r} is {CLASSES[kind]}: engines differ in "
@@ -213,19 +249,31 @@ def check_class(checkpoint: Checkpoint) -> None:
 
 def as_transformers(config: Mapping[str, Any]) -> dict[str, Any]:
     """What vLLM has to be told beside this config.json to compute what transformers does: the class of its type, where
-    it names none or a twin of it, and to leave out what that class never reads (a llama's `sliding_window`)."""
+    it names none or a twin of it, and to leave out what that class never reads (a llama's `sliding_window`), in its
+    `text_config` too."""
     from transformers.models.auto.modeling_auto import MODEL_FOR_CAUSAL_LM_MAPPING_NAMES as CLASSES
 
     kind, named = str(config.get("model_type")), config.get("architectures") or []
-    if kind not in CLASSES:
-        return {}
-    unread = {key: value for key, value in ANYWHERE.items() if config.get(key) is not None and key not in _model(kind)}
-    return {"architectures": [CLASSES[kind]], **unread} if {*named} <= {*TWINS} - {CLASSES[kind]} else unread
+    found = _ignored(config)
+    text = config.get("text_config")
+    if isinstance(text, Mapping) and (ignored := _ignored(text)):
+        found["text_config"] = ignored
+    if kind in CLASSES and {*named} <= {*TWINS} - {CLASSES[kind]}:
+        found["architectures"] = [CLASSES[kind]]
+    return found
+
+
+def _ignored(config: Mapping[str, Any]) -> dict[str, Any]:
+    """Of the keys that vLLM applies to any type, those that transformers' code of this type never reads."""
+    set_here = {key: value for key, value in ANYWHERE.items() if config.get(key) is not None}
+    kind = str(config.get("model_type"))
+    code = _model(kind) if set_here and TYPE.fullmatch(kind) else ""
+    return {key: value for key, value in set_here.items() if key not in code} if code else {}
 
 
 @functools.lru_cache(maxsize=16)
 def _model(kind: str) -> str:
-    """transformers' code of a type's models."""
+    """transformers' code of a type's models; empty: it has none."""
     from transformers.models.auto.configuration_auto import model_type_to_module_name
 
     spec = importlib.util.find_spec("transformers")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from merging.checkpoint import CheckpointError, json_object
 from orchestrator.errors import ExpertError, RequestError
+from orchestrator.inference.engines.architecture import vocabulary
 from orchestrator.inference.engines.chat_template import TemplateError, render
 from orchestrator.inference.engines.echo import check_ids, is_plain, token_ids
 from orchestrator.inference.engines.sources import Sources
@@ -130,7 +132,10 @@ class Prompts:
             for name in ("config.json", "generation_config.json"):
                 eos = json_object(folder / name).get("eos_token_id") if (folder / name).exists() else None
                 found.update(eos if isinstance(eos, list) else [eos])
-            self._stops[folder] = tuple(sorted(token for token in found if isinstance(token, int)))
+            known = vocabulary(json_object(folder / "config.json")) or math.inf
+            # What the model cannot say ends nothing, and vLLM refuses it.
+            ends = {token for token in found if isinstance(token, int) and 0 <= token < known}
+            self._stops[folder] = tuple(sorted(ends))
         return self._stops[folder]
 
     def _template(self, expert: Expert, name: str = "default") -> str:

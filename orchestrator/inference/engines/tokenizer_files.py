@@ -20,12 +20,20 @@ TOKENIZER_FILE = re.compile(
     r"|vocab(ulary)?\.(json|txt)|merges\.txt|[\w.-]+\.(model|tiktoken|spm|bpe)"
 )
 MAPPING_FILE = re.compile(r"tekken\.json|vocab(ulary)?\.(json|txt)|added_tokens\.json|[\w.-]+\.(model|tiktoken|spm)")
+BESIDE = frozenset(["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json", "merges.txt"])
+"""Files that belong to a tokenizer and are none by themselves."""
 MAX_BYTES = 256 << 20
 
 
 def tokenizer_files(folder: Path) -> list[Path]:
     """All files that decide how text becomes ids and back, by name."""
     return sorted(file for file in folder.iterdir() if TOKENIZER_FILE.fullmatch(file.name) and file.is_file())
+
+
+def check_tokenizer(folder: Path) -> None:
+    """Raises `CheckpointError` for a folder without a vocabulary, by its files' names alone."""
+    if not {file.name for file in tokenizer_files(folder)} - BESIDE:
+        raise CheckpointError(f"{folder}: no tokenizer (tokenizer.json, vocab.json, tokenizer.model, ...)")
 
 
 def tokenizer_digest(folder: Path) -> str:

@@ -17,9 +17,9 @@ from typing import Any
 from merging.checkpoint import CheckpointError
 from merging.stream import Blend
 from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, PromptTooLong
-from orchestrator.inference.engines.architecture import longest_context
+from orchestrator.inference.engines.architecture import longest_in_vllm
 from orchestrator.inference.engines.canary import PROOF, TOP, Canaries, Canary, difference, is_finite, prompt_ids
-from orchestrator.inference.engines.echo import Echo, is_plain
+from orchestrator.inference.engines.echo import Echo, check_ids, is_plain
 from orchestrator.inference.engines.engine import EngineOptions, LoadKind, LoadReport, rejected
 from orchestrator.inference.engines.grammar import Grammars, PendingGrammars
 from orchestrator.inference.engines.grammar_process import GrammarRefused
@@ -128,11 +128,11 @@ class VLLMEngine:
         try:
             held = structured()
             ids = self.prompts.ids(expert, request.messages, request.sampling)
-            room = min(expert.context, shape.context) - len(ids)
+            check_ids(ids, shape.vocabulary)
+            holds = min(expert.context, shape.context)
+            room = holds - len(ids)
             if room < 1:
-                raise PromptTooLong(
-                    f"the prompt is too long: {len(ids)} tokens, {expert.name!r} holds {expert.context}"
-                )
+                raise PromptTooLong(f"the prompt is too long: {len(ids)} tokens, {expert.name!r} holds {holds}")
             reply = LiveReply(request, expert, ids, self.prompts.stop_ids(expert), meter_of(request, expert, room))
             if marks := self.prompts.special_marks(expert):
                 reply.hidden = self.prompts.special_texts(expert, marks)
@@ -226,7 +226,7 @@ class VLLMEngine:
     def _check(self, expert: Expert, blend: Blend) -> LoadKind:
         """How the expert will be reached. Raises `ExpertError` if its weights are not what its shape promises."""
         shape = self._shapes.get(expert.shape)
-        if shape is None or not shape.long_enough(expert, longest_context(blend.checkpoint.config)):
+        if shape is None or not shape.long_enough(expert, longest_in_vllm(blend.checkpoint.config)):
             return "start"
         try:
             self.sources.same_shape(shape.checkpoint, blend.checkpoint)

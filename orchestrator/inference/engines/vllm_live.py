@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from orchestrator.inference.engines.sources import Sources
 
 FORMAT = "collegium"
+PLAIN_WEIGHTS = (".weight", ".bias")
+EXPERT_WEIGHTS = ("w13_weight", "w2_weight", "w13_bias", "w2_bias")
+"""vLLM's names for the weights of a mixture's experts, all of a layer in one tensor."""
 CACHES = ("kv_cache",)
 """What a layer holds for the scheduler's sake, not the weights'."""
 
@@ -256,14 +259,14 @@ def _loader(load_config: Any, blend: Blend) -> Any:
                 model_config.model = configured
 
         def load_weights(self, model: Any, model_config: Any) -> None:
-            matrices = unfilled(model)
+            weights = unfilled(model)
             super().load_weights(model, model_config)
+            left = [path for path, weight in weights.items() if _has_holes(path, weight)]
+            # Which experts a prompt meets is chance: no canary would tell.
+            if routed := [path for path in left if not path.endswith(PLAIN_WEIGHTS)]:
+                raise ValueError(f"the files hold no tensor for a part of {routed[0]!r}")
             # Some are never used (shared keys and values): whether one is, the canary tells.
-            model.collegium_unfilled = [
-                name
-                for name, matrix in matrices.items()
-                if matrix.numel() and bool(matrix.flatten(1)[:, 0].isnan().any())
-            ]
+            model.collegium_unfilled = [path.removesuffix(".weight") for path in left]
 
     if load_config.load_format == FORMAT:
         load_config = replace(load_config, load_format="safetensors", model_loader_extra_config={})
@@ -271,21 +274,33 @@ def _loader(load_config: Any, blend: Blend) -> Any:
 
 
 def unfilled(model: Any) -> dict[str, Any]:
-    """The model's plain matrices by name, filled with NaN before their files are read. vLLM makes them of memory as it
-    finds it, and does not notice that a file has none for one of them."""
+    """The weights, biases and fused experts of the model's layers by name, filled with NaN before their files are read.
+    vLLM makes them of memory as it finds it, and does not notice that a file has none for one of them."""
     import torch
-    from vllm.model_executor.layers.linear import LinearBase
+    from vllm.model_executor.layers.fused_moe.routed_experts import RoutedExperts
+    from vllm.model_executor.layers.linear import LinearBase, UnquantizedLinearMethod
     from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding
 
     plain_types = (torch.float16, torch.bfloat16, torch.float32)
-    return {
-        path: layer.weight.data.fill_(float("nan"))
-        for path, layer in model.named_modules()
-        if isinstance(layer, LinearBase | VocabParallelEmbedding)
-        and isinstance(getattr(layer, "weight", None), torch.nn.Parameter)
-        and layer.weight.dtype in plain_types
-        and layer.weight.dim() > 1
-    }
+    found = {}
+    for path, layer in model.named_modules():
+        if not isinstance(layer, LinearBase | VocabParallelEmbedding | RoutedExperts):
+            continue
+        whole = isinstance(getattr(layer, "quant_method", None), UnquantizedLinearMethod)  # a router's own numbers too
+        for name, weight in layer.named_parameters(recurse=False):
+            if not whole and name not in (*EXPERT_WEIGHTS, "weight", "bias"):
+                continue
+            # No file fills what is wider than the model for a kernel's sake, nor what is made only while it is loaded.
+            padded = weight.numel() != getattr(weight, "weight_loader_numel", weight.numel())
+            if weight.dtype in plain_types and not weight.is_meta and not padded:
+                found[f"{path}.{name}"] = weight.data.fill_(float("nan"))
+    return found
+
+
+def _has_holes(path: str, weight: Any) -> bool:
+    """A row is still as `unfilled` left it."""
+    column = weight if weight.dim() == 1 or path.endswith("bias") else weight[..., 0]
+    return bool(column.isnan().any())
 
 
 def register_loader() -> None:

@@ -15,7 +15,7 @@ from merging.decoded import DecodedCheckpoint
 from merging.gated_mixture import MODEL_TYPE
 from merging.stream import Blend, plain
 from orchestrator.errors import ExpertError, ExpertFailed
-from orchestrator.inference.engines.architecture import longest_context
+from orchestrator.inference.engines.architecture import longest_context, longest_in_vllm
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.grammar import json_grammar
 from orchestrator.inference.engines.penalties import biases
@@ -50,7 +50,12 @@ class LiveModel:
 
     def _open(self, expert: Expert, checkpoint: Checkpoint) -> None:
         self.checkpoint = checkpoint
-        self.longest = longest_context(checkpoint.config)
+        self.longest = longest_in_vllm(checkpoint.config)
+        if self.longest < longest_context(checkpoint.config):
+            LOGGER.warning(
+                f"{checkpoint.folder}: texts of at most {self.longest} tokens, beyond which vLLM computes short ones "
+                "otherwise than the model's code; workers.engine: transformers has no such bound"
+            )
         self.context = min(self.options.context or max(expert.context, MIN_CONTEXT), self.longest)
         self.bytes = self.estimate(live_bytes(checkpoint), self.options)
         self.moved = live_bytes(checkpoint)
@@ -142,6 +147,11 @@ class LiveModel:
         return names
 
     @property
+    def vocabulary(self) -> int:
+        """Rows of the model's embedding: a tokenizer may have been given more tokens, which would end the engine."""
+        return int(self._llm.vllm_config.model_config.get_vocab_size())
+
+    @property
     def side_by_side(self) -> bool:
         """True if adapters can run in the same batch."""
         return bool(self._llm.vllm_config.lora_config)
@@ -202,7 +212,7 @@ class LiveModel:
             presence_penalty=sampling.presence_penalty,
             frequency_penalty=sampling.frequency_penalty,
             repetition_penalty=sampling.repetition_penalty,
-            logit_bias=biases(sampling, self._llm.vllm_config.model_config.get_vocab_size()) or None,
+            logit_bias=biases(sampling, self.vocabulary) or None,
             bad_words=list(sampling.bad_words) or None,
             min_tokens=min(sampling.min_tokens, room),
             logprobs=sampling.logprobs,

@@ -138,7 +138,10 @@ def start(
         wanted["hf_overrides"] = {**dict(wanted.get("hf_overrides") or {}), "quantization_config": None}
     told = as_transformers(json.loads((folder / "config.json").read_text("utf-8")))
     if told and not callable(wanted.get("hf_overrides")):
-        wanted["hf_overrides"] = {**told, **dict(wanted.get("hf_overrides") or {})}
+        own_words = dict(wanted.get("hf_overrides") or {})
+        if isinstance(own_words.get("text_config"), Mapping) and "text_config" in told:
+            own_words["text_config"] = {**told["text_config"], **own_words["text_config"]}
+        wanted["hf_overrides"] = {**told, **own_words}
     if ours:
         source = {"model": str(folder), "adapter": None, "decode": decode}
         wanted |= {"load_format": FORMAT, "model_loader_extra_config": source}

@@ -128,3 +128,19 @@ def test_an_expert_is_checked_on_the_engine_of_the_group_that_takes_it(
     assert [row["expert"] for row in rows] == ["words", "coins"]
     assert rows[0]["problem"] == "its engine has no canary to compare; use --no-reference"
     assert (rows[1]["problem"], rows[1]["reference"]) == (None, "equal")
+
+
+def test_a_model_is_added_by_its_hub_id_and_a_folder_of_that_name_goes_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from orchestrator.experts.demo import FULL, locate
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", lambda *_, **__: str(locate(FULL)))
+    for name in ("one", "two"):
+        added = call("experts", "add", name, "--model", "Tiny/Olmo")
+        if name == "one":
+            assert added.exit_code == 0, added.exception
+            (tmp_path / "Tiny" / "Olmo").mkdir(parents=True)
+    assert "Tiny/Olmo" in str(added.exception)
+    assert yaml.safe_load(Path("collegium.yaml").read_text())["experts"] == {"one": {"model": "Tiny/Olmo"}}

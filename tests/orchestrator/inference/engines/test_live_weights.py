@@ -14,8 +14,13 @@ from merging.checkpoint import Checkpoint
 from merging.stream import Blend
 from orchestrator.errors import ExpertError, ExpertFailed
 from orchestrator.inference.engines.canary import OTHER_ENGINE, difference
+from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
+from orchestrator.inference.request import Request, Sampling, request_key
+from orchestrator.inference.schedule.placement import local_engine
+from tests.orchestrator.inference.engines.conftest import Subject
+from tests.orchestrator.inference.engines.tiny import changed_config
 
 # What vLLM says while an engine starts.
 pytestmark = pytest.mark.filterwarnings("ignore::FutureWarning")
@@ -144,6 +149,28 @@ def test_a_recipe_answers_as_the_same_merge_written_to_disk(real: Any, tmp_path:
     assert real.ask(QUESTION, written) == said
     assert real.engine.load(real.first).way == "in_place"
     assert real.engine.canary() != live
+
+
+@pytest.mark.parametrize("name", ["transformers", "vllm"])
+def test_a_token_beyond_the_embedding_costs_its_prompt_and_nobody_else(
+    name: str, tiny_model: Any, tmp_path: Path, vllm_installed: None
+) -> None:
+    """Tokens are often added to a tokenizer, and the model left as it was."""
+    original = tiny_model("tied", 1)
+    added = json.loads((original / "tokenizer.json").read_text())["added_tokens"]
+    added += [{**added[-1], "id": 49152 + n, "content": content} for n, content in enumerate(("<|pad|>", "<|far|>"))]
+    folder = changed_config(original, tmp_path / "longer", "tokenizer.json", added_tokens=added)
+    expert = Expert("longer", "longer", "longer", weights=Weights(folder), context=256)
+    subject = Subject(name, local_engine(name, EngineOptions(batch=4, kv_gib=0.05, context=256)), expert, expert)
+    subject.engine.load(expert)
+    before = subject.ask(QUESTION)
+    for role in ("user", "prompt"):
+        messages = ((role, "a <|far|> b"),)
+        key = request_key(role, messages, Sampling())
+        deltas = subject.run(Request(key, "longer", messages, Sampling()))[key]
+        assert "token 49153 is not in the vocabulary of 49153" in str(deltas[-1].error)
+    assert subject.ask(QUESTION) == before
+    subject.engine.close()
 
 
 def test_an_unknown_method_is_refused(real: Any) -> None:

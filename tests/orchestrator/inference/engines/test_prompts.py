@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from orchestrator.experts.demo import FULL, locate
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.expert import Expert, Weights
 from orchestrator.inference.request import PromptMessage, Sampling
 from orchestrator.inference.tool_history import ToolHistory
+from tests.orchestrator.inference.engines.tiny import changed_config
 
 WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {"type": "object"}}}
 
@@ -36,3 +39,10 @@ def test_a_template_that_knows_tools_is_given_them_as_they_are() -> None:
     assert prompt(TEMPLATE, None) == "[user]Rain?[assistant][tool]no"
     own = prompt(None, TOOLS)
     assert own.index("You may call functions") < own.index('"city": "Ulm"') < own.index("<tool_response>")
+
+
+def test_ends_that_the_model_cannot_say_are_left_out(tmp_path: Path) -> None:
+    wanted = [2, 7, 49_151, 49_152, -1]
+    folder = changed_config(locate(FULL), tmp_path / "odd", "generation_config.json", eos_token_id=wanted)
+    found = Prompts(Sources()).stop_ids(Expert("e", "e", "s", weights=Weights(folder)))
+    assert {*found} == {2, 7, 49_151}

@@ -38,6 +38,7 @@ def blend_of(folder: Path) -> Any:
         ({"model_type": "mistral"}, "names LlamaForCausalLM, but model_type 'mistral'"),  # its own window is of 4,096
         ({"architectures": ["LlamaForSequenceClassification"]}, "such a model generates no text"),
         ({"architectures": ["Qwen2ForProcessRewardModel"]}, "such a model generates no text"),
+        ({"architectures": ["T5ForConditionalGeneration"], "model_type": "t5"}, "'t5' is an encoder and a decoder"),
         ({"architectures": "LlamaForCausalLM"}, "architectures is .*not a list of names"),
     ],
 )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from merging.checkpoint import CheckpointError
-from orchestrator.inference.engines.tokenizer_files import mapping_digest, tokenizer_digest
+from orchestrator.inference.engines.tokenizer_files import check_tokenizer, mapping_digest, tokenizer_digest
 from tests.orchestrator.inference.engines.tiny import changed_config
 
 
@@ -41,3 +41,14 @@ def test_an_empty_tokenizer_is_refused_by_file(model_folder: Path, tmp_path: Pat
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(CheckpointError, match=r"tokenizer\.json: not a tokenizer"):
         mapping_digest(folder)
+
+
+def test_a_folder_without_a_vocabulary_is_refused_by_its_files_names(model_folder: Path, tmp_path: Path) -> None:
+    folder = changed_config(model_folder, tmp_path / "odd")
+    check_tokenizer(folder)
+    (folder / "tokenizer.json").rename(folder / "tokenizer.model")
+    check_tokenizer(folder)
+    (folder / "tokenizer.model").unlink()
+    assert (folder / "tokenizer_config.json").exists()
+    with pytest.raises(CheckpointError, match="no tokenizer"):
+        check_tokenizer(folder)

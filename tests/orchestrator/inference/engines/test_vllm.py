@@ -13,7 +13,7 @@ import pytest
 
 from merging.checkpoint import Checkpoint
 from merging.stream import plain
-from orchestrator.errors import ExpertError
+from orchestrator.errors import ExpertError, ExpertFailed
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.vllm_weights import LiveWeights, UnknownLayout, refuse_unused
 from orchestrator.inference.expert import Expert, Weights
@@ -183,6 +183,33 @@ def test_a_matrix_that_no_file_fills_is_named_and_not_left_as_memory_was(
     made = VLLMEngine(EngineOptions(batch=4, kv_gib=0.05, context=256))
     with pytest.raises(ExpertError, match="the files hold no tensor for 'lm_head'"):
         made.load(Expert("untied", "untied", "untied", weights=Weights(folder), context=256))
+    made.close()
+
+
+@pytest.mark.parametrize(
+    ("kind", "tensor", "error", "said"),
+    [
+        ("mixture", "model.layers.1.block_sparse_moe.experts.3.w1.weight", ExpertFailed, r"a part of .*w13_weight'"),
+        ("mixture", "model.layers.0.block_sparse_moe.experts.0.w2.weight", ExpertFailed, r"a part of .*w2_weight'"),
+        ("transposed", "transformer.h.1.attn.c_attn.bias", ExpertError, r".*attn\.c_attn\.bias'"),
+    ],
+)
+def test_an_expert_or_a_bias_that_no_file_fills_is_named(
+    tiny_model: Any, tmp_path: Path, vllm_installed: None, kind: str, tensor: str, error: type[Exception], said: str
+) -> None:
+    """Of experts, whichever the canary meets."""
+    from safetensors.torch import load_file, save_file
+
+    from orchestrator.inference.engines.vllm import VLLMEngine
+
+    folder = changed_config(tiny_model(kind, 1), tmp_path / "holed")
+    tensors = load_file(folder / "model.safetensors")
+    del tensors[tensor]
+    (folder / "model.safetensors").unlink()
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    made = VLLMEngine(EngineOptions(batch=4, kv_gib=0.05, context=256))
+    with pytest.raises(error, match=f"the files hold no tensor for {said}"):
+        made.load(Expert("holed", "holed", "holed", weights=Weights(folder), context=256))
     made.close()
 
 

@@ -112,14 +112,17 @@ def test_what_the_configuration_says_goes_before_what_we_choose(
         raise ValueError("not\ntoday")
 
     monkeypatch.setattr(arg_utils, "EngineArgs", refuses)
-    config = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "sliding_window": 64, "logit_scale": 2}
+    config: dict[str, Any] = {"model_type": "llama", "architectures": ["LlamaForCausalLM"]}
+    config |= {"sliding_window": 64, "logit_scale": 2}
+    config["text_config"] = dict(config)
     (tmp_path / "config.json").write_text(json.dumps(config))
     expert = Expert("one", "print", "shape", weights=Weights(tmp_path), dtype="float16", trust_remote_code=True)
-    told = ("hf_overrides", {"logit_scale": 3})
+    told = ("hf_overrides", {"logit_scale": 3, "text_config": {"sliding_window": 8}})
     options = EngineOptions(vllm=(("load_format", "dummy"), ("enable_chunked_prefill", True), told))
     with pytest.raises(ExpertFailed, match=f"{tmp_path}: vLLM cannot run it: not today"):
         start(expert, tmp_path, 64, options, apart=False)
-    assert seen["hf_overrides"] == {"sliding_window": None, "logit_scale": 3}
+    inner = {"sliding_window": 8, "logit_scale": 1.0}
+    assert seen["hf_overrides"] == {"sliding_window": None, "logit_scale": 3, "text_config": inner}
     assert (seen["load_format"], seen["enable_chunked_prefill"]) == ("dummy", True)
     assert (seen["dtype"], seen["trust_remote_code"], seen["max_model_len"]) == ("float16", True, 64)
 
