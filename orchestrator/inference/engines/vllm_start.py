@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import sys
@@ -36,6 +37,9 @@ EXTENSION = "orchestrator.inference.engines.vllm_live.WorkerExtension"
 ANSWERS_DIFFER = frozenset({"gpt_oss", "hrm_text"})
 """Types that vLLM's build for CPUs answers otherwise than transformers: benchmarks/results/architectures.md. On
 a card, where nobody measured it, `collegium experts check` compares the two."""
+
+_NOT_IMPORTED: dict[str, str] = {}
+"""Classes of models that vLLM could not import in this process, and why. It tries each once."""
 
 
 def refuse_differing(expert: Expert, config: Mapping[str, Any], gpu: bool) -> None:
@@ -124,6 +128,7 @@ def start(
     from vllm.v1.engine.llm_engine import LLMEngine
 
     _beside_numba()
+    hush_registry()
     gpu = on_gpu()
     # Ours notices what vLLM's own loader does not; a user's choice goes before it where nothing depends on it.
     ours = decode or only or "load_format" not in dict(options.vllm)
@@ -159,7 +164,32 @@ def start(
         with _bound("" if gpu else cores_of(options.tensor_parallel)):
             return LLMEngine.from_engine_args(made)
     except Exception as error:
-        raise ExpertFailed(f"{folder}: vLLM cannot run it: {_one_line(error) or _reason(error)}") from error
+        why = not_imported(str(error)) or _one_line(error) or _reason(error)
+        raise ExpertFailed(f"{folder}: vLLM cannot run it: {why}") from error
+
+
+def hush_registry() -> None:
+    """Note why vLLM cannot import a model's class, in place of the traceback that it logs, once per class."""
+    logger = logging.getLogger("vllm.model_executor.models.registry")
+    if _noted not in logger.filters:
+        logger.addFilter(_noted)
+
+
+def _noted(record: logging.LogRecord) -> bool:
+    error = record.exc_info[1] if record.exc_info else None
+    if error is None or not isinstance(record.args, tuple) or len(record.args) != 1:
+        return True
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    _NOT_IMPORTED[str(record.args[0])] = lines[-1][:300] if lines else type(error).__name__
+    return False
+
+
+def not_imported(said: str) -> str:
+    """Of an error of vLLM that names a class which it could not import, why; empty for others."""
+    for name, why in _NOT_IMPORTED.items():
+        if f"'{name}'" in said:
+            return f"its class {name} cannot be imported: {why}; workers.engine: transformers may run it"
+    return ""
 
 
 def cores_of(workers: int) -> str:

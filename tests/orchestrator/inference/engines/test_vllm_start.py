@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,15 @@ import pytest
 from orchestrator.errors import ExpertFailed
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.vllm import VLLMEngine
-from orchestrator.inference.engines.vllm_start import MAX_LORA_RANK, STEP_TOKENS, arguments, cores_of, start
+from orchestrator.inference.engines.vllm_start import (
+    MAX_LORA_RANK,
+    STEP_TOKENS,
+    arguments,
+    cores_of,
+    hush_registry,
+    not_imported,
+    start,
+)
 from orchestrator.inference.expert import Expert, Weights
 from orchestrator.inference.schedule.placement import engine_arguments
 
@@ -132,3 +141,22 @@ def test_what_the_configuration_says_goes_before_what_we_choose(
     monkeypatch.setattr(arg_utils, "EngineArgs", asserts)
     with pytest.raises(ExpertFailed, match=r"AssertionError: a condition in .* does not hold; workers\.engine"):
         start(expert, tmp_path, 64, options, apart=False)
+
+
+def test_a_class_that_vllm_cannot_import_is_a_reason_and_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
+    hush_registry()
+    logger = logging.getLogger("vllm.model_executor.models.registry")
+    try:
+        raise RuntimeError("Error raised in subprocess:\nTraceback ...\nModuleNotFoundError: No module named 'eyes'\n")
+    except RuntimeError:
+        logger.exception("Error in inspecting model architecture '%s'", "SeeingForCausalLM")
+    logger.error("something else")
+    assert [record.getMessage() for record in caplog.records if record.name == logger.name] in (
+        ["something else"],
+        [],  # vLLM's own loggers hand nothing on once it is imported
+    )
+    said = "Value error, Model architectures ['SeeingForCausalLM'] failed to be inspected. Please check the logs"
+    assert not_imported(said).startswith(
+        "its class SeeingForCausalLM cannot be imported: ModuleNotFoundError: No module named 'eyes'; workers.engine"
+    )
+    assert not_imported("Value error, Model architectures ['OtherForCausalLM'] failed to be inspected") == ""
