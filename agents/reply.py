@@ -18,6 +18,7 @@ _CONFIDENCE = re.compile(
     re.IGNORECASE,
 )
 _MARKER = re.compile(r"^[ \t*_#>-]{0,8}(?:final |correct )?(?:answer|confidence)\b", re.IGNORECASE | re.MULTILINE)
+_WORDS = re.compile(r"[aA](?:nswer|NSWER)|[cC](?:onfidence|ONFIDENCE)")
 _KEYWORDS = re.compile(r"keywords?[ \t*_]{0,8}[:=]([^\n]{0,1000})", re.IGNORECASE)
 
 
@@ -70,10 +71,18 @@ def parse_reply(text: str, question: Question, thoughts: str = "", *, cut: bool 
         sure = fields.get("confidence", fields.get("confidencelevel"))
         confidence = parse_confidence(f"confidence: {sure}") if isinstance(sure, str | int | float) else None
     else:
-        marker = _MARKER.search(visible[: answers.WINDOW])
-        reasoning = visible[: marker.start()] if marker else visible
+        reasoning = visible[: _first_marker(visible[: answers.WINDOW])]
         confidence = parse_confidence(visible)
     return Reply(text, (reasoning.strip() or separated.thoughts or thoughts).strip(), key, confidence, written)
+
+
+def _first_marker(text: str) -> int | None:
+    """Where the first line with a marker begins; None where there is none."""
+    for found in _WORDS.finditer(text):
+        begins = text.rfind("\n", 0, found.start()) + 1
+        if found.start() - begins <= 24 and _MARKER.match(text, begins):
+            return begins
+    return None
 
 
 def _json(text: str) -> dict[str, object] | None:
@@ -86,7 +95,8 @@ def _json(text: str) -> dict[str, object] | None:
 
 def parse_confidence(text: str) -> float | None:
     """The last stated confidence, between 0 and 1: 0.9, .9, 90%, 90, 9/10 and 90/100 are all 0.9."""
-    stated = _CONFIDENCE.findall(text[-answers.WINDOW :])
+    tail = text[-answers.WINDOW :]
+    stated = _CONFIDENCE.findall(tail) if "onfidence" in tail or "CONFIDENCE" in tail else []
     if not stated:
         return None
     value, unit = float(stated[-1][0]), stated[-1][1].replace(" ", "")

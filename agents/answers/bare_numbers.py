@@ -9,6 +9,7 @@ from agents.answers.numbers import whole
 from agents.answers.undress import undress
 
 NUMBER_ASIDE = re.compile(r"(?P<number>[^()]{1,60})\s\([^()]{1,200}\)\.?")
+EQUAL_ASIDE = re.compile(r"(?P<value>[^()]{1,60})\s\((?P<aside>[^()]{1,60})\)\.?")
 _EXPLAINS = re.compile(
     r"\s*[*_#>-]{0,4}\s?(?:explanation|reason(?:ing)?|because|since|note|justification|details?|this is|"
     r"here(?:'s| is) (?:how|why)|"

@@ -9,7 +9,7 @@ from functools import lru_cache
 from agents.answers import numbers, statements
 from agents.answers.expressions import expression, looks_mathematical
 from agents.answers.labels import AnswerOptions, Choices, is_word, label_of, prepared
-from agents.answers.mentions import AFTER_NOT, BEFORE_NOT, LINK, mentioned, verdicts
+from agents.answers.mentions import AFTER_NOT, BEFORE_NOT, LINK, RIGHT, mentioned, verdicts
 from agents.answers.texts import EDGES, plain
 from agents.answers.undress import undress
 
@@ -40,6 +40,7 @@ _ABOUT = re.compile(
     re.IGNORECASE,
 )
 """`A is a tree. B is a bird`: what an option is, not that it is right."""
+_LEAVES = re.compile(r"\b(?:leav(?:es|ing)|left with|that leaves|remains?) (?:us |only |with |the |just ){0,3}\Z")
 _NO_WORD = re.compile(r"[^\w]+")
 
 
@@ -179,6 +180,13 @@ def _by_text(words: str, options: AnswerOptions) -> str | None:
         )
     ]
     labels = {label for *_, label in widest}
+    if len(labels) > 1:
+        right = {
+            label
+            for start, end, label in widest
+            if RIGHT.match(padded, end - 1) or _LEAVES.search(padded, max(0, start - 40), start + 1)
+        }
+        return right.pop() if len(right) == 1 else None  # `red and blue are too dark, so green is the only option`
     return labels.pop() if len(labels) == 1 else None
 
 
@@ -199,6 +207,11 @@ def _value(text: str) -> str | None:
     if value is not None:
         return numbers.written(value) + ("%" if "%" in text or "percent" in text.lower() else "")
     return expression(text) if len(text) <= 100 and looks_mathematical(text) else None
+
+
+def of_value(key: str, choices: Choices) -> str | None:
+    """The one option whose value has this key."""
+    return _by_value(prepared(tuple(choices.items())).texts).get(key) if choices else None
 
 
 @lru_cache(maxsize=2048)

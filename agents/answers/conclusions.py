@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 from agents.answers import statements
-from agents.answers.choices import choice_in, named_wholly, undecided
+from agents.answers.choices import choice_in, exactly, named_wholly, of_value, undecided
 from agents.answers.labels import AnswerOptions, Choices, prepared
+from agents.answers.mathematics import mathematics
 from agents.answers.mentions import verdicts
 from agents.answers.texts import UNSURE
 from agents.answers.undress import undress
@@ -15,7 +16,11 @@ from agents.answers.yesno import both_ways, is_determiner, yesno
 SHORT = 20
 """Characters of a line that can be yes or no and nothing else."""
 
-_BEGINS = re.compile(r"\W{0,4}(yes|no|true|false)\b(?=[\s.,:;!*\"')—-]|$)(?! (?:or|and) )", re.IGNORECASE)
+_BEGINS = re.compile(
+    r"\W{0,4}(?:(?P<plain>yes|no|true|false)\b(?=[\s.,:;!*\"')—-]|$)(?! (?:or|and) )|"
+    r"(?P<other>[^\W\d_]{1,12})[.,!。，！、](?=\s|[^\x00-\x7f]|$))",
+    re.IGNORECASE,
+)
 _ANSWERS = re.compile(r"\W{0,4}(?:yes|no)\s?[,.;:!—–]", re.IGNORECASE)
 _ONLY, _WORD = re.compile(r"(?:\W*(?:yes|no|true|false)\b){3,60}\W*", re.IGNORECASE), re.compile(r"[a-zA-Z]+")
 _BECAUSE = re.compile(r",?\s(?:because|since|given that|as)\s(?:(?![.!?]\s)[^\n])*$", re.IGNORECASE)
@@ -34,6 +39,13 @@ _DECIDES = re.compile(
     re.IGNORECASE,
 )
 """Without such a word a text that names several options has chosen none."""
+_FINALLY = re.compile(
+    r"^\W{0,4}(?:so|therefore|thus|hence|in conclusion|overall|finally|consequently|this leaves|因此|所以|"
+    r"daher|somit|donc|por lo tanto|следовательно|итак)\b|∴",
+    re.IGNORECASE,
+)
+_ENDED = re.compile(r"(?:[.!。！][\"'*$)\]`]{0,4}|\$|\\\]|\*\*)\s*\Z")
+"""How the last sentence of a long reply begins and ends that concludes by an option's words or value alone."""
 _TURNS = re.compile(r"\b(?:wait|actually|sorry|oops|correction|hold on|scratch that|i mean)\b|\.\.|…", re.IGNORECASE)
 _CONCLUDES = re.compile(
     r"\W*(?:so|therefore|thus|hence|actually|wait|correction|overall|in conclusion|(?:the|my) (?:final )?answer)\b|"
@@ -55,15 +67,18 @@ def choice(text: str, choices: Choices) -> str | None:
     options = prepared(tuple(choices.items()))
     if (right := verdicts(text[-2_000:], options)) is not None:
         return right[0] if len(right) == 1 else None
+    if (label := _last_line(text, choices, options)) is not None:
+        return label
     if len(text) <= 200:
         because = _BECAUSE.sub("", text)
         if because != text and (found := choice_in(because, choices)) is not None:
             return found
         open_ = undecided(text) and not any("none" in one.casefold() for one in choices.values())
         if open_ or (found := choice_in(text, choices)) is not None or _DECIDES.search(text) is None:
-            return None if open_ else found
+            return None if open_ else found or _of_value(text, choices)
         named = choice_in(text, choices, last=True)
-        return named or next((one for part in statements.sentences(text)[-1:] if (one := _left(part, options))), None)
+        left = next((one for part in statements.sentences(text)[-1:] if (one := _left(part, options))), None)
+        return named or left or _of_value(text, choices)
     parts = statements.sentences(text[-3_000:].replace("\n", " . "))
     for sentence in reversed(parts[-3:]):
         if len(sentence) > 600 or len(sentence.strip(" .*")) < 1:
@@ -73,7 +88,28 @@ def choice(text: str, choices: Choices) -> str | None:
             return label
         if UNSURE.search(sentence):
             return None
-    return None
+    last = parts[-1] if parts else ""
+    if len(last) > 400 or undecided(last) or not (_FINALLY.search(last) and _ENDED.search(last)):
+        return None
+    return choice_in(last.strip(), choices) or _of_value(last, choices)
+
+
+def _last_line(text: str, choices: Choices, options: AnswerOptions) -> str | None:
+    """The option that the last line is, where the line before it is none of the list of options."""
+    lines = [line for line in text[-1_000:].split("\n") if line.strip()]
+    if len(lines) < 2 or len(lines[-1]) > 200 or exactly(lines[-2], choices) is not None:
+        return None
+    listed = options.leading.match(undress(lines[-2]).strip("-•* "))
+    return exactly(lines[-1], choices) if listed is None else None
+
+
+def _of_value(sentence: str, choices: Choices) -> str | None:
+    """The option whose value a sentence states, such as `The probability is $\\frac{2}{3}$.`"""
+    sentence = sentence.rsplit("\n", 1)[-1]
+    if len(sentence) > 400 or not any(c.isdigit() or c == "\\" for c in sentence):
+        return None
+    key = mathematics(sentence, "expression")
+    return None if key is None else of_value(key, choices)
 
 
 def _left(sentence: str, options: AnswerOptions) -> str | None:
@@ -90,7 +126,7 @@ def word(text: str) -> str | None:
     if both_ways(text) or (_ONLY.fullmatch(text) and len(set(map(str.casefold, _WORD.findall(text)))) > 1):
         return None
     begins = _BEGINS.match(text)
-    first = None if begins is None or is_determiner(text) else yesno(begins.group(1))
+    first = None if begins is None or is_determiner(text) else yesno(begins["plain"] or begins["other"])
     parts = [
         one
         for line in text[-2_000:].split("\n")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 
+from agents.answers.guarded import Guarded
+
 _WORDS = (
     r"(?:oh|ah|hm+|oops|sorry|wait|hold on|nope|no|nein|non|actually|correction|scratch that|strike that|i mean|"
     r"i meant|"
     r"my mistake|my bad|on second thoughts?|let me correct (?:that|myself|this))"
 )
 _CORRECTS = re.compile(
-    rf"(?:\.{{2,3}}|…|[.,;!—–(]|\s-(?=\s)|\n)\s{{0,3}}(?:but |and "
+    rf"[.…,;!—–(\s](?:(?<=\.)\.{{0,2}}|(?<=[…,;!—–(\n])|(?<=\s)-(?=\s))\s{{0,3}}(?:but |and "
     rf")?(?P<words>{_WORDS}(?:[\s,.:;!?…—–-]{{1,4}}{_WORDS}){{0,5}})"
     rf"(?P<end>[\s,.:;!?…—–-]{{1,4}})(?=\S)",
     re.IGNORECASE,
@@ -18,7 +20,7 @@ _CORRECTS = re.compile(
 _WEAK = frozenset({"no", "nope", "nein", "non", "actually", "sorry", "oh", "ah"})
 """Alone, these correct only where punctuation follows them; in words, `actually` and `sorry` do not."""
 _NOT_ALONE = frozenset({"sorry", "oh", "ah", "hm", "hmm", "actually"})
-_TAKES_BACK = re.compile(
+_TAKES_BACK = Guarded(
     r"(?:^|(?<=[.!?…\n])\s{0,3})[\s*_>#(-]{0,4}(?:but |hm+,? |oh,? |no,? )?"
     r"(?:wait|hold on|oops|scratch that|correction|on second thoughts?|my mistake|"
     r"i (?:made|think i made|have made|see i made) an? (?:mistake|error|arithmetic)|i was wrong|"
@@ -27,7 +29,10 @@ _TAKES_BACK = re.compile(
     r"actually,? (?:that(?:'s| is| was)|this is|i (?:made|was|mis)|no\b)|"
     r"(?:that|this|my (?:previous |last )?(?:answer|calculation))(?:'s| is| was)"
     r" (?:wrong|incorrect|not (?:right|correct)|a mistake|an error))\b",
-    re.IGNORECASE,
+    (
+        "wait|hold on|oops|scratch|correction|second thought|mistake|i made|think i|have made|see i|"
+        "i was wrong|apologi|sorry|edit|actually|that|this is|this was|answer|calculation"
+    ),
 )
 _WITHDRAWN = re.compile(
     r"\b(?:wrong|incorrect|not (?:right|correct)|mistake|error|recheck|re-check|check|recalculate|redo|reconsider)\b",

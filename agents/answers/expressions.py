@@ -227,7 +227,7 @@ def _whole(bare: str) -> str | None:
     if (based := _BASE.match(bare)) is not None:
         return _in_base(based.group(1), int(based.group(2)))
     if "\\begin" in bare:
-        return _matrix(bare)
+        return _matrix(bare[bare.rfind("=", 0, bare.index("\\begin")) + 1 :].strip())
     if any(not _is_product(word) and word.lower() not in _KNOWN for word in _WORDS.findall(bare)):
         return _alternatives(bare)
     bare = _MEMBER.sub("", bare)

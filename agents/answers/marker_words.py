@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from agents.answers.guarded import Guarded
+
 WORDS_ASCII = (
     "answer",
     "antwort",
@@ -115,7 +117,7 @@ STRONG = re.compile(
     r"sluttlig)[ \t,:*_]{1,6}){0,4}$",
     re.IGNORECASE,
 )
-DOUBT = re.compile(
+DOUBT = Guarded(
     r"\b(?:if|whether|maybe|perhaps|suppose|assume|assuming|what if|might|could|not sure|unsure|check|"
     r"checking|wonder|say|does|did|is|whose|why|how|unless|until|verify|guess(?:ed|"
     r"es)?)\s(?:that\s)?(?:the |my |this |your |an? )?(?:final |correct |right )?$|"
@@ -123,7 +125,11 @@ DOUBT = re.compile(
     r"\b(?:not|n't|n’t|never) (?:\w{1,12} )?(?:agree|think|believe|say|claim|mean|conclude)(?: that)? (?:the |"
     r"my |this )?"
     r"(?:final |correct )?$",
-    re.IGNORECASE,
+    (
+        "if|whe|may|perhaps|suppos|assum|might|could|sure|check|wonder|say|do|di|is|whose|why|how|unless|"
+        "until|verif|guess|possib|potential|candidate|previous|wrong|incorrect|initial|plausible|agree|think|"
+        "believe|claim|mean|conclu|long|detailed"
+    ),
 )
 IF = re.compile(r"(?:^|[\s(])(?:if|unless|otherwise)\s[^.!?\n]*$", re.IGNORECASE)
 IF_BEHIND = re.compile(r"[^.!?\n]*\sif (?:there|it|we|he|she|they|you)\b", re.IGNORECASE)
@@ -187,11 +193,12 @@ PREFERRED = frozenset(
         "risposta",
     }
 )
-CONFIDENCE = re.compile(
+CONFIDENCE = Guarded(
     r"[\s,;.(\[*_`-]{0,8}(?:my |stated |overall )?(?:confidence|confident|certainty|"
     r"(?<=[,;(] )probability(?=\s?[:=])|konfidenz|"
     r"confianza|confiance|置信度|уверенность)(?:\s(?:level|score))?[*_`\"']{0,4}(?:\s(?:is|of|in)|\s?[:：=]|"
     r"\s?\d).*$",
+    "confiden|certainty|probability|konfidenz|confian|置信度|уверенность",
     re.IGNORECASE | re.DOTALL,
 )
 SURE = re.compile(

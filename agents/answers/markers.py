@@ -15,6 +15,7 @@ MARKERS = 50
 """Markers that are looked at, from the last one back."""
 
 
+_DECODER = json.JSONDecoder()
 _ASIDE = re.compile(r"\(([^()\s]{1,3})\)")
 """A label behind the name of a marker: `the answer (B) is`."""
 
@@ -45,12 +46,8 @@ def without_confidence(content: str) -> str:
     """An answer's content without the confidence that stands behind it."""
     if "%" in content:
         content = marker_words.SURE.sub("", content)
-    lowered = content.lower()
-    if "confid" in lowered or "certainty" in lowered or "probability" in lowered or not content.isascii():
-        found = marker_words.CONFIDENCE.search(content)
-        if found is not None and found.start() > 0:
-            content = content[: found.start()]
-    return content
+    found = marker_words.CONFIDENCE.search(content)
+    return content[: found.start()] if found is not None and found.start() > 0 else content
 
 
 def may_hold(content: str) -> bool:
@@ -287,13 +284,12 @@ def value_text(value: object) -> str | None:
 
 def fields(text: str) -> dict[str, object] | None:
     """The last JSON object of a reply that has a field for the answer."""
-    decoder = json.JSONDecoder()
     place, best = text.find("{"), None
     for _ in range(20):
         if place < 0:
             break
         try:
-            found, end = decoder.raw_decode(text, place)
+            found, end = _DECODER.raw_decode(text, place)
         except (ValueError, RecursionError):
             place = text.find("{", place + 1)
             continue

@@ -36,9 +36,12 @@ ALL_NOT = re.compile(
     re.IGNORECASE,
 )
 """Rejects all that were named together."""
-_RIGHT = re.compile(
+RIGHT = re.compile(
     r"[\s)\]*\"'.]{0,4}(?:is|was|must be|has to be)(?: clearly| therefore| thus| indeed)? (?:the )?"
-    r"(?:only |best |most )?(?:right|correct|answer|accurate|true|appropriate)\b",
+    r"(?:(?:only |best |most )?(?:right|correct|answer|accurate|true|appropriate)\b|"
+    r"(?:only|best|remaining|correct) (?:\w+ )?(?:option|choice|one|possibility|candidate|left|remaining)\b|"
+    r"better\b|(?:more|most) (?:likely|plausible|fitting|reasonable|suitable|consistent)\b)|"
+    r"[\s)\]*\"'.]{0,4}(?:makes? (?:the )?most sense|(?:fits|works|matches|seems) (?:the )?best)\b",
     re.IGNORECASE,
 )
 _TURNED_DOWN = re.compile(
@@ -98,7 +101,7 @@ def mentioned(bare: str, options: AnswerOptions, last: bool) -> tuple[str | None
         start, end = match.span()
         if match["c"] and _NO_LABEL.search(bare[max(0, start - 16) : start]):
             continue
-        if match["c"] and label.isdigit() and not _names_number(bare, start, end):
+        if match["c"] and label.isdigit() and not _names_number(bare, start, end) and not RIGHT.match(bare, end):
             continue
         link = bare[before:start] if before >= 0 else ""
         together = (
@@ -124,7 +127,7 @@ def mentioned(bare: str, options: AnswerOptions, last: bool) -> tuple[str | None
     if len(named) == listed == len(options.texts) > 2:
         return None, True  # the options repeated
     distinct = list(dict.fromkeys(label for *_, label in named))
-    right = list(dict.fromkeys(label for _, end, label in named if _RIGHT.match(bare, end)))
+    right = list(dict.fromkeys(label for _, end, label in named if RIGHT.match(bare, end)))
     if len(distinct) > 1 and len(right) == 1 and not last:
         return right[0], True
     if len(distinct) == 1:
@@ -187,7 +190,7 @@ def verdicts(text: str, options: AnswerOptions) -> list[str] | None:
         label = options.by_label[lead["label"].casefold()]
         found = _VERDICT.fullmatch(rest.replace(dict(options.texts)[label], " ", 1))
         marks = any(sign in rest for sign in "✓✔✅☑"), any(sign in rest for sign in "✗✘❌✖")
-        if found is None or (found["verdict"] is None and (not any(marks) or found["reason"])):
+        if found is None or (found["verdict"] is None and sum(marks) != 1):
             return None
         lines += 1
         if marks[0] or (found["verdict"] or "").lower() in ("yes", "true", "correct", "right"):

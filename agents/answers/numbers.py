@@ -27,7 +27,7 @@ _POWER = (
 )
 _SIGN = r"(?P<sign>[-+]|(?:minus|negative)\s)"
 NUMBER = re.compile(
-    rf"{_SIGN}?\s?{_CURRENCY}?\s?(?P<sign2>[-+])?"
+    rf"(?=[-+\s\d.\\UAHCRIEGJmn$€£¥₹₩₽₺฿₫]){_SIGN}?\s?{_CURRENCY}?\s?(?P<sign2>[-+])?"
     rf"(?:(?:(?P<mixed>\d{{1,100}})(?:\s{{1,3}}|(?=\\)|\s?(?:and|&)\s))?"
     rf"\\frac\s?(?:\{{\s?(?P<over>-?\d{{1,100}})\s?\}}|"
     rf"(?P<over1>\d))\s?(?:\{{\s?(?P<under>\d{{1,100}})\s?\}}|(?P<under1>\d))"
@@ -36,6 +36,7 @@ NUMBER = re.compile(
     rf"|10\s?\^\s?\{{?(?P<ten>[-+]?\d{{1,3}})\}}?(?![\w^])"
     rf"|{BODY}{_POWER}?(?:\s?/\s?(?P<below>\d{{1,100}})(?![\d/]|\.\d))?)"
 )
+DIGIT = re.compile(r"\d")
 _ORDINAL = re.compile(r"(?:#|№|No\.|Nr\.)\s?(?=\d)")
 _APPROXIMATELY = re.compile(
     r"^(?:(?:is|are|was|were|be|equals?|exactly|approximately|approx\.?|about|around|roughly|nearly|"
@@ -57,6 +58,7 @@ _SCALES = {
     "万": 10**4,
     "亿": 10**8,
 }
+BELOW_ZERO = re.compile(r"\s?(?:degrees?\s?|°\s?)(?:celsius|fahrenheit|[CF])?\s?below zero\b", re.IGNORECASE)
 _SCALE = re.compile(r"\s?-?(" + "|".join(_SCALES) + r")s?\b", re.IGNORECASE)
 _LETTER_SCALES = {"k": 1_000, "K": 1_000, "M": 10**6, "B": 10**9}
 _WITHOUT_SPACES = re.compile(r"[\u0e00-\u0eff\u3040-\u30ff\u3400-\u9fff]")
@@ -250,6 +252,7 @@ def whole(text: str) -> Fraction | None:
     if (part := _AND_PART.match(text, match.end())) is not None and value.denominator == 1:
         return value + Fraction(1, _PARTS[part["part"].lower()]) if unit_only(text[part.end() :]) else None
     scale, end = scale_after(text, match.end())
+    scale = -scale if BELOW_ZERO.match(text, end) else scale
     rest = text[end:]
     if not rest or unit_only(rest):
         return value * scale
@@ -332,7 +335,7 @@ def _counted(words: str) -> int | None:
 
 def each(text: str) -> Iterator[tuple[int, int, Fraction]]:
     """(start, end, value) of every number that stands by itself in a text: not a part of a word, a date or a time."""
-    for match in NUMBER.finditer(text):
+    for match in NUMBER.finditer(text) if DIGIT.search(text) else ():
         start, end = match.span()
         while start < end and text[start] in " +":
             start += 1
@@ -356,4 +359,5 @@ def each(text: str) -> Iterator[tuple[int, int, Fraction]]:
         if sign == "-" and start > 0 and text[start - 1].isalnum():
             value = -value
         scale, end = scale_after(text, end)
+        scale = -scale if BELOW_ZERO.match(text, end) else scale
         yield start, end, value * scale

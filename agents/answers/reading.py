@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 
 from agents.answers import bare_numbers, code, conclusions, markers, statements, texts
 from agents.answers.choices import choice_in, exactly
+from agents.answers.closings import without_closings
 from agents.answers.corrections import corrected, taken_back, withdrawn
 from agents.answers.expressions import expression, looks_mathematical
 from agents.answers.labels import Choices
@@ -124,6 +125,7 @@ def read_reply(text: str, question: Question, *, cut: bool = False) -> Found | N
             return short  # a bare answer before the next question that the model invented
     if markers.ends_empty(ends):
         return None
+    ends = without_closings(ends)
     if kind == "choice" and len(ends) <= WRITTEN and (label := exactly(ends, question.choices or {})) is not None:
         return Found(label, label)
     bare = kind in ("choice", "yesno") and len(ends) <= BARE  # asked for one token, a model writes `B`
@@ -251,6 +253,10 @@ def _number(text: str) -> str | None:
         value = whole(aside["number"])  # `45 (15 x 3)`
     if value is not None:
         return written(value)
+    if (aside := bare_numbers.EQUAL_ASIDE.fullmatch(bare)) is not None:
+        key = expression(aside["value"], "number")
+        if key is not None and key == expression(aside["aside"], "number"):
+            return key  # `n = 120 (5!)` is no product
     if len(bare) <= 200 and looks_mathematical(bare) and not re.search(r"\b(?:or|oder|ou)\b", bare):
         key = expression(bare, "number")
         if key is not None or not any(c.isspace() for c in bare):
@@ -271,6 +277,8 @@ def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | N
     if kind == "number":
         if "." in text and not _DECIMAL_POINT.search(text) and len(set(_COMMA_LANGUAGE.findall(text))) > 1:
             text = _GROUPED.sub(r"\1\2", text)
+        if "\n" not in text and (value := bare_numbers.bold(text)) is not None:
+            return Found(written(value), written(value))
         if (
             len(text) <= ANSWER_LIMIT
             and "\n" not in text

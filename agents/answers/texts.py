@@ -9,6 +9,7 @@ import re
 import string
 
 from agents.answers.expressions import expression, looks_mathematical
+from agents.answers.guarded import Guarded
 from agents.answers.undress import undress
 
 EDGES = string.whitespace + string.punctuation.replace("-", "").replace("+", "") + "“”‘’«»…。！？，、；："
@@ -39,13 +40,13 @@ _I_THINK = re.compile(
 _IS_ANSWER = re.compile(
     r"(?P<value>[^.!?;:]{1,60}?)\s(?:is|was)\s(?:the|my)\s(?:correct |right |final |best )?answer[.!]?", re.IGNORECASE
 )
-UNSURE = re.compile(
+UNSURE = Guarded(
     r"\bno (?:idea|clue)\b|^\W*(?:i am |i'm )?sorry\b|\b(?:cannot|can't|could not|couldn't) find\b|"
     r"\b(?:cannot|can't|could not|unable to|impossible to) (?:be )?(?:determine|answer|tell|say|decide|"
     r"know|solve)|\b(?:i do not|i don't|do not|don't) know\b"
     r"|\bnot (?:sure|enough)\b|^\W*(?:none|unknown|undetermined|unclear|n/?a|null|no answer|unsure|not sure|idk|"
     r"see)\b",
-    re.IGNORECASE,
+    "no|sorry|find|determine|answer|tell|say|decide|know|solve|un|n/a|na|null|idk|see",
 )
 """A reply that says that it does not know."""
 _YEARS = re.compile(

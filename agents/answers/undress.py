@@ -44,7 +44,7 @@ _TEXT = re.compile(
 )
 _BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}(\{)")
 _COMMA = re.compile(r"(?<=\d)\{,\}(?=\d)|(?<=\d),\\!\s?(?=\d)|(?<=\d)\\!,(?=\d)")
-_DIGIT = re.compile(r"(?![0-9])\d")
+_DIGIT = re.compile(r"[^\x00-\x7f\D]")
 _BOLD = re.compile(r"(?<![\w)])\*\*|\*\*(?![\w(-])")
 """Markdown's stars; between two terms they are a power."""
 _EMOJI = re.compile("[\\s\U0001f300-\U0001faff\u2705\u2714\u2728\u2b50\ufe0f]+\\Z")
@@ -80,7 +80,9 @@ def undress(text: str) -> str:
     text = plain_signs(text[:ANSWER_LIMIT])
     if "~~" in text:
         text = _STRUCK.sub("", text)
-    text = _BOLD.sub("", text).replace("__", "")
+    if "**" in text:
+        text = _BOLD.sub("", text)
+    text = text.replace("__", "")
     if "`" in text:
         text = text.replace("`", "")
     if "{,}" in text:
@@ -121,7 +123,9 @@ def _latex(text: str) -> str:
     text = inside_box(text)
     for sign in _MATHS_SIGNS:
         text = text.replace(sign, " ")
-    text = _COMMA.sub(",", text).replace("\\!", "").replace("\\%", "%").replace("\\$", "$").replace("\\#", "#")
+    if "{,}" in text or "\\!" in text:
+        text = _COMMA.sub(",", text).replace("\\!", "")
+    text = text.replace("\\%", "%").replace("\\$", "$").replace("\\#", "#")
     text = _THIN.sub(" ", _LAYOUT.sub(" ", text))
     for _ in range(3):
         text, count = _TEXT.subn(r" \1 ", text)

@@ -191,8 +191,12 @@ _BOTH_WAYS = re.compile(
     r"no)\b[^.!?]{0,60}\bbut\b[^.!?]{0,60}\b(?:yes|no)\b"
 )
 _WORD = re.compile(r"[^\W\d_]+", re.UNICODE)
-_CJK_NO = ("不是", "不对", "不正确", "否", "错误", "いいえ")
-_CJK_YES = ("是", "对", "正确", "はい", "可以", "会")
+_CJK_NO = re.compile(r"不是|不对|不對|不正确|不正確|(?<!是)否|错误|錯誤|いいえ|違います|아니")
+_CJK_YES = re.compile(
+    r"是的|正确|正確|はい|没错|(?:\A|[,.，、:]\s?)(?:是|对|對|可以|会|會|能|有)(?:的)?(?=[\s,.，、!]|\Z)|(?:可以|会|會)的?[.!]?\Z"
+)
+"""是 within a sentence only joins its parts."""
+_WHETHER = re.compile(r"(?:是否|能否|可否|是不是|对不对|能不能)[^,.，。、]{0,30}")
 _REFUSAL = re.compile(
     r"\b(?:cannot|can't|can not|could not|unable to|impossible to) (?:be )?(?:determine|determined|say|"
     r"tell|answer|answered|know|known|decide|decided)"
@@ -252,8 +256,9 @@ def yesno(text: str, last: bool = False) -> str | None:
                 continue  # in a longer English text these are other words
             found.append((match.start(), "yes" if word in YES else "no"))
     if not found and not bare.isascii():
-        found = [(bare.find(one), "no") for one in _CJK_NO if one in bare] or [
-            (bare.find(one), "yes") for one in _CJK_YES if one in bare
+        bare = _WHETHER.sub(" ", bare)
+        found = [(one.start(), "no") for one in _CJK_NO.finditer(bare)] or [
+            (one.start(), "yes") for one in _CJK_YES.finditer(bare)
         ]
     if not found and (manner := _MANNER.match(bare)) is not None:
         return "no" if manner["no"] else "yes"

@@ -7,6 +7,9 @@ import pytest
 from agents.answers import conclusions
 
 COLOURS = {"A": "red", "B": "blue", "C": "green"}
+PARTS = {"A": "1/2", "B": "1/3", "C": "2/3", "D": "3/4"}
+BIRDS = {"A": "heron", "B": "stork", "C": "crane", "D": "egret"}
+LONG = "We go through what is known of each. " * 8
 
 
 @pytest.mark.parametrize(
@@ -33,3 +36,35 @@ def test_a_long_text_without_its_end_was_cut_off() -> None:
     text = "The sky is blue because of how the air scatters light of short waves. " * 6
     assert not conclusions.cut_off(text)
     assert conclusions.cut_off(text + "And grass is green because the leaves of all the plants that")
+
+
+@pytest.mark.parametrize(
+    ("text", "choices", "label"),
+    [
+        ("The share is $\\frac{4}{6} = \\frac{2}{3}$.", PARTS, "C"),
+        ("The share is 0.7.", PARTS, None),
+        ("- A: too small\n- B: too large\n\n### Conclusion\nC", BIRDS, "C"),
+        ("A. heron\nB. stork\nC. crane\nD. egret", BIRDS, None),
+        (LONG + "Therefore, the bird is the stork.", BIRDS, "B"),
+        (LONG + "The stork is large.", BIRDS, None),
+        (LONG + "So the share is $\\frac{2}{3}$.", PARTS, "C"),
+        (LONG + "So the share is $\\frac{2}{3} \\cdot", PARTS, None),
+    ],
+)
+def test_an_option_is_concluded_by_value_or_words_only_at_the_end(
+    text: str, choices: dict[str, str], label: str | None
+) -> None:
+    assert conclusions.choice(text, choices) == label
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("不是。鲸鱼是哺乳动物。", "no"),
+        ("是的，鲸鱼是哺乳动物。", "yes"),
+        ("鲸鱼是哺乳动物。", None),
+        ("No. It is a fish.", "no"),
+    ],
+)
+def test_the_first_word_answers_in_any_language(text: str, word: str | None) -> None:
+    assert conclusions.word(text) == word
