@@ -58,7 +58,9 @@ _COMPLETE = re.compile(r"[.!?:。！？)\]}\"'*`$>»”’…|]\s*\Z")
 
 
 def cut_off(text: str) -> bool:
-    """Whether a long text breaks off in the middle of a sentence: it concludes nothing."""
+    """Whether a text breaks off within a formula, or a long one in the middle of a sentence: it concludes nothing."""
+    if "\\begin{" in text and text.count("\\begin{") > text.count("\\end{"):
+        return True  # within a formula
     return len(text) > 300 and _COMPLETE.search(text) is None and len(text.rsplit("\n", 1)[-1]) > 40
 
 

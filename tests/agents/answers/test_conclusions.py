@@ -32,6 +32,11 @@ def test_the_first_word_counts_unless_a_later_sentence_concludes_otherwise() -> 
     assert conclusions.word("It is false that it is far. So the answer is no.") == "no"
 
 
+def test_a_text_that_ends_within_a_formula_was_cut_off() -> None:
+    assert conclusions.cut_off("So: \\begin{align*}\nC &= 12")
+    assert not conclusions.cut_off("So: \\begin{align*}\nC &= 12\n\\end{align*}")
+
+
 def test_a_long_text_without_its_end_was_cut_off() -> None:
     text = "The sky is blue because of how the air scatters light of short waves. " * 6
     assert not conclusions.cut_off(text)
