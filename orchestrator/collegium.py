@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING, Any, Self, cast
 
 from pydantic import BaseModel
 
-from orchestrator.config import BudgetConfig, Config, read, validate
+from orchestrator.config import DEMO_ZOOS, BudgetConfig, Config, read, validate
 from orchestrator.errors import BadInput, ConfigError
 from orchestrator.evaluation.context import Context
+from orchestrator.evaluation.report.formats import plain
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.budget import Budget, BudgetPool
 from orchestrator.inference.expert import Expert
@@ -62,9 +63,10 @@ class Collegium(PipelineMethods):
         check: bool = True,
         layer: Callable[[Pool], Pool] = lambda pool: pool,
     ) -> None:
-        """`config`: a YAML file, a mapping of the same form, or "demo" for the demo zoo. `pool`: workers that are
-        there already (of a Ray cluster's scheduler), closed by whoever made it. `check`: look at the experts' files
-        now; otherwise when one is first needed. `layer`: what stands before the workers' pool for every caller."""
+        """`config`: a YAML file, a mapping of the same form, or "demo" for the demo zoo. `pool`: workers
+        that are there already (of a Ray cluster's scheduler), closed by whoever made it. `check`: look at the experts'
+        files now; otherwise when one is first needed. `layer`: what stands before the workers' pool for every
+        caller."""
         self.config = _configuration(config)
         if check:
             _ = self.experts
@@ -72,6 +74,8 @@ class Collegium(PipelineMethods):
         self._layer = layer
         self._own: LocalPool | None = None
         self._pool_lock = threading.Lock()
+        self.step = ""
+        """What a running pipeline said last that it does."""
 
     @staticmethod
     def connect(
@@ -198,10 +202,25 @@ class Collegium(PipelineMethods):
         if old:
             warnings.warn(old, FutureWarning, stacklevel=2)
         asked = found.checked(request, understood(found.request, options, self.state / "questions"))
-        context = self.context(done, note)
+
+        stopped = threading.Event()
+
+        def noted(line: str) -> None:
+            if stopped.is_set():  # a thread that goes on after the run was cancelled, as trainings do
+                raise asyncio.CancelledError(f"{pipeline} was cancelled")
+            self.step = plain(line)
+            note(line)
+
+        context = self.context(done, noted)
         folder = found.folder(context, asked) if found.keeps else None
-        async with notebook_progress(self) if found.asks else contextlib.nullcontext():
-            result = await found.execute(asked, context, folder)
+        try:
+            async with notebook_progress(self) if found.asks else contextlib.nullcontext():
+                result = await found.execute(asked, context, folder)
+        except asyncio.CancelledError:
+            stopped.set()
+            raise
+        finally:
+            self.step = ""
         found.stored.deliver(asked, result)
         return result
 
@@ -257,8 +276,8 @@ def _configuration(config: Config | Mapping[str, Any] | str | Path) -> Config:
         return config
     if isinstance(config, Mapping):
         return validate(config, Path("configuration").absolute())
-    if str(config) == "demo":
-        return validate({"zoo": "demo"}, Path("demo").absolute())
+    if str(config) in DEMO_ZOOS:
+        return validate({"zoo": str(config)}, Path(str(config)).absolute())
     path = Path(config).expanduser().absolute()
     if not path.exists():
         raise ConfigError(f"{path}: no such file")

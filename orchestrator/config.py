@@ -23,6 +23,7 @@ from orchestrator.fusion_config import FusionConfig, unknown_member
 from orchestrator.old_names import moved_up, renamed
 
 __all__ = [
+    "DEMO_ZOOS",
     "ENGINES",
     "Config",
     "ExpertConfig",
@@ -41,6 +42,8 @@ __all__ = [
 
 MAX_BYTES = 2**20
 ENGINES = ("auto", "vllm", "transformers", "scripted")
+DEMO_ZOOS = {"demo": "v1"}
+"""Zoos that come with the package, by the name that a configuration has for them, and their folders."""
 
 
 class WorkersConfig(StrictModel):
@@ -266,7 +269,7 @@ def validate(data: Mapping[str, Any], path: Path) -> Config:
     config = _checked(Config, data, path)
     experts = {name: _rooted(expert, path.parent) for name, expert in config.experts.items()}
     if config.zoo:
-        zoo_path = demo_zoo() if config.zoo == "demo" else path.parent / config.zoo
+        zoo_path = demo_zoo(config.zoo) if config.zoo in DEMO_ZOOS else path.parent / config.zoo
         zoo = _checked(Config, read_yaml(zoo_path), zoo_path)
         both = sorted(set(experts) & set(zoo.experts))
         if both:
@@ -281,9 +284,9 @@ def validate(data: Mapping[str, Any], path: Path) -> Config:
     return config.model_copy(update={"experts": experts, "zoo": None})
 
 
-def demo_zoo() -> Path:
-    """The demo zoo's file."""
-    return Path(__file__).parent / "experts" / "demo_zoo" / "v1" / "zoo.yaml"
+def demo_zoo(name: str = "demo") -> Path:
+    """The file of a demo zoo (`DEMO_ZOOS`)."""
+    return Path(__file__).parent / "experts" / "demo_zoo" / DEMO_ZOOS[name] / "zoo.yaml"
 
 
 def read_yaml(path: Path) -> dict[str, Any]:

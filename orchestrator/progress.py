@@ -30,6 +30,11 @@ class ProgressSource(Protocol):
         """What the workers are doing; None before the first question."""
         ...
 
+    @property
+    def step(self) -> str:
+        """What the pipeline does now, in its own words; empty where it does not say."""
+        ...
+
 
 class TokenRate:
     """Tokens a second over the last few calls."""
@@ -47,12 +52,13 @@ class TokenRate:
 
 
 def progress_line(observed: ProgressSource, speed: float) -> str:
-    """Replies of all, those from the ledger, tokens a second (0: left out), resident experts, loads."""
-    progress = observed.progress
+    """The pipeline's step, replies of all, those from the ledger, tokens a second (0: left out), resident experts,
+    loads."""
+    progress, step = observed.progress, [observed.step] if observed.step else []
     if progress is None or (not progress.resident and not progress.finished):
-        return f"starting {observed.config.workers.count} worker(s) with {observed.engine} ..."
+        return step[0] if step else f"starting {observed.config.workers.count} worker(s) with {observed.engine} ..."
     total = progress.submitted + progress.cached
-    parts = [f"{progress.finished + progress.cached}/{total} replies"]
+    parts = [*step, f"{progress.finished + progress.cached}/{total} replies"]
     if progress.cached:
         parts.append(f"{progress.cached} from the ledger")
     if speed:

@@ -26,7 +26,7 @@ import platform
 import shutil
 import subprocess
 import threading
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -118,6 +118,17 @@ class RunFolder:
             handle = _held.pop(self.path.absolute(), None)
         if handle is not None:
             os.close(handle)
+
+
+@contextlib.contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Only this process works in the folder, which is made if need be. Raises `BadInput` where another one does."""
+    path.mkdir(parents=True, exist_ok=True)
+    _hold(path)
+    try:
+        yield
+    finally:
+        RunFolder(path).release()
 
 
 def _hold(path: Path) -> None:

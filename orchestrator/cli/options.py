@@ -14,7 +14,7 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from orchestrator.cli.help import OptionsInGroups
-from orchestrator.config import Config, demo_zoo, explain, read, validate
+from orchestrator.config import DEMO_ZOOS, Config, demo_zoo, explain, read, validate
 from orchestrator.errors import BadInput
 
 AnyRequest = TypeVar("AnyRequest", bound=BaseModel)
@@ -63,11 +63,14 @@ def positional(command: click.Command, *names: str, metavars: Mapping[str, str] 
 
 def configuration(path: str | None, overrides: tuple[str, ...] = ()) -> Config:
     """The configuration at `path`; without one ./collegium.yaml, and without that the demo zoo."""
-    if path not in (None, "demo") or (path is None and DEFAULT_CONFIG.exists()):
-        return read(Path(path or DEFAULT_CONFIG).expanduser().absolute(), overrides)
+    if path is None and DEFAULT_CONFIG.exists():
+        path = str(DEFAULT_CONFIG)
+    name = path or "demo"
+    if name not in DEMO_ZOOS:
+        return read(Path(name).expanduser().absolute(), overrides)
     if overrides:
-        return read(demo_zoo(), overrides)
-    return validate({"zoo": "demo"}, Path("demo").absolute())
+        return read(demo_zoo(name), overrides)
+    return validate({"zoo": name}, Path(name).absolute())
 
 
 def _option(key: str, field: FieldInfo) -> click.Option:

@@ -27,6 +27,7 @@ from orchestrator.errors import ConfigError
 from orchestrator.evaluation.tasks.registry import GENERATED
 from orchestrator.experts.demo import locate
 from orchestrator.pipelines.training_examples import Portions, examples
+from orchestrator.run_folder import held
 
 BATCH_TOKENS = 640
 """Tokens in memory at once: examples of like length stand side by side, with little padding."""
@@ -105,21 +106,22 @@ def train_adapter(
 
     Raises:
         ConfigError: the base cannot be trained, or there are no examples; names the expert.
+        BadInput: another process trains the same adapter in the same place.
     """
     from distill.train import train as train_network
 
     model = locate(base) if base.startswith("demo/") else Path(base)
     text = f"{base} {settings.model_dump_json()}"
     work = out.parent / f".{out.name}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
-    work.mkdir(parents=True, exist_ok=True)
-    lessons = work / "lessons.jsonl"
-    write_lessons(made, lessons)
-    try:
-        trained = train_network(_training(settings, model, made), lessons, work, report)
-    except DistillError as error:
-        raise ConfigError(f"expert {name!r}: {error}") from error
-    _write(trained.network, base, out, files)
-    shutil.rmtree(work, ignore_errors=True)
+    with held(work):
+        lessons = work / "lessons.jsonl"
+        write_lessons(made, lessons)
+        try:
+            trained = train_network(_training(settings, model, made), lessons, work, report)
+        except DistillError as error:
+            raise ConfigError(f"expert {name!r}: {error}") from error
+        _write(trained.network, base, out, files)
+        shutil.rmtree(work, ignore_errors=True)
     return trained.metrics[-1]
 
 

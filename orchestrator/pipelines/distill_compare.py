@@ -30,6 +30,7 @@ from orchestrator.inference.request import Sampling
 from orchestrator.pipelines.distill import DistillRequest, Taught, arms, inspect, read_all, teach, with_students
 from orchestrator.pipelines.distill_generate import GenerateRequest, discuss
 from orchestrator.pipelines.distill_report import curve, gallery, left_out, panel_rounds, persuasion
+from orchestrator.pipelines.teaching import steps_of
 from orchestrator.run_folder import engine_version, machine, manifest
 
 if TYPE_CHECKING:
@@ -90,7 +91,8 @@ async def distill(request: DistillRequest, context: Context, folder: Path) -> Di
     config, experts, taught = context.config, context.experts, []
     for arm, one in arms(request, agents):
         context.note(f"teaching {one.name}")
-        taught.append(await asyncio.to_thread(teach, one, folder / one.name, experts=experts, arm=arm))
+        report = steps_of(one.name, context.note)
+        taught.append(await asyncio.to_thread(teach, one, folder / one.name, experts=experts, arm=arm, report=report))
     extended = with_students(config, taught)
     if not any(_is(expert, taught[0]) for expert in experts.values()):
         untaught = {"untaught": ExpertConfig(model=str(taught[0].base))}

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import Field
 
@@ -33,10 +33,8 @@ from orchestrator.pipelines.growth.lessons import LessonCounts, Wanted, lessons
 from orchestrator.pipelines.growth.material import Amounts, Material, Skill, material, skills_in
 from orchestrator.pipelines.growth.sift import Sifted
 from orchestrator.pipelines.growth.worked import Teaching, Worked
+from orchestrator.pipelines.teaching import steps_of
 from orchestrator.run_folder import revision
-
-if TYPE_CHECKING:
-    from distill.train import StepMetrics
 
 
 class GrowRequest(LoraSettings):
@@ -215,12 +213,11 @@ def _trained(
         return known.training
     context.note(f"training {out.name} on {len(sifted.kept):,} questions")
 
-    def report(metrics: StepMetrics) -> None:
-        context.note(f"training {out.name}, step {metrics.step} of {metrics.steps}: loss {metrics.next_token:.3f}")
-
     settings = LoraSettings.model_validate(request.model_dump(include=set(LoraSettings.model_fields)))
     files = {"README.md": card(out.name, model, sifted, made)}
-    last = train_adapter(out.name, model, settings, [lesson(one) for one in sifted.kept], out, files, report)
+    last = train_adapter(
+        out.name, model, settings, [lesson(one) for one in sifted.kept], out, files, steps_of(out.name, context.note)
+    )
     figures = TrainingFigures(steps=last.steps, tokens=last.tokens, seconds=last.seconds, loss=last.next_token)
     write_record(out, made.model_copy(update={"training": figures}))
     return figures

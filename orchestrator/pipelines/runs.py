@@ -129,8 +129,10 @@ async def generate(request: GenerateRequest, context: Context, folder: Path) -> 
 async def teach(request: TeachRequest, context: Context, folder: Path) -> Taught:
     """Run the pipeline that trains one student."""
     from orchestrator.pipelines.distill import teach
+    from orchestrator.pipelines.teaching import steps_of
 
-    return await asyncio.to_thread(teach, request, folder, experts=context.experts)
+    report = steps_of(request.name, context.note)
+    return await asyncio.to_thread(teach, request, folder, experts=context.experts, report=report)
 
 
 async def distill(request: DistillRequest, context: Context, folder: Path) -> DistillResult:

@@ -17,6 +17,17 @@ LESSONS, WORK, STUDENT = "lessons.jsonl", "work", "student"
 """In the folder of a student: its lessons, the training's own files, and the student itself."""
 
 
+def steps_of(name: str, note: Callable[[str], None]) -> Callable[[StepMetrics], None]:
+    """Tells each step of a training as a note (which also ends the training where its run was cancelled)."""
+
+    def report(metrics: StepMetrics) -> None:
+        loss = "" if metrics.next_token is None else f": loss {metrics.next_token:.3f}"
+        speed = f", {metrics.tokens / metrics.seconds:,.0f} tokens/s" if metrics.seconds else ""
+        note(f"training {name}, step {metrics.step} of {metrics.steps}{loss}{speed}")
+
+    return report
+
+
 class TeachRequest(Selection, TrainingSpec):
     """Teach one student from transcripts."""
 

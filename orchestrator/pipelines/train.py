@@ -4,16 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from orchestrator.config import StrictModel, demo_zoo
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.context import Context
-
-if TYPE_CHECKING:
-    from distill.train import StepMetrics
 
 
 class TrainRequest(StrictModel):
@@ -43,6 +39,7 @@ def train(request: TrainRequest, context: Context, folder: Path) -> TrainedExper
     specification, `ConfigError` naming what of it cannot be used."""
     from orchestrator.pipelines.adapter_training import SPECIFICATION, AdapterSpec
     from orchestrator.pipelines.adapter_training import train as train_adapter
+    from orchestrator.pipelines.teaching import steps_of
 
     known = demo_zoo().parent
     path = Path(request.spec).expanduser() if request.spec else known / request.name / SPECIFICATION
@@ -51,12 +48,5 @@ def train(request: TrainRequest, context: Context, folder: Path) -> TrainedExper
         raise BadInput(f"no specification {path}; the demo zoo has {', '.join(names)}")
     out = (Path(request.out).expanduser() if request.out else folder / request.name).absolute()
 
-    def report(metrics: StepMetrics) -> None:
-        speed = metrics.tokens / max(metrics.seconds, 1e-9)
-        context.note(
-            f"training {request.name}, step {metrics.step} of {metrics.steps}: loss {metrics.next_token:.3f}, "
-            f"{speed:,.0f} tokens/s"
-        )
-
-    last = train_adapter(AdapterSpec.read(path), out, report)
+    last = train_adapter(AdapterSpec.read(path), out, steps_of(request.name, context.note))
     return TrainedExpert(out, last.steps, last.tokens, last.seconds, last.next_token)

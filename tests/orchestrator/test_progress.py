@@ -14,6 +14,7 @@ class Workers:
     progress: PoolProgress | None = None
     config: Config = field(default_factory=Config)
     engine: str = "scripted"
+    step: str = ""
 
 
 def test_the_line_says_what_there_is() -> None:
@@ -21,6 +22,13 @@ def test_the_line_says_what_there_is() -> None:
     assert progress_line(workers, 0.0) == "starting 1 worker(s) with scripted ..."
     workers.progress = PoolProgress(10, 4, 2, 600, 3, {"0": "b", "1": "a", "2": "a"})
     assert progress_line(workers, 1234.5) == "6/12 replies · 2 from the ledger · 1,234 tokens/s · now a, b · 3 loads"
+
+
+def test_what_a_pipeline_does_stands_in_front_and_is_no_start_of_workers() -> None:
+    workers = Workers(step="training till, step 3 of 50")
+    assert progress_line(workers, 0.0) == "training till, step 3 of 50"
+    workers.progress = PoolProgress(10, 4, 0, 600, 3, {"0": "b"})
+    assert progress_line(workers, 0.0) == "training till, step 3 of 50 · 4/10 replies · 3 loads"
 
 
 def test_speed_is_tokens_over_time() -> None:

@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from orchestrator.config import Config
 from orchestrator.errors import BadInput
-from orchestrator.run_folder import RunFolder, manifest
+from orchestrator.run_folder import RunFolder, held, manifest
 
 ELSEWHERE = """
 import sys
@@ -25,6 +25,14 @@ class Request(BaseModel):
 folder = RunFolder.open(Config(runs=sys.argv[1]), "run", Request())
 print(folder.path, flush=True)
 input()
+"""
+
+HOLDS = """
+import pathlib, sys
+from orchestrator.run_folder import held
+with held(pathlib.Path(sys.argv[1])):
+    print("held", flush=True)
+    input()
 """
 
 
@@ -49,6 +57,19 @@ def test_two_processes_do_not_work_on_the_same_run(tmp_path: Path) -> None:
     ours.finish()
     done = subprocess.run(command, input="\n", capture_output=True, text=True, check=True)
     assert Path(done.stdout.strip()) == path
+
+
+def test_a_folder_is_held_by_one_process_for_a_while(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", HOLDS, str(tmp_path / "work")]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout
+        assert other.stdout.readline() == "held\n"
+        with pytest.raises(BadInput, match=f"process {other.pid} works on this very run"), held(tmp_path / "work"):
+            pass
+        other.kill()
+    for _ in range(2):
+        with held(tmp_path / "work"):
+            pass
 
 
 def test_a_manifest_names_the_experts_whose_remote_code_was_allowed() -> None:

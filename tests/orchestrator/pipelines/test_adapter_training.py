@@ -1,5 +1,6 @@
 """Training on a Llama of two tiny layers, with a byte-level tokenizer made on the spot."""
 
+import fcntl
 import hashlib
 import json
 from pathlib import Path
@@ -87,6 +88,9 @@ def test_a_training_that_was_interrupted_goes_on(tiny: Path, tmp_path: Path) -> 
         pass
 
     def stop(metrics: StepMetrics) -> None:
+        (work,) = tmp_path.glob(".out-*")
+        with (work / ".lock").open() as other, pytest.raises(BlockingIOError):  # no second process may train here
+            fcntl.flock(other, fcntl.LOCK_EX | fcntl.LOCK_NB)
         if metrics.step == 12:
             raise Stop
 
