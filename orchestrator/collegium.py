@@ -63,7 +63,7 @@ class Collegium(PipelineMethods):
         check: bool = True,
         layer: Callable[[Pool], Pool] = lambda pool: pool,
     ) -> None:
-        """`config`: a YAML file, a mapping of the same form, or "demo" for the demo zoo. `pool`: workers
+        """`config`: a YAML file, a mapping of the same form, or "demo" or "demo2" for a demo zoo. `pool`: workers
         that are there already (of a Ray cluster's scheduler), closed by whoever made it. `check`: look at the experts'
         files now; otherwise when one is first needed. `layer`: what stands before the workers' pool for every
         caller."""

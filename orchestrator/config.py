@@ -42,7 +42,7 @@ __all__ = [
 
 MAX_BYTES = 2**20
 ENGINES = ("auto", "vllm", "transformers", "scripted")
-DEMO_ZOOS = {"demo": "v1"}
+DEMO_ZOOS = {"demo": "v1", "demo2": "v2"}
 """Zoos that come with the package, by the name that a configuration has for them, and their folders."""
 
 
@@ -208,7 +208,9 @@ class BudgetConfig(StrictModel):
 class Config(StrictModel):
     """A configuration. Relative paths are relative to its file."""
 
-    zoo: str | None = Field(default=None, description="Another YAML whose `experts` are added; demo: the demo zoo.")
+    zoo: str | None = Field(
+        default=None, description="Another YAML whose `experts` are added; demo or demo2: a demo zoo."
+    )
     experts: dict[str, ExpertConfig] = Field(default_factory=dict, description="The zoo: name -> expert.")
     workers: WorkersConfig = Field(default_factory=WorkersConfig)
     service: ServiceConfig = Field(default_factory=ServiceConfig)

@@ -91,8 +91,8 @@ async def distill(request: DistillRequest, context: Context, folder: Path) -> Di
     config, experts, taught = context.config, context.experts, []
     for arm, one in arms(request, agents):
         context.note(f"teaching {one.name}")
-        report = steps_of(one.name, context.note)
-        taught.append(await asyncio.to_thread(teach, one, folder / one.name, experts=experts, arm=arm, report=report))
+        steps = steps_of(one.name, context.note)
+        taught.append(await asyncio.to_thread(teach, one, folder / one.name, experts=experts, arm=arm, report=steps))
     extended = with_students(config, taught)
     if not any(_is(expert, taught[0]) for expert in experts.values()):
         untaught = {"untaught": ExpertConfig(model=str(taught[0].base))}

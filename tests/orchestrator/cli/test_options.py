@@ -59,3 +59,5 @@ def test_without_a_file_the_demo_zoo_is_meant(tmp_path: Path, monkeypatch: pytes
     assert list(configuration(None).experts) == ["one"]
     assert configuration(None, ("workers.count=3",)).workers.count == 3
     assert "one" not in configuration("demo").experts
+    assert "till" in configuration("demo2").experts
+    assert configuration("demo2", ("workers.count=3",)).workers.count == 3

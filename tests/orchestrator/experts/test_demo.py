@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 
+from orchestrator.config import DEMO_ZOOS, demo_zoo, read
 from orchestrator.errors import ExpertError, SetupError
+from orchestrator.evaluation.tasks.registry import WORDED
 from orchestrator.experts import demo
 
 FINGERPRINTS = {
@@ -91,3 +93,34 @@ def test_writing_is_all_or_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     demo._write(tmp_path / "model", tensors, Tokenizer(), False)
     demo._write(tmp_path / "model", tensors, Tokenizer(), False)  # a second process that came too late
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
+
+
+@pytest.mark.parametrize("name", DEMO_ZOOS)
+def test_every_adapter_of_a_demo_zoo_is_an_expert_with_card_and_licence(name: str) -> None:
+    folder = demo_zoo(name).parent
+    experts = read(demo_zoo(name)).experts
+    adapters = {path.parent for path in folder.glob("*/adapter_config.json")}
+    assert {Path(expert.adapter) for expert in experts.values() if expert.adapter} == adapters
+    assert len(adapters) >= 8
+    for place in (folder, *adapters):
+        assert "license: apache-2.0" in (place / "README.md").read_text("utf-8").split("---")[1]
+
+
+def test_the_second_zoo_is_what_make_zoo_grows_from_worked_solutions_alone() -> None:
+    experts = read(demo_zoo("demo2")).experts
+    made = (Path(__file__).parents[3] / "Makefile").read_text("utf-8")
+    for name, expert in experts.items():
+        if expert.adapter is None:
+            continue
+        grown = json.loads((Path(expert.adapter) / "grown.json").read_text("utf-8"))
+        assert f"{name}={'+'.join(grown['sources'])}" in made.split()
+        assert grown["request"]["base"] == expert.model
+        assert not grown["teachers"]
+        assert expert.skills == []
+    shared = [source for expert in experts.values() if expert.adapter for source in sources(Path(expert.adapter))]
+    assert len({*shared}) < len(shared), "their tasks overlap"
+    assert {*shared} == {task.name for task in WORDED}
+
+
+def sources(adapter: Path) -> list[str]:
+    return list(json.loads((adapter / "grown.json").read_text("utf-8"))["sources"])
