@@ -214,6 +214,11 @@ def of_value(key: str, choices: Choices) -> str | None:
     return _by_value(prepared(tuple(choices.items())).texts).get(key) if choices else None
 
 
+def have_values(choices: Choices) -> bool:
+    """Whether any option is a number or an expression."""
+    return bool(choices) and bool(_by_value(prepared(tuple(choices.items())).texts))
+
+
 @lru_cache(maxsize=2048)
 def _by_value(items: tuple[tuple[str, str], ...]) -> Mapping[str, str]:
     """The options by the keys of their values; a value that two options have names none."""

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 
 from agents.answers import statements
-from agents.answers.choices import choice_in, exactly, named_wholly, of_value, undecided
+from agents.answers.choices import choice_in, exactly, have_values, named_wholly, of_value, undecided
 from agents.answers.labels import AnswerOptions, Choices, prepared
 from agents.answers.mathematics import mathematics
-from agents.answers.mentions import verdicts
+from agents.answers.mentions import mentioned, verdicts
 from agents.answers.texts import UNSURE
 from agents.answers.undress import undress
 from agents.answers.yesno import both_ways, is_determiner, yesno
@@ -69,6 +69,11 @@ def choice(text: str, choices: Choices) -> str | None:
     options = prepared(tuple(choices.items()))
     if (right := verdicts(text[-2_000:], options)) is not None:
         return right[0] if len(right) == 1 else None
+    last_line = text.rsplit("\n", 1)[-1]
+    if last_line != text and len(last_line) <= 200 and _FINALLY.search(last_line):
+        label = None if undecided(last_line) else choice_in(last_line, choices)
+        if label is not None or mentioned(undress(last_line), options, False)[1]:
+            return label  # `Hence option B.` decides, and so does `Hence B or C.`
     if (label := _last_line(text, choices, options)) is not None:
         return label
     if len(text) <= 200:
@@ -108,7 +113,7 @@ def _last_line(text: str, choices: Choices, options: AnswerOptions) -> str | Non
 def _of_value(sentence: str, choices: Choices) -> str | None:
     """The option whose value a sentence states, such as `The probability is $\\frac{2}{3}$.`"""
     sentence = sentence.rsplit("\n", 1)[-1]
-    if len(sentence) > 400 or not any(c.isdigit() or c == "\\" for c in sentence):
+    if len(sentence) > 400 or not have_values(choices) or not any(c.isdigit() or c == "\\" for c in sentence):
         return None
     key = mathematics(sentence, "expression")
     return None if key is None else of_value(key, choices)

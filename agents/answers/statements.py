@@ -100,6 +100,9 @@ def in_sentence(sentence: str) -> Fraction | None:
     turns = list(patterns.SO.finditer(bare))
     lead, colon, rest = bare.partition(": ")
     alone = ": " not in rest and ("=" in lead or not lead[-1:].isdigit()) and not patterns.HEDGE.search(bare)
+    parts = [one[2] for one in found[1:]]
+    if colon and len(parts) > 1 and found[0][1] <= len(lead) < found[1][0] and sum(parts) == found[0][2]:
+        return found[0][2]  # `35 flowers: 10 yellow, 18 purple and 7 green`
     if colon and alone and (result := numbers.whole(rest)) is not None:
         return result  # `n(n-1)/2 with n = 6: 15`
     if (place := max(map(bare.rfind, patterns.RESULT_SIGNS))) >= 0:

@@ -37,6 +37,8 @@ _I_THINK = re.compile(
     r"be) |(?=\S))(?!not\b)",
     re.IGNORECASE,
 )
+_GIVES = re.compile(r"[^:\n]{1,80}\b(?:gives|yields|is|are|get|becomes)(?: us)?:\s+(?P<value>[^:\n]{1,80}?)[.!]?")
+"""`Reversing the letters gives: olleh`"""
 _IS_ANSWER = re.compile(
     r"(?P<value>[^.!?;:]{1,60}?)\s(?:is|was)\s(?:the|my)\s(?:correct |right |final |best )?answer[.!]?", re.IGNORECASE
 )
@@ -98,7 +100,8 @@ def stated(sentence: str) -> str:
     if len(bold) == 1 and len(bold[0]) < len(sentence.strip(" *.")):
         return str(bold[0])
     found = (
-        _IS_ANSWER.fullmatch(sentence.strip())
+        _GIVES.fullmatch(sentence.strip())
+        or _IS_ANSWER.fullmatch(sentence.strip())
         or _IT_IS.fullmatch(sentence.strip())
         or _STATED.fullmatch(sentence.strip())
         if not bold

@@ -295,4 +295,9 @@ REPLIES = [
         "\\begin{pmatrix}1&0\\\\2&5\\end{pmatrix}",
         "The product is $$AB = \\begin{pmatrix} 1 & 0 \\\\ 2 & 5 \\end{pmatrix}$$",
     ),
+    ("choice", OPTIONS_6, "B", "Option A: 21%. Option B: 78%. Option C: traces. Option D: 0.9%.\n\nHence option B."),
+    ("choice", OPTIONS_6, None, "Option A: 21%. Option B: 39%. Option C: 39%. Option D: 1%.\n\nHence option B or C."),
+    ("number", None, "28", "Ann has 28 roses in her garden: 9 red, 12 white and 7 pink."),
+    ("number", None, None, "Ann has 28 roses in her garden: 9 red and 12 white."),
+    ("text", None, "retaw", "Reversing the letters gives: retaw"),
 ]
