@@ -36,6 +36,9 @@ def records(file: IO[bytes], path: Path, separator: str) -> Iterator[tuple[int, 
             row = next(reader, None)
         except csv.Error as error:
             hint = " (a quote is not closed, or stands inside a cell that does not begin with one)"
+            if "new-line character" in str(error):
+                why = "its lines end with a carriage return alone: save the file with line feeds (`tr '\\r' '\\n'`)"
+                raise RecordError(f"{path}:{begins}: not valid CSV: {why}") from None
             raise RecordError(
                 f"{path}:{begins}: not valid CSV: {error}{hint if 'expected' in str(error) else ''}"
             ) from None

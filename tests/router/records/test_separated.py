@@ -37,3 +37,10 @@ def test_the_files_of_mmlu_have_no_header() -> None:
     assert [number for number, _ in found] == [1, 2]
     assert found[0][1] == {"question": "Which bone?", "A": "rib", "B": "skull", "C": "hip", "D": "toe", "answer": "B"}
     assert read("question,A,B,C,answer\nWhich?,1,2,3,B\n")[0][1]["answer"] == "B"
+
+
+def test_lines_that_end_with_a_carriage_return_alone_are_refused_by_name(tmp_path: Path) -> None:
+    path = tmp_path / "old.csv"
+    path.write_bytes(b"question,answer\rWhat is 2 + 2?,4\rWhat is 3 + 3?,6\r")
+    with path.open("rb") as file, pytest.raises(RecordError, match="a carriage return alone"):
+        list(records(file, path, ","))
