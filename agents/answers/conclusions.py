@@ -39,6 +39,11 @@ _DECIDES = re.compile(
     re.IGNORECASE,
 )
 """Without such a word a text that names several options has chosen none."""
+_SAYS_RIGHT = re.compile(
+    r"(?<!not )(?:\b(?:this|that|it|which)(?: one)? is (?:clearly |therefore |thus |indeed )?(?:the )?"
+    r"(?:only |best |most )?(?:correct|right|accurate|best)\b|[✓✔✅☑])",
+    re.IGNORECASE,
+)
 _FINALLY = re.compile(
     r"^\W{0,4}(?:so|therefore|thus|hence|in conclusion|overall|finally|consequently|this leaves|因此|所以|"
     r"daher|somit|donc|por lo tanto|следовательно|итак)\b|∴",
@@ -76,6 +81,10 @@ def choice(text: str, choices: Choices) -> str | None:
             return label  # `Hence option B.` decides, and so does `Hence B or C.`
     if (label := _last_line(text, choices, options)) is not None:
         return label
+    if (listed := _behind_listing(text, options)) is not None:
+        right_one, text = listed
+        if right_one is not None or not text.strip():
+            return right_one
     if len(text) <= 200:
         because = _BECAUSE.sub("", text)
         if because != text and (found := choice_in(because, choices)) is not None:
@@ -99,6 +108,27 @@ def choice(text: str, choices: Choices) -> str | None:
     if len(last) > 400 or undecided(last) or not (_FINALLY.search(last) and _ENDED.search(last)):
         return None
     return choice_in(last.strip(), choices) or _of_value(last, choices)
+
+
+def _behind_listing(text: str, options: AnswerOptions) -> tuple[str | None, str] | None:
+    """(the option that a text calls right while it goes through them line by line, what it says behind the last); None
+    where it does not go through three or more."""
+    if text.count("\n") < 2:
+        return None
+    lines = [line for line in text[-4_000:].split("\n") if line.strip()]
+    leads = [options.leading.match(undress(line).strip("-•*# ")) for line in lines]
+    places = [place for place, lead in enumerate(leads) if lead is not None]
+    labels = [options.by_label[lead["label"].casefold()] for lead in leads if lead is not None]
+    if len(labels) < 3 or len(set(labels)) < len(labels):
+        return None
+    ends = [*places[1:], places[-1] + 1]
+    right = [
+        label
+        for label, begin, end in zip(labels, places, ends, strict=True)
+        if _SAYS_RIGHT.search(" ".join(lines[begin:end]))
+    ]
+    rest = "\n".join(lines[places[-1] + 1 :])
+    return (right[0] if len(right) == 1 and not rest else None), rest
 
 
 def _last_line(text: str, choices: Choices, options: AnswerOptions) -> str | None:

@@ -219,9 +219,8 @@ def yesno(text: str, last: bool = False) -> str | None:
     if _REFUSAL.search(bare) or _BOTH_WAYS.search(bare):
         return None
     bare = _CONCEDES.sub(" ", bare)
-    bare = _DETERMINER.sub(" ", bare)
-    bare = _NOT_NO.sub(" ", bare)
-    bare = _FOREIGN_NOT.sub(" no ", _PAIRS.sub(" ", bare))
+    bare = _DETERMINER.sub(" ", _PAIRS.sub(" ", bare))
+    bare = _FOREIGN_NOT.sub(" no ", _NOT_NO.sub(" ", bare))
     found = []
     for match in _NEGATED.finditer(bare):
         found.append((match.start(), "yes" if match.group(1) in NO else "no"))

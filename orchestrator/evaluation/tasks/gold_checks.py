@@ -5,6 +5,7 @@ Each check looks at the first records of a source and raises CellError that name
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,9 @@ MOST = 0.9
 """Share of gold answers that makes the others exceptions."""
 FEW = 20
 """Gold answers below which one exception may well be meant."""
+
+_DECIMAL_COMMA = re.compile(r"[-+]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+|\d{1,3}(?:\.\d{3})+,\d+)")
+_POINT = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")
 
 Golds = Sequence[Sequence[str]]
 Record = Mapping[str, Any]
@@ -75,6 +79,20 @@ def meant_as_numbers(raw: Golds, places: Sequence[str], key: str) -> None:
             f"{key}: {', '.join(sorted(flat)[:5])}: numbers of classes, and no column names them: add a column of "
             "options (--columns choices=NAME), or say that numbers are asked for (--columns kind=number)",
         )
+
+
+def one_decimal_mark(raw: Golds, places: Sequence[str], key: str) -> None:
+    """Raises CellError where some numbers have a decimal comma and another has a point before three digits."""
+    if not any(_DECIMAL_COMMA.fullmatch(one.strip()) for row in raw for one in row):
+        return
+    for row, place in zip(raw, places, strict=True):
+        for one in row:
+            if _POINT.fullmatch(one.strip()):
+                raise CellError(
+                    place,
+                    f"{key}: {one.strip()!r} is {one.strip().replace('.', '')} where a comma is the decimal mark, as "
+                    "in other gold answers: write it without the point, or with a comma",
+                )
 
 
 def no_bare_letters(raw: Golds, places: Sequence[str], key: str) -> None:

@@ -40,6 +40,16 @@ def values(value: Any, key: str) -> list[str]:
     return [read.strip()]
 
 
+def members(entries: Sequence[str], value: Any, kind: AnswerKind) -> list[str]:
+    """The gold answers of kind `set` or `list` that a cell holds: a list of members is one answer, a list of texts
+    that have several members each, or brackets, is several that are right."""
+    listed = isinstance(value, Sequence) and not isinstance(value, str | bytes)
+    if not listed or any(one.strip()[:1] in ("[", "{", "(", "\\") or "," in one or ";" in one for one in entries):
+        return list(entries)
+    inside = "; ".join(str(one) for one in value)
+    return [f"{{{inside}}}" if kind == "set" else f"[{inside}]"]
+
+
 def _inside(value: Mapping[str, Any], key: str) -> Any:
     """TriviaQA's {"value", "aliases"}, SQuAD's {"text": [...]}, a reward model's {"ground_truth"}, DROP's {"spans"}:
     several spans are one answer, not several that are right."""

@@ -107,6 +107,8 @@ class QuestionMaker:
         if reply is not None and layout.answer != layout.question:
             raise CellError(layout.question, f"ends with a reply of the assistant, and {layout.answer} holds gold too")
         entries = layout.golds_of(record)
+        if found is None and kind in ("set", "list") and "|" not in layout.answer:
+            entries = golds.members(entries, cell(record, layout.answer), kind)
         if found is None:
             return golds.checked(entries, kind, None, layout.answer)
         if len(entries) > 1:

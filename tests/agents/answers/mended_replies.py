@@ -300,4 +300,21 @@ REPLIES = [
     ("number", None, "28", "Ann has 28 roses in her garden: 9 red, 12 white and 7 pink."),
     ("number", None, None, "Ann has 28 roses in her garden: 9 red and 12 white."),
     ("text", None, "retaw", "Reversing the letters gives: retaw"),
+    (
+        "choice",
+        OPTIONS_5,
+        "C",
+        "**The options:**\n- **A. osmosis** - moves water only.\n- **B. diffusion** - goes down the gradient.\n"
+        "- **C. active transport** - takes energy. This is the correct answer.\n"
+        "- **D. endocytosis** - takes in particles, which is not asked for here by the question.",
+    ),
+    (
+        "choice",
+        OPTIONS_5,
+        None,
+        "**The options:**\n- **A. osmosis** - moves water only.\n- **B. diffusion** - goes down the gradient of what is "
+        "dissolved.\n- **C. active transport** - takes energy, which the cell must provide.\n"
+        "- **D. endocytosis** - takes in particles, by a fold of the membrane.",
+    ),
+    ("yesno", None, None, "Both yes and no would be fine."),
 ]

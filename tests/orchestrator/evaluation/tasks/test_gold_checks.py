@@ -74,3 +74,10 @@ def test_few_marks_are_no_rule() -> None:
     assert not one_mark(raw, places, "answer", "####", lambda one: "####" in one)
     with pytest.raises(CellError, match="f:2: answer: no ####"):
         one_mark([*raw, ["#### d"]], [*places, "f:4"], "answer", "####", lambda one: "####" in one)
+
+
+def test_a_point_before_three_digits_among_decimal_commas(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match=r"set.jsonl:2: answer: '1.234' is 1234 where a comma is the decimal mark"):
+        read(tmp_path, [{"answer": "0,5"}, {"answer": "1.234"}])
+    assert read(tmp_path, [{"answer": "0,5"}, {"answer": "1.234,5"}]) == ["0,5", "1.234,5"]
+    assert read(tmp_path, [{"answer": "0.5"}, {"answer": "1.234"}]) == ["0.5", "1.234"]

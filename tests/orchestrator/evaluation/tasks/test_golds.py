@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from agents.answers import score
 from agents.question import Question
 from orchestrator.errors import BadInput
 from orchestrator.evaluation.tasks import parse_columns, source_of
@@ -49,3 +50,15 @@ def test_kinds_are_guessed_on_all_gold_answers_with_a_reason(tmp_path: Path) -> 
     path = lines(tmp_path / "a.jsonl", {"question": "a?", "answer": "7"}, {"question": "b?", "answer": "Ada"})
     assert {question.kind for question in read(path)} == {"text"}
     assert any("a.jsonl:2: 'Ada' is no number" in reason for reason in source_of(path).layout.reasons)
+
+
+def test_a_list_of_members_is_one_gold_answer_of_a_set_and_of_a_list(tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = [
+        {"question": "Even digits?", "kind": "set", "answer": [2, 4, 6, 8]},
+        {"question": "First letters?", "kind": "list", "answer": ["a", "b"]},
+        {"question": "Roots?", "kind": "set", "answer": ["{1, 2}", "{2, 1, 1}"]},
+    ]
+    found = read(lines(tmp_path / "sets.jsonl", *rows))
+    assert [score("8, 6, 4, 2", found[0]), score("2", found[0])] == [1.0, 0.0]
+    assert [score("[a, b]", found[1]), score("a", found[1]), score("[b, a]", found[1])] == [1.0, 0.0, 0.0]
+    assert score("{1, 2}", found[2]) == 1.0
