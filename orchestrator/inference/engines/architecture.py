@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from merging.checkpoint import Checkpoint, CheckpointError
+from orchestrator.inference.engines.key_heads import stray_key_heads
 
 NOTES = frozenset(
     [
@@ -265,20 +266,21 @@ def as_transformers(config: Mapping[str, Any]) -> dict[str, Any]:
 
 def _ignored(config: Mapping[str, Any]) -> dict[str, Any]:
     """Of the keys that vLLM applies to any type, those that transformers' code of this type never reads."""
-    set_here = {key: value for key, value in ANYWHERE.items() if config.get(key) is not None}
     kind = str(config.get("model_type"))
-    code = _model(kind) if set_here and TYPE.fullmatch(kind) else ""
-    return {key: value for key, value in set_here.items() if key not in code} if code else {}
+    code = _model(kind) if TYPE.fullmatch(kind) else ""
+    unread = [key for key in ANYWHERE if code and config.get(key) is not None and key not in code]
+    return {key: ANYWHERE[key] for key in unread} | stray_key_heads(config, code)
 
 
 @functools.lru_cache(maxsize=16)
 def _model(kind: str) -> str:
-    """transformers' code of a type's models; empty: it has none."""
+    """transformers' code of a type's models and their configuration; empty: it has none."""
     from transformers.models.auto.configuration_auto import model_type_to_module_name
 
     spec = importlib.util.find_spec("transformers")
     roots = (spec.submodule_search_locations if spec else None) or []
-    files = [file for root in roots for file in Path(root, "models", model_type_to_module_name(kind)).glob("model*.py")]
+    folders = [Path(root, "models", model_type_to_module_name(kind)) for root in roots]
+    files = [file for folder in folders for file in (*folder.glob("model*.py"), *folder.glob("configuration_*.py"))]
     return "".join(file.read_text("utf-8") for file in files)
 
 

@@ -1,7 +1,8 @@
 """On a CPU, vLLM's own C kernels for what it otherwise computes with a handful of torch calls each.
 
 vLLM ships RMS norm and gated SiLU as single passes for the CPU but selects the plain versions there; at SmolLM2's
-size the difference is a tenth of a step. A kernel is used only where its result was seen to agree.
+size the difference is a tenth of a step. A kernel is used only where its result was seen to agree. One kernel that
+vLLM selects itself is kept from tensors that it misreads (`rotate_rows`).
 """
 
 from __future__ import annotations
@@ -30,6 +31,33 @@ def use_kernels(model: Any) -> int:
             layer._forward_method = make(layer, kernels)
             switched += 1
     return switched
+
+
+def rotate_rows(model: Any) -> int:
+    """Give the CPU's rotary kernel one row per token, in all of the model's layers; how many there are.
+
+    It reads a query of three axes (tokens, heads, numbers), as latent attention has it, as if the heads were tokens:
+    it turns them wrongly, and reads past their end.
+    """
+    from vllm.model_executor.layers.rotary_embedding.base import RotaryEmbedding
+
+    layers = {id(layer): layer for layer in model.modules() if isinstance(layer, RotaryEmbedding)}
+    for layer in layers.values():
+        if not hasattr(layer._forward_method, "by_rows"):  # models share layers
+            layer._forward_method = _by_rows(layer._forward_method)
+    return len(layers)
+
+
+def _by_rows(rotate: Callable[..., Any]) -> Callable[..., Any]:
+    def forward(positions: Any, query: Any, key: Any = None, *more: Any, **named: Any) -> Any:
+        if query.dim() < 3 or positions.dim() != 1:
+            return rotate(positions, query, key, *more, **named)
+        tokens, rows = len(positions), key if key is None else key.reshape(len(positions), -1)
+        turned, turned_key = rotate(positions, query.reshape(tokens, -1), rows, *more, **named)
+        return turned.view(query.shape), turned_key if key is None else turned_key.view(key.shape)
+
+    forward.by_rows = True  # type: ignore[attr-defined]
+    return forward
 
 
 def _silu(layer: Any, kernels: Any) -> Callable[..., Any]:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 from merging.checkpoint import Checkpoint
 from merging.stream import Blend
-from orchestrator.inference.engines.vllm_kernels import use_kernels
+from orchestrator.inference.engines.vllm_kernels import rotate_rows, use_kernels
 from orchestrator.inference.engines.vllm_split import UnknownLayout
 from orchestrator.inference.engines.vllm_weights import LiveWeights, refuse_unused
 from orchestrator.inference.expert import Expert, ExpertRecipe, Weights
@@ -106,8 +106,10 @@ class RunnerModel:
 
     def _adopt(self, blend: Blend) -> None:
         model = self._runner.get_model()
-        if self.eager and str(self._runner.device) == "cpu":
-            use_kernels(model)
+        if str(self._runner.device) == "cpu":
+            rotate_rows(model)
+            if self.eager:
+                use_kernels(model)
         refuse_unused(model, blend.checkpoint)
         if self.refusal is None:
             try:
