@@ -142,7 +142,8 @@ OPTION = re.compile(
 BOX = re.compile(r"\\(?:boxed|fbox|framebox)\s{0,3}(?:(\{)|\s(\S{1,40}))")
 AND = re.compile(r"(?:[\s,;$]|\\[()\[\]]|\\q?quad|\\text\{\s*(?:and|or)\s*\}|and\b|or\b){1,12}")
 TAG = re.compile(
-    r"(?P<opens><)(?:final_|your_)?(?:answer|solution|output|result|final)>\s*|\[(?P<name>(?:final |final_)?(?:answer|"
+    r"(?P<opens><)(?:(?:final_|your_)?(?:answer|solution|output|result|final)|"
+    r"\|begin_of_box\|)>\s*|\[(?P<name>(?:final |final_)?(?:answer|"
     r"solution|ans))\](?=[^\n]{0,300}\[/)\s*",
     re.IGNORECASE,
 )

@@ -104,7 +104,7 @@ def _tags(text: str) -> Iterator[Marked]:
         return
     for match in list(marker_words.TAG.finditer(text))[-MARKERS:]:
         begins = text[match.end() : match.end() + CONTENT]
-        end = begins.find("</" if match["opens"] else "[/")
+        end = begins.find("<|end" if "|" in match.group() else "</" if match["opens"] else "[/")
         inside = begins[: end if end >= 0 else None].strip()
         if inside and not is_echo(inside):
             yield Marked(match.start(), inside, True)

@@ -21,6 +21,8 @@ _NAMED = re.compile(
     r"(?:\b(?:is|equals|are|be)\b(?: (?:located )?at| given by| the point)?:?|:|\blautet\b|"
     r"\best\b|是|为)\s*(?P<value>[^\n]{1,400}?)[.。]?$"
 )
+_QUANTITY = re.compile(r"^\W{0,4}(?:the )?[A-Za-z]{3,20}(?: [A-Za-z]{2,20}){0,4}\s?=\s?(?=.)")
+"""`Area = 4π`: the name of what is equal."""
 _FORMULA = re.compile(r"(?:\$([^$]{1,400})\$|\\\((.{1,400}?)\\\))[\s.]*$")
 _CONDITION = re.compile(
     r"\s*(?:[,;]\s*(?=for|where|with|if|when|as|since|because|which|and)|"
@@ -31,7 +33,7 @@ _CONDITION = re.compile(
 )
 _ASIDE = re.compile(r"\s+\([^()]{0,200}[^\W\d_]{3,}[^()]{0,200}\)[.\s]*$")
 _UNIT = re.compile(
-    r"(?:(?<=[\d})\]$])|(?<=[\d})\]$] )|(?<=\\pi)|(?<=\\pi ))(?:\\[,;: ]|~|\s)*"
+    r"(?:(?<=[\d})\]$])|(?<=[\d})\]$] )|(?<=\\pi)|(?<=\\pi )|(?<=π)|(?<=π ))(?:\\[,;: ]|~|\s)*"
     r"(?:\\(?:text|mathrm|textrm|mbox)\s?\{\s*(?!or\b|and\b)[A-Za-z][A-Za-z /.]{0,40}\}(?:\^\{?\d\}?|[²³])?|"
     r"\b(?:(?:square|cubic|sq\.?|cu\.?) )?(?:cm|mm|km|kg|inch(?:es)?|feet|foot|units?|met(?:er|re)s?|"
     r"centimet(?:er|re)s?|"
@@ -82,6 +84,7 @@ def mathematics(text: str, kind: str) -> str | None:
     if kind == "set" and _NO_SOLUTION.fullmatch(undress(text).strip(" .")):
         return "{}"
     text = _OR_ABOUT.sub("", text)
+    text = _QUANTITY.sub("", text) if kind == "expression" else text
     sentence = _SENTENCE.split(text.strip(), maxsplit=1)[0]
     for part in dict.fromkeys((text, sentence)):
         bare = _UNIT.sub("", part.strip())

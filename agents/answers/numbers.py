@@ -41,7 +41,8 @@ _ORDINAL = re.compile(r"(?:#|№|No\.|Nr\.)\s?(?=\d)")
 _APPROXIMATELY = re.compile(
     r"^(?:(?:is|are|was|were|be|equals?|exactly|approximately|approx\.?|about|around|roughly|nearly|"
     r"almost|circa|ca\.|some|only|just"
-    r"|precisely|a total of|ungefähr|etwa|environ|unos|около|约|大约|=|:|≈|~|≃|≅|\\approx|\\sim|\\simeq)\s{0,3}){1,4}",
+    r"|precisely|a total of|ungefähr|etwa|environ|unos|около|约|大约"
+    r"|=>|⇒|=|:|≈|~|≃|≅|\\approx|\\sim|\\simeq)\s{0,3}){1,4}",
     re.IGNORECASE,
 )
 _SCALES = {

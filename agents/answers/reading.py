@@ -309,6 +309,9 @@ def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | N
     if text.startswith("```") and text.rstrip().endswith("```"):
         return content(code.code_in(text) or "", kind)
     last = _A.sub("", last)
+    head = text.split("\n", 1)[0].strip()
+    if kind == "text" and head and len(head) < 60 and last != head and last.startswith(head.rstrip(".") + " "):
+        last = head  # an answer, and behind it a sentence about it
     last = texts.without_belief(last) if kind == "text" else last
     return content(texts.stated(last) if kind == "text" else last, kind) if len(last) <= WRITTEN and last else None
 

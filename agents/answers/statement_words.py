@@ -66,6 +66,8 @@ ASIDE = re.compile(
     r"that is,)|\s(?:after|before|by|from|when|while) \w+ing\b).*$",
     re.IGNORECASE | re.DOTALL,
 )
+SINCE = re.compile(r"^\W{0,4}(?:since|because|as)\b[^,.]{1,120},\s(?=.*\d)", re.IGNORECASE | re.DOTALL)
+"""The reason at the beginning of a sentence, which states nothing."""
 SURE_ENOUGH = re.compile(
     r",?\s\(?(?:but|though|although)\s(?:i['’]m|i am|i|it)\b[^.!?]{0,40}\b(?:not (?:entirely |completely |"
     r"totally |100% |fully )?"

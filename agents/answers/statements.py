@@ -57,7 +57,7 @@ def stated(text: str) -> Fraction | None:
 def in_sentence(sentence: str) -> Fraction | None:
     """The one number that a sentence states."""
     bare = " ".join(patterns.PARENTHESIS.sub(" ", sentence).split()) if "(" in sentence else sentence
-    bare = patterns.SURE_ENOUGH.sub("", bare.strip())
+    bare = patterns.SINCE.sub("", patterns.SURE_ENOUGH.sub("", bare.strip()))
     if not bare or patterns.PLAN.search(bare) or is_question(bare) or patterns.HYPOTHETICAL.search(bare):
         return None
     found = list(numbers.each(bare))

@@ -19,8 +19,8 @@ _BETWEEN = re.compile(r"(?<!\d)[,;](?=\s)|[,;](?!\d)(?=\s)")
 _THE = re.compile(r"^the (?=\w{3,})")
 _BOLD = re.compile(r"\*\*([^*\n]{1,100})\*\*")
 _STATED = re.compile(
-    r"(?:So|Thus|Hence|Therefore)?,?\s?(?:the|it|this|that|his|her|their|its)\b[^.!?;:]{0,150}?\b(?:is|was|are|"
-    r"were)\b\s+"
+    r"(?:So|Thus|Hence|Therefore)?,?\s?(?:the|it|this|that|his|her|their|its|today|tomorrow|yesterday)\b[^.!?;:]{0,150}?\b(?:is|was|are|"
+    r"were)\b\s+(?:(?:\w{3,}ed|written|drawn|made|built|sung|won|known|given|found)(?: by| as) )?"
     r"(?P<value>(?:(?!\b(?:is|was|are|were|that|which|who|because|not)\b)[^.!?;:]){1,60})[.!]?",
     re.IGNORECASE,
 )
@@ -43,12 +43,13 @@ _IS_ANSWER = re.compile(
     r"(?P<value>[^.!?;:]{1,60}?)\s(?:is|was)\s(?:the|my)\s(?:correct |right |final |best )?answer[.!]?", re.IGNORECASE
 )
 UNSURE = Guarded(
-    r"\bno (?:idea|clue)\b|^\W*(?:i am |i'm )?sorry\b|\b(?:cannot|can't|could not|couldn't) find\b|"
+    r"\bno (?:idea|clue)\b|\b(?:not|n't) able to\b|\bunable to\b|^\W*(?:i am |i'm )?sorry\b|"
+    r"\b(?:cannot|can't|could not|couldn't) find\b|"
     r"\b(?:cannot|can't|could not|unable to|impossible to) (?:be )?(?:determine|answer|tell|say|decide|"
     r"know|solve)|\b(?:i do not|i don't|do not|don't) know\b"
     r"|\bnot (?:sure|enough)\b|^\W*(?:none|unknown|undetermined|unclear|n/?a|null|no answer|unsure|not sure|idk|"
     r"see)\b",
-    "no|sorry|find|determine|answer|tell|say|decide|know|solve|un|n/a|na|null|idk|see",
+    "no|able|sorry|find|determine|answer|tell|say|decide|know|solve|un|n/a|na|null|idk|see",
 )
 """A reply that says that it does not know."""
 _YEARS = re.compile(
