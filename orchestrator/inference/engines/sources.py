@@ -42,6 +42,8 @@ class Sources:
         self.host = HostCache(int(host_gib * 2**30))
         self._open: OrderedDict[tuple[Any, ...], Checkpoint | Adapter] = OrderedDict()
         self._hashes: dict[tuple[str, Path, Stamp], str] = {}
+        self._numbers: set[str] = set()
+        """Fingerprints of experts that `check_mixture` has read."""
         self._merges: OrderedDict[tuple[Any, ...], LiveMerge] = OrderedDict()
 
     def blend(self, expert: Expert) -> Blend:
@@ -62,6 +64,24 @@ class Sources:
     def mapping_hash(self, folder: Path) -> str:
         """Equal hashes, one mapping from ids to text. Raises `CheckpointError`."""
         return self._hashed("mapping", folder, mapping_digest)
+
+    def check_mixture(self, expert: Expert, blend: Blend) -> None:
+        """Raises `ExpertError` where the weights of a mixture's expert hold NaN or infinity: a canary would tell only
+        where its prompts happen to meet that expert. They are read once for that; dense models are not."""
+        import torch
+
+        if expert.fingerprint in self._numbers:
+            return
+        for name in blend.names:
+            if "expert" not in name and len(blend.checkpoint.tensors[name].shape) != 3:
+                continue
+            try:
+                total = blend.tensor(name).sum(dtype=torch.float64)
+            except CheckpointError:  # packed integers
+                continue
+            if not bool(total.isfinite()):
+                raise no_number(expert, blend)
+        self._numbers.add(expert.fingerprint)
 
     def same_shape(self, wanted: Checkpoint, found: Checkpoint) -> None:
         """Raises `CheckpointError` naming the first tensor, key or file in which two of one shape differ."""

@@ -73,6 +73,7 @@ class TransformersEngine:
         blend = self.sources.blend(expert)
         self.prompts.check(expert)
         way = self._check(expert, blend)
+        self.sources.check_mixture(expert, blend)
         try:
             self._reach(expert, blend, way)
         except CollegiumError:

@@ -95,6 +95,7 @@ class VLLMEngine:
         refuse_differing(expert, blend.checkpoint.config, on_gpu())
         self.prompts.check(expert)
         way = self._check(expert, blend)
+        self.sources.check_mixture(expert, blend)
         if (known := self._shapes.get(expert.shape)) is not None:
             known.moved = 0
         try:

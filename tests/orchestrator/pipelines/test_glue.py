@@ -92,6 +92,7 @@ def config(tmp_path: Path) -> Config:
         save_file({"model.layers.0.mlp.up_proj.weight": tensor}, folder / "model.safetensors")
         (folder / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"]}))
         (folder / "tokenizer_config.json").write_text(json.dumps({"chat_template": "{{ messages }}"}))
+        (folder / "vocab.txt").write_text("a\nb\n")
     lines = [
         {"id": f"{split}-{topic}-{n}", "task": topic, "question": f"What is number {n} of the {topic}?"}
         | {"answer": str(n), "kind": "text", "split": split}

@@ -122,6 +122,26 @@ def test_a_tensor_without_finite_numbers_is_named(tmp_path: Path) -> None:
     assert f"model.safetensors: tensor '{name}' holds NaN or infinite numbers" in why
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+@pytest.mark.parametrize("name", ["model.layers.1.mlp.experts.3.w2.weight", "model.layers.0.moe.input_linear.weight"])
+def test_an_expert_of_a_mixture_without_finite_numbers_is_refused(tmp_path: Path, name: str, bad: float) -> None:
+    import torch
+
+    from orchestrator.errors import ExpertError
+
+    sources = Sources()
+    shape = (8, 6) if "experts" in name else (4, 8, 6)
+    good = Expert("good", "good", "moe", weights=Weights(small(tmp_path / "good", **{name: torch.ones(shape)})))
+    sources.check_mixture(good, sources.blend(good))
+    numbers = torch.ones(shape)
+    numbers.view(-1)[29] = bad
+    odd = Expert("odd", "odd", "moe", weights=Weights(small(tmp_path / "odd", **{name: numbers})))
+    with pytest.raises(ExpertError, match=rf"expert 'odd': .*tensor '{name}' holds NaN or infinite numbers"):
+        sources.check_mixture(odd, sources.blend(odd))
+    dense = Expert("dense", "dense", "dense", weights=Weights(small(tmp_path / "dense")))
+    sources.check_mixture(dense, sources.blend(dense))
+
+
 def test_a_tied_output_layer_beside_another_one_is_refused_and_beside_its_copy_not(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 

@@ -160,6 +160,28 @@ def test_what_transformers_does_not_read_in_a_config_changes_no_answer_of_vllm(
     assert difference(reference(odd, 4), engine.canary(), OTHER_ENGINE) is None
 
 
+def test_an_expert_of_a_mixture_that_holds_nan_is_refused_whether_or_not_the_canary_meets_it(
+    engine: Any, zoo: dict[str, Expert], alone: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from safetensors.torch import load_file, save_file
+
+    from orchestrator.errors import ExpertError
+    from orchestrator.inference.engines import vllm
+
+    folder = changed_config(zoo["mixture-1"].folder, tmp_path / "odd")
+    tensors = load_file(folder / "model.safetensors")
+    name = "model.layers.1.block_sparse_moe.experts.2.w2.weight"
+    tensors[name][5, 7] = float("nan")
+    (folder / "model.safetensors").unlink()
+    save_file(tensors, folder / "model.safetensors", {"format": "pt"})
+    monkeypatch.setattr(vllm, "is_finite", lambda canary: True)  # as where its prompts meet other experts
+    engine.load(zoo["mixture-2"])
+    with pytest.raises(ExpertError, match=f"'{name}' holds NaN"):
+        engine.load(Expert("odd", "odd", "mixture", weights=Weights(folder), context=256))
+    engine.load(zoo["mixture-1"])
+    assert difference(alone["mixture-1"], engine.canary(), 0.005) is None
+
+
 def test_each_expert_stops_at_its_own_end_token(engine: Any, zoo: dict[str, Expert], tmp_path: Path) -> None:
     """Two experts in one engine whose config.json name different end tokens."""
     from tests.orchestrator.inference.engines.conftest import Subject
