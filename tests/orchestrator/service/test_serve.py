@@ -72,13 +72,14 @@ def test_a_running_service_reads_settings_and_keys_again_and_never_opens(
             until(200, bearer, user="ann")
             until(401, {})
             assert f"http://127.0.0.1:{port}/v1: models words" in log.read_text()
-            files = {"file": ("q.jsonl", b'{"id": "1", "question": "word?", "answer": "a"}\n')}
+            files = {"file": ("q.jsonl", b'{"id": "1", "question": "word?", "answer": "red"}\n')}
             everything = {"Authorization": f"Bearer {file.create('all')[0]}"}
             until(200, everything)
             sent = httpx.post(f"http://127.0.0.1:{port}/v1/files", files=files, headers=everything).json()
             job = {"pipeline": "profile", "request": {"task": sent["id"], "split": "test"}}
             assert httpx.post(f"http://127.0.0.1:{port}/v1/jobs", json=job, headers=everything).status_code == 201
             while not list(Path(settings["runs"]).glob("*/*")):
+                assert "\njob " not in log.read_text(), log.read_text()
                 time.sleep(0.05)
             written = [one for folder in ("state", "runs") for one in Path(settings[folder]).rglob("*")]
             assert len(written) > 5
