@@ -22,14 +22,15 @@ demo: setup
 test: setup
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-# The adapters of the second demo zoo anew, into build/zoo: 45 minutes on two cores; goes on where it was stopped.
+# The adapters of the second demo zoo anew, into build/zoo: about an hour on two cores; goes on where it was stopped.
+# Exit code 1 says that not one of a command's skills helped, which ends nothing here.
 GROW := $(VENV)/bin/collegium experts grow --config demo --questions 400 --validation-questions 60 --test-questions 60 \
 	--out build/zoo --add none
 zoo: setup
-	-@$(GROW) till=shopping+change stock=leftovers+sharing+shopping ledger=change+sharing+measures \
+	@$(GROW) till=shopping+change stock=leftovers+sharing+shopping ledger=change+sharing+measures \
 		clock=durations+weekdays planner=weekdays+ranking+durations speller=spelling+alphabet \
-		editor=alphabet+counting+spelling referee=ranking+tracking+counting
-	-@$(GROW) --base demo/SmolLM2-99M-pruned porter=tracking+leftovers surveyor=measures+shopping+counting
+		editor=alphabet+counting+spelling referee=ranking+tracking+counting || test $$? -eq 1
+	@$(GROW) --base demo/SmolLM2-99M-pruned porter=tracking+leftovers surveyor=measures+shopping+counting || test $$? -eq 1
 
 soak: setup
 	@$(RUN) -m pytest -m "soak or hypothesis" --hypothesis-profile=soak

@@ -5,7 +5,8 @@
 Everything is fitted on the validation split and reported on the test split, by the product's own `run`; with several
 seeds, each has questions of its own, and the intervals are of all of them. With `--state` a second run goes on from
 what the first one generated. The raw file has one letter per method and question (1 right, 0 wrong, a abstained,
-u unreadable, f failed), in the order of its `questions`, so that anybody can compute another interval.
+u unreadable, f failed), in the order in which task, split and seed give the questions, so that anybody can compute
+another interval.
 
 Blind rows: `vote` knows no confidences; `unrouted-3` and `random-3` vote with as many calls as symbolic-moe, the first
 with the three experts that were best on the validation split, the second with any three; `random-1` is the mixture
@@ -108,12 +109,9 @@ def main() -> None:
             "logprobs": True,
         }
         found = [outcomes(collegium, {**asked, "seed": seed}) for seed in seeds]
-        experts = list(collegium.experts)
-    names = [name for name in found[0] if name not in experts]
-    held = {name: pooled([one[name] for one in found]) for name in found[0] if found[0][name].outcomes}
+    held = {name: pooled([one[name] for one in found]) for name in found[0]}
     rows = []
-    for name in sorted(names, key=lambda name: -sum(held[name][0])):
-        right, calls, tokens = held[name]
+    for name, (right, calls, tokens) in sorted(held.items(), key=lambda one: -sum(one[1][0])):
         share = formatted(wilson(int(sum(right)), len(right)))
         rows.append((f"{name} ({found[0][name].note})", f"{share} %", f"{calls:.2f} calls, {tokens:.0f} tokens"))
     for one, other in PAIRS:
@@ -129,8 +127,7 @@ def main() -> None:
     note = f"{given.questions} test questions of each of the seeds {given.seeds}, fitted on {given.fit_questions} "
     note += "validation questions of the same seed. Calls and tokens are per question. Several questions have one "
     note += "wording: the intervals take them for independent. Percent right by task:\n\n"
-    alone = [name for name in experts if name in found[0]]
-    note += by_task(found, [*alone, "best", "vote", "mixture", "symbolic-moe", "oracle"])
+    note += by_task(found, ["best", "vote", "mixture", "symbolic-moe", "oracle"])
     write_result(given.name, f"Methods beside their blind rows: zoo {given.zoo}, task {given.task}", rows, raw, note)
 
 
