@@ -21,8 +21,14 @@ _BOLD = re.compile(r"\*\*([^*\n]{1,60})\*\*")
 
 def first_line(text: str) -> Fraction | None:
     """The number that a reply consists of, before it explains itself."""
+    first = before_reasons(text)
+    return whole(undress(first)) if first != text and len(first) < 60 else None
+
+
+def before_reasons(text: str) -> str:
+    """The first line of a text that explains itself behind it; else the text."""
     first, _, rest = text.partition("\n")
-    return whole(undress(first)) if len(first) < 60 and _EXPLAINS.match(rest) else None
+    return first if _EXPLAINS.match(rest) else text
 
 
 def bold(line: str) -> Fraction | None:

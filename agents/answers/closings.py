@@ -18,6 +18,8 @@ _SURE = re.compile(
     r"(?:\d{1,3}(?:\.\d)?\s?% (?:confiden(?:t|ce)|sure|certain)|(?:confidence|certainty)\b(?!\s(?:interval|band)))",
     re.IGNORECASE,
 )
+_RETURNS = re.compile(r"\b(?:so|therefore|thus|hence|total|answer is|result)\b(?! far)|=", re.IGNORECASE)
+"""What comes back to the question behind a courtesy."""
 _QUICK = re.compile(
     r"(?i:let me|feel free|hope|if you|anything|would you|do you|happy|luck|thank|have a|wissen|hésitez|"
     r"si |confid|sure|certain|如果|希望|если)"
@@ -27,7 +29,8 @@ _BEGINS = re.compile(r"(?<=[.!?*)])[ \t]+|(?<=[。！？])")
 
 
 def without_closings(text: str) -> str:
-    """A reply without the sentences at its end that only close it: `Let me know if ...`, `I am 95% confident.`
+    """A reply without the sentences at its end that only close it: `Let me know if ...`, `I am 95% confident.` Behind a
+    courtesy on the last line nothing is said of the question.
 
     A text that is nothing else stays as it is.
     """
@@ -38,9 +41,12 @@ def without_closings(text: str) -> str:
         if len(last) > 600 or _QUICK.search(last) is None:
             return text
         begins = [0, *(found.end() for found in _BEGINS.finditer(last) if found.end() < len(last))]
-        start = line + begins[-1]
+        closes = next((one for one in begins if _COURTESY.match(last, one)), begins[-1])
+        start = line + closes
         sentence = stripped[start:]
-        if not stripped[:start].strip() or not (_COURTESY.match(sentence) or _SURE.match(sentence)):
+        if not stripped[:start].strip() or _RETURNS.search(sentence):
+            return text
+        if not (_COURTESY.match(sentence) or _SURE.match(sentence)):
             return text
         text = stripped[:start].rstrip(" \t\n-—*_")
     return text

@@ -331,7 +331,7 @@ def _equation(bare: str) -> str | None:
         return None
     if len(sides) == 2 and _FUNCTION.fullmatch(sides[0]):
         return _whole(sides[1])
-    left, right = read_term(sides[0]), read_term(_without_unit(sides[-1]))
+    left, right = read_term(_without_unit(sides[0])), read_term(_without_unit(sides[-1]))
     if left is None and _VALUED.match(sides[0]):
         return _whole(sides[-1])
     if right is None:

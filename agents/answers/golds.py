@@ -21,7 +21,7 @@ from agents.answers import numbers
 from agents.answers.choices import exactly
 from agents.answers.code import code_key
 from agents.answers.expressions import expression
-from agents.answers.texts import text_key
+from agents.answers.texts import UNSURE, UNSURE_LIMIT, text_key
 from agents.answers.undress import undress
 from agents.answers.yesno import NO, YES
 from agents.question import AnswerKind
@@ -52,6 +52,11 @@ def gold(text: str, kind: AnswerKind, choices: Mapping[str, str] | None = None) 
             listed = ", ".join(choices)[:200]
             raise GoldError(f"{_quoted(text)} is none of the options: their labels are {listed}")
         return found
+    if kind == "text" and len(text) < UNSURE_LIMIT and UNSURE.search(text):
+        raise GoldError(
+            f"{_quoted(text)} is what a reply says that has no answer, and would never be right: give the questions "
+            "options of which it is one, or a scorer"
+        )
     found = _key(text, kind)
     if found is None:
         raise GoldError(f"{_quoted(text)} is not wholly {_FORMS[kind]}")

@@ -11,7 +11,7 @@ import re
 from agents.answers import statements
 from agents.answers.brackets import enclosed
 from agents.answers.expressions import expression, looks_mathematical, numbered
-from agents.answers.numbers import written
+from agents.answers.numbers import whole, written
 from agents.answers.undress import ANSWER_LIMIT, undress
 
 MEMBER_WORDS = 8
@@ -60,6 +60,10 @@ _NO_SOLUTION = re.compile(
     re.IGNORECASE,
 )
 _OR_ABOUT = re.compile(r",?\s(?:or|which is|i\.e\.,?)\s(?:about|approximately|roughly|around|\\approx|≈).{1,60}$")
+_OR_EQUAL = re.compile(
+    r",?\s(?:or|i\.e\.,?|that is,?|which is)\s(?P<other>\$?-?[\d.,]{1,20}\$?\s?\\?%?)(?:\$|\\\))?[\s.]*$"
+)
+"""`1/2, i.e. 0.5` and `1/2 or 50%`: one value twice, which takes a look at both."""
 _TWO_STATED = re.compile(r"\b(?:is|are)\b.*\band\b.*\b(?:is|are)\b")
 _FIRST = re.compile(r"(?:^|(?<=[\s:]))\(?1[.)]\s(?=\D)")
 _SPEAKS = re.compile(
@@ -84,7 +88,13 @@ def mathematics(text: str, kind: str) -> str | None:
     if kind == "set" and _NO_SOLUTION.fullmatch(undress(text).strip(" .")):
         return "{}"
     text = _OR_ABOUT.sub("", text)
-    text = _QUANTITY.sub("", text) if kind == "expression" else text
+    if kind == "expression" and (twice := _OR_EQUAL.search(text)) is not None:
+        key = mathematics(text[: twice.start()], kind) or ""
+        value = whole(key) if key[-1:].isdigit() else None
+        if value is not None and whole(undress(twice["other"])) == (100 * value if "%" in twice["other"] else value):
+            text = text[: twice.start()]
+    if kind == "expression" and (named := _QUANTITY.match(text)) is not None:
+        *_, text = text[named.end() :].split("=")  # `Area = πr² = 4π`
     sentence = _SENTENCE.split(text.strip(), maxsplit=1)[0]
     for part in dict.fromkeys((text, sentence)):
         bare = _UNIT.sub("", part.strip())

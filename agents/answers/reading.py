@@ -30,6 +30,8 @@ from reasoning.text import separate
 WINDOW = 50_000
 SETTLES = 6
 """Readings after which the key of odd punctuation is its own key, or there is none."""
+_TRUTHS = {"0": "no", "1": "yes"}
+"""What a field of JSON holds where a truth is asked for."""
 BARE = 20
 """Characters of a reply that can be an option or yes and nothing else."""
 WRITTEN = 200
@@ -115,6 +117,7 @@ def read_reply(text: str, question: Question, *, cut: bool = False) -> Found | N
     if is_json:
         if value is None:
             return None
+        value = _TRUTHS.get(value, value) if kind == "yesno" else value
         found = content(value, kind, question.choices)
         return found or (_marked(value, kind, question.choices)[0] if len(value) > 1 else None)
     for part in markers.without_run_on(ends):
@@ -126,7 +129,7 @@ def read_reply(text: str, question: Question, *, cut: bool = False) -> Found | N
     if markers.ends_empty(ends):
         return None
     ends = without_closings(ends)
-    if kind == "choice" and len(ends) <= WRITTEN and (label := exactly(ends, question.choices or {})) is not None:
+    if kind == "choice" and (label := exactly(bare_numbers.before_reasons(ends[:WRITTEN]), question.choices or {})):
         return Found(label, label)
     bare = kind in ("choice", "yesno") and len(ends) <= BARE  # asked for one token, a model writes `B`
     if not bare and (cut or _BROKEN_OFF.search(ends[-20:])):
@@ -237,7 +240,7 @@ def _mathematics(text: str, kind: AnswerKind) -> str | None:
 
 
 def _text(text: str) -> str | None:
-    if len(text) < 200 and texts.UNSURE.search(text):
+    if len(text) < texts.UNSURE_LIMIT and texts.UNSURE.search(text):
         return None
     return code.code_key(text) if text.lstrip().startswith("```") else text_key(text)
 
@@ -259,7 +262,7 @@ def _number(text: str) -> str | None:
             return key  # `n = 120 (5!)` is no product
     if len(bare) <= 200 and looks_mathematical(bare) and not re.search(r"\b(?:or|oder|ou)\b", bare):
         key = expression(bare, "number")
-        if key is not None or not any(c.isspace() for c in bare):
+        if key is not None or (bare.isascii() and not any(c.isspace() for c in bare)):
             return None if key is None or _SYMBOLS.search(key) else key
     value = statements.stated(bare)
     return None if value is None else written(value)

@@ -39,6 +39,8 @@ _I_THINK = re.compile(
 )
 _GIVES = re.compile(r"[^:\n]{1,80}\b(?:gives|yields|is|are|get|becomes)(?: us)?:\s+(?P<value>[^:\n]{1,80}?)[.!]?")
 """`Reversing the letters gives: olleh`"""
+_QUOTED = re.compile(r"[^\"\n]{1,120}\b(?:gives|yields|is|get|becomes|spells)(?: us)?:? \"(?P<value>[^\"]{1,80})\"\.?")
+"""`Concatenating them gives "nyle".`"""
 _IS_ANSWER = re.compile(
     r"(?P<value>[^.!?;:]{1,60}?)\s(?:is|was)\s(?:the|my)\s(?:correct |right |final |best )?answer[.!]?", re.IGNORECASE
 )
@@ -47,11 +49,15 @@ UNSURE = Guarded(
     r"\b(?:cannot|can't|could not|couldn't) find\b|"
     r"\b(?:cannot|can't|could not|unable to|impossible to) (?:be )?(?:determine|answer|tell|say|decide|"
     r"know|solve)|\b(?:i do not|i don't|do not|don't) know\b"
-    r"|\bnot (?:sure|enough)\b|^\W*(?:none|unknown|undetermined|unclear|n/?a|null|no answer|unsure|not sure|idk|"
-    r"see)\b",
+    r"|\bnot (?:sure|enough)\b|^\W*(?:(?:n/a|unsure|not sure|idk|none of (?:the|these|those|them)|no answer|"
+    r"see (?:above|below|the|step|explanation))\b|"
+    r"(?:none|unknown|undetermined|unclear|null)(?:\W*$|\W*[.,;:(–—-]\s|"
+    r"\s(?:at|from|to|who|which|what|whether|how|if|because|as|since|without|given|based)\b))|^(?-i:NA)\W*$",
     "no|able|sorry|find|determine|answer|tell|say|decide|know|solve|un|n/a|na|null|idk|see",
 )
 """A reply that says that it does not know."""
+UNSURE_LIMIT = 200
+"""Characters of a text that may say so and nothing else."""
 _YEARS = re.compile(
     r"(?<=\w) \((?:(?:born|b\.|d\.|c\.|ca\.|circa)\s)?\d{3,4}(?:\s?[-–—]\s?(?:\d{2,4}|"
     r"present)?)?\)\.?$"
@@ -102,6 +108,7 @@ def stated(sentence: str) -> str:
         return str(bold[0])
     found = (
         _GIVES.fullmatch(sentence.strip())
+        or _QUOTED.fullmatch(sentence.strip())
         or _IS_ANSWER.fullmatch(sentence.strip())
         or _IT_IS.fullmatch(sentence.strip())
         or _STATED.fullmatch(sentence.strip())

@@ -18,6 +18,7 @@ from agents.answers.closings import without_closings
         "Feel free to ask about the other 4 options.",
         "Would you like me to explain step 2?",
         "如果你还有2个问题，请告诉我。",
+        "Thank you! I can do 10 more of these.",
     ],
 )
 @pytest.mark.parametrize("gap", [" ", "\n", "\n\n---\n\n"])
@@ -31,6 +32,7 @@ def test_a_closing_is_taken_off(closing: str, gap: str) -> None:
         "Let me know.",
         "There are 45 birds.",
         "The 95% confidence interval is 12.",
+        "There are birds. Thank you for the hint. So there are 45.",
         "He hopes this helps 45 birds.",
         "If you need 3 eggs per cake, you need 12.\nSo the answer is 12.",
         "",

@@ -50,3 +50,10 @@ def test_gold_of_a_choice_is_a_label_or_one_options_text() -> None:
     for wrong in ("C", "A or B", "B red", "bluish"):
         with pytest.raises(answers.GoldError, match="none of the options"):
             answers.gold(wrong, "choice", choices)
+
+
+@pytest.mark.parametrize("text", ["unknown", "None of the above", "N/A"])
+def test_a_text_that_says_that_there_is_no_answer_is_no_gold(text: str) -> None:
+    with pytest.raises(answers.GoldError, match="would never be right"):
+        answers.gold(text, "text")
+    assert answers.gold("None but the Brave", "text") == "none but the brave"
