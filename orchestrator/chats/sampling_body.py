@@ -16,6 +16,8 @@ from orchestrator.inference.request import Sampling
 MAX_CHOICES = 16
 MAX_STOPS = 64
 MAX_BIASES = 1024
+MAX_PATTERN = 50_000
+"""Characters of an expression or a grammar."""
 MAX_SCHEMA = 200_000
 """Characters of a JSON schema, or of all tools together."""
 
@@ -38,22 +40,22 @@ class JsonSchema(BodyPart):
 
 
 class ResponseFormat(BodyPart):
-    """`json_schema` holds the reply to a schema, `json_object` to any JSON object; `regex` and `choice` (of texts) are
-    vLLM's."""
+    """`json_schema` holds the reply to a schema, `json_object` to any JSON object; `regex`, `choice` (of texts) and
+    `grammar` (GBNF) are vLLM's."""
 
-    type: Literal["text", "json_object", "json_schema", "regex", "choice"]
+    type: Literal["text", "json_object", "json_schema", "regex", "choice", "grammar"]
     json_schema: JsonSchema | None = None
-    value: Annotated[str, Field(min_length=1, max_length=10_000)] | list[ShortText] | None = Field(
-        default=None, description="The pattern of `regex`, the texts of `choice`."
+    value: Annotated[str, Field(min_length=1, max_length=MAX_PATTERN)] | list[ShortText] | None = Field(
+        default=None, description="The pattern of `regex`, the texts of `choice`, the rules of `grammar`."
     )
 
     @model_validator(mode="after")
     def _schema_where_needed(self) -> ResponseFormat:
         if (self.type == "json_schema") != (self.json_schema is not None):
             raise ValueError("json_schema goes with type json_schema, and only with it")
-        wanted = {"regex": str, "choice": list}.get(self.type, type(None))
+        wanted = {"regex": str, "grammar": str, "choice": list}.get(self.type, type(None))
         if not isinstance(self.value, wanted) or self.value == []:
-            raise ValueError("value goes with type regex, as a pattern, or with type choice, as a list of texts")
+            raise ValueError("value goes with type regex (a pattern), grammar (its rules) or choice (a list of texts)")
         return self
 
     @property

@@ -25,7 +25,7 @@ IGNORED = frozenset(
         # OpenRouter, LiteLLM, gateways.
         "api_base", "api_key", "cache_control", "custom_llm_provider", "drop_params", "fallbacks", "include_reasoning",
         "max_retries", "models", "num_retries", "provider", "route", "session_id", "timeout", "trace", "transforms",
-        "usage",
+        "trace_id", "usage", "user_id",
         # Ollama, llama.cpp, LM Studio.
         "cache_prompt", "id_slot", "keep_alive", "num_ctx", "options", "post_sampling_probs", "return_progress",
         "slot_id", "timings_per_token", "ttl",
@@ -43,6 +43,7 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "add_generation_prompt": (True,),
     "add_special_tokens": (False,),
     "best_of": (1,),
+    "documents": ([],),
     "dry_multiplier": (0,),
     "early_stopping": (False,),
     "echo": (False,),
@@ -59,13 +60,17 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "max_tokens": (-1, 0),
     "mirostat": (0,),
     "modalities": (["text"], []),
+    "n_probs": (0,),
     "num_beams": (1,),
     "plugins": ([],),
     "prompt_logprobs": (0, False),
+    "raw": (False,),
     "reasoning_effort": ("",),
     "response_format": ({},),
     "return_token_ids": (False,),
     "return_tokens_as_token_ids": (False,),
+    "safe_prompt": (False,),
+    "samplers": ([],),
     "skip_special_tokens": (True,),
     "spaces_between_special_tokens": (True, False),
     "suffix": ("",),
@@ -93,7 +98,7 @@ EFFORTS = ("none", "minimal", "low", "medium", "high", "xhigh", "max", "default"
 """How long to think: OpenAI's words, Anthropic's `max`, and Groq's `default`, which says nothing."""
 
 RENAMED = {"max_new_tokens": "max_tokens", "n_predict": "max_tokens", "num_predict": "max_tokens"}
-RENAMED |= {"stop_sequences": "stop", "repeat_penalty": "repetition_penalty"}
+RENAMED |= {"stop_sequences": "stop", "repeat_penalty": "repetition_penalty", "random_seed": "seed"}
 
 
 def tolerate(body: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -194,8 +199,8 @@ def _structure(kept: dict[str, Any], ignored: set[str]) -> None:
     """Other servers' demands on the reply's form as `response_format`."""
     found: dict[str, Any] = {}
     spelled: list[str] = []
-    for name, kind in (("guided_json", "json"), ("guided_regex", "regex"), ("guided_choice", "choice")):
-        if name in kept:
+    for kind in ("json", "regex", "choice", "grammar"):
+        if (name := f"guided_{kind}") in kept:
             found[kind] = kept.pop(name)
             spelled.append(name)
     outputs = kept.pop("structured_outputs", None)
@@ -203,7 +208,7 @@ def _structure(kept: dict[str, Any], ignored: set[str]) -> None:
         found |= {name: value for name, value in outputs.items() if value is not None}
         spelled.append("structured_outputs")
     elif outputs is not None:
-        raise ValueError("structured_outputs: an object with json, regex or choice is understood")
+        raise ValueError("structured_outputs: an object with json, regex, choice or grammar is understood")
     written = kept.pop("format", None)
     if written not in (None, ""):
         found["json"] = {"type": "object"} if written == "json" else written
@@ -232,6 +237,8 @@ def _response_format(given: dict[str, Any], ignored: set[str]) -> dict[str, Any]
             except ValueError:
                 raise ValueError("response_format: its schema is not valid JSON") from None
         return {"type": "json_schema", "json_schema": {"schema": schema}}
+    if kind == "grammar" and "grammar" in given and "value" not in given:  # Fireworks'
+        return {"type": kind, "value": given["grammar"]}
     if kind in ("json_object", "json_schema") and isinstance(given.get("schema"), dict) and "json_schema" not in given:
         return {"type": "json_schema", "json_schema": {"schema": given["schema"]}}
     if kind == "json_schema" and isinstance(given.get("json_schema"), dict):

@@ -123,6 +123,8 @@ def compile_grammar(compiler: Any, structured: str) -> Any:
             return compiler.compile_json_schema(json.dumps(value), max_whitespace_cnt=MAX_BLANKS)
         if kind == "regex":
             return compiler.compile_regex(value)
+        if kind == "grammar":
+            return compiler.compile_grammar(value)
         choices = " | ".join(json.dumps(choice, ensure_ascii=False) for choice in value)
         return compiler.compile_grammar(f"root ::= {choices}")
     except (RuntimeError, ValueError) as error:

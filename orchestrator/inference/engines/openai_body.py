@@ -44,8 +44,9 @@ def body(remote: RemoteModel, context: int, request: Request) -> dict[str, Any]:
         wanted |= {"logprobs": True, "top_logprobs": sampling.logprobs}
     if sampling.structured is not None:
         kind, value = parse_structured(sampling.structured)
-        if kind == "regex":
-            raise StructuredError("structured output: OpenAI's interface has no regular expressions")
+        if kind in ("regex", "grammar"):
+            words = "regular expressions" if kind == "regex" else "grammars"
+            raise StructuredError(f"structured output: OpenAI's interface has no {words}")
         schema = value if kind == "json" else _choice_schema(value)
         wanted["response_format"] = {"type": "json_schema", "json_schema": {"name": "reply", "schema": schema}}
     for field in remote.leave_out:

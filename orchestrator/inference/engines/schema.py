@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Iterator
 from typing import Any, Literal
 
-StructuredKind = Literal["json", "choice", "regex"]
+StructuredKind = Literal["json", "choice", "regex", "grammar"]
 DEEPEST = 64
 """Levels of a JSON schema: its grammar grows with their square."""
 MAX_TEXT = 65_536
@@ -18,6 +18,7 @@ MAX_STATES = 8192
 MAX_NESTED = 1024
 """Of a regular expression with repeats of repeats, which are ambiguous: every token would take long."""
 COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "maxProperties")
+ROOT = re.compile(r"^\s*root\s*::=", re.MULTILINE)
 TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
 TEXTS = ("$ref", "$schema", "$id", "$anchor", "pattern", "format", "title", "description")
@@ -37,7 +38,8 @@ class StructuredError(ValueError):
 
 
 def parse_structured(structured: str) -> tuple[StructuredKind, Any]:
-    """The kind and its value: a JSON schema (dict), choices (non-empty list of strings) or an expression.
+    """The kind and its value: a JSON schema (dict), choices (non-empty list of strings), a regular expression, or a
+    context-free grammar in GBNF, llama.cpp's notation (`root ::= "yes" | "no"`).
 
     Raises `StructuredError` saying what is malformed.
     """
@@ -46,7 +48,7 @@ def parse_structured(structured: str) -> tuple[StructuredKind, Any]:
     except ValueError as error:
         raise StructuredError(f"structured output is not JSON: {error}") from None
     if not isinstance(body, dict) or len(body) != 1:
-        raise StructuredError('structured output wants exactly one of "json", "choice", "regex"')
+        raise StructuredError('structured output wants exactly one of "json", "choice", "regex", "grammar"')
     kind, value = next(iter(body.items()))
     if kind == "json":
         if not isinstance(value, dict):
@@ -66,7 +68,12 @@ def parse_structured(structured: str) -> tuple[StructuredKind, Any]:
         check_size(structured)
         check_expression(value)
         return "regex", value
-    raise StructuredError(f'structured output: {kind!r} is none of "json", "choice", "regex"')
+    if kind == "grammar":
+        if not isinstance(value, str) or not ROOT.search(value):
+            raise StructuredError("structured output: a grammar is a text in GBNF with a rule `root ::= ...`")
+        check_size(structured)
+        return "grammar", value
+    raise StructuredError(f'structured output: {kind!r} is none of "json", "choice", "regex", "grammar"')
 
 
 def check_size(structured: str, schema: Any = None) -> None:

@@ -229,6 +229,8 @@ def _constrained(text: str, sampling: Sampling, seed: int) -> str:
         if not _matches(value, text):
             raise StructuredError(f"the script's reply {text[:80]!r} does not match {value!r}")
         return text
+    if kind == "grammar":
+        raise StructuredError("response_format: a script cannot be held to a grammar")
     try:
         json.loads(text)
     except ValueError:

@@ -24,7 +24,7 @@ from orchestrator.inference.engines.engine import EngineOptions, LoadKind, LoadR
 from orchestrator.inference.engines.grammar import Grammars, PendingGrammars
 from orchestrator.inference.engines.grammar_process import GrammarRefused
 from orchestrator.inference.engines.prompts import Prompts
-from orchestrator.inference.engines.schema import StructuredError
+from orchestrator.inference.engines.schema import StructuredError, parse_structured
 from orchestrator.inference.engines.sources import Sources, no_number
 from orchestrator.inference.engines.thought_meter import meter_of
 from orchestrator.inference.engines.vllm_replies import LiveReply
@@ -314,8 +314,10 @@ def _held(grammars: Grammars, structured: str) -> dict[str, Any]:
         grammars.check(structured)
     except GrammarRefused:
         raise
-    except StructuredError:  # what xgrammar does not compile, vLLM may have another library for
-        pass
+    except StructuredError:
+        if parse_structured(structured)[0] == "grammar":
+            raise
+        # Of a schema or an expression that xgrammar does not compile, vLLM may have another library.
     return held_to(structured)
 
 

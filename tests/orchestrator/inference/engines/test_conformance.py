@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 from dataclasses import replace
 from typing import Any
@@ -188,6 +189,16 @@ def test_structured_json_keeps_to_its_schema(anywhere: Any) -> None:
     assert set(reply) == {"size", "count"}
     assert reply["size"] in ("small", "large")
     assert isinstance(reply["count"], int)
+
+
+def test_a_reply_keeps_to_a_grammar_and_a_faulty_one_fails_alone(real: Any) -> None:
+    rules = 'root ::= herb ", " herb\nherb ::= "basil" | "thyme"'
+    held, faulty = (
+        real.request(QUESTION, structured=json.dumps({"grammar": text})) for text in (rules, "root ::= missing")
+    )
+    deltas = real.run(held, faulty)
+    assert re.fullmatch("(basil|thyme), (basil|thyme)", joined(deltas[held.key]))
+    assert isinstance(deltas[faulty.key][0].error, RequestError)
 
 
 def test_others_go_on_while_a_grammar_is_compiled(real: Any, monkeypatch: pytest.MonkeyPatch) -> None:

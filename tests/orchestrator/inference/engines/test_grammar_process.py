@@ -28,7 +28,10 @@ def process() -> Iterator[GrammarProcess]:
     made.close()
 
 
-@pytest.mark.parametrize("structured", [{"regex": "[0-9]+"}, {"choice": ["a", "b"]}, {"json": {"type": "integer"}}])
+@pytest.mark.parametrize(
+    "structured",
+    [{"regex": "[0-9]+"}, {"choice": ["a", "b"]}, {"json": {"type": "integer"}}, {"grammar": 'root ::= "a" | "b"'}],
+)
 def test_what_compiles_is_let_through(process: GrammarProcess, tokenizer: str, structured: Any) -> None:
     process.check(json.dumps(structured), tokenizer)
 

@@ -48,6 +48,8 @@ def test_a_choice_travels_as_a_schema_and_an_expression_cannot() -> None:
     assert choices_of(Sampling()) is None
     with pytest.raises(StructuredError, match="no regular expressions"):
         made(structured=json.dumps({"regex": "a+"}))
+    with pytest.raises(StructuredError, match="no grammars"):
+        made(structured=json.dumps({"grammar": "root ::= [a]"}))
 
 
 @pytest.mark.parametrize(

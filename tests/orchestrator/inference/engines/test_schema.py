@@ -47,6 +47,8 @@ def test_a_schema_has_a_depth_that_no_client_decides() -> None:
         ({"regex": "(?:(?:a?){50}){50}"}, "repeats make more than 1,024 parts"),
         ({"regex": "a{99999}"}, "repeats make more than 8,192 parts"),
         ({"regex": 7}, "a regular expression is a text"),
+        ({"grammar": 7}, "a grammar is a text in GBNF"),
+        ({"grammar": "start: word"}, "a rule `root ::= ...`"),
         ({"choice": ["x" * 70_000]}, "more than 65,536 characters"),
     ],
 )
@@ -66,6 +68,7 @@ def test_what_would_stall_an_engine_is_refused_at_once(structured: dict[str, Any
         {"json": {"enum": [{"type": "nonsense"}], "const": {"anyOf": []}, "default": {"properties": 3}}},
         {"json": {"additionalProperties": {"type": "string"}, "contains": True, "x-odd": {"type": 3}}},
         {"regex": "[a-z]{1,4000}"},
+        {"grammar": 'word ::= [a-z]+\nroot ::= word ("," word)*'},
     ],
 )
 def test_what_people_ask_for_is_kept(structured: dict[str, Any]) -> None:
