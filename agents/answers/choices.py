@@ -31,7 +31,7 @@ _BUT = re.compile(
     r"attractive)\b.{0,80}\b(?:however|but|although|though)\b",
     re.IGNORECASE,
 )
-_LISTED = re.compile(r"(?<=[.;!?])\s+(?=\(?[A-Za-z0-9]{1,3}\s?[:)])")
+_LISTED = re.compile(r"(?<=[.;!?])\s+(?=\(?[A-Za-z0-9]{1,3}\s?[:)?])")
 """Options that a text goes through on one line: `A: passive. B: active.`"""
 _ABOUT = re.compile(
     r"\s(?:is|was|has|have|can|does|refers to|means|describes)\s(?!(?:the |clearly |also |definitely |indeed "

@@ -39,6 +39,8 @@ _DECIDES = re.compile(
     re.IGNORECASE,
 )
 """Without such a word a text that names several options has chosen none."""
+_PLAN = re.compile(r"\W{0,4}(?:let|suppose|assume|consider)\b", re.IGNORECASE)
+"""What a text looks at and has not chosen: `Let's consider a tariff.`"""
 _SAYS_RIGHT = re.compile(
     r"(?<!not )(?:\b(?:this|that|it|which)(?: one)? is (?:clearly |therefore |thus |indeed )?(?:the )?"
     r"(?:only |best |most )?(?:correct|right|accurate|best)\b|[✓✔✅☑])",
@@ -89,6 +91,8 @@ def choice(text: str, choices: Choices) -> str | None:
         because = _BECAUSE.sub("", text)
         if because != text and (found := choice_in(because, choices)) is not None:
             return found
+        if _PLAN.match(text) and _DECIDES.search(text) is None and choice_in(text, choices, last=True) is None:
+            return None
         open_ = undecided(text) and not any("none" in one.casefold() for one in choices.values())
         if open_ or (found := choice_in(text, choices)) is not None or _DECIDES.search(text) is None:
             return None if open_ else found or _of_value(text, choices)

@@ -42,7 +42,8 @@ _FACTORS = re.compile(
 )
 """`2a` and `2 ab` are products: letters that stand at a number are units only where they are those of a common one."""
 _HEDGED = re.compile(
-    r"\b(?:or|either|neither|maybe|perhaps|cannot|not|unknown|correct|incorrect|see|above|below)\b", re.IGNORECASE
+    r"\b(?:is|are|or|either|neither|maybe|perhaps|cannot|not|unknown|correct|incorrect|see|above|below)\b",
+    re.IGNORECASE,
 )
 _TIMES = re.compile(r"(?<=\d)(?: x | X |(?<!0)x)(?=\d)")
 """`4 x 12` is a product."""
@@ -58,6 +59,7 @@ _INFINITE = re.compile(r"(?P<sign>[+-]|(?:positive|negative) )?(?:infinity|infin
 _NAMED = re.compile(r"(?P<name>[a-zA-Z](?:_\{?\w\}?)?)\s*=\s*(?P<value>[^=]+)")
 _NUMBERED = re.compile(r"(?:^|(?<=[,;\s]))\(?(\d{1,2})[.)]\s(?=\D)")
 _ARROW = re.compile(r"\s*(?:->|→|⟶|=>|\\(?:to|rightarrow)(?![a-z]))\s*")
+_GREATER = re.compile(r"\s>\s")
 _BASE = re.compile(r"^([0-9A-Fa-f]{1,60})_\{?(\d{1,2})\}?$")
 _WORDS = re.compile(r"(?<!\\)(?<![a-zA-Z])[^\W\d_]{2,}")
 _KNOWN = frozenset(
@@ -90,6 +92,8 @@ _FUNCTION = re.compile(
     r"\\partial)\s?[a-z]\^?\{?\d?\}?\}(?:\s?[a-zA-Z](?:\([a-z]\))?)?|d[a-z]/d[a-z]"
 )
 """What an equation defines: `f'(x)`, `f^{-1}(x)`, `dy/dx`."""
+_DERIVED = re.compile(r"\\frac\s?\{\s?d(?:\^\{?\d\}?)?\s?\}\s?\{\s?d\s?[a-z](?:\^\{?\d\}?)?\s?\}|d/d[a-z]\b")
+"""What is derived, `\\frac{d}{dx}x^6`: its value is said behind it."""
 _PLUS_MINUS = re.compile(r"\\pm(?![a-z])|±|\+/-")
 
 
@@ -171,7 +175,8 @@ def members(bare: str) -> list[str] | None:
     if bare[:1] in "([{" and closing(bare, 0) == len(bare) - 1:
         bare = bare[1:-1]
     bare = re.sub(r",\s*(?:and|or)\s+", ", ", bare)
-    if "," not in bare and ";" not in bare and (arrows := _ARROW.split(bare))[1:]:
+    arrow = _ARROW if bare.count(" > ") < 2 else _GREATER
+    if "," not in bare and ";" not in bare and (arrows := arrow.split(bare))[1:]:
         bare = ", ".join(arrows)
     if (listed := numbered(bare)) is not None:
         return listed
@@ -331,6 +336,8 @@ def _equation(bare: str) -> str | None:
         return None
     if len(sides) == 2 and _FUNCTION.fullmatch(sides[0]):
         return _whole(sides[1])
+    if _DERIVED.match(sides[0]):
+        return _whole(sides[-1])
     left, right = read_term(_without_unit(sides[0])), read_term(_without_unit(sides[-1]))
     if left is None and _VALUED.match(sides[0]):
         return _whole(sides[-1])

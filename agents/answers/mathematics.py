@@ -38,7 +38,7 @@ _UNIT = re.compile(
     r"\b(?:(?:square|cubic|sq\.?|cu\.?) )?(?:cm|mm|km|kg|inch(?:es)?|feet|foot|units?|met(?:er|re)s?|"
     r"centimet(?:er|re)s?|"
     r"degrees|radians|dollars|euros|seconds|minutes|hours|days|years|miles|yards)(?![A-Za-z])(?:\^\{?\d\}?|"
-    r"[²³])?)[\s.$]*$"
+    r"[²³])?)(?: (?:long|wide|tall|high|deep|apart|away))?[\s.$]*$"
 )
 _SENTENCE = re.compile(r"(?<=[^\s.])\.\s+(?=[A-Z\"'(])|\n")
 _HEDGES = re.compile(
@@ -64,6 +64,8 @@ _OR_EQUAL = re.compile(
     r",?\s(?:or|i\.e\.,?|that is,?|which is)\s(?P<other>\$?-?[\d.,]{1,20}\$?\s?\\?%?)(?:\$|\\\))?[\s.]*$"
 )
 """`1/2, i.e. 0.5` and `1/2 or 50%`: one value twice, which takes a look at both."""
+_SO = re.compile(r"=.*[,;.]\s(?:so|thus|hence|therefore|giving)\b,?\s(?=\$?[a-z]\s?(?:=|∈|\\in))", re.IGNORECASE)
+"""`(x + 1)(x - 5) = 0, so x = -1 or x = 5`"""
 _TWO_STATED = re.compile(r"\b(?:is|are)\b.*\band\b.*\b(?:is|are)\b")
 _FIRST = re.compile(r"(?:^|(?<=[\s:]))\(?1[.)]\s(?=\D)")
 _SPEAKS = re.compile(
@@ -88,6 +90,7 @@ def mathematics(text: str, kind: str) -> str | None:
     if kind == "set" and _NO_SOLUTION.fullmatch(undress(text).strip(" .")):
         return "{}"
     text = _OR_ABOUT.sub("", text)
+    text = text if kind == "expression" else _SO.split(text, maxsplit=1)[-1]
     if kind == "expression" and (twice := _OR_EQUAL.search(text)) is not None:
         key = mathematics(text[: twice.start()], kind) or ""
         value = whole(key) if key[-1:].isdigit() else None
@@ -136,6 +139,8 @@ def _named(bare: str, kind: str) -> str | None:
         return None
     value = _UNIT.sub("", found["value"].strip())
     key = expression(value, kind)
+    if key is None and kind == "expression" and value.count("=") > 1:
+        key = expression(value.rsplit("=", 1)[1].strip(" $"), kind)  # `the circumference is 2πr = 2π·5 = 10π`
     if key is None or (kind != "expression" and _is_sentence(value)):
         return None
     # A word alone is no value of a sentence that says more: "a function that cannot be simplified".

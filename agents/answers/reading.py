@@ -75,8 +75,10 @@ _COMMA_LANGUAGE = re.compile(
     re.IGNORECASE,
 )
 """Words of languages with decimal commas; two of them tell the language."""
-_A = re.compile(r"^A\s?:\s+(?=\S)")
-"""`A: Tokyo`, as in a dialogue of questions and answers."""
+_A = re.compile(r"^(?:A|Ans|Output|Result|Solution)\s?:\s+(?=\S)")
+"""`A: Tokyo`, as in a dialogue of questions and answers, and `Output: Tokyo`."""
+_ITEM = re.compile(r"^[ \t]{0,8}\(?\d{1,2}[.)][ \t]+(?=\S)")
+"""The number of a step or an item of a list, which is no number of the reply."""
 _CORRECTED = ("number", "choice", "yesno", "text")
 _NOT_SURE_BUT = re.compile(
     r"^\W*(?:i['’]m|i am) not (?:entirely |completely |100% |totally |fully )?(?:sure|certain),? but\s", re.IGNORECASE
@@ -320,9 +322,10 @@ def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | N
 
 
 def _lines(text: str) -> str:
-    return "\n".join(
-        undress(markers.without_confidence(line)) for line in text[-2_000:].split("\n")[-6:] if line.strip()
-    )
+    lines = [line for line in text[-2_000:].split("\n")[-6:] if line.strip()]
+    if sum(_ITEM.match(line) is not None for line in lines) > 1:
+        lines = [_ITEM.sub("", line) for line in lines]
+    return "\n".join(undress(markers.without_confidence(line)) for line in lines)
 
 
 def _code(text: str) -> Found | None:

@@ -20,7 +20,8 @@ HEDGE = re.compile(
 REFUSAL = Guarded(
     r"\b(?:cannot|can't|can not|could not|couldn't|unable|impossible|unknown|undetermined|insufficient|"
     r"not enough|unclear|not possible|no way to|"
-    r"don't know|do not know|not sure|no answer|none|undefined|depends|indeterminate|not given|"
+    r"don't know|do not know|not sure|no answer|none(?! (?:left|remain|over))|undefined|depends|"
+    r"indeterminate|not given|"
     r"tbd|error|timeout|see (?:step|section|page|above|below)|(?:is|are)(?:n't| not) (?:among|one of|in|listed)|"
     r"let me (?:think|see|check|try|compute|calculate|work)|not determined|maybe|perhaps|might be|could be)\b",
     (
@@ -32,8 +33,9 @@ GIVES_UP = Guarded(
     r"^\W{0,4}(?:error|exception|traceback|timeout)\b|\b(?:i do not|i don't|don't|do not) know\b|\bnot (?:sure|"
     r"enough information)\b|"
     r"\bimpossible to (?:say|tell|know)\b|"
-    r"\b(?:cannot|can't|unable to|could not) (?:be )?(?:determined?|answer(?:ed)?|tell|say|know|solved?)\b",
-    "error|exception|traceback|timeout|know|not |to say|to tell|cannot|can't|unable|could not",
+    r"\b(?:cannot|can't|unable to|(?:not|n't) able to|could not) (?:be )?(?:determined?|answer(?:ed)?|tell|say|know|"
+    r"solved?|calculated?|computed?|find|found)\b",
+    "error|exception|traceback|timeout|know|not |to say|to tell|cannot|can't|unable| able to|could not",
 )
 PLAN = Guarded(
     r"\b(?:needs?|have|has|want) to (?:know|find|calculate|compute|determine|figure|solve|consider|first|multiply|"
@@ -68,6 +70,12 @@ ASIDE = re.compile(
 )
 SINCE = re.compile(r"^\W{0,4}(?:since|because|as)\b[^,.]{1,120},\s(?=.*\d)", re.IGNORECASE | re.DOTALL)
 """The reason at the beginning of a sentence, which states nothing."""
+GIVEN = re.compile(
+    r"^\W{0,4}(?:if|when|given)\b[^.;?]{1,120}?,\s(?=(?:then\s)?(?:each|he|she|they|it|there|we|you)\b)"
+    r"(?!.*\b(?:if|otherwise|else|or|would)\b)",
+    re.IGNORECASE,
+)
+"""What is given, at the beginning of a sentence: `If 4 friends share 48, each gets 12.`"""
 SURE_ENOUGH = re.compile(
     r",?\s\(?(?:but|though|although)\s(?:i['’]m|i am|i|it)\b[^.!?]{0,40}\b(?:not (?:entirely |completely |"
     r"totally |100% |fully )?"
@@ -76,14 +84,14 @@ SURE_ENOUGH = re.compile(
 )
 """`but I could be wrong` takes nothing back."""
 WHICH_IS = re.compile(
-    r",\s(?:which|that) (?:is|equals|gives|makes|comes to|amounts to)\s(?:a total of "
+    r",\s(?:which|that) (?:is|equals|gives|makes|comes to|amounts to|can be (?:done|made) in)\s(?:a total of "
     r")?(?P<value>[^\s,;]{1,40}(?:\s[^\W\d_]{1,15})?)\.?$",
     re.IGNORECASE,
 )
 """`20% of $150, which is $30`"""
 TOTAL_IS = re.compile(
     r"[,;]\s(?:so |and )?(?P<value>[^,;]{1,40}?)\s(?:altogether|in total|in all|overall)\.?$|"
-    r"[,;]\s(?:the )?(?:total|sum|answer|result)\s?[:=]\s?(?P<after>[^,;:=]{1,30})$",
+    r"[,;]\s(?:the )?(?:total|sum|answer|result)(?:\s?[:=]|\s(?:is|was))\s?(?P<after>[^,;:=]{1,30})$",
     re.IGNORECASE,
 )
 """`15 adults and 16 children, 31 altogether`, `Adults: 15, Children: 16, Total: 31`"""
@@ -158,6 +166,8 @@ COMPOUND = Guarded(
     " h|h|min|day|week|month|year|f|yard|mile|pound|lb|dollar|euro|k|m|gallon|degree",
 )
 """`2 hours and 30 minutes` is one quantity, neither of its numbers."""
+THAT_IS = re.compile(r"[,(]\s?(?:i\.e\.,?|that is,?|or|which is)\s(?P<value>\d[^,;()]{0,30})\)?$")
+"""`1 hour and 30 minutes, i.e. 90 minutes`"""
 AND_CLAUSE = re.compile(r"(?:\band(?:\s[^\W\d_]{2,12})?|;|,)\s\W?$")
 IS_LEFT = re.compile(r"\s?(?:\w+\s){0,2}(?:is|are|was|were|remain|remains|left)\b", re.IGNORECASE)
 """`each gets 4 and 2 are left over` states two numbers."""

@@ -57,7 +57,7 @@ def stated(text: str) -> Fraction | None:
 def in_sentence(sentence: str) -> Fraction | None:
     """The one number that a sentence states."""
     bare = " ".join(patterns.PARENTHESIS.sub(" ", sentence).split()) if "(" in sentence else sentence
-    bare = patterns.SINCE.sub("", patterns.SURE_ENOUGH.sub("", bare.strip()))
+    bare = patterns.GIVEN.sub("", patterns.SINCE.sub("", patterns.SURE_ENOUGH.sub("", bare.strip())))
     if not bare or patterns.PLAN.search(bare) or is_question(bare) or patterns.HYPOTHETICAL.search(bare):
         return None
     found = list(numbers.each(bare))
@@ -68,17 +68,21 @@ def in_sentence(sentence: str) -> Fraction | None:
     refused = patterns.REFUSAL.search(bare)
     if refused is not None:
         return None
-    if "=" not in bare and patterns.OF_SO_MANY.search(bare) is not None:
+    if "=" not in bare and (many := patterns.OF_SO_MANY.search(bare)) and patterns.SO.search(bare, many.end()) is None:
         return None
     if "=" not in bare and patterns.COMPOUND.search(bare) is not None:
-        return None
+        that_is = patterns.THAT_IS.search(bare)
+        return None if that_is is None else numbers.whole(that_is["value"])
     found = [one for one in found if not patterns.NOT.search(bare[max(0, one[0] - 30) : one[0]])]
     found = [one for one in found if not patterns.REJECTED.match(bare, one[1])]
     named = [one for one in found if not patterns.LABELS.search(bare[max(0, one[0] - 20) : one[0]])]
     named = [one for one in named if not patterns.ORDINAL.match(bare, one[1])] or named
     # "Step 3 of the proof" says nothing of 3; "page 3" may be an answer.
     found = named or [
-        one for one in found if not patterns.PLACE.search(bare[max(0, one[0] - 12) : one[0]]) or one[1] == len(bare)
+        one
+        for one in found
+        if not (place := patterns.PLACE.search(bare[max(0, one[0] - 12) : one[0]]))
+        or (one[1] == len(bare) and place.start())
     ]
     if not found:
         return None
@@ -187,7 +191,7 @@ def _open_ended(bare: str, end: int) -> bool:
     return (
         re.match(
             r"\s?(?:\w+\s)?(?:(?:or|and) (?:more|less|fewer|above|below|higher|lower|over)\b|at (?:most|"
-            r"least)\b|(?:max|min)(?:imum)?\b|\+(?!\s?[\w(]))",
+            r"least)\b|(?:max(?:imum)?|minimum)\b|\+(?!\s?[\w(]))",
             bare[end:],
         )
         is not None

@@ -41,6 +41,11 @@ _GIVES = re.compile(r"[^:\n]{1,80}\b(?:gives|yields|is|are|get|becomes)(?: us)?:
 """`Reversing the letters gives: olleh`"""
 _QUOTED = re.compile(r"[^\"\n]{1,120}\b(?:gives|yields|is|get|becomes|spells)(?: us)?:? \"(?P<value>[^\"]{1,80})\"\.?")
 """`Concatenating them gives "nyle".`"""
+_BY = re.compile(
+    r"[^.!?;:\n]{1,80}\b(?:was|were|is|are) (?:\w{3,}ed|written|drawn|made|built|sung|won|known|given|found|led) by "
+    r"(?P<value>(?:(?!\b(?:is|was|are|were|that|which|who|because|not|in)\b)[^.!?;:]){1,60})[.!]?"
+)
+"""`Emma was written by Jane Austen.`"""
 _IS_ANSWER = re.compile(
     r"(?P<value>[^.!?;:]{1,60}?)\s(?:is|was)\s(?:the|my)\s(?:correct |right |final |best )?answer[.!]?", re.IGNORECASE
 )
@@ -109,6 +114,7 @@ def stated(sentence: str) -> str:
     found = (
         _GIVES.fullmatch(sentence.strip())
         or _QUOTED.fullmatch(sentence.strip())
+        or _BY.fullmatch(sentence.strip())
         or _IS_ANSWER.fullmatch(sentence.strip())
         or _IT_IS.fullmatch(sentence.strip())
         or _STATED.fullmatch(sentence.strip())

@@ -48,6 +48,7 @@ _DIGIT = re.compile(r"[^\x00-\x7f\D]")
 _BOLD = re.compile(r"(?<![\w)])\*\*|\*\*(?![\w(-])")
 """Markdown's stars; between two terms they are a power."""
 _EMOJI = re.compile("[\\s\U0001f300-\U0001faff\u2705\u2714\u2728\u2b50\ufe0f]+\\Z")
+_HTML = re.compile(r"</?(?:b|strong|i|em|u|mark|span|p|code|center|big)>", re.IGNORECASE)
 _STRUCK = re.compile(r"~~[^~\n]{1,200}~~")
 _MATHS_SIGNS = ("\\(", "\\)", "\\[", "\\]", "$$")
 
@@ -80,6 +81,8 @@ def undress(text: str) -> str:
     text = plain_signs(text[:ANSWER_LIMIT])
     if "~~" in text:
         text = _STRUCK.sub("", text)
+    if "</" in text:
+        text = _HTML.sub("", text)
     if "**" in text:
         text = _BOLD.sub("", text)
     text = text.replace("__", "")

@@ -187,6 +187,7 @@ _MANNER = re.compile(
 _BOTH_WAYS = re.compile(
     r"\byes (?:for|if|when|in|to|on|and)\b[^.!?]{0,80}\bno(?: (?:for|if|when|in|to|on)\b|[.!?]|$)|\bno (?:for|"
     r"if|when|in|to|on)\b[^.!?]{0,80}\byes\b|"
+    r"\b(?:some|many|most)\b[^.!?]{0,40}\b(?:yes|no)\b[^.!?]{0,20}\bothers?\b[^.!?]{0,40}\b(?:yes|no)\b|"
     r"\b(?:technically|theoretically|in theory|strictly(?: speaking)?|officially),? (?:yes|"
     r"no)\b[^.!?]{0,60}\bbut\b[^.!?]{0,60}\b(?:yes|no)\b"
 )
