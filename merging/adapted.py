@@ -30,6 +30,8 @@ class Adapted:
     """The base's name of the tensor."""
     shape: tuple[int, ...]
     allow_nan: bool = False
+    given: Change | None = None
+    """What becomes of it, where that is not the adapter's change of this name."""
     _lengths: list[NDArray[np.float64]] = field(default_factory=list, compare=False, repr=False)
     _lock: Any = field(default_factory=threading.Lock, compare=False, repr=False)
 
@@ -41,7 +43,7 @@ class Adapted:
     @property
     def change(self) -> Change:
         """What the adapter does to this tensor."""
-        return self.adapter.changes[self.name]
+        return self.adapter.changes[self.name] if self.given is None else self.given
 
     def read(self, start: int, stop: int, out: Work) -> None:
         """Write the values [start, stop) of the flattened tensor to `out`. Raises `CheckpointError` for values that
@@ -54,10 +56,10 @@ class Adapted:
             self._changed(start, stop, out)
             if change.rows is not None:
                 self._replace_rows(start, stop, out)
-            if change.added is not None:
-                info, factor = change.added
-                values = widen(self.adapter.tensor(info).reshape(-1)[start:stop], info.dtype, out.dtype)
-                out += values * out.dtype.type(factor)
+        if change.added is not None:
+            info, factor = change.added
+            values = widen(self.adapter.tensor(info).reshape(-1)[start:stop], info.dtype, out.dtype)
+            out += values * out.dtype.type(factor)
         if not self.allow_nan and not np.isfinite(out).all():
             raise CheckpointError(f"{self.label}: not all finite numbers (--allow-nan merges them all the same)")
 

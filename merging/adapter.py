@@ -16,6 +16,7 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -24,8 +25,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.adapter_config import lora_config, value_for
-from merging.checkpoint import FLOATS, Checkpoint, CheckpointError, TensorInfo, read_header, view
-from merging.naming import HEAD, common_name, common_names
+from merging.checkpoint import FLOATS, Checkpoint, CheckpointError, TensorInfo, read_header, ties, view
+from merging.naming import EMBEDDINGS, HEADS, WRITES, LayerName, common_name, common_names
 from merging.pickled import pickled_tensors
 
 PICKLE = "adapter_model.bin"
@@ -54,7 +55,7 @@ class LowRank:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What becomes of one tensor of the base. Where `whole` is given, nothing else is."""
+    """What becomes of one tensor of the base. Beside `whole` there may be `added`, and nothing else."""
 
     whole: TensorInfo | None = None
     rows: TensorInfo | None = None
@@ -91,6 +92,9 @@ class Adapter:
         reader = _Reader(self.file, infos, self.config, base, self.tensor)
         self.changes: Mapping[str, Change] = MappingProxyType(dict(reader.changes()))
         """By the base's name of the tensor."""
+        self.head: Change | None = reader.head
+        """What the output layer becomes where `base` ties it to the embedding and the adapter parts the two; without
+        any change: what the embedding was."""
         self.left_out: tuple[str, ...] = tuple(reader.left_out)
         """Tensors of the file that change nothing: copies of the base's."""
         self.pairs: Mapping[str, LowRank] = MappingProxyType(
@@ -105,9 +109,8 @@ class Adapter:
     @property
     def low_rank_only(self) -> bool:
         """It is a sum of products, as engines serve beside a base."""
-        return all(self.adds_product(name) and not pair.turned for name, pair in self.pairs.items()) and set(
-            self.pairs
-        ) == set(self.changes)
+        sums = all(self.adds_product(name) and not pair.turned for name, pair in self.pairs.items())
+        return sums and set(self.pairs) == set(self.changes) and self.head is None
 
     def adds_product(self, name: str) -> bool:
         """All that becomes of the base's tensor is that a low-rank product is added."""
@@ -139,6 +142,7 @@ class _Reader:
     ) -> None:
         self.file, self.infos, self.config, self.base, self.array = file, infos, config, base, array
         self.left_out: list[str] = []
+        self.head: Change | None = None
         self._common = common_names(base.tensors)
 
     def changes(self) -> Iterator[tuple[str, Change]]:
@@ -163,7 +167,8 @@ class _Reader:
                 self._saved(found, name, plain, info)
         for module, parts in halves.items():
             self._low_rank(found, module, parts)
-        if not found:
+        self._part_head(found)
+        if not found and self.head is None:
             raise CheckpointError(f"{self.file}: no tensor that changes {self.base.folder}")
         yield from found.items()
 
@@ -175,11 +180,43 @@ class _Reader:
     def _name(self, name: str, wanted: str) -> str:
         """The base's own name of a tensor. Raises `CheckpointError`."""
         own = wanted if wanted in self.base.tensors else self._common.get(common_name(wanted))
-        if own is None and common_name(wanted) == HEAD and not self.base.own_head:
-            own = self.base.head_name
+        if own is None and common_name(wanted) in HEADS:
+            own = next((self._common[name] for name in HEADS if name in self._common), self._tied_embedding)
+        if own is None and wanted.endswith(".decoder.bias"):
+            # BERT's output layer shares its bias with the module around it.
+            own = self._common.get(common_name(f"{wanted.removesuffix('.decoder.bias')}.bias"))
         if own is None:
             raise CheckpointError(f"{self.file}: tensor {name!r}: {self.base.folder} has no {wanted}")
         return own
+
+    @property
+    def _architecture(self) -> str:
+        named = self.base.config.get("architectures")
+        return str(named[0]) if isinstance(named, list) and named else ""
+
+    @cached_property
+    def _tied_embedding(self) -> str | None:
+        """The base's embedding, where that is its output layer too."""
+        if HEADS & set(self._common) or ties(self.base.config) is False:
+            return None
+        return next((self._common[name] for name in EMBEDDINGS if name in self._common), None)
+
+    def _part_head(self, found: Mapping[str, Change]) -> None:
+        """PEFT replaces one of two modules that share a tensor. Where it replaced the embedding, the output layer is
+        what the embedding was, unless the file has that too."""
+        embedding, saved = self._tied_embedding, self.head and self.head.whole
+        if embedding is None or not self._architecture.endswith((*WRITES, "ForMaskedLM", "ForPreTraining")):
+            return
+        whole = found[embedding].whole if embedding in found else None
+        if saved and whole and saved.dtype == whole.dtype and np.array_equal(self.array(saved), self.array(whole)):
+            self.left_out.append(saved.name)
+            self.head = None
+        elif whole and not saved and whole.shape == self.base.tensors[embedding].shape:
+            self.head = Change()
+        if self.head is not None and (not self._architecture.endswith(WRITES) or "Whisper" in self._architecture):
+            raise CheckpointError(
+                f"{self.file}: replaces one of embedding and output layer, which {self._architecture} ties"
+            )
 
     def _weight(self, name: str, module: str) -> str:
         return self._name(name, f"{module}.weight")
@@ -194,19 +231,18 @@ class _Reader:
                 self.left_out.append(name)
                 return
             raise CheckpointError(f"{self.file}: tensor {name!r} resizes an adapted embedding, which is not supported")
-        before = found[target].whole if target in found else None
+        tied_head = common_name(own) in HEADS and target == self._tied_embedding
+        before = found[target].whole if target in found and not tied_head else None
         if before and before.dtype == info.dtype and np.array_equal(self.array(before), self.array(info)):
-            # An output layer beside the embedding that it is tied to: PEFT needs both.
             self.left_out.append(name)
             return
-        if target in found and common_name(own) == HEAD:
-            raise CheckpointError(
-                f"{self.file}: tensor {name!r}: {self.base.folder} ties its output layer to the embedding"
-            )
         held = self.base.tensors[target].shape
         if info.shape[1:] != held[1:] or (info.shape != held and common_name(target).startswith(("layers.", "h."))):
             raise CheckpointError(f"{self.file}: tensor {name!r} is {list(info.shape)}, {target!r} {list(held)}")
-        self._put(found, target, Change(whole=info))
+        if tied_head:
+            self.head = Change(whole=info)
+        else:
+            self._put(found, target, Change(whole=info))
 
     def _tokens(self, name: str, info: TensorInfo, target: str, module: str) -> Change:
         given = self.config.get("trainable_token_indices")
@@ -221,16 +257,26 @@ class _Reader:
             )
         return Change(rows=info, places=tuple(given))
 
+    def _turned(self, target: str) -> bool:
+        """The base stores this layer as (in, out), as GPT-2 does.
+
+        By the base's shapes: PEFT corrects `fan_in_fan_out` layer by layer, and saves what the last layer made of it.
+        """
+        layer = LayerName.of(target)
+        return layer is not None and layer.head in self._turned_towers
+
+    @cached_property
+    def _turned_towers(self) -> set[str]:
+        layers = ((name, LayerName.of(name)) for name in self.base.tensors if name.endswith(".weight"))
+        return {layer.head for name, layer in layers if layer and _stands_turned(self.base, name)}
+
     def _low_rank(self, found: dict[str, Change], module: str, parts: dict[str, TensorInfo]) -> None:
         kinds = ("embedding_A", "embedding_B") if "embedding_A" in parts else ("A", "B")
         if not set(kinds) <= set(parts):
             raise CheckpointError(f"{self.file}: {module} has lora_{'/'.join(sorted(parts))} only")
         down, up = (parts[kind] for kind in kinds)
         target = self._weight(down.name, module)
-        shape, turned = (
-            self.base.tensors[target].shape,
-            "embedding_A" in parts or bool(self.config.get("fan_in_fan_out")),
-        )
+        shape, turned = self.base.tensors[target].shape, "embedding_A" in parts or self._turned(target)
         if len(shape) != 2 or len(down.shape) != 2 or down.shape[0] < 1:
             raise CheckpointError(
                 f"{self.file}: tensor {down.name!r}: LoRA of {target!r} {list(shape)} is not supported"
@@ -256,14 +302,40 @@ class _Reader:
                 f"{self.file}: tensor {magnitude.name!r} {list(magnitude.shape)} does not fit {target!r}"
             )
         rows, places = (found[target].rows, found[target].places) if target in found else (None, ())
+        if target in found and self._twice(found[target], pair, magnitude):
+            self.left_out += [down.name, up.name]
+            return
+        if target in found and target == self._tied_embedding:
+            raise CheckpointError(
+                f"{self.file}: {module} is adapted beside the other of embedding and output layer, which "
+                f"{self.base.folder} ties: the two would no longer be one tensor"
+            )
         if target in found and (rows is None or magnitude is not None):
             raise CheckpointError(f"{self.file}: {module} is adapted and replaced at once")
         found[target] = Change(rows=rows, places=places, pair=pair, magnitude=magnitude)
         if bias := parts.get("B.bias"):
             own = self._name(bias.name, f"{module}.bias")
-            if own in found or bias.shape != self.base.tensors[own].shape:
+            if bias.shape != self.base.tensors[own].shape:
                 raise CheckpointError(f"{self.file}: tensor {bias.name!r} does not fit {own!r}")
-            found[own] = Change(added=(bias, scale))
+            found[own] = Change(whole=found[own].whole if own in found else None, added=(bias, scale))
+
+    def _twice(self, before: Change, pair: LowRank, magnitude: TensorInfo | None) -> bool:
+        """An output layer that is tied to its embedding is adapted with the embedding's own product, turned."""
+        held = before.pair
+        if held is None or magnitude is not None or before.magnitude is not None or held.scale != pair.scale:
+            return False
+        # Both stand as `down` and `up` of the same matrix.
+        one, other = ((self._laid(each.down, each), self._laid(each.up, each)) for each in (held, pair))
+        return all(np.array_equal(a, b) for a, b in zip(one, other, strict=True))
+
+    def _laid(self, info: TensorInfo, pair: LowRank) -> NDArray[Any]:
+        return self.array(info).T if pair.turned else self.array(info)
+
+
+def _stands_turned(base: Checkpoint, name: str) -> bool:
+    """A matrix of inputs by outputs, with a bias for each output, where a linear layer has outputs by inputs."""
+    shape, bias = base.tensors[name].shape, base.tensors.get(f"{name.removesuffix('.weight')}.bias")
+    return bias is not None and len(shape) == 2 and shape[0] != shape[1] and bias.shape == (shape[1],)
 
 
 def _shapes(shape: tuple[int, ...], rank: int, turned: bool) -> tuple[tuple[int, int], tuple[int, int]]:

@@ -99,21 +99,6 @@ class Checkpoint:
         """Size of all weights files together."""
         return sum(file.stat().st_size for file in self.files)
 
-    @property
-    def own_head(self) -> bool:
-        """It has an output layer of its own (one beside a tied embedding is never used)."""
-        return "lm_head.weight" in self.tensors and not self.config.get("tie_word_embeddings")
-
-    @property
-    def head_name(self) -> str:
-        """The tensor that is its output layer: its own, or the embedding. Raises `CheckpointError`."""
-        if self.own_head:
-            return "lm_head.weight"
-        for name in self.tensors:
-            if name.endswith(("embed_tokens.weight", "wte.weight")):
-                return name
-        raise CheckpointError(f"{self.folder}: neither lm_head.weight nor an embedding that could stand for it")
-
     def read_into(self, name: str, start: int, out: NDArray[Any]) -> None:
         """Fill `out` (elements,) with the tensor's bits from element `start` on: with threads, quicker than the map.
 
@@ -152,6 +137,15 @@ class Checkpoint:
             self._kept.pop(file, None)
         else:
             self._kept[file] = content
+
+
+def ties(config: Mapping[str, Any]) -> bool | None:
+    """Whether config.json ties the output layer to the embedding; None where it does not say."""
+    inner = config.get("text_config")
+    for section in (config, inner if isinstance(inner, dict) else {}):
+        if isinstance(section.get("tie_word_embeddings"), bool):
+            return bool(section["tie_word_embeddings"])
+    return None
 
 
 def _content(folder: Path) -> CheckpointContent:

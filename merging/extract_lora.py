@@ -17,21 +17,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from merging.checkpoint import CheckpointError
+from merging.checkpoint import CheckpointError, ties
 from merging.config_agreement import check_heads
 from merging.merge import MergeSummary
-from merging.naming import HEAD, LayerName, stored_like
+from merging.naming import CAUSAL, HEAD, WRITES, LayerName, stored_like
 from merging.recipe import ModelRef
-from merging.source_model import SourceModel, Weight, ties
+from merging.source_model import SourceModel, Weight
 from merging.sources import open_model
 from merging.writer import WEIGHTS_FILE, Writer
 
 Array = NDArray[np.float32]
 CONV1D = ("gpt2", "openai-gpt", "imagegpt", "decision_transformer")
 """Model types whose linear layers are stored (in, out): PEFT's product is transposed there."""
-CAUSAL = ("ForCausalLM", "LMHeadModel")
-WRITES = (*CAUSAL, "ForConditionalGeneration")
-"""Ends of the names of architectures that write text."""
 
 
 def extract_lora(model: str, base: str, out: Path, *, rank: int = 32, allow_bin: bool = False) -> MergeSummary:

@@ -9,11 +9,11 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from merging.checkpoint import CheckpointError
-from merging.naming import HEAD, LayerName, stored_like
+from merging.checkpoint import CheckpointError, ties
+from merging.naming import EMBEDDINGS, HEAD, LayerName, stored_like
 from merging.recipe import ModelRef, Recipe, Slice, Source
 from merging.settings import RecipeError
-from merging.source_model import EMBEDDINGS, LeftOut, SourceModel, Weight, ties
+from merging.source_model import LeftOut, SourceModel, Weight
 from merging.tower_slices import Layer, TowerSlices
 from merging.towers import outer_order
 

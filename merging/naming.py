@@ -22,6 +22,20 @@ TRAINING = ("base_model.model.", "module.", "_orig_mod.")
 VISION = ("vision_tower", "vision_model")
 """The second is a wrapper inside the first."""
 HEAD = "lm_head.weight"
+HEADS = frozenset(
+    {HEAD, "embed_out.weight", "proj_out.weight", "decoder.weight", "cls.predictions.decoder.weight"}
+    | {"lm_head.decoder.weight", "vocab_projector.weight", "generator_lm_head.weight"}
+)
+"""Common names of the output layer with a row for each token."""
+CAUSAL = ("ForCausalLM", "LMHeadModel")
+WRITES = (*CAUSAL, "ForConditionalGeneration")
+"""Ends of the names of architectures that write text."""
+EMBEDDINGS = (
+    *("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight", "embeddings.weight"),
+    *("embeddings.word_embeddings.weight", "embeddings.tok_embeddings.weight", "tok_embeddings.weight"),
+    *("shared.weight", "decoder.embed_tokens.weight", "encoder.embed_tokens.weight"),
+)
+"""Common names of the matrix with a row for each token."""
 _OLD_NORM = re.compile(r"(LayerNorm|layer_norm)\.(gamma|beta)$")
 _LAYER = re.compile(r"(?P<head>(?:.*?\.)?(?:layers|layer|h|blocks|block|resblocks)\.)(?P<number>\d{1,6})(?P<tail>\..+)")
 

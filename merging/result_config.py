@@ -6,10 +6,11 @@ import copy
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from merging.checkpoint import ties
 from merging.naming import HEAD
 from merging.plan import Merge
 from merging.settings import RecipeError
-from merging.source_model import SourceModel, ties
+from merging.source_model import SourceModel
 from merging.towers import COUNT_KEYS, Tower, count_keys, section_of, sliceable
 
 TYPES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16"}

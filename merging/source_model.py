@@ -20,10 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.adapted import Adapted
-from merging.adapter import Adapter
-from merging.checkpoint import FLOATS, Checkpoint, CheckpointError, TensorInfo
+from merging.adapter import Adapter, Change
+from merging.checkpoint import FLOATS, Checkpoint, CheckpointError, TensorInfo, ties
 from merging.eight_bit import EightBit, is_scale, scale_of
-from merging.naming import HEAD, common_names, is_mask, loadable_names
+from merging.naming import EMBEDDINGS, HEAD, common_names, is_mask, loadable_names, stored_like
 from merging.packed import Unpacker
 from merging.side_files import ADAPTER_FILES
 from merging.slab import Plain
@@ -32,12 +32,6 @@ from merging.towers import Tower, check_counts, towers_of
 from merging.unpack import Unpacked
 
 _UNMERGED = re.compile(r"\.(base_layer\.(weight|bias)|(lora_(A|B|embedding_A|embedding_B)|modules_to_save)(\.|$))")
-EMBEDDINGS = (
-    *("embed_tokens.weight", "wte.weight", "word_embeddings.weight", "embed_in.weight", "embeddings.weight"),
-    *("embeddings.word_embeddings.weight", "embeddings.tok_embeddings.weight", "tok_embeddings.weight"),
-    *("shared.weight", "decoder.embed_tokens.weight", "encoder.embed_tokens.weight"),
-)
-"""Common names of the matrix with a row for each token."""
 
 
 @dataclass(frozen=True)
@@ -118,15 +112,6 @@ class SourceModel:
         return str(found[0]) if isinstance(found, list) and found else str(self.config.get("model_type"))
 
 
-def ties(config: Mapping[str, Any]) -> bool | None:
-    """Whether config.json ties the output layer to the embedding; None where it does not say."""
-    inner = config.get("text_config")
-    for section in (config, inner if isinstance(inner, dict) else {}):
-        if isinstance(section.get("tie_word_embeddings"), bool):
-            return bool(section["tie_word_embeddings"])
-    return None
-
-
 class _Reader:
     def __init__(self, label: str, checkpoint: Checkpoint, adapter: Adapter | None) -> None:
         self.label, self.checkpoint, self.adapter = label, checkpoint, adapter
@@ -178,6 +163,8 @@ class _Reader:
                 self.left_out.setdefault("a scale of activations: it changes no weight", []).append(name)
             elif not is_scale(self.checkpoint, name):
                 yield name, self._plain(name, info)
+        if self.adapter is not None and self.adapter.head is not None:
+            yield self._parted_head(self.adapter)
 
     def _packed(self, name: str) -> Weight:
         packed = self.unpacker.packed[name]
@@ -188,6 +175,21 @@ class _Reader:
             return Unpacked(label, columns, packed.rows(), allow_nan)
 
         return self._weight(name, self.unpacker.dtype, packed.shape, packed.parts, slab)
+
+    def _parted_head(self, adapter: Adapter) -> tuple[str, Weight]:
+        """The output layer that the adapter parts from the embedding."""
+        names = common_names(self.checkpoint.tensors)
+        embedding = next(names[name] for name in EMBEDDINGS if name in names)
+        stored = stored_like(HEAD, names)
+        found = _Reader(self.label, self.checkpoint, None)._plain(embedding, self.checkpoint.tensors[embedding])
+        change = adapter.head or Change()
+        shape, slab = found.shape, found.slab
+        return stored, replace(
+            found,
+            stored=(stored,),
+            shape=change.whole.shape if change.whole else shape,
+            slab=lambda allow: Adapted(slab(True), adapter, HEAD, shape, allow, change),
+        )
 
     def _plain(self, name: str, info: TensorInfo) -> Weight:
         if info.dtype not in FLOATS:

@@ -40,6 +40,11 @@ class Blend:
         for _, other in self.dense[1:]:
             compare(first, other)
         for _, adapter in self.low_rank:
+            if adapter.head is not None:
+                raise CheckpointError(
+                    f"{adapter.file}: output layer and embedding become two tensors, which {first.folder} ties: merge "
+                    "the adapter into its base with `collegium merge`"
+                )
             for name, change in adapter.changes.items():
                 if change.whole is not None and change.whole.shape != first.tensors[name].shape:
                     raise CheckpointError(

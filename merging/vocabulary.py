@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from merging.buffers import Work, scratch
-from merging.checkpoint import CheckpointError
-from merging.naming import HEAD, LayerName
+from merging.checkpoint import CheckpointError, ties
+from merging.naming import EMBEDDINGS, HEAD, LayerName
 from merging.recipe import ModelRef, Recipe, TokenRule
 from merging.settings import RecipeError
-from merging.source_model import EMBEDDINGS, SourceModel, ties
+from merging.source_model import SourceModel
 from merging.sources import tokenizer_folder
 from merging.stack import Slab
 from merging.tokenizer import Tokenizer, chosen

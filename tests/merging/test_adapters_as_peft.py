@@ -15,6 +15,7 @@ from merging.adapter import Adapter
 from merging.checkpoint import Checkpoint, CheckpointError
 from merging.plan import Merge
 from merging.recipe_file import parse
+from merging.result_config import result_config
 from merging.stream import linear, plain
 
 QV = ["q_proj", "v_proj"]
@@ -38,8 +39,17 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "biases": ("qwen2", {"target_modules": QV, "bias": "lora_only"}),
     "lora bias": ("qwen2", {"target_modules": QV, "lora_bias": True}),
     "conv1d": ("gpt2", {"target_modules": ["c_attn"], "fan_in_fan_out": True}),
+    "conv1d beside a linear layer": ("gpt2", {"target_modules": ["attn.c_proj", "lm_head"]}),
+    "biases and lora bias": ("qwen2", {"target_modules": QV, "bias": "lora_only", "lora_bias": True}),
+    "tied embedding saved": ("qwen2", {"target_modules": QV, "modules_to_save": ["embed_tokens"]}),
+    "tied output layer saved": ("qwen2", {"target_modules": QV, "modules_to_save": ["lm_head"]}),
+    "tied both saved": ("qwen2", {"target_modules": QV, "modules_to_save": ["lm_head", "embed_tokens"]}),
+    "tied output layer": ("t5", {"target_modules": ["q", "lm_head"]}),
+    "tied output layer of another name": ("whisper", {"target_modules": ["q_proj", "proj_out"]}),
     "conv1d dora": ("gpt2", {"target_modules": ["c_attn"], "fan_in_fan_out": True, "use_dora": True}),
 }
+PARTED = ("tied embedding saved", "tied output layer saved", "tied both saved")
+"""The output layer is no longer the embedding."""
 
 
 @pytest.fixture(scope="module")
@@ -47,25 +57,32 @@ def adapters(
     bases: dict[str, Path], tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[Path, dict[str, Any]]]:
     """Each kind's folder, and the weights that peft makes of it over its base."""
-    import torch
-    from peft import LoraConfig, get_peft_model
-    from transformers import AutoModelForCausalLM
-
     made = {}
     for kind, (base, settings) in KINDS.items():
-        torch.manual_seed(1)
-        config = LoraConfig(r=4, lora_alpha=8, init_lora_weights=False, task_type="CAUSAL_LM", **settings)
-        model = get_peft_model(AutoModelForCausalLM.from_pretrained(bases[base], dtype=torch.float32), config)
+        folder = tmp_path_factory.mktemp("adapter")
+        made[kind] = folder, trained(bases[base], settings, folder)
+    return made
+
+
+def trained(base: Path, settings: dict[str, Any], folder: Path) -> dict[str, Any]:
+    """Write an adapter with random weights to `folder`; what peft makes of it over its base."""
+    import torch
+    import transformers
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(1)
+    architecture = json.loads((base / "config.json").read_text())["architectures"][0]
+    with warnings.catch_warnings():
+        # peft tells that it saves embeddings that are adapted, and that tied ones are complicated.
+        warnings.simplefilter("ignore", UserWarning)
+        bare = getattr(transformers, architecture).from_pretrained(base, dtype=torch.float32)
+        model = get_peft_model(bare, LoraConfig(r=4, lora_alpha=8, init_lora_weights=False, **settings))
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.requires_grad:
                     parameter.copy_(0.1 * torch.randn(parameter.shape))
-        folder = tmp_path_factory.mktemp("adapter")
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # peft tells that it saves embeddings that are adapted
-            model.save_pretrained(folder)
-        made[kind] = folder, {name: t.numpy().copy() for name, t in model.merge_and_unload().state_dict().items()}
-    return made
+        model.save_pretrained(folder)
+        return {name: tensor.numpy().copy() for name, tensor in model.merge_and_unload().state_dict().items()}
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -78,14 +95,42 @@ def test_an_adapter_is_what_peft_makes_of_it(
     own = Checkpoint(base)
     for name in plan.names:
         np.testing.assert_allclose(plan.array(name), wanted[name], atol=1e-6, err_msg=name)
-        changed += not np.allclose(own.array(name), wanted[name])
+        changed += name not in own.tensors or not np.allclose(own.array(name), wanted[name])
     assert changed >= 2
     # Engines read it through the same reader.
     model = own, Adapter(folder, own)
+    if kind in PARTED:
+        assert result_config(plan)["tie_word_embeddings"] is False
+        assert not np.array_equal(wanted["lm_head.weight"], wanted["model.embed_tokens.weight"])
+        assert not model[1].low_rank_only
+        with pytest.raises(CheckpointError, match="output layer and embedding become two tensors"):
+            plain(model)
+        return
     for name in (name for name in own.tensors if name in model[1].changes):
         np.testing.assert_allclose(plain(model).tensor(name).numpy(), wanted[name], atol=1e-6)
         half = linear([model, (own, None)], [1, 1]).tensor(name).numpy()
         np.testing.assert_allclose(half, (wanted[name] + own.array(name)) / 2, atol=1e-6)
+
+
+def test_an_output_layer_adapted_with_its_embedding_is_added_once(bases: dict[str, Path], tmp_path: Path) -> None:
+    # peft's own merge adds the product twice, where embedding and output layer are one tensor.
+    trained(bases["qwen2"], {"target_modules": ["lm_head"], "ensure_weight_tying": True}, tmp_path)
+    base = Checkpoint(bases["qwen2"])
+    adapter = Adapter(tmp_path, base)
+    assert len(adapter.left_out) >= 2
+    name = "model.embed_tokens.weight"
+    down, up, scale = adapter.arrays(name)
+    raw = {"merge_method": "passthrough", "models": [{"model": f"{bases['qwen2']}+{tmp_path}"}], "dtype": "float32"}
+    found = Merge(parse(raw)).array(name)
+    np.testing.assert_allclose(found, base.array(name) + scale * (up @ down), atol=1e-6)
+
+
+def test_rows_of_an_embedding_trained_beside_an_adapted_output_layer_are_refused(
+    bases: dict[str, Path], tmp_path: Path
+) -> None:
+    trained(bases["qwen2"], {"target_modules": ["lm_head"], "trainable_token_indices": [3]}, tmp_path)
+    with pytest.raises(CheckpointError, match=r"lm_head is adapted beside the other .* no longer be one tensor"):
+        Adapter(tmp_path, Checkpoint(bases["qwen2"]))
 
 
 @pytest.mark.parametrize("kind", ["dora", "tokens"])
