@@ -100,22 +100,44 @@ def _weighted_sum_bf16(
     return bool(highest >= np.uint16(0x7F80))
 
 
+@compiled(("contract",))
+def weighted_pair(
+    first: NDArray[np.uint16], second: NDArray[np.uint16], weights: Work, divisor: Work, out: NDArray[np.uint16]
+) -> bool:
+    """`weighted_sum_bf16` of two rows (elements,), wherever they lie: the sum stays in a register."""
+    highest = np.uint16(0)
+    share, other = weights[0], weights[1]
+    for start in range(0, out.size, TILE):
+        count = min(TILE, out.size - start)
+        one, two, target = first[start : start + count], second[start : start + count], out[start : start + count]
+        if divisor[0] != 1:
+            for i in range(count):
+                target[i] = narrowed((widened(two[i]) * other + widened(one[i]) * share) / divisor[0])
+        else:
+            for i in range(count):
+                # This order: the first product is joined with the addition, as `weighted_sum_bf16` does it.
+                target[i] = narrowed(widened(two[i]) * other + widened(one[i]) * share)
+        for i in range(count):
+            highest = max(highest, np.uint16(target[i] & np.uint16(0x7FFF)))
+    return bool(highest >= np.uint16(0x7F80))
+
+
 def gram_bf16(raw: NDArray[np.uint16], taus: bool, out: NDArray[np.float64]) -> None:
     """`add_gram` straight from bits (sources, elements), strip by strip; `taus`: of all rows minus the last, which is
     then no row itself. What is not a finite number makes a row's products with itself infinite or NaN."""
     if len(raw) == len(out) == 2:
-        _gram_pair_bf16(raw, out)
+        gram_pair(raw[0], raw[1], out)
         return
     wide = scratch("strips", raw.shape[0] * STRIP, np.float32).reshape(raw.shape[0], STRIP)
     _gram_bf16(raw, taus, wide, out)
 
 
 @compiled(("reassoc", "contract"))
-def _gram_pair_bf16(raw: NDArray[np.uint16], out: NDArray[np.float64]) -> None:
-    """Two rows: three sums that stay in registers."""
-    for start in range(0, raw.shape[1], STRIP):
-        count = min(STRIP, raw.shape[1] - start)
-        first, second = raw[0, start : start + count], raw[1, start : start + count]
+def gram_pair(one_row: NDArray[np.uint16], other_row: NDArray[np.uint16], out: NDArray[np.float64]) -> None:
+    """`gram_bf16` of two rows (elements,), wherever they lie: three sums that stay in registers."""
+    for start in range(0, one_row.size, STRIP):
+        count = min(STRIP, one_row.size - start)
+        first, second = one_row[start : start + count], other_row[start : start + count]
         left = both = right = np.float32(0)
         for i in range(count):
             one, other = widened(first[i]), widened(second[i])
@@ -160,5 +182,7 @@ def build() -> None:
     decode_taus(pairs, rows)
     encode_bf16(row, bits)
     weighted_sum_bf16(pairs, np.ones(2, np.float32), np.ones(1, np.float32), bits)
-    gram_bf16(pairs, False, np.zeros((2, 2)))
+    weighted_pair(bits, bits, np.ones(2, np.float32), np.ones(1, np.float32), bits.copy())
+    gram_pair(bits, bits, np.zeros((2, 2)))
+    gram_bf16(np.zeros((3, 8), np.uint16), False, np.zeros((3, 3)))
     gram_bf16(pairs, True, np.zeros((1, 1)))

@@ -25,6 +25,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from merging.resident import read_in_order, resident
+
 MAX_HEADER_BYTES = 100_000_000
 """The format's own limit."""
 MAX_TENSORS = 200_000
@@ -90,6 +92,7 @@ class Checkpoint:
         content = content or _content(self.folder)
         self.config, self.files, self.tensors, self.tied = content.config, content.files, content.tensors, content.tied
         self._maps = {file: np.memmap(file, dtype=np.uint8, mode="c") for file in self.files} if plain else {}
+        self._in_order: set[Path] = set()
         self._kept: dict[Path, NDArray[Any]] = {}
         self._opened: dict[Path, int] = {}
         self._opening = threading.Lock()
@@ -110,6 +113,25 @@ class Checkpoint:
             raise IndexError(f"{info.file}: tensor {name!r}: {out.size} elements from {start} on are not all its own")
         if os.preadv(self._descriptor(info.file), [out.data], offset) != out.nbytes:
             raise CheckpointError(f"{info.file}: tensor {name!r}: the file has changed while it was read")
+
+    def in_place(self, name: str, start: int, stop: int) -> NDArray[Any] | None:
+        """Elements [start, stop) of the flattened tensor where they lie in memory already, brought in; None where that
+        cannot be: `read_into` reads them."""
+        info = self.tensors[name]
+        held, mapped, kind = self._kept.get(info.file), self._maps.get(info.file), np.dtype(STORAGE[info.dtype])
+        first, last = info.start + start * kind.itemsize, info.start + stop * kind.itemsize
+        if first % kind.itemsize or last > info.stop:
+            return None
+        if held is None:
+            if mapped is None:
+                return None
+            if info.file not in self._in_order:
+                self._in_order.add(info.file)
+                read_in_order(mapped)
+            if not resident(mapped, first, last):
+                return None
+            held = mapped
+        return held[first:last].view(np.ndarray).view(kind)
 
     def _descriptor(self, file: Path) -> int:
         if file in self._opened:  # without the lock, for which threads wait

@@ -43,3 +43,16 @@ def test_what_is_no_finite_number_is_told(bad: int) -> None:
     assert bfloat16.decode_bf16(raw[1], rows[1])
     bits = np.zeros(2500, np.uint16)
     assert bfloat16.weighted_sum_bf16(raw, np.ones(3, np.float32), np.ones(1, np.float32), bits)
+
+
+@pytest.mark.parametrize("divisor", [1.0, 1.3])
+def test_a_pair_sums_as_rows_do(divisor: float) -> None:
+    rng = np.random.default_rng(3)
+    raw = (rng.normal(size=(2, 5001)).astype(np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    weights, by = np.array([0.31, 0.77], np.float32), np.array([divisor], np.float32)
+    found, wanted = np.zeros((2, 5001), np.uint16)
+    assert not bfloat16.weighted_pair(raw[0], raw[1], weights, by, found)
+    assert not bfloat16.weighted_sum_bf16(raw, weights, by, wanted)
+    np.testing.assert_array_equal(found, wanted)
+    raw[1, 5000] = 0x7FC0
+    assert bfloat16.weighted_pair(raw[0], raw[1], weights, by, found)
