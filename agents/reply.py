@@ -18,7 +18,8 @@ _CONFIDENCE = re.compile(
     re.IGNORECASE,
 )
 _MARKER = re.compile(r"^[ \t*_#>-]{0,8}(?:final |correct )?(?:answer|confidence)\b", re.IGNORECASE | re.MULTILINE)
-_WORDS = re.compile(r"[aA](?:nswer|NSWER)|[cC](?:onfidence|ONFIDENCE)")
+_WORDS = ("nswer", "NSWER", "onfidence", "ONFIDENCE")
+"""What such a line holds, but for its first letter."""
 _KEYWORDS = re.compile(r"keywords?[ \t*_]{0,8}[:=]([^\n]{0,1000})", re.IGNORECASE)
 
 
@@ -78,9 +79,17 @@ def parse_reply(text: str, question: Question, thoughts: str = "", *, cut: bool 
 
 def _first_marker(text: str) -> int | None:
     """Where the first line with a marker begins; None where there is none."""
-    for found in _WORDS.finditer(text):
-        begins = text.rfind("\n", 0, found.start()) + 1
-        if found.start() - begins <= 24 and _MARKER.match(text, begins):
+    places: list[int] = []
+    for word in _WORDS:
+        if word not in text:
+            continue
+        place = text.find(word)
+        while place >= 0:
+            places.append(place)
+            place = text.find(word, place + 1)
+    for place in sorted(places):
+        begins = text.rfind("\n", 0, place) + 1
+        if place - begins <= 25 and _MARKER.match(text, begins):
             return begins
     return None
 

@@ -20,10 +20,11 @@ _SURE = re.compile(
 )
 _RETURNS = re.compile(r"\b(?:so|therefore|thus|hence|total|answer is|result)\b(?! far)|=", re.IGNORECASE)
 """What comes back to the question behind a courtesy."""
-_QUICK = re.compile(
-    r"(?i:let me|feel free|hope|if you|anything|would you|do you|happy|luck|thank|have a|wissen|hésitez|"
-    r"si |confid|sure|certain|如果|希望|если)"
+_QUICK = (
+    *("let me", "feel free", "hope", "if you", "anything", "would you", "do you", "happy", "luck", "thank", "have a"),
+    *("wissen", "hésitez", "si ", "confid", "sure", "certain", "如果", "希望", "если"),
 )
+"""What such a sentence holds, in lower case."""
 _BEGINS = re.compile(r"(?<=[.!?*)])[ \t]+|(?<=[。！？])")
 """Where a sentence may begin; decimal points have no space behind them."""
 
@@ -38,7 +39,10 @@ def without_closings(text: str) -> str:
         stripped = text.rstrip()
         line = stripped.rfind("\n") + 1
         last = stripped[line:]
-        if len(last) > 600 or _QUICK.search(last) is None:
+        if len(last) > 600:
+            return text
+        lowered = last.lower()
+        if not any(word in lowered for word in _QUICK):
             return text
         begins = [0, *(found.end() for found in _BEGINS.finditer(last) if found.end() < len(last))]
         closes = next((one for one in begins if _COURTESY.match(last, one)), begins[-1])

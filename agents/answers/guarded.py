@@ -4,17 +4,30 @@ from __future__ import annotations
 
 import re
 
+REACH = 70
+"""Characters from the end of a text that a match at its end may span."""
+LAST = 4
+_WORD = re.compile(r"\w+")
+
 
 class Guarded:
-    """A pattern of which every match holds one of `stems`: words or parts of words in lower case, divided by `|`."""
+    """A pattern of which every match holds one of `stems`: words or parts of words in lower case, divided by `|`.
 
-    __slots__ = ("pattern", "stems")
+    `at_end`: every match also ends with its text, spans `REACH` characters at most, and has one of `stems` as a whole
+    word among the last `LAST` words."""
 
-    def __init__(self, pattern: str, stems: str, flags: re.RegexFlag = re.IGNORECASE) -> None:
+    __slots__ = ("pattern", "stems", "words")
+
+    def __init__(self, pattern: str, stems: str, flags: re.RegexFlag = re.IGNORECASE, *, at_end: bool = False) -> None:
         self.pattern, self.stems = re.compile(pattern, flags), tuple(stems.split("|"))
+        self.words = frozenset(self.stems) if at_end else None
 
     def search(self, text: str, start: int = 0) -> re.Match[str] | None:
         """The first match from `start` on; None where there is none."""
+        if self.words is not None:
+            if self.words.isdisjoint(_WORD.findall(text[-REACH:].lower())[-LAST:]):
+                return None
+            return self.pattern.search(text, max(start, len(text) - REACH))
         lowered = text.lower()
         for stem in self.stems:
             if stem in lowered:

@@ -126,10 +126,11 @@ DOUBT = Guarded(
     r"my |this )?"
     r"(?:final |correct )?$",
     (
-        "if|whe|may|perhaps|suppos|assum|might|could|sure|check|wonder|say|do|di|is|whose|why|how|unless|"
-        "until|verif|guess|possib|potential|candidate|previous|wrong|incorrect|initial|plausible|agree|think|"
-        "believe|claim|mean|conclu|long|detailed"
+        "if|whether|maybe|perhaps|suppose|assume|assuming|might|could|sure|unsure|check|checking|wonder|say|does|did|"
+        "is|whose|why|how|unless|until|verify|guess|guessed|guesses|possible|potential|candidate|previous|wrong|"
+        "incorrect|initial|plausible|long|longer|detailed|agree|think|believe|claim|mean|conclude"
     ),
+    at_end=True,
 )
 IF = re.compile(r"(?:^|[\s(])(?:if|unless|otherwise)\s[^.!?\n]*$", re.IGNORECASE)
 IF_BEHIND = re.compile(r"[^.!?\n]*\sif (?:there|it|we|he|she|they|you)\b", re.IGNORECASE)

@@ -6,6 +6,8 @@ import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from heapq import merge
+from itertools import islice
 
 from agents.answers import marker_words
 from agents.answers.undress import braced
@@ -16,6 +18,8 @@ MARKERS = 50
 
 
 _DECODER = json.JSONDecoder()
+_OPENS = re.compile(r"\{[ \t\n\r]*[\"}]")
+"""How an object in JSON begins."""
 _ASIDE = re.compile(r"\(([^()\s]{1,3})\)")
 """A label behind the name of a marker: `the answer (B) is`."""
 
@@ -54,7 +58,7 @@ def may_hold(content: str) -> bool:
     """Whether a content may hold a marker itself: a quick look, which a text without any passes by."""
     if "\\" in content or "<" in content or "[/" in content or "####" in content:
         return True
-    return bool(_places(content.lower()))
+    return next(_places(content.lower()), None) is not None
 
 
 def is_echo(content: str) -> bool:
@@ -64,11 +68,15 @@ def is_echo(content: str) -> bool:
 
 def marked(text: str, options: bool = False) -> list[Marked]:
     """All markers with content, last first. `options`: "the correct option is" is one too."""
-    found = [*_boxes(text), *_tags(text), *_hashes(text), *_lines(text)]
-    if options:
-        found += _options(text)
-    found.sort(key=lambda one: -one.start)
-    return found[:MARKERS]
+    return list(from_the_end(text, options))
+
+
+def from_the_end(text: str, options: bool = False) -> Iterator[Marked]:
+    """As `marked`, one by one: most replies say all with the last one."""
+    others = [*_boxes(text), *_tags(text), *_hashes(text), *(_options(text) if options else ())]
+    others.sort(key=lambda one: -one.start)
+    lines = _lines(text)
+    return islice(merge(others, lines, key=lambda one: -one.start) if others else lines, MARKERS)
 
 
 def _options(text: str) -> Iterator[Marked]:
@@ -135,8 +143,7 @@ def _lines(text: str) -> Iterator[Marked]:
     lowered = text.lower()
     if len(lowered) != len(text):
         lowered = text  # a letter whose lower case is longer: places would shift
-    places = _places(lowered)
-    for place in places[-2 * MARKERS :]:
+    for place in islice(_places(lowered), 2 * MARKERS):
         match = marker_words.AFTER.match(text, place)
         if match is None:
             continue
@@ -177,15 +184,26 @@ def ends_empty(text: str) -> bool:
     return False
 
 
-def _places(lowered: str) -> list[int]:
-    words = marker_words.WORDS_ASCII if lowered.isascii() else (*marker_words.WORDS_ASCII, *marker_words.WORDS_OTHER)
-    found: set[int] = set()
-    for word in words:
-        place = lowered.find(word)
-        while place >= 0:
-            found.add(place)
-            place = lowered.find(word, place + len(word))
-    return sorted(found)
+def _places(lowered: str) -> Iterator[int]:
+    """Where words that announce an answer begin, last first. Most are "answer": the others are looked for only between
+    two of them, and mostly what stands behind the last one is short."""
+    first, *others = marker_words.WORDS_ASCII
+    if not lowered.isascii():
+        others += marker_words.WORDS_OTHER
+    end = len(lowered)
+    while end > 0:
+        place = lowered.rfind(first, 0, end)
+        begins = max(0, place)
+        found = set()
+        for word in others:
+            other = lowered.find(word, begins, end + len(word) - 1)
+            while other >= 0:
+                found.add(other)
+                other = lowered.find(word, other + len(word), end + len(word) - 1)
+        yield from sorted(found, reverse=True)
+        if place >= 0:
+            yield place
+        end = place
 
 
 def _content(text: str, start: int, heading: bool) -> str:
@@ -284,16 +302,16 @@ def value_text(value: object) -> str | None:
 
 def fields(text: str) -> dict[str, object] | None:
     """The last JSON object of a reply that has a field for the answer."""
-    place, best = text.find("{"), None
+    opens, best = _OPENS.search(text), None
     for _ in range(20):
-        if place < 0:
+        if opens is None:
             break
         try:
-            found, end = _DECODER.raw_decode(text, place)
+            found, end = _DECODER.raw_decode(text, opens.start())
         except (ValueError, RecursionError):
-            place = text.find("{", place + 1)
+            opens = _OPENS.search(text, opens.start() + 1)
             continue
         if isinstance(found, dict) and any(plain_key(str(key)) in marker_words.KEYS for key in found):
             best = found
-        place = text.find("{", end)
+        opens = _OPENS.search(text, end)
     return best

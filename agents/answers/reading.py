@@ -10,6 +10,7 @@ Every step looks at no more than the first and last `WINDOW` characters and is l
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from agents.answers import bare_numbers, code, conclusions, markers, statements, texts
@@ -145,10 +146,12 @@ def _ends(text: str) -> str:
 
 def _marked(text: str, kind: AnswerKind, choices: Choices | None) -> tuple[Found | None, bool]:
     """(the answer behind the last marker that says something, whether there was any)."""
-    seen = markers.marked(text, options=kind == "choice")
-    if kind in ("text", "open") and any(one.strong for one in seen):
+    seen: Iterable[Marked] = markers.from_the_end(text, options=kind == "choice")
+    if kind in ("text", "open"):
         # A sentence such as "this answer is short" is no answer where a marked line gives one.
-        seen = [one for one in seen if one.strong]
+        seen = list(seen)
+        seen = [one for one in seen if one.strong] or seen
+    says = False
     for one in seen:
         if kind in ("set", "list") and not one.box and (listed := items(text, text.find(one.content, one.start))):
             one = replace(one, content=listed)
@@ -157,9 +160,11 @@ def _marked(text: str, kind: AnswerKind, choices: Choices | None) -> tuple[Found
         found = _within(one, kind, choices)
         if found is not None:
             return _kept(found, text, one, kind, choices), True
-        if one.strong and not _vague(one.content):
-            return None, True
-    return None, not all(_vague(one.content) for one in seen)
+        if not _vague(one.content):
+            if one.strong:
+                return None, True
+            says = True
+    return None, says
 
 
 def _kept(found: Found, text: str, one: Marked, kind: AnswerKind, choices: Choices | None) -> Found | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
+from functools import lru_cache
 
 from agents.answers import numbers
 from agents.answers import statement_words as patterns
@@ -54,6 +55,7 @@ def stated(text: str) -> Fraction | None:
     return None
 
 
+@lru_cache(maxsize=512)  # several steps look at the same sentence
 def in_sentence(sentence: str) -> Fraction | None:
     """The one number that a sentence states."""
     bare = " ".join(patterns.PARENTHESIS.sub(" ", sentence).split()) if "(" in sentence else sentence

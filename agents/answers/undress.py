@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 
 ANSWER_LIMIT = 1_000
 """Characters of an answer that are looked at."""
@@ -78,7 +79,12 @@ def plain_signs(text: str) -> str:
 
 def undress(text: str) -> str:
     """One answer without layout: `**$\\boxed{12{,}000}$**` becomes `12,000`. Looks at `ANSWER_LIMIT` characters."""
-    text = plain_signs(text[:ANSWER_LIMIT])
+    return _undressed(text[:ANSWER_LIMIT])
+
+
+@lru_cache(maxsize=1024)  # a reply's lines and sentences are looked at by several steps
+def _undressed(text: str) -> str:
+    text = plain_signs(text)
     if "~~" in text:
         text = _STRUCK.sub("", text)
     if "</" in text:

@@ -42,3 +42,10 @@ def test_a_guard_looks_for_its_words_in_any_case() -> None:
     assert guarded.sub("can", "I cannot") == "I can"
     assert guarded.sub("x", "I will") == "I will"
     assert Guarded(r"\bcannot\b", "xyz").search("cannot") is None
+
+
+def test_a_guarded_end_looks_at_the_last_words_only() -> None:
+    guarded = Guarded(r"\bmaybe (?:the )?$", "maybe", at_end=True)
+    assert guarded.search("so MAYBE the ") is not None
+    assert guarded.search("maybe this is not the ") is None
+    assert Guarded(r"\bmaybe (?:the )?$", "xyz", at_end=True).search("maybe the ") is None
