@@ -12,6 +12,8 @@ from router.row import Row, TableError
 
 COST = "|total_cost"
 REPLY = "|model_response"
+REPLY_BESIDE = "_response"
+"""How RouteLLM names the column of a model's replies."""
 _WIDE = {"sample_id", "prompt", "question", "query", "eval_name", "oracle_model_to_route_to", "id", "split", "answer"}
 _PROMPTS = ("prompt", "question", "query", "input")
 _EXPERTS = ("model", "model_name", "llm", "expert")
@@ -21,6 +23,14 @@ KEPT = ("choices", "kind")
 """Of the question, for votes over recorded answers."""
 _TASKS = ("task", "task_name", "eval_name", "dataset", "dataset_name", "benchmark", "task_id")
 _REPLIES = ("prediction", "response", "model_response", "generated_answer", "output")
+_NO_MODELS = _WIDE.union(
+    *(_PROMPTS, _EXPERTS, _SCORES, _COSTS, KEPT, _TASKS, _REPLIES),
+    ("", "index", "idx", "unnamed: 0", "prompt_id", "question_id", "query_id", "model_id", "category_id", "user_id"),
+    ("embedding_id", "global index", "global_index", "row", "number", "seed", "level", "difficulty", "temperature"),
+    ("prompt_tokens", "completion_tokens", "total_tokens", "token_num", "input_tokens", "output_tokens", "counts"),
+    ("cost_usd", "latency", "latency_ms", "response_time", "time_taken", "time", "weight", "confidence"),
+)
+"""Columns of numbers that are no model's scores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +49,11 @@ def wide(records: Numbered) -> list[Row]:
     `MODEL|model_response` beside it. Raises `TableError` without such a column."""
     found = Gathering()
     experts: list[str] | None = None
+    scored: set[str] = set()
     for place, record in records:
         if experts is None:
             experts = _wide_experts(record)
-            if not experts:
+            if not any(_is_number(record[name]) for name in experts):
                 raise TableError(f"{place}: no column of a model's scores among {', '.join(record)[:300]}")
         question = text(first(record, *_PROMPTS), f"{place}: prompt")
         row = found.row(
@@ -51,30 +62,44 @@ def wide(records: Numbered) -> list[Row]:
             task=first(record, "eval_name", "task"),
             split=record.get("split"),
         )
+        experts = [name for name in experts if name in scored or not _is_words(record.get(name))]
         for name in experts:
+            if record.get(name) not in (None, ""):
+                scored.add(name)
             row.add(name, score(record.get(name), f"{place}: {name}"), place)
             cost = number(record.get(name + COST), f"{place}: {name}{COST}")
             if cost is not None:
                 row.cost[name] = cost
-            if record.get(name + REPLY) is not None:
-                row.predictions[name] = str(record[name + REPLY])
+            reply = first(record, name + REPLY, name + REPLY_BESIDE)
+            if reply is not None:
+                row.predictions[name] = str(reply)
     return found.finished()
 
 
 def _wide_experts(record: Mapping[str, Any]) -> list[str]:
-    """With costs, the models that have one; without, every column of numbers that is none of the known others."""
+    """With costs, the models that have one; without, every column of numbers, or of true and false, that is none of the
+    known others and holds no model's replies. An empty cell may be a number in a later record."""
     costed = [name[: -len(COST)] for name in record if name.endswith(COST)]
     if costed:
         return [name for name in costed if name in record]
-    return [name for name, value in record.items() if name.lower() not in _WIDE and "|" not in name and _numeric(value)]
+    names = [name for name in record if name.strip().lower() not in _NO_MODELS and "|" not in name]
+    return [
+        name
+        for name in names
+        if not _is_words(record[name])
+        and not (name.endswith(REPLY_BESIDE) and name.removesuffix(REPLY_BESIDE) in record)
+    ]
 
 
-def _numeric(value: Any) -> bool:
+def _is_words(value: Any) -> bool:
+    return value not in (None, "") and not _is_number(value)
+
+
+def _is_number(value: Any) -> bool:
     try:
-        float(value)
-    except (TypeError, ValueError):
+        return number(value, "") is not None
+    except TableError:
         return False
-    return True
 
 
 def long(records: Numbered) -> list[Row]:
@@ -226,7 +251,7 @@ FORMATS: tuple[TableFormat, ...] = (
     TableFormat(
         "wide",
         "RouterBench, one column per model",
-        lambda n, r: any(name in n for name in _PROMPTS) and bool(_wide_experts(r)),
+        lambda n, r: any(name in n for name in _PROMPTS) and any(_is_number(r[name]) for name in _wide_experts(r)),
         wide,
     ),
 )

@@ -130,6 +130,8 @@ def _unwrapped(body: Body, path: Path) -> list[Body]:
     lists = {key: value for key, value in body.items() if _objects(value)}
     if lists and lists.keys() == body.keys() and all(key.lower() in SPLITS for key in lists):
         return [_marked(row, "split", key, path) for key, rows in lists.items() for row in rows]
+    if "records" in lists and isinstance(body.get("model_name"), str):
+        return [body]  # LLMRouterBench's results of one model
     held = [key for key in HOLDERS if key in lists]
     if held and not any(isinstance(body.get(key), str) for key in ASKS):
         if len(held) > 1:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from router.importers import import_table
+from router.row import TableError
 
 
 def lines(path: Path, *rows: Any) -> Path:
@@ -69,3 +70,36 @@ def test_each_format_gives_its_scores(
     (row,) = found.table.rows
     assert (found.format, row.question, row.correct, row.extra.get("cost")) == (format, "Q?", ONE, cost)
     assert row.task in ("mmlu", None)
+
+
+def test_replies_beside_scores_are_no_expert(tmp_path: Path) -> None:
+    """RouteLLM's own files: scores as True and False, and beside each model the column of its replies."""
+    file = tmp_path / "gsm8k_responses.csv"
+    file.write_text("prompt,weak,strong,weak_response,strong_response\nQ?,False,True,0,1\n")
+    found = import_table(file)
+    (row,) = found.table.rows
+    assert (found.format, row.correct) == ("wide", {"weak": 0.0, "strong": 1.0})
+    assert row.predictions == {"weak": "0", "strong": "1"}
+
+
+def test_an_expert_whose_first_cells_are_empty_is_one(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("prompt,note,a,b\nP?,,,1\nQ?,seen,0,0\nR?,,1,\n")
+    assert [row.correct for row in import_table(file).table.rows] == [{"b": 1}, {"a": 0, "b": 0}, {"a": 1}]
+
+
+def test_scores_without_a_model_are_refused(tmp_path: Path) -> None:
+    file = tmp_path / "t.csv"
+    file.write_text("prompt,score,cost,latency\nQ?,1,0.5,0.25\n")
+    with pytest.raises(TableError, match="no format of routing tables"):
+        import_table(file)
+
+
+def test_the_results_of_one_model_in_a_file_of_their_own(tmp_path: Path) -> None:
+    """LLMRouterBench: an object per file whose records hold neither model nor dataset."""
+    for name, value in ONE.items():
+        record = {"index": 1, "origin_query": "q", "prompt": "Q?", "prompt_tokens": 3, "score": value, "cost": 0.5}
+        body = {"performance": value, "model_name": name, "dataset_name": "mmlu", "records": [record]}
+        (tmp_path / f"{name}.json").write_text(json.dumps(body, indent=1))
+    found = import_table(tmp_path)
+    assert (found.format, found.table.rows[0].correct, found.table.rows[0].task) == ("nested", ONE, "mmlu")
