@@ -110,6 +110,7 @@ class ConvincingOptions(TypedDict, total=False):
     """Fields of `ConvincingRequest`, where they are described."""
 
     task: str
+    columns: str | None
     experts: list[str]
     questions: int
     keep: int

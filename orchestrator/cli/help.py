@@ -85,7 +85,10 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "eval-router": ("eval-router table.jsonl --html routers.html",),
     "table import": ("table import routerbench.csv",),
     "table export": ("table export table.jsonl table.csv",),
-    "convincing": ("convincing --task mixed --out convincing.jsonl",),
+    "convincing": (
+        "convincing --task mixed --out convincing.jsonl",
+        "convincing --task questions.csv --columns solution=rationale --out convincing.jsonl",
+    ),
     "transcripts": ("transcripts runs/run-1a2b3c/transcripts.jsonl.gz",),
     "cluster": ("cluster", "cluster --threshold 0.9"),
     "glue": ("glue --task questions.csv --out glued.yaml",),

@@ -23,7 +23,8 @@ from orchestrator.errors import BadInput, CollegiumError
 from orchestrator.evaluation.answering import ExpertReply, answer_all, is_right
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.profile import chosen
-from orchestrator.evaluation.tasks.registry import GENERATED
+from orchestrator.evaluation.tasks import Columns, load, parse_columns
+from orchestrator.evaluation.tasks.load import generated_task, sources_in
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Completion, Sampling
 
@@ -31,9 +32,15 @@ MAX_BYTES = 16 * 2**20
 
 
 class ConvincingRequest(StrictModel):
-    """Find explanations that change experts' minds, on training questions of generated tasks."""
+    """Find explanations that change experts' minds, on training questions with worked solutions."""
 
-    task: str = Field(default="mixed", description="A generated task, or several with commas.")
+    task: str = Field(
+        default="mixed",
+        description="A generated task, or questions with a column of worked solutions, or several with commas.",
+    )
+    columns: str | None = Field(
+        default=None, description="Which column of one's own questions holds what: question=prompt,solution=rationale."
+    )
     experts: list[str] = Field(default_factory=list, description="Experts to ask (default: the whole zoo).")
     questions: int = Field(default=64, ge=1, le=100_000, description="Number of training questions to answer.")
     keep: int = Field(default=4, ge=1, le=100, description="Samples kept per expert and task.")
@@ -124,19 +131,26 @@ def read_samples(path: str, panel: Sequence[str]) -> Mapping[str, list[Convincin
 
 def _explained(request: ConvincingRequest) -> list[tuple[Question, str]]:
     """Training questions in equal shares, each with its worked solution."""
-    names = [part.strip() for part in request.task.split(",") if part.strip()]
-    tasks = [task for task in GENERATED if "mixed" in names or task.name in names]
-    unknown = [name for name in names if name != "mixed" and name not in {task.name for task in GENERATED}]
-    if unknown or not tasks:
-        raise BadInput(f"task {request.task!r}: only generated tasks have explanations: mixed, {_names()}")
-    share = -(-request.questions // len(tasks))
-    columns = [task.problems("train", share, request.seed) for task in tasks]
-    rows = [(problem.question, problem.solution) for row in zip(*columns, strict=True) for problem in row]
+    sources = sources_in(request.task)
+    share = -(-request.questions // len(sources))
+    columns = parse_columns(request.columns) if request.columns else None
+    shares = [_solved(source, share, request.seed, columns) for source in sources]
+    rows = [each for place in range(max(map(len, shares))) for part in shares for each in part[place : place + 1]]
     return rows[: request.questions]
 
 
-def _names() -> str:
-    return ", ".join(task.name for task in GENERATED)
+def _solved(source: str, n: int, seed: int, columns: Columns | None) -> list[tuple[Question, str]]:
+    """Up to `n` training questions of one source that have a worked solution."""
+    if (task := generated_task(source)) is not None:
+        return [(problem.question, problem.solution) for problem in task.problems("train", n, seed)]
+    asked = load(source, "train", None, seed, columns)
+    found = [(question, question.solution) for question in asked if question.solution]
+    if not found:
+        raise BadInput(
+            f"{source}: none of its {len(asked)} training questions has a worked solution, which is what experts are "
+            "shown: say which column holds it (--columns solution=NAME)"
+        )
+    return found[:n]
 
 
 def _convinced(first: ExpertReply, question: Question, explanation: str, text: str) -> ConvincingRow | None:
