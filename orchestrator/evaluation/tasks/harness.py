@@ -47,6 +47,11 @@ def source(name: str, columns: Columns) -> QuestionSource:
         from lm_eval.tasks import TaskManager, get_task_dict
     except ImportError as error:
         raise SetupError(f"{name}: needs one more package: pip install lm-eval") from error
+    except Exception as error:  # an older harness beside newer libraries may raise anything
+        reason = " ".join(str(error).split())[:300]
+        raise SetupError(
+            f"{name}: lm-eval cannot be imported: {reason}; a newer one may fit: pip install -U lm-eval"
+        ) from error
     try:
         found = list(_tasks(get_task_dict([bare], _manager(TaskManager))))
     except Exception as error:

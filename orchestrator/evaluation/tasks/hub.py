@@ -48,6 +48,8 @@ def source(name: str, columns: Columns) -> QuestionSource:
         BadInput: the dataset cannot be had, or has several subsets and none is named.
     """
     bare, _, subset = name.removeprefix(HUB).partition(":")
+    if not bare.strip("/ "):
+        raise BadInput(f"{name!r}: names no dataset: write it as {HUB}OWNER/NAME, such as {HUB}openai/gsm8k")
     full = SHORT.get(bare, bare)
     preset = PRESETS.get(full)
     if preset is not None:

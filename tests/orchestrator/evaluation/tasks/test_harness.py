@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -112,4 +113,13 @@ def test_what_asks_for_no_answer_and_what_fails_is_named(tasks: dict[str, Any]) 
 def test_the_package_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lm_eval", None)
     with pytest.raises(SetupError, match="needs one more package: pip install lm-eval"):
+        source_of("lm-eval:gsm8k")
+
+
+def test_a_package_that_cannot_be_imported_says_why(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "lm_eval").mkdir()
+    (tmp_path / "lm_eval" / "__init__.py").write_text("raise AttributeError('transformers has no AutoModelForX')\n")
+    monkeypatch.delitem(sys.modules, "lm_eval", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(SetupError, match="cannot be imported: transformers has no AutoModelForX"):
         source_of("lm-eval:gsm8k")

@@ -84,3 +84,8 @@ def test_a_data_set_of_which_files_are_missing_is_refused(monkeypatch: pytest.Mo
     with pytest.raises(BadInput, match=r"(train|test)-00001-of-00002.parquet is missing: download all files"):
         source_of("hf:some/set:main")
     assert missing_shards(["a-00000-of-00002.parquet", "a-00001-of-00002.parquet", "b.json"]) is None
+
+
+def test_a_name_without_a_dataset_is_refused() -> None:
+    with pytest.raises(BadInput, match="names no dataset"):
+        source_of("hf:")
