@@ -25,6 +25,8 @@ from merging.naming import is_mask
 
 Array = NDArray[Any]
 DECODED = ("bitsandbytes", "gptq", "awq", "compressed-tensors", "fp8", "fbgemm_fp8", "modelopt", "mxfp4")
+ROUNDED_IN_USE = ("bitnet", "fp_quant")
+"""Methods whose weights may be stored in full and mean something else."""
 _ACTIVATIONS = re.compile(r".*\.(input_scale|output_scale|input_global_scale|input_zero_point|[kqv]_scale|act_scale)$")
 _STATE = ".quant_state.bitsandbytes__"
 
@@ -90,6 +92,16 @@ class Unpacker:
     def _check(self) -> None:
         """Nothing that is no number may pass for one."""
         folder = self.checkpoint.folder
+        if self.settings.get("transform_config"):
+            raise CheckpointError(
+                f"{folder / 'config.json'}: quantization_config has a transform_config: its weights are rotated "
+                "(QuaRot, SpinQuant) and do not stand beside others'; merge the unquantised model"
+            )
+        if self.method in ROUNDED_IN_USE:
+            raise CheckpointError(
+                f"{folder / 'config.json'}: quant_method {self.method!r} rounds weights and activations while the "
+                "model runs, which a merge cannot keep; merge models that run in their own numbers"
+            )
         used = {part for packed in self.packed.values() for part in packed.parts}
         for name, info in self._tensors.items():
             # No method of quantisation packs into 64 bits: there are tables and counts.
@@ -255,7 +267,7 @@ class Unpacker:
     def _compressed(self, name: str) -> Packed:
         owner = name.removesuffix("_packed")
         if self._kind(name) == "U8":
-            raise self._broken(name, "NVFP4 (two 4-bit floats in each byte): merge the unquantised model")
+            raise self._broken(name, "two 4-bit floats in each byte (NVFP4, MXFP4): merge the unquantised model")
         packed, scales, stated = (self._part(f"{owner}_{part}") for part in ("packed", "scale", "shape"))
         shape = tuple(int(size) for size in self.checkpoint.array(stated.name).reshape(-1)[:3])
         bits = next((bits for bits in (4, 8) if len(shape) == 2 and -(-shape[1] * bits // 32) == packed.shape[1]), None)

@@ -121,6 +121,9 @@ class _Reader:
 
     def read(self) -> SourceModel:
         weights = dict(self._weights())
+        for name in self.adapter.changes if self.adapter else ():
+            if name not in weights:
+                raise CheckpointError(f"{self.label}: the adapter changes {name!r}, which is no weight of its base")
         stored = common_names(weights)
         weights = {common: replace(weights[name], name=common) for common, name in stored.items()}
         self._leave_out(weights, stored)
@@ -133,6 +136,11 @@ class _Reader:
         if self.unpacker.packed:
             how = self.unpacker.method or "integers with scales"
             notes.append(f"{self.label}: {len(self.unpacker.packed)} quantised weights ({how}) are decoded and merged")
+        elif self.unpacker.method and not any(weight.stored[1:] for weight in weights.values()):
+            notes.append(
+                f"{self.label}: config.json names a quantisation ({self.unpacker.method[:40]}), but no weight is "
+                "quantised: the result has none"
+            )
         return SourceModel(
             self.label,
             self.checkpoint.folder,

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from merging.adapter import Adapter
 from merging.checkpoint import Checkpoint, CheckpointError
+from merging.decoded import decoded
 from merging.gguf import GgufCheckpoint
 from merging.pickled import PickledCheckpoint, pickled_weights
 from merging.recipe import ModelRef, Recipe
@@ -39,7 +40,7 @@ def open_model(ref: ModelRef, allow_bin: bool = False) -> Model:
     checkpoint = open_checkpoint(ref.model, ref.revision, allow_bin)
     if not ref.adapter:
         return checkpoint, None
-    return checkpoint, Adapter(located(ref.adapter, ref.adapter_revision, allow_bin), checkpoint, allow_bin)
+    return checkpoint, Adapter(located(ref.adapter, ref.adapter_revision, allow_bin), decoded(checkpoint), allow_bin)
 
 
 def open_checkpoint(name: str, revision: str | None = None, allow_bin: bool = False) -> Checkpoint:

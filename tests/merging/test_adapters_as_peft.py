@@ -197,24 +197,63 @@ def test_what_is_more_than_a_product_compares_as_what_peft_makes_of_it(
     assert len(set(found.families)) == 1
 
 
-def test_an_adapter_over_a_base_of_8_bits(bases: dict[str, Path], adapters: dict[str, Any], tmp_path: Path) -> None:
-    tensors = load_file(bases["llama"] / "model.safetensors")
+def eight_bits(name: str, array: Any) -> dict[str, Any]:
+    """As bitsandbytes stores 8 bits: rows with a scale each."""
+    scale = np.abs(array).max(1)
+    codes = np.round(array / scale[:, None] * 127).astype("i1")
+    return {name: codes, name.replace(".weight", ".SCB"): scale}
+
+
+def four_bits(name: str, array: Any) -> dict[str, Any]:
+    """As bitsandbytes stores 4 bits: two codes in a byte, blocks of 8 with a scale each."""
+    table = np.linspace(-1, 1, 16, dtype="f4")
+    blocks = array.reshape(-1, 8)
+    scale = np.abs(blocks).max(1)
+    codes = np.abs(blocks[..., None] / scale[:, None, None] - table).argmin(-1).reshape(-1, 2)
+    label = json.dumps({"shape": list(array.shape), "blocksize": 8}).encode()
+    return {
+        name: (codes[:, :1] << 4 | codes[:, 1:]).astype("u1"),
+        f"{name}.absmax": scale,
+        f"{name}.quant_map": table,
+        f"{name}.quant_state.bitsandbytes__nf4": np.frombuffer(label, "u1"),
+    }
+
+
+@pytest.mark.parametrize("pack", [eight_bits, four_bits])
+def test_an_adapter_over_a_quantised_base(
+    bases: dict[str, Path], adapters: dict[str, Any], tmp_path: Path, pack: Any
+) -> None:
     packed = {}
-    for name, array in tensors.items():
-        if name.endswith("_proj.weight"):
-            scale = np.abs(array).max(1)
-            packed[name] = np.round(array / scale[:, None] * 127).astype("i1")
-            packed[name.replace(".weight", ".SCB")] = scale
-        else:
-            packed[name] = array
+    for name, array in load_file(bases["llama"] / "model.safetensors").items():
+        packed |= pack(name, array) if name.endswith("_proj.weight") else {name: array}
     (tmp_path / "b").mkdir()
     save_file(packed, tmp_path / "b" / "model.safetensors")
     config = json.loads((bases["llama"] / "config.json").read_text())
-    config["quantization_config"] = {"quant_method": "bitsandbytes", "load_in_8bit": True}
+    config["quantization_config"] = {"quant_method": "bitsandbytes"}
     (tmp_path / "b" / "config.json").write_text(json.dumps(config))
-    ref = f"{tmp_path / 'b'}+{adapters['plain'][0]}"
-    plan = Merge(parse({"merge_method": "passthrough", "models": [{"model": ref}], "dtype": "float32"}))
-    name = "model.layers.0.self_attn.q_proj.weight"
-    down, up, scale = Adapter(adapters["plain"][0], Checkpoint(bases["llama"])).arrays(name)
-    decoded = packed[name].astype("f8") * packed[name.replace(".weight", ".SCB")][:, None] / 127
-    np.testing.assert_allclose(plan.array(name), decoded + scale * (up.astype("f8") @ down), atol=1e-6)
+    plain, adapted = (
+        Merge(parse({"merge_method": "passthrough", "models": [{"model": model}], "dtype": "float32"}))
+        for model in (str(tmp_path / "b"), f"{tmp_path / 'b'}+{adapters['plain'][0]}")
+    )
+    adapter = Adapter(adapters["plain"][0], Checkpoint(bases["llama"]))
+    assert len(adapter.pairs) == 4
+    for name in plain.names:
+        added = 0.0
+        if name in adapter.pairs:
+            down, up, scale = adapter.arrays(name)
+            added = scale * (up.astype("f8") @ down)
+        np.testing.assert_allclose(adapted.array(name), plain.array(name) + added, atol=1e-6, err_msg=name)
+
+
+def test_an_adapter_never_misses_its_base_in_silence(
+    bases: dict[str, Path], adapters: dict[str, Any], tmp_path: Path
+) -> None:
+    # Decoded, this base has other names than it is stored under.
+    packed = {}
+    for name, array in load_file(bases["llama"] / "model.safetensors").items():
+        packed |= eight_bits(f"module.{name}", array) if name.endswith("_proj.weight") else {f"module.{name}": array}
+    save_file(packed, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text((bases["llama"] / "config.json").read_text())
+    raw = {"merge_method": "passthrough", "models": [{"model": f"{tmp_path}+{adapters['plain'][0]}"}]}
+    with pytest.raises(CheckpointError, match=r"adapter changes .* no weight of its base"):
+        Merge(parse(raw))

@@ -156,6 +156,18 @@ def test_two_quantised_models_are_merged_as_numbers(tmp_path: Path) -> None:
     assert any("quantised weights (bitsandbytes) are decoded" in note for note in plan.notes)
 
 
+def test_a_quantisation_that_no_weight_has_is_named(tmp_path: Path) -> None:
+    folder = write(tmp_path / "m", {NAME: np.ones((4, 4), "f4")}, quant_method="torchao")
+    plan = Merge(parse({"merge_method": "passthrough", "models": [{"model": str(folder)}]}))
+    assert any(r"names a quantisation (torchao), but no weight is quantised" in note for note in plan.notes)
+    eight = write(tmp_path / "e", {NAME: np.ones((4, 4), "u1"), f"{NAME}_scale": np.ones(1, "f4")}, quant_method="fp8")
+    header = (eight / "model.safetensors").read_bytes().replace(b'"U8"', b'"F8_E4M3"')
+    size = int.from_bytes(header[:8], "little")
+    (eight / "model.safetensors").write_bytes((size + 5).to_bytes(8, "little") + header[8:])
+    plan = Merge(parse({"merge_method": "passthrough", "models": [{"model": str(eight)}]}))
+    assert not any("no weight is quantised" in note for note in plan.notes)
+
+
 @pytest.mark.parametrize(
     ("tensors", "quantization", "message"),
     [
@@ -173,6 +185,12 @@ def test_two_quantised_models_are_merged_as_numbers(tmp_path: Path) -> None:
         ),
         ({"a.qweight": np.zeros((4, 4), "i4")}, {"quant_method": "gptq", "bits": 4}, r"'a\.qzeros' is missing"),
         ({f"{NAME}.quant_state.bitsandbytes__nf4": np.full(9, 255, "u1")}, {}, "no state of bitsandbytes"),
+        (
+            {NAME: np.zeros((4, 4), "f4")},
+            {"quant_method": "compressed-tensors", "transform_config": {"config_groups": {"R1": {}}}},
+            "its weights are rotated",
+        ),
+        ({NAME: np.zeros((4, 4), "f4")}, {"quant_method": "bitnet"}, "rounds weights and activations while"),
     ],
 )
 def test_what_cannot_be_decoded_is_refused_by_name(
