@@ -89,7 +89,8 @@ def _complete(whole: dict[str, Array], pairs: Mapping[str, Any], own: SourceMode
         )
     if embedding in whole and _tied(own):
         # PEFT replaces one of two modules that share a tensor: the output layer is to follow.
-        whole[stored_like(HEAD, own.names)] = whole[embedding]
+        head = "proj_out.weight" if own.architecture.startswith("Whisper") else stored_like(HEAD, own.names)
+        whole[head] = whole[embedding]
 
 
 def _tied(own: SourceModel) -> bool:

@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from merging.checkpoint import CheckpointError
 from merging.merge import MergeSummary
-from merging.naming import HEAD
 from merging.plan import Merge
 from merging.recipe import ModelRef
 from merging.recipe_file import parse
@@ -26,6 +25,7 @@ from merging.source_model import SourceModel
 from merging.sources import open_model
 from merging.stack import Slab
 from merging.tokenizer import Tokenizer
+from merging.vocabulary import token_axes
 from merging.writer import Writer
 
 Array = NDArray[np.float32]
@@ -57,17 +57,21 @@ def transplant_tokens(
     new = [row for token, row in theirs.items() if mine.get(token, held[own.label]) >= held[own.label]]
     size = max(theirs.values()) + 1
     tables: dict[str, Array] = {}
-    for name in (own.embedding, *((HEAD,) if own.own_head else ())):
-        source = other.weights.get(name) or other.weights[other.embedding]
-        before, basis = _matrix(own, name), _rows(source.slab(False), source.shape)
+    for name, axis in token_axes({ModelRef(model): own}).items():
+        if name not in own.weights:
+            continue
+        whole = np.moveaxis(_matrix(own, name), axis, 0)
+        before = whole.reshape(len(whole), -1)
+        matrix = name in other.weights and before.shape[1] > 1
+        basis = _matrix(other, name if matrix else other.embedding)
         after = np.zeros((size, before.shape[1]), np.float32)
         after[places] = before[rows]
         known, kept = basis[places], before[rows]
         for row in new:
             after[row] = _combined(basis[row], known, kept, terms)
-        tables[own.names[name]] = after
+        tables[own.names[name]] = np.moveaxis(after.reshape(size, *whole.shape[1:]), 0, axis)
     made = Merge(parse({"merge_method": "passthrough", "models": [{"model": model}]}), allow_bin=allow_bin)
-    written = _write(made, own, other, tables, out)
+    written = _write(made, own, other, tables, size, out)
     notes = [f"{len(common)} tokens in common, {len(new)} made of up to {terms} of them"]
     sizes = [table.size for table in tables.values()]
     sizes += [target.size for name, target in made.targets.items() if name not in tables]
@@ -75,7 +79,7 @@ def transplant_tokens(
     return MergeSummary(out, len(sizes), sum(sizes), read, written, time.perf_counter() - began, tuple(notes))
 
 
-def _write(made: Merge, own: SourceModel, other: SourceModel, tables: dict[str, Array], out: Path) -> int:
+def _write(made: Merge, own: SourceModel, other: SourceModel, tables: dict[str, Array], size: int, out: Path) -> int:
     shapes = {
         name: (target.dtype, tables[name].shape if name in tables else target.shape)
         for name, target in made.targets.items()
@@ -84,7 +88,7 @@ def _write(made: Merge, own: SourceModel, other: SourceModel, tables: dict[str, 
     inner = config.get("text_config")
     for section in (config, inner):
         if isinstance(section, dict) and (section is config or "vocab_size" in section):
-            section["vocab_size"] = next(iter(tables.values())).shape[0]
+            section["vocab_size"] = size
             for key in ("bos_token_id", "eos_token_id", "pad_token_id"):
                 if key in other.config:
                     section[key] = other.config[key]

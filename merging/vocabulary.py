@@ -88,7 +88,7 @@ class Vocabulary:
         for ref, count in lost.items():
             if count > 0:
                 notes.append(f"{ref}: {count} rows of its embedding belong to no token and are left out")
-        return Vocabulary(result, size, used, rows, donors, forced, _axes(models), tuple(notes))
+        return Vocabulary(result, size, used, rows, donors, forced, token_axes(models), tuple(notes))
 
     def concerns(self, name: str) -> bool:
         """The tensor of this common name has an element for each token."""
@@ -119,8 +119,9 @@ class Vocabulary:
         )
 
 
-def _axes(models: Mapping[ModelRef, SourceModel]) -> dict[str, int]:
-    """Outside the layers, what is as long as the embedding in every model that has it: by its size, not by its name.
+def token_axes(models: Mapping[ModelRef, SourceModel]) -> dict[str, int]:
+    """Common name -> axis with an element for each token. Outside the layers, what is as long as the embedding in every
+    model that has it: by its size, not by its name.
 
     Where all vocabularies have one size, a table of positions may have it too: then its name must not say so.
     """

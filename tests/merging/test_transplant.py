@@ -24,6 +24,8 @@ def test_a_model_takes_another_ones_tokens(bases: dict[str, Path], tmp_path: Pat
         tensors = load_file(bases["llama"] / "model.safetensors")
         for table in ("model.embed_tokens.weight", "lm_head.weight"):
             tensors[table] = rng.normal(size=(count, 16)).astype("f4")
+        if name == "own":
+            tensors["lm_head.bias"] = rng.normal(size=count).astype("f4")
         if name == "donor":
             # Its new token is the sum of two that both have.
             tensors["model.embed_tokens.weight"][25] = tensors["model.embed_tokens.weight"][[3, 4]].sum(0)
@@ -44,3 +46,7 @@ def test_a_model_takes_another_ones_tokens(bases: dict[str, Path], tmp_path: Pat
     # t24 stands for the donor's rows of t2 and t3.
     np.testing.assert_allclose(embeddings[25], own["model.embed_tokens.weight"][[2, 3]].sum(0), rtol=1e-3, atol=1e-4)
     np.testing.assert_array_equal(made["model.norm.weight"], own["model.norm.weight"])
+    # Whatever has an element for each token follows, under whatever name.
+    bias = own["lm_head.bias"]
+    np.testing.assert_array_equal(made["lm_head.bias"][1:25], bias)
+    np.testing.assert_allclose(made["lm_head.bias"][25], bias[2] + bias[3], rtol=1e-3, atol=1e-4)
