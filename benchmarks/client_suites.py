@@ -230,6 +230,6 @@ SUITES: dict[str, str] = {
         "schemathesis": SCHEMATHESIS,
     }.items()
 }
-SCRIPTED = frozenset({"codex", "langchain-tests", "schemathesis"})
-"""Suites that try the endpoint and not a model's abilities, or whose prompts are longer than the demo zoo's context:
-they run against scripted experts."""
+SCRIPTED = frozenset({"aider", "codex", "langchain-tests", "schemathesis"})
+"""Suites that try the endpoint and not a model's abilities, whose prompts are longer than the demo zoo's context, or
+which have a small model write until its context is full, again and again: they run against scripted experts."""

@@ -5,12 +5,19 @@ Raises `ValueError` with one sentence that begins with the field's name; `ignore
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 _MESSAGE_KEYS = frozenset({"role", "content", "name", "tool_calls", "tool_call_id", "audio"})
 _THOUGHTS = frozenset({"thinking", "redacted_thinking", "reasoning"})
 """Parts of an assistant's turn that no model is shown again."""
 _KINDS = {"image_url": "images", "image": "images", "input_audio": "audio", "file": "files", "video_url": "videos"}
+
+
+def kind_of(part: Any, default: str = "") -> str:
+    """The `type` of a part of a request: a text, whatever stands there (a client's list is in no set of kinds)."""
+    kind = part.get("type", default) if isinstance(part, dict) else default
+    return kind if isinstance(kind, str) else json.dumps(kind)[:50]
 
 
 def messages(kept: dict[str, Any], ignored: set[str]) -> None:
@@ -79,7 +86,7 @@ def _result(one: dict[str, Any], open_calls: list[str]) -> None:
 
 
 def _without_thoughts(content: list[Any], ignored: set[str]) -> list[Any]:
-    kinds = [part.get("type") if isinstance(part, dict) else None for part in content]
+    kinds = [kind_of(part) for part in content]
     ignored |= {f"messages.content.{kind}" for kind in kinds if kind in _THOUGHTS}
     return [part for part, kind in zip(content, kinds, strict=True) if kind not in _THOUGHTS]
 
@@ -87,7 +94,7 @@ def _without_thoughts(content: list[Any], ignored: set[str]) -> list[Any]:
 def _part(part: Any, where: str, ignored: set[str]) -> Any:
     if not isinstance(part, dict):
         return part
-    kind = part.get("type")
+    kind = kind_of(part)
     if kind in _KINDS:
         raise ValueError(f"{where}: {_KINDS[kind]} cannot be sent to these experts, only text")
     if kind == "refusal" and isinstance(part.get("refusal"), str):

@@ -56,14 +56,16 @@ def _choice(kept: dict[str, Any], choice: dict[str, Any]) -> None:
         kept["tool_choice"] = {"type": "function", "function": {"name": choice["name"]}}
     elif kind == "allowed_tools":
         allowed = choice.get("allowed_tools", choice)
+        allowed = allowed if isinstance(allowed, dict) else {}
         listed, mode = allowed.get("tools"), allowed.get("mode", "auto")
         if not isinstance(listed, list) or mode not in ("auto", "required"):
             raise ValueError("tool_choice: allowed_tools needs a list of tools and the mode auto or required")
-        names = {_name(one) for one in listed}
-        have = [tool for tool in kept.get("tools", []) if isinstance(tool, dict)]
-        if missing := names - {_name(tool) for tool in have}:
-            raise ValueError(f"tool_choice: no function {sorted(map(str, missing))[0][:100]!r} among the tools")
-        kept["tools"] = [tool for tool in have if _name(tool) in names]
+        names = {str(_name(one)) for one in listed}
+        given = kept.get("tools")
+        have = [tool for tool in given if isinstance(tool, dict)] if isinstance(given, list) else []
+        if missing := names - {str(_name(tool)) for tool in have}:
+            raise ValueError(f"tool_choice: no function {min(missing)[:100]!r} among the tools")
+        kept["tools"] = [tool for tool in have if str(_name(tool)) in names]
         kept["tool_choice"] = mode
 
 

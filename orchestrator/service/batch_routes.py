@@ -26,6 +26,8 @@ OUTPUT, ERRORS = "output", "errors"
 PageSize = Annotated[int, Query(ge=1, le=1000)]
 LastSeen = Annotated[str | None, Query(max_length=100)]
 Short = Annotated[str, Form(min_length=1, max_length=64, pattern=r"^[ -~]+$")]
+CONTENT: dict[int | str, dict[str, Any]] = {200: {"content": {"application/octet-stream": {}, "application/jsonl": {}}}}
+"""What a file's content is, for OpenAPI."""
 
 
 def add(api: FastAPI, runtime: Runtime) -> None:
@@ -72,7 +74,7 @@ def add(api: FastAPI, runtime: Runtime) -> None:
         """What is known of a file."""
         return _file_body(await find_file(request, id))
 
-    @api.get("/v1/files/{id}/content", openapi_extra=scoped("chat"))
+    @api.get("/v1/files/{id}/content", openapi_extra=scoped("chat"), response_class=Response, responses=CONTENT)
     async def content(id: str, request: Request) -> Response:
         """A file as it was uploaded; a batch's output or errors as far as it has come."""
         found = await find_file(request, id)

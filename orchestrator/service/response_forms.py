@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from orchestrator.chats.message_forms import kind_of
 from orchestrator.service.response_tools import LISTS, flat_name, tools
 
 _SAME = frozenset({"model", "temperature", "top_p", "stream", "parallel_tool_calls", "user", "metadata", "collegium"})
@@ -88,8 +89,8 @@ def messages(given: Any, ignored: set[str]) -> list[dict[str, Any]]:
         where = f"input.{place}"
         if not isinstance(item, dict):
             raise ValueError(f"{where}: an item must be an object")
-        kind = item.get("type", "message")
-        known = _ITEM | ({"tools", "execution"} if kind in LISTS else {_CALLS.get(str(kind), "type")})
+        kind = kind_of(item, "message")
+        known = _ITEM | ({"tools", "execution"} if kind in LISTS else {_CALLS.get(kind, "type")})
         ignored |= {f"input.{name}" for name in item.keys() - known if item[name] is not None}
         if kind == "message":
             messages.append({"role": item.get("role"), "content": _content(item.get("content"), f"{where}.content")})
@@ -117,7 +118,7 @@ def messages(given: Any, ignored: set[str]) -> list[dict[str, Any]]:
                 f"{where}.id: there is no item {str(item.get('id'))[:100]!r} of a response that is kept here"
             )
         else:
-            raise ValueError(f"{where}.type: {str(kind)[:50]!r} is not understood; texts and function calls are")
+            raise ValueError(f"{where}.type: {kind[:50]!r} is not understood; texts and function calls are")
     return messages
 
 
@@ -159,13 +160,13 @@ def _content(content: Any, where: str) -> Any:
         return content
     texts = []
     for place, part in enumerate(content):
-        kind = part.get("type") if isinstance(part, dict) else None
+        kind = kind_of(part)
         if kind in _TEXTS:
             texts.append({"type": "text", "text": part.get("text")})
         elif kind == "refusal":
             texts.append({"type": "text", "text": part.get("refusal")})
         else:
-            raise ValueError(f"{where}.{place}.type: {str(kind)[:50]!r} cannot be sent to these experts, only text")
+            raise ValueError(f"{where}.{place}.type: {kind[:50]!r} cannot be sent to these experts, only text")
     return texts
 
 

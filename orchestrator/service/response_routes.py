@@ -38,9 +38,13 @@ def add(api: FastAPI, chats: Chats, store: ResponseStore) -> None:
         """The input with items of kept responses for references to them. One that is not here stays, to be refused."""
         if not isinstance(asked, list):
             return asked
-        ids = {str(item.get("id"))[:128] for item in asked if item.get("type") == "item_reference"}
+
+        def refers(item: dict[str, Any]) -> bool:
+            return bool(item.get("type") == "item_reference")
+
+        ids = {str(item.get("id"))[:128] for item in asked if refers(item)}
         known = await asyncio.to_thread(store.items, owner, ids) if ids else {}
-        return [known.get(item.get("id"), item) if item.get("type") == "item_reference" else item for item in asked]
+        return [known.get(str(item.get("id")), item) if refers(item) else item for item in asked]
 
     @api.post("/v1/responses", openapi_extra=scoped("chat"))
     async def create(body: ResponsesBody, request: Request) -> Response:

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from orchestrator.chats.message_forms import kind_of
+
 _FIELDS = ("name", "description", "parameters", "strict")
 LISTS = frozenset({"additional_tools", "tool_search_output"})
 """Items of the input that hold tools."""
@@ -56,7 +58,7 @@ def _listed(body: Mapping[str, Any]) -> Iterator[tuple[str, str | None, dict[str
     places: list[tuple[str, Any]] = [("tools", body.get("tools") or [])]
     given = body.get("input")
     for number, item in enumerate(given if isinstance(given, list) else ()):
-        if isinstance(item, dict) and item.get("type") in LISTS:
+        if kind_of(item) in LISTS:
             places.append((f"input.{number}.tools", item.get("tools") or []))
     for place, found in places:
         yield from _within(place, None, found)

@@ -34,3 +34,8 @@ async def test_a_batch_of_a_faulty_file_fails_and_says_why(client: httpx.AsyncCl
     batch = await run(client, lines(row(1)) + b"{\n", "failed")
     assert batch["errors"]["data"][0]["line"] == 2
     assert batch["request_counts"] == {"total": 0, "completed": 0, "failed": 0}
+
+
+async def test_the_description_says_that_a_files_content_is_no_json(client: httpx.AsyncClient) -> None:
+    operation = (await client.get("/openapi.json")).json()["paths"]["/v1/files/{id}/content"]["get"]
+    assert set(operation["responses"]["200"]["content"]) == {"application/octet-stream", "application/jsonl"}
