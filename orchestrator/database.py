@@ -183,3 +183,13 @@ def _checked(url: str) -> sql.URL:
     if found.password is not None or "password" in found.query:
         raise ConfigError("database: keep the password out of it; set PGPASSWORD, or write a ~/.pgpass")
     return found.set(drivername="postgresql+psycopg") if found.get_backend_name() == "postgresql" else found
+
+
+def newest_first(wanted: sql.Select[Any], table: sql.Table, after: str | None) -> sql.Select[Any]:
+    """Rows by their columns `created` and, where two are of one time, `id`, the newest first; with `after`, those
+    behind the row of that id (none where there is none)."""
+    created, id = table.c.created, table.c.id
+    if after is not None:
+        last = sql.select(created).where(id == after).scalar_subquery()
+        wanted = wanted.where((created < last) | ((created == last) & (id < after)))
+    return wanted.order_by(created.desc(), id.desc())

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sql
 
-from orchestrator.database import AnyText, Database, Schema
+from orchestrator.database import AnyText, Database, Schema, newest_first
 from orchestrator.service import leases
 
 Status = Literal["failed", "in_progress", "completed", "cancelled"]
@@ -135,10 +135,7 @@ class BatchStore:
     def page(self, owner: str, limit: int, after: str | None) -> list[StoredBatch]:
         """The newest first, those older than the batch `after`."""
         wanted = sql.select(*_KNOWN).where(_BATCHES.c.owner == owner)
-        if after is not None:
-            last = sql.select(_BATCHES.c.created).where(_BATCHES.c.id == after, _BATCHES.c.owner == owner)
-            wanted = wanted.where(_BATCHES.c.created < last.scalar_subquery())
-        return self._read(wanted.order_by(_BATCHES.c.created.desc(), _BATCHES.c.id).limit(limit))
+        return self._read(newest_first(wanted, _BATCHES, after).limit(limit))
 
     def take(self) -> StoredBatch | None:
         """The oldest batch with work left that no service works on: now this one does."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import sqlalchemy as sql
 
-from orchestrator.database import AnyText, Database, Schema
+from orchestrator.database import AnyText, Database, Schema, newest_first
 
 _SCHEMA = Schema("files")
 _FILES = sql.Table(
@@ -70,11 +70,8 @@ class FileStore:
         wanted = sql.select(*_KNOWN).where(_FILES.c.owner == owner)
         if purpose is not None:
             wanted = wanted.where(_FILES.c.purpose == purpose)
-        if after is not None:
-            last = sql.select(_FILES.c.created).where(_FILES.c.id == after, _FILES.c.owner == owner).scalar_subquery()
-            wanted = wanted.where(_FILES.c.created < last)
         with self._database.use() as connection:
-            rows = connection.execute(wanted.order_by(_FILES.c.created.desc(), _FILES.c.id).limit(limit)).all()
+            rows = connection.execute(newest_first(wanted, _FILES, after).limit(limit)).all()
         return [StoredFile(*row) for row in rows]
 
     def delete(self, owner: str, id: str) -> bool:

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import sqlalchemy as sql
 
-from orchestrator.database import AnyText, Database, Schema
+from orchestrator.database import AnyText, Database, Schema, newest_first
 from orchestrator.service import leases
 
 MAX_LINES = 10_000
@@ -126,14 +126,8 @@ class JobStore:
         wanted = sql.select(*_KNOWN)
         if owner is not None:
             wanted = wanted.where(_JOBS.c.owner == owner)
-        if after is not None:
-            last = sql.select(_JOBS.c.created, _JOBS.c.id).where(_JOBS.c.id == after).subquery()
-            older = (_JOBS.c.created < last.c.created) | (
-                (_JOBS.c.created == last.c.created) & (_JOBS.c.id < last.c.id)
-            )
-            wanted = wanted.join(last, sql.true()).where(older)
         with self._database.use() as connection:
-            rows = connection.execute(wanted.order_by(_JOBS.c.created.desc(), _JOBS.c.id.desc()).limit(limit)).all()
+            rows = connection.execute(newest_first(wanted, _JOBS, after).limit(limit)).all()
         return [Job(*row) for row in rows]
 
     def take(self) -> Job | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sql
 
-from orchestrator.database import AnyText, Database, Schema
+from orchestrator.database import AnyText, Database, Schema, newest_first
 from orchestrator.errors import ConfigError, StorageError
 
 
@@ -102,4 +102,23 @@ def test_a_server_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(StorageError, match="postgresql://nobody@") as caught:
         database.prepare(things(2, "colour")[0])
     assert "\n" not in str(caught.value)
+    database.close()
+
+
+def test_pages_hold_each_row_once_also_where_several_are_of_one_time(database_url: str | None, tmp_path: Path) -> None:
+    database = Database(database_url, tmp_path / "a.sqlite")
+    schema = Schema("rows")
+    rows = sql.Table(
+        "rows", schema.tables, sql.Column("id", sql.String(8), primary_key=True), sql.Column("created", sql.Float)
+    )
+    database.prepare(schema)
+    with database.use() as connection:
+        for id, created in {"b": 1, "a": 1, "d": 1, "c": 0, "e": 2}.items():
+            connection.execute(sql.insert(rows).values(id=id, created=created))
+
+    def page(after: str | None) -> list[str]:
+        with database.use() as connection:
+            return list(connection.execute(newest_first(sql.select(rows.c.id), rows, after).limit(2)).scalars())
+
+    assert [page(None), page("d"), page("a"), page("c"), page("none")] == [["e", "d"], ["b", "a"], ["c"], [], []]
     database.close()
