@@ -25,9 +25,10 @@ class DecodedCheckpoint(Checkpoint):
         model = SourceModel.of(str(checkpoint.folder), checkpoint, adapter)
         config = {key: value for key, value in checkpoint.config.items() if key != "quantization_config"}
         self._weights: Mapping[str, Weight] = {model.names[name]: weight for name, weight in model.weights.items()}
-        infos = {}
+        infos, first = {}, next(iter(checkpoint.tensors.values()))
         for name, weight in self._weights.items():
-            held = checkpoint.tensors[weight.stored[0]]
+            # An output layer that an adapter parts from its embedding is stored nowhere.
+            held = checkpoint.tensors.get(weight.stored[0], first)
             infos[name] = TensorInfo(name, "F32", weight.shape, held.file, held.start, held.stop)
         content = CheckpointContent(config, checkpoint.files, MappingProxyType(infos), checkpoint.tied)
         super().__init__(adapter.folder if adapter else checkpoint.folder, content)

@@ -13,6 +13,7 @@ from safetensors.numpy import load_file, save_file
 
 from merging.adapter import Adapter
 from merging.checkpoint import Checkpoint, CheckpointError
+from merging.decoded import DecodedCheckpoint
 from merging.plan import Merge
 from merging.recipe_file import parse
 from merging.result_config import result_config
@@ -105,6 +106,8 @@ def test_an_adapter_is_what_peft_makes_of_it(
         assert not model[1].low_rank_only
         with pytest.raises(CheckpointError, match="output layer and embedding become two tensors"):
             plain(model)
+        compared = DecodedCheckpoint(*model)
+        np.testing.assert_allclose(compared.array("lm_head.weight"), wanted["lm_head.weight"], atol=1e-6)
         return
     for name in (name for name in own.tensors if name in model[1].changes):
         np.testing.assert_allclose(plain(model).tensor(name).numpy(), wanted[name], atol=1e-6)
