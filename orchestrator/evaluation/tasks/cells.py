@@ -22,6 +22,8 @@ def cell(record: Record, name: str) -> Any:
     """The value under a name; a dotted name reaches into nested objects: `choices.text`. None where nothing is."""
     if name in record:
         return record[name]
+    if "." not in name:
+        return None
     value: Any = record
     for piece in name.split("."):
         if not isinstance(value, Mapping) or piece not in value:

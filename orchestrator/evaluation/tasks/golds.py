@@ -23,12 +23,16 @@ _SHORT = {"1": "yes", "0": "no", "y": "yes", "n": "no", "t": "yes", "f": "no"}
 
 def values(value: Any, key: str) -> list[str]:
     """The answers that a cell accepts, most often one. Raises CellError for what holds none."""
+    if isinstance(value, str):  # most are, and the checks below are of abstract kinds, which take longer
+        if not value.strip():
+            raise CellError(key, "no gold answer: the cell is empty")
+        return [value.strip()]
     if isinstance(value, Mapping):
         return values(_inside(value, key), key)
     if messages.is_chat(value):
         reply = messages.last_reply(value, key)
         return [reply.strip()]
-    if isinstance(value, Sequence) and not isinstance(value, str | bytes):
+    if isinstance(value, Sequence) and not isinstance(value, bytes):
         cells = [_inside(one, key) if isinstance(one, Mapping) else one for one in value]
         found = [read for place, one in enumerate(cells) if (read := scalar(one, f"{key}[{place}]")) is not None]
         if not found:

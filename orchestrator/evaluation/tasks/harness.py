@@ -93,6 +93,9 @@ def reader(task: Any) -> Callable[[Any], dict[str, Any]]:
         if not options:
             return _lettered(prompt, target)
         texts = [str(option).strip() for option in options]
+        if isinstance(prompt, int):  # WinoGrande: the options begin a text that the target ends
+            whole = [f"{one} {str(target).strip()}" for one in texts]
+            return {"question": "Which of these texts is right?", "choices": whole, "answer": chr(65 + prompt)}
         letters = [chr(65 + place) for place in range(len(texts))]
         place = target if isinstance(target, int) else texts.index(str(target).strip())
         if texts == letters:  # the options stand in the prompt, and a letter is asked for

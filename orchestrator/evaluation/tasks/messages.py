@@ -34,8 +34,8 @@ class Chat:
 def is_chat(value: Any) -> bool:
     """Whether a cell holds messages: `{"role", "content"}`, or `{"from", "value"}` as ShareGPT has it."""
     return (
-        isinstance(value, Sequence)
-        and not isinstance(value, str)
+        not isinstance(value, str)
+        and isinstance(value, Sequence)
         and bool(value)
         and all(isinstance(one, Mapping) and ("role" in one or "from" in one) for one in value)
     )

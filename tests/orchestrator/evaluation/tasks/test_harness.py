@@ -34,8 +34,8 @@ class Task:
     def test_docs(self) -> list[dict[str, Any]]:
         return self.documents
 
-    def doc_to_text(self, document: dict[str, Any]) -> str:
-        return str(document["prompt"])
+    def doc_to_text(self, document: dict[str, Any]) -> Any:
+        return document["prompt"]
 
     def doc_to_target(self, document: dict[str, Any]) -> Any:
         return document["target"]
@@ -123,3 +123,12 @@ def test_a_package_that_cannot_be_imported_says_why(monkeypatch: pytest.MonkeyPa
     monkeypatch.syspath_prepend(tmp_path)
     with pytest.raises(SetupError, match="cannot be imported: transformers has no AutoModelForX"):
         source_of("lm-eval:gsm8k")
+
+
+def test_options_that_begin_a_text_which_the_target_ends(tasks: dict[str, Task]) -> None:
+    """WinoGrande's prompt is the index of the right beginning."""
+    document = {"prompt": 1, "target": " is big.", "choices": ["It fits, as the cup", "It fits, as the bag"]}
+    tasks["wino"] = Task([document])
+    question = first("wino")
+    assert question.choices == {"A": "It fits, as the cup is big.", "B": "It fits, as the bag is big."}
+    assert question.answer == "B"
