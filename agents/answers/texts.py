@@ -56,7 +56,7 @@ UNSURE = Guarded(
     r"know|solve)|\b(?:i do not|i don't|do not|don't) know\b"
     r"|\bnot (?:sure|enough)\b|^\W*(?:(?:n/a|unsure|not sure|idk|none of (?:the|these|those|them)|no answer|"
     r"see (?:above|below|the|step|explanation))\b|"
-    r"(?:none|unknown|undetermined|unclear|null)(?:\W*$|\W*[.,;:(–—-]\s|"
+    r"(?:none|unknown|undetermined|unclear|null|see)(?:\W*$|\W*[.,;:(–—-]\s|"
     r"\s(?:at|from|to|who|which|what|whether|how|if|because|as|since|without|given|based)\b))|^(?-i:NA)\W*$",
     "no|able|sorry|find|determine|answer|tell|say|decide|know|solve|un|n/a|na|null|idk|see",
 )

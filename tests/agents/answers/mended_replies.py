@@ -341,6 +341,7 @@ REPLIES = [
     ("text", None, "na", "Answer: $\\text{Na}$"),
     ("text", None, "see no evil", "Answer: See No Evil"),
     ("text", None, None, "Answer: NA"),
+    ("text", None, None, "Answer: see"),
     ("text", None, None, "Answer: unknown, as the passage does not say."),
     ("text", None, "nyle", 'Concatenating them gives "nyle".'),
     ("expression", None, "4π", "Area = π r² = 4π"),
