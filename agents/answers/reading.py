@@ -196,8 +196,8 @@ def _within(one: Marked, kind: AnswerKind, choices: Choices | None) -> Found | N
         if _OWN_WORDS.search(bare):
             return None
         bare = _REASON.sub("", bare)
-    inner = markers.marked(bare) if not one.box and markers.may_hold(bare) else []
-    if inner and (found := _within(inner[0], kind, choices)) is not None:
+    inner = next(markers.from_the_end(bare), None) if not one.box and markers.may_hold(bare) else None
+    if inner is not None and (found := _within(inner, kind, choices)) is not None:
         return found
     return content(bare, kind, choices)
 
