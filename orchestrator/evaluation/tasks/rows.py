@@ -85,7 +85,7 @@ class QuestionMaker:
 
     def _kind(self, record: Mapping[str, Any], found: Options | None) -> AnswerKind:
         own = record.get("kind")
-        if own is not None and own not in KINDS:
+        if own is not None and (not isinstance(own, str) or own not in KINDS):
             raise CellError("kind", f"there is no kind {str(own)[:40]!r}; there are {', '.join(sorted(KINDS))}")
         if found is not None:
             return "choice"

@@ -121,6 +121,7 @@ def test_a_record_is_read_as_meant(
         ({"question": ["a"], "answer": "4"}, "a.jsonl:1: question: must be text or chat messages, is a list of 1"),
         ({"text_of_it": "4?", "answer": "4"}, "question: no column of that name; there are text_of_it, answer"),
         ({"question": "4?", "kind": "essay", "answer": "4"}, "a.jsonl:1: kind: there is no kind 'essay'"),
+        ({"question": "4?", "kind": ["text"], "answer": "4"}, r"a.jsonl:1: kind: there is no kind .\['text'\]"),
         (
             {"question": "4?", "kind": "number", "answer": "3+2=5"},
             "a.jsonl:1: answer: '3\\+2=5' is not wholly a number",
