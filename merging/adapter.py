@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from merging.adapted_experts import ExpertSlice, expert_shares
 from merging.adapter_config import lora_config, value_for
 from merging.checkpoint import FLOATS, Checkpoint, CheckpointError, TensorInfo, read_header, ties, view
 from merging.naming import EMBEDDINGS, HEADS, WRITES, LayerName, common_name, common_names
@@ -51,6 +52,8 @@ class LowRank:
     scale: float
     turned: bool = False
     """The base stores (in, out): up and down are B and A transposed, in each other's place."""
+    share: ExpertSlice | None = None
+    """Of the A and B of all experts of a layer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +112,8 @@ class Adapter:
     @property
     def low_rank_only(self) -> bool:
         """It is a sum of products, as engines serve beside a base."""
-        sums = all(self.adds_product(name) and not pair.turned for name, pair in self.pairs.items())
+        plain = all(not pair.turned and pair.share is None for pair in self.pairs.values())
+        sums = plain and all(map(self.adds_product, self.pairs))
         return sums and set(self.pairs) == set(self.changes) and self.head is None
 
     def adds_product(self, name: str) -> bool:
@@ -120,6 +124,10 @@ class Adapter:
         """(A, B, scale) for the base's tensor `name`; A (rank, columns), B (rows, rank), as stored."""
         pair = self.pairs[name]
         down, up = self.tensor(pair.down), self.tensor(pair.up)
+        if share := pair.share:
+            down = np.ascontiguousarray(down.reshape(share.experts, -1, down.shape[1])[share.expert])
+            held = up.reshape(len(up), -1, share.experts)
+            up = np.ascontiguousarray(held[share.first : share.last, :, share.expert])
         if pair.turned:
             down, up = np.ascontiguousarray(down.T), np.ascontiguousarray(up.T)
         return down, up, pair.scale
@@ -182,6 +190,9 @@ class _Reader:
         own = wanted if wanted in self.base.tensors else self._common.get(common_name(wanted))
         if own is None and common_name(wanted) in HEADS:
             own = next((self._common[name] for name in HEADS if name in self._common), self._tied_embedding)
+        if own is None and ".mlp." in wanted:
+            # Mixtral's router: checkpoints hold the former name.
+            own = self._common.get(common_name(wanted.replace(".mlp.", ".block_sparse_moe.")))
         if own is None and wanted.endswith(".decoder.bias"):
             # BERT's output layer shares its bias with the module around it.
             own = self._common.get(common_name(f"{wanted.removesuffix('.decoder.bias')}.bias"))
@@ -275,6 +286,9 @@ class _Reader:
         if not set(kinds) <= set(parts):
             raise CheckpointError(f"{self.file}: {module} has lora_{'/'.join(sorted(parts))} only")
         down, up = (parts[kind] for kind in kinds)
+        if module.removesuffix(".base_layer").endswith(".experts"):
+            self._experts(found, module.removesuffix(".base_layer"), parts)
+            return
         target = self._weight(down.name, module)
         shape, turned = self.base.tensors[target].shape, "embedding_A" in parts or self._turned(target)
         if len(shape) != 2 or len(down.shape) != 2 or down.shape[0] < 1:
@@ -288,13 +302,7 @@ class _Reader:
                     f"{self.file}: tensor {info.name!r} is {info.dtype} {list(info.shape)}, wanted a float "
                     f"{list(wanted)} for {target!r} {list(shape)} at rank {rank}"
                 )
-        stated = value_for(self.config.get("rank_pattern"), module, self.config["r"])
-        if rank != stated:
-            raise CheckpointError(
-                f"{self.file}: tensor {down.name!r} has rank {rank}, its configuration says {stated:g}"
-            )
-        alpha = value_for(self.config.get("alpha_pattern"), module, self.config["lora_alpha"])
-        scale = alpha / (math.sqrt(rank) if self.config.get("use_rslora") else rank)
+        scale = self._scale(module, rank, down.name)
         pair = LowRank(up, down, scale, True) if turned else LowRank(down, up, scale)
         magnitude = parts.get("magnitude")
         if magnitude is not None and math.prod(magnitude.shape) != shape[1 if turned else 0]:
@@ -318,6 +326,24 @@ class _Reader:
             if bias.shape != self.base.tensors[own].shape:
                 raise CheckpointError(f"{self.file}: tensor {bias.name!r} does not fit {own!r}")
             found[own] = Change(whole=found[own].whole if own in found else None, added=(bias, scale))
+
+    def _experts(self, found: dict[str, Change], module: str, parts: Mapping[str, TensorInfo]) -> None:
+        """A and B of all experts of a layer."""
+        down, up = parts["A"], parts["B"]
+        version = str(self.config.get("peft_version") or "")
+        held = expert_shares(module, down, up, self.base.tensors, self._common, version)
+        scale = self._scale(f"{module}.{held.parameter}", held.rank, down.name)
+        if up.shape[1] != down.shape[0] or len(parts) != 2:
+            raise CheckpointError(f"{self.file}: {module} has lora_{'/'.join(sorted(parts))} do not fit")
+        for target, share in held.shares.items():
+            self._put(found, target, Change(pair=LowRank(down, up, scale, share=share)))
+
+    def _scale(self, module: str, rank: int, name: str) -> float:
+        stated = value_for(self.config.get("rank_pattern"), module, self.config["r"])
+        if rank != stated:
+            raise CheckpointError(f"{self.file}: tensor {name!r} has rank {rank}, its configuration says {stated:g}")
+        alpha = value_for(self.config.get("alpha_pattern"), module, self.config["lora_alpha"])
+        return alpha / (math.sqrt(rank) if self.config.get("use_rslora") else rank)
 
     def _twice(self, before: Change, pair: LowRank, magnitude: TensorInfo | None) -> bool:
         """An output layer that is tied to its embedding is adapted with the embedding's own product, turned."""

@@ -13,7 +13,7 @@ from typing import Any
 from merging.checkpoint import CheckpointError, json_object
 
 UNKNOWN = (
-    *("megatron_config", "layer_replication", "target_parameters", "kasa_config", "velora_config", "arrow_config"),
+    *("megatron_config", "layer_replication", "kasa_config", "velora_config", "arrow_config"),
     *("use_qalora", "use_bdlora", "alora_invocation_tokens", "monteclora_config"),
 )
 """Variants whose result is something else than a changed weight, or a change that is not known here."""

@@ -25,7 +25,6 @@ def test_ranks_and_strengths_may_differ_by_module(tmp_path: Path) -> None:
     ("config", "message"),
     [
         ({"peft_type": "IA3"}, "only LORA"),
-        ({"target_parameters": ["experts.gate_up_proj"]}, "target_parameters is not supported"),
         ({"layer_replication": [[0, 2], [1, 3]]}, "layer_replication is not supported"),
         ({"init_lora_weights": "pissa_niter_16"}, "changes the base's own weights"),
         ({"r": 0}, "r must be a positive number"),
