@@ -103,6 +103,7 @@ NO_GENERATOR = re.compile(
     r"NextSentencePrediction|ImageClassification|\w*RewardModel)|(?!Aquila)(?!\w*LM)\w+Model"
 )
 """Classes of models whose output is no next token."""
+TWO_HALVES = "is an encoder and a decoder: engines run decoders alone"
 TWINS: Mapping[str, str] = {"LlamaForCausalLM": "llama", "MistralForCausalLM": "mistral"}
 """Classes with one arithmetic and the same names of tensors, as long as none of `APART` is set."""
 APART: Mapping[str, Any] = {"sliding_window": None, "attention_bias": False, "mlp_bias": False}
@@ -219,13 +220,15 @@ def check_config(checkpoint: Checkpoint) -> None:
 
 
 def check_generates(checkpoint: Checkpoint) -> None:
-    """Raises `CheckpointError` where config.json names a class that generates no text."""
+    """Raises `CheckpointError` where config.json names what generates no text, or an encoder with a decoder."""
     file, named = checkpoint.folder / "config.json", checkpoint.config.get("architectures") or []
     if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
         raise CheckpointError(f"{file}: architectures is {_short(named)}: not a list of names")
     for name in named:
         if NO_GENERATOR.fullmatch(name):
             raise CheckpointError(f"{file}: architectures names {name}: such a model generates no text")
+    if checkpoint.config.get("is_encoder_decoder") is True:
+        raise CheckpointError(f"{file}: the model {TWO_HALVES}")
 
 
 def check_class(checkpoint: Checkpoint) -> None:
@@ -239,7 +242,7 @@ def check_class(checkpoint: Checkpoint) -> None:
     file, kind = checkpoint.folder / "config.json", checkpoint.config.get("model_type")
     named = checkpoint.config.get("architectures") or []
     if kind in modeling_auto.MODEL_FOR_SEQ_TO_SEQ_CAUSAL_LM_MAPPING_NAMES and kind not in CLASSES:
-        raise CheckpointError(f"{file}: model_type {kind!r} is an encoder and a decoder: engines run decoders alone")
+        raise CheckpointError(f"{file}: model_type {kind!r} {TWO_HALVES}")
     for name in named:
         if kind in CLASSES and name != CLASSES[kind] and name in CLASSES.values() and not _twins(checkpoint, name):
             raise CheckpointError(

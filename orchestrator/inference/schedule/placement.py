@@ -171,9 +171,9 @@ def local_engine(name: str, options: EngineOptions) -> Engine:
 
         return TransformersEngine(options)
     if name == "scripted":
-        from orchestrator.inference.engines.scripted import ScriptedEngine
+        from orchestrator.inference.engines.scripted import ScriptedEngine, ScriptedOptions
 
-        return ScriptedEngine()
+        return ScriptedEngine(ScriptedOptions(batch=min(options.batch, ScriptedOptions().batch)))
     make = _own_engine(name)
     if make is None:
         raise ConfigError(f"workers.engine: no engine {name!r} on this node")

@@ -98,9 +98,16 @@ async def test_jobs_belong_to_their_key(
 
 
 def test_a_killed_service_goes_on_with_its_jobs(settings: dict[str, Any], tmp_path: Path) -> None:
-    settings["experts"] = {"slow": {"script": "served:slow"}}
+    (tmp_path / "slow.py").write_text(
+        "import os, time\n"
+        "def until_killed(messages, seed):\n"
+        "    time.sleep(0 if os.path.exists('killed') else 0.5)\n"
+        "    return 'Answer: a'\n"
+    )
+    settings["experts"] = {"slow": {"script": "slow:until_killed"}}
+    settings["workers"]["batch"] = 2  # a script is run when its request begins
     (tmp_path / "collegium.yaml").write_text(yaml.safe_dump(settings))
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     command = [
         sys.executable,
         "-m",
@@ -138,6 +145,7 @@ def test_a_killed_service_goes_on_with_its_jobs(settings: dict[str, Any], tmp_pa
         until("busy")
         server.kill()
         server.wait()
+        (tmp_path / "killed").touch()
         server = started()
         assert until("succeeded") == 2
     finally:

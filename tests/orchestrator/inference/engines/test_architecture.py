@@ -173,3 +173,10 @@ def test_a_class_without_an_output_layer_generates_nothing(tmp_path: Path, name:
         return
     with pytest.raises(CheckpointError, match=f"architectures names {name}: such a model generates no text"):
         check_generates(checkpoint)
+
+
+def test_an_encoder_with_its_decoder_is_refused_before_anything_is_loaded(tmp_path: Path) -> None:
+    halves = {"architectures": ["BartForConditionalGeneration"], "is_encoder_decoder": True}
+    with pytest.raises(CheckpointError, match=r"config\.json: the model is an encoder and a decoder"):
+        check_generates(embedding(tmp_path, "wte.weight", halves))
+    check_generates(embedding(tmp_path, "wte.weight", {**halves, "is_encoder_decoder": False}))

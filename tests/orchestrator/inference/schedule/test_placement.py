@@ -15,12 +15,12 @@ from replies import asked
 from orchestrator.config import WorkersConfig
 from orchestrator.errors import ConfigError, ExpertError, ExpertFailed
 from orchestrator.inference.engines.engine import EngineOptions
-from orchestrator.inference.engines.scripted import ScriptedEngine
+from orchestrator.inference.engines.scripted import ScriptedEngine, ScriptedOptions
 from orchestrator.inference.expert import Expert, Weights
 from orchestrator.inference.schedule import host
 from orchestrator.inference.schedule.groups import kind_of
 from orchestrator.inference.schedule.ledger import Ledger
-from orchestrator.inference.schedule.placement import engine_arguments, options, worker_specs
+from orchestrator.inference.schedule.placement import engine_arguments, local_engine, options, worker_specs
 from orchestrator.inference.schedule.pool import LocalPool
 
 
@@ -191,3 +191,10 @@ def vllm_fields() -> frozenset[str]:
     if not found:
         pytest.skip("vLLM is not installed")
     return found
+
+
+@pytest.mark.parametrize(("batch", "wanted"), [(None, ScriptedOptions().batch), (3, 3)])
+def test_a_scripted_engine_keeps_to_the_configured_batch(batch: int | None, wanted: int) -> None:
+    engine = local_engine("scripted", options(WorkersConfig(batch=batch)))
+    assert isinstance(engine, ScriptedEngine)
+    assert engine.options.batch == wanted
