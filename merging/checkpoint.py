@@ -25,7 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from merging.resident import read_in_order, resident
+from merging.resident import let_go, read_in_order, resident
 
 MAX_HEADER_BYTES = 100_000_000
 """The format's own limit."""
@@ -132,6 +132,13 @@ class Checkpoint:
                 return None
             held = mapped
         return held[first:last].view(np.ndarray).view(kind)
+
+    def let_go(self, name: str, start: int, stop: int) -> None:
+        """What `in_place` gave is done with: it counts as this process's memory no longer."""
+        info, mapped = self.tensors[name], self._maps.get(self.tensors[name].file)
+        if mapped is not None and info.file not in self._kept:
+            width = np.dtype(STORAGE[info.dtype]).itemsize
+            let_go(mapped, info.start + start * width, info.start + stop * width)
 
     def _descriptor(self, file: Path) -> int:
         if file in self._opened:  # without the lock, for which threads wait

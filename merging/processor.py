@@ -96,6 +96,8 @@ def summed_bits(
         if broken:
             for _ in stack.blocks(False, False, first, last):
                 raise CheckpointError(f"tensor {stack.name!r}: the result is beyond 3e38: smaller parameters?")
+        if pair and (last == stop or (last - start) % SPAN == 0):
+            _let_go(stack, start, last)
         yield first, bits
 
 
@@ -111,6 +113,8 @@ def gram_of_bits(stack: Stack, taus: bool, with_base: bool) -> NDArray[np.float6
         end = min(span + SPAN, stack.size)
         if count == 2 and (pair := _pair(stack, span, end)):
             bfloat16.gram_pair(*pair, found)
+            if 2 * stack.size * len(stack.slabs) > KEPT:  # else the next pass finds them there
+                _let_go(stack, 0, end)
             continue
         for first in range(span, end, BLOCK):
             part = np.zeros((count, count))
@@ -145,6 +149,13 @@ def _pair(stack: Stack, first: int, last: int) -> tuple[NDArray[np.uint16], NDAr
             return None
         found.append(row)
     return (found[0], found[1]) if found else None
+
+
+def _let_go(stack: Stack, first: int, last: int) -> None:
+    """Of what was read so far: with a page the system brings its neighbours, also those before it, in again."""
+    for slab in stack.slabs:
+        assert isinstance(slab, Plain)
+        slab.checkpoint.let_go(slab.name, first, last)
 
 
 def _bits(stack: Stack, first: int, last: int, keep: int = 0) -> NDArray[np.uint16]:

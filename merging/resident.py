@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 _POPULATE_READ = 22
 """madvise: bring pages in for reading; MADV_POPULATE_READ, which Python's mmap has no name for."""
 _SEQUENTIAL = 2
+_DONT_NEED = 4
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -35,3 +36,9 @@ def read_in_order(mapped: NDArray[np.uint8]) -> None:
 def resident(mapped: NDArray[np.uint8], start: int, stop: int) -> bool:
     """Bring in the bytes [start, stop) of a mapped file. False: they are not all there, or the system cannot."""
     return _advise(mapped, start, stop, _POPULATE_READ)
+
+
+def let_go(mapped: NDArray[np.uint8], start: int, stop: int) -> None:
+    """Leave the bytes [start, stop) of a mapped file that nobody wrote to in the page cache alone, which the system
+    takes back as it likes. Whoever reads them again brings them in again."""
+    _advise(mapped, start, stop, _DONT_NEED)

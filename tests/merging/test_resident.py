@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -77,3 +78,58 @@ def test_what_is_kept_in_memory_is_read_there(tmp_path: Path) -> None:
     assert np.shares_memory(found, content)
     np.testing.assert_array_equal(found, own.array(name).reshape(-1)[1:5])
     assert own.in_place(name, 0, own.array(name).size + 1) is None
+
+
+def held_bytes(file: Path) -> int:
+    """Of a mapped file, what counts as this process's memory (Linux's smaps)."""
+    found, ours = 0, False
+    for line in Path("/proc/self/smaps").read_text().splitlines():
+        if "-" in line.split(" ")[0] and not line.split(" ")[0].endswith(":"):
+            ours = line.endswith(str(file))
+        elif ours and line.startswith("Rss:"):
+            found += 1024 * int(line.split()[1])
+    return found
+
+
+def test_what_is_done_with_counts_as_memory_no_longer_and_is_there_again_when_asked_for(tmp_path: Path) -> None:
+    own = Checkpoint(write_model(tmp_path / "m", {"model.embed_tokens.weight": np.ones((64, 4096))}))
+    name, info = next(iter(own.tensors.items()))
+    if own.in_place(name, 0, 64 * 4096) is None:
+        pytest.skip("this system brings no pages in")
+    before = held_bytes(info.file)
+    own.let_go(name, 0, 64 * 4096)
+    assert before >= info.stop - info.start > 4 * held_bytes(info.file)
+    again = own.in_place(name, 0, 64 * 4096)
+    assert again is not None
+    np.testing.assert_array_equal(again, own.array(name).reshape(-1))
+    kept = np.fromfile(info.file, np.uint8)
+    own.keep(info.file, kept)
+    own.let_go(name, 0, 64 * 4096)  # what is kept in memory alone stays there
+    np.testing.assert_array_equal(kept, np.fromfile(info.file, np.uint8))
+
+
+@pytest.mark.parametrize("kept", [1 << 25, 0])
+def test_a_merge_of_two_lets_go_of_what_it_has_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kept: int) -> None:
+    tensors = {"model.embed_tokens.weight": np.ones((2048, 4096))}
+    models = [write_model(tmp_path / f"m{n}", tensors) for n in range(2)]
+    raw = {"merge_method": "slerp", "base_model": str(models[0]), "models": [{"model": str(models[1])}]}
+    monkeypatch.setattr(processor, "BLOCK", 1 << 18)
+    monkeypatch.setattr(processor, "SPAN", 1 << 19)
+    monkeypatch.setattr(processor, "KEPT", kept)
+    most = 0
+    real = checkpoint.resident
+
+    def watched(*span: Any) -> bool:
+        nonlocal most
+        found = real(*span)
+        most = max(most, held_bytes(models[0] / "model.safetensors"))
+        return found
+
+    monkeypatch.setattr(checkpoint, "resident", watched)
+    plan = Merge(parse({**raw, "parameters": {"t": 0.3}}))
+    plan.array("model.embed_tokens.weight")
+    if not most:
+        pytest.skip("this system brings no pages in")
+    assert held_bytes(models[0] / "model.safetensors") <= 5 << 20  # of 16 MiB; pages come in groups of up to 2 MiB
+    if not kept:
+        assert most <= 6 << 20
