@@ -92,12 +92,12 @@ def mathematics(text: str, kind: str) -> str | None:
     text = _OR_ABOUT.sub("", text)
     text = text if kind == "expression" else _SO.split(text, maxsplit=1)[-1]
     if kind == "expression" and (twice := _OR_EQUAL.search(text)) is not None:
-        key = mathematics(text[: twice.start()], kind) or ""
-        value = whole(key) if key[-1:].isdigit() else None
+        once = mathematics(text[: twice.start()], kind) or ""
+        value = whole(once) if once[-1:].isdigit() else None
         if value is not None and whole(undress(twice["other"])) == (100 * value if "%" in twice["other"] else value):
             text = text[: twice.start()]
-    if kind == "expression" and (named := _QUANTITY.match(text)) is not None:
-        *_, text = text[named.end() :].split("=")  # `Area = πr² = 4π`
+    if kind == "expression" and (quantity := _QUANTITY.match(text)) is not None:
+        *_, text = text[quantity.end() :].split("=")  # `Area = πr² = 4π`
     sentence = _SENTENCE.split(text.strip(), maxsplit=1)[0]
     for part in dict.fromkeys((text, sentence)):
         bare = _UNIT.sub("", part.strip())

@@ -111,15 +111,15 @@ def in_sentence(sentence: str) -> Fraction | None:
         return found[0][2]  # `35 flowers: 10 yellow, 18 purple and 7 green`
     if colon and alone and (result := numbers.whole(rest)) is not None:
         return result  # `n(n-1)/2 with n = 6: 15`
-    if (place := max(map(bare.rfind, patterns.RESULT_SIGNS))) >= 0:
-        if turns and turns[-1].end() > place and any(start >= turns[-1].end() for start, *_ in found):
+    if (sign := max(map(bare.rfind, patterns.RESULT_SIGNS))) >= 0:
+        if turns and turns[-1].end() > sign and any(start >= turns[-1].end() for start, *_ in found):
             return in_sentence(bare[turns[-1].end() :])
-        after = [one for one in found if one[0] > place]
+        after = [one for one in found if one[0] > sign]
         if (equals := bare.find("=")) >= 0 and (patterns.OR.search(bare, equals) or patterns.EQUATIONS.search(bare)):
             return None
         return (
             after[0][2]
-            if after and len({value for *_, value in after}) == 1 and not patterns.HEDGE.search(bare[place:])
+            if after and len({value for *_, value in after}) == 1 and not patterns.HEDGE.search(bare[sign:])
             else None
         )
     if patterns.HEDGE.search(bare):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from pydantic import ValidationError
 
@@ -89,7 +89,7 @@ class QuestionMaker:
             raise CellError("kind", f"there is no kind {str(own)[:40]!r}; there are {', '.join(sorted(KINDS))}")
         if found is not None:
             return "choice"
-        return own or self.layout.kind or "text"
+        return cast("AnswerKind", own) or self.layout.kind or "text"
 
     def _gold(
         self,
