@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.evaluation.convincing import ConvincingRequest, ConvincingResult
     from orchestrator.evaluation.eval_router import EvalRouterRequest
     from orchestrator.evaluation.profile import Profile, ProfileRequest
+    from orchestrator.evaluation.prune import PruneRequest, Pruning
     from orchestrator.evaluation.report.data import Clustering
     from orchestrator.evaluation.route import RouteRequest, RoutingResult
     from orchestrator.options import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
         GrowOptions,
         MergeOptions,
         ProfileOptions,
+        PruneOptions,
         RouteOptions,
         RunOptions,
         TeachOptions,
@@ -139,6 +141,28 @@ class PipelineMethods(PipelineCalls):
     ) -> Evaluation:
         """As `aeval_router`, from ordinary code."""
         return wait(self.aeval_router(request, done=done, note=note, **options))
+
+    async def aprune(
+        self,
+        request: PruneRequest | None = None,
+        *,
+        done: Callable[[], None] = quiet,
+        note: Callable[[str], None] = quiet,
+        **options: Unpack[PruneOptions],
+    ) -> Pruning:
+        """Which experts does a mixture not need? What is unlearnt without some? Options as in `PruneRequest`."""
+        return cast("Pruning", await self.aexecute("prune", request, done=done, note=note, **options))
+
+    def prune(
+        self,
+        request: PruneRequest | None = None,
+        *,
+        done: Callable[[], None] = quiet,
+        note: Callable[[str], None] = quiet,
+        **options: Unpack[PruneOptions],
+    ) -> Pruning:
+        """As `aprune`, from ordinary code."""
+        return wait(self.aprune(request, done=done, note=note, **options))
 
     async def aconvincing(
         self,

@@ -106,6 +106,24 @@ class EvalRouterOptions(TypedDict, total=False):
     html: str | None
 
 
+class PruneOptions(TypedDict, total=False):
+    """Fields of `PruneRequest`, where they are described."""
+
+    table: str
+    fit: str | None
+    train_split: str | None
+    test_split: str | None
+    experts: list[str]
+    recruit: int
+    seed: int | None
+    keep: int | None
+    max_loss: float | None
+    retire: list[str]
+    forget: list[str]
+    floor: float | None
+    out: str | None
+
+
 class ConvincingOptions(TypedDict, total=False):
     """Fields of `ConvincingRequest`, where they are described."""
 

@@ -35,6 +35,7 @@ COMMANDS: Mapping[str, str] = {
     "task": "orchestrator.cli.task:command",
     "route": "orchestrator.cli.routing:route_command",
     "eval-router": "orchestrator.cli.routing:eval_command",
+    "prune": "orchestrator.cli.prune:command",
     "table": "orchestrator.cli.table:command",
     "convincing": "orchestrator.cli.discussions:convincing_command",
     "transcripts": "orchestrator.cli.discussions:transcripts_command",

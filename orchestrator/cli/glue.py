@@ -15,6 +15,7 @@ from orchestrator.cli.pipeline import Finished, pipeline_command
 from orchestrator.cli.progress import run_with_progress
 from orchestrator.collegium import Collegium
 from orchestrator.errors import StorageError
+from orchestrator.evaluation.prune import PruneRequest
 from orchestrator.evaluation.report.data import Glue
 from orchestrator.evaluation.report.formats import percent, plain
 from orchestrator.evaluation.report.headline import headline
@@ -52,8 +53,8 @@ def chapter(console: Console, collegium: Collegium, questions: int, select_quest
     show_finished(console, Finished(collegium, request, result, collegium.run_folder("glue", request), {}))
 
 
-def check(collegium: Collegium, request: GlueRequest, folder: Path, quiet: bool) -> None:
-    """Raises `StorageError` now, not after the work, if the new zoo cannot be written."""
+def check(collegium: Collegium, request: GlueRequest | PruneRequest, folder: Path, quiet: bool) -> None:
+    """Raises `StorageError` now, not after the work, if the new zoo's file cannot be written."""
     if not request.out:
         return
     path = Path(request.out).expanduser().absolute()

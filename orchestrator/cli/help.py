@@ -10,7 +10,7 @@ SECTIONS: Mapping[str, Sequence[str]] = {
     "The first hour": ("init", "doctor", "chat", "demo", "setup"),
     "Experts": ("experts",),
     "Measure and compare": ("task", "profile", "run"),
-    "Routing": ("route", "eval-router", "table"),
+    "Routing": ("route", "eval-router", "prune", "table"),
     "Discussions": ("convincing", "transcripts"),
     "Make new experts": ("cluster", "glue", "gather", "merge", "generate", "teach", "distill"),
     "Serve": ("serve", "keys", "submit"),
@@ -32,6 +32,7 @@ _GROUPS: Mapping[str, str] = {
     "weight_decay tokens step_tokens batch_tokens next_token_weight node_weight margin_weight coupling "
     "encoder_width encoder_dropout prompts_too precision gradient_checkpointing validation "
     "evaluate_every validation_questions patience checkpoint_every trackers merged workers add",
+    "Pruning and unlearning": "keep max_loss retire forget floor",
     "Merging": "by base way groups heuristic trials sample min_gain ffn_questions mixture_form "
     "dense_layers full_merging threads device shard_size allow_nan allow_bin extract_lora tokens_from only_plan",
     "As in mergekit": "allow_crimes copy_tokenizer lazy_unpickle low_cpu_memory clone_tensors trust_remote_code "
@@ -83,6 +84,10 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     ),
     "route": ("route -q 'Is 91 prime?'", "route -q 'Is 91 prime?' --table table.jsonl --quality 0.7"),
     "eval-router": ("eval-router table.jsonl --html routers.html",),
+    "prune": (
+        "prune test.jsonl --fit validation.jsonl --max-loss 0.01 --out smaller.yaml",
+        "prune test.jsonl --fit validation.jsonl --forget spelling",
+    ),
     "table import": ("table import routerbench.csv",),
     "table export": ("table export table.jsonl table.csv",),
     "convincing": (

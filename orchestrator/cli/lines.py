@@ -1,8 +1,10 @@
-"""Lines for people: wrapped before the 100th column, without control characters."""
+"""Lines for people: wrapped before the 100th column, without control characters; and numbers that JSON has."""
 
 from __future__ import annotations
 
+import math
 import textwrap
+from typing import Any
 
 import click
 
@@ -27,3 +29,12 @@ def tell(text: str, *, err: bool = False, indent: str = "  ", dim: bool = False)
 def size(count: int) -> str:
     """Bytes as a reader wants them: "269 MB", "13.5 GB"."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
+
+
+def finite(value: Any) -> Any:
+    """JSON has no NaN: None instead."""
+    if isinstance(value, dict):
+        return {key: finite(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

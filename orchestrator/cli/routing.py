@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
@@ -11,6 +10,7 @@ from rich.console import Console, Group
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.cli.lines import finite
 from orchestrator.cli.options import positional
 from orchestrator.cli.pipeline import Finished, pipeline_command
 from orchestrator.evaluation.eval_router import EvalRouterRequest
@@ -49,7 +49,7 @@ def _routes(routes: RoutingResult) -> dict[str, Any]:
         "router": routes.router,
         "source": routes.source,
         "questions": [
-            {"id": asked.id, "question": asked.question, **_finite(asdict(ranking))}
+            {"id": asked.id, "question": asked.question, **finite(asdict(ranking))}
             for asked, ranking in zip(routes.asked, routes.rankings, strict=True)
         ],
     }
@@ -93,17 +93,8 @@ def _colour(probability: float) -> str:
     return "green" if probability >= 2 / 3 else "yellow" if probability >= 1 / 3 else "red"
 
 
-def _finite(value: Any) -> Any:
-    """JSON has no NaN: None instead."""
-    if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_finite(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
 route_command = pipeline_command("route", show_route, lambda finished: _routes(finished.result))
 next(option for option in route_command.params if option.name == "question").opts.append("-q")
 eval_command = positional(
-    pipeline_command("eval-router", show_evaluation, lambda finished: _finite(asdict(finished.result))), "table"
+    pipeline_command("eval-router", show_evaluation, lambda finished: finite(asdict(finished.result))), "table"
 )

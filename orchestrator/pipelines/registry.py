@@ -160,6 +160,16 @@ PIPELINES: Mapping[str, Pipeline] = {
             paths=("table", "fit"),
         ),
         Pipeline(
+            "prune",
+            "Which experts does a mixture not need? What is unlearnt without some?",
+            f"{EVALUATION}.prune:PruneRequest",
+            f"{EVALUATION}.prune:Pruning",
+            asks=False,
+            keeps=False,
+            writes=("out",),
+            paths=("table", "fit"),
+        ),
+        Pipeline(
             "convincing",
             "Find explanations that change experts' minds, to show in discussions.",
             f"{EVALUATION}.convincing:ConvincingRequest",

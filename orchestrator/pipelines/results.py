@@ -27,6 +27,7 @@ from router.table import Table
 if TYPE_CHECKING:
     from orchestrator.evaluation.convincing import ConvincingRequest, ConvincingResult
     from orchestrator.evaluation.eval_router import EvalRouterRequest
+    from orchestrator.evaluation.prune import PruneRequest, Pruning
     from orchestrator.pipelines.distill_compare import DistillResult
     from orchestrator.pipelines.distill_generate import Generated
     from orchestrator.pipelines.glue import GlueRequest, GlueResult
@@ -218,12 +219,20 @@ def zoo_text(result: GlueResult) -> str:
 
 
 def _deliver_glue(request: GlueRequest, result: GlueResult) -> None:
-    if not request.out:
-        return
-    path = Path(request.out).expanduser()
+    if request.out:
+        _write(Path(request.out).expanduser(), zoo_text(result))
+
+
+def _deliver_pruning(request: PruneRequest, result: Pruning) -> None:
+    if request.out:
+        head = f"# Made by `collegium prune`: {result.why}.\n"
+        _write(Path(request.out).expanduser(), head + yaml.safe_dump(dict(result.zoo), sort_keys=False))
+
+
+def _write(path: Path, text: str) -> None:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(zoo_text(result), "utf-8")
+        path.write_text(text, "utf-8")
     except OSError as error:
         raise StorageError(f"{path}: {error.strerror or error}") from error
 
@@ -256,6 +265,7 @@ PROFILE = Stored(_save_profile, _load_profile, _deliver_profile)
 RUN: Stored[RunRequest, RunResult] = Stored(_save_run, _load_run)
 ROUTE = typed("orchestrator.evaluation.route:RoutingResult")
 EVAL_ROUTER = replace(typed("router.evaluate:Evaluation"), deliver=_deliver_evaluation)
+PRUNE = replace(typed("orchestrator.evaluation.prune:Pruning"), deliver=_deliver_pruning)
 CONVINCING = replace(
     typed("orchestrator.evaluation.convincing:ConvincingResult"), save=_save_convincing, deliver=_deliver_convincing
 )

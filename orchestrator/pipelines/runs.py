@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from orchestrator.evaluation.convincing import ConvincingRequest, ConvincingResult
     from orchestrator.evaluation.eval_router import EvalRouterRequest
     from orchestrator.evaluation.profile import Profile, ProfileRequest
+    from orchestrator.evaluation.prune import PruneRequest, Pruning
     from orchestrator.evaluation.report.data import Clustering
     from orchestrator.evaluation.route import RouteRequest, RoutingResult
     from orchestrator.pipelines.check import CheckRequest, CheckResult
@@ -59,6 +60,13 @@ async def eval_router(request: EvalRouterRequest, context: Context, folder: Path
     from orchestrator.evaluation.eval_router import eval_router
 
     return await asyncio.to_thread(eval_router, request, context)
+
+
+async def prune(request: PruneRequest, context: Context, folder: Path) -> Pruning:
+    """Run the pipeline `prune`."""
+    from orchestrator.evaluation.prune import prune
+
+    return await asyncio.to_thread(prune, request, context)
 
 
 async def convincing(request: ConvincingRequest, context: Context, folder: Path) -> ConvincingResult:

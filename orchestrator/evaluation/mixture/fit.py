@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
@@ -60,6 +61,22 @@ def fit_mixture(table: Table, options: FittingOptions, embedder: Embedder) -> Fi
 
 def fit_features(table: Table, features: Features, options: FittingOptions, embedding: str) -> FittedMixture:
     """`fit_mixture` of questions that are embedded already; `embedding` names how."""
+    return fit_and_hold_out(table, features, options, embedding).mixture
+
+
+@dataclass(frozen=True)
+class HeldOutFit:
+    """A fitted mixture, and what routers that had not seen a question would have said of it."""
+
+    mixture: FittedMixture
+    seen: Table
+    """The rows that it was fitted on: those marked `repeat` are left out."""
+    held_out: Scores | None
+    """Of `seen`, each row by a router fitted on other folds; None with too few questions."""
+
+
+def fit_and_hold_out(table: Table, features: Features, options: FittingOptions, embedding: str) -> HeldOutFit:
+    """`fit_features`, with the out-of-fold scores of the questions that it was fitted on."""
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(1):  # on small matrices several threads wait for each other more than they compute
@@ -71,7 +88,8 @@ def fit_features(table: Table, features: Features, options: FittingOptions, embe
     origin = MixtureOrigin(
         version_of(table, options, embedding), options.router, len(table.rows) - feedback, feedback, embedding
     )
-    return FittedMixture(origin, router, vote.odds, vote.shared, familiarity, vote.need, vote.paid_need, costs)
+    mixture = FittedMixture(origin, router, vote.odds, vote.shared, familiarity, vote.need, vote.paid_need, costs)
+    return HeldOutFit(mixture, seen, held_out)
 
 
 def _costs(table: Table, options: FittingOptions) -> NDArray[np.float64] | None:

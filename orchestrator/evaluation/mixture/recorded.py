@@ -17,6 +17,7 @@ from router.crossfit import folds
 from router.embedding import Features
 from router.estimate import Resamples
 from router.evaluate import RecordedDecision, RouterResult
+from router.ranking import Ranking
 from router.row import Row
 from router.table import Table
 from router.trial import FOLDS, RoutingTrial
@@ -91,7 +92,13 @@ def decisions_of(
     mixture: FittedMixture, table: Table, features: Features, targets: Sequence[RecruitTarget]
 ) -> list[list[Decision]]:
     """For each target one decision per question of the table. Runs a loop of its own."""
-    rankings = mixture.rank(features)
+    return decisions_by(mixture, mixture.rank(features), table, targets)
+
+
+def decisions_by(
+    mixture: FittedMixture, rankings: Sequence[Ranking], table: Table, targets: Sequence[RecruitTarget]
+) -> list[list[Decision]]:
+    """The same by rankings that are there already, one per question: those of routers that had not seen it."""
 
     async def every() -> list[list[Decision]]:
         return [
