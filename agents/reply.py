@@ -40,6 +40,11 @@ class Reply:
         """True if the reply has no answer."""
         return self.answer is None
 
+    @property
+    def displayed(self) -> str | None:
+        """The answer as people are shown it; None: it abstains."""
+        return None if self.answer is None else self.written or self.answer
+
 
 def parse_reply(text: str, question: Question, thoughts: str = "", *, cut: bool = False) -> Reply:
     """Read a reply. Never fails and never guesses: where no answer can be read, the reply abstains.

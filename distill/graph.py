@@ -4,7 +4,8 @@ A node is one agent's answer in one round, with its reasoning and whether it is 
 each later reply whose agent had read it. Edges come from the transcript alone, so that any number of agents, any
 topology and missing rounds are what they were. Every graph is acyclic.
 
-Node attributes: agent, model, round, reasoning (without mere agreement), answer, confidence, right (None: no gold).
+Node attributes: agent, model, round, reasoning (without mere agreement), answer, written (the answer as the reply
+has it), confidence, right (None: no gold).
 Graph attributes: id, task, question, gold, discussion.
 """
 
@@ -48,6 +49,7 @@ def interaction_graph(transcript: Transcript) -> networkx.DiGraph:
             round=turn.round,
             reasoning=without_agreement(turn.reasoning),
             answer=turn.answer,
+            written=turn.displayed,
             confidence=turn.stated,
             right=transcript.is_right(turn.answer),
         )

@@ -33,6 +33,7 @@ from orchestrator.chats.reply_events import ReplyEvents
 from orchestrator.chats.tools import with_tools
 from orchestrator.config import Config
 from orchestrator.errors import NotReady
+from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.evaluation.discussing import own_discussion
 from orchestrator.evaluation.methods import METHODS, Method, MethodOptions, MethodOutcome, Setting
 from orchestrator.evaluation.methods.discussion import own_method
@@ -189,19 +190,25 @@ def _explained(
     explanation: dict[str, Any] = {
         "method": name,
         "note": outcome.note,
-        "answer": found.answer,
+        "answer": found.displayed,
         "confidence": found.confidence,
         "ranking": [entry.model_dump(mode="json") for entry in found.ranking],
     }
     if transcript is None:
-        votes: dict[str | None, list[str]] = {}
+        votes: dict[str | None, list[ExpertReply]] = {}
         for one in found.used:
-            votes.setdefault(one.reply.answer, []).append(one.expert)
-        return explanation | {"votes": [{"answer": given, "experts": experts} for given, experts in votes.items()]}
+            votes.setdefault(one.reply.answer, []).append(one)
+        counted = [
+            {"answer": given[0].reply.displayed, "experts": [one.expert for one in given]} for given in votes.values()
+        ]
+        return explanation | {"votes": counted}
     explanation |= {
         "rounds": transcript.rounds,
         "stopped": transcript.stopped,
-        "votes": [vote.model_dump(mode="json", exclude={"abstentions"}) for vote in transcript.votes],
+        "votes": [
+            vote.model_dump(mode="json", exclude={"abstentions"}) | {"answer": transcript.as_written(vote.answer)}
+            for vote in transcript.votes
+        ],
     }
     if talk := {key: value for key, value in transcript.settings.items() if key.startswith("talk_")}:
         explanation["talk"] = {key.removeprefix("talk_"): value for key, value in talk.items()}

@@ -123,9 +123,10 @@ async def ask_mixture(
     explanation |= {"asked": list(decision.asked), "stopped": decision.stopped}
     if decision.gains:
         explanation["expected_gains"] = list(decision.gains)
+    written = {one.reply.answer: one.reply.displayed for one in reversed(replied)}
     explanation["votes"] = [
         {
-            "answer": group.answer,
+            "answer": written.get(group.answer),
             "weight": group.weight,
             "experts": [replied[voter].expert for voter in group.voters],
         }
@@ -133,7 +134,8 @@ async def ask_mixture(
     ]
     yield TextEvent(text)
     yield FinishEvent(reply_events.finish_reason(text))
-    yield reply_events.account(explanation | {"answer": verdict.answer, "confidence": verdict.share})
+    found = written.get(verdict.answer)
+    yield reply_events.account(explanation | {"answer": found, "confidence": verdict.share})
 
 
 def _later(name: str, ranked: Sequence[str], order: Sequence[str]) -> bool:

@@ -56,7 +56,7 @@ def command(questions: int, fit_questions: int) -> None:
             console.print()
             console.print(matrix_table(report.matrix, width=console.width))
         _chapter(console, "3. Which way of using them pays?")
-        console.print(methods_table(report.methods))
+        console.print(methods_table(report.methods, width=console.width))
         for method in report.methods:
             console.print(Text(f"{method.method}: {method.note}", style="dim"))
         console.print(Padding(Text(str(headline(report)), style="bold"), (1, 0)))
@@ -125,8 +125,10 @@ def _question(console: Console, result: RunResult) -> None:
     console.print(Padding(Text(sample.question), (0, 0, 0, 2)))
     for place, entry in enumerate(sample.ranking[:3], 1):
         reply = sample.answers.get(entry.expert)
-        reply_line = f"answers {reply.answer!r}, {'right' if reply.right else 'wrong'}" if reply else "was not asked"
-        console.print(Text(f"  {place}. {entry.expert} (expected right: {entry.score:.0%}) {reply_line}"))
+        verdict = "was not asked"
+        if reply:
+            verdict = f"answers {reply.written or reply.answer!r}, {'right' if reply.right else 'wrong'}"
+        console.print(Text(f"  {place}. {entry.expert} (expected right: {entry.score:.0%}) {verdict}"))
     if sample.gold is not None:
         console.print(Text(f"  gold answer: {sample.gold}", style="dim"))
 

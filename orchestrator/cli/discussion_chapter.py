@@ -33,8 +33,8 @@ def chapter(console: Console, collegium: Collegium, fit_questions: int) -> None:
     chosen = min(held, key=lambda one: (order.get(fate(one) or "", 3), -sum(1 for _ in changes(one))))
     console.print(Padding(Text(chosen.question.question), (1, 0, 1, 2)))
     console.print(transcript_table(chosen))
-    gold = chosen.question.answer
-    console.print(Text(f"\nRight answer: {gold}. Team's answer: {chosen.answer or 'none'}", style="bold"))
+    gold, answer = chosen.question.answer, chosen.as_written(chosen.answer)
+    console.print(Text(f"\nRight answer: {gold}. Team's answer: {answer or 'none'}", style="bold"))
     console.print(
         Text(
             f"Of {QUESTIONS} questions the majority of the first replies gets {percent(scores['vote'])} right, the "

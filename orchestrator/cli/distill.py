@@ -145,7 +145,7 @@ def teach_arms(collegium: Collegium, request: DistillRequest, folder: Path, quie
 def show_compared(console: Console, finished: Finished[DistillRequest, DistillResult]) -> None:
     """Display the compared students and the report's path."""
     result = finished.result
-    console.print(methods_table(result.report.methods))
+    console.print(methods_table(result.report.methods, width=console.width))
     _dropped(console, result.taught[0])
     for taught in result.taught:
         console.print(f"Student {taught.request.name}: {taught.folder}", soft_wrap=True)

@@ -39,7 +39,7 @@ def chapter(console: Console, collegium: Collegium, result: RunResult) -> None:
     console.print(
         f"{len(found)} recorded discussions of {len(found[0].seats)} experts on training questions become interaction "
         f"graphs: who said what in which round, who had read whom, who was right. The panel is right on "
-        f"{percent(right)} of them and generates {generated:.0f} tokens a question. A student of one expert's size "
+        f"{percent(right)} of them and generates {generated:.0f} tokens per question. A student of one expert's size "
         f"learns from {TOKENS:,} tokens of it.\n"
     )
     request = TeachRequest(transcripts=[str(recorded())], name=NAME, tokens=TOKENS, step_tokens=STEP_TOKENS)
@@ -53,7 +53,7 @@ def chapter(console: Console, collegium: Collegium, result: RunResult) -> None:
     )
     answered = [replies[question.id, NAME] for question in questions]
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for column in ("On the test questions", "Right", "Tokens generated a question"):
+    for column in ("On the test questions", "Right", "Tokens generated per question"):
         table.add_column(column, justify="left" if column.startswith("On") else "right")
     for name, rights, tokens in (
         (

@@ -77,7 +77,7 @@ def show(console: Console, result: GlueResult) -> None:
             console.print(Text(search_line(search.name, report.glue)))
         console.print(fates_table(report.glue))
     console.print()
-    console.print(methods_table(report.methods))
+    console.print(methods_table(report.methods, width=console.width))
     console.print(Text(str(headline(report)), style="bold"))
 
 

@@ -35,7 +35,7 @@ def show(console: Console, finished: Finished[GrowRequest, GrowResult]) -> None:
         console.print(Text(line, style="dim"), soft_wrap=True)
     if len(result.skills) > 1:
         console.print()
-        console.print(methods_table(result.report.methods))
+        console.print(methods_table(result.report.methods, width=console.width))
     for line in add(finished):
         console.print(line, soft_wrap=True, markup=False)
     console.print(f"Report: {finished.report}", soft_wrap=True)

@@ -83,7 +83,7 @@ def show_run(console: Console, finished: Finished[RunRequest, RunResult]) -> Non
     if report.matrix:
         console.print(matrix_table(report.matrix, width=console.width))
     if report.methods:
-        console.print(methods_table(report.methods, by_task=False))
+        console.print(methods_table(report.methods, width=console.width))
     if report.comparisons:
         console.print(comparisons_table(report.comparisons))
     if report.judged:

@@ -21,7 +21,7 @@ def letters(answers: Iterable[Answer], questions: Iterable[str]) -> str:
 
 def answer_rows(outcomes: Sequence[MethodOutcome]) -> list[dict[str, Any]]:
     """One row per method and question: what was answered, by whom, and what came of it. `method` is an expert's name
-    where it stands for one expert alone."""
+    where it stands for one expert alone; `answer` is what was written, `compared` its key of comparison."""
     return [
         {
             "method": outcome.name,
@@ -29,7 +29,8 @@ def answer_rows(outcomes: Sequence[MethodOutcome]) -> list[dict[str, Any]]:
             "task": one.question.task,
             "text": one.question.question,
             "gold": one.question.answer,
-            "answer": one.answer,
+            "answer": one.displayed,
+            "compared": one.answer,
             "outcome": one.outcome,
             "confidence": one.confidence,
             "experts": [reply.expert for reply in one.used],

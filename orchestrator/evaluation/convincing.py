@@ -163,6 +163,6 @@ def _convinced(first: ExpertReply, question: Question, explanation: str, text: s
         question=question.question,
         explanation=explanation,
         answer=str(question.answer),
-        before=first.reply.answer,
+        before=first.reply.displayed,
         utility=round(after.confidence + first.reply.confidence - 1, 4),
     )

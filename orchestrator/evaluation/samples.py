@@ -36,7 +36,7 @@ def _sample(index: int, question: Question, outcomes: Sequence[MethodOutcome], r
         answers[outcome.name] = SampleAnswer(
             text=text[:4000],
             answer=one.answer,
-            written=next((r.reply.written or "" for r in one.used if r.reply.answer == one.answer), ""),
+            written=one.displayed or "",
             right=one.right,
             confidence=one.confidence,
         )

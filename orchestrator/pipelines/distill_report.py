@@ -71,7 +71,7 @@ def _picture(graph: networkx.DiGraph) -> GraphPicture:
             GraphNode(
                 agent=node["agent"],
                 round=node["round"],
-                answer=node["answer"] and node["answer"][:200],
+                answer=node["written"] and node["written"][:200],
                 right=node["right"],
                 text=node["reasoning"][:1000],
             )

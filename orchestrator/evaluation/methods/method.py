@@ -149,6 +149,12 @@ class Answer:
         return self.silent or self.unscored is not None or (asked and not self.right)
 
     @property
+    def displayed(self) -> str | None:
+        """The answer as the first reply that gave it writes it; None where there is none."""
+        written = (one.reply.displayed for one in (*self.used, *self.beside) if one.reply.answer == self.answer)
+        return None if self.answer is None else next(written, self.answer)
+
+    @property
     def silent(self) -> bool:
         """No expert replied."""
         asked = self.used or self.beside

@@ -6,8 +6,10 @@ style nor steer the terminal.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import textwrap
+from collections.abc import Callable, Mapping, Sequence
 
+from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
@@ -30,41 +32,75 @@ from orchestrator.evaluation.report.matrix import best_cells, expert_totals, ora
 from orchestrator.evaluation.report.record import Interval
 
 ORACLE = "best of each task"
+LONGEST_NAME = 20
+"""Columns below which no name and no head of a column is broken within a word."""
 COLOURS = ("cyan", "yellow", "green", "magenta", "blue", "red", "bright_cyan", "bright_yellow", "bright_green")
 
 
-def methods_table(methods: Sequence[MethodResult], *, by_task: bool = False) -> Table:
-    """Methods, best first, the best that is no bound in bold: accuracy with interval, cost; `by_task` adds each task's
-    accuracy."""
-    tasks = list(dict.fromkeys(task for result in methods for task in result.accuracies)) if by_task else []
-    priced = any(result.cost.dollars is not None for result in methods)
-    counted = any(result.counts and _not_scored(result) for result in methods)
-    metrics = methods[0].metrics if methods else ()
-    extra = [metric_head(metric) for metric in metrics]
-    extra += ["USD/1000 questions"] * priced + ["Abstained/unreadable/failed"] * counted
-    table = _table("Method", "Right", *tasks, "Tokens/question", "Calls", "From ledger", "Time", *extra)
-    table.columns[0].no_wrap, table.columns[1].no_wrap = False, True  # long names give way to numbers
+SPARED = ("Time", "From ledger", "Calls", "Tokens per question", "USD per 1000 questions")
+"""Columns that a narrow terminal does without, the first one first."""
+
+
+def methods_table(methods: Sequence[MethodResult], *, width: int = 200) -> Table:
+    """Methods, best first, the best that is no bound in bold: accuracy with interval, and cost. Where `width` is too
+    little for whole words, columns of `SPARED` are left out, and named below."""
+    columns = _columns(methods)
+    spare = [name for name in SPARED if name in columns]
+    left_out: list[str] = []
+    while _needed(table := _methods_table(methods, columns)) > width and spare:
+        left_out.append(spare.pop(0))
+        del columns[left_out[-1]]
+    if left_out:
+        caption = f"In a wider terminal and in the report: {', '.join(left_out)}"
+        table.caption, table.caption_justify = Text(caption, style="dim"), "left"
+    return table
+
+
+def _columns(methods: Sequence[MethodResult]) -> dict[str, Callable[[MethodResult], str]]:
+    """Head -> cell, but for the method's name and its accuracy."""
+    columns: dict[str, Callable[[MethodResult], str]] = {
+        "Tokens per question": lambda one: count(one.cost.tokens / one.overall.n) if one.overall.n else DASH,
+        "Calls": lambda one: count(one.cost.calls),
+        "From ledger": lambda one: count(one.cost.cached_calls),
+        # A run that loads no expert has not seen how fast it is.
+        "Time": lambda one: seconds(one.cost.seconds) if one.cost.seconds else DASH,
+    }
+    for place, metric in enumerate(methods[0].metrics if methods else ()):
+        columns[metric_head(metric)] = lambda one, place=place: figure(one.metrics[place])  # type: ignore[misc]
+    if any(one.cost.dollars is not None for one in methods):
+        columns["USD per 1000 questions"] = _dollars
+    if any(_not_scored(one) for one in methods):
+        columns["Abstained, unreadable, failed"] = lambda one: _not_scored(one) or "0, 0, 0"
+    return columns
+
+
+def _methods_table(methods: Sequence[MethodResult], columns: Mapping[str, Callable[[MethodResult], str]]) -> Table:
+    """Only the methods' names give way, at their blanks: each other column is as wide as its widest cell or word."""
     ranked = sorted(methods, key=lambda result: -result.overall.value)
-    best = {task: max(_at(result, task) for result in methods) for task in tasks}
+    words = [cell_len(word) for result in ranked for word in plain(result.method).split()]
+    table = _table("Method", "Right")
+    table.columns[0].no_wrap, table.columns[1].no_wrap = False, True
+    table.columns[0].min_width = min(max(words, default=1), LONGEST_NAME)
+    cells = {name: [plain(cell(result)) for result in ranked] for name, cell in columns.items()}
+    for name, column in cells.items():
+        wide = max(map(cell_len, (*column, *name.split())))
+        head = "\n".join(textwrap.wrap(plain(name), wide, break_long_words=False))
+        table.add_column(Text(head), justify="right", vertical="bottom", no_wrap=True)
     first = next((result for result in ranked if result.role in ("method", "reference")), None)
-    for result in ranked:
+    for place, result in enumerate(ranked):
         overall = Text(value(result.overall), style="bold" if result is first else "")
         overall.append(f" {interval(result.overall)}", style="dim not bold")
-        overall.no_wrap = True
-        per_question = result.cost.tokens / result.overall.n if result.overall.n else None
-        table.add_row(
-            _name(result.method, bold=result is first),
-            overall,
-            *(_accuracy(result.accuracies.get(task), _at(result, task) == best[task]) for task in tasks),
-            DASH if per_question is None else count(per_question),
-            count(result.cost.calls),
-            count(result.cost.cached_calls),
-            seconds(result.cost.seconds),
-            *(figure(metric) for metric in result.metrics),
-            *([_dollars(result)] if priced else []),
-            *([_not_scored(result) or "0"] if counted else []),
-        )
+        row = [Text(column[place]) for column in cells.values()]
+        table.add_row(_name(result.method, bold=result is first), overall, *row)
     return table
+
+
+def _needed(table: Table) -> int:
+    """Columns of a terminal that such a table takes at least."""
+    first, *others = table.columns
+    lines = [[str(cell) for cell in (column.header, *column.cells)] for column in others]
+    widest = [max(cell_len(line) for cell in cells for line in cell.split("\n")) for cells in lines]
+    return (first.min_width or 0) + sum(widest) + 2 * len(others)
 
 
 def _dollars(result: MethodResult) -> str:
@@ -78,7 +114,7 @@ def _not_scored(result: MethodResult) -> str:
     kinds = result.counts
     if kinds is None or not (kinds.abstained or kinds.unreadable or kinds.failed):
         return ""
-    return f"{kinds.abstained}/{kinds.unreadable}/{kinds.failed}"
+    return f"{kinds.abstained}, {kinds.unreadable}, {kinds.failed}"
 
 
 def comparisons_table(comparisons: Sequence[Comparison]) -> Table:
@@ -163,7 +199,7 @@ def timeline(stays: Sequence[ReportResidency], width: int = 80) -> Text:
     up all of them.
     """
     if not stays:
-        return Text("nothing was loaded", style="dim")
+        return Text("no expert was loaded: every reply came from the ledger or from another server", style="dim")
     workers = sorted({stay.worker for stay in stays})
     label = min(max(len(plain(worker)) for worker in workers), 20)
     start = min(0.0, *(stay.load_start for stay in stays))
@@ -209,8 +245,10 @@ def _table(first: str, *columns: str) -> Table:
     table = Table(box=None, pad_edge=False, header_style="dim", title_justify="left")
     table.add_column(_name(first), no_wrap=True)
     for column in columns:
-        # Task names are long: they break at their underscores.
-        table.add_column(Text(plain(column.replace("_", " ")), overflow="fold"), justify="right", vertical="bottom")
+        # Task names are long: they break at their underscores, and no word breaks within.
+        head = Text(plain(column.replace("_", " ")), overflow="fold")
+        word = max(map(cell_len, head.plain.split()), default=1)
+        table.add_column(head, justify="right", vertical="bottom", min_width=min(word, LONGEST_NAME))
     return table
 
 
@@ -223,7 +261,3 @@ def _accuracy(estimate: Interval | None, best: bool, bounds: bool = False) -> Te
         return Text(DASH, style="dim")
     text = Text(f"{100 * estimate.value:.0f}", style="bold" if best else "")
     return text.append(f" {interval(estimate)}", style="dim not bold") if bounds else text
-
-
-def _at(result: MethodResult, task: str) -> float:
-    return result.accuracies[task].value if task in result.accuracies else -1.0

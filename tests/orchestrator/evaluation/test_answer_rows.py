@@ -10,15 +10,17 @@ from orchestrator.evaluation.methods import Answer, MethodOutcome
 from orchestrator.inference.request import Completion
 
 
-def one(id: str, text: str, answer: str | None, *, right: bool = False, error: str | None = None) -> Answer:
+def one(
+    id: str, text: str, answer: str | None, *, right: bool = False, error: str | None = None, written: str | None = None
+) -> Answer:
     question = Question(id=id, question="Is it so?", kind="yesno", answer="yes", task="t")
     completion = None if error else Completion("k", text, "stop", 7, 3, (), 0.0)
-    reply = ExpertReply(question, "a", Reply(text, "", answer, None), right, completion, error)
+    reply = ExpertReply(question, "a", Reply(text, "", answer, None, written), right, completion, error)
     return Answer(question, answer, right, (reply,), confidence=0.5)
 
 
 ANSWERS = (
-    one("q1", "yes", "yes", right=True),
+    one("q1", "Yes.", "yes", right=True, written="Yes"),
     one("q2", "no", "no"),
     one("q3", "Answer: I am not sure.", None),
     one("q4", "Blue.", None),
@@ -39,11 +41,13 @@ def test_a_row_says_what_was_answered_by_whom_and_at_what_cost() -> None:
         "task": "t",
         "text": "Is it so?",
         "gold": "yes",
-        "answer": "yes",
+        "answer": "Yes",
+        "compared": "yes",
         "outcome": "right",
         "confidence": 0.5,
         "experts": ["a"],
         "calls": 1,
         "tokens": 10,
     }
+    assert rows[1]["answer"] == rows[1]["compared"] == "no"
     assert rows[-1]["tokens"] == 0

@@ -42,6 +42,7 @@ def graph(number: int, rounds: int = 2, agents: int = 3) -> networkx.DiGraph:
                 agent=f"{HOSTILE}{agent}",
                 round=place,
                 answer="12",
+                written="12",
                 right=bool(agent),
                 reasoning=HOSTILE,
             )
