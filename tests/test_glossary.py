@@ -36,7 +36,7 @@ FIELD = frozenset(
     correlated need prefixes recorded
     adapted any change detokenize echo first gathered gathering gold health imported item leases left marked nested out
     packed pickled references resamples separated tower tokenize trained unpacked unpacker unreadable weight found
-    batched loop thread repeated amounts wanted
+    batched loop thread repeated amounts wanted repetition detection
     """.split()  # noqa: SIM905
 )
 """Terms of the field, and words that mean here what they mean everywhere."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 
 from orchestrator.chats.chat_turns import ChatTurns
 from orchestrator.errors import CollegiumError, ExpertFailed, StreamBroken, UpstreamTimeout
@@ -32,19 +33,22 @@ class ChatPool(PoolLayer):
         on_streamed: Callable[[str, Completion], None] = lambda expert, completion: None,
         hold: Callable[[Expert], bool] = lambda expert: False,
         offer: Callable[[Expert, Sampling], Sampling] = lambda expert, sampling: sampling,
+        repetition: tuple[int, int, int] | None = None,
     ) -> None:
         """`turns.question` is the chat's last user turn: prompts that do not state it (a method's own fitting) are no
         part of the chat and left alone. `on_reply` hears every expert's every completion, `on_failure` its every
         failure. `reply_seconds`: a remote expert that takes longer has failed, so that the others need not wait for it.
         `on_text` hears the text of a streamed reply as it comes (it is the chat's answer), `on_streamed` its end; of
         an expert on `hold`, whose replies may break off, the text is heard once it is whole. `offer`: adds the chat's
-        tools to a prompt that is the question as it is."""
+        tools to a prompt that is the question as it is. `repetition`: where a local expert's reply is cut, if the chat
+        says nothing of it."""
         super().__init__(pool)
         self._turns = turns
         self._on_text = on_text
         self._on_streamed = on_streamed
         self._hold = hold
         self._offer = offer
+        self._repetition = repetition
         self._max_wait = max_wait
         self._on_reply = on_reply
         self._on_failure = on_failure
@@ -68,6 +72,8 @@ class ChatPool(PoolLayer):
             sampling, messages = self._offer(expert, sampling), turns.whole
         else:
             messages = [*turns.before, *messages]
+        if self._repetition and sampling.repetition is None and expert.remote is None:
+            sampling = replace(sampling, repetition=self._repetition)
         return self._pool.request(expert, messages, sampling, stream=stream, max_wait=wait)
 
     async def ask(self, calls: Sequence[tuple[Request, Expert]]) -> list[Outcome]:

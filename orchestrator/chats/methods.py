@@ -71,7 +71,7 @@ async def ask_method(
     profiled = await _profiled(routing, method)
     reply_events = ReplyEvents(health, collegium.experts)
     offered = turns.tool_rounds < _tool_rounds(collegium.config, method.name)
-    pool = chat_pool(collegium, turns, max_wait, reply_events, partial(_offered, chat, offered))
+    pool = chat_pool(collegium, chat, turns, max_wait, reply_events, partial(_offered, chat, offered))
     context = replace(collegium.context(), workers=lambda: pool)
     recruit = min(chat.collegium.recruit, len(collegium.experts)) if chat.collegium.recruit else None
     setting = Setting(

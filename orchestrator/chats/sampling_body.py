@@ -69,6 +69,25 @@ class ResponseFormat(BodyPart):
         return json.dumps({"json": schema}, sort_keys=True, ensure_ascii=False)
 
 
+class RepetitionDetection(RequestBody):
+    """vLLM's: a reply is cut where its end repeats one pattern of tokens."""
+
+    max_pattern_size: int = Field(ge=1, le=1024)
+    min_pattern_size: int = Field(default=1, ge=0, le=1024)
+    min_count: int = Field(ge=2, le=10_000)
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if self.min_pattern_size > self.max_pattern_size:
+            raise ValueError("min_pattern_size is more than max_pattern_size")
+        return self
+
+    @property
+    def wanted(self) -> tuple[int, int, int]:
+        """As `Sampling.repetition`."""
+        return self.max_pattern_size, max(self.min_pattern_size, 1), self.min_count
+
+
 class SamplingBody(RequestBody):
     """A request for replies of a model."""
 
@@ -102,6 +121,7 @@ class SamplingBody(RequestBody):
     response_format: ResponseFormat | None = None
     seed: int | None = Field(default=None, ge=-(2**63), le=2**63 - 1)
     ignore_eos: bool = Field(default=False, description="vLLM's: always max_tokens, for measuring speed.")
+    repetition_detection: RepetitionDetection | None = None
     echo: bool = False
     _ignored: tuple[str, ...] = PrivateAttr(default=())
 
@@ -157,4 +177,5 @@ class SamplingBody(RequestBody):
             bad_words=tuple(self.bad_words),
             stop_token_ids=tuple(self.stop_token_ids),
             min_tokens=self.min_tokens,
+            repetition=self.repetition_detection.wanted if self.repetition_detection else None,
         )

@@ -66,6 +66,7 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "prompt_logprobs": (0, False),
     "raw": (False,),
     "reasoning_effort": ("",),
+    "repetition_detection": ({}, {"max_pattern_size": 0, "min_pattern_size": 0, "min_count": 0}),
     "response_format": ({},),
     "return_token_ids": (False,),
     "return_tokens_as_token_ids": (False,),

@@ -53,6 +53,9 @@ class Sampling:
     echo: bool = False
     """The reply begins with the prompt, which is no chat: its text and, with `logprobs`, its tokens' log-probabilities.
     The first token has none: 0, without alternatives. With `max_tokens` 0 nothing follows."""
+    repetition: tuple[int, int, int] | None = None
+    """(longest, shortest, times): a reply that ends with the same pattern of so many tokens, so many times over, is cut
+    there, as at its limit (vLLM's `repetition_detection`)."""
 
     @property
     def further(self) -> dict[str, Any]:
@@ -65,6 +68,9 @@ class Sampling:
         found |= {"bad_words": list(self.bad_words)} if self.bad_words else {}
         found |= {"stop_token_ids": list(self.stop_token_ids)} if self.stop_token_ids else {}
         found |= {"chat_template_kwargs": json.loads(self.template)} if self.template else {}
+        if self.repetition:
+            names = ("max_pattern_size", "min_pattern_size", "min_count")
+            found["repetition_detection"] = dict(zip(names, self.repetition, strict=True))
         found |= {"continue_final_message": True, "add_generation_prompt": False} if self.continue_final else {}
         return found
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.inference.engines.echo import Echo
-from orchestrator.inference.engines.penalties import adjust
+from orchestrator.inference.engines.penalties import adjust, repeats
 from orchestrator.inference.engines.text_stream import TextStream
 from orchestrator.inference.engines.thought_meter import MAX_CLOSING, ThoughtMeter
 from orchestrator.inference.request import Delta, FinishReason, Request, TokenLogprob
@@ -136,7 +136,7 @@ class DecodingBatch:
         metered = row.meter.feed(text, 1) if row.meter else "go on"
         if row.meter and metered == "close":
             row.closing = row.text.ids_of(row.meter.closing)[:MAX_CLOSING]
-        full = row.room < 1 or metered == "end"
+        full = row.room < 1 or metered == "end" or repeats(row.reply, sampling.repetition)
         finish: FinishReason | None = "stop" if ended or row.text.stopped else "length" if full else None
         if finish:
             text += row.text.flush()

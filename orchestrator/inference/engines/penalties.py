@@ -1,4 +1,5 @@
-"""What a request adds to or takes from its logits before a token is chosen, for engines that choose tokens themselves.
+"""What a request adds to or takes from its logits before a token is chosen, and when a reply that repeats itself is
+over, for engines that choose tokens themselves.
 
 Order and meaning are vLLM's (https://docs.vllm.ai/en/latest/api/vllm/sampling_params): repetition counts prompt and
 reply, presence and frequency the reply only.
@@ -50,3 +51,17 @@ def adjust(
     if reply and (sampling.frequency_penalty or sampling.presence_penalty):
         for token, count in Counter(reply).items():
             logits[token] -= sampling.frequency_penalty * count + sampling.presence_penalty
+
+
+def repeats(reply: Sequence[int], repetition: tuple[int, int, int] | None) -> bool:
+    """Whether the reply ends with one pattern so often: see `Sampling.repetition`."""
+    if repetition is None:
+        return False
+    longest, shortest, times = repetition
+    for size in range(shortest, longest + 1):
+        span = size * times
+        if span > len(reply):
+            return False
+        if reply[-1] == reply[-1 - size] and reply[-span:-size] == reply[size - span :]:
+            return True
+    return False

@@ -13,7 +13,12 @@ from orchestrator.inference.engines.vllm_shape import LiveModel
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Delta, FinishReason, Request, TokenLogprob
 
-FINISHES: dict[str, FinishReason] = {"stop": "stop", "length": "length", "abort": "abort"}
+FINISHES: dict[str, FinishReason] = {
+    "stop": "stop",
+    "length": "length",
+    "abort": "abort",
+    "repetition": "length",
+}
 
 
 @dataclass(slots=True)

@@ -190,7 +190,7 @@ class LiveModel:
         """Raises whatever vLLM refuses about the request. `held`: what `held_to` gives for its structure; or empty.
         `name`: vLLM's for it (default: its key); `special`: special tokens' texts stand in the reply."""
         from vllm import SamplingParams
-        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
+        from vllm.sampling_params import RepetitionDetectionParams, RequestOutputKind, StructuredOutputsParams
 
         sampling = request.sampling
         structured = None
@@ -218,6 +218,7 @@ class LiveModel:
             logprobs=sampling.logprobs,
             prompt_logprobs=sampling.logprobs if sampling.echo else None,
             structured_outputs=structured,
+            repetition_detection=RepetitionDetectionParams(*sampling.repetition) if sampling.repetition else None,
             skip_special_tokens=not special,
             output_kind=RequestOutputKind.DELTA,
         )

@@ -31,7 +31,7 @@ class Behind:
         return [ExpertFailed("gone") if "fail" in text else Completion("k", text, "stop", 1, 1)]
 
 
-def pool(heard: list[Any] | None = None) -> ChatPool:
+def pool(heard: list[Any] | None = None, **settings: Any) -> ChatPool:
     heard = [] if heard is None else heard
 
     def failed(name: str, error: CollegiumError) -> None:
@@ -40,7 +40,7 @@ def pool(heard: list[Any] | None = None) -> ChatPool:
     def replied(name: str, reply: Completion) -> None:
         heard.append((name, reply.text))
 
-    return ChatPool(Behind(), TURNS, 3.0, replied, failed, reply_seconds=0.05)  # type: ignore[arg-type]
+    return ChatPool(Behind(), TURNS, 3.0, replied, failed, reply_seconds=0.05, **settings)  # type: ignore[arg-type]
 
 
 def test_a_prompt_that_states_the_question_has_the_conversation_before_it() -> None:
@@ -53,6 +53,15 @@ def test_a_prompt_that_states_the_question_has_the_conversation_before_it() -> N
 def test_a_methods_own_prompt_is_left_alone() -> None:
     request = pool().request(NEAR, [("user", "1 + 1?")], Sampling())
     assert (request.messages, request.max_wait) == ((("user", "1 + 1?"),), None)
+
+
+def test_a_local_experts_reply_that_repeats_itself_is_cut_unless_the_chat_says_otherwise() -> None:
+    cutting, asked = pool(repetition=(64, 4, 10)), [("user", "Why?")]
+    assert cutting.request(NEAR, asked, Sampling()).sampling.repetition == (64, 4, 10)
+    assert cutting.request(NEAR, asked, Sampling(repetition=(3, 1, 6))).sampling.repetition == (3, 1, 6)
+    assert cutting.request(FAR, asked, Sampling()).sampling.repetition is None
+    assert cutting.request(NEAR, [("user", "1 + 1?")], Sampling()).sampling.repetition is None
+    assert pool().request(NEAR, asked, Sampling()).sampling.repetition is None
 
 
 async def test_every_reply_and_every_failure_is_counted() -> None:

@@ -144,6 +144,14 @@ def test_a_reply_has_its_fewest_tokens(real: Any) -> None:
         assert (sum(delta.tokens for delta in deltas), deltas[-1].finish_reason) == (tokens, "stop")
 
 
+def test_a_reply_that_repeats_itself_is_cut(real: Any) -> None:
+    (river,) = _tokens(real, " river")
+    for repetition, tokens in ((None, 30), ((3, 1, 6), 6), ((3, 2, 6), 12)):
+        request = real.request(QUESTION, logit_bias=((river, 100.0),), max_tokens=30, repetition=repetition)
+        deltas = real.run(request)[request.key]
+        assert (sum(delta.tokens for delta in deltas), deltas[-1].finish_reason) == (tokens, "length")
+
+
 def test_a_least_probability_of_one_is_greedy(real: Any) -> None:
     assert real.ask(QUESTION, temperature=2.0, min_p=1.0) == real.ask(QUESTION)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 import torch
 
-from orchestrator.inference.engines.penalties import adjust, biases, check
+from orchestrator.inference.engines.penalties import adjust, biases, check, repeats
 from orchestrator.inference.request import Sampling
 
 VOCABULARY, PROMPT, REPLY = 20, [1, 2, 2, 3], [3, 4, 4, 4, 5]
@@ -62,3 +64,19 @@ def test_a_token_that_is_not_there_is_never_said_already() -> None:
     logits = torch.zeros(VOCABULARY)
     adjust(logits, sampling, PROMPT, REPLY, ())
     assert logits.nonzero().flatten().tolist() == [3]
+
+
+def test_a_repetition_is_one_where_vllm_sees_one() -> None:
+    utils = pytest.importorskip("vllm.v1.core.sched.utils")
+    from vllm.sampling_params import RepetitionDetectionParams
+
+    draw, found = random.Random(0), 0
+    for _ in range(2000):
+        reply = draw.choices(range(2), k=draw.randrange(1, 14))
+        longest = draw.randrange(1, 5)
+        wanted = (longest, draw.randrange(1, longest + 1), draw.randrange(2, 4))
+        seen = utils.check_sequence_repetition(reply, RepetitionDetectionParams(*wanted))
+        assert repeats(reply, wanted) == seen, (reply, wanted)
+        found += seen
+    assert 200 < found < 1800
+    assert not repeats([1] * 99, None)
