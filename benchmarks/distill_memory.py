@@ -50,7 +50,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         lessons = Path(folder, "lessons.jsonl")
         prepare(
-            read_all([str(WORK / "transcripts-600" / TRANSCRIPTS)]), Selection(), lessons, lambda text: len(text) // 3
+            read_all([str(WORK / "transcripts-600" / TRANSCRIPTS)]),
+            Selection(level="L4"),
+            lessons,
+            lambda text: len(text) // 3,
         )
         for number, setting in enumerate(SETTINGS):
             size = setting["batch_tokens"]

@@ -54,6 +54,9 @@ class CorpusSummary(BaseModel):
     teachers: Counter[str] = Field(default_factory=Counter, description="Model -> replies in usable transcripts.")
     discussions: Counter[str] = Field(default_factory=Counter)
     generated: int = Field(default=0, description="Tokens that the agents generated.")
+    own: Counter[str] = Field(
+        default_factory=Counter, description="Level on-policy: the student's own replies, right, wrong, unread or cut."
+    )
     questions_dropped: dict[str, DroppedTranscripts] = Field(default_factory=dict)
     replies_dropped: dict[str, DroppedTranscripts] = Field(default_factory=dict)
 

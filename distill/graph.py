@@ -6,7 +6,7 @@ topology and missing rounds are what they were. Every graph is acyclic.
 
 Node attributes: agent, model, round, reasoning (without mere agreement), answer, written (the answer as the reply
 has it), confidence, right (None: no gold).
-Graph attributes: id, task, question, gold, discussion.
+Graph attributes: id, task, question, gold, discussion, team (the team's answer).
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ def interaction_graph(transcript: Transcript) -> networkx.DiGraph:
         question=question.model_dump(mode="json", exclude_none=True),
         gold=question.answer,
         discussion=transcript.discussion,
+        team=transcript.answer,
     )
     names: dict[int, str] = {}
     for place, turn in enumerate(transcript.turns):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +24,8 @@ from distill.specification import TrainingSpec
 
 SHORT = 512
 """Tokens of a row up to which its whole attention matrix is held."""
+SIDE_BY_SIDE = 32
+"""Own replies that are generated at once."""
 CLOSE = {torch.float32: 1e-3, torch.bfloat16: 0.03}
 """Largest difference between two computations of the same states, as a share of their length."""
 
@@ -83,6 +85,39 @@ class Network:
         with torch.autocast(batch.ids.device.type, self.dtype, enabled=self._mixed), self._attention(batch.ids):
             hidden = self._hidden(batch)
         return losses(hidden.to(self.dtype), self._logits, self.encoder, batch, self.spec.coupling)
+
+    def replies(
+        self, prompts: Sequence[Sequence[Mapping[str, str]]], limit: int, temperature: float
+    ) -> list[tuple[str, bool]]:
+        """The student's own reply to each conversation, of at most `limit` tokens, and whether it came to its end.
+        Sampled at `temperature` (0: greedy) with the specification's seed: the same student gives the same replies."""
+        found: list[tuple[str, bool]] = [("", False)] * len(prompts)
+        template, end = self.tokenizer.apply_chat_template, self.tokenizer.eos_token_id
+        tokens = [list(template(list(one), add_generation_prompt=True, return_dict=False)) for one in prompts]
+        order = sorted(range(len(prompts)), key=lambda place: (len(tokens[place]), place))
+        device = next(self.model.parameters()).device
+        sampling = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+        self.train(False)
+        torch.manual_seed(self.spec.seed)
+        for start in range(0, len(order), SIDE_BY_SIDE):
+            places = order[start : start + SIDE_BY_SIDE]
+            longest = len(tokens[places[-1]])
+            rows = [[end] * (longest - len(tokens[place])) + tokens[place] for place in places]
+            mask = [[0] * (longest - len(tokens[place])) + [1] * len(tokens[place]) for place in places]
+            with torch.no_grad(), torch.autocast(device.type, self.dtype, enabled=self._mixed):
+                whole = self.model.generate(
+                    input_ids=torch.tensor(rows, device=device),
+                    attention_mask=torch.tensor(mask, device=device),
+                    max_new_tokens=limit,
+                    eos_token_id=end,
+                    pad_token_id=end,
+                    **(sampling if temperature else {"do_sample": False}),
+                )
+            for place, row in zip(places, whole[:, longest:].tolist(), strict=True):
+                ended = end in row
+                said = row[: row.index(end)] if ended else row
+                found[place] = (self.tokenizer.decode(said, skip_special_tokens=True).strip(), ended)
+        return found
 
     @property
     def _mixed(self) -> bool:

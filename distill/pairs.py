@@ -1,10 +1,11 @@
 """Lessons: what a student learns from one interaction graph, at each of four levels of structure.
 
-    gold   the gold answer alone, without reasoning (a baseline)
-    L1     right replies of round 0
-    L2     right replies of all rounds
-    L3     right and wrong replies: adds pairs for the margin loss
-    L4     all replies and who read whom: adds the graph
+    gold       the gold answer alone, without reasoning (a baseline)
+    L1         right replies of round 0
+    L2         right replies of all rounds
+    L3         right and wrong replies: adds pairs for the margin loss
+    L4         all replies and who read whom: adds the graph
+    on-policy  as L1, then its own replies, corrected (`on_policy`); without a gold answer the team's answer is right
 
 (MAGDi, https://arxiv.org/abs/2402.01620, section 3.2.) A reply without reasoning, an answer alone, is no chain of
 thought: it is left out at every level unless asked for. A text that several agents, or one agent in several rounds,
@@ -26,8 +27,8 @@ from distill.graph import nodes
 if TYPE_CHECKING:
     import networkx
 
-TeachingLevel = Literal["gold", "L1", "L2", "L3", "L4"]
-NO_GOLD = "no gold answer"
+TeachingLevel = Literal["gold", "L1", "L2", "L3", "L4", "on-policy"]
+NO_GOLD, NO_VOTE = "no gold answer", "neither a gold answer nor one of the team"
 NO_RIGHT = "no right reply with a reasoning"
 LONG_QUESTION = "a question longer than the limit"
 MERE = "a reply without any reasoning of its own"
@@ -41,7 +42,8 @@ class Selection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     level: TeachingLevel = Field(
-        default="L4", description="gold, L1, L2, L3 or L4: how much of the transcripts is used."
+        default="L1",
+        description="gold, L1, L2, L3, L4: how much of the transcripts is used; on-policy: own replies, too.",
     )
     teacher: str | None = Field(default=None, description="Agent to learn from (default: all).")
     longest_reply: int = Field(
@@ -54,6 +56,9 @@ class Selection(BaseModel):
         description="Maximum tokens of a question with its replies; the rest is dropped.",
     )
     bare_answers: bool = Field(default=False, description="Also use replies without reasoning.")
+    own_replies: int = Field(
+        default=2, ge=1, le=64, description="Level on-policy: replies per question that the student gives by itself."
+    )
 
 
 class Lesson(BaseModel):
@@ -103,8 +108,9 @@ def lesson(
     `tokens` counts a text's tokens; `dropped` receives the rule of each reply that is left out.
     """
     question = Question.model_validate(graph.graph["question"])
-    if question.answer is None:
-        return NO_GOLD
+    by_vote = selection.level == "on-policy" and question.answer is None
+    if question.answer is None and not (by_vote and graph.graph["team"] is not None):
+        return NO_VOTE if by_vote else NO_GOLD
     messages = solve(question)
     room = selection.longest_question - tokens(messages[0]["content"])
     if room <= 0:
@@ -115,7 +121,7 @@ def lesson(
     places: dict[str, int] = {}
     taught: dict[int, None] = {}
     kept: dict[str, tuple[int, bool]] = {}
-    for name, node in _chosen(graph, selection):
+    for name, node in _chosen(graph, selection, by_vote):
         if not (node["reasoning"] or selection.bare_answers):
             dropped(MERE)
             continue
@@ -127,13 +133,13 @@ def lesson(
                 continue
             room -= length
             places[text] = len(places)
-            if node["right"]:
+            if _is_right(graph, node, by_vote):
                 taught[places[text]] = None
-        kept[name] = (places[text], bool(node["right"]))
+        kept[name] = (places[text], _is_right(graph, node, by_vote))
     if not taught:
         return NO_RIGHT
     lesson = Lesson(**head, texts=tuple(places), taught=tuple(taught))
-    if selection.level in ("L1", "L2"):
+    if selection.level in ("L1", "L2", "on-policy"):
         return lesson
     right = dict.fromkeys(place for place, is_right in kept.values() if is_right)
     wrong = dict.fromkeys(place for place, is_right in kept.values() if not is_right)
@@ -150,13 +156,17 @@ def lesson(
     )
 
 
-def _chosen(graph: networkx.DiGraph, selection: Selection) -> list[tuple[str, dict[str, Any]]]:
+def _is_right(graph: networkx.DiGraph, node: dict[str, Any], by_vote: bool) -> bool:
+    return node["answer"] == graph.graph["team"] if by_vote else bool(node["right"])
+
+
+def _chosen(graph: networkx.DiGraph, selection: Selection, by_vote: bool) -> list[tuple[str, dict[str, Any]]]:
     """The nodes that the level asks for. Of those that do not fit, the latest are left out: right ones come first."""
     found = [
         (name, node)
         for name, node in nodes(graph)
         if (selection.teacher in (None, node["agent"]))
-        and (selection.level != "L1" or node["round"] == 0)
-        and (selection.level in ("L3", "L4") or node["right"])
+        and (selection.level not in ("L1", "on-policy") or node["round"] == 0)
+        and (selection.level in ("L3", "L4") or _is_right(graph, node, by_vote))
     ]
-    return sorted(found, key=lambda entry: not entry[1]["right"])
+    return sorted(found, key=lambda entry: not _is_right(graph, entry[1], by_vote))

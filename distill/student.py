@@ -89,6 +89,8 @@ def model_card(
         "Training": f"{'LoRA rank ' + str(spec.rank) if spec.method == 'lora' else 'all weights'}, "
         f"{trained.state.step} steps, {trained.state.tokens:,} tokens, {trained.epochs:.2f} epochs, seed {spec.seed}",
     }
+    if sifted.own:
+        facts["Own replies"] = _counted(sifted.own)
     if last:
         listed = (("next token", last.next_token), ("graph nodes", last.node), ("margin", last.margin))
         facts["Last losses"] = ", ".join(f"{name} {value:.3f}" for name, value in listed if value is not None)

@@ -14,7 +14,7 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -71,10 +71,25 @@ class TrainingResult:
     """Whether this process is the one of several that writes."""
 
 
+def keep(tensors: Mapping[str, torch.Tensor], path: Path) -> None:
+    """Write trained tensors to a file, whole or not at all."""
+    from safetensors.torch import save_file
+
+    draft = path.with_name(f".{path.name}")
+    save_file({name: tensor.detach().contiguous() for name, tensor in tensors.items()}, draft)
+    draft.replace(path)
+
+
 def train(
-    spec: TrainingSpec, lessons: Path, folder: Path, report: Callable[[StepMetrics], None] | None = None
+    spec: TrainingSpec,
+    lessons: Path,
+    folder: Path,
+    report: Callable[[StepMetrics], None] | None = None,
+    *,
+    start: Path | None = None,
 ) -> TrainingResult:
     """Train on a file of lessons (`corpus.prepare`), keeping checkpoints and metrics in `folder`; resumes there.
+    `start`: a file of trained tensors (`keep`) to go on from.
 
     Raises:
         TrainingError: a student that cannot be trained, or a batch too large for the memory; reported before anything
@@ -88,13 +103,13 @@ def train(
     try:
         accelerator = Accelerator(log_with=_trackers(spec) or None, project_dir=folder)
         check_memory(spec, accelerator.device.type)
-        return _Training(spec, corpus, folder, accelerator).run(report or (lambda _: None))
+        return _Training(spec, corpus, folder, accelerator, start).run(report or (lambda _: None))
     finally:
         corpus.close()
 
 
 class _Training:
-    def __init__(self, spec: TrainingSpec, corpus: Corpus, folder: Path, accelerator: Any) -> None:
+    def __init__(self, spec: TrainingSpec, corpus: Corpus, folder: Path, accelerator: Any, start: Path | None) -> None:
         import torch
 
         from distill.network import Network
@@ -105,7 +120,11 @@ class _Training:
         self.optimiser = torch.optim.AdamW(
             self.tensors.values(), lr=spec.learning_rate, weight_decay=spec.weight_decay, fused=True
         )
-        digest = hashlib.sha256(spec.model_dump_json().encode() + _hash(corpus.path).encode()).hexdigest()
+        begun = spec.model_dump_json().encode() + _hash(corpus.path).encode()
+        if start is not None:
+            begun += _hash(start).encode()
+            self._take(start)
+        digest = hashlib.sha256(begun).hexdigest()
         folder.mkdir(parents=True, exist_ok=True)
         loaded = checkpoint.load(folder / CHECKPOINTS, digest, self.tensors, self.optimiser)
         self.network.changed()
@@ -243,7 +262,6 @@ class _Training:
     def _validated(self) -> float:
         """Mean next-token loss on held-out questions, without dropout; the best state so far is kept."""
         import torch
-        from safetensors.torch import save_file
 
         from distill.rows import batched, cut
 
@@ -259,25 +277,27 @@ class _Training:
         if state.best is None or loss < state.best:
             state.best, state.best_step, state.waited = loss, state.step, 0
             if self.accelerator.is_main_process:
-                draft = self.folder / f".{BEST}"
-                save_file({name: tensor.detach().contiguous() for name, tensor in self.tensors.items()}, draft)
-                draft.replace(self.folder / BEST)
+                keep(self.tensors, self.folder / BEST)
         return loss
 
     def _patience_is_out(self) -> bool:
         return 0 < self.spec.patience <= self.state.waited
 
     def _restore_best(self) -> None:
+        if self.state.best is None or self.state.best_step == self.state.step:
+            return
+        self._take(self.folder / BEST)
+        self.network.changed()
+
+    def _take(self, path: Path) -> None:
+        """Copy a file of trained tensors into those that are trained."""
         import torch
         from safetensors.torch import load_file
 
-        if self.state.best is None or self.state.best_step == self.state.step:
-            return
-        best = load_file(self.folder / BEST)
+        kept = load_file(path)
         with torch.no_grad():
             for name, tensor in self.tensors.items():
-                tensor.copy_(best[name])
-        self.network.changed()
+                tensor.copy_(kept[name])
 
     def _stop(self, rows: list[TokenRow], what: str) -> None:
         names = ", ".join(row.lesson.id for row in rows[:4]) + (", ..." if len(rows) > 4 else "")

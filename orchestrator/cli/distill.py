@@ -215,7 +215,9 @@ class DistillCommand(OptionsInGroups, click.Group):
 
 
 _ADD = click.Option(["--add"], metavar="FILE", help="Enter the student into this configuration's zoo.")
-_ABLATE = click.Option(["--ablate"], is_flag=True, help="All arms: gold, L1 to L4, L4-detached, each teacher alone.")
+_ABLATE = click.Option(
+    ["--ablate"], is_flag=True, help="All arms: gold, L1 to L4, L4-detached, on-policy, each teacher alone."
+)
 generate_command = pipeline_command("generate", show_generated, generated_document)
 teach_command = pipeline_command("teach", show_taught, taught_document, _ADD, before=teach_first)
 distill_command = pipeline_command(

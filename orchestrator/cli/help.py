@@ -27,7 +27,8 @@ _GROUPS: Mapping[str, str] = {
     "Discussions": "panel lead rounds panel_rounds samples mode confidence topology threshold max_explanation "
     "per_group structured convincing talk_questions",
     "Scoring and judging": "score metrics judge judge_against judge_labels",
-    "Lessons": "level teacher write agreement longest_reply longest_question bare_answers arms seeds ablate",
+    "Lessons": "level teacher write agreement longest_reply longest_question bare_answers own_replies arms seeds "
+    "ablate",
     "Student and training": "student name method rank alpha dropout targets learning_rate epochs batch clip "
     "weight_decay tokens step_tokens batch_tokens next_token_weight node_weight margin_weight coupling "
     "encoder_width encoder_dropout prompts_too precision gradient_checkpointing validation "
@@ -102,7 +103,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
     "generate": ("generate --task questions.csv",),
     "teach": ("teach --transcripts transcripts.jsonl.gz --name pupil",),
     "distill inspect": ("distill inspect transcripts.jsonl.gz",),
-    "distill": ("distill --transcripts transcripts.jsonl.gz --arms L4",),
+    "distill": ("distill --transcripts transcripts.jsonl.gz --arms L1,on-policy",),
     "serve": ("serve", "serve --port 8080 --config collegium.yaml"),
     "keys create": ("keys create alice",),
     "keys usage": ("keys usage",),

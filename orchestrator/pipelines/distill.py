@@ -28,7 +28,7 @@ from orchestrator.experts.demo import locate
 from orchestrator.inference.expert import Expert
 from orchestrator.pipelines.teaching import LESSONS, STUDENT, WORK, TeachRequest, train_in
 
-LEVELS = ("gold", "L1", "L2", "L3", "L4", "L4-detached")
+LEVELS = ("gold", "L1", "L2", "L3", "L4", "L4-detached", "on-policy")
 TEACHER, TEACHERS = "teacher:", "teachers"
 DONE = "taught.json"
 
@@ -37,9 +37,10 @@ class DistillRequest(TeachRequest):
     """From transcripts to students and a report: each arm is taught, then all are tested on the same questions."""
 
     arms: list[str] = Field(
-        default_factory=lambda: ["L4"],
+        default_factory=lambda: ["L1"],
         min_length=1,
-        description="gold, L1, L2, L3, L4, L4-detached, teacher:AGENT, teachers (each agent alone); with commas.",
+        description="gold, L1, L2, L3, L4, L4-detached, on-policy, teacher:AGENT, teachers (each agent alone); with "
+        "commas.",
     )
     seeds: int = Field(default=1, ge=1, le=100, description="Number of students per arm, each with a seed of its own.")
     task: str = Field(default="mixed", description="Test questions: a task's name or file; several with commas.")
@@ -162,7 +163,8 @@ def _taught(
         raise BadInput(f"transcripts: no lessons remain: {sifted.why_none()}")
     card = {"name": request.name, "base": request.student, "licences": dict(licences)}
     if request.workers == 1:
-        epochs = train_in(folder, request, base, sifted, card, report)
+        again = read_all(request.transcripts, CorpusSummary())
+        epochs = train_in(folder, request, base, sifted, card, report, again)
     else:
         from orchestrator.pipelines.distill_workers import train_on_workers
 

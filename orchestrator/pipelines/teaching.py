@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from agents.transcript import Transcript
 from distill.corpus import CorpusSummary
 from distill.pairs import Selection
 from distill.specification import TrainingSpec
@@ -41,6 +42,12 @@ class TeachRequest(Selection, TrainingSpec):
     merged: bool = Field(default=False, description="Write a checkpoint in place of an adapter.")
     workers: int = Field(default=1, ge=1, le=1_024, description="Processes that share each step (Ray Train).")
 
+    @model_validator(mode="after")
+    def _one_process(self) -> TeachRequest:
+        if self.level == "on-policy" and self.workers > 1:
+            raise ValueError("workers: level on-policy trains in one process: leave out workers")
+        return self
+
     @property
     def selection(self) -> Selection:
         """Which lessons the student learns from."""
@@ -59,14 +66,20 @@ def train_in(
     sifted: CorpusSummary,
     card: Mapping[str, Any],
     report: Callable[[StepMetrics], None] | None = None,
+    transcripts: Iterable[Transcript] = (),
 ) -> float:
     """Train on the folder's lessons and write the student there; the epochs that it took. Of several processes the
-    first one writes."""
+    first one writes. `transcripts`: those that the lessons are of, for level on-policy."""
+    from distill.on_policy import train_on_policy
     from distill.student import CardFacts, write_student
     from distill.train import train
 
     spec = request.spec(base)
-    trained = train(spec, folder / LESSONS, folder / WORK, report)
+    if request.level == "on-policy":
+        work = folder / WORK
+        trained = train_on_policy(spec, request.selection, transcripts, folder / LESSONS, work, sifted, report)
+    else:
+        trained = train(spec, folder / LESSONS, folder / WORK, report)
     if trained.main:
         target = folder / STUDENT
         write_student(trained, spec, request.selection, sifted, CardFacts(**card), target, merged=request.merged)

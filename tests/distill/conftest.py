@@ -75,6 +75,6 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def lessons(discuss: Callable[..., Transcript], tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("lessons") / "lessons.jsonl"
-    sifted = prepare((discuss(number) for number in range(12)), Selection(), out, len)
+    sifted = prepare((discuss(number) for number in range(12)), Selection(level="L4"), out, len)
     assert sifted.lessons == 12
     return out

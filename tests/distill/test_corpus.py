@@ -34,7 +34,7 @@ def test_only_right_replies_have_no_pairs_and_only_wrong_ones_no_lesson(discuss:
             discuss(3, [["I agree.\nAnswer: 12", "  "]]),
             discuss(4, [["word " * 900 + "\nAnswer: 12", "Three fours.\nAnswer: 12"]]),
         ],
-        Selection(),
+        Selection(level="L4"),
         tmp_path / "lessons.jsonl",
         lambda text: len(text.split()),
     )
@@ -50,7 +50,7 @@ def test_only_right_replies_have_no_pairs_and_only_wrong_ones_no_lesson(discuss:
 
 def test_where_no_lesson_remains_the_reasons_are_said_with_their_numbers(discuss: Discuss, tmp_path: Path) -> None:
     held = [discuss(1, [["Nine.\nAnswer: 9", "  "]]), discuss(2, answer=None)]
-    why = prepare(held, Selection(), tmp_path / "lessons.jsonl", len).why_none()
+    why = prepare(held, Selection(level="L4"), tmp_path / "lessons.jsonl", len).why_none()
     assert why.startswith("of 2 transcripts: ")
     for reason in ("1 questions (no right reply with a reasoning; 'q1')", "1 questions (no gold answer; 'q2')"):
         assert reason in why
@@ -64,7 +64,9 @@ def test_bad_lines_are_counted_and_reading_goes_on(discuss: Discuss, tmp_path: P
     unknown = discuss(1).model_dump_json().replace('"seat":1', '"seat":7')
     path.write_bytes(path.read_bytes() + b"not json\n" + unknown.encode() + b"\n")
     sifted = CorpusSummary()
-    found = prepare(transcripts.read(path, bad=sifted.bad_line), Selection(), tmp_path / "lessons.jsonl", len, sifted)
+    found = prepare(
+        transcripts.read(path, bad=sifted.bad_line), Selection(level="L4"), tmp_path / "lessons.jsonl", len, sifted
+    )
     assert (found.transcripts, found.lessons) == (3, 1)
     dropped = found.questions_dropped["a line that is no transcript"]
     assert dropped.count == 2
@@ -98,7 +100,10 @@ def test_memory_stays_bounded_over_100_000_transcripts(discuss: Discuss, tmp_pat
     transcripts.write(tmp_path / "t.jsonl", stream())
     tracemalloc.start()
     sifted = prepare(
-        transcripts.read(tmp_path / "t.jsonl"), Selection(), tmp_path / "lessons.jsonl", lambda text: len(text.split())
+        transcripts.read(tmp_path / "t.jsonl"),
+        Selection(level="L4"),
+        tmp_path / "lessons.jsonl",
+        lambda text: len(text.split()),
     )
     corpus = Corpus(tmp_path / "lessons.jsonl")
     assert corpus[99_999].id == "q99999"

@@ -140,3 +140,27 @@ def test_a_student_with_code_of_its_own_is_refused_and_the_code_not_run(tiny: Pa
     with pytest.raises(TrainingError, match=r"strange.*custom code"):
         Network(TrainingSpec(student=str(folder), precision="fp32", rank=4, encoder_width=8))
     assert not ran.exists()
+
+
+def test_own_replies_do_not_depend_on_who_is_asked_beside_them(tiny: Path) -> None:
+    made = Network(TrainingSpec(student=str(tiny), precision="fp32", rank=4, encoder_width=8))
+    asked = [[{"role": "user", "content": text}] for text in ("Why?", "What is the sum of three and four?", "And now?")]
+    together = made.replies(asked, 12, 0.0)
+    assert together == [made.replies([one], 12, 0.0)[0] for one in asked]
+    assert any(text for text, _ in together)
+    sampled = [made.replies(asked, 12, 5.0) for _ in range(2)]
+    assert sampled[0] == sampled[1] != together
+
+
+def test_a_reply_that_reaches_its_end_says_so(tiny: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    made = Network(TrainingSpec(student=str(tiny), precision="fp32", rank=4, encoder_width=8))
+    head, end = made.model.get_base_model().get_output_embeddings(), made.tokenizer.eos_token_id
+    asked = [[{"role": "user", "content": "Why?"}]]
+    ((_, ended),) = made.replies(asked, 5, 0.0)
+    assert not ended
+
+    def ends(hidden: torch.Tensor) -> torch.Tensor:
+        return functional.one_hot(torch.full(hidden.shape[:-1], end), len(head.weight)).float()
+
+    monkeypatch.setattr(head, "forward", ends)
+    assert made.replies(asked, 5, 0.0) == [("", True)]

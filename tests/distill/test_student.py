@@ -36,7 +36,7 @@ def test_the_student_is_an_adapter_or_a_checkpoint_with_a_card(
     ids = torch.arange(3, 20)[None]
     wanted = trained.network.model(input_ids=ids).logits
     card = CardFacts(name="pupil", base="tiny", licences={"tiny": "MIT"}, metrics={"Accuracy": "0.5"})
-    folder = write_student(trained, settings, Selection(), sifted, card, tmp_path / "pupil", merged=merged)
+    folder = write_student(trained, settings, Selection(level="L4"), sifted, card, tmp_path / "pupil", merged=merged)
     base = AutoModelForCausalLM.from_pretrained(folder if merged else tiny, dtype=torch.float32)
     found = base if merged else PeftModel.from_pretrained(base, str(folder))
     assert torch.allclose(found(input_ids=ids).logits, wanted, atol=1e-3)

@@ -116,7 +116,7 @@ def test_every_lesson_is_read_once_in_each_epoch(
 
 def test_dropout_differs_from_step_to_step(tiny: Path, discuss: Discuss, tmp_path: Path) -> None:
     """One lesson again and again, and a student that does not change: only dropout tells one step from another."""
-    prepare([discuss(0)], Selection(), tmp_path / "one.jsonl", len)
+    prepare([discuss(0)], Selection(level="L4"), tmp_path / "one.jsonl", len)
     settings = {"tokens": 5_000, "step_tokens": 1, "learning_rate": 1e-30}
     stopped: list[float | None] = []
 

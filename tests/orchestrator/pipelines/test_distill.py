@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import networkx
@@ -83,9 +84,21 @@ def test_training_from_the_command_line(zoo: Path, tiny: Path) -> None:
     assert (Path(entry["adapter"]) / "adapter_model.safetensors").is_file()
 
 
+def test_a_student_learns_from_its_own_replies(zoo: Path, tiny: Path) -> None:
+    path = generated()["path"]
+    flags = ["--transcripts", path, "--student", str(tiny), "--tokens", "400", "--step-tokens", "200", "--rank", "2"]
+    flags += ["--encoder-width", "8", "--level", "on-policy", "--own-replies", "1", "--longest-reply", "90"]
+    result = call("teach", *flags, "--json")
+    assert result.exit_code == 0, (result.output, result.exception)
+    student = Path(json.loads(result.stdout)["student"])
+    assert re.search(r"\| Own replies \| .*`(cut|unread|wrong|right)` \d+", (student / "README.md").read_text())
+    assert json.loads((student / "distillation.json").read_text())["data"]["own"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
+        (["teach", "--transcripts", "a", "--level", "on-policy", "--workers", "2"], "trains in one process"),
         (["generate", "--discussion", "brawl"], "no discussion 'brawl'; there are single"),
         (["generate", "--split", "test"], "must not learn from the split it is tested on"),
         (["distill", "inspect", "nowhere.jsonl"], "nowhere.jsonl: no such file"),
