@@ -290,11 +290,12 @@ class TeachOptions(TypedDict, total=False):
     checkpoint_every: int
     trackers: list[Literal["tensorboard", "wandb", "mlflow"]]
     seed: int
-    level: Literal["gold", "L1", "L2", "L3", "L4"]
+    level: Literal["gold", "L1", "L2", "L3", "L4", "on-policy"]
     teacher: str | None
     longest_reply: int
     longest_question: int
     bare_answers: bool
+    own_replies: int
     transcripts: list[str]
     name: str
     merged: bool
@@ -332,11 +333,12 @@ class DistillOptions(TypedDict, total=False):
     checkpoint_every: int
     trackers: list[Literal["tensorboard", "wandb", "mlflow"]]
     seed: int
-    level: Literal["gold", "L1", "L2", "L3", "L4"]
+    level: Literal["gold", "L1", "L2", "L3", "L4", "on-policy"]
     teacher: str | None
     longest_reply: int
     longest_question: int
     bare_answers: bool
+    own_replies: int
     transcripts: list[str]
     name: str
     merged: bool
