@@ -74,7 +74,7 @@ def test_replies_beyond_the_limit_of_one_question_are_left_out_right_ones_last(d
     rules: list[str] = []
     found = lesson(
         interaction_graph(discuss(0, said)),
-        Selection(longest_question=80),
+        Selection(level="L4", longest_question=80),
         lambda text: len(text.split()),
         rules.append,
     )
