@@ -353,13 +353,13 @@ def _checked(model: type[Config], data: Mapping[str, Any], path: Path) -> Config
 def _rooted(expert: ExpertConfig, folder: Path) -> ExpertConfig:
     """The expert with its paths made absolute. demo/NAME and a remote model's name stay."""
 
+    def file(path: str) -> str:
+        return os.path.normpath((folder / Path(path).expanduser()).absolute())
+
     def root(path: str | None) -> str | None:
         if path is None or path.startswith("demo/"):
             return path
-        absolute = folder / Path(path).expanduser()
-        if HUB_ID.fullmatch(path) and not absolute.exists():
-            return path
-        return os.path.normpath(absolute.absolute())
+        return path if HUB_ID.fullmatch(path) and not Path(file(path)).exists() else file(path)
 
     recipe = expert.recipe
     if recipe:
@@ -373,6 +373,6 @@ def _rooted(expert: ExpertConfig, folder: Path) -> ExpertConfig:
             "model": expert.model if expert.url else root(expert.model),
             "adapter": root(expert.adapter),
             "recipe": recipe,
-            "chat_template": root(expert.chat_template),
+            "chat_template": file(expert.chat_template) if expert.chat_template else None,
         }
     )

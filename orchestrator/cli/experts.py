@@ -78,7 +78,7 @@ def add_expert(name: str, config: str, discover: bool, **keys: Any) -> None:
     for key in ("adapter", "chat_template", *(() if "url" in entry or "provider" in entry else ("model",))):
         if key in entry and not entry[key].startswith("demo/"):
             absolute = Path(entry[key]).expanduser().absolute()
-            if not is_hub_id(entry[key]) or absolute.exists():
+            if key == "chat_template" or not is_hub_id(entry[key]) or absolute.exists():
                 entry[key] = str(absolute)
     expert = add_entry(path, name, entry)
     Console().print(f"Added {name} ({_kind(expert)}) to {path}. Next: collegium experts check {name}", soft_wrap=True)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from orchestrator.config import WorkersConfig
-from orchestrator.errors import ConfigError, ExpertError
+from orchestrator.errors import CollegiumError, ConfigError, ExpertError, SetupError
 from orchestrator.inference.schedule.groups import groups_of
 
 OBJECT_STORE = 100 * 2**20
@@ -26,16 +26,18 @@ Node = Mapping[str, Any]
 def join_cluster(workers: WorkersConfig, files: Mapping[str, Sequence[str]]) -> list[dict[str, float]]:
     """Connect to Ray; the resources that each worker takes, by group.
 
-    Raises `ConfigError` if the workers do not fit on the nodes, by the numbers, and `ExpertError` if one of `files`
+    Raises `SetupError` where Ray does not start or answer, `ConfigError` if the workers do not fit on the nodes, by the
+    numbers, and `ExpertError` if one of `files`
     (expert -> paths) is missing on a node where a worker may come to run. What others have in use is not counted:
     workers wait for it.
     """
     import ray
 
-    if not ray.is_initialized():
-        with own_signals():
-            _connect(workers.address)
-    nodes: list[Node] = [node for node in ray.nodes() if node["Alive"]]
+    with _ray_in_words(workers.address):
+        if not ray.is_initialized():
+            with own_signals():
+                _connect(workers.address)
+        nodes: list[Node] = [node for node in ray.nodes() if node["Alive"]]
     free = [dict(node["Resources"]) for node in nodes]
     needs = []
     for group in groups_of(workers):
@@ -107,6 +109,25 @@ def fitting(needs: Mapping[str, float], node: Mapping[str, float]) -> int:
 
 def _describe(node: Mapping[str, float], needs: Mapping[str, float]) -> str:
     return "a node with " + ", ".join(f"{node.get(what, 0.0):g} {what}" for what, amount in needs.items() if amount)
+
+
+@contextlib.contextmanager
+def _ray_in_words(address: str | None) -> Iterator[None]:
+    """What goes wrong while Ray starts, as one line with a remedy: its own errors are of every class."""
+    try:
+        yield
+    except CollegiumError:
+        raise
+    except Exception as error:
+        why = " ".join(str(error).split())[:200] or type(error).__name__
+        if address:
+            raise SetupError(
+                f"the Ray cluster at {address!r} does not answer ({why}); see `ray status` there"
+            ) from error
+        raise SetupError(
+            f"Ray did not start ({why}): other programs may keep this machine busy, or its memory or disk is full "
+            "(`collegium doctor`); try again, or leave Ray out: --set workers.in_process=true"
+        ) from error
 
 
 def _connect(address: str | None) -> None:

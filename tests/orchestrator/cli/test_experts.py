@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
+import tiny_llama
 import yaml
 from click.testing import CliRunner, Result
 
@@ -144,3 +145,14 @@ def test_a_model_is_added_by_its_hub_id_and_a_folder_of_that_name_goes_before(
             (tmp_path / "Tiny" / "Olmo").mkdir(parents=True)
     assert "Tiny/Olmo" in str(added.exception)
     assert yaml.safe_load(Path("collegium.yaml").read_text())["experts"] == {"one": {"model": "Tiny/Olmo"}}
+
+
+def test_a_template_that_is_not_there_is_refused_by_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    tiny_llama.write(tmp_path / "mine")
+    missing = call("experts", "add", "mine", "--model", "./mine", "--chat-template", "templates/chat.jinja")
+    assert f"{tmp_path / 'templates' / 'chat.jinja'}: not a file" in str(missing.exception)
+    assert not (tmp_path / "collegium.yaml").exists()
+    written = {"experts": {"mine": {"model": "./mine", "chat_template": "templates/chat.jinja"}}}
+    (tmp_path / "collegium.yaml").write_text(yaml.safe_dump(written))
+    assert f"{tmp_path / 'templates' / 'chat.jinja'}: not a file" in str(call("experts", "list").exception)

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from orchestrator.config import WorkersConfig
-from orchestrator.errors import ConfigError
-from orchestrator.inference.schedule.ray_cluster import place
+from orchestrator.errors import ConfigError, SetupError
+from orchestrator.inference.schedule.ray_cluster import join_cluster, place
 
 LAPTOP = {"CPU": 2.0, "memory": 1e9}
 GPU_NODE = {"CPU": 16.0, "GPU": 4.0}
@@ -73,6 +73,28 @@ def test_further_resources_choose_the_nodes() -> None:
     assert placed([LAPTOP, big], resources={"big": 1}) == {"CPU": 8, "GPU": 0, "big": 1}
     with pytest.raises(ConfigError, match="0 big"):
         placed([LAPTOP], resources={"big": 1})
+
+
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        (None, r"Ray did not start \(Failed to connect to GCS.*workers.in_process=true"),
+        ("auto", r"'auto' does not answer"),
+    ],
+)
+def test_a_ray_that_does_not_start_is_said_on_one_line_with_a_remedy(
+    address: str | None, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError("Failed to connect to GCS. Please check if the GCS server\n is running")
+
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", fail)
+    with pytest.raises(SetupError, match=words) as refused:
+        join_cluster(WorkersConfig(address=address), {})
+    assert "\n" not in str(refused.value)
 
 
 def test_sigterm_is_handled_as_before_whoever_took_it_over_meanwhile() -> None:
