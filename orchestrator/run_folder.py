@@ -5,6 +5,7 @@
         manifest.json   versions, fingerprints, seeds, revision, machine
         replies.parquet one row a (question, expert): text, answer, right, tokens, ledger key
         answers.parquet one row a (method, question): answer, outcome, experts, calls, tokens
+        questions.jsonl.gz    one line a question: everybody's replies, as the report lists them
         transcripts.jsonl.gz  one line a discussed question (agents.transcript)
         table.jsonl     correctness table of the validation split, for `collegium eval-router` and routers
         results.json    what the report shows

@@ -9,7 +9,7 @@ import click
 SECTIONS: Mapping[str, Sequence[str]] = {
     "The first hour": ("init", "doctor", "chat", "demo", "setup"),
     "Experts": ("experts",),
-    "Measure and compare": ("task", "profile", "run"),
+    "Measure and compare": ("task", "profile", "run", "report"),
     "Routing": ("route", "eval-router", "prune", "table"),
     "Discussions": ("convincing", "transcripts"),
     "Make new experts": ("cluster", "glue", "gather", "merge", "generate", "teach", "distill"),
@@ -83,6 +83,7 @@ EXAMPLES: Mapping[str, Sequence[str]] = {
         "run --task questions.csv --methods best,vote,mixture --questions 500",
         "run --task questions.csv --methods reconcile --compare --budget 3000000",
     ),
+    "report": ("report run-1a2b3c", "report run-1a2b3c run-4d5e6f --out comparison.html"),
     "route": ("route -q 'Is 91 prime?'", "route -q 'Is 91 prime?' --table table.jsonl --quality 0.7"),
     "eval-router": ("eval-router table.jsonl --html routers.html",),
     "prune": (

@@ -97,7 +97,7 @@ def show_run(console: Console, finished: Finished[RunRequest, RunResult]) -> Non
 
 def run_document(finished: Finished[RunRequest, RunResult]) -> dict[str, Any]:
     """The run's report without its transcripts, as JSON."""
-    report = finished.result.report.model_dump(mode="json", exclude={"transcripts"})
+    report = finished.result.report.model_dump(mode="json", exclude={"transcripts", "samples"})
     return {"report": str(finished.report), **report}
 
 

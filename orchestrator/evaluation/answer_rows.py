@@ -35,12 +35,19 @@ def answer_rows(outcomes: Sequence[MethodOutcome]) -> list[dict[str, Any]]:
             "confidence": one.confidence,
             "experts": [reply.expert for reply in one.used],
             "calls": len(one.used) + len(one.beside),
-            "tokens": sum(
-                reply.completion.prompt_tokens + reply.completion.completion_tokens
-                for reply in (*one.used, *one.beside)
-                if reply.completion
-            ),
+            **_spent(one),
         }
         for outcome in outcomes
         for one in outcome.answers
     ]
+
+
+def _spent(one: Answer) -> dict[str, int]:
+    found = [reply.completion for reply in (*one.used, *one.beside) if reply.completion]
+    prompt, reply = sum(each.prompt_tokens for each in found), sum(each.completion_tokens for each in found)
+    return {
+        "cached_calls": sum(each.cached for each in found),
+        "tokens": prompt + reply,
+        "prompt_tokens": prompt,
+        "completion_tokens": reply,
+    }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import yaml
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
 from agents.transcript import line
 from orchestrator.errors import CollegiumError, StorageError
@@ -20,7 +21,7 @@ from orchestrator.evaluation.answer import ANSWERS, RunRequest, RunResult
 from orchestrator.evaluation.answer_rows import answer_rows
 from orchestrator.evaluation.profile import Profile, ProfileRequest
 from orchestrator.evaluation.report import RunReport, write
-from orchestrator.evaluation.report.data import Clustering, Matrix
+from orchestrator.evaluation.report.data import Clustering, Matrix, SampleQuestion
 from orchestrator.run_folder import RunFolder, machine, manifest
 from router.table import Table
 
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 Q = TypeVar("Q")
 R = TypeVar("R")
 REPORT, RESULTS, TABLE = "report.html", "results.json", "table.jsonl"
+QUESTIONS = "questions.jsonl.gz"
+"""In a run folder: one `SampleQuestion` per line."""
 
 
 @dataclass(frozen=True)
@@ -76,15 +79,24 @@ def _unreadable(path: Path, error: Exception) -> CollegiumError:
 
 
 def _report(folder: Path) -> RunReport:
+    file = folder / RESULTS
     try:
-        return RunReport.model_validate_json((folder / RESULTS).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise _unreadable(folder / RESULTS, error) from error
+        found = RunReport.model_validate_json(file.read_bytes())
+        file = folder / QUESTIONS
+        if not file.is_file():  # folders of version 0.1 have some of them in results.json
+            return found
+        with gzip.open(file, "rt", encoding="utf-8") as lines:
+            return found.model_copy(update={"samples": [SampleQuestion.model_validate_json(line) for line in lines]})
+    except (OSError, EOFError, zlib.error, ValueError) as error:
+        raise _unreadable(file, error) from error
 
 
 def _save_report(folder: RunFolder, report: RunReport) -> None:
     folder.write("manifest.json", json.dumps(report.manifest, indent=2))
-    folder.write(RESULTS, report.model_dump_json(indent=2, exclude={"transcripts"}))
+    if report.samples:
+        lines = "".join(f"{one.model_dump_json(exclude_defaults=True)}\n" for one in report.samples)
+        folder.write(QUESTIONS, gzip.compress(lines.encode("utf-8", "replace"), 6, mtime=0))
+    folder.write(RESULTS, report.model_dump_json(indent=2, exclude={"transcripts", "samples"}))
     write(report, folder.path / REPORT)
 
 

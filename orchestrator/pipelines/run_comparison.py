@@ -54,10 +54,7 @@ def compare_runs(folders: Sequence[Path], seed: int = 0) -> tuple[int, list[RunC
     if not 2 <= len(folders) <= MAX_RUNS:
         raise BadInput(f"runs: two to {MAX_RUNS} runs are compared, not {len(folders)}")
     loaded = [(folder.name, *_outcomes(folder)) for folder in folders]
-    shared = sorted(set.intersection(*(set(texts.items()) for _, texts, _ in loaded)))
-    ids = [id for id, _ in shared]
-    if not ids:
-        raise BadInput(f"runs: {', '.join(folder.name for folder in folders)} have no question in common")
+    ids = _shared(folders, [texts for _, texts, _ in loaded])
     found = []
     for (one, _, mine), (other, _, theirs) in itertools.combinations(loaded, 2):
         names = [(name, name) for name in mine if name in theirs] or list(itertools.product(mine, theirs))
@@ -65,6 +62,18 @@ def compare_runs(folders: Sequence[Path], seed: int = 0) -> tuple[int, list[RunC
             pair = _pair((one, left, mine[left]), (other, right, theirs[right]), ids, seed)
             found += [pair] if pair else []
     return len(ids), found
+
+
+def shared_questions(folders: Sequence[Path]) -> list[str]:
+    """The ids of the questions that all these runs have, by id and text. Raises `BadInput` as `compare_runs` does."""
+    return _shared(folders, [_outcomes(folder)[0] for folder in folders])
+
+
+def _shared(folders: Sequence[Path], texts: Sequence[Mapping[str, str]]) -> list[str]:
+    found = sorted(set.intersection(*(set(one.items()) for one in texts)))
+    if not found:
+        raise BadInput(f"runs: {', '.join(folder.name for folder in folders)} have no question in common")
+    return [id for id, _ in found]
 
 
 def _outcomes(folder: Path) -> tuple[dict[str, str], dict[str, dict[str, str]]]:

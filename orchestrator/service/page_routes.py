@@ -7,10 +7,13 @@ from pathlib import Path
 from fastapi import FastAPI
 from fastapi.responses import FileResponse, Response
 
+from orchestrator.evaluation import report
 from orchestrator.service.refusals import Refused
 from orchestrator.service.scopes import OPEN, scoped
 
 WEB = Path(__file__).parent / "web"
+REPORT, SHARED = Path(report.__file__).parent, ("list.js",)
+"""Where the reports' scripts are, and which of them the page has, too."""
 KINDS = {".css": "text/css", ".html": "text/html", ".js": "text/javascript"}
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src data:; base-uri 'none'; "
@@ -34,7 +37,7 @@ def add(api: FastAPI) -> None:
 
 
 def _file(name: str) -> Response:
-    path = WEB / name
+    path = (REPORT if name in SHARED else WEB) / name
     if path.name != name or path.suffix not in KINDS or not path.is_file():
         raise Refused(404, f"the page has no part {name[:100]!r}", code="not_found")
     headers = {

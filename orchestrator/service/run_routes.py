@@ -4,6 +4,7 @@ the runs of their own jobs under /v1/jobs."""
 from __future__ import annotations
 
 import asyncio
+import functools
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,6 +12,8 @@ from fastapi import FastAPI, Query
 from fastapi.responses import FileResponse, Response
 
 from orchestrator.evaluation.answer import ANSWERS
+from orchestrator.evaluation.report import render
+from orchestrator.pipelines.comparison_report import comparison_report
 from orchestrator.pipelines.run_comparison import compare_runs
 from orchestrator.pipelines.run_list import RunEntry, open_run, run_entry, runs_in
 from orchestrator.service.protocols import Runtime
@@ -20,14 +23,15 @@ from orchestrator.service.scopes import scoped
 
 FILES = (
     "report.html", "results.json", "answers.parquet", "replies.parquet", "table.jsonl", "transcripts.jsonl.gz",
-    "config.json", "manifest.json", "zoo.yaml", "convincing.jsonl",
+    "questions.jsonl.gz", "config.json", "manifest.json", "zoo.yaml", "convincing.jsonl",
 )  # fmt: skip
 """What a run may leave for reading; checkpoints are not among it."""
 REPORT_POLICY = (
-    "sandbox allow-scripts allow-popups; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; "
-    "img-src data:"
+    "sandbox allow-scripts allow-popups allow-downloads; default-src 'none'; script-src 'unsafe-inline'; "
+    "style-src 'unsafe-inline'; img-src data:"
 )
 """A report is a page of its own with its scripts in it: without any access to this service or to others."""
+REPORT_HEADERS = {"Content-Security-Policy": REPORT_POLICY, "X-Content-Type-Options": "nosniff"}
 
 Text = Annotated[str, Query(max_length=1000)]
 Limit = Annotated[int, Query(ge=1, le=1000)]
@@ -60,6 +64,13 @@ def add(api: FastAPI, runtime: Runtime) -> None:
         questions, pairs = await asyncio.to_thread(compare_runs, folders)
         return {"object": "list", "questions": questions, "data": pairs}
 
+    @api.get("/v1/runs/compare/report.html", openapi_extra=scoped("admin"))
+    async def compared(run: Annotated[list[str], Query(min_length=2, max_length=8)]) -> Response:
+        """The same as a page: `?run=ID&run=ID`. It has the form of one run's report."""
+        folders = [(await find(id)).path for id in run]
+        page = await asyncio.to_thread(lambda: render(comparison_report(folders)))
+        return Response(page, headers=REPORT_HEADERS, media_type="text/html; charset=utf-8")
+
     @api.get("/v1/runs/{id}", openapi_extra=scoped("admin"))
     async def run(id: str) -> dict[str, Any]:
         """One run: what was asked for, what it left, and its report, as far as it has one."""
@@ -73,14 +84,14 @@ def add(api: FastAPI, runtime: Runtime) -> None:
 
     @api.get("/v1/runs/{id}/answers", openapi_extra=scoped("admin"))
     async def answers(
-        id: str, method: Text, outcome: Text, search: Text = "", limit: Limit = 200, offset: Offset = 0
+        id: str, method: Text, outcome: Text = "", search: Text = "", limit: Limit = 200, offset: Offset = 0
     ) -> dict[str, Any]:
-        """A method's questions of one outcome, with texts and answers; `search` looks in text and answers."""
+        """A method's questions of one outcome (empty: of any), with texts and answers; `search` looks in both."""
         file = (await find(id)).path / ANSWERS
         if not file.is_file():
             raise Refused(404, "this run keeps no answers by question", code="file_not_found")
-        rows = await asyncio.to_thread(_answers, file, method, outcome, search.lower())
-        return {"object": "list", "total": len(rows), "data": rows[offset : offset + limit]}
+        total, rows = await asyncio.to_thread(_answers, file, method, outcome, search, limit, offset)
+        return {"object": "list", "total": total, "data": rows}
 
     @api.get("/v1/runs/{id}/files/{name}", openapi_extra=scoped("admin"))
     async def file(id: str, name: str) -> Response:
@@ -88,8 +99,7 @@ def add(api: FastAPI, runtime: Runtime) -> None:
         path = (await find(id)).path / name
         if name not in FILES or not path.is_file():
             raise Refused(404, f"this run has no file {name[:100]!r}", code="file_not_found")
-        headers = {"Content-Security-Policy": REPORT_POLICY, "X-Content-Type-Options": "nosniff"}
-        return FileResponse(path, headers=headers)
+        return FileResponse(path, headers=REPORT_HEADERS)
 
     @api.get("/v1/workers", openapi_extra=scoped("metrics"))
     async def workers() -> dict[str, Any]:
@@ -110,12 +120,19 @@ def add(api: FastAPI, runtime: Runtime) -> None:
         }
 
 
-def _answers(file: Path, method: str, outcome: str, search: str) -> list[dict[str, Any]]:
+def _answers(
+    file: Path, method: str, outcome: str, search: str, limit: int, offset: int
+) -> tuple[int, list[dict[str, Any]]]:
+    """(how many there are, those asked for); texts become Python's only where they are sent."""
+    import pyarrow.compute as pc
     import pyarrow.parquet
 
-    wanted = [("method", "==", method), ("outcome", "==", outcome)]
-    rows: list[dict[str, Any]] = pyarrow.parquet.read_table(file, filters=wanted).to_pylist()
-    return [row for row in rows if search in f"{row['text']}\n{row['gold']}\n{row['answer']}".lower()]
+    wanted = [("method", "==", method), *([("outcome", "==", outcome)] if outcome else [])]
+    rows = pyarrow.parquet.read_table(file, filters=wanted)
+    if search:
+        found = [pc.match_substring(rows[name], search, ignore_case=True) for name in ("text", "gold", "answer")]
+        rows = rows.filter(functools.reduce(pc.or_, (pc.fill_null(one, False) for one in found)))
+    return len(rows), rows.slice(offset, limit).to_pylist()
 
 
 def _json(found: RunEntry) -> dict[str, Any]:

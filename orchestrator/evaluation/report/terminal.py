@@ -62,9 +62,9 @@ def _columns(methods: Sequence[MethodResult]) -> dict[str, Callable[[MethodResul
         "Tokens per question": lambda one: count(one.cost.tokens / one.overall.n) if one.overall.n else DASH,
         "Calls": lambda one: count(one.cost.calls),
         "From ledger": lambda one: count(one.cost.cached_calls),
-        # A run that loads no expert has not seen how fast it is.
-        "Time": lambda one: seconds(one.cost.seconds) if one.cost.seconds else DASH,
     }
+    if any(one.cost.seconds for one in methods):  # a run that loads no expert has not seen how fast it is
+        columns["Time"] = lambda one: seconds(one.cost.seconds) if one.cost.seconds else DASH
     for place, metric in enumerate(methods[0].metrics if methods else ()):
         columns[metric_head(metric)] = lambda one, place=place: figure(one.metrics[place])  # type: ignore[misc]
     if any(one.cost.dollars is not None for one in methods):

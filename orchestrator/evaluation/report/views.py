@@ -9,24 +9,17 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Any
 
-from markupsafe import escape
-
 from orchestrator.evaluation.report.data import (
     MethodResult,
     ReportResidency,
     RunReport,
-    SampleQuestion,
     cost_per_question,
     in_money,
 )
-from orchestrator.evaluation.report.formats import clipped
 from orchestrator.evaluation.report.matrix import best_cells, expert_totals, oracle_total
 
 View = dict[str, Any]
 
-LONGEST_REPLY = 4_000
-SAMPLE_BUDGET = 500_000
-"""Bytes of sample questions and replies in one page, so that it stays under 2 MB."""
 MAX_STAYS = 6_000
 """Residencies that the timeline draws; the totals beside it count all of them."""
 
@@ -173,53 +166,6 @@ def cost(report: RunReport) -> View | None:
         if amount
     ]
     return {"rows": rows, "dearest": max(amount or 0.0 for _, amount in rows), "chart": chart, "money": money}
-
-
-def samples(report: RunReport) -> View | None:
-    """Questions with their replies, as many as the page's budget allows; None if there are none."""
-    if not report.samples:
-        return None
-    displayed: list[View] = []
-    room = SAMPLE_BUDGET
-    for card in (_card(report, sample) for sample in report.samples):
-        room -= _page_bytes(card)
-        if room < 0:
-            break
-        displayed.append(card)
-    return {
-        "cards": displayed,
-        "left_out": len(report.samples) - len(displayed),
-        "tasks": list(dict.fromkeys(card["sample"].task for card in displayed)),
-        "who": list(dict.fromkeys(name for card in displayed for name in card["sample"].answers)),
-    }
-
-
-def _card(report: RunReport, sample: SampleQuestion) -> View:
-    names = {result.method for result in report.methods}
-    replies: list[View] = [
-        {"by": by, "method": by in names, "reply": reply, "text": clipped(reply.text, LONGEST_REPLY)}
-        for by, reply in sample.answers.items()
-    ]
-    highest = max((abs(line.score) for line in sample.ranking), default=0) or 1.0
-    question = clipped(sample.question, LONGEST_REPLY)
-    return {
-        "sample": sample,
-        "question": question,
-        "replies": replies,
-        "summary": [reply for reply in replies if reply["method"]] or replies[:4],
-        "ranking": [(line, max(0.0, line.score) / highest) for line in sample.ranking],
-        "verdicts": {by: reply.right for by, reply in sample.answers.items()},
-    }
-
-
-def _page_bytes(card: View) -> int:
-    """About what a card takes in the page: its texts as HTML, and the tags around them."""
-    sample: SampleQuestion = card["sample"]
-    texts = [card["question"], card["question"][:160], sample.task, sample.id, sample.gold or ""]
-    texts += [text for choice in (sample.choices or {}).items() for text in choice]
-    texts += [text for item in card["replies"] for text in (*[item["by"]] * 3, item["text"], item["reply"].answer)]
-    texts += [text for line in sample.ranking for text in (line.expert, line.reason)]
-    return sum(len(escape(text or "").encode()) + 100 for text in texts)
 
 
 def manifest(report: RunReport) -> View | None:

@@ -2,33 +2,29 @@
 import { count, element, fields, find, interval, json, key, notice, percent, request, table, when } from "./dom.js";
 
 const BATCH = 200;
-let runs = [];
+const NARROW = matchMedia("(max-width: 48rem)").matches;
+let runs = [], fitting = [], shown = null;
 const marked = new Set();
+
+function row(run) {
+  const box = element("input", { type: "checkbox", "aria-label": `Compare ${run.id}`, disabled: run.pipeline !== "run" || !run.finished });
+  box.checked = marked.has(run.id);
+  box.addEventListener("change", () => {
+    if (box.checked) marked.add(run.id);
+    else marked.delete(run.id);
+    find("compare").disabled = marked.size < 2;
+  });
+  const open = element("a", { href: `#runs/${encodeURIComponent(run.id)}` }, run.id);
+  const cells = [run.pipeline, String(run.request.task ?? ""), when(run.changed), run.finished ? "finished" : "not finished"];
+  return element("div", { class: "row run" }, box, open, ...cells.map((text) => element("span", {}, text)));
+}
 
 function list() {
   const wanted = find("runs-filter").value.toLowerCase();
-  const fitting = runs.filter((run) => JSON.stringify(run).toLowerCase().includes(wanted));
-  const mark = (run) => {
-    const box = element("input", { type: "checkbox", "aria-label": `Compare ${run.id}`, checked: marked.has(run.id), disabled: run.pipeline !== "run" || !run.finished });
-    box.addEventListener("change", () => {
-      if (box.checked) marked.add(run.id);
-      else marked.delete(run.id);
-      find("compare").disabled = marked.size < 2;
-    });
-    return box;
-  };
-  const open = (run) => element("a", { href: `#runs/${encodeURIComponent(run.id)}` }, run.id);
-  const columns = [
-    ["Mark", mark],
-    ["Run", open, "name"],
-    ["Pipeline", (run) => run.pipeline],
-    ["Task", (run) => String(run.request.task ?? "")],
-    ["When", (run) => when(run.changed), "time"],
-    ["State", (run) => (run.finished ? "finished" : "not finished")],
-  ];
-  const shown = fitting.slice(0, BATCH);
-  const more = fitting.length > BATCH ? `, the newest ${BATCH} of them shown: filter to find others` : "";
-  find("runs-list").replaceChildren(table(columns, shown, `${fitting.length} runs${more}`));
+  fitting = runs.filter((run) => JSON.stringify(run).toLowerCase().includes(wanted));
+  shown ??= virtualList(find("runs-list"), NARROW ? 48 : 32, (i) => row(fitting[i]));
+  shown.set(fitting.length);
+  find("runs-count").textContent = `${count(fitting.length)} of ${count(runs.length)} runs`;
 }
 
 function methods(report) {
@@ -44,43 +40,64 @@ function methods(report) {
   return table(columns, ordered, `split ${report.split}${report.fitted_on ? `, fitted on ${report.fitted_on}` : ""}, seed ${report.seed}`);
 }
 
-/** The questions of a run by what a method made of them, each with its text, the gold answer and the method's. */
+/** The questions of a run by what a method made of them, each with its text, the gold answer and the method's. Those in
+ * sight are fetched, a batch at a time. */
 function outcomes(id, report) {
   const names = [...report.methods.filter((one) => one.outcomes).map((one) => one.method), ...Object.keys(report.expert_outcomes ?? {})];
   if (!names.length) return null;
   const method = element("select", { "aria-label": "Method" }, ...names.map((name) => element("option", {}, name)));
-  const kind = element("select", { "aria-label": "Outcome" }, ...["right", "wrong", "abstained", "unreadable", "failed"].map((word) => element("option", {}, word)));
-  kind.value = "wrong";
+  const kinds = ["any outcome", "right", "wrong", "abstained", "unreadable", "failed"];
+  const kind = element("select", { "aria-label": "Outcome" }, ...kinds.map((word, i) => element("option", { value: i ? word : "" }, word)));
   const search = element("input", { type: "search", "aria-label": "Search the questions", placeholder: "search" });
-  const body = element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Questions" });
-  const columns = [
-    ["Question", (row) => row.text, "name"],
-    ["Task", (row) => row.task],
-    ["Gold", (row) => row.gold],
-    ["Answer", (row) => row.answer],
-    ["Asked", (row) => row.experts.join(", ")],
-    ["Tokens", (row) => count(row.tokens), "number"],
-  ];
-  const renew = async () => {
+  const total = element("p", { class: "soft", "aria-live": "polite" });
+  const body = element("div", { tabindex: "0", role: "region", "aria-label": "Questions" });
+  const detail = element("div", { class: "detail", "aria-live": "polite" });
+  let batches = new Map();
+  const fetchBatch = async (number) => {
+    const own = batches;
+    own.set(number, null);
+    const wanted = new URLSearchParams({ method: method.value, outcome: kind.value, search: search.value, limit: BATCH, offset: number * BATCH });
     try {
-      const wanted = new URLSearchParams({ method: method.value, outcome: kind.value, search: search.value });
       const found = await json(`v1/runs/${encodeURIComponent(id)}/answers?${wanted}`);
-      const more = found.total > found.data.length ? `, ${found.data.length} shown` : "";
-      body.replaceChildren(table(columns, found.data, `${found.total} of ${report.questions.length} questions${more}`));
+      if (own !== batches) return;
+      own.set(number, found.data);
+      total.textContent = `${count(found.total)} of ${count(report.questions.length)} questions`;
+      if (number) rows.renew();
+      else rows.set(found.total);
     } catch (error) {
-      body.replaceChildren(element("p", { class: "meta" }, error.message));
+      own.delete(number);
+      total.textContent = error.message;
     }
+  };
+  const open = (one) => detail.replaceChildren(
+    element("h4", {}, `${one.task} · ${one.question}`),
+    fields({ question: one.text, gold: one.gold ?? "none", answer: one.answer ?? "none", outcome: one.outcome, asked: one.experts.join(", "), tokens: count(one.tokens) }),
+  );
+  const draw = (i) => {
+    const number = Math.floor(i / BATCH), one = batches.get(number)?.[i % BATCH];
+    if (!batches.has(number)) fetchBatch(number);
+    if (!one) return element("div", { class: "row soft" }, "...");
+    return element("button", { type: "button", class: "row answer", onclick: () => open(one) }, ...[one.text, one.gold ?? "", one.answer ?? "none", one.outcome].map((text) => element("span", {}, text.slice(0, 300))));
+  };
+  const heads = element("div", { class: "row answer heads", "aria-hidden": "true" }, ...["Question", "Gold", "Answer", "Outcome"].map((text) => element("span", {}, text)));
+  const rows = virtualList(body, NARROW ? 48 : 32, draw);
+  const renew = () => {
+    batches = new Map();
+    detail.replaceChildren();
+    fetchBatch(0);
   };
   for (const one of [method, kind, search]) one.addEventListener("change", renew);
   renew();
-  return element("div", {}, element("h3", {}, "Questions by outcome"), element("p", { class: "actions" }, method, kind, search), body);
+  return element("div", {}, element("h3", {}, "Questions by outcome"), element("p", { class: "actions" }, method, kind, search), total, heads, body, detail);
 }
 
 /** A file of a run, saved by the browser: its address needs the key, which a link cannot send. */
-async function save(id, name) {
+const save = (id, name) => saved(`v1/runs/${encodeURIComponent(id)}/files/${encodeURIComponent(name)}`, `${id}-${name}`);
+
+async function saved(address, name) {
   try {
-    const blob = await (await request(`v1/runs/${encodeURIComponent(id)}/files/${encodeURIComponent(name)}`)).blob();
-    const link = element("a", { href: URL.createObjectURL(blob), download: `${id}-${name}` });
+    const blob = await (await request(address)).blob();
+    const link = element("a", { href: URL.createObjectURL(blob), download: name });
     link.click();
     URL.revokeObjectURL(link.href);
   } catch (error) {
@@ -119,7 +136,11 @@ async function compare() {
       ["p", (one) => one.p.toPrecision(2), "number"],
       ["Questions", (one) => count(one.difference.n), "number"],
     ];
-    find("run").replaceChildren(element("h3", {}, "The same questions, paired"), element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Comparison" }, table(columns, found.data, `${found.questions} shared questions; 95% intervals of paired differences, exact McNemar test`)));
+    const address = `v1/runs/compare/report.html?${new URLSearchParams([...marked].map((id) => ["run", id]))}`;
+    const page = key()
+      ? element("button", { type: "button", onclick: () => saved(address, "comparison.html") }, "Save the whole report")
+      : element("a", { href: address, target: "_blank", rel: "noopener" }, "the whole report");
+    find("run").replaceChildren(element("h3", {}, "The same questions, paired"), element("p", { class: "actions" }, page), element("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": "Comparison" }, table(columns, found.data, `${found.questions} shared questions; 95% intervals of paired differences, exact McNemar test`)));
   } catch (error) {
     notice(error.message);
   }

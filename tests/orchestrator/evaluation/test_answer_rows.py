@@ -47,7 +47,10 @@ def test_a_row_says_what_was_answered_by_whom_and_at_what_cost() -> None:
         "confidence": 0.5,
         "experts": ["a"],
         "calls": 1,
+        "cached_calls": 0,
         "tokens": 10,
+        "prompt_tokens": 7,
+        "completion_tokens": 3,
     }
     assert rows[1]["answer"] == rows[1]["compared"] == "no"
     assert rows[-1]["tokens"] == 0

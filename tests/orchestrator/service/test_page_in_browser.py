@@ -125,6 +125,97 @@ def test_the_keyboard_is_enough(open_page: OpenPage, settings: dict[str, Any], o
         assert {"question", "send", "second", "fresh"} <= set(reached)
 
 
+MANY = 100_000
+
+
+def many(runs: Path) -> None:
+    """200 runs, the newest of them on 100,000 questions."""
+    import os
+
+    import pyarrow
+    import pyarrow.parquet
+
+    from orchestrator.evaluation.report.data import RunReport
+
+    report = example_report()
+    ids = [f"q{n}" for n in range(MANY)]
+    method = report.methods[0].model_copy(update={"method": "vote", "outcomes": "10" * (MANY // 2)})
+    large = report.model_copy(update={"questions": ids, "methods": [method], "samples": (), "matrix": None})
+    small = RunReport.model_validate({**large.model_dump(), "questions": ids[:2], "methods": [], "comparisons": []})
+    for number in range(200):
+        folder = runs / f"run-{number:03d}"
+        folder.mkdir(parents=True)
+        (folder / "config.json").write_text('{"pipeline": "run", "config": {}, "request": {"task": "made.csv"}}')
+        os.utime(folder / "config.json", (number, number))
+        (folder / "finished").write_text("")
+        (folder / "results.json").write_text((large if number == 199 else small).model_dump_json())
+    columns = {
+        "method": ["vote"] * MANY,
+        "question": ids,
+        "task": ["made"] * MANY,
+        "text": [f"Is it {n}?" for n in range(MANY)],
+        "gold": ["Yes"] * MANY,
+        "answer": ["Yes", "No"] * (MANY // 2),
+        "outcome": ["right", "wrong"] * (MANY // 2),
+        "experts": [["words"]] * MANY,
+        "tokens": [10] * MANY,
+    }
+    pyarrow.parquet.write_table(pyarrow.table(columns), runs / "run-199" / "answers.parquet")
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_long_lists_hold_only_what_is_in_sight(
+    width: int, open_page: OpenPage, settings: dict[str, Any], on_socket: Any, tmp_path: Path
+) -> None:
+    many(Path(settings["runs"]))
+    with on_socket(settings) as url:
+        page = open_page(width, "light")
+        page.goto(f"{url}#runs/run-199")
+        page.get_by_text("200 of 200 runs").wait_for()
+        page.get_by_label("List of runs").evaluate("box => box.scrollTop = box.scrollHeight")
+        page.get_by_role("link", name="run-000").wait_for()
+        page.get_by_text("100,000 of 100,000 questions").wait_for()
+        box = page.get_by_label("Questions", exact=True)
+        box.evaluate("box => box.scrollTop = box.scrollHeight")
+        last = page.get_by_role("button", name="Is it 99999?")
+        last.wait_for()
+        assert page.locator("#runs li").count() < 120
+        last.focus()
+        page.keyboard.press("ArrowUp")
+        assert "Is it 99998?" in page.evaluate("document.activeElement.textContent")
+        page.keyboard.press("Enter")
+        page.get_by_role("heading", name="made · q99998").wait_for()
+        page.get_by_label("Outcome").select_option("wrong")
+        page.get_by_text("50,000 of 100,000 questions").wait_for()
+        page.screenshot(path=tmp_path / f"lists-{width}.png", full_page=True)
+        assert page.evaluate(WIDER) <= 0
+        assert violations(page) == []
+
+
+@pytest.mark.parametrize(("width", "scheme"), SIZES)
+def test_every_question_of_a_report_opens_and_what_is_found_is_saved(
+    width: int, scheme: str, open_page: OpenPage, tmp_path: Path
+) -> None:
+    write(example_report(), tmp_path / "report.html")
+    page = open_page(width, scheme)
+    page.goto((tmp_path / "report.html").as_uri())
+    list_of = page.locator("#questions")
+    list_of.get_by_text("21 of 21").wait_for()
+    list_of.get_by_label("Contains").fill("baker")
+    list_of.get_by_text("3 of 21").wait_for()
+    list_of.locator("button.row").first.click()
+    assert list_of.locator(".detail article").count() == 10
+    assert list_of.get_by_text("The router's ranking").is_visible()
+    page.screenshot(path=tmp_path / f"questions-{width}-{scheme}.png", full_page=True)
+    assert violations(page) == []
+    with page.expect_download() as saved:
+        list_of.get_by_role("button", name="Save as CSV").first.click()
+    assert len(Path(saved.value.path()).read_text().splitlines()) == 4
+    with page.expect_download() as saved:
+        page.locator("#methods").get_by_role("button", name="Save as PNG").first.click()
+    assert Path(saved.value.path()).read_bytes().startswith(b"\x89PNG")
+
+
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
 def test_a_report_fits_and_its_labels_stay_apart(width: int, scheme: str, open_page: OpenPage, tmp_path: Path) -> None:
     report = example_report()

@@ -49,6 +49,9 @@ async def test_runs_are_listed_opened_searched_and_compared(
         wanted = {"method": "coins", "outcome": "right", "search": "TOSS 2:"}
         found = (await client.get(f"/v1/runs/{runs[0]}/answers", params=wanted)).json()
         assert found["total"] <= 1
+        wanted = {"method": "vote", "limit": 2, "offset": 3, "search": "toss"}
+        found = (await client.get(f"/v1/runs/{runs[0]}/answers", params=wanted)).json()
+        assert (found["total"], len(found["data"])) == (6, 2)  # of any outcome
         report = await client.get(f"/v1/runs/{runs[0]}/files/report.html")
         assert report.status_code == 200
         assert report.headers["content-security-policy"].startswith("sandbox allow-scripts")
@@ -56,6 +59,11 @@ async def test_runs_are_listed_opened_searched_and_compared(
         assert compared["questions"] == 6
         pair = next(one for one in compared["data"] if one["first"]["method"] == one["second"]["method"] == "vote")
         assert (pair["difference"]["value"], pair["difference"]["n"], pair["p"]) == (0.0, 6, 1.0)
+        page = await client.get("/v1/runs/compare/report.html", params={"run": runs})
+        assert page.headers["content-security-policy"].startswith("sandbox allow-scripts")
+        assert f"{runs[0]}: vote" in page.text
+        one = await client.get("/v1/runs/compare/report.html", params={"run": runs[0]})
+        assert one.status_code == 400
         workers = (await client.get("/v1/workers")).json()
         assert len(workers["workers"]) == 1
 
