@@ -272,7 +272,7 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
         timeline=residencies(timeline),
         samples=samples_of(questions, outcomes, replies),
         discussions=discussion_results(outcomes, list(found.replies.values()) if found else [], request.confidence),
-        transcripts=chosen_transcripts(outcomes),
+        transcripts=chosen_transcripts(outcome.transcripts for outcome in outcomes),
         engine=engine_version(context.engine),
         machine=machine(),
         manifest=manifest(

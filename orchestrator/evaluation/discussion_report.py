@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -54,9 +54,9 @@ def discussion_results(
     return results
 
 
-def chosen_transcripts(outcomes: Sequence[MethodOutcome]) -> list[Transcript]:
-    """A bounded choice: some of each outcome, above all what was rescued or corrupted."""
-    return [one for outcome in outcomes for one in by_interest(outcome.transcripts)[:MAX_WIDTH]]
+def chosen_transcripts(methods: Iterable[Sequence[Transcript]]) -> list[Transcript]:
+    """A bounded choice of each method's: some of each outcome, above all what was rescued or corrupted."""
+    return [one for held in methods for one in by_interest(held)[:MAX_WIDTH]]
 
 
 def _round(figures: RoundFigures, questions: int) -> DiscussedRound:

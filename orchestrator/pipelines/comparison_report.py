@@ -104,7 +104,7 @@ class _Run:
             tasks.setdefault(str(rows.get(id, {}).get("task", "")), []).append(letter)
         answered = [rows[id] for id in ids if id in rows]
         whole = bool(answered) and all("prompt_tokens" in row for row in answered)
-        counted = Counter(KINDS[letter] for letter in letters.values() if letter in KINDS)
+        counted = Counter(str(KINDS[letter]) for letter in letters.values() if letter in KINDS)
         return one.model_copy(
             update={
                 "method": self.named(one.method),

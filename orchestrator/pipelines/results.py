@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import yaml
 from pydantic import TypeAdapter
 
-from agents.transcript import line
+from agents.transcript import Transcript, line, read
 from orchestrator.errors import CollegiumError, StorageError
 from orchestrator.evaluation.answer import ANSWERS, RunRequest, RunResult
 from orchestrator.evaluation.answer_rows import answer_rows
+from orchestrator.evaluation.discussion_report import chosen_transcripts
 from orchestrator.evaluation.profile import Profile, ProfileRequest
 from orchestrator.evaluation.report import RunReport, write
 from orchestrator.evaluation.report.data import Clustering, Matrix, SampleQuestion
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 Q = TypeVar("Q")
 R = TypeVar("R")
 REPORT, RESULTS, TABLE = "report.html", "results.json", "table.jsonl"
+TRANSCRIPTS = "transcripts.jsonl.gz"
 QUESTIONS = "questions.jsonl.gz"
 """In a run folder: one `SampleQuestion` per line."""
 
@@ -82,6 +84,11 @@ def _report(folder: Path) -> RunReport:
     file = folder / RESULTS
     try:
         found = RunReport.model_validate_json(file.read_bytes())
+        if (file := folder / TRANSCRIPTS).is_file():
+            held: dict[str, list[Transcript]] = {}
+            for one in read(file):
+                held.setdefault(one.discussion, []).append(one)
+            found = found.model_copy(update={"transcripts": chosen_transcripts(held.values())})
         file = folder / QUESTIONS
         if not file.is_file():  # folders of version 0.1 have some of them in results.json
             return found
@@ -153,7 +160,7 @@ def _save_run(folder: RunFolder, result: RunResult) -> None:
         result.profile.table.write(folder.path / TABLE)
     held = [transcript for outcome in result.outcomes for transcript in outcome.transcripts]
     if held:
-        folder.write("transcripts.jsonl.gz", gzip.compress(b"".join(line(one) for one in held), 6, mtime=0))
+        folder.write(TRANSCRIPTS, gzip.compress(b"".join(line(one) for one in held), 6, mtime=0))
     _save_report(folder, result.report)
 
 

@@ -46,6 +46,7 @@ def test_a_run_compares_methods_and_fills_its_folder(zoo: Path) -> None:
         "results.json",
         "table.jsonl",
         "transcripts.jsonl.gz",
+        "questions.jsonl.gz",
     }
     replies = pyarrow.parquet.read_table(folder / "replies.parquet").to_pylist()
     assert len(replies) == 80
