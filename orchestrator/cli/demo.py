@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 
@@ -11,6 +12,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from orchestrator.cli.demo_page import end_with_page
 from orchestrator.cli.discussion_chapter import chapter as confer
 from orchestrator.cli.distill_chapter import chapter as distil
 from orchestrator.cli.glue import chapter as glue
@@ -31,7 +33,8 @@ FIT_QUESTIONS = 96
 @click.command("demo")
 @click.option("--questions", default=QUESTIONS, show_default=True, help="Test questions, an equal share of each task.")
 @click.option("--fit-questions", default=FIT_QUESTIONS, show_default=True, help="Validation questions.")
-def command(questions: int, fit_questions: int) -> None:
+@click.option("--page/--no-page", default=None, help="End with the page on these runs; default: at a terminal.")
+def command(questions: int, fit_questions: int, page: bool | None) -> None:
     """Several real experts answer, end to end, on this machine."""
     started = time.monotonic()
     console = Console(highlight=False)
@@ -71,6 +74,7 @@ def command(questions: int, fit_questions: int) -> None:
     _chapter(console, f"Done in {time.monotonic() - started:.0f} s")
     console.print("Run it again: every reply comes from the ledger, none is generated twice.")
     console.print(f"Report (open it in a browser): {path}", soft_wrap=True)
+    end_with_page(console, config, path.parent.name, sys.stdout.isatty() if page is None else page)
 
 
 def _chapter(console: Console, title: str) -> None:
