@@ -16,6 +16,8 @@ from orchestrator.inference.request import Request, Sampling
 from orchestrator.inference.schedule.scheduler import Assignment, Scheduler
 
 SAMPLING = Sampling(max_tokens=64)
+WAIT = 3600.0
+"""Seconds; those who ask are chats to the scheduler."""
 
 Conversation = Generator[list[str] | float, None, None]
 """Yields experts to ask at once (it goes on when all have answered), or seconds to wait for something else."""
@@ -187,7 +189,8 @@ class World:
 
     def ask(self, expert: str, conversation: str | None = None) -> Request:
         self.asked += 1
-        return Request(f"{self.asked:08x}", expert, (("user", "?"),), SAMPLING, conversation=conversation)
+        user = (("user", "?"),)
+        return Request(f"{self.asked:08x}", expert, user, SAMPLING, conversation=conversation, max_wait=WAIT)
 
     def submit(self, queue: str, requests: list[Request]) -> None:
         now = self.now

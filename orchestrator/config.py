@@ -91,7 +91,8 @@ class WorkersConfig(StrictModel):
     turn: float | None = Field(
         default=None,
         gt=0,
-        description="Seconds after which a worker leaves an expert that always has work; default: never.",
+        description="Seconds after which a worker leaves an expert that always has work for an older chat, or chats "
+        "for older batch work; default: never, a service 5.",
     )
     max_crashes: int | None = Field(
         default=None,

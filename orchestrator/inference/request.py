@@ -69,8 +69,12 @@ class Sampling:
         found |= {"stop_token_ids": list(self.stop_token_ids)} if self.stop_token_ids else {}
         found |= {"chat_template_kwargs": json.loads(self.template)} if self.template else {}
         if self.repetition:
-            names = ("max_pattern_size", "min_pattern_size", "min_count")
-            found["repetition_detection"] = dict(zip(names, self.repetition, strict=True))
+            longest, shortest, times = self.repetition
+            found["repetition_detection"] = {
+                "max_pattern_size": longest,
+                "min_pattern_size": shortest,
+                "min_count": times,
+            }
         found |= {"continue_final_message": True, "add_generation_prompt": False} if self.continue_final else {}
         return found
 

@@ -35,6 +35,8 @@ def choose(
         for worker in equal.values():
             if worker.queue is queue:
                 continue
+            if worker.leaving and queue.oldest_chat() == inf and worker.queue and worker.queue.oldest_chat() == inf:
+                continue  # batch work is left for a chat only
             way = worker.way_to(queue)
             cost = max(costs.of(way, queue.shape), _MIN_COST)
             if serving and work <= serving * cost:
@@ -65,8 +67,10 @@ def next_for(worker: WorkerState, costs: SwitchCosts, now: float) -> ExpertQueue
     return found
 
 
-def wait(queue: ExpertQueue, costs: SwitchCosts, quiet: float, now: float, caller: str = "") -> float:
-    """Seconds until a request submitted now would reach a worker: see `Scheduler.wait_estimate`."""
+def wait(
+    queue: ExpertQueue, costs: SwitchCosts, quiet: float, turn: float | None, now: float, caller: str = ""
+) -> float:
+    """Seconds until a chat submitted now would reach a worker: see `Scheduler.wait_estimate`."""
     kind = queue.kind
     if queue.workers:
         if queue.with_room and not queue.count:
@@ -82,4 +86,7 @@ def wait(queue: ExpertQueue, costs: SwitchCosts, quiet: float, now: float, calle
     if len(kind.idle) > len(kind.waiting_queues):
         return quiet + cost
     ahead = (kind.waiting + kind.running) * queue.seconds() + len(kind.waiting_queues) * swap
+    if turn is not None:  # batch work gives way after it
+        chats = (kind.chats + kind.running) * queue.seconds() + min(len(kind.waiting_queues), kind.chats) * swap
+        ahead = min(ahead, chats + turn * len(kind.workers))
     return quiet + ahead / len(kind.workers) + cost

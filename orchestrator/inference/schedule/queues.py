@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from math import inf
 
 from orchestrator.inference.request import Request
 from orchestrator.inference.schedule.measures import Rate, SwitchKind
@@ -21,13 +22,18 @@ class QueuedRequest:
         self.since = since
         self.place: ExpertQueue | WorkerState | None = place
 
+    @property
+    def lane(self) -> tuple[bool, str]:
+        """(is a chat, caller)."""
+        return self.request.max_wait is not None, self.request.caller
+
 
 class WorkerKind:
     """Workers that can serve the same queues."""
 
     __slots__ = (
-        "idle", "moves_open", "next_move_at", "open_since", "rate", "running", "shapes", "waiting", "waiting_queues",
-        "workers",
+        "chats", "idle", "moves_open", "next_move_at", "open_since", "rate", "running", "shapes", "waiting",
+        "waiting_queues", "workers",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -40,6 +46,8 @@ class WorkerKind:
         """How many workers hold each shape, or are on the way to it."""
         self.rate = Rate()
         self.waiting = 0
+        self.chats = 0
+        """Those of the waiting requests that somebody waits for: they have a `max_wait`."""
         self.running = 0
         self.moves_open = False
         """True while a queue has waiting requests and no move has been ruled out."""
@@ -55,7 +63,7 @@ class WorkerKind:
 
 class ExpertQueue:
     """Requests waiting for one residency, and the workers that serve it. Callers are served in turn, each one's
-    requests oldest first: whoever has thousands waiting keeps nobody else."""
+    requests oldest first, and so are a caller's chats and batches: whoever has thousands waiting keeps nobody else."""
 
     __slots__ = (
         "capacity",
@@ -76,9 +84,9 @@ class ExpertQueue:
         self.name = name
         self.kind = kind
         self.shape = shape
-        self.lanes: dict[str, deque[QueuedRequest]] = {}
-        """Caller -> its entries; the first caller is next. Withdrawn ones stay until they are reached, or outnumber the
-        rest."""
+        self.lanes: dict[tuple[bool, str], deque[QueuedRequest]] = {}
+        """(is a chat, caller) -> entries; the first lane is next. Withdrawn ones stay until they are reached, or
+        outnumber the rest."""
         self.count = 0
         """Entries that have not been withdrawn."""
         self.workers: dict[WorkerState, None] = {}
@@ -99,48 +107,50 @@ class ExpertQueue:
         """Append requests."""
         lanes = self.lanes
         for entry in entries:
-            if (lane := lanes.get(entry.request.caller)) is None:
-                lane = lanes[entry.request.caller] = deque()
+            if (lane := lanes.get(entry.lane)) is None:
+                lane = lanes[entry.lane] = deque()
             lane.append(entry)
-        self._change(len(entries))
+        self._change(len(entries), entries)
 
     def put_back(self, entries: list[QueuedRequest]) -> None:
         """Put entries back at the head of their callers' lanes, in the order given."""
         for entry in reversed(entries):
             entry.place = self
-            self.lanes.setdefault(entry.request.caller, deque()).appendleft(entry)
-        self._change(len(entries))
+            self.lanes.setdefault(entry.lane, deque()).appendleft(entry)
+        self._change(len(entries), entries)
 
     def take(self, count: int, place: WorkerState | None) -> list[QueuedRequest]:
         """The `count` that are next; they are at `place` from now on."""
         taken: list[QueuedRequest] = []
         lanes = self.lanes
         while len(taken) < count:
-            caller, lane = next(iter(lanes.items()))
+            key, lane = next(iter(lanes.items()))
             entry = lane.popleft()
             if not lane:
-                del lanes[caller]
+                del lanes[key]
             if entry.place is None:
                 continue
             entry.place = place
             taken.append(entry)
             if lane and len(lanes) > 1:
-                del lanes[caller]
-                lanes[caller] = lane
-        self._change(-count)
+                del lanes[key]
+                lanes[key] = lane
+        self._change(-count, taken)
         return taken
 
     def withdraw(self, entry: QueuedRequest) -> None:
         """Take a waiting request out."""
         entry.place = None
-        self._change(-1)
+        self._change(-1, [entry])
         if sum(map(len, self.lanes.values())) > 2 * self.count + 64:
-            kept = {name: deque(one for one in lane if one.place is not None) for name, lane in self.lanes.items()}
-            self.lanes = {name: lane for name, lane in kept.items() if lane}
+            kept = {key: deque(one for one in lane if one.place is not None) for key, lane in self.lanes.items()}
+            self.lanes = {key: lane for key, lane in kept.items() if lane}
 
-    def _change(self, count: int) -> None:
+    def _change(self, count: int, entries: list[QueuedRequest]) -> None:
         self.count += count
         self.kind.waiting += count
+        chats = sum(entry.lane[0] for entry in entries)
+        self.kind.chats += chats if count > 0 else -chats
         if not self.count:
             self.lanes.clear()
             self.kind.waiting_queues.pop(self, None)
@@ -156,10 +166,14 @@ class ExpertQueue:
         """When its first request was submitted (a hint: that one may have been withdrawn)."""
         return min(lane[0].since for lane in self.lanes.values())
 
+    def oldest_chat(self) -> float:
+        """The same of its chats; infinite without any."""
+        return min((lane[0].since for (is_chat, _), lane in self.lanes.items() if is_chat), default=inf)
+
     def ahead_of(self, caller: str) -> int:
-        """How many waiting requests go before the caller's next one, as callers are served in turn."""
-        own = len(self.lanes.get(caller, ()))
-        others = sum(min(len(lane), own + 1) for name, lane in self.lanes.items() if name != caller)
+        """How many waiting requests go before the caller's next chat, as callers are served in turn."""
+        own = len(self.lanes.get((True, caller), ()))
+        others = sum(min(len(lane), own + 1) for key, lane in self.lanes.items() if key != (True, caller))
         return min(self.count, own + others)
 
     def seconds(self) -> float:

@@ -36,7 +36,8 @@ class Policy:
     """Callers that are still busy are waited for at most one swap's cost, or this where swaps cost less."""
     turn: float | None = None
     """For services whose streams never end: a worker that has been with its queue for longer takes no more of it
-    while an older request waits where nobody serves. None: a queue with work keeps its worker."""
+    while a chat waits where nobody serves that is older than its own. Batch work makes it leave chats only, so that a
+    batch needs one load for each of its experts. None: a queue with work keeps its worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,8 +269,9 @@ class Scheduler:
 
     def wait_estimate(self, queue: str, now: float, caller: str = "") -> float:
         """Seconds until this caller's request would reach a worker if submitted now, as far as measured costs tell.
-        Infinite while its kind has no worker. If nobody serves the queue and all are busy: as if all went first."""
-        return wait(self._known(queue), self.costs, self.policy.quiet, now, caller)
+        Infinite while its kind has no worker. If nobody serves the queue and all are busy: as if all went first;
+        with turns, all chats."""
+        return wait(self._known(queue), self.costs, self.policy.quiet, self.policy.turn, now, caller)
 
     def _known(self, queue: str) -> ExpertQueue:
         if queue not in self._queues:
@@ -334,8 +336,11 @@ class Scheduler:
     def _turn_is_over(self, worker: WorkerState, queue: ExpertQueue, now: float) -> bool:
         if self.policy.turn is None or now <= worker.turn_ends:
             return False
-        oldest = queue.oldest()
-        worker.leaving = any(not other.workers and other.oldest() < oldest for other in queue.kind.waiting_queues)
+        chat = queue.oldest_chat()
+        worker.leaving = any(
+            not other.workers and (other.oldest_chat() if chat == inf else other.oldest()) < chat
+            for other in queue.kind.waiting_queues
+        )
         if worker.leaving:
             del queue.with_room[worker]
         else:

@@ -71,8 +71,38 @@ def test_a_queue_that_is_served_gets_a_second_worker_only_if_that_pays() -> None
 def test_the_wait_is_what_stands_before_a_request() -> None:
     kind = WorkerKind()
     alone = queue("a", kind, 0)
-    assert wait(alone, COSTS, 0.5, 0.0) == inf  # nobody could serve it
+    assert wait(alone, COSTS, 0.5, None, 0.0) == inf  # nobody could serve it
     free = worker("w", kind)
-    assert wait(alone, COSTS, 0.5, 0.0) == 1.5
+    assert wait(alone, COSTS, 0.5, None, 0.0) == 1.5
     free.go(alone, 0.0, 3.0)
-    assert wait(alone, COSTS, 0.5, 1.0) == 2.0
+    assert wait(alone, COSTS, 0.5, None, 1.0) == 2.0
+
+
+def test_a_chat_waits_for_batch_work_elsewhere_only_until_its_turn_is_over() -> None:
+    kind = WorkerKind()
+    alone = queue("a", kind, 0)
+    worker("w", kind).go(queue("b", kind, 1000), 0.0, 0.0)
+    kind.idle.clear()
+    assert wait(alone, COSTS, 0.5, None, 0.0) > 100
+    assert wait(alone, COSTS, 0.5, 5.0, 0.0) == 0.5 + 5.0 + 1.0
+    alone.put([_chat("a", place=alone, n=n) for n in range(3)])
+    assert (kind.waiting, kind.chats) == (1003, 3)
+    assert 7.5 < wait(queue("c", kind, 0), COSTS, 0.5, 5.0, 0.0) < 10
+
+
+def _chat(name: str, place: ExpertQueue, n: int = 0, since: float = 0.0) -> QueuedRequest:
+    return QueuedRequest(Request(f"chat{n}", name, (), Sampling(), max_wait=30.0), since, place)
+
+
+def test_a_worker_that_leaves_batch_work_goes_to_a_chat_or_stays() -> None:
+    kind = WorkerKind()
+    free = worker("w", kind)
+    own, much = queue("own", kind, 10), queue("much", kind, 1000)
+    free.go(own, 0.0, 0.0)
+    free.leaving = True
+    assert choose(kind, [free], COSTS, 0.0) is None
+    asked = queue("asked", kind, 0)
+    asked.put([_chat("asked", asked)])
+    assert choose(kind, [free], COSTS, 0.0) == (free, asked)
+    own.put([_chat("own", own)])
+    assert choose(kind, [free], COSTS, 0.0) == (free, much)

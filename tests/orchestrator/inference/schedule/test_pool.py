@@ -266,7 +266,10 @@ async def test_a_cancelled_call_leaves_the_engine_and_the_rest_goes_on(make_pool
 async def test_a_hopeless_wait_is_refused_at_the_door(make_pool: MakePool) -> None:
     pool = make_pool(options=ScriptedOptions(step_seconds=0.01, batch=1))
     await pool.ask(calls(pool, expert("a"), 20))
-    background = asyncio.create_task(pool.ask(calls(pool, expert("a"), 520)[20:]))
+    chats = [
+        (pool.request(expert("a"), [("user", f"{n}")], Sampling(), max_wait=600.0), expert("a")) for n in range(500)
+    ]
+    background = asyncio.create_task(pool.ask(chats))
     await asyncio.sleep(0.05)
     hurried = pool.request(expert("a"), [("user", "quick")], Sampling(), max_wait=0.1)
     (outcome,) = await pool.ask([(hurried, expert("a"))])

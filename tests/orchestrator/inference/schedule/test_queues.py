@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 import pytest
 
 from orchestrator.inference.request import Request, Sampling
@@ -32,7 +34,7 @@ def test_callers_are_served_in_turn_and_each_ones_oldest_first() -> None:
     made = ExpertQueue("a", WorkerKind(), "s")
     asked = [("many", n) for n in range(6)] + [("few", n) for n in range(2)] + [("one", 0)]
     entries = {
-        (who, n): QueuedRequest(Request(f"{who}{n}", "a", (), Sampling(), caller=who), float(place), made)
+        (who, n): QueuedRequest(Request(f"{who}{n}", "a", (), Sampling(), caller=who, max_wait=9.0), float(place), made)
         for place, (who, n) in enumerate(asked)
     }
     made.put(list(entries.values()))
@@ -51,6 +53,21 @@ def test_many_withdrawals_do_not_stay_in_memory() -> None:
     for entry in entries[:999]:
         waiting.withdraw(entry)
     assert sum(map(len, waiting.lanes.values())) < 100
+
+
+def test_a_callers_chat_does_not_wait_behind_its_own_batch() -> None:
+    made = ExpertQueue("a", WorkerKind(), "s")
+    made.put([QueuedRequest(Request(f"row{n}", "a", (), Sampling(), caller="ann"), 0.0, made) for n in range(100)])
+    chat = QueuedRequest(Request("chat", "a", (), Sampling(), caller="ann", max_wait=30.0), 1.0, made)
+    assert made.oldest_chat() == inf
+    assert made.ahead_of("ann") == 1
+    made.put([chat])
+    assert (made.kind.waiting, made.kind.chats, made.oldest_chat()) == (101, 1, 1.0)
+    assert chat in made.take(2, None)
+    assert (made.kind.waiting, made.kind.chats) == (99, 0)
+    made.put_back([chat])
+    made.withdraw(chat)
+    assert (made.kind.waiting, made.kind.chats) == (99, 0)
 
 
 def test_the_way_to_a_shape_is_a_swap_a_wake_or_a_start() -> None:

@@ -18,9 +18,9 @@ def pending(scheduler: Scheduler) -> int:
 KEYS = count()
 
 
-def requests(queue: str, number: int, conversation: str | None = None) -> list[Request]:
+def requests(queue: str, number: int, conversation: str | None = None, max_wait: float | None = None) -> list[Request]:
     return [
-        Request(f"{next(KEYS):08x}", queue, (("user", "?"),), Sampling(), conversation=conversation)
+        Request(f"{next(KEYS):08x}", queue, (("user", "?"),), Sampling(), conversation=conversation, max_wait=max_wait)
         for _ in range(number)
     ]
 
@@ -155,8 +155,8 @@ def test_a_worker_does_not_give_up_its_shape_while_another_could_swap_for_less()
     assert (order.worker, order.queue) == ("w1", "c")
 
 
-def _submit(made: Scheduler, queue: str, number: int, now: float) -> list[Assignment]:
-    made.submit(queue, requests(queue, number), now)
+def _submit(made: Scheduler, queue: str, number: int, now: float, max_wait: float | None = None) -> list[Assignment]:
+    made.submit(queue, requests(queue, number, max_wait=max_wait), now)
     return made.tick(now)
 
 
@@ -386,28 +386,60 @@ def test_many_withdrawals_leave_nothing_behind() -> None:
 
 
 def test_a_queue_that_never_runs_dry_keeps_its_worker_unless_turns_are_limited() -> None:
-    def asked_elsewhere(policy: Policy) -> float | None:
-        """A request for b, while two for a are always running; when it is taken up."""
+    def asked_elsewhere(policy: Policy, own: float | None, other: float | None) -> float | None:
+        """A request for b, while two for a are always running; when it is taken up. `own`, `other`: their `max_wait`,
+        which chats have and batch work has not."""
         made = scheduler(2, policy=policy)
         now = resident(made, "a", 0.0)
         running = [key for order in _submit(made, "a", 2, now) for key in keys(order)]
-        made.submit("b", requests("b", 1), now)
+        made.submit("b", requests("b", 1, max_wait=other), now)
         began = now
         while now < began + 100:
             now += 0.5
             if running:
                 made.delivered("w0", [running.pop(0)], now)
-            made.submit("a", requests("a", 1), now)
+            made.submit("a", requests("a", 1, max_wait=own), now)
             for order in made.tick(now):
                 if order.queue == "b":
                     return now - began
                 running += keys(order)
         return None
 
-    assert asked_elsewhere(Policy()) is None
-    waited = asked_elsewhere(Policy(turn=10.0))
-    assert waited is not None
-    assert waited < 13
+    turns = Policy(turn=10.0)
+    assert asked_elsewhere(Policy(), 30.0, 30.0) is None
+    for own, other in ((30.0, 30.0), (30.0, None), (None, 30.0)):
+        waited = asked_elsewhere(turns, own, other)
+        assert waited is not None, (own, other)
+        assert waited < 13
+    assert asked_elsewhere(turns, None, None) is None  # batch work is not left for batch work
+
+
+def test_batches_need_one_load_for_each_expert_and_keep_no_chat_waiting() -> None:
+    made = scheduler(4, policy=Policy(turn=2.0))
+    now = resident(made, "a", 0.0)
+    for name in "abc":
+        made.submit(name, requests(name, 100), now)
+    chats: dict[str, float] = {}
+    loads, waits, running, began = [], [], [], now
+    while made.pending:
+        now += 0.1
+        if running:
+            made.delivered("w0", running, now)
+            running = []
+        if round(now - began, 1) in (3.0, 6.0):
+            (chat,) = requests("d", 1, max_wait=30.0)
+            made.submit("d", [chat], now)
+            chats[chat.key] = now
+        for order in made.tick(now):
+            if order.load:
+                loads.append(order.queue)
+                made.loaded("w0", 0.0, now)
+            running += keys(order)
+            waits += [now - chats[key] for key in keys(order) if key in chats]
+    assert len(waits) == 2
+    assert max(waits) < 2.5
+    assert loads.count("d") == 2
+    assert len(loads) <= 2 + 2 + 2, loads  # b and c, the chats, and back to what they interrupted
 
 
 def test_the_next_expert_is_foretold_and_each_worker_reads_another_ahead() -> None:
@@ -429,7 +461,7 @@ def test_the_next_expert_is_foretold_and_each_worker_reads_another_ahead() -> No
 def test_wait_estimates_follow_what_was_measured() -> None:
     made = scheduler(2)
     assert made.wait_estimate("a", 0.0) == pytest.approx(20, rel=0.01)
-    made.submit("a", requests("a", 2), 0.0)
+    made.submit("a", requests("a", 2, max_wait=30.0), 0.0)
     (order,), now = settle(made, 0.0)
     assert made.wait_estimate("a", now + 5) == pytest.approx(15)
     made.loaded("w0", 20.0, now + 20)
@@ -439,14 +471,14 @@ def test_wait_estimates_follow_what_was_measured() -> None:
     now += 24
     assert made.wait_estimate("a", now) == 0
     assert made.wait_estimate("b", now) == pytest.approx(0.5, abs=0.01)
-    _submit(made, "a", 12, now)
+    _submit(made, "a", 12, now, max_wait=30.0)
     believed = made.wait_estimate("a", now) / 11
     assert 0.1 < believed < 2, "2 s a request were measured twice, but a tenth was expected"
     assert made.wait_estimate("b", now) == pytest.approx(12 * made._queues["b"].seconds() + 0.5 + 0.5, abs=0.01)
     for _ in range(100):
         now += 4
         made.delivered("w0", _running(made, "w0"), now)
-        _submit(made, "a", 2, now)
+        _submit(made, "a", 2, now, max_wait=30.0)
     assert made.wait_estimate("a", now) == pytest.approx(11 * 2, rel=0.1)
     made.lost("w0", now)
     assert made.wait_estimate("a", now) == float("inf")
