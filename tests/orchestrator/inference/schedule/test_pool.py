@@ -76,7 +76,7 @@ async def test_plain_coroutines_become_batches_and_each_expert_is_loaded_once(ma
 
 
 async def test_three_rounds_over_four_experts_need_at_most_ten_loads(make_pool: MakePool) -> None:
-    pool = make_pool(options=ScriptedOptions(load_seconds=0.05))
+    pool = make_pool(options=ScriptedOptions(load_seconds=0.2, start_seconds=0.2))
     experts = [expert(name) for name in "abcd"]
 
     async def discussion(question: int) -> None:
