@@ -12,6 +12,8 @@ from typing import Any
 from router.row import MAX_EXPERTS, Row, TableError
 
 Record = Mapping[str, Any]
+EMPTY = frozenset({"", "n/a", "na", "<na>", "null", "none", "-", "--"})
+"""What stands in a cell without a number, in lower case."""
 
 
 def first(record: Record, *names: str) -> Any:
@@ -51,9 +53,9 @@ def text(value: Any, where: str) -> str:
 
 
 def number(value: Any, where: str) -> float | None:
-    """A finite number; None for an empty cell (and for NaN, which is how Parquet and pandas write one). Raises
-    `TableError` for anything else."""
-    if value is None or value == "":
+    """A finite number; None for an empty cell (and for NaN, N/A and the like, which is how Parquet, pandas and people
+    write one). Raises `TableError` for anything else."""
+    if value is None or (isinstance(value, str) and value.strip().lower() in EMPTY):
         return None
     if isinstance(value, bool):
         return float(value)

@@ -46,10 +46,12 @@ class TableFormat:
 
 def wide(records: Numbered) -> list[Row]:
     """RouterBench (arXiv 2403.12031): one record per question, a column of scores per model, `MODEL|total_cost` and
-    `MODEL|model_response` beside it. Raises `TableError` without such a column."""
+    `MODEL|model_response` beside it. A column of words is no model's. Raises `TableError` without a column of scores,
+    and for one that begins with words and then holds mostly scores."""
     found = Gathering()
     experts: list[str] | None = None
     scored: set[str] = set()
+    unread: dict[str, _Unread] = {}
     for place, record in records:
         if experts is None:
             experts = _wide_experts(record)
@@ -62,9 +64,13 @@ def wide(records: Numbered) -> list[Row]:
             task=first(record, "eval_name", "task"),
             split=record.get("split"),
         )
-        experts = [name for name in experts if name in scored or not _is_words(record.get(name))]
+        for name in [name for name in experts if name not in scored and _is_words(record.get(name))]:
+            experts.remove(name)
+            unread[name] = _Unread(place, str(record[name]))
+        for name, cells in unread.items():
+            cells.see(record.get(name))
         for name in experts:
-            if record.get(name) not in (None, ""):
+            if _is_number(record.get(name)):
                 scored.add(name)
             row.add(name, score(record.get(name), f"{place}: {name}"), place)
             cost = number(record.get(name + COST), f"{place}: {name}{COST}")
@@ -73,7 +79,29 @@ def wide(records: Numbered) -> list[Row]:
             reply = first(record, name + REPLY, name + REPLY_BESIDE)
             if reply is not None:
                 row.predictions[name] = str(reply)
+    for name, cells in unread.items():
+        if cells.scores > cells.words:
+            raise TableError(
+                f"{cells.place}: {name}: is {cells.first[:40]!r}, and later cells are scores: leave the cell empty if "
+                "the model was not scored, or the column out"
+            )
     return found.finished()
+
+
+@dataclass
+class _Unread:
+    """A column that was taken for no model's, for its first cell holds words."""
+
+    place: str
+    first: str
+    words: int = 0
+    scores: int = 0
+
+    def see(self, value: Any) -> None:
+        try:
+            self.scores += score(value, "") is not None
+        except TableError:
+            self.words += 1
 
 
 def _wide_experts(record: Mapping[str, Any]) -> list[str]:
@@ -83,16 +111,15 @@ def _wide_experts(record: Mapping[str, Any]) -> list[str]:
     if costed:
         return [name for name in costed if name in record]
     names = [name for name in record if name.strip().lower() not in _NO_MODELS and "|" not in name]
-    return [
-        name
-        for name in names
-        if not _is_words(record[name])
-        and not (name.endswith(REPLY_BESIDE) and name.removesuffix(REPLY_BESIDE) in record)
-    ]
+    return [name for name in names if not (name.endswith(REPLY_BESIDE) and name.removesuffix(REPLY_BESIDE) in record)]
 
 
 def _is_words(value: Any) -> bool:
-    return value not in (None, "") and not _is_number(value)
+    try:
+        number(value, "")
+    except TableError:
+        return True
+    return False
 
 
 def _is_number(value: Any) -> bool:

@@ -103,3 +103,20 @@ def test_the_results_of_one_model_in_a_file_of_their_own(tmp_path: Path) -> None
         (tmp_path / f"{name}.json").write_text(json.dumps(body, indent=1))
     found = import_table(tmp_path)
     assert (found.format, found.table.rows[0].correct, found.table.rows[0].task) == ("nested", ONE, "mmlu")
+
+
+@pytest.mark.parametrize("cell", ["N/A", "NA", "null", "-", "", None, float("nan"), "None"], ids=str)
+def test_a_model_whose_first_cell_is_empty_is_kept(tmp_path: Path, cell: Any) -> None:
+    rows = [{"prompt": "P?", "a": cell, "b": 1, "source": "web"}, {"prompt": "Q?", "a": 0.5, "b": 0, "source": "book"}]
+    found = import_table(lines(tmp_path / "t.jsonl", *rows)).table
+    assert [row.correct for row in found.rows] == [{"b": 1.0}, {"a": 0.5, "b": 0.0}]
+
+
+def test_a_column_of_scores_that_begins_with_words_is_named_and_one_of_words_left_out(tmp_path: Path) -> None:
+    rows = [{"prompt": f"Q{n}?", "a": 1, "b": 1, "gold": "x" if n % 2 == 0 else 1} for n in range(9)]
+    rows[0]["a"] = "timed out"
+    with pytest.raises(TableError, match=r"t.jsonl:1: a: is 'timed out', and later cells are scores"):
+        import_table(lines(tmp_path / "t.jsonl", *rows))
+    kept = [{**row, "a": "words"} for row in rows]
+    (one, *_) = import_table(lines(tmp_path / "t.jsonl", *kept)).table.rows
+    assert one.correct == {"b": 1.0}
