@@ -11,12 +11,11 @@ import json
 import logging
 import os
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from merging.adapter import Adapter
-from merging.checkpoint import Checkpoint, CheckpointError, json_object
+from merging.checkpoint import Checkpoint, CheckpointError
 from merging.decoded import decoded
 from merging.stream import compare
 from orchestrator.config import Config, ExpertConfig, RecipeConfig
@@ -24,6 +23,7 @@ from orchestrator.errors import ExpertError
 from orchestrator.experts.context import default_context
 from orchestrator.experts.demo import locate
 from orchestrator.experts.file_hashes import FileHashes
+from orchestrator.experts.generation_defaults import check_ends, sampling_defaults
 from orchestrator.experts.hub import is_hub_id, misplaced, snapshot
 from orchestrator.inference.engines.architecture import check_config, check_folder, check_generates, forward_config
 from orchestrator.inference.engines.chat_template import TemplateError, compile_template
@@ -34,7 +34,6 @@ from orchestrator.inference.expert import (
     ExpertRecipe,
     Prices,
     RemoteModel,
-    SamplingDefaults,
     Weights,
 )
 from orchestrator.providers import known_model
@@ -155,7 +154,7 @@ class _Resolved:
             file_bytes=sum(_bytes(source, self.opened) for source in self.sources),
             dtype=config.dtype,
             quantization=config.quantization,
-            defaults=_defaults(self.base.folder, config),
+            defaults=sampling_defaults(self.base.folder, config),
             system=config.system,
             template_variables=json.dumps(config.chat_template_kwargs, sort_keys=True)
             if config.chat_template_kwargs
@@ -201,21 +200,6 @@ def _own_settings(config: ExpertConfig) -> dict[str, Any]:
     return {name: getattr(config, name) for name in names if getattr(config, name) != getattr(plain, name)}
 
 
-def _defaults(folder: Path, config: ExpertConfig) -> SamplingDefaults:
-    """The model's own sampling, where it says that it is to be sampled; the configuration's word goes before."""
-    file = folder / "generation_config.json"
-    stored = json_object(file) if file.exists() else {}
-    own = config.sampling
-    found: dict[str, Any] = asdict(SamplingDefaults())
-    if stored.get("do_sample") is True:
-        for name, maximum in (("temperature", 5.0), ("top_p", 1.0), ("top_k", 2**31), ("repetition_penalty", 2.0)):
-            value = stored.get(name)
-            if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= maximum:
-                found[name] = value
-    found |= {name: getattr(own, name) for name in found if getattr(own, name) is not None}
-    return SamplingDefaults(**{**found, **({"temperature": 0.0} if own.greedy else {})})
-
-
 def _check_template(folder: Path, template: str | None) -> None:
     if template is None:
         template = stored_templates(folder).get("default")
@@ -240,6 +224,7 @@ def _opened(folder: Path, opened: dict[Path, Checkpoint]) -> Path:
             raise ExpertError(f"{folder}: {hint}")
         checkpoint = Checkpoint(folder)
         check_config(checkpoint)
+        check_ends(folder)
         opened[folder] = checkpoint
     return folder
 
