@@ -109,6 +109,15 @@ class Adapter:
         """Size of the weights file."""
         return self.file.stat().st_size
 
+    def other_base(self, *names: str | Path) -> str | None:
+        """The base that it says it was trained over, if that has none of these names (paths or hub ids of one model).
+        Shapes alone do not tell a model from its next version."""
+        said = str(self.config.get("base_model_name_or_path") or "")
+        known = {part.lower() for name in names for part in Path(name).parts}
+        cached = {part.rpartition("--")[2] for part in known if part.startswith("models--")}
+        name = Path(said).name.lower()
+        return said[:200] if name and name not in known | cached else None
+
     @property
     def low_rank_only(self) -> bool:
         """It is a sum of products, as engines serve beside a base."""

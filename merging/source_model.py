@@ -244,12 +244,8 @@ class _Reader:
             self.notes.append(
                 f"{self.label}: there is an adapter beside its weights, which is not added; {folder}+{folder} adds it"
             )
-        named = str(self.adapter.config.get("base_model_name_or_path") or "") if self.adapter else ""
-        if named and Path(named).name.lower() not in (
-            folder.name.lower(),
-            *self.label.lower().split("+")[0].split("/"),
-        ):
-            self.notes.append(f"{self.label}: the adapter was trained over {named[:200]}, as its configuration says")
+        if self.adapter and (named := self.adapter.other_base(folder, self.label.split("+")[0])):
+            self.notes.append(f"{self.label}: the adapter was trained over {named}, as its configuration says")
 
     def _tied_head(self, weights: Mapping[str, Weight]) -> str | None:
         """An output layer beside a tied embedding: none of its own if it is the same; else loaders use it."""

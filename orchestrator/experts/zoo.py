@@ -236,7 +236,10 @@ def _weights(config: Any, opened: dict[Path, Checkpoint]) -> Weights:
     if config.adapter is None:
         return Weights(folder)
     adapter = _folder(config.adapter, getattr(config, "adapter_revision", None))
-    Adapter(adapter, decoded(opened[folder]))
+    if named := Adapter(adapter, decoded(opened[folder])).other_base(config.model, folder):
+        _log.warning(
+            "%s was trained over %s, as its adapter_config.json says, not over %s", adapter, named, config.model
+        )
     return Weights(folder, adapter)
 
 

@@ -22,6 +22,28 @@ def test_an_adapter_is_paired_with_the_tensors_it_changes(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize(
+    ("said", "names", "other"),
+    [
+        ("meta-llama/Llama-3-8B", ("meta-llama/Llama-3-8B",), False),
+        ("unsloth/llama-3-8b", ("meta-llama/Llama-3-8B", "/models/mine"), False),
+        ("/home/a/Llama-3-8B", ("./Llama-3-8B",), False),
+        ("meta-llama/Llama-3-8B", ("/hub/models--meta-llama--Llama-3-8B/snapshots/0123",), False),
+        ("meta-llama/Llama-3-8B", ("meta-llama/Llama-3.1-8B",), True),
+        ("meta-llama/Llama-3-8B", ("./mine",), True),
+        ("", ("./mine",), False),
+        (None, ("./mine",), False),
+        ("./", ("./mine",), False),
+    ],
+)
+def test_an_adapter_tells_that_it_was_trained_over_another_base(
+    tmp_path: Path, said: str | None, names: tuple[str, ...], other: bool
+) -> None:
+    base = Checkpoint(checkpoint(tmp_path / "m"))
+    found = Adapter(adapter(tmp_path / "a", base_model_name_or_path=said), base)
+    assert found.other_base(*names) == (said if other else None)
+
+
+@pytest.mark.parametrize(
     ("tensors", "message"),
     [
         (pair(columns=5), r"lora_A.*\[2, 5\], wanted a float \[2, 4\] for 'layer\.q_proj\.weight'"),

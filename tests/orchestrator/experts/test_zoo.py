@@ -157,6 +157,19 @@ def test_a_key_that_is_not_in_the_environment_is_named_and_stops_nobody(
     ]
 
 
+def test_an_adapter_of_another_base_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    checkpoint(tmp_path / "llama-3")
+    made = adapter(tmp_path / "lora")
+    stored = json.loads((made / "adapter_config.json").read_text())
+    for base, said in (("somebody/Llama-3", 0), ("somebody/Llama-3.1", 1)):
+        caplog.clear()
+        (made / "adapter_config.json").write_text(json.dumps(stored | {"base_model_name_or_path": base}))
+        assert zoo(tmp_path, a={"model": "llama-3", "adapter": "lora"})
+        assert [record.getMessage() for record in caplog.records if base in record.getMessage()] == [
+            f"{made} was trained over {base}, as its adapter_config.json says, not over {tmp_path / 'llama-3'}"
+        ] * said
+
+
 def test_every_refusal_is_a_collegium_error(tmp_path: Path) -> None:
     with pytest.raises(CollegiumError, match="no demo model 'demo/nothing'"):
         zoo(tmp_path, a={"model": "demo/nothing"})
