@@ -5,14 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    __version__: str
     from orchestrator.collegium import Collegium
     from orchestrator.pipelines.run_list import open_run
 
 __all__ = ["Collegium", "__version__", "open_run"]
-__version__ = "0.1.0"
 
 
 def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            return version("collegium")  # of the last tag when it was built
+        except PackageNotFoundError:
+            return "0+unknown"  # a checkout that nobody installed
     if name == "Collegium":
         from orchestrator.collegium import Collegium
 

