@@ -104,7 +104,7 @@ class RunResult:
     replies: Replies
     profile: Profile | None
     folder: Path | None = None
-    """Where it lies, if it was read from a run folder."""
+    """Its run folder; None: it has none."""
 
     def _repr_html_(self) -> str:
         from orchestrator.evaluation.report.page import notebook_frame

@@ -63,6 +63,11 @@ class ReplyStream:
         self._begun = self._begun or bool(free_text)
         return free_text
 
+    @property
+    def streamed(self) -> bool:
+        """Some of it has come already; a reply from the ledger comes whole, at its end."""
+        return self._streamed
+
     def end(self, whole: str) -> tuple[str, list[ToolCall]]:
         """(the text that has not been shown, the calls) of the whole reply."""
         rest = self._held if self._streamed else whole
@@ -142,7 +147,11 @@ class ExpertChat(BatchedChatModel):
             raise outcome
         text, calls = tool_calls(outcome.text, offered.names, single=offered.single)
         message = AIMessage(
-            text, tool_calls=calls, usage_metadata=_usage(outcome), response_metadata=self._metadata(outcome, calls)
+            text,
+            tool_calls=calls,
+            usage_metadata=_usage(outcome),
+            response_metadata=self._metadata(outcome, calls),
+            additional_kwargs=_thoughts(outcome.reasoning),
         )
         return ChatResult(generations=[ChatGeneration(message=message)])
 
@@ -165,10 +174,12 @@ class ExpertChat(BatchedChatModel):
 
     def _chunk(self, part: Delta | Completion, reply: ReplyStream) -> ChatGenerationChunk:
         if isinstance(part, Delta):
-            return ChatGenerationChunk(message=AIMessageChunk(content=reply.more(part.text)))
+            thoughts = _thoughts(part.reasoning)
+            return ChatGenerationChunk(message=AIMessageChunk(reply.more(part.text), additional_kwargs=thoughts))
         rest, calls = reply.end(part.text)
         message = AIMessageChunk(
             content=rest,
+            additional_kwargs={} if reply.streamed else _thoughts(part.reasoning),
             tool_call_chunks=[
                 tool_call_chunk(name=call["name"], args=json.dumps(call["args"]), id=call["id"], index=index)
                 for index, call in enumerate(calls)
@@ -235,6 +246,11 @@ class ExpertChat(BatchedChatModel):
 
     def _check_blocking(self) -> None:
         self.pool.refuse_own_thread()
+
+
+def _thoughts(text: str) -> dict[str, str]:
+    """What a model says on its way to the answer, where LangChain and its readers look for it."""
+    return {"reasoning_content": text} if text else {}
 
 
 def _usage(completion: Completion) -> UsageMetadata:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import functools
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -45,7 +46,8 @@ async def run(request: RunRequest, context: Context, folder: Path) -> RunResult:
     from orchestrator.evaluation.answer import answer
     from orchestrator.evaluation.compare import compare
 
-    return await (compare if request.compare else answer)(request, context)
+    found = await (compare if request.compare else answer)(request, context)
+    return replace(found, folder=folder)
 
 
 async def route(request: RouteRequest, context: Context, folder: Path) -> RoutingResult:
