@@ -19,7 +19,13 @@ $(READY): orchestrator/install.py orchestrator/inventory.py orchestrator/locks/c
 demo: setup
 	@$(VENV)/bin/collegium demo
 
+# The page and the reports are tested in a browser where Debian's Chromium is; Playwright drives it.
+BROWSER := playwright==1.65.2 axe-playwright-python==0.1.8
 test: setup
+	@if { command -v chromium || command -v chromium-browser || command -v google-chrome; } >/dev/null; then \
+	  $(RUN) -c "import playwright, axe_playwright_python" 2>/dev/null || \
+	  $(RUN) -m pip install -qq --disable-pip-version-check $(BROWSER) || \
+	  echo "Playwright cannot be installed: the tests in a browser are skipped."; fi
 	@OMP_NUM_THREADS=1 $(RUN) -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # The adapters of the second demo zoo anew, into build/zoo: about an hour on two cores; goes on where it was stopped.

@@ -55,7 +55,7 @@ def progress_line(observed: ProgressSource, speed: float) -> str:
     """The pipeline's step, replies of all, those from the ledger, tokens a second (0: left out), resident experts,
     loads."""
     progress, step = observed.progress, [observed.step] if observed.step else []
-    if progress is None or (not progress.resident and not progress.finished):
+    if progress is None or not (progress.resident or progress.finished or progress.cached):
         return step[0] if step else f"starting {observed.config.workers.count} worker(s) with {observed.engine} ..."
     total = progress.submitted + progress.cached
     parts = [*step, f"{progress.finished + progress.cached}/{total} replies"]

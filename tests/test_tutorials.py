@@ -34,10 +34,10 @@ EXPERTS = '''
 import re
 
 def adds(messages, seed):
-    found = re.findall(r"\\d+", messages[-1][1])
+    found = re.search(r"(\\d+) \\+ (\\d+)", messages[-1][1])
     if "Keywords:" in messages[-1][1]:
         return "Keywords: sums"
-    return f"Answer: {int(found[-2]) + int(found[-1])}" if len(found) > 1 else "Answer: no"
+    return f"Answer: {int(found[1]) + int(found[2])}" if found else "Answer: no"
 
 def guesses(messages, seed):
     return "Keywords: facts" if "Keywords:" in messages[-1][1] else "Answer: yes"

@@ -24,6 +24,11 @@ def test_the_line_says_what_there_is() -> None:
     assert progress_line(workers, 1234.5) == "6/12 replies · 2 from the ledger · 1,234 tokens/s · now a, b · 3 loads"
 
 
+def test_replies_that_all_come_from_the_ledger_start_no_worker() -> None:
+    line = progress_line(Workers(PoolProgress(0, 0, 96, 0, 0, {})), 0.0)
+    assert line == "96/96 replies · 96 from the ledger · 0 loads"
+
+
 def test_what_a_pipeline_does_stands_in_front_and_is_no_start_of_workers() -> None:
     workers = Workers(step="training till, step 3 of 50")
     assert progress_line(workers, 0.0) == "training till, step 3 of 50"

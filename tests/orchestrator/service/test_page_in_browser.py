@@ -13,6 +13,7 @@ import pytest
 
 from orchestrator.evaluation.report import write
 from tests.orchestrator.evaluation.report.conftest import example_report
+from tests.scripts.many_runs import many_runs
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 MISSING = [
@@ -125,49 +126,11 @@ def test_the_keyboard_is_enough(open_page: OpenPage, settings: dict[str, Any], o
         assert {"question", "send", "second", "fresh"} <= set(reached)
 
 
-MANY = 100_000
-
-
-def many(runs: Path) -> None:
-    """200 runs, the newest of them on 100,000 questions."""
-    import os
-
-    import pyarrow
-    import pyarrow.parquet
-
-    from orchestrator.evaluation.report.data import RunReport
-
-    report = example_report()
-    ids = [f"q{n}" for n in range(MANY)]
-    method = report.methods[0].model_copy(update={"method": "vote", "outcomes": "10" * (MANY // 2)})
-    large = report.model_copy(update={"questions": ids, "methods": [method], "samples": (), "matrix": None})
-    small = RunReport.model_validate({**large.model_dump(), "questions": ids[:2], "methods": [], "comparisons": []})
-    for number in range(200):
-        folder = runs / f"run-{number:03d}"
-        folder.mkdir(parents=True)
-        (folder / "config.json").write_text('{"pipeline": "run", "config": {}, "request": {"task": "made.csv"}}')
-        os.utime(folder / "config.json", (number, number))
-        (folder / "finished").write_text("")
-        (folder / "results.json").write_text((large if number == 199 else small).model_dump_json())
-    columns = {
-        "method": ["vote"] * MANY,
-        "question": ids,
-        "task": ["made"] * MANY,
-        "text": [f"Is it {n}?" for n in range(MANY)],
-        "gold": ["Yes"] * MANY,
-        "answer": ["Yes", "No"] * (MANY // 2),
-        "outcome": ["right", "wrong"] * (MANY // 2),
-        "experts": [["words"]] * MANY,
-        "tokens": [10] * MANY,
-    }
-    pyarrow.parquet.write_table(pyarrow.table(columns), runs / "run-199" / "answers.parquet")
-
-
 @pytest.mark.parametrize("width", [1280, 390])
 def test_long_lists_hold_only_what_is_in_sight(
     width: int, open_page: OpenPage, settings: dict[str, Any], on_socket: Any, tmp_path: Path
 ) -> None:
-    many(Path(settings["runs"]))
+    many_runs(Path(settings["runs"]))
     with on_socket(settings) as url:
         page = open_page(width, "light")
         page.goto(f"{url}#runs/run-199")
