@@ -20,7 +20,7 @@ _THE = re.compile(r"^the (?=\w{3,})")
 _BOLD = re.compile(r"\*\*([^*\n]{1,100})\*\*")
 _STATED = re.compile(
     r"(?:So|Thus|Hence|Therefore)?,?\s?(?:the|it|this|that|his|her|their|its|today|tomorrow|yesterday)\b[^.!?;:]{0,150}?\b(?:is|was|are|"
-    r"were)\b\s+(?:(?:\w{3,}ed|written|drawn|made|built|sung|won|known|given|found)(?: by| as) )?"
+    r"were)\b\s+(?:(?:\w{3,}ed|written|drawn|made|built|sung|won|known|given|found)(?: by| as) |(?:called|named) )?"
     r"(?P<value>(?:(?!\b(?:is|was|are|were|that|which|who|because|not)\b)[^.!?;:]){1,60})[.!]?",
     re.IGNORECASE,
 )
@@ -37,7 +37,7 @@ _I_THINK = re.compile(
     r"be) |(?=\S))(?!not\b)",
     re.IGNORECASE,
 )
-_GIVES = re.compile(r"[^:\n]{1,80}\b(?:gives|yields|is|are|get|becomes)(?: us)?:\s+(?P<value>[^:\n]{1,80}?)[.!]?")
+_GIVES = re.compile(r"[^:\n]{1,80}\b(?:gives|yields|is|are|get|becomes|so)(?: us)?:\s+(?P<value>[^:\n]{1,80}?)[.!]?")
 """`Reversing the letters gives: olleh`"""
 _QUOTED = re.compile(r"[^\"\n]{1,120}\b(?:gives|yields|is|get|becomes|spells)(?: us)?:? \"(?P<value>[^\"]{1,80})\"\.?")
 """`Concatenating them gives "nyle".`"""

@@ -371,4 +371,7 @@ REPLIES = [
     ("expression", None, None, "The function is neither."),
     ("set", None, "{-1, 5}", "(x+1)(x-5) = 0, so x = -1 or x = 5."),
     ("list", None, "[5, 3, 1]", "5 > 3 > 1"),
+    ("text", None, "photosynthesis", "This process is called photosynthesis."),
+    ("text", None, "yk", "The last letters are y and k, so: yk"),
+    ("text", None, "called out", "Answer: called out"),
 ]
