@@ -16,8 +16,9 @@ from orchestrator.inference.prices import TYPICAL_CHARACTERS, paid, withdrawn
 from orchestrator.inference.request import Completion, Delta, PromptMessage, Request, Sampling
 from orchestrator.inference.schedule.pending import Outcome
 
-CHARACTERS_PER_TOKEN = 3.0
-"""Of a prompt, in the estimate before a call: few, so that it errs on the safe side."""
+BYTES_PER_TOKEN = 3
+"""Of a prompt in UTF-8, in the estimate before a call: few, so that it errs on the safe side; a Chinese character is a
+token."""
 LOOK = 0.02
 """Seconds between looks whether a call that did not fit fits now."""
 Amount = tuple[float, float]
@@ -62,7 +63,8 @@ class Budget:
 
     def maximum(self, request: Request, expert: Expert) -> Amount:
         """What the call may take at most. Raises `BadInput` for a budget in money and an expert without prices."""
-        prompt = sum(len(text) for _, text in request.messages) / CHARACTERS_PER_TOKEN
+        written = sum(len(text.encode(errors="replace")) for _, text in request.messages)
+        prompt = math.ceil(written / BYTES_PER_TOKEN)
         reply = min(request.sampling.max_tokens, expert.context, expert.longest_reply or expert.context)
         prices = expert.prices
         if prices is None:

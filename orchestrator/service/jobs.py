@@ -196,8 +196,10 @@ class Jobs:
         allowed = self._collegium.config.budget
         budget = _tighter(BudgetConfig.model_validate(job.budget), allowed) if job.budget else allowed
         context = self._collegium.context(done, lambda text: self.store.log(job.id, text), budget)
-        await pipeline.execute(request, context, folder)
-        self.store.progress(job.id, replies)
+        try:
+            await pipeline.execute(request, context, folder)
+        finally:  # however it ends: those of the last half second, too
+            self.store.progress(job.id, replies)
         self.store.log(job.id, f"{replies} replies")
 
     def _fail(self, job: Job, why: str) -> None:

@@ -47,6 +47,12 @@ async def test_a_call_that_might_pass_the_budget_is_not_asked() -> None:
     assert behind.asked == 2
 
 
+@pytest.mark.parametrize(("text", "tokens"), [("x" * 30, 10), ("x" * 31, 11), ("天" * 30, 30), ("\ud800", 1)])
+def test_a_prompts_tokens_are_whole_and_none_too_few(text: str, tokens: int) -> None:
+    request = Request("k", "plain", (("user", text),), Sampling(max_tokens=7))
+    assert Budget(40, None).maximum(request, PLAIN) == (tokens + 7, 0.0)
+
+
 async def test_what_is_under_way_is_reserved_and_whoever_does_not_fit_waits() -> None:
     behind = Behind()
     behind.open.clear()

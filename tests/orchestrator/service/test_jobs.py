@@ -47,6 +47,14 @@ async def test_an_idempotency_key_belongs_to_one_request_of_one_owner(settings: 
         assert (await client.get(f"/v1/jobs/{first.json()['id']}", headers=bob)).status_code == 404
 
 
+async def test_a_job_that_fails_says_how_far_it_came(client: httpx.AsyncClient) -> None:
+    made = await client.post("/v1/jobs", json={**PROFILE, "budget": {"tokens": 400}})
+    job = await over(client, made.json()["id"])
+    assert job["status"] == "failed"
+    assert 2 <= job["progress"]["replies"] < 8
+    assert "of 400 tokens are spent" in job["error"]
+
+
 async def test_a_job_runs_and_leaves_its_results(client: httpx.AsyncClient) -> None:
     made = await client.post("/v1/jobs", json=PROFILE, headers={"Idempotency-Key": "k"})
     assert made.status_code == 201
