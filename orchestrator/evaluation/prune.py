@@ -97,6 +97,8 @@ class PruneStep:
     """On the tested questions."""
     change: Difference
     """Against the mixture of all, on the tested questions."""
+    scores: tuple[float, ...]
+    """Of each tested question, in the table's order: whoever wants another interval computes it from these."""
 
 
 @dataclass(frozen=True)
@@ -271,7 +273,8 @@ def _result(pruner: _Pruner, made: Sequence[_Fitted], chosen: int, why: str, zoo
     steps = []
     for one, accuracy, change in zip(made, accuracies, changes, strict=True):
         dropped = tuple(name for name in before if name not in one.experts)
-        steps.append(PruneStep(one.experts, dropped, one.used, one.fitted, accuracy, change))
+        scores = tuple(one.scores.tolist())
+        steps.append(PruneStep(one.experts, dropped, one.used, one.fitted, accuracy, change, scores))
         before = one.experts
     notes, forget, retain = list(what.notes), None, None
     if request.retire or request.forget:

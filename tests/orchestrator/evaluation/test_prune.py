@@ -73,6 +73,7 @@ def test_who_is_never_asked_leaves_and_nothing_is_lost(three: Path) -> None:
     whole, kept, one = (step["accuracy"]["value"] for step in told["steps"])
     assert kept == pytest.approx(whole)
     assert one < kept - 0.3
+    assert [sum(step["scores"]) / 40 for step in told["steps"]] == pytest.approx([whole, kept, one])
     assert told["steps"][1]["change"]["value"] == 0
     written = yaml.safe_load((three / "smaller.yaml").read_text())
     assert list(written["experts"]) == ["sums", "rivers"]

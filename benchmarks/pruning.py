@@ -1,0 +1,87 @@
+"""A mixture pruned by use, and unlearning by retiring, on recorded answers.
+
+    python -m benchmarks.pruning [--table FILE --fit FILE] [--forget TASK,...] [--name pruning]
+
+Without a table: 17 small and all 28 models on MMLU-Pro, decided on `val` and reported on `dev`. `--forget`: each of
+these tasks is forgotten on its own. All by the product's own `prune`; the raw file has the score of every question.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+from typing import Any
+
+from benchmarks.eval_router import SMALL, TABLE
+from benchmarks.machine import conditions, write_result
+from orchestrator import Collegium
+from orchestrator.cli.prune import estimate, points
+from orchestrator.evaluation.prune import Pruning
+
+RECRUITS = (1, 3)
+Rows = list[tuple[str, str, str]]
+
+
+def curve(title: str, found: Pruning) -> Rows:
+    """One row per step."""
+    rows = []
+    for place, step in enumerate(found.steps):
+        left = f", without {', '.join(step.dropped)}" if step.dropped else ""
+        kept = " (**kept**)" if place == found.chosen else ""
+        change = f"; against all {points(step.change)}" if place else ""
+        name = f"{title}: {len(step.experts)} experts{left}{kept}"
+        rows.append((name, f"{estimate(step.accuracy)}{change}", f"{100 * step.fitted:.1f} % where it is decided"))
+    return rows
+
+
+def forgotten(task: str, found: Pruning) -> Rows:
+    """The forget set's row, and the retain set's."""
+    left = ", ".join(found.steps[-1].dropped)
+    rows = []
+    for name, one in (("forget", found.forget), ("retain", found.retain)):
+        if one is not None:
+            change = f"{estimate(one.before)} to {estimate(one.after)}: {points(one.change)}"
+            possible = f"a remaining expert is right on {estimate(one.possible)}"
+            rows.append((f"forget {task}: {name} set, {one.questions} questions; {left} leave", change, possible))
+    return rows
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--table")
+    parser.add_argument("--fit")
+    parser.add_argument("--forget", default="")
+    parser.add_argument("--zoo", default="demo2")
+    parser.add_argument("--name", default="pruning", help="of the result's file")
+    given = parser.parse_args()
+    noted = conditions()
+    asked: dict[str, Any] = {"table": given.table, "fit": given.fit}
+    panels: dict[str, list[str]] = {"": []}
+    if given.table is None:
+        asked = {"table": str(TABLE), "train_split": "val", "test_split": "dev"}
+        panels = {"17 small models, ": list(SMALL), "28 models, ": []}
+    rows: Rows = []
+    raw: dict[str, Any] = {}
+    with Collegium({"zoo": given.zoo}) as collegium:
+        for panel, names in panels.items():
+            for recruit in RECRUITS:
+                title = f"{panel}{recruit} asked"
+                found = collegium.prune(**asked, experts=names, recruit=recruit)
+                raw[title] = dataclasses.asdict(found)
+                rows += curve(title, found)
+        for task in filter(None, given.forget.split(",")):
+            found = collegium.prune(**asked, forget=[task])
+            raw[f"forget {task}"] = dataclasses.asdict(found)
+            rows += forgotten(task, found)
+    one = next(iter(raw.values()))
+    note = f"Decided on {one['fitted_questions']} questions ({one['fitted_on']}), reported on {one['questions']} "
+    note += (
+        f"({one['tested_on']}). Intervals are 95% bootstrap intervals, paired where something is compared. The expert "
+    )
+    note += "that the router asks least leaves at each step; kept are the fewest experts that cost nothing where it is "
+    note += "decided."
+    write_result(given.name, "Pruning and unlearning", rows, {"conditions": noted, "found": raw}, note)
+
+
+if __name__ == "__main__":
+    main()
