@@ -1,10 +1,12 @@
 """Distillation on the demo zoo: what each level of structure adds, against single teachers and gold answers.
 
-    python -m benchmarks.distill [--arms untaught,L2,L4,dpo,...] [--seeds 1] [--trl PYTHON]
+    python -m benchmarks.distill [--arms untaught,L2,L4,on-policy,dpo,...] [--seeds 1] [--trl PYTHON]
+        [--transcripts recorded|FILE --tokens 60000 --name distill]
 
-Transcripts are made once, by ReConcile among the demo zoo's experts on generated training questions. Every arm then
+Transcripts are made once, by ReConcile among the demo zoo's experts on generated training questions (`recorded`: the
+200 that the demo has). Every arm then
 starts from SmolLM2-135M-Instruct, with the same number of tokens and steps, and answers the same test questions
-alone. Rows that benchmarks/results/distill.json has are kept, each with the revision that made it: kill it at any time,
+alone. Rows that benchmarks/results/NAME.json has are kept, each with the revision that made it: kill it at any time,
 the same command goes on. All else (transcripts, checkpoints, students, ledger) lies in runs/distill-benchmark.
 """
 
@@ -23,6 +25,7 @@ from benchmarks.machine import RESULTS, conditions, revision, write_result
 from distill.graph import interaction_graph
 from distill.pairs import Lesson, Selection, lesson
 from orchestrator import Collegium
+from orchestrator.cli.distill_chapter import recorded
 from orchestrator.config import ExpertConfig
 from orchestrator.evaluation.answering import answer_all
 from orchestrator.evaluation.profile import questions_of
@@ -32,7 +35,6 @@ from orchestrator.pipelines.distill import TEACHER, DistillRequest, Taught, arms
 from orchestrator.pipelines.distill_generate import TRANSCRIPTS, GenerateRequest, discuss, generate
 
 WORK = Path("runs/distill-benchmark")
-KEPT = RESULTS / "distill.json"
 PANEL = ["arithmetic", "letters", "calendar", "tracker", "logic", "converter", "sorter"]
 CORE = ["untaught", "panel", "best-teacher", "L2", "L4", "gold", "L1", "L3", "L4-detached"]
 TOKENS, STEP_TOKENS, TEST_QUESTIONS, REPLY = 60_000, 1_000, 296, 120
@@ -49,10 +51,18 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     parser.add_argument("--train-questions", type=int, default=600)
     parser.add_argument("--panel-questions", type=int, default=96)
+    parser.add_argument("--transcripts", help="a file, or `recorded`: the demo's (default: made for --train-questions)")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help="training tokens of each arm")
+    parser.add_argument("--name", default="distill", help="of the result's file")
     given = parser.parse_args()
-    kept = json.loads(KEPT.read_text()) if KEPT.exists() else {"rows": {}, "conditions": conditions()}
+    path = RESULTS / f"{given.name}.json"
+    kept = json.loads(path.read_text()) if path.exists() else {"rows": {}, "conditions": conditions()}
+    kept |= {"name": given.name, "tokens": given.tokens}
     rows: dict[str, Row] = kept["rows"]
-    transcripts = _transcripts(given.train_questions)
+    if given.transcripts:
+        transcripts = recorded() if given.transcripts == "recorded" else Path(given.transcripts)
+    else:
+        transcripts = _transcripts(given.train_questions)
     statistics, agents = inspect([str(transcripts)])
     best = _most_taught(transcripts, agents)
     kept["transcripts"] = {
@@ -71,7 +81,7 @@ def main() -> None:
             for seed in range(given.seeds):
                 if f"dpo/{seed}" not in rows:
                     print(f"== dpo/{seed}", flush=True)
-                    expert, trained = teach_dpo(transcripts, WORK / f"dpo-{seed}", given.trl, seed, TOKENS)
+                    expert, trained = teach_dpo(transcripts, WORK / f"dpo-{seed}", given.trl, seed, given.tokens)
                     rows[f"dpo/{seed}"] = _tested(expert, f"dpo-{seed}") | trained
         elif arm not in ("untaught", "panel"):
             _arm(wanted, given.seeds, transcripts, agents, kept)
@@ -80,14 +90,14 @@ def main() -> None:
 
 def _arm(arm: str, seeds: int, transcripts: Path, agents: Sequence[str], kept: dict[str, Any]) -> None:
     request = DistillRequest(
-        transcripts=[str(transcripts)], arms=[arm], seeds=seeds, tokens=TOKENS, step_tokens=STEP_TOKENS
+        transcripts=[str(transcripts)], arms=[arm], seeds=seeds, tokens=kept["tokens"], step_tokens=STEP_TOKENS
     )
     for _, one in arms(request, agents):
         key = f"{arm}/{one.seed}"
         if key in kept["rows"]:
             continue
         print(f"== {key}", flush=True)
-        taught = teach(one, WORK / one.name, experts=_zoo({}).experts, arm=arm, report=_print_metrics)
+        taught = teach(one, WORK / kept["name"] / one.name, experts=_zoo({}).experts, arm=arm, report=_print_metrics)
         kept["rows"][key] = _tested(taught.expert, one.name) | _training(taught)
         _write(kept)
 
@@ -126,6 +136,7 @@ def _training(taught: Taught) -> Row:
         "steps": last.step,
         "epochs": round(taught.epochs, 2),
         "seconds": round(last.seconds, 1),
+        **({"own replies": dict(taught.sifted.own)} if taught.sifted.own else {}),
         "late": {name: late(name) for name in ("next_token", "node", "margin", "nodes_right", "pairs_right")},
     }
 
@@ -226,7 +237,14 @@ def _write(kept: dict[str, Any]) -> None:
         if single:
             wanted = "at least 4.6 points" if arm == "L4" else ""
             columns.append((f"{arm} minus {single}, paired", _points(scores, means[single]), wanted))
-    for arm, other in (("L4", "L3"), ("L3", "L2"), ("L2", "L1"), ("L4", "L2"), ("L4", "L4-detached")):
+    for arm, other in (
+        ("L4", "L3"),
+        ("L3", "L2"),
+        ("L2", "L1"),
+        ("L4", "L2"),
+        ("L4", "L4-detached"),
+        ("on-policy", "L1"),
+    ):
         if arm in means and other in means:
             columns.append((f"{arm} minus {other}, paired", _points(means[arm], means[other]), ""))
     if "panel" in groups and "L4" in groups:
@@ -244,7 +262,8 @@ def _write(kept: dict[str, Any]) -> None:
         cells = [row["tasks"].get(task, "") for task in tasks] + [row.get(name, "") for name in trained]
         lines.append(f"| {' | '.join(map(str, [key, *cells, *numbers, row['revision']]))} |")
     note = (
-        f"Student SmolLM2-135M-Instruct, LoRA rank 8; {TOKENS:,} training tokens an arm, {STEP_TOKENS:,} a step; "
+        f"Student SmolLM2-135M-Instruct, LoRA rank 8; {kept.get('tokens', TOKENS):,} training tokens an arm, "
+        f"{STEP_TOKENS:,} a step; "
         f"{kept['transcripts']['questions']} training questions discussed by {len(PANEL)} experts over two rounds. "
         "Accuracies and differences with 95% bootstrap intervals over questions. An arm's key is level/seed; "
         "teacher:NAME is level 2 from that agent alone, and the best of them is that of the test questions; dpo is "
@@ -252,7 +271,7 @@ def _write(kept: dict[str, Any]) -> None:
         "Right replies by agent in rounds 0 and 1: "
         f"{json.dumps(kept['transcripts']['right in round 0 and 1'])}.\n\n" + "\n".join(lines)
     )
-    write_result("distill", "Distillation of the demo zoo", columns, kept, note)
+    write_result(kept.get("name", "distill"), "Distillation of the demo zoo", columns, kept, note)
 
 
 if __name__ == "__main__":
