@@ -54,7 +54,8 @@ class PruneRequest(StrictModel):
         ge=0,
         le=1,
         allow_inf_nan=False,
-        description="Accuracy that pruning may cost on the questions that decide (share, 0 to 1; default: 0).",
+        description="Maximum loss against the best number of experts, on the questions that decide (share, 0 to 1; "
+        "default: 0).",
     )
     retire: list[str] = Field(default_factory=list, description="Unlearn: experts that leave.")
     forget: list[str] = Field(
@@ -253,10 +254,12 @@ def _chosen(made: Sequence[_Fitted], request: PruneRequest) -> tuple[int, str]:
     if request.keep is not None:
         return len(made) - 1, f"{request.keep} experts, as the request says"
     allowed = request.max_loss or 0.0
-    place = max(n for n, one in enumerate(made) if one.fitted >= made[0].fitted - allowed - 1e-9)
+    # Against the best step and not against all experts: few questions decide, and fewer experts look better by luck.
+    best = max(one.fitted for one in made)
+    place = max(n for n, one in enumerate(made) if one.fitted >= best - allowed - 1e-9)
     return place, (
-        f"the fewest experts that cost at most {100 * allowed:g} points on the deciding questions "
-        f"({made[0].fitted:.1%} before, {made[place].fitted:.1%} after)"
+        f"the fewest experts at most {100 * allowed:g} points below the best number on the deciding questions "
+        f"({best:.1%}; all: {made[0].fitted:.1%}, kept: {made[place].fitted:.1%})"
     )
 
 
