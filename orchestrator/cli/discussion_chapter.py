@@ -19,11 +19,17 @@ QUESTIONS = 8
 def chapter(console: Console, collegium: Collegium, fit_questions: int) -> None:
     """One round of ReConcile on one question of each task; first replies come from the ledger."""
     request = RunRequest(
-        task="mixed", questions=QUESTIONS, fit_questions=fit_questions, methods=["vote", "reconcile"], rounds=1
+        task="mixed",
+        questions=QUESTIONS,
+        fit_questions=fit_questions,
+        methods=["vote", "reconcile"],
+        rounds=1,
+        talk_questions=0,
     )
     console.print(
         f"{QUESTIONS} questions. All {len(collegium.experts)} experts have answered; now each reads all answers, with "
-        "reasons and calibrated confidences, and answers again. Votes count the log-odds of being right.\n"
+        "reasons and calibrated confidences, and answers again. Votes count the log-odds of being right. (A run of "
+        "your own first learns from validation questions which ones are worth discussing; here all are discussed.)\n"
     )
     result = run_with_progress(collegium, lambda: collegium.arun(request))
     held = next(outcome.transcripts for outcome in result.outcomes if outcome.name == "reconcile")
