@@ -297,7 +297,7 @@ def _answer(question: Question, transcript: Transcript, plain: bool) -> Answer:
 
 def _answered(question: Question, transcript: Transcript, turn: Turn) -> ExpertReply:
     expert = transcript.seats[turn.seat].model
-    reply = Reply(turn.text, turn.reasoning, turn.answer, turn.stated)
+    reply = Reply(turn.text, turn.reasoning, turn.answer, turn.stated, turn.displayed)
     if turn.error is not None:
         return ExpertReply(question, expert, reply, False, None, turn.error)
     tokens = (turn.prompt_tokens, turn.completion_tokens)

@@ -50,10 +50,10 @@ async def mixture(setting: Setting) -> list[MethodOutcome]:
     used_experts = len({one.expert for used in replies.values() for one in used if one.error is None})
     by = "stacked routers" if options.router == DEFAULT else f"{options.router} router"
     asked = sum(len(decision.asked) for decision, _ in decided) / len(decided)
-    how = f"{target.recruit} of {len(setting.experts)} experts a question"
+    how = f"{target.recruit} of {len(setting.experts)} experts per question"
     if target.by_need:
         wanted = f"{target.calls:g} wanted" if target.spend is None else f"a cost of {target.spend:g}"
-        how = f"{asked:.2f} of {len(setting.experts)} experts a question by need (at most {wanted})"
+        how = f"{asked:.2f} of {len(setting.experts)} experts per question by need (at most {wanted})"
     note = f"{by}, {how}; {used_experts} were used"
     if isinstance(fitted.router, PricedRouter):
         note += f"; quality {fitted.router.quality:.2f}"

@@ -57,7 +57,7 @@ async def symbolic_moe(setting: Setting) -> list[MethodOutcome]:
     )
     note = (
         f"skills named by {profile.namer}, {_matched(rankings)} of {len(rankings)} questions matched; {recruit} of "
-        f"{len(setting.experts)} experts a question, {_experts_used(replies)} were used; "
+        f"{len(setting.experts)} experts per question, {_experts_used(replies)} were used; "
         f"{_note(how, writer)}{fallback_note(replies)}"
     )
     return [MethodOutcome("symbolic-moe", tuple(answers), note)]

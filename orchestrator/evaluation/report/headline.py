@@ -100,7 +100,7 @@ def _price(one: MethodResult, other: MethodResult) -> str:
         return f" It costs {times}: {dollars(spent)} per 1,000 questions against {dollars(base)}."
     spent, base = one.cost.tokens / one.overall.n, other.cost.tokens / other.overall.n
     amount = "as many tokens" if 0.95 < spent / base < 1.05 else f"{ratio(spent / base)} times the tokens"
-    return f" It costs {amount}: {count(spent)} a question against {count(base)}."
+    return f" It costs {amount}: {count(spent)} per question against {count(base)}."
 
 
 def _alone(report: RunReport, result: MethodResult) -> Headline:

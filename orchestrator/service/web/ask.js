@@ -1,5 +1,6 @@
 // Ask: one or two conversations; answers as they stream, and how they came about.
-import { dollars, element, events, fields, find, json, notice, request } from "./dom.js";
+import { dollars, element, events, find, json, notice, request } from "./dom.js";
+import { explained } from "./explain.js";
 
 const panes = [];
 let running = null;
@@ -64,7 +65,7 @@ function summary(usage, explanation, seconds, first) {
   if (usage?.cost != null) parts.push(dollars(usage.cost));
   if (explanation?.experts) parts.unshift(`asked ${explanation.experts.join(", ")}`);
   const found = [element("span", {}, parts.join(" · "))];
-  if (explanation) found.push(element("details", {}, element("summary", {}, "Who was asked, and why"), fields(explanation)));
+  if (explanation) found.push(element("details", {}, element("summary", {}, "Who was asked, and why"), explained(explanation)));
   return found;
 }
 

@@ -24,7 +24,8 @@ function list() {
   fitting = runs.filter((run) => JSON.stringify(run).toLowerCase().includes(wanted));
   shown ??= virtualList(find("runs-list"), NARROW ? 48 : 32, (i) => row(fitting[i]));
   shown.set(fitting.length);
-  find("runs-count").textContent = `${count(fitting.length)} of ${count(runs.length)} runs`;
+  find("runs-list").hidden = !runs.length;
+  find("runs-count").textContent = runs.length ? `${count(fitting.length)} of ${count(runs.length)} runs` : "No runs yet: a job makes one, or the command: collegium run --task questions.csv";
 }
 
 function methods(report) {

@@ -9,8 +9,8 @@ function models(entries) {
   const columns = [
     ["Model", (one) => one.id, "name"],
     ["Kind", (one) => one.kind],
-    ["Ready", (one) => (one.ready === false ? `no: ${one.reason ?? "not yet"}` : "yes")],
-    ["Context", (one) => count(one.context_length ?? one.max_model_len), "number"],
+    ["Ready", (one) => (one.ready === false ? `no: ${one.why_not ?? "not yet"}` : "yes")],
+    ["Context", (one) => count(one.max_model_len), "number"],
   ];
   if (priced) columns.push(["$ per million in, out", (one) => (one.prices ? `${dollars(one.prices.input)}, ${dollars(one.prices.output)}` : ""), "number"]);
   const order = [...entries].sort((a, b) => Number(a.kind !== "expert") - Number(b.kind !== "expert"));
@@ -22,7 +22,7 @@ async function workers() {
     const found = await json("v1/workers");
     const rows = Object.entries(found.workers);
     find("workers").replaceChildren(
-      element("p", { class: "meta" }, `${count(found.finished)} replies, ${count(found.cached)} from the ledger, ${count(found.tokens)} tokens, ${count(found.loads)} loads in ${found.load_seconds.toFixed(1)} s`),
+      element("p", { class: "meta" }, `replies ${count(found.finished)}, from the ledger ${count(found.cached)}, tokens ${count(found.tokens)}, loads ${count(found.loads)} in ${found.load_seconds.toFixed(1)} s`),
       table([["Worker", ([name]) => name, "name"], ["Holds", ([, expert]) => expert ?? "nothing yet"]], rows, `${rows.length} ready`),
       table(
         [["Expert", ([name]) => name, "name"], ["Waiting", ([, counts]) => counts[0], "number"], ["Running", ([, counts]) => counts[1], "number"]],

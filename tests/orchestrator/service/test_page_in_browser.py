@@ -31,6 +31,8 @@ pytestmark = [
 ]
 SIZES = [(1280, "light"), (1280, "dark"), (768, "light"), (390, "light"), (390, "dark")]
 VIEWS = ("ask", "runs", "zoo", "jobs")
+FILLED = {"ask": ".pane", "runs": "#runs-count:not(:empty)", "zoo": "#workers table", "jobs": "#fields label"}
+"""What a view shows once its data are there."""
 WIDER = "document.scrollingElement.scrollWidth - document.documentElement.clientWidth"
 COLLIDING = """() => {
   const found = [];
@@ -106,11 +108,29 @@ def test_a_visitor_asks_and_sees_every_view(
         assert page.get_by_label("Model 2").is_visible()
         for view in VIEWS:
             page.get_by_role("navigation").get_by_role("link", name=view.title()).click()
-            page.locator(f"section#{view}").wait_for()
-            page.wait_for_load_state("networkidle")
+            page.locator(f"section#{view} {FILLED[view]}").first.wait_for()
             page.screenshot(path=tmp_path / f"{view}-{width}-{scheme}.png", full_page=True)
             assert page.evaluate(WIDER) <= 0, f"{view} is wider than the screen"
             assert violations(page) == [], view
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_an_answer_is_explained_by_votes_and_rounds(
+    width: int, open_page: OpenPage, settings: dict[str, Any], on_socket: Any, tmp_path: Path
+) -> None:
+    with on_socket(settings) as url:
+        page = open_page(width, "light")
+        page.goto(url)
+        page.get_by_label("Model 1").select_option("debate")
+        page.get_by_label("Your question").fill("Is the coin or the word up, yes or no?")
+        page.keyboard.press("Enter")
+        page.get_by_text("Who was asked, and why").click()
+        page.get_by_role("heading", name="First replies").wait_for()
+        assert page.get_by_role("columnheader", name="Share").is_visible()
+        page.locator(".explained details").first.click()
+        page.screenshot(path=tmp_path / f"explained-{width}.png", full_page=True)
+        assert page.evaluate(WIDER) <= 0
+        assert violations(page) == []
 
 
 def test_the_keyboard_is_enough(open_page: OpenPage, settings: dict[str, Any], on_socket: Any) -> None:

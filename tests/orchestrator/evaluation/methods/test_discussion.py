@@ -142,3 +142,25 @@ def test_escalate_asks_by_need_as_many_as_calls_allow(zoo: Collegium) -> None:
     assert all("high enough by a plain rule" in one.stopped for one in many)
     right = [sum(one.answer == one.question.answer for one in held) for held in (few, many)]
     assert right == [10, 20]
+
+
+def test_answers_of_a_discussion_are_shown_as_they_were_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "band.py").write_text("def sings(messages, seed):\n    return 'Answer: The Beatles'\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    config = {
+        "experts": {name: {"script": "band:sings"} for name in ("one", "two")},
+        "workers": {"engine": "scripted", "in_process": True},
+        "state": str(tmp_path / "state"),
+        "runs": str(tmp_path / "runs"),
+    }
+    rows = [{"question": f"Who sang song {n}?", "answer": "the beatles", "kind": "text"} for n in range(10)]
+    with Collegium(config) as collegium:
+        result = collegium.run(task=rows, methods="vote,debate")  # type: ignore[arg-type]
+    table = result.to_pandas()
+    assert set(table["method"]) >= {"vote", "debate"}
+    assert set(table["answer"]) == {"The Beatles"}
+    assert set(table["compared"]) == {"beatles"}
+    shown = {one.written for sample in result.report.samples for one in sample.answers.values()}
+    assert shown == {"The Beatles"}

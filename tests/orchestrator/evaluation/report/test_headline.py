@@ -18,7 +18,7 @@ def with_methods(report, *methods, **changes):
 def test_says_what_beat_what_by_how_much_how_surely_and_at_which_cost(report):
     assert str(headline(report)) == (
         "mixture answers 71.4% right, 28.3 points more than best (43.1%). Difference +28.3 points, 95% interval "
-        "+22.1 to +34.5, paired over 420 test questions. It costs 3.7 times the tokens: 498 a question against 135."
+        "+22.1 to +34.5, paired over 420 test questions. It costs 3.7 times the tokens: 498 per question against 135."
     )
 
 
