@@ -26,7 +26,7 @@ from router.ranking import Evidence, Ranking, Scores
 from router.routers import PricedRouter
 from router.routers.fitted import FittedRouter, packed, unpacked
 
-FORMAT = 3
+FORMAT = 4
 """Of the folder, and of how a mixture is fitted: a change of either needs another number."""
 PARTS = ("router", "familiarity", "shared", "need", "paid_need", "costs")
 """Fields that are kept as JSON with arrays."""
