@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Self, cast
 from pydantic import BaseModel
 
 from orchestrator.config import DEMO_ZOOS, BudgetConfig, Config, read, validate
-from orchestrator.errors import BadInput, ConfigError
+from orchestrator.errors import BadInput, ConfigError, SetupError
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.report.formats import plain
 from orchestrator.experts.zoo import resolve
@@ -34,7 +34,7 @@ from orchestrator.notebook import notebook_progress
 from orchestrator.pipeline_calls import quiet, wait
 from orchestrator.pipelines.given import understood
 from orchestrator.pipelines.registry import named
-from router.embedding import DEFAULT_MODEL, Embedder
+from router.embedding import DEFAULT_MODEL, Embedder, EmbeddingError
 
 if TYPE_CHECKING:
     from orchestrator.chats.method_chat import LocalChats
@@ -197,7 +197,7 @@ class Collegium(PipelineMethods):
     ) -> Any:
         """Run a pipeline, given its request or the request's fields; its results are kept in a run folder (`runs`).
         `done` is called once per finished reply, `note` with a line per new step. Raises `BadInput` for an unknown
-        pipeline or field, and what the pipeline raises."""
+        pipeline or field, `SetupError` without an embedding model, and what the pipeline raises."""
         found, old = named(pipeline)
         if old:
             warnings.warn(old, FutureWarning, stacklevel=2)
@@ -219,6 +219,8 @@ class Collegium(PipelineMethods):
         except asyncio.CancelledError:
             stopped.set()
             raise
+        except EmbeddingError as error:
+            raise SetupError(f"embedding: {error}") from error
         finally:
             self.step = ""
         found.stored.deliver(asked, result)
@@ -233,7 +235,10 @@ class Collegium(PipelineMethods):
         """Experts for each question, best first, with reasons, by the newest profile. Raises `NotReady` without."""
         from orchestrator.evaluation.route import rank
 
-        return await asyncio.to_thread(rank, questions, self.context())
+        try:
+            return await asyncio.to_thread(rank, questions, self.context())
+        except EmbeddingError as error:
+            raise SetupError(f"embedding: {error}") from error
 
     def rank(self, questions: Sequence[str]) -> list[Ranking]:
         """As `arank`, from ordinary code."""

