@@ -30,6 +30,7 @@ from orchestrator.service import (
     embeddings,
     job_routes,
     page_routes,
+    profile_routes,
     refusals,
     response_routes,
     run_routes,
@@ -172,6 +173,7 @@ def application(runtime: Runtime) -> Middleware:
     page_routes.add(api)
     job_routes.add(api, runtime)
     run_routes.add(api, runtime)
+    profile_routes.add(api, runtime)
     anthropic.add(api, chats)
     completions.add(api, chats)
     token_routes.add(api, model_list)

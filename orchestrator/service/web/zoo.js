@@ -1,7 +1,7 @@
 // Zoo: what can be asked, and where it is resident now.
-import { count, dollars, element, find, json, notice, table } from "./dom.js";
+import { count, dollars, element, find, interval, json, notice, table } from "./dom.js";
 
-const POLL = 2000;
+const POLL = 2000, KEPT = 50;
 let timer = null;
 
 function models(entries) {
@@ -17,6 +17,34 @@ function models(entries) {
   return table(columns, order, `${entries.length} model ids, experts first`);
 }
 
+/** Who is right how often, by task: what the router goes by. */
+async function accuracies() {
+  try {
+    const { experts, why_not } = await json("v1/profile");
+    if (why_not) throw new Error(why_not);
+    const tasks = [...new Set(Object.values(experts).flatMap(Object.keys))];
+    const cell = (one) => (one ? element("span", { title: `95% interval ${interval(one)}, ${one.n} questions` }, (100 * one.value).toFixed(0)) : "");
+    const columns = [["Expert", ([name]) => name, "name"], ...tasks.map((task) => [task.replaceAll("_", " "), ([, found]) => cell(found[task]), "number"])];
+    find("accuracies").replaceChildren(table(columns, Object.entries(experts), "Percent right on the profile's questions"));
+  } catch (error) {
+    find("accuracies").replaceChildren(element("p", { class: "meta" }, error.message));
+  }
+}
+
+// What each worker held since the page was opened, the newest first.
+const held = new Map(), swaps = [];
+
+function swapped(rows) {
+  for (const [worker, expert] of rows) {
+    const before = held.get(worker);
+    held.set(worker, expert);
+    if (before !== undefined && before !== expert) swaps.unshift({ at: new Date().toLocaleTimeString(), worker, before, expert });
+  }
+  swaps.splice(KEPT);
+  if (!swaps.length) return "";
+  return table([["When", (one) => one.at, "time"], ["Worker", (one) => one.worker, "name"], ["From", (one) => one.before ?? "nothing"], ["To", (one) => one.expert ?? "nothing"]], swaps, "Swaps since this page was opened");
+}
+
 async function workers() {
   try {
     const found = await json("v1/workers");
@@ -29,6 +57,7 @@ async function workers() {
         Object.entries(found.requests),
         "Requests now",
       ),
+      swapped(rows),
     );
   } catch (error) {
     find("workers").replaceChildren(element("p", { class: "meta" }, error.message));
@@ -44,6 +73,6 @@ export async function show(visible) {
   } catch (error) {
     notice(error.message);
   }
-  await workers();
+  await Promise.all([accuracies(), workers()]);
   timer = setInterval(workers, POLL);
 }

@@ -133,6 +133,19 @@ def test_an_answer_is_explained_by_votes_and_rounds(
         assert violations(page) == []
 
 
+@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+def test_the_zoo_shows_who_is_good_at_what(
+    width: int, scheme: str, open_page: OpenPage, profiled: dict[str, Any], on_socket: Any, tmp_path: Path
+) -> None:
+    with on_socket(profiled) as url:
+        page = open_page(width, scheme)
+        page.goto(f"{url}#zoo")
+        page.get_by_text("Percent right on the profile's questions").wait_for()
+        page.screenshot(path=tmp_path / f"profiled-{width}.png", full_page=True)
+        assert page.evaluate(WIDER) <= 0
+        assert violations(page) == []
+
+
 def test_the_keyboard_is_enough(open_page: OpenPage, settings: dict[str, Any], on_socket: Any) -> None:
     with on_socket(settings) as url:
         page = open_page(1280, "light")
