@@ -86,7 +86,7 @@ OWN: Mapping[str, Mapping[str, Any]] = {
     "falcon_mamba": {"expand": 2, "intermediate_size": 256},
     "gemma3_text": {"num_hidden_layers": 6},
     "gptj": {"rotary_dim": 16},
-    "lfm2": {"layer_types": ["conv", "full_attention"], "block_ff_dim": 256, "conv_dim": 128},
+    "lfm2": {"layer_types": ["conv", "full_attention"], "block_ff_dim": 256, "block_dim": 128, "conv_dim": 128},
     "lfm2_moe": {"layer_types": ["conv", "full_attention"], "num_dense_layers": 1, "conv_dim": 128},
     "llama4_text": {"num_hidden_layers": 4, "intermediate_size_mlp": 256},
     "mamba": {"expand": 2, "intermediate_size": 256},

@@ -298,4 +298,4 @@ def _beside_numba() -> None:
     warnings.filterwarnings("ignore", r"`torch\.distributed\.reduce_op` is deprecated", FutureWarning)
     ffi = sys.modules.get("llvmlite.binding.ffi")
     if ffi is not None and hasattr(ffi.lib, "_fntab"):
-        ffi.lib._fntab.setdefault("__dict__", {})
+        ffi.lib._fntab["__dict__"] = {}  # also where somebody has looked before, and a function was made of it

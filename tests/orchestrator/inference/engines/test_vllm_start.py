@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import logging
@@ -16,6 +17,7 @@ from orchestrator.inference.engines.vllm import VLLMEngine
 from orchestrator.inference.engines.vllm_start import (
     MAX_LORA_RANK,
     STEP_TOKENS,
+    _beside_numba,
     arguments,
     cores_of,
     hush_registry,
@@ -160,3 +162,11 @@ def test_a_class_that_vllm_cannot_import_is_a_reason_and_no_traceback(caplog: py
         "its class SeeingForCausalLM cannot be imported: ModuleNotFoundError: No module named 'eyes'; workers.engine"
     )
     assert not_imported("Value error, Model architectures ['OtherForCausalLM'] failed to be inspected") == ""
+
+
+def test_vllm_may_look_through_what_numba_loaded_whoever_looked_before() -> None:
+    ffi = pytest.importorskip("llvmlite.binding.ffi")
+    with contextlib.suppress(AttributeError):
+        vars(ffi.lib)  # from now on a function of that name is remembered
+    _beside_numba()
+    assert vars(ffi.lib) == {}
