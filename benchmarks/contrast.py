@@ -1,6 +1,7 @@
 """A vote that subtracts what weak experts share, on recorded answers: fitted on `val`, reported on `dev`.
 
-    python -m benchmarks.contrast [--table FILE --fit FILE]
+    python -m benchmarks.contrast
+    python -m benchmarks.contrast --zoo demo2 --task mixed2 --state FOLDER --name contrast_demo2
 
 For each question the k experts that the mixture's router ranks first vote by log-odds, as in the product. Contrast asks
 the m that it ranks last, too: each takes `strength` times the weight of a vote at even odds from the answer that it
@@ -12,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from numpy.typing import NDArray
 
 from agents.votes import Odds, fit_log_odds, log_odds_weights
 from benchmarks.eval_router import SMALL, TABLE
+from benchmarks.fitting_questions import tables
 from benchmarks.machine import conditions, write_result
 from orchestrator.evaluation.mixture.fit import fit_and_hold_out
 from orchestrator.evaluation.mixture.options import FittingOptions
@@ -131,13 +134,22 @@ def rows_of(title: str, found: Sequence[dict[str, Any]], questions: Sequence[str
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table", type=Path, default=TABLE)
-    parser.add_argument("--fit", type=Path, help="table to fit on; default: splits `val` and `dev` of the table")
+    parser.add_argument(
+        "--zoo", help="ask its experts, validation and test questions of three seeds (default: MMLU-Pro)"
+    )
+    parser.add_argument("--task", default="mixed2")
+    parser.add_argument("--questions", type=int, default=96, help="of each split and seed")
+    parser.add_argument("--state", type=Path)
     parser.add_argument("--name", default="contrast", help="of the result's file")
     given = parser.parse_args()
     noted = conditions()
-    whole = Table.read(given.table)
-    fit, test = (Table.read(given.fit), whole) if given.fit else (whole.split("val"), whole.split("dev"))
+    if given.zoo:
+        with tempfile.TemporaryDirectory() as folder:
+            state = given.state or Path(folder)
+            fit, test, _ = tables(given.zoo, given.task, (0, 1, 2), given.questions, state)
+    else:
+        whole = Table.read(TABLE)
+        fit, test = whole.split("val"), whole.split("dev")
     embedder = Embedder()
     seen, asked = embedder.features(fit.questions), embedder.features(test.questions)
     panels: dict[str, Sequence[str]] = {f"all {len(test.experts)} experts": test.experts}

@@ -47,6 +47,15 @@ def asked(collegium: Collegium, task: str, split: str, seeds: Sequence[int], cou
     return Table.from_rows(rows, experts)
 
 
+def tables(
+    zoo: str, task: str, seeds: Sequence[int], count: int, state: Path
+) -> tuple[Table, Table, Mapping[str, Expert]]:
+    """What every expert of a zoo made of the validation and the test questions of all seeds, and the experts."""
+    with Collegium({"zoo": zoo, "state": str(state), "workers": {"in_process": True}}) as collegium:
+        fit, test = (asked(collegium, task, split, seeds, count) for split in ("validation", "test"))
+        return fit, test, collegium.experts
+
+
 def part(table: Table, per_task: int) -> list[int]:
     """Places of so many questions of each task."""
     order = np.random.default_rng(0).permutation(len(table.rows))
@@ -98,10 +107,7 @@ def main() -> None:
     seeds = [int(seed) for seed in given.seeds.split(",")]
     with contextlib.ExitStack() as stack:
         state = given.state or Path(stack.enter_context(tempfile.TemporaryDirectory()))
-        settings = {"zoo": given.zoo, "state": str(state), "workers": {"in_process": True}}
-        collegium = stack.enter_context(Collegium(settings))
-        fit, test = (asked(collegium, given.task, one, seeds, given.questions) for one in ("validation", "test"))
-        experts = collegium.experts
+        fit, test, experts = tables(given.zoo, given.task, seeds, given.questions, state)
     embedder = Embedder(cache=state if given.state else None)
     rows, raw = [], {}
     for per_task in map(int, given.per_task.split(",")):

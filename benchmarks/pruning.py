@@ -1,18 +1,24 @@
 """A mixture pruned by use, and unlearning by retiring, on recorded answers.
 
-    python -m benchmarks.pruning [--table FILE --fit FILE] [--forget TASK,...] [--name pruning]
+    python -m benchmarks.pruning
+    python -m benchmarks.pruning --zoo demo2 --task mixed2 --forget TASK,... --state FOLDER --name pruning_demo2
 
-Without a table: 17 small and all 28 models on MMLU-Pro, decided on `val` and reported on `dev`. `--forget`: each of
-these tasks is forgotten on its own. All by the product's own `prune`; the raw file has the score of every question.
+Without a zoo: 17 small and all 28 models on MMLU-Pro, decided on `val` and reported on `dev`. With one, its experts
+answer validation and test questions of three seeds first, which `benchmarks.evidence` with the same state has done.
+`--forget`: each of these tasks is forgotten on its own. All by the product's own `prune`; the raw file has the score of every question.
 """
 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import dataclasses
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from benchmarks.eval_router import SMALL, TABLE
+from benchmarks.fitting_questions import tables
 from benchmarks.machine import conditions, write_result
 from orchestrator import Collegium
 from orchestrator.cli.prune import estimate, points
@@ -62,21 +68,29 @@ def kept(found: Pruning) -> dict[str, Any]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--table")
-    parser.add_argument("--fit")
+    parser.add_argument("--zoo")
+    parser.add_argument("--task", default="mixed2")
+    parser.add_argument("--seeds", default="0,1,2")
+    parser.add_argument("--questions", type=int, default=96, help="of each split and seed")
+    parser.add_argument("--state", type=Path)
     parser.add_argument("--forget", default="")
-    parser.add_argument("--zoo", default="demo2")
     parser.add_argument("--name", default="pruning", help="of the result's file")
     given = parser.parse_args()
     noted = conditions()
-    asked: dict[str, Any] = {"table": given.table, "fit": given.fit}
-    panels: dict[str, list[str]] = {"": []}
-    if given.table is None:
-        asked = {"table": str(TABLE), "train_split": "val", "test_split": "dev"}
-        panels = {"17 small models, ": list(SMALL), "28 models, ": []}
+    asked: dict[str, Any] = {"table": str(TABLE), "train_split": "val", "test_split": "dev"}
+    panels: dict[str, list[str]] = {"17 small models, ": list(SMALL), "28 models, ": []}
     rows: Rows = []
     raw: dict[str, Any] = {}
-    with Collegium({"zoo": given.zoo}) as collegium:
+    with contextlib.ExitStack() as stack:
+        if given.zoo:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            seeds = [int(seed) for seed in given.seeds.split(",")]
+            fit, test, _ = tables(given.zoo, given.task, seeds, given.questions, given.state or folder)
+            fit.write(folder / "validation.jsonl")
+            test.write(folder / "test.jsonl")
+            asked = {"table": str(folder / "test.jsonl"), "fit": str(folder / "validation.jsonl")}
+            panels = {"": []}
+        collegium = stack.enter_context(Collegium({"zoo": given.zoo or "demo"}))
         for panel, names in panels.items():
             for recruit in RECRUITS:
                 title = f"{panel}{recruit} asked"
