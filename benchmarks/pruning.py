@@ -5,7 +5,8 @@
 
 Without a zoo: 17 small and all 28 models on MMLU-Pro, decided on `val` and reported on `dev`. With one, its experts
 answer validation and test questions of three seeds first, which `benchmarks.evidence` with the same state has done.
-`--forget`: each of these tasks is forgotten on its own. All by the product's own `prune`; the raw file has the score of every question.
+`--forget`: each of these tasks is forgotten on its own. All by the product's own `prune`; the raw file has the score of
+every question.
 """
 
 from __future__ import annotations
