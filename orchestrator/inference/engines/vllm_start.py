@@ -54,13 +54,17 @@ def refuse_differing(expert: Expert, config: Mapping[str, Any], gpu: bool) -> No
 def loading_failed(expert: Expert, config: Mapping[str, Any], error: Exception) -> ExpertFailed:
     """What vLLM raised, on one line with the expert and its model's type."""
     kind = config.get("model_type")
-    return ExpertFailed(f"expert {expert.name!r}: vLLM cannot load this model of type {kind!r}: {_reason(error)}")
+    said = f"expert {expert.name!r}: vLLM cannot load this model of type {kind!r}: {_reason(error)}"
+    return ExpertFailed(_with_remedy(said))
 
 
 def _reason(error: Exception) -> str:
     """An error on one line; a bare assertion says nothing itself."""
-    said = _one_line(error) or "a condition in vLLM's code does not hold; workers.engine: transformers may run it"
-    return f"{type(error).__name__}: {said}"
+    return f"{type(error).__name__}: {_one_line(error) or 'a condition in vLLM does not hold'}"
+
+
+def _with_remedy(said: str) -> str:
+    return f"{said}; workers.engine: transformers may run it"
 
 
 def on_gpu() -> bool:
@@ -165,7 +169,7 @@ def start(
             return LLMEngine.from_engine_args(made)
     except Exception as error:
         why = not_imported(str(error)) or _one_line(error) or _reason(error)
-        raise ExpertFailed(f"{folder}: vLLM cannot run it: {why}") from error
+        raise ExpertFailed(_with_remedy(f"{folder}: vLLM cannot run it: {why}")) from error
 
 
 def hush_registry() -> None:
@@ -188,7 +192,7 @@ def not_imported(said: str) -> str:
     """Of an error of vLLM that names a class which it could not import, why; empty for others."""
     for name, why in _NOT_IMPORTED.items():
         if f"'{name}'" in said:
-            return f"its class {name} cannot be imported: {why}; workers.engine: transformers may run it"
+            return f"its class {name} cannot be imported: {why}"
     return ""
 
 
