@@ -17,8 +17,8 @@ from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import PromptMessage, Sampling
 
 MIXTURE = "mixture"
-REPETITION = (64, 4, 10)
-"""A member of a panel that says one thing of 4 to 64 tokens ten times over has nothing to add: the others and the
+REPETITION = (64, 4, 32)
+"""A member of a panel that says one thing of 4 to 64 tokens 32 times over has nothing to add: the others and the
 reader would wait until its context is full."""
 
 
@@ -45,14 +45,13 @@ def conversation_text(history: Sequence[PromptMessage]) -> str:
 
 def chat_pool(
     collegium: Zoo,
-    chat: ChatBody,
     turns: ChatTurns,
     max_wait: float | None,
     reply_events: ReplyEvents,
     offer: Callable[[Expert, Sampling], Sampling] = lambda expert, sampling: sampling,
+    repetition: tuple[int, int, int] | None = None,
 ) -> ChatPool:
-    """The pool that methods ask within this chat; `offer` as in `ChatPool`. Where the client bounds no reply, one that
-    repeats itself is cut."""
+    """The pool that methods ask within this chat; `offer` and `repetition` as in `ChatPool`."""
     return ChatPool(
         collegium.pool,
         turns,
@@ -64,7 +63,7 @@ def chat_pool(
         on_streamed=reply_events.streamed_reply,
         hold=reply_events.holds,
         offer=offer,
-        repetition=None if chat.max_tokens or chat.max_completion_tokens else REPETITION,
+        repetition=repetition,
     )
 
 

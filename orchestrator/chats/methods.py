@@ -15,6 +15,7 @@ from agents.question import Question
 from agents.transcript import Transcript
 from orchestrator.chats.asking import (
     MIXTURE,
+    REPETITION,
     as_question,
     chat_pool,
     check_wishes,
@@ -71,7 +72,9 @@ async def ask_method(
     profiled = await _profiled(routing, method)
     reply_events = ReplyEvents(health, collegium.experts)
     offered = turns.tool_rounds < _tool_rounds(collegium.config, method.name)
-    pool = chat_pool(collegium, chat, turns, max_wait, reply_events, partial(_offered, chat, offered))
+    bounded = writes or chat.max_tokens or chat.max_completion_tokens
+    offer = partial(_offered, chat, offered)
+    pool = chat_pool(collegium, turns, max_wait, reply_events, offer, None if bounded else REPETITION)
     context = replace(collegium.context(), workers=lambda: pool)
     recruit = min(chat.collegium.recruit, len(collegium.experts)) if chat.collegium.recruit else None
     setting = Setting(

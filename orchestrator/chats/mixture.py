@@ -109,7 +109,7 @@ async def ask_mixture(
     target = target_of(chat, service, len(order))
     room = order if target.by_need else order[: target.recruit + service.fallbacks]
     reply_events = ReplyEvents(health, collegium.experts)
-    pool = chat_pool(collegium, chat, turns, max_wait, reply_events)
+    pool = chat_pool(collegium, turns, max_wait, reply_events)
     sampling = joint_sampling(chat, min(collegium.experts[name].context for name in room))
     context = replace(collegium.context(), workers=lambda: pool)
     setting = Setting(context, [question], sampling, seed_of(chat, collegium))

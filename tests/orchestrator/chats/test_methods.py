@@ -8,6 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
+from orchestrator.chats.asking import REPETITION
+from orchestrator.evaluation.profile import AskingRequest
+from orchestrator.inference.request import Sampling
+from orchestrator.inference.schedule.pool import LocalPool
 from tests.scripts.one_question import USER, events, post
 
 
@@ -38,6 +42,39 @@ async def test_stop_and_the_reason_of_the_end_are_kept_under_every_method(
         stopped = (await post(client, model=model, stop="Answer")).json()["choices"][0]
         assert "Answer" in whole["message"]["content"]
         assert "Answer" not in stopped["message"]["content"]
+
+
+@pytest.mark.parametrize(
+    ("model", "said", "cut"),
+    [
+        ("reconcile", {}, True),
+        ("vote", {"collegium": {"kind": "text"}}, True),
+        ("reconcile", {"max_tokens": 50}, False),
+        ("reconcile", {"max_completion_tokens": 50}, False),
+        ("fusion", {}, False),  # it writes what the reader asked for, be it the same a hundred times
+        ("mixture", {}, False),
+    ],
+)
+async def test_a_member_that_repeats_itself_is_cut_where_the_client_bounds_no_reply(
+    profiled: dict[str, Any],
+    serving: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    model: str,
+    said: dict[str, Any],
+    cut: bool,
+) -> None:
+    asked: list[Sampling] = []
+    request = LocalPool.request
+
+    def noted(self: LocalPool, expert: Any, messages: Any, sampling: Sampling, **more: Any) -> Any:
+        asked.append(sampling)
+        return request(self, expert, messages, sampling, **more)
+
+    monkeypatch.setattr(LocalPool, "request", noted)
+    async with serving(profiled) as client:
+        assert (await post(client, model=model, **said)).status_code == 200
+    found = {sampling.repetition for sampling in asked if sampling.max_tokens != AskingRequest().max_tokens}
+    assert found == {REPETITION if cut else None}
 
 
 @pytest.mark.parametrize("model", ["vote", "reconcile", "debate", "self-consistency"])
