@@ -78,6 +78,8 @@ class PruneRequest(StrictModel):
             raise ValueError("forget: give experts (retire) or tasks (forget), not both")
         if self.keep is not None and self.max_loss is not None:
             raise ValueError("max_loss: give either keep or max_loss, not both")
+        if self.fit is None and self.train_split is not None and self.train_split == self.test_split:
+            raise ValueError(f"test_split: cannot decide and report on the same split ({self.test_split})")
         if self.floor is not None and not self.forget:
             raise ValueError("floor: belongs to forget")
         return self
@@ -196,9 +198,15 @@ def prune(request: PruneRequest, context: Context) -> Pruning:
             f"{request.table}: nothing to decide on apart from what is reported: give --fit TABLE, or --train-split "
             f"and --test-split (the table has {', '.join(table.splits) or 'no splits'})"
         )
+    unasked = [name for name, asked in zip(names, (~np.isnan(what.fit.correct)).sum(0), strict=True) if not asked]
+    if unasked:
+        raise BadInput(
+            f"{request.fit or request.table}: {unasked[0]!r} was asked none of the questions that decide: nothing is "
+            f"known of it; leave it out with --experts"
+        )
     pruner = _Pruner(request, what, context.seed(request.seed))
     if request.retire or request.forget:
-        leaving = list(request.retire) or knowing(what.fit, request.forget, _floor(request))
+        leaving = list(dict.fromkeys(request.retire)) or knowing(what.fit, request.forget, _floor(request))
         context.note(f"without {', '.join(leaving)}")
         made = [pruner.mixture(names), pruner.mixture([name for name in names if name not in leaving])]
         chosen = 1
@@ -218,6 +226,8 @@ def _check(request: PruneRequest, table: Table, context: Context) -> None:
         raise BadInput(f"{request.table}: has one expert, {names[0]!r}: there is nothing to prune")
     if request.keep is not None and request.keep >= len(names):
         raise BadInput(f"keep: the table has {len(names)} experts: keep fewer than that")
+    if request.recruit > len(names):
+        raise BadInput(f"recruit: {request.recruit} experts per question, and {request.table} has {len(names)}")
     for name in request.retire:
         if name not in names:
             raise BadInput(f"retire: no expert {name!r} in {request.table}; it has {', '.join(names)}")
@@ -252,7 +262,7 @@ def _by_use(pruner: _Pruner, context: Context) -> list[_Fitted]:
 
 def _chosen(made: Sequence[_Fitted], request: PruneRequest) -> tuple[int, str]:
     if request.keep is not None:
-        return len(made) - 1, f"{request.keep} experts, as the request says"
+        return len(made) - 1, f"keep {request.keep}, as the request says"
     allowed = request.max_loss or 0.0
     # Against the best step and not against all experts: few questions decide, and fewer experts look better by luck.
     best = max(one.fitted for one in made)
@@ -280,12 +290,16 @@ def _result(pruner: _Pruner, made: Sequence[_Fitted], chosen: int, why: str, zoo
         steps.append(PruneStep(one.experts, dropped, one.used, one.fitted, accuracy, change, scores))
         before = one.experts
     notes, forget, retain = list(what.notes), None, None
+    if missing := int(np.isnan(what.test.correct).sum()):
+        notes.append(f"{missing} answers are not recorded on the tested questions: there the next expert stands in")
     if request.retire or request.forget:
         tasks = tuple(request.forget) or strengths(pruner.fit[0], request.retire)
-        own = np.array([skill(row) in tasks for row in what.test.rows])
-        forget, retain = (
-            unlearned(what.test, rows, made[-1].experts, made[0].scores, made[-1].scores) for rows in (own, ~own)
-        )
+        if tasks:
+            own = np.array([skill(row) in tasks for row in what.test.rows])
+            last = made[-1]
+            forget, retain = (
+                unlearned(what.test, rows, last.experts, made[0].scores, last.scores) for rows in (own, ~own)
+            )
         if not tasks:
             notes.append("no forget set: at no task of the table is a retired expert the best (or it names no tasks)")
         elif forget is None:

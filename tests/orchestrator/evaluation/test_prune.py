@@ -169,6 +169,31 @@ def test_what_cannot_be_done_is_refused_in_one_line(three: Path) -> None:
     assert ok("three.jsonl", *PARTS, "--retire", "sums")["zoo"] == {}
 
 
+def test_what_is_not_known_is_refused_or_told(three: Path) -> None:
+    refused("same split (val)", "three.jsonl", "--train-split", "val", "--test-split", "val")
+    refused("recruit: 4 experts per question, and three.jsonl has 3", "three.jsonl", *PARTS, "--recruit", "4")
+    assert ok("three.jsonl", *PARTS, "--retire", "sums,sums")["why"] == "sums left: named by the request"
+
+    def tested_less(row: Any) -> Any:
+        if row["id"] in ("q41", "q43"):
+            del row["correct"]["rivers"]
+        return {key: value for key, value in row.items() if key != "task"}
+
+    changed(three, tested_less)
+    told = ok("three.jsonl", *PARTS, "--retire", "rivers")
+    assert told["forget"] is told["retain"] is None
+    assert "2 answers are not recorded on the tested questions: there the next expert stands in" in told["notes"]
+    assert any("no forget set" in note for note in told["notes"])
+
+    def unasked(row: Any) -> Any:
+        if row["split"] == "val":
+            del row["correct"]["newcomer"]
+        return row
+
+    changed(three, unasked)
+    refused("'newcomer' was asked none of the questions that decide", "three.jsonl", *PARTS)
+
+
 def test_every_expert_above_the_floor_leaves_none(three: Path) -> None:
     def teach(row: Any) -> Any:
         row["correct"] = dict.fromkeys(row["correct"], 1)
