@@ -12,6 +12,7 @@ VOTES = "each,best,vote,weighted-vote"
 TALK = ("--name", "discussion_talk", "--kinds", "stated", "--questions", "80", "--samples", "18")
 BENCHMARKS = (
     ["start"],
+    ["page"],
     ["scheduler_simulation"],
     ["engine_swap"],
     ["swapping", "--experts", "8"],
