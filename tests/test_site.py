@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import posixpath
+import re
 from pathlib import Path
 from types import ModuleType
 
@@ -71,3 +72,9 @@ def test_the_menu_has_every_page_once(site: ModuleType) -> None:
     assert sorted(listed) == sorted(
         {there for there, path in pages(site).items() if path.startswith("docs/")} | {*site.HEAD.values()}
     )
+
+
+def test_no_block_of_code_has_words_behind_its_language(site: ModuleType) -> None:
+    """The site would show such a block as text."""
+    for path in pages(site).values():
+        assert not re.findall(r"^```\w+ .*$", (ROOT / path).read_text(), re.MULTILINE), path

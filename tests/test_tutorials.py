@@ -1,9 +1,9 @@
 """Every tutorial runs as it is written: its files are made, its commands called, its Python run as a script and as a
 notebook's cells, and what it says is printed is printed.
 
-A block whose first line is a comment with a file's name is that file. Behind ```bash, `fails` says that the command is
-refused, `elsewhere` that it needs what no test has; behind ```python, `notebook` that only a notebook runs it. A block
-of ```text holds what the commands before it print.
+A block whose first line is a comment with a file's name is that file. Behind a command `# is refused` means that, and
+`# needs ...` that no test has it. Python below `# in a notebook` runs there only. A block of text holds what the
+commands before it print.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from orchestrator.cli import group
 from tests.scripts.misbehaving import misbehaving
 
 TUTORIALS = Path(__file__).parent.parent / "docs" / "tutorials"
-BLOCK = re.compile(r"^```(\w+)(?: (\w+))?\n(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 FILE = re.compile(r"# ([\w-]+\.\w+)\n")
 EXPERTS = '''
 """What a reader's configuration names: an expert that adds, and one that knows no numbers."""
@@ -48,7 +48,6 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 @dataclass(frozen=True)
 class Block:
     language: str
-    word: str
     text: str
 
     @property
@@ -58,7 +57,7 @@ class Block:
 
 
 def blocks(name: str) -> list[Block]:
-    return [Block(*found.groups(default="")) for found in BLOCK.finditer((TUTORIALS / name).read_text())]
+    return [Block(*found.groups()) for found in BLOCK.finditer((TUTORIALS / name).read_text())]
 
 
 NAMES = sorted(path.name for path in TUTORIALS.glob("*.md"))
@@ -84,10 +83,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 EXPERT_FUNCTIONS = {"adder": "adds", "guesser": "guesses"}
 
 
-def commands(block: Block) -> list[list[str]]:
-    lines = block.text.replace("\\\n", " ").splitlines()
-    found = [shlex.split(line, comments=True) for line in lines]
-    return [words[1:] for words in found if words and words[0] == "collegium"]
+def commands(block: Block) -> list[tuple[list[str], bool]]:
+    """(words, whether it is refused) of each command that can be called here."""
+    found = [(shlex.split(line, comments=True), line.partition("   # ")[2]) for line in block.text.splitlines()]
+    assert all(words[0] == "collegium" for words, _ in found if words)
+    return [(words[1:], said == "is refused") for words, said in found if words and not said.startswith("needs ")]
 
 
 def called(words: list[str], fails: bool) -> str:
@@ -98,7 +98,7 @@ def called(words: list[str], fails: bool) -> str:
 
 
 def written(block: Block, server: str) -> Block:
-    return Block(block.language, block.word, block.text.replace("http://localhost:8080/v1", server))
+    return Block(block.language, block.text.replace("http://localhost:8080/v1", server))
 
 
 def is_python(block: Block) -> bool:
@@ -119,14 +119,14 @@ def test_commands_and_scripts_run_and_print_what_is_said(
                 body = block.text.partition("\n")[2] if block.file.endswith(".csv") else block.text
                 (folder / block.file).write_text(body)
             elif block.language == "bash":
-                for words in commands(block) if block.word != "elsewhere" else ():
-                    printed += called(words, block.word == "fails") + caplog.text
+                for words, fails in commands(block):
+                    printed += called(words, fails) + caplog.text
                     checked += 1
             elif block.language == "text":
                 said = " ".join(printed.split())
                 for line in block.text.splitlines():
                     assert " ".join(line.split()) in said, (line, printed[-3000:])
-            elif is_python(block) and block.word != "notebook":
+            elif is_python(block) and not block.text.startswith("# in a notebook"):
                 exec(compile(block.text, name, "exec"), namespace)
                 checked += 1
     assert checked
