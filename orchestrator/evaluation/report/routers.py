@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich.cells import cell_len
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
@@ -111,7 +112,9 @@ class _Uncut:
             while others and (not taken or widths[others[0]] <= room):
                 room -= widths[others[0]]
                 taken.append(others.pop(0))
-            yield self.table if len(taken) == len(widths) - 1 else self._part([first, *taken])
+            part = self.table if len(taken) == len(widths) - 1 else self._part([first, *taken])
+            _widen(part, options.max_width)
+            yield part
 
     def _part(self, places: list[int]) -> Table:
         whole = self.table
@@ -122,6 +125,16 @@ class _Uncut:
         for row in zip(*(list(column.cells) for column in columns), strict=True):
             part.add_row(*row)
         return part
+
+
+def _widen(table: Table, width: int) -> None:
+    """Give each column its longest word, and what is left to those that would break lines: rich alone takes from the
+    widest first, even below their longest words."""
+    spare = width - sum((column.min_width or 1) + 2 for column in table.columns) + 2
+    for column in table.columns:
+        cells = [cell.plain if isinstance(cell, Text) else str(cell) for cell in (column.header, *column.cells)]
+        more = max(0, min(spare, max(map(cell_len, cells)) - (column.min_width or 1)))
+        column.width, spare = (column.min_width or 1) + more, spare - more
 
 
 METRICS = (
@@ -214,7 +227,7 @@ def _tail(found: Evaluation) -> list[Text]:
 
 
 def _sentence(result: RouterResult) -> str:
-    where = "one expert a question" if result.k == 1 else f"k={result.k}"
+    where = "one expert per question" if result.k == 1 else f"k={result.k}"
     gap = result.over_best
     sure = "significant" if gap.p < SURE else "not significant"
     return f"{where} {points(gap.value)} points ({sure}, p={gap.p:.2g})"

@@ -10,7 +10,8 @@ from rich.console import Console
 
 from benchmarks.eval_router_speed import made_up
 from orchestrator.evaluation.eval_router import aggregators, contestants
-from orchestrator.evaluation.report.routers import metric_rows, routers_table, write_routers
+from orchestrator.evaluation.report.formats import percent
+from orchestrator.evaluation.report.routers import metric_rows, reference, routers_table, write_routers
 from orchestrator.evaluation.voting import recorded_answer
 from router.evaluate import Evaluation, evaluate
 from router.trial import trial
@@ -50,7 +51,7 @@ def test_metrics_of_other_benchmarks_are_displayed_as_far_as_they_are_known(cost
         assert gain in text
 
 
-@pytest.mark.parametrize("width", [60, 80, 200])
+@pytest.mark.parametrize("width", [60, 70, 74, 76, 78, 80, 82, 90, 200])
 def test_no_number_is_cut_on_a_narrow_terminal(width: int) -> None:
     console = Console(file=io.StringIO(), width=width)
     found = evaluation(True)
@@ -62,6 +63,9 @@ def test_no_number_is_cut_on_a_narrow_terminal(width: int) -> None:
         assert f"{quality.calibration_error:.3f}" in text
         assert f"{quality.cost_area:.3g}" in text
     assert max(map(len, text.splitlines())) <= width
+    assert {"outvoted", "recruited"} <= set(text.split())
+    lost = [percent(share) for one in found.results if one.router == reference(found) for share in one.lost.values()]
+    assert all(text.split().count(share) >= lost.count(share) for share in lost)
 
 
 def test_equal_costs_draw_no_curve_and_large_ones_are_written_out(tmp_path: Path) -> None:
