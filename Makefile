@@ -44,7 +44,7 @@ soak: setup
 bench: setup
 	@$(RUN) -m benchmarks
 
-# Each method beside what it has to beat, on both demo zoos: about five hours on two cores; goes on where it was stopped.
+# Each method beside what it has to beat, on both demo zoos: three to five hours on two cores; goes on where it was stopped.
 evidence: setup
 	@$(RUN) -m benchmarks.evidence --state build/evidence
 	@$(RUN) -m benchmarks.evidence --zoo demo --task mixed --name evidence_v1 --state build/evidence
