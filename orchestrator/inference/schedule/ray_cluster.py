@@ -8,6 +8,7 @@ import ctypes
 import functools
 import os
 import signal
+import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -18,6 +19,8 @@ from orchestrator.inference.schedule.groups import groups_of
 
 OBJECT_STORE = 100 * 2**20
 """Bytes of Ray's object store on a local Ray cluster: only requests and replies pass through it."""
+
+CONNECT_SECONDS = 10.0
 
 Node = Mapping[str, Any]
 """As `ray.nodes()` tells it."""
@@ -139,9 +142,11 @@ def _connect(address: str | None) -> None:
     # Ray jobs find their own Ray cluster in the environment.
     if address := address or os.environ.get("RAY_ADDRESS"):
         try:
+            _look_for_cluster(address)
             ray.init(address=address, **common)
-        except ConnectionError as error:
-            raise ConfigError(f"workers.address: no Ray cluster at {address!r}: {error}") from error
+        except OSError as error:
+            why = error.strerror or error
+            raise ConfigError(f"workers.address: no Ray cluster at {address!r}: {why}; is it `ray start`ed?") from error
         return
     # Without "local" Ray would join whatever Ray cluster was last started on this machine.
     local = functools.partial(ray.init, "local", object_store_memory=OBJECT_STORE, include_dashboard=False, **common)
@@ -149,6 +154,13 @@ def _connect(address: str | None) -> None:
         local()
     else:
         _on_lasting_thread(local)
+
+
+def _look_for_cluster(address: str) -> None:
+    """Raises `OSError` where nothing listens at HOST:PORT. Ray itself would try for minutes, and print each try."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if host and port.isdigit():
+        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
 
 
 def _on_lasting_thread(start: Callable[[], object]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from typing import Any
 
 import pytest
@@ -95,6 +96,20 @@ def test_a_ray_that_does_not_start_is_said_on_one_line_with_a_remedy(
     with pytest.raises(SetupError, match=words) as refused:
         join_cluster(WorkersConfig(address=address), {})
     assert "\n" not in str(refused.value)
+
+
+def test_a_cluster_where_nothing_listens_is_refused_before_ray_tries(monkeypatch: pytest.MonkeyPatch) -> None:
+    import ray
+
+    tried: list[object] = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **options: tried.append(options))
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    for address in (f"127.0.0.1:{port}", f"ray://127.0.0.1:{port}"):
+        with pytest.raises(ConfigError, match=r"workers.address: no Ray cluster at .*refused; is it"):
+            join_cluster(WorkersConfig(address=address), {})
+    assert not tried
 
 
 def test_sigterm_is_handled_as_before_whoever_took_it_over_meanwhile() -> None:
