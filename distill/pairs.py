@@ -43,7 +43,8 @@ class Selection(BaseModel):
 
     level: TeachingLevel = Field(
         default="L1",
-        description="gold, L1, L2, L3, L4: how much of the transcripts is used; on-policy: own replies, too.",
+        description="gold, L1, L2, L3, L4: how much of the transcripts is used; on-policy: own replies, too "
+        "(L1 measured better).",
     )
     teacher: str | None = Field(default=None, description="Agent to learn from (default: all).")
     longest_reply: int = Field(
