@@ -175,7 +175,9 @@ class ExpertChat(BatchedChatModel):
     def _chunk(self, part: Delta | Completion, reply: ReplyStream) -> ChatGenerationChunk:
         if isinstance(part, Delta):
             thoughts = _thoughts(part.reasoning)
-            return ChatGenerationChunk(message=AIMessageChunk(reply.more(part.text), additional_kwargs=thoughts))
+            return ChatGenerationChunk(
+                message=AIMessageChunk(content=reply.more(part.text), additional_kwargs=thoughts)
+            )
         rest, calls = reply.end(part.text)
         message = AIMessageChunk(
             content=rest,
