@@ -34,7 +34,7 @@ MAX_LORA_RANK = 64
 MAX_LORAS = 8
 EXTENSION = "orchestrator.inference.engines.vllm_live.WorkerExtension"
 
-ANSWERS_DIFFER = frozenset({"gpt_oss", "hrm_text"})
+ANSWERS_DIFFER = frozenset({"gemma3n", "gemma3n_text", "gpt_oss", "hrm_text", "jetmoe"})
 """Types that vLLM's build for CPUs answers otherwise than transformers: benchmarks/results/architectures.md. On
 a card, where nobody measured it, `collegium experts check` compares the two."""
 

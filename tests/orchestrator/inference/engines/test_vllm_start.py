@@ -15,6 +15,7 @@ from orchestrator.errors import ExpertFailed
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.vllm import VLLMEngine
 from orchestrator.inference.engines.vllm_start import (
+    ANSWERS_DIFFER,
     MAX_LORA_RANK,
     STEP_TOKENS,
     _beside_numba,
@@ -67,7 +68,14 @@ def test_each_worker_of_a_split_model_has_cores_of_its_own(monkeypatch: pytest.M
     assert cores_of(1) == ""
 
 
-CLASSES = {"llama": "LlamaForCausalLM", "gpt_oss": "GptOssForCausalLM", "hrm_text": "HrmTextForCausalLM"}
+CLASSES = {
+    "llama": "LlamaForCausalLM",
+    "gemma3n": "Gemma3nForConditionalGeneration",
+    "gemma3n_text": "Gemma3nForCausalLM",
+    "gpt_oss": "GptOssForCausalLM",
+    "hrm_text": "HrmTextForCausalLM",
+    "jetmoe": "JetMoeForCausalLM",
+}
 
 
 def typed(kind: str, folder: Path) -> Expert:
@@ -79,7 +87,7 @@ def typed(kind: str, folder: Path) -> Expert:
     return Expert("one", "print", "shape", weights=Weights(folder), context=64)
 
 
-@pytest.mark.parametrize("kind", ["gpt_oss", "hrm_text"])
+@pytest.mark.parametrize("kind", sorted(ANSWERS_DIFFER))
 def test_a_type_that_vllm_answers_otherwise_is_refused_before_anything_starts(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
