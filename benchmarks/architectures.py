@@ -80,14 +80,24 @@ def keep(file: Path, value: Any) -> None:
 
 def make_all(types: Sequence[str], folder: Path, until: float) -> dict[str, str | None]:
     """Type -> why it cannot be made; None: it can, and is. None is begun after `until`."""
+    from benchmarks.tiny_architectures import model_types
+
+    types = list(types) or model_types()
     program = (
         "import sys; from benchmarks.architectures import make_in_turn as make; make(*sys.argv[1:3], sys.argv[3:])"
     )
-    seconds = str(until - time.monotonic())
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(folder), seconds, *types], capture_output=True, text=True, check=False
-    )
-    return dict(json.loads(line[5:]) for line in done.stdout.splitlines() if line.startswith("MADE "))
+    made: dict[str, str | None] = {}
+    while True:
+        left = [kind for kind in types if kind not in made]
+        seconds = str(until - time.monotonic())
+        done = subprocess.run(
+            [sys.executable, "-c", program, str(folder), seconds, *left], capture_output=True, text=True, check=False
+        )
+        made |= dict(json.loads(line[5:]) for line in done.stdout.splitlines() if line.startswith("MADE "))
+        begun = [line[6:] for line in done.stdout.splitlines() if line.startswith("BEGIN ")]
+        if done.returncode == 0 or not begun:
+            return made
+        made[begun[-1]] = f"the process that made it ended with {done.returncode}"
 
 
 def make_in_turn(folder: str, seconds: str, types: Sequence[str]) -> None:
@@ -101,6 +111,7 @@ def make_in_turn(folder: str, seconds: str, types: Sequence[str]) -> None:
         if not (Path(folder) / f"{kind}-2" / "chat_template.jinja").exists():
             if time.monotonic() > until:
                 break
+            print("BEGIN", kind, flush=True)
             try:
                 make(kind, tokenizer, Path(folder))
             except Exception as error:
