@@ -20,7 +20,7 @@ LONGEST = 4_000
 def samples_of(
     questions: Sequence[Question], outcomes: Sequence[MethodOutcome], replies: Replies
 ) -> list[SampleQuestion]:
-    """Each question with what every expert and method answered."""
+    """Each question, in its order, with what every expert and method answered."""
     experts: dict[str, list[tuple[str, ExpertReply]]] = {}
     for (id, name), reply in replies.items():
         experts.setdefault(id, []).append((name, reply))

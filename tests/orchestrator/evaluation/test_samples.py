@@ -10,17 +10,18 @@ from orchestrator.evaluation.methods import Answer, MethodOutcome
 from orchestrator.evaluation.samples import samples_of
 
 
-def test_samples_are_spread_over_tasks_and_bounded() -> None:
+def test_every_question_is_there_in_order_with_replies_of_bounded_length() -> None:
     questions = [
         Question(id=f"{task}{number}", task=task, question="?", kind="number", answer="1")
         for task, count in (("large", 60), ("small", 2))
         for number in range(count)
     ]
-    replies = {(one.id, "base"): ExpertReply(one, "base", Reply("1", "1", None, None), True, None) for one in questions}
+    reply = Reply("1" * (samples.LONGEST + 1), "1", None, None)
+    replies = {(one.id, "base"): ExpertReply(one, "base", reply, True, None) for one in questions}
     found = samples_of(questions, [], replies)
-    assert len(found) == samples.SAMPLES
-    assert [one.id for one in found[:4]] == ["large0", "small0", "large1", "small1"]
+    assert [one.id for one in found] == [one.id for one in questions]
     assert all(one.answers["base"].right for one in found)
+    assert {len(one.answers["base"].text) for one in found} == {samples.LONGEST}
 
 
 def test_an_answer_is_shown_as_it_was_written() -> None:
