@@ -120,7 +120,8 @@ async def soak(url: str, pid: int, keys: dict[str, str], seed: int, count: int) 
         async def send(asked: Asked) -> None:
             begun = time.perf_counter()
             try:
-                request = client.build_request(asked.method, asked.path, headers=asked.headers, content=asked.content)
+                written = {name: value.encode() for name, value in asked.headers.items()}  # a key may be any bytes
+                request = client.build_request(asked.method, asked.path, headers=written, content=asked.content)
                 answer = await client.send(request)
                 found.statuses[answer.status_code] += 1
                 text = answer.text
