@@ -35,8 +35,8 @@ def choose(
         for worker in equal.values():
             if worker.queue is queue:
                 continue
-            if worker.leaving and queue.oldest_chat() == inf and worker.queue and worker.queue.oldest_chat() == inf:
-                continue  # batch work is left for a chat only
+            if worker.leaving == "chat" and queue.oldest_chat() == inf:
+                continue
             way = worker.way_to(queue)
             cost = max(costs.of(way, queue.shape), _MIN_COST)
             if serving and work <= serving * cost:

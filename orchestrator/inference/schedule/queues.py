@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from math import inf
+from typing import Literal
 
 from orchestrator.inference.request import Request
 from orchestrator.inference.schedule.measures import Rate, SwitchKind
@@ -233,7 +234,7 @@ class WorkerState:
         """Time up to which its busy time has been charged to a queue."""
         self.idle_since = now
         self.turn_ends = 0.0
-        self.leaving = False
+        self.leaving: Literal["", "chat", "work"] = ""
         """Its turn is over: it finishes the running requests and leaves, although its queue has work."""
         self.next: ExpertQueue | None = None
         """The queue whose files it reads ahead."""
@@ -246,7 +247,7 @@ class WorkerState:
 
     def depart(self) -> None:
         """Leave the resident queue; nothing is held any more."""
-        queue, self.queue, self.leaving = self.queue, None, False
+        queue, self.queue, self.leaving = self.queue, None, ""
         if queue is not None:
             del queue.workers[self]
             queue.with_room.pop(self, None)

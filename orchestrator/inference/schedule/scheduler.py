@@ -24,6 +24,10 @@ from orchestrator.inference.schedule.choice import choose, next_for, wait
 from orchestrator.inference.schedule.measures import Patience, SwitchCosts
 from orchestrator.inference.schedule.queues import ExpertQueue, QueuedRequest, WorkerKind, WorkerState
 
+BATCH_TURNS = 60
+"""Turns after which batch work is left for older batch work: else a queue of it that is never empty kept its worker for
+ever."""
+
 
 @dataclass(frozen=True, slots=True)
 class Policy:
@@ -36,8 +40,9 @@ class Policy:
     """Callers that are still busy are waited for at most one swap's cost, or this where swaps cost less."""
     turn: float | None = None
     """For services whose streams never end: a worker that has been with its queue for longer takes no more of it
-    while a chat waits where nobody serves that is older than its own. Batch work makes it leave chats only, so that a
-    batch needs one load for each of its experts. None: a queue with work keeps its worker."""
+    while a chat waits where nobody serves that is older than its own. Batch work makes it leave chats, and other batch
+    work only after `BATCH_TURNS` turns, so that a batch needs one load for each of its experts. None: a queue with work keeps its
+    worker."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,17 +341,19 @@ class Scheduler:
     def _turn_is_over(self, worker: WorkerState, queue: ExpertQueue, now: float) -> bool:
         if self.policy.turn is None or now <= worker.turn_ends:
             return False
-        chat = queue.oldest_chat()
-        worker.leaving = any(
-            not other.workers and (other.oldest_chat() if chat == inf else other.oldest()) < chat
-            for other in queue.kind.waiting_queues
-        )
+        chat, unserved = queue.oldest_chat(), [other for other in queue.kind.waiting_queues if not other.workers]
+        worker.leaving = ""
+        if any(other.oldest_chat() < chat for other in unserved):
+            worker.leaving = "chat" if chat == inf else "work"
+        elif chat < inf or now - worker.arrives > BATCH_TURNS * self.policy.turn:
+            own = queue.oldest() if chat == inf else chat
+            worker.leaving = "work" if any(other.oldest() < own for other in unserved) else ""
         if worker.leaving:
             del queue.with_room[worker]
         else:
             # Looking costs a scan: not at every request.
             worker.turn_ends = now + self.policy.quiet
-        return worker.leaving
+        return bool(worker.leaving)
 
     def _due(self, worker: WorkerState) -> float:
         """When an idle worker may leave its queue."""
@@ -393,7 +400,7 @@ class Scheduler:
         kind.moves_open = bool(kind.waiting_queues) and (not free or kind.next_move_at > now)
         for worker in free:
             if worker.leaving and worker.queue is not None:
-                worker.leaving = False
+                worker.leaving = ""
                 self._arrive(worker, worker.queue, now)
 
     def _hand(self, worker: WorkerState, queue: ExpertQueue, count: int) -> list[Request]:

@@ -99,10 +99,10 @@ def test_a_worker_that_leaves_batch_work_goes_to_a_chat_or_stays() -> None:
     free = worker("w", kind)
     own, much = queue("own", kind, 10), queue("much", kind, 1000)
     free.go(own, 0.0, 0.0)
-    free.leaving = True
+    free.leaving = "chat"
     assert choose(kind, [free], COSTS, 0.0) is None
     asked = queue("asked", kind, 0)
     asked.put([_chat("asked", asked)])
     assert choose(kind, [free], COSTS, 0.0) == (free, asked)
-    own.put([_chat("own", own)])
+    free.leaving = "work"
     assert choose(kind, [free], COSTS, 0.0) == (free, much)
