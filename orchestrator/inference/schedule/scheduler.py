@@ -41,8 +41,8 @@ class Policy:
     turn: float | None = None
     """For services whose streams never end: a worker that has been with its queue for longer takes no more of it
     while a chat waits where nobody serves that is older than its own. Batch work makes it leave chats, and other batch
-    work only after `BATCH_TURNS` turns, so that a batch needs one load for each of its experts. None: a queue with work keeps its
-    worker."""
+    work only after `BATCH_TURNS` turns, so that a batch needs one load for each of its experts. None: a queue with
+    work keeps its worker."""
 
 
 @dataclass(frozen=True, slots=True)
