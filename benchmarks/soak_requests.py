@@ -56,6 +56,8 @@ class Found:
     memory: list[float] = field(default_factory=list)
     """MiB of the service and its workers, every `SAMPLE` requests."""
     lost: float = 0.0
+    unsent: int = 0
+    """What the client itself does not send, such as a length of a thousand digits."""
 
 
 def write_experts(folder: Path) -> dict[str, Any]:
@@ -129,8 +131,11 @@ async def soak(url: str, pid: int, keys: dict[str, str], seed: int, count: int) 
                     found.bad.append(f"{answer.status_code} {text[:300]}: {asked}")
                 if [mark for name, mark in marks.items() if name != asked.tenant and mark in text]:
                     found.bad.append(f"another tenant's mark: {asked}")
-                if '"error"' in text and answer.status_code == 200 and ("internal" in text or "worker_lost" in text):
+                streamed = answer.headers.get("content-type", "").startswith("text/event-stream")
+                if '"error":{' in text and streamed and ("internal" in text or "worker_lost" in text):
                     found.bad.append(f"an error within a stream {text[-300:]}: {asked}")
+            except httpx.LocalProtocolError:
+                found.unsent += 1
             except (TimeoutError, httpx.TransportError) as error:
                 found.bad.append(f"{error!r}: {asked}")
             found.seconds.append(time.perf_counter() - begun)
@@ -182,6 +187,7 @@ def main() -> None:
     growth = max(found.memory[-3:]) / warm
     rows = [
         ("requests", f"{options.requests:,} on {paths} paths, {AT_ONCE} at once", ""),
+        ("not sent by the client itself", str(found.unsent), ""),
         ("answers by status", ", ".join(f"{one}: {found.statuses[one]:,}" for one in sorted(found.statuses)), ""),
         ("5xx, no answer, another tenant's data, or a good request refused", str(len(found.bad)), "0"),
         ("workers lost", f"{found.lost:.0f}", "0"),

@@ -21,6 +21,8 @@ COUNTS = ("minItems", "maxItems", "minLength", "maxLength", "minProperties", "ma
 ROOT = re.compile(r"^\s*root\s*::=", re.MULTILINE)
 TYPES = frozenset({"object", "array", "string", "number", "integer", "boolean", "null"})
 NUMBERS = ("minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf")
+MAX_LOOKS = 20_000
+"""At a schema's references."""
 TEXTS = ("$ref", "$schema", "$id", "$anchor", "pattern", "format", "title", "description")
 MAPS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
 """Keywords whose value is an object of schemas."""
@@ -203,14 +205,41 @@ def _at(where: str) -> str:
 
 
 def _check_references(schema: dict[str, Any]) -> None:
-    """Raises `StructuredError` for a `$ref` that leads nowhere."""
+    """Raises `StructuredError` for a `$ref` that leads nowhere, or only back to itself: nothing keeps to such a schema,
+    and an engine that is held to it says nothing."""
     open_parts: list[Any] = [schema]
+    looked = itertools.count()
     while open_parts:
         part = open_parts.pop()
         if isinstance(part, dict) and isinstance(part.get("$ref"), str):
             _referred(schema, part["$ref"])
+            if not _arrives(part, schema, looked):
+                raise StructuredError(
+                    f"structured output: the schema's $ref {part['$ref'][:100]!r} leads only back to itself"
+                )
         inner = part.values() if isinstance(part, dict) else part
         open_parts += [one for one in inner if isinstance(one, (dict, list))]
+
+
+def _arrives(
+    part: Any, root: dict[str, Any], looked: Iterator[int], under_way: frozenset[str] = frozenset(), depth: int = 0
+) -> bool:
+    """Whether a schema says something of a value besides referring on. `under_way`: the references that led here."""
+    if next(looked) > MAX_LOOKS or depth > 2 * DEEPEST:
+        raise StructuredError("structured output: too many references that lead on to references")
+    if not isinstance(part, dict):
+        return True
+
+    def inner(one: Any) -> bool:
+        return _arrives(one, root, looked, under_way, depth + 1)
+
+    if isinstance(reference := part.get("$ref"), str):
+        if reference in under_way:
+            return False
+        under_way |= {reference}
+        return inner(_referred(root, reference))
+    some = [part[key] for key in ("anyOf", "oneOf") if part.get(key)]
+    return all(map(inner, part.get("allOf", []))) and all(any(map(inner, choices)) for choices in some)
 
 
 def _referred(root: dict[str, Any], reference: str) -> Any:

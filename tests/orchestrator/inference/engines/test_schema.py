@@ -87,3 +87,56 @@ def test_references_that_multiply_have_no_smallest_value() -> None:
     assert parse_structured(json.dumps({"json": schema}))[0] == "json"
     with pytest.raises(StructuredError, match="over 8,192 parts"):
         smallest_instance(schema)
+
+
+def refers(schema: dict[str, Any]) -> str:
+    return json.dumps({"json": schema})
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"$ref": "#"},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"$ref": "#/$defs/a"}}},
+        {"allOf": [{"type": "object"}, {"$ref": "#"}]},
+        {"anyOf": [{"$ref": "#"}, {"oneOf": [{"$ref": "#"}]}]},
+        {
+            "type": "object",
+            "properties": {"x": {"$ref": "#/$defs/a"}},
+            "$defs": {"a": {"allOf": [{"$ref": "#/$defs/a"}]}},
+        },
+    ],
+    ids=str,
+)
+def test_a_reference_that_leads_only_back_to_itself_is_refused(schema: dict[str, Any]) -> None:
+    with pytest.raises(StructuredError, match="leads only back to itself"):
+        parse_structured(refers(schema))
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {"next": {"$ref": "#"}}},
+        {"anyOf": [{"$ref": "#/$defs/b"}, {"type": "string"}], "$defs": {"b": {"$ref": "#"}}},
+        {
+            "$ref": "#/$defs/a",
+            "$defs": {"a": {"$ref": "#/$defs/b"}, "b": {"type": "array", "items": {"$ref": "#/$defs/a"}}},
+        },
+        {
+            "$defs": {f"a{n}": {"$ref": f"#/$defs/a{n + 1}"} for n in range(60)} | {"a60": {"type": "null"}},
+            "$ref": "#/$defs/a0",
+        },
+    ],
+    ids=lambda schema: str(schema)[:60],
+)
+def test_references_that_come_to_something_are_taken(schema: dict[str, Any]) -> None:
+    assert parse_structured(refers(schema)) == ("json", schema)
+
+
+def test_references_that_multiply_are_refused_at_once() -> None:
+    both = {f"a{n}": {"allOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
+    chain = {f"a{n}": {"$ref": f"#/$defs/a{n + 1}"} for n in range(400)}
+    for defs, last in ((both, "a40"), (chain, "a400")):
+        schema = {"$defs": {**defs, last: {"type": "null"}}, "$ref": "#/$defs/a0"}
+        with pytest.raises(StructuredError, match="too many references"):
+            parse_structured(refers(schema))
