@@ -6,7 +6,6 @@ import json
 import logging
 import math
 import os
-import sys
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -298,8 +297,12 @@ def _without_compiler() -> None:
 
 def _beside_numba() -> None:
     """vLLM looks through every loaded module's objects and stumbles over llvmlite's, which answers `__dict__` with a
-    function: where numba was used before (by a merge), give that object an empty one. Torch warns of an old name."""
+    function: give that object an empty one, also where numba is loaded only by a model's class, or somebody has looked
+    before. Torch warns of an old name."""
     warnings.filterwarnings("ignore", r"`torch\.distributed\.reduce_op` is deprecated", FutureWarning)
-    ffi = sys.modules.get("llvmlite.binding.ffi")
-    if ffi is not None and hasattr(ffi.lib, "_fntab"):
-        ffi.lib._fntab["__dict__"] = {}  # also where somebody has looked before, and a function was made of it
+    try:
+        from llvmlite.binding import ffi
+    except ImportError:
+        return
+    if hasattr(ffi.lib, "_fntab"):
+        ffi.lib._fntab["__dict__"] = {}
