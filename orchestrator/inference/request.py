@@ -16,6 +16,8 @@ PromptMessage = tuple[str, str]
 """(role, content); the role is system, user, assistant, tool, `PROMPT` or `PROMPT_IDS`."""
 PROMPT, PROMPT_IDS = "prompt", "prompt_ids"
 """Roles of a request's only message where it is no chat: the prompt's text, or a JSON list of its token ids."""
+IMPOSSIBLE = -9999.0
+"""Least log-probability."""
 FinishReason = Literal["stop", "length", "abort", "content_filter"]
 
 
@@ -103,11 +105,19 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    """A generated token, its log-probability and the most likely tokens at its place."""
+    """A generated token, its log-probability and the most likely tokens at its place. Of a token that cannot be said,
+    as a grammar has it, `IMPOSSIBLE`, as other servers write it: JSON has no infinity."""
 
     token: str
     logprob: float
     top: tuple[tuple[str, float], ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.logprob >= IMPOSSIBLE:
+            object.__setattr__(self, "logprob", IMPOSSIBLE)
+        if not all(value >= IMPOSSIBLE for _, value in self.top):
+            bounded = tuple((token, value if value >= IMPOSSIBLE else IMPOSSIBLE) for token, value in self.top)
+            object.__setattr__(self, "top", bounded)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import fields, replace
 from typing import Any
 
 import pytest
 
 from orchestrator.errors import RequestError
-from orchestrator.inference.request import Delta, Request, Sampling, request_key
+from orchestrator.inference.request import IMPOSSIBLE, Delta, Request, Sampling, TokenLogprob, request_key
 from orchestrator.inference.tool_history import ToolHistory
 
 MESSAGES = (("user", "1 + 1?"),)
@@ -58,3 +59,10 @@ def test_a_delta_with_a_reason_or_an_error_is_the_last() -> None:
     assert not Delta("k", "x").last
     assert Delta("k", finish_reason="stop").last
     assert Delta("k", error=RequestError("x")).last
+
+
+@pytest.mark.parametrize("odd", [-math.inf, math.nan, -1e9])
+def test_a_token_that_cannot_be_said_has_a_log_probability_that_json_has(odd: float) -> None:
+    token = TokenLogprob("a", odd, (("a", odd), ("b", -0.5)))
+    assert (token.logprob, token.top) == (IMPOSSIBLE, (("a", IMPOSSIBLE), ("b", -0.5)))
+    assert TokenLogprob("a", -0.5, (("b", -2.0),)).top == (("b", -2.0),)

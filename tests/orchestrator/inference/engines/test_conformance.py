@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import threading
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import pytest
@@ -142,6 +142,15 @@ def test_a_reply_has_its_fewest_tokens(real: Any) -> None:
         request = real.request(QUESTION, min_tokens=fewest, **wanted)
         deltas = real.run(request)[request.key]
         assert (sum(delta.tokens for delta in deltas), deltas[-1].finish_reason) == (tokens, "stop")
+
+
+def test_alternatives_that_a_grammar_forbids_have_log_probabilities_that_json_has(real: Any) -> None:
+    request = real.request(QUESTION, logprobs=5, max_tokens=6, structured='{"choice": ["yes"]}')
+    deltas = real.run(request)[request.key]
+    assert joined(deltas) == "yes"
+    tokens = [token for delta in deltas for token in delta.logprobs]
+    assert tokens
+    json.dumps([asdict(token) for token in tokens], allow_nan=False)
 
 
 def test_a_reply_that_repeats_itself_is_cut(real: Any) -> None:
