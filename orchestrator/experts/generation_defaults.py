@@ -18,7 +18,7 @@ BOUNDS = {
     "top_k": (0, 2**31),
     "repetition_penalty": (0.0, 10.0),
 }
-"""Least and greatest value; of top_p and repetition_penalty, which divide or end with it, the least is no value."""
+"""Least and greatest value; of those in `ABOVE` the least itself is none."""
 WHOLE = ("top_k",)
 ABOVE = ("top_p", "repetition_penalty")
 

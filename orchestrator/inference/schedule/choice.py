@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from math import inf
+from typing import Literal
 
 from orchestrator.inference.schedule.measures import SwitchCosts
 from orchestrator.inference.schedule.queues import ExpertQueue, WorkerKind, WorkerState
 
 _MIN_COST = 1e-3
 """Seconds; keeps the choice finite where loads cost nothing (scripted engines, remote models)."""
+BATCH_TURNS = 60
+"""Turns after which batch work is left for older batch work: else a queue of it that is never empty kept its worker for
+ever."""
 
 
 def choose(
@@ -53,6 +57,16 @@ def choose(
     if found is None and next_move_at < inf:
         kind.next_move_at = next_move_at
     return found
+
+
+def leaves_for(queue: ExpertQueue, late: bool) -> Literal["", "chat", "work"]:
+    """What a worker whose turn is over leaves the queue for: an older chat where nobody serves, else older batch work,
+    which comes before chats at once and before other batch work only where it is `late`; empty: it stays."""
+    chat, unserved = queue.oldest_chat(), [other for other in queue.kind.waiting_queues if not other.workers]
+    if any(other.oldest_chat() < chat for other in unserved):
+        return "chat" if chat == inf else "work"
+    own = queue.oldest() if chat == inf else chat
+    return "work" if (chat < inf or late) and any(other.oldest() < own for other in unserved) else ""
 
 
 def next_for(worker: WorkerState, costs: SwitchCosts, now: float) -> ExpertQueue | None:

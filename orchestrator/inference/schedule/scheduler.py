@@ -20,13 +20,9 @@ from dataclasses import dataclass
 from math import inf
 
 from orchestrator.inference.request import Request
-from orchestrator.inference.schedule.choice import choose, next_for, wait
+from orchestrator.inference.schedule.choice import BATCH_TURNS, choose, leaves_for, next_for, wait
 from orchestrator.inference.schedule.measures import Patience, SwitchCosts
 from orchestrator.inference.schedule.queues import ExpertQueue, QueuedRequest, WorkerKind, WorkerState
-
-BATCH_TURNS = 60
-"""Turns after which batch work is left for older batch work: else a queue of it that is never empty kept its worker for
-ever."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +35,8 @@ class Policy:
     patience: float = 0.05
     """Callers that are still busy are waited for at most one swap's cost, or this where swaps cost less."""
     turn: float | None = None
-    """For services whose streams never end: a worker that has been with its queue for longer takes no more of it
-    while a chat waits where nobody serves that is older than its own. Batch work makes it leave chats, and other batch
-    work only after `BATCH_TURNS` turns, so that a batch needs one load for each of its experts. None: a queue with
-    work keeps its worker."""
+    """For services whose streams never end: seconds after which a worker leaves a queue that has work for what
+    `choice.leaves_for` says, so that a batch still needs one load for each of its experts. None: it stays."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -341,18 +335,11 @@ class Scheduler:
     def _turn_is_over(self, worker: WorkerState, queue: ExpertQueue, now: float) -> bool:
         if self.policy.turn is None or now <= worker.turn_ends:
             return False
-        chat, unserved = queue.oldest_chat(), [other for other in queue.kind.waiting_queues if not other.workers]
-        worker.leaving = ""
-        if any(other.oldest_chat() < chat for other in unserved):
-            worker.leaving = "chat" if chat == inf else "work"
-        elif chat < inf or now - worker.arrives > BATCH_TURNS * self.policy.turn:
-            own = queue.oldest() if chat == inf else chat
-            worker.leaving = "work" if any(other.oldest() < own for other in unserved) else ""
+        worker.leaving = leaves_for(queue, late=now - worker.arrives > BATCH_TURNS * self.policy.turn)
         if worker.leaving:
             del queue.with_room[worker]
         else:
-            # Looking costs a scan: not at every request.
-            worker.turn_ends = now + self.policy.quiet
+            worker.turn_ends = now + self.policy.quiet  # looking costs a scan: not at every request
         return bool(worker.leaving)
 
     def _due(self, worker: WorkerState) -> float:

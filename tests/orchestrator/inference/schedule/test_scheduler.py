@@ -7,7 +7,8 @@ from itertools import count
 import pytest
 
 from orchestrator.inference.request import Request, Sampling
-from orchestrator.inference.schedule.scheduler import BATCH_TURNS, Assignment, Policy, Scheduler
+from orchestrator.inference.schedule.choice import BATCH_TURNS
+from orchestrator.inference.schedule.scheduler import Assignment, Policy, Scheduler
 
 
 def pending(scheduler: Scheduler) -> int:
