@@ -133,12 +133,11 @@ def experts(kind: str, folder: Path) -> list[Any]:
 
 def references(types: Sequence[str], folder: Path) -> dict[str, dict[str, Any]]:
     """Type -> expert -> its canary by transformers, or the reason why there is none (text)."""
-    from orchestrator.inference.engines.reference import NoReference
-    from orchestrator.inference.engines.reference import references as computed
+    from orchestrator.inference.engines.reference import ROUNDED, NoReference, canaries
 
     every = [(kind, expert) for kind in types for expert in experts(kind, folder)]
     found: dict[str, dict[str, Any]] = {kind: {} for kind in types}
-    for (kind, expert), canary in zip(every, computed([expert for _, expert in every], TOKENS), strict=True):
+    for (kind, expert), canary in zip(every, canaries([(expert, ROUNDED) for _, expert in every], TOKENS), strict=True):
         found[kind][expert.name] = str(canary) if isinstance(canary, NoReference) else canary
     return found
 
@@ -201,7 +200,8 @@ def make_engine(name: str) -> Any:
     from orchestrator.inference.engines.engine import EngineOptions
     from orchestrator.inference.schedule.placement import local_engine
 
-    return local_engine(name, EngineOptions(batch=8, kv_gib=0.1, context=512, canary_tokens=TOKENS, memory_gib=0.5))
+    options = EngineOptions(batch=8, kv_gib=0.1, context=512, canary_tokens=TOKENS, memory_gib=0.5, compare=False)
+    return local_engine(name, options)
 
 
 def look(engine: Any, name: str, pair: Sequence[Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ FIRST = (
     "orchestrator/inference/engines/test_swapping.py",
     "test_examples.py",
     "orchestrator/inference/engines/test_conformance.py",
-    "orchestrator/pipelines/test_check_exact.py",
+    "orchestrator/inference/engines/test_agreement.py",
     "orchestrator/inference/engines/test_transformers.py",
     "orchestrator/inference/engines/test_vllm.py",
     "orchestrator/inference/engines/test_live_weights.py",

@@ -22,6 +22,8 @@ from orchestrator.experts.hub import is_hub_id
 from orchestrator.experts.zoo import resolve
 from orchestrator.inference.engines.discovery import chosen_model, models
 from orchestrator.inference.expert import Expert, RemoteModel
+from orchestrator.inference.schedule.groups import numbered_group
+from orchestrator.inference.schedule.placement import engine_name
 from orchestrator.pipelines.check import CheckedExpert, CheckRequest, CheckResult
 from orchestrator.pipelines.train import TrainedExpert, TrainRequest
 from orchestrator.providers import defaults
@@ -47,7 +49,11 @@ def list_experts(config: str | None, overrides: tuple[str, ...], as_json: bool) 
         table.add_column(column, justify="right" if column in ("MB", "context") else "left")
     for row in rows:
         table.add_row(*(str(row[key]) for key in ("expert", "kind", "shape", "MB", "context", "fingerprint", "skills")))
-    Console().print(table)
+    console = Console()
+    console.print(table)
+    for row in rows:
+        if why := row["compared"]:
+            console.print(f"{row['expert']}: {why}", soft_wrap=True, markup=False)
 
 
 @command.command("add")
@@ -141,7 +147,18 @@ def _row(expert: Expert, config: Config) -> dict[str, Any]:
         "context": expert.context,
         "fingerprint": expert.fingerprint[:12],
         "skills": ", ".join(config.experts[expert.name].skills),
+        "compared": _compared(expert, config),
     }
+
+
+def _compared(expert: Expert, config: Config) -> str:
+    """What is wrong with, or not known of, vLLM's answers for the expert's type of model; empty: nothing."""
+    from orchestrator.inference.engines.compared_types import doubt
+
+    local = expert.weights or expert.recipe
+    if not local or engine_name(numbered_group(expert.name, config.workers)[1]) != "vllm":
+        return ""
+    return doubt(expert, json.loads((expert.folder / "config.json").read_bytes()))
 
 
 def _format_checked(one: CheckedExpert) -> str:

@@ -239,6 +239,7 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
     experts, seed, found = context.experts, findings.seed, findings.profile
     questions, outcomes, replies = findings.questions, findings.outcomes, findings.replies
     timeline = context.pool.timeline
+    doubts = {name: why for name, why in timeline.uncompared.items() if name in experts}
     everyone = all((question.id, name) in replies for question in questions for name in experts)
     rate_of = _seconds_a_token(timeline)
     failures = failure_lines(replies)
@@ -283,6 +284,7 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
                 "fitted on": f"{len(found.table.rows)} of split {request.fit_split}" if found else "nothing",
                 "sampling": f"temperature {request.temperature}, at most {request.max_tokens} tokens",
                 "embedding": context.config.embedding,
+                **({"not compared with transformers": ", ".join(sorted(doubts))} if doubts else {}),
             },
             [name for name, expert in experts.items() if expert.trust_remote_code],
         ),
@@ -291,6 +293,7 @@ def report_of(request: RunRequest, context: Context, findings: Findings) -> RunR
             *decisions.of_split(request.task, questions, request.questions, request.split),
             *(decisions.fitted(request.fit_questions, len(found.table.rows), request.fit_split) if found else []),
             *decisions.contexts(experts.values(), context.config),
+            *decisions.uncompared(doubts),
             *decisions.cut(replies.values(), request.max_tokens),
         ],
         warnings=failures[:20],

@@ -4,7 +4,7 @@ replies. The terminal and the report display the same lines."""
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from agents.question import Question
@@ -64,6 +64,14 @@ def contexts(experts: Iterable[Expert], config: Config) -> list[str]:
                 f"room for; set experts.{expert.name}.context or workers.kv_gib"
             )
     return lines
+
+
+def uncompared(reasons: Mapping[str, str]) -> list[str]:
+    """A line per expert whose type of model nobody has held against transformers. `reasons`: expert -> why."""
+    return [
+        f"{name}: vLLM's answers were not compared with transformers ({why}); `collegium experts check {name}` compares"
+        for name, why in sorted(reasons.items())
+    ]
 
 
 def cut(replies: Iterable[ExpertReply], max_tokens: int) -> list[str]:

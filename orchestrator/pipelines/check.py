@@ -9,23 +9,23 @@ from dataclasses import dataclass, field, replace
 
 from pydantic import Field
 
-from orchestrator.config import StrictModel
+from orchestrator.config import StrictModel, WorkersConfig
 from orchestrator.errors import CollegiumError, ExpertError
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.profile import chosen
-from orchestrator.inference.engines.canary import OTHER_ENGINE, Canary, difference
-from orchestrator.inference.engines.engine import Engine, HasCanary
-from orchestrator.inference.engines.reference import NoReference, references
+from orchestrator.inference.engines.agreement import COMPARED_TOKENS, Agreement, agreement
+from orchestrator.inference.engines.canary import Canary
+from orchestrator.inference.engines.compared_types import recall, remember
+from orchestrator.inference.engines.engine import Engine, EngineOptions, HasCanary
+from orchestrator.inference.engines.reference import NoReference, Reference, references, too_large
 from orchestrator.inference.engines.remote import RemoteEngine
+from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.prices import price
 from orchestrator.inference.request import Completion, Delta, Request, Sampling, request_key
 from orchestrator.inference.schedule.groups import groups_of, numbered_group
 from orchestrator.inference.schedule.placement import check_engine, engine_name, local_engine, options
-from orchestrator.pipelines.check_exact import not_rounding
 
-CANARY_TOKENS = 8
-"""Greedy tokens that are compared with transformers."""
 REMOTE_TOKENS = 256
 """Longest reply of a remote expert's check: models that reason need some."""
 
@@ -95,7 +95,7 @@ def _local(experts: Sequence[Expert], request: CheckRequest, context: Context) -
     by_name: dict[str, tuple[CheckedExpert, Canary | None]] = {}
     for number in sorted(set(numbers)):
         group = groups[number]
-        engine = local_engine(engine_name(group), replace(options(group), canary_tokens=CANARY_TOKENS))
+        engine = local_engine(engine_name(group), _options(group))
         try:
             for expert, own in zip(experts, numbers, strict=True):
                 if own == number:
@@ -106,12 +106,7 @@ def _local(experts: Sequence[Expert], request: CheckRequest, context: Context) -
     found = [by_name[expert.name] for expert in experts]
     if not request.reference:
         return [checked for checked, _ in found]
-    asked = [replace(options(groups[number]), canary_tokens=CANARY_TOKENS) for number in numbers]
-    engines = [
-        functools.partial(local_engine, engine_name(groups[number]), one)
-        for number, one in zip(numbers, asked, strict=True)
-    ]
-    return _compared(experts, found, engines)
+    return _compared(experts, found, [groups[number] for number in numbers])
 
 
 def _loaded(engine: Engine, expert: Expert, prompts: int) -> tuple[CheckedExpert, Canary | None]:
@@ -131,17 +126,18 @@ def _loaded(engine: Engine, expert: Expert, prompts: int) -> tuple[CheckedExpert
 def _compared(
     experts: Sequence[Expert],
     found: Sequence[tuple[CheckedExpert, Canary | None]],
-    engines: Sequence[Callable[[], Engine]],
+    groups: Sequence[WorkersConfig],
 ) -> list[CheckedExpert]:
     """Compare what was loaded with transformers, which computes in a process of its own. A comparison that cannot be
     made is a problem too: only `reference=False` leaves it out."""
     asked = [
         expert for expert, (checked, canary) in zip(experts, found, strict=True) if checked.problem is None and canary
     ]
-    canaries = dict(zip((one.name for one in asked), references(asked, CANARY_TOKENS), strict=True)) if asked else {}
+    computed = dict(zip((one.name for one in asked), references(asked, COMPARED_TOKENS), strict=True)) if asked else {}
+    agreed: set[tuple[str, str]] = set()
     return [
-        _verdict(expert, checked, canary, canaries.get(checked.expert), engine)
-        for expert, (checked, canary), engine in zip(experts, found, engines, strict=True)
+        _verdict(expert, checked, canary, computed.get(checked.expert), group, agreed)
+        for expert, (checked, canary), group in zip(experts, found, groups, strict=True)
     ]
 
 
@@ -149,9 +145,11 @@ def _verdict(
     expert: Expert,
     checked: CheckedExpert,
     canary: Canary | None,
-    reference: Canary | NoReference | None,
-    engine: Callable[[], Engine],
+    reference: Reference | NoReference | None,
+    group: WorkersConfig,
+    agreed: set[tuple[str, str]],
 ) -> CheckedExpert:
+    """`agreed`: engines and shapes that were seen to agree in float32."""
     if checked.problem is not None:
         return checked
     if not canary or reference is None:
@@ -160,11 +158,42 @@ def _verdict(
     if isinstance(reference, NoReference):
         problem = f"transformers cannot compute it, so nothing was compared ({reference}); use --no-reference"
         return replace(checked, reference="impossible", problem=problem)
-    why = difference(reference, canary, OTHER_ENGINE)
-    if why and (further := not_rounding(expert, canary, reference, engine)):
-        problem = f"not what transformers computes: {why}; {further}"
+    engine, by_vllm = engine_name(group), engine_name(group) == "vllm"
+    config = Sources().blend(expert).checkpoint.config if by_vllm else {}
+    before = recall(expert, config) if by_vllm else None
+    known = not by_vllm or (engine, expert.shape) in agreed or bool(before and before.exact and not before.why)
+    make = functools.partial(local_engine, engine, _options(group))
+    compared = agreement(expert, canary, reference, functools.partial(_exactly, make), known)
+    if compared.exact and not compared.why:
+        agreed.add((engine, expert.shape))
+    if by_vllm and not known:
+        remember(expert, config, compared)
+    return _judged(checked, compared)
+
+
+def _judged(checked: CheckedExpert, compared: Agreement) -> CheckedExpert:
+    if compared.why:
+        problem = f"not what transformers computes: {compared.why}"
         return replace(checked, reference="differs", problem=problem)
-    return replace(checked, reference="equal")
+    return replace(checked, reference=f"equal in 16 bits ({compared.inexact})" if compared.inexact else "equal")
+
+
+def _exactly(make_engine: Callable[[], Engine], expert: Expert) -> Canary:
+    """What the engine says of an expert in float32. Raises `CollegiumError`."""
+    blend = Sources().blend(expert)
+    if why := too_large(blend.checkpoint, "float32"):
+        raise ExpertError(why)
+    engine = make_engine()
+    try:
+        engine.load(expert)
+        return engine.canary() if isinstance(engine, HasCanary) else []
+    finally:
+        engine.close()
+
+
+def _options(group: WorkersConfig) -> EngineOptions:
+    """Of an engine that is compared here, not at its first start."""
+    return replace(options(group), canary_tokens=COMPARED_TOKENS, compare=False)
 
 
 def _remote(expert: Expert) -> CheckedExpert:

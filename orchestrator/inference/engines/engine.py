@@ -49,6 +49,8 @@ class EngineOptions:
     """Compile the model at start: about a minute more to start, about a quarter more tokens a second (CPU)."""
     canary_tokens: int = 2
     """Length of the greedy continuation that is compared after every load."""
+    compare: bool = True
+    """Compare a model of a type that nobody has held against transformers, at its first start (vLLM)."""
 
 
 class FreshProcess(Exception):
@@ -68,6 +70,8 @@ class LoadReport:
     bytes: int = 0
     """Of weights read from memory or disk and written into the live model, as the checkpoint stores them. Over the
     seconds it is a bandwidth, to be held against that of the memory, the disk or the bus."""
+    uncompared: str = ""
+    """Why nobody has held the model's type against transformers on this engine; empty: somebody has."""
 
 
 def rejected(request: Request, error: Exception) -> Delta:

@@ -9,43 +9,88 @@ them has imported changes how the other builds.
 
 from __future__ import annotations
 
+import gc
 import json
+import math
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
+from merging.checkpoint import Checkpoint
 from merging.stream import Blend
+from orchestrator.inference.engines.architecture import forward_config
 from orchestrator.inference.engines.canary import Canary, greedy, prompt_ids
 from orchestrator.inference.expert import Expert
+
+ROUNDED, EXACT = "16 bits", "float32"
+"""Types of the arithmetic: as the expert's config.json says, but 16 bits at most; and what leaves nothing to round."""
+SPARE = 2**30
+"""Bytes beside a model's weights: libraries, and what is computed."""
+SIXTEEN_BITS = ("bfloat16", "float16")
 
 
 class NoReference(Exception):
     """transformers cannot compute this expert: the message says why."""
 
 
-def references(
-    experts: Sequence[Expert], tokens: int, seconds: float = 600.0, dtype: str = "auto"
-) -> list[Canary | NoReference]:
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """An expert's canary by transformers, twice: the distance between the two is what rounding costs."""
+
+    rounded: Canary
+    """In the 16 bits that engines compute in."""
+    exact: Canary | None
+    """In float32; None: that cannot be had."""
+    inexact: str = ""
+    """Why not."""
+
+
+def references(experts: Sequence[Expert], tokens: int, seconds: float = 600.0) -> list[Reference | NoReference]:
     """The experts' canaries by transformers, in one process after another: an expert that ends its process costs only
-    itself. `seconds`: time limit per expert; `dtype`: the type of the arithmetic (auto: as its config.json says)."""
+    itself. `seconds`: time limit per canary."""
+    found = canaries([(expert, dtype) for expert in experts for dtype in (ROUNDED, EXACT)], tokens, seconds)
+    return [_both(rounded, exact) for rounded, exact in zip(found[::2], found[1::2], strict=True)]
+
+
+def canaries(asked: Sequence[tuple[Expert, str]], tokens: int, seconds: float = 600.0) -> list[Canary | NoReference]:
+    """As `references`, for experts with the type of the arithmetic: torch's name of it, or `ROUNDED`."""
     found: list[Canary | NoReference] = []
-    while len(found) < len(experts):
-        found += _answers(experts[len(found) :], tokens, seconds, dtype)
+    while len(found) < len(asked):
+        found += _answers(asked[len(found) :], tokens, seconds)
     return found
 
 
-def _answers(experts: Sequence[Expert], tokens: int, seconds: float, dtype: str) -> list[Canary | NoReference]:
+def _both(rounded: Canary | NoReference, exact: Canary | NoReference) -> Reference | NoReference:
+    if isinstance(rounded, NoReference):
+        return rounded
+    return Reference(rounded, None, str(exact)) if isinstance(exact, NoReference) else Reference(rounded, exact)
+
+
+def too_large(checkpoint: Checkpoint, dtype: str) -> str:
+    """Why this machine has no memory for a second copy of the model; empty: it has."""
+    import psutil
+
+    width = 4 if dtype == EXACT else 2
+    wanted = 1.3 * width * sum(math.prod(info.shape) for info in checkpoint.tensors.values()) + SPARE
+    free = psutil.virtual_memory().available
+    if wanted <= free:
+        return ""
+    return f"a copy in {dtype} takes {wanted / 2**30:.1f} GiB of memory, {free / 2**30:.1f} are free"
+
+
+def _answers(asked: Sequence[tuple[Expert, str]], tokens: int, seconds: float) -> list[Canary | NoReference]:
     from orchestrator.inference.engines.vllm_live import described
 
     lines = [
-        json.dumps([described(expert), str(expert.folder), expert.trust_remote_code, tokens, dtype])
-        for expert in experts
+        json.dumps([described(one), str(one.folder), one.trust_remote_code, tokens, _asked(one, dtype)])
+        for one, dtype in asked
     ]
     command = [sys.executable, "-m", "orchestrator.inference.engines.reference"]
     try:
         done = subprocess.run(
-            command, input="\n".join(lines), capture_output=True, text=True, timeout=seconds * len(experts), check=False
+            command, input="\n".join(lines), capture_output=True, text=True, timeout=seconds * len(asked), check=False
         )
         out, why = done.stdout, f"its process ended with code {done.returncode}"
     except subprocess.TimeoutExpired as late:
@@ -57,7 +102,11 @@ def _answers(experts: Sequence[Expert], tokens: int, seconds: float, dtype: str)
             found.append([[(int(token), float(chance)) for token, chance in step] for step in json.loads(line[7:])])
         elif line.startswith("ERROR "):
             found.append(NoReference(json.loads(line[6:])))
-    return found if len(found) >= len(experts) else [*found, NoReference(why)]
+    return found if len(found) >= len(asked) else [*found, NoReference(why)]
+
+
+def _asked(expert: Expert, dtype: str) -> str:
+    return expert.dtype if dtype == ROUNDED and expert.dtype in SIXTEEN_BITS else dtype
 
 
 def _canaries(lines: Iterator[str]) -> Iterator[str]:
@@ -67,6 +116,7 @@ def _canaries(lines: Iterator[str]) -> Iterator[str]:
             yield "CANARY " + json.dumps(_computed(source, folder, trust, tokens, dtype))
         except Exception as error:  # the message is all that the other side can use
             yield "ERROR " + json.dumps(" ".join(f"{type(error).__name__}: {error}".split())[:500])
+        gc.collect()  # models hold themselves: the next one needs the memory
 
 
 def _computed(source: dict[str, Any], folder: Any, trust: bool, tokens: int, dtype: str) -> Canary:
@@ -77,6 +127,10 @@ def _computed(source: dict[str, Any], folder: Any, trust: bool, tokens: int, dty
     from orchestrator.inference.pretrained import load_model, load_tokenizer
 
     blend = Sources().blend(undescribed(source))
+    if dtype == ROUNDED:
+        dtype = _rounded(blend.checkpoint.config)
+    if why := too_large(blend.checkpoint, dtype):
+        raise MemoryError(why)
     if unchanged(blend):
         try:
             model = load_model(Path(folder), trust, dtype=dtype)
@@ -89,6 +143,12 @@ def _computed(source: dict[str, Any], folder: Any, trust: bool, tokens: int, dty
     else:
         model = load_model(Path(folder), trust, _tensors(blend, dtype), dtype=dtype)
     return greedy(model, prompt_ids(load_tokenizer(Path(folder), trust)), tokens)
+
+
+def _rounded(config: Mapping[str, Any]) -> str:
+    """What engines compute in where nobody asks for another type: the config's, or bfloat16 for a wider one."""
+    said = str(forward_config(config).get("dtype"))
+    return said if said in SIXTEEN_BITS else "bfloat16"
 
 
 def _tensors(blend: Blend, dtype: str) -> dict[str, Any]:

@@ -65,6 +65,11 @@ class Sources:
         """Equal hashes, one mapping from ids to text. Raises `CheckpointError`."""
         return self._hashed("mapping", folder, mapping_digest)
 
+    def quantised(self, expert: Expert) -> bool:
+        """The expert is computed with quantised weights, not with the numbers that they stand for."""
+        packed = any(one.config.get("quantization_config") for _, one in self.blend(expert).dense)
+        return bool(expert.quantization) or (packed and not self._decode)
+
     def check_mixture(self, expert: Expert, blend: Blend) -> None:
         """Raises `ExpertError` where the weights of a mixture's expert hold NaN or infinity: a canary would tell only
         where its prompts happen to meet that expert. They are read once for that; dense models are not."""

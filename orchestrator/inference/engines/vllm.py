@@ -7,23 +7,28 @@ an expert that comes back finds its own. Nothing here starts a process on a CPU;
 
 from __future__ import annotations
 
+import functools
 import itertools
 import logging
 import time
 from collections import OrderedDict, deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from merging.checkpoint import CheckpointError
 from merging.stream import Blend
 from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, PromptTooLong
+from orchestrator.inference.engines.agreement import COMPARED_TOKENS, agreement, in_float32
 from orchestrator.inference.engines.architecture import longest_in_vllm
 from orchestrator.inference.engines.canary import PROOF, TOP, Canaries, Canary, difference, is_finite, prompt_ids
+from orchestrator.inference.engines.compared_types import differing, equal_before, remember
 from orchestrator.inference.engines.echo import Echo, check_ids, is_plain
 from orchestrator.inference.engines.engine import EngineOptions, LoadKind, LoadReport, rejected
 from orchestrator.inference.engines.grammar import Grammars, PendingGrammars
 from orchestrator.inference.engines.grammar_process import GrammarRefused
 from orchestrator.inference.engines.prompts import Prompts
+from orchestrator.inference.engines.reference import NoReference, Reference, references, too_large
 from orchestrator.inference.engines.schema import StructuredError, parse_structured
 from orchestrator.inference.engines.sources import Sources, no_number
 from orchestrator.inference.engines.thought_meter import meter_of
@@ -36,12 +41,16 @@ from orchestrator.inference.engines.vllm_start import (
     device_bytes,
     loading_failed,
     on_gpu,
+    one_line,
     refuse_differing,
 )
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import Delta, Request, TokenLogprob
 
 LOGGER = logging.getLogger(__name__)
+
+COMPARED_CONTEXT = 256
+"""Tokens that the engine holds which is started for a comparison alone."""
 
 
 class VLLMEngine:
@@ -96,10 +105,14 @@ class VLLMEngine:
         self.prompts.check(expert)
         way = self._check(expert, blend)
         self.sources.check_mixture(expert, blend)
+        compare = self.options.compare and way == "start" and not equal_before(expert, blend.checkpoint.config)
         if (known := self._shapes.get(expert.shape)) is not None:
             known.moved = 0
         try:
+            compared = self._first_look(expert, blend) if compare else None
             self._reach(expert, blend, way)
+            if compared is not None:
+                self._compare(expert, blend, *compared)
         except CollegiumError:
             self._resident = None
             raise
@@ -107,8 +120,8 @@ class VLLMEngine:
             self._resident = None
             raise loading_failed(expert, blend.checkpoint.config, error) from error
         self._resident = expert
-        reached = self._shapes.get(expert.shape)
-        return LoadReport(expert.name, way, time.perf_counter() - began, reached.moved if reached else 0)
+        reached = self._shapes[expert.shape]
+        return LoadReport(expert.name, way, time.perf_counter() - began, reached.moved, reached.uncompared)
 
     def add(self, request: Request, expert: Expert) -> None:
         """See `Engine`."""
@@ -274,6 +287,47 @@ class VLLMEngine:
             shape.distrust()
             raise ExpertFailed(f"expert {expert.name!r}: the live weights are not its own: {why}")
 
+    def _first_look(self, expert: Expert, blend: Blend) -> tuple[Reference | NoReference, Canary | str]:
+        """What transformers says of a model that nobody has compared, and what vLLM says of it in float32, or why that
+        cannot be had: in an engine of its own, which is closed again."""
+        LOGGER.warning(f"{blend.checkpoint.folder}: a type of model new to vLLM here: compared with transformers once")
+        if self.sources.quantised(expert):
+            return NoReference("its weights are quantised, which a card computes in a way of its own"), ""
+        (reference,) = references([expert], COMPARED_TOKENS)
+        if isinstance(reference, NoReference) or reference.exact is None:
+            return reference, ""
+        if (leaving := self._shape()) is not None:
+            leaving.sleep()
+        if why := too_large(blend.checkpoint, "float32"):
+            return reference, why
+        shape, other = None, in_float32(expert)
+        options = replace(self.options, context=COMPARED_CONTEXT, compile=False, vllm=())
+        try:
+            shape = LiveModel(other, blend.checkpoint, options, self._apart or on_gpu())
+            shape.become(other, blend)
+            return reference, self._canary(shape, other, COMPARED_TOKENS)
+        except Exception as error:  # whatever it is, the comparison in 16 bits is left
+            return reference, one_line(error)
+        finally:
+            if shape is not None:
+                shape.close()
+
+    def _compare(self, expert: Expert, blend: Blend, reference: Reference | NoReference, exact: Canary | str) -> None:
+        """Hold the live model against transformers, and remember what was found. Raises `ExpertFailed` where the two
+        differ."""
+        shape, config = self._shapes[expert.shape], blend.checkpoint.config
+        if isinstance(reference, NoReference):
+            shape.uncompared = str(reference)
+            LOGGER.warning(f"{blend.checkpoint.folder}: not compared with transformers: {reference}")
+            return
+        found = agreement(
+            expert, self._canary(shape, expert, COMPARED_TOKENS), reference, functools.partial(_said, exact)
+        )
+        remember(expert, config, found)
+        if found.why:
+            self._shapes.pop(expert.shape).close()
+            raise differing(expert, config, found.why)
+
     def _make_room(self, checkpoint_bytes: int) -> None:
         """Close the shapes longest unused until one more fits."""
         import psutil
@@ -292,13 +346,14 @@ class VLLMEngine:
         while len(self._shapes) > asleep_at_once(self.options, card):
             self._shapes.popitem(last=False)[1].close()
 
-    def _canary(self, shape: LiveModel, expert: Expert) -> Canary:
+    def _canary(self, shape: LiveModel, expert: Expert, tokens: int = 0) -> Canary:
+        tokens = tokens or self.options.canary_tokens
         ids = prompt_ids(self.prompts.tokenizer(expert))
         # A salt of its own: a cached prefix would hide that the weights are wrong.
         name = f"canary-{next(self._count)}"
-        shape.add_canary(name, ids, self.options.canary_tokens, TOP, expert)
+        shape.add_canary(name, ids, tokens, TOP, expert)
         canary: Canary = []
-        while len(canary) < self.options.canary_tokens:
+        while len(canary) < tokens:
             for output in shape.step():
                 for step in output.outputs[0].logprobs or ():
                     ranked = sorted(
@@ -306,6 +361,12 @@ class VLLMEngine:
                     )
                     canary.append(ranked)
         return canary
+
+
+def _said(exact: Canary | str, _: Expert) -> Canary:
+    if isinstance(exact, str):
+        raise ExpertFailed(exact)
+    return exact
 
 
 def _held(grammars: Grammars, structured: str) -> dict[str, Any]:

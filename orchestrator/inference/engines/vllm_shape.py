@@ -44,6 +44,8 @@ class LiveModel:
         self.apart = apart
         self.elsewhere = apart or options.tensor_parallel > 1
         """The model is not in this process: what it is told crosses as plain values."""
+        self.uncompared = ""
+        """Why nobody has compared the model's type with transformers; empty: somebody has."""
         self.proven: set[str] = set()
         """Live tensors that were seen to be written in place as a fresh load would have set them."""
         self._open(expert, checkpoint)

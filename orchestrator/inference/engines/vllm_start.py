@@ -59,7 +59,7 @@ def loading_failed(expert: Expert, config: Mapping[str, Any], error: Exception) 
 
 def _reason(error: Exception) -> str:
     """An error on one line; a bare assertion says nothing itself."""
-    return f"{type(error).__name__}: {_one_line(error) or 'a condition in vLLM does not hold'}"
+    return f"{type(error).__name__}: {one_line(error) or 'a condition in vLLM does not hold'}"
 
 
 def _with_remedy(said: str) -> str:
@@ -167,7 +167,7 @@ def start(
         with _bound("" if gpu else cores_of(options.tensor_parallel)):
             return LLMEngine.from_engine_args(made)
     except Exception as error:
-        why = not_imported(str(error)) or _one_line(error) or _reason(error)
+        why = not_imported(str(error)) or one_line(error) or _reason(error)
         raise ExpertFailed(_with_remedy(f"{folder}: vLLM cannot run it: {why}")) from error
 
 
@@ -283,7 +283,8 @@ def _expert_parallel_group() -> None:
     parallel_state._EP = parallel_state.init_model_parallel_group(ranks, group.local_rank, backend, group_name="ep")
 
 
-def _one_line(error: BaseException) -> str:
+def one_line(error: BaseException) -> str:
+    """What it says, without line breaks and not without end."""
     return " ".join(str(error).split())[:600]
 
 

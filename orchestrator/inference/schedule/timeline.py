@@ -107,6 +107,8 @@ class Timeline:
     stays: list[Residency] = field(default_factory=list)
     losses: list[tuple[str, str]] = field(default_factory=list)
     """(worker, why) of workers that were lost."""
+    uncompared: dict[str, str] = field(default_factory=dict)
+    """Expert -> why nobody has compared its type of model with transformers, where nobody has."""
     submitted: int = 0
     finished: int = 0
     cached: int = 0
@@ -130,6 +132,8 @@ class Timeline:
         stay = self._now[worker]
         stay.load_end = stay.end = time.monotonic() - self.started
         stay.way, stay.load_seconds = load.way, load.seconds
+        if load.uncompared:
+            self.uncompared[load.expert] = load.uncompared
         self.loads += 1
         self.load_seconds += load.seconds
 

@@ -13,9 +13,9 @@ from click.testing import CliRunner, Result
 
 from orchestrator.cli import group
 from orchestrator.inference.engines.engine import EngineOptions
-from orchestrator.inference.engines.reference import NoReference
+from orchestrator.inference.engines.reference import NoReference, Reference
 from orchestrator.inference.engines.scripted import ScriptedEngine
-from orchestrator.pipelines import check, check_exact
+from orchestrator.pipelines import check
 from tests.scripts.misbehaving import COST, misbehaving
 
 
@@ -94,18 +94,17 @@ OTHER = [[(token, -1.0 - token) for token in range(20, 28)]]
 @pytest.mark.parametrize(
     ("canary", "reference", "problem"),
     [
-        (LIKELY, LIKELY, None),
-        (LIKELY, OTHER, "not what transformers computes"),
+        (LIKELY, Reference(LIKELY, LIKELY), None),
+        (LIKELY, Reference(OTHER, OTHER), "not what transformers computes"),
         (LIKELY, NoReference("it is too large"), "nothing was compared (it is too large); use --no-reference"),
-        ([], LIKELY, "its engine has no canary to compare; use --no-reference"),
+        ([], Reference(LIKELY, LIKELY), "its engine has no canary to compare; use --no-reference"),
     ],
 )
 def test_a_check_that_compares_nothing_has_failed(
     zoo: Path, monkeypatch: pytest.MonkeyPatch, canary: Any, reference: Any, problem: str | None
 ) -> None:
     monkeypatch.setattr(Speaking, "says", canary)
-    for module in (check, check_exact):
-        monkeypatch.setattr(module, "references", lambda asked, tokens, dtype="auto": [reference for _ in asked])
+    monkeypatch.setattr(check, "references", lambda asked, tokens: [reference for _ in asked])
     checked = call("experts", "check", "--json", "--set", f"workers.engine={__name__}:makes_speaking")
     for row in json.loads(checked.stdout):
         assert problem in row["problem"] if problem else row["problem"] is None
@@ -118,7 +117,7 @@ def test_an_expert_is_checked_on_the_engine_of_the_group_that_takes_it(
     zoo: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Speaking, "says", LIKELY)
-    monkeypatch.setattr(check, "references", lambda asked, tokens: [LIKELY for _ in asked])
+    monkeypatch.setattr(check, "references", lambda asked, tokens: [Reference(LIKELY, LIKELY) for _ in asked])
     config = yaml.safe_load(zoo.read_text())
     config["workers"] = [
         {"engine": f"{__name__}:makes_speaking", "in_process": True},

@@ -32,6 +32,12 @@ def test_what_rests_on_few_fitting_questions_is_rough() -> None:
     assert decisions.fitted(200, 200, "validation") == []
 
 
+def test_who_was_not_compared_with_transformers_is_said() -> None:
+    (line,) = decisions.uncompared({"mine": "no such class"})
+    assert line.startswith("mine: vLLM's answers were not compared with transformers (no such class); `collegium ")
+    assert decisions.uncompared({}) == []
+
+
 def test_a_file_without_tasks_counts_as_one() -> None:
     assert "one task, 'mine'" in decisions.tasks("mine.csv", [question("mine")] * 2)[0]
     assert decisions.tasks("mine.csv", [question("a"), question("b")]) == []

