@@ -81,10 +81,10 @@ class Sources:
             if "expert" not in name and len(blend.checkpoint.tensors[name].shape) != 3:
                 continue
             try:
-                total = blend.tensor(name).sum(dtype=torch.float64)
-            except CheckpointError:  # packed integers
-                continue
-            if not bool(total.isfinite()):
+                finite = bool(blend.tensor(name).sum(dtype=torch.float64).isfinite())
+            except CheckpointError:  # packed integers are numbers; their scales may not be
+                finite = not _no_exponent(blend.checkpoint, name)
+            if not finite:
                 raise no_number(expert, blend)
         self._numbers.add(expert.fingerprint)
 
@@ -156,6 +156,18 @@ class Sources:
         return found
 
 
+def _no_exponent(checkpoint: Checkpoint, name: str) -> bool:
+    """The tensor is one of scales that are stored as exponents (E8M0, as MXFP4 has them), and one stands for NaN."""
+    import numpy as np
+
+    info = checkpoint.tensors[name]
+    if "scale" not in name or info.dtype != "U8":
+        return False
+    exponents = np.empty(info.stop - info.start, np.uint8)
+    checkpoint.read_into(name, 0, exponents)
+    return bool((exponents == 255).any())
+
+
 def no_number(expert: Expert, blend: Blend, unfilled: Sequence[str] = ()) -> ExpertError:
     """What is wrong with an expert whose first canary holds no finite numbers: the tensor that has none, if one has, or
     the first of the matrices that no file filled."""
@@ -164,8 +176,8 @@ def no_number(expert: Expert, blend: Blend, unfilled: Sequence[str] = ()) -> Exp
     for name in blend.names:
         try:
             finite = bool(torch.isfinite(blend.tensor(name)).all())
-        except CheckpointError:  # packed integers
-            continue
+        except CheckpointError:
+            finite = not _no_exponent(blend.checkpoint, name)
         if not finite:
             return ExpertError(
                 f"expert {expert.name!r}: {_source(blend, name)}: tensor {name!r} holds NaN or infinite numbers"
@@ -181,7 +193,7 @@ def _source(blend: Blend, name: str) -> Path:
     import torch
 
     for _, checkpoint in blend.dense:
-        if not bool(torch.isfinite(plain((checkpoint, None)).tensor(name)).all()):
+        if _no_exponent(checkpoint, name) or not bool(torch.isfinite(plain((checkpoint, None)).tensor(name)).all()):
             return checkpoint.tensors[name].file
     adapters = [adapter.file for _, adapter in blend.low_rank if name in adapter.changes]
     return adapters[0] if adapters else blend.checkpoint.tensors[name].file

@@ -120,8 +120,9 @@ class VLLMEngine:
             self._resident = None
             raise loading_failed(expert, blend.checkpoint.config, error) from error
         self._resident = expert
-        reached = self._shapes[expert.shape]
-        return LoadReport(expert.name, way, time.perf_counter() - began, reached.moved, reached.uncompared)
+        reached = self._shapes.get(expert.shape)
+        moved, uncompared = (reached.moved, reached.uncompared) if reached else (0, "")
+        return LoadReport(expert.name, way, time.perf_counter() - began, moved, uncompared)
 
     def add(self, request: Request, expert: Expert) -> None:
         """See `Engine`."""

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 import os
+import re
 import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -37,6 +38,10 @@ ANSWERS_DIFFER = frozenset({"gemma3n", "gemma3n_text", "gpt_oss", "hrm_text", "j
 """Types that vLLM's build for CPUs answers otherwise than transformers: benchmarks/results/architectures.md. On
 a card, where nobody measured it, `collegium experts check` compares the two."""
 
+TOO_LITTLE_MEMORY = re.compile(
+    r"out of memory|allocate memory|bad_alloc|MemoryError|KV cache|free memory", re.IGNORECASE
+)
+
 _NOT_IMPORTED: dict[str, str] = {}
 """Classes of models that vLLM could not import in this process, and why. It tries each once."""
 
@@ -63,6 +68,8 @@ def _reason(error: Exception) -> str:
 
 
 def _with_remedy(said: str) -> str:
+    if TOO_LITTLE_MEMORY.search(said):
+        return f"{said}; lower workers.kv_gib or the expert's context, or give it a machine with more memory"
     return f"{said}; workers.engine: transformers may run it"
 
 
@@ -127,9 +134,11 @@ def start(
     os.environ["VLLM_ENABLE_V1_MULTIPROCESSING"] = str(int(apart))
     os.environ.setdefault("VLLM_NO_USAGE_STATS", "1")
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    from vllm import envs
     from vllm.engine.arg_utils import EngineArgs
     from vllm.v1.engine.llm_engine import LLMEngine
 
+    envs.disable_envs_cache()  # an engine that began before in this process has kept the environment as it was then
     _beside_numba()
     hush_registry()
     gpu = on_gpu()

@@ -142,6 +142,26 @@ def test_an_expert_of_a_mixture_without_finite_numbers_is_refused(tmp_path: Path
     sources.check_mixture(dense, sources.blend(dense))
 
 
+def test_the_scales_of_packed_experts_are_looked_at(tmp_path: Path) -> None:
+    """Of MXFP4 each scale is an exponent, and 255 is none; packed integers have no such value."""
+    import torch
+
+    from orchestrator.errors import ExpertError
+
+    scales, blocks = (f"model.layers.0.mlp.experts.gate_up_proj_{what}" for what in ("scales", "blocks"))
+    packed = {blocks: torch.full((4, 8, 6), 255, dtype=torch.uint8)}
+    for value, good in ((127, True), (255, False)):
+        exponents = torch.full((4, 8), 127, dtype=torch.uint8)
+        exponents[2, 3] = value
+        folder = small(tmp_path / str(value), **packed, **{scales: exponents})
+        expert, sources = Expert("odd", f"{value}", "moe", weights=Weights(folder)), Sources()
+        if good:
+            sources.check_mixture(expert, sources.blend(expert))
+            continue
+        with pytest.raises(ExpertError, match=rf"expert 'odd': .*safetensors: tensor '{scales}' holds NaN"):
+            sources.check_mixture(expert, sources.blend(expert))
+
+
 def test_a_tied_output_layer_beside_another_one_is_refused_and_beside_its_copy_not(tmp_path: Path) -> None:
     from safetensors.torch import load_file
 

@@ -22,6 +22,7 @@ from orchestrator.inference.engines.vllm_start import (
     arguments,
     cores_of,
     hush_registry,
+    loading_failed,
     not_imported,
     start,
 )
@@ -91,7 +92,7 @@ def typed(kind: str, folder: Path) -> Expert:
 def test_a_type_that_vllm_answers_otherwise_is_refused_before_anything_starts(
     kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    engine = VLLMEngine(EngineOptions())
+    engine = VLLMEngine(EngineOptions(compare=False))
     monkeypatch.setattr(engine, "_reach", lambda *_: None)
     with pytest.raises(ExpertFailed, match=f"'one'.*type '{kind}'.*workers.engine: transformers"):
         engine.load(typed(kind, tmp_path))
@@ -153,6 +154,45 @@ def test_what_the_configuration_says_goes_before_what_we_choose(
     monkeypatch.setattr(arg_utils, "EngineArgs", asserts)
     with pytest.raises(ExpertFailed, match=r"AssertionError: a condition in .* does not hold; workers\.engine"):
         start(expert, tmp_path, 64, options, apart=False)
+
+
+def test_a_second_engine_of_a_process_does_not_start_in_the_environment_of_the_first(
+    vllm_installed: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """vLLM keeps its environment once an engine runs: a model over two processes then found no cores."""
+    from vllm import envs
+    from vllm.engine import arg_utils
+
+    seen: list[bool] = []
+
+    def refuses(**_: Any) -> None:
+        seen.append(envs.VLLM_ENABLE_V1_MULTIPROCESSING)
+        raise ValueError("not today")
+
+    monkeypatch.setattr(arg_utils, "EngineArgs", refuses)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", "architectures": ["LlamaForCausalLM"]}))
+    for apart in (False, True, False):
+        with pytest.raises(ExpertFailed, match="not today"):
+            start(Expert("one", "print", "shape", weights=Weights(tmp_path)), tmp_path, 64, EngineOptions(), apart)
+        envs.enable_envs_cache()  # as an engine does that has begun
+    envs.disable_envs_cache()
+    assert seen == [False, True, False]
+
+
+@pytest.mark.parametrize(
+    ("said", "remedy"),
+    [
+        ("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes", "lower workers.kv_gib"),
+        ("CUDA out of memory. Tried to allocate 20.00 MiB", "lower workers.kv_gib"),
+        ("To serve at least one request, 9 GiB KV cache is needed, larger than the available KV cache memory", "lower"),
+        ("no kernel for this", "workers.engine: transformers may run it"),
+    ],
+)
+def test_the_remedy_for_too_little_memory_is_memory(said: str, remedy: str) -> None:
+    expert = Expert("one", "print", "shape")
+    found = str(loading_failed(expert, {"model_type": "llama"}, RuntimeError(said)))
+    assert remedy in found
+    assert ("transformers may" in found) == ("transformers" in remedy)
 
 
 def test_a_class_that_vllm_cannot_import_is_a_reason_and_no_traceback(caplog: pytest.LogCaptureFixture) -> None:
