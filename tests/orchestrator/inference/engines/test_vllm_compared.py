@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import pytest
 
 from orchestrator.errors import ExpertFailed
 from orchestrator.inference.engines import compared_types, vllm
+from orchestrator.inference.engines.agreement import COMPARED_TOKENS
+from orchestrator.inference.engines.compared_types import equal_before
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.reference import NoReference, Reference, references
 from orchestrator.inference.engines.vllm import VLLMEngine
@@ -51,27 +54,36 @@ def test_it_is_compared_once_and_refused_by_name_where_the_two_differ(
     first, second = experts(tiny_model)
     found: list[Reference | NoReference] = []
     asked: list[str] = []
+    computed = references([first, second], COMPARED_TOKENS)
 
     def compute(some: list[Expert], tokens: int) -> list[Reference | NoReference]:
         asked.extend(one.name for one in some)
-        return found or references(some, tokens)
+        return found
 
     monkeypatch.setattr(vllm, "references", compute)
+    found = computed[:1]
     live = engine()
     assert live.load(first).uncompared == ""
     assert live.load(second).way == "in_place"
-    engine().load(second)
-    assert asked == [first.name]  # another of the shape, and another engine, need no comparison of their own
+    assert asked == [first.name]  # another of the shape needs no comparison of its own,
+    assert equal_before(second, _config(first))  # nor does another engine
 
-    found = references([second], 8)  # as if vLLM computed another model
+    wrong = computed[1]
+    assert isinstance(wrong, Reference)
+    found = [Reference(wrong.rounded, None, "too large")]  # as if vLLM computed another model
     monkeypatch.setattr(compared_types, "device", lambda: "another device")
+    other = engine()
     for _ in range(2):
         with pytest.raises(ExpertFailed, match=r"vLLM answers otherwise than .* type 'llama'"):
-            engine().load(first)
-    assert asked == [first.name] * 2  # the second engine remembered
+            other.load(first)
+    assert asked == [first.name] * 2  # the second time it remembered
 
     monkeypatch.setattr(compared_types, "device", lambda: "a third device")
     found = [NoReference("no such class")]
-    doubtful = engine()
-    assert doubtful.load(first).uncompared == "no such class"
-    assert doubtful.load(second).uncompared == "no such class"
+    assert other.load(first).uncompared == "no such class"
+    assert other.load(second).uncompared == "no such class"
+
+
+def _config(expert: Expert) -> dict[str, Any]:
+    config: dict[str, Any] = json.loads((expert.folder / "config.json").read_text())
+    return config
