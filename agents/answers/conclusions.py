@@ -6,10 +6,11 @@ import re
 
 from agents.answers import statements
 from agents.answers.choices import choice_in, exactly, have_values, named_wholly, of_value, undecided
+from agents.answers.guarded import words_of
 from agents.answers.labels import AnswerOptions, Choices, prepared
 from agents.answers.mathematics import mathematics
 from agents.answers.mentions import mentioned, verdicts
-from agents.answers.texts import UNSURE
+from agents.answers.texts import is_unsure
 from agents.answers.undress import undress
 from agents.answers.yesno import both_ways, is_determiner, yesno
 
@@ -22,7 +23,8 @@ _BEGINS = re.compile(
     re.IGNORECASE,
 )
 _ANSWERS = re.compile(r"\W{0,4}(?:yes|no)\s?[,.;:!—–]", re.IGNORECASE)
-_ONLY, _WORD = re.compile(r"(?:\W*(?:yes|no|true|false)\b){3,60}\W*", re.IGNORECASE), re.compile(r"[a-zA-Z]+")
+_ONLY = re.compile(r"(?:\W*(?:yes|no|true|false)\b){3,60}\W*", re.IGNORECASE)
+_TRUTHS = frozenset(("yes", "no", "true", "false"))
 _BECAUSE = re.compile(r",?\s(?:because|since|given that|as)\s(?:(?![.!?]\s)[^\n])*$", re.IGNORECASE)
 """The reason at the end of a sentence, which may name other options."""
 _LEAVES = re.compile(
@@ -106,7 +108,7 @@ def choice(text: str, choices: Choices) -> str | None:
         label = choice_in(_FORMULA.sub(" ", sentence).strip(), choices, last=True) or _left(sentence, options)
         if label is not None:
             return label
-        if UNSURE.search(sentence):
+        if is_unsure(sentence):
             return None
     last = parts[-1] if parts else ""
     if len(last) > 400 or undecided(last) or not (_FINALLY.search(last) and _ENDED.search(last)):
@@ -161,20 +163,17 @@ def _left(sentence: str, options: AnswerOptions) -> str | None:
 
 def word(text: str) -> str | None:
     """Yes or no without a marker: the word that a reply begins with, unless a later sentence concludes otherwise."""
-    lines = {yesno(line) for line in text[-2_000:].split("\n") if line.strip() and len(line) < SHORT}
-    if len(lines - {None}) > 1 and text.count("\n") > 1 and all(len(line) < SHORT for line in text.split("\n")):
-        return None  # yes, no, yes, no, ...
-    if both_ways(text) or (_ONLY.fullmatch(text) and len(set(map(str.casefold, _WORD.findall(text)))) > 1):
+    lines = text.split("\n")
+    if len(lines) > 2 and all(len(line) < SHORT for line in lines):
+        words = {yesno(line) for line in text[-2_000:].split("\n") if line.strip()}
+        if len(words - {None}) > 1:
+            return None  # yes, no, yes, no, ...
+    if both_ways(text) or _says_both(text):
         return None
     begins = _BEGINS.match(text)
     first = None if begins is None or is_determiner(text) else yesno(begins["plain"] or begins["other"])
-    parts = [
-        one
-        for line in text[-2_000:].split("\n")
-        for one in statements.sentences(line)
-        if one.strip(" .") and not one.rstrip(" .").endswith(("?", "？"))
-    ]
-    for sentence in reversed(parts[-2:]):
+    parts = _last_two(text)
+    for sentence in reversed(parts):
         word = yesno(sentence, last=True)
         if word is None:
             continue
@@ -184,3 +183,21 @@ def word(text: str) -> str | None:
             return None if _ANSWERS.match(sentence) else first
         return word
     return first
+
+
+def _says_both(text: str) -> bool:
+    """Whether a text is nothing but such words, and not all the same: `yes no yes`."""
+    words = words_of(text)
+    return len(words) > 1 and words <= _TRUTHS and _ONLY.fullmatch(text) is not None
+
+
+def _last_two(text: str) -> list[str]:
+    """The last two sentences of a text that are no questions."""
+    found: list[str] = []
+    for line in reversed(text[-2_000:].split("\n")):
+        for one in reversed(statements.sentences(line)):
+            if one.strip(" .") and not one.rstrip(" .").endswith(("?", "？")):
+                found.insert(0, one)
+                if len(found) == 2:
+                    return found
+    return found

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 
-from agents.answers.guarded import Guarded
+from agents.answers.guarded import Guarded, words_of
 
 _WORDS = (
-    r"(?:oh|ah|hm+|oops|sorry|wait|hold on|nope|no|nein|non|actually|correction|scratch that|strike that|i mean|"
+    r"(?:oh|ah|hm{1,4}|oops|sorry|wait|hold on|nope|no|nein|non|actually|correction|scratch that|strike that|i mean|"
     r"i meant|"
     r"my mistake|my bad|on second thoughts?|let me correct (?:that|myself|this))"
 )
@@ -17,6 +17,11 @@ _CORRECTS = re.compile(
     rf"(?P<end>[\s,.:;!?…—–-]{{1,4}})(?=\S)",
     re.IGNORECASE,
 )
+_SAYS = frozenset(
+    "oh ah hm hmm hmmm hmmmm oops sorry wait hold nope no nein non actually correction scratch strike mean meant mistake bad second "
+    "correct".split()
+)
+"""Of these words every correction has one."""
 _WEAK = frozenset({"no", "nope", "nein", "non", "actually", "sorry", "oh", "ah"})
 """Alone, these correct only where punctuation follows them; in words, `actually` and `sorry` do not."""
 _NOT_ALONE = frozenset({"sorry", "oh", "ah", "hm", "hmm", "actually"})
@@ -43,7 +48,10 @@ _WITHDRAWN = re.compile(
 def corrected(content: str, words: bool = False, no_counts: bool = True) -> str | None:
     """What stands behind the last correction within an answer; None where there is none. `words`: the answer may be
     any words, so that only plain corrections count. `no_counts`: a lone "no" is a correction and no answer."""
-    for match in reversed(list(_CORRECTS.finditer(content[:1_000]))):
+    content = content[:1_000]
+    if _SAYS.isdisjoint(words_of(content)):
+        return None
+    for match in reversed(list(_CORRECTS.finditer(content))):
         if not any(c.isalnum() for c in content[: match.start()]):
             continue
         said = {one.casefold() for one in re.findall(r"[^\W\d_]+", match["words"])}

@@ -21,7 +21,7 @@ from agents.answers import numbers
 from agents.answers.choices import exactly
 from agents.answers.code import code_key
 from agents.answers.expressions import expression
-from agents.answers.texts import UNSURE, UNSURE_LIMIT, text_key
+from agents.answers.texts import UNSURE_LIMIT, is_unsure, text_key
 from agents.answers.undress import undress
 from agents.answers.yesno import NO, YES
 from agents.question import AnswerKind
@@ -52,7 +52,7 @@ def gold(text: str, kind: AnswerKind, choices: Mapping[str, str] | None = None) 
             listed = ", ".join(choices)[:200]
             raise GoldError(f"{_quoted(text)} is none of the options: their labels are {listed}")
         return found
-    if kind == "text" and len(text) < UNSURE_LIMIT and UNSURE.search(text):
+    if kind == "text" and len(text) < UNSURE_LIMIT and is_unsure(text):
         raise GoldError(
             f"{_quoted(text)} is what a reply says that has no answer, and would never be right: give the questions "
             "options of which it is one, or a scorer"

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 REACH = 70
 """Characters from the end of a text that a match at its end may span."""
 LAST = 4
-_WORD = re.compile(r"\w+")
+_WORD, _LETTERS = re.compile(r"\w+"), re.compile(r"[^\W\d_]+")
+
+
+@lru_cache(maxsize=16)
+def words_of(text: str) -> frozenset[str]:
+    """The words of a text in lower case: made once for the steps that only look whether it has one of theirs."""
+    return frozenset(_LETTERS.findall(text.lower()))
 
 
 class Guarded:

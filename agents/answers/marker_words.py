@@ -28,7 +28,6 @@ WORDS_ASCII = (
 )
 WORDS_OTHER = (
     "réponse",
-    "respuesta",
     "ответ",
     "答案",
     "答え",

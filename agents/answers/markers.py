@@ -20,6 +20,12 @@ MARKERS = 50
 _DECODER = json.JSONDecoder()
 _OPENS = re.compile(r"\{[ \t\n\r]*[\"}]")
 """How an object in JSON begins."""
+_BY_SIGN: dict[str, list[str]] = {}
+for _word in marker_words.WORDS_OTHER:
+    _BY_SIGN.setdefault(next(char for char in _word if not char.isascii()), []).append(_word)
+_SIGNS = re.compile("[" + "".join(_BY_SIGN) + "]")
+"""Letters beyond ASCII of which a word that has any has one: a text without them is not searched for the word."""
+_OPTION_WORDS = ("option", "choice", "statement", "letter", "alternative", " one ")
 _ASIDE = re.compile(r"\(([^()\s]{1,3})\)")
 """A label behind the name of a marker: `the answer (B) is`."""
 
@@ -38,6 +44,9 @@ class Marked:
 
 def without_run_on(text: str) -> Iterator[str]:
     """The text up to where a model went on to invent the next question, then all of it."""
+    if "\n" not in text or (":" not in text and "：" not in text):
+        yield text
+        return
     for number, found in enumerate(marker_words.RUN_ON.finditer(text)):
         if number >= 2:
             break
@@ -73,15 +82,22 @@ def marked(text: str, options: bool = False) -> list[Marked]:
 
 def from_the_end(text: str, options: bool = False) -> Iterator[Marked]:
     """As `marked`, one by one: most replies say all with the last one."""
-    others = [*_boxes(text), *_tags(text), *_hashes(text), *(_options(text) if options else ())]
+    others: list[Marked] = []
+    if "\\boxed" in text or "\\fbox" in text or "\\framebox" in text:
+        others += _boxes(text)
+    if "<" in text or "[/" in text:
+        others += _tags(text)
+    if "####" in text:
+        others += _hashes(text)
+    if options and any(word in text for word in _OPTION_WORDS):
+        others += _options(text)
+    if not others:
+        return _lines(text)
     others.sort(key=lambda one: -one.start)
-    lines = _lines(text)
-    return islice(merge(others, lines, key=lambda one: -one.start) if others else lines, MARKERS)
+    return islice(merge(others, _lines(text), key=lambda one: -one.start), MARKERS)
 
 
 def _options(text: str) -> Iterator[Marked]:
-    if not any(word in text for word in ("option", "choice", "statement", "letter", "alternative", " one ")):
-        return
     for match in list(marker_words.OPTION.finditer(text))[-MARKERS:]:
         content = _content(text, match.end(), False)
         line = text[max(0, match.start() - 60) : match.start()].rsplit("\n", 1)[-1]
@@ -90,8 +106,6 @@ def _options(text: str) -> Iterator[Marked]:
 
 
 def _boxes(text: str) -> Iterator[Marked]:
-    if "\\boxed" not in text and "\\fbox" not in text and "\\framebox" not in text:
-        return
     found: list[tuple[int, int, str]] = []
     for match in list(marker_words.BOX.finditer(text))[-MARKERS:]:
         inside = match.group(2) if match.group(1) is None else braced(text, match.start(1))
@@ -108,8 +122,6 @@ def _boxes(text: str) -> Iterator[Marked]:
 
 
 def _tags(text: str) -> Iterator[Marked]:
-    if "<" not in text and "[/" not in text:
-        return
     for match in list(marker_words.TAG.finditer(text))[-MARKERS:]:
         begins = text[match.end() : match.end() + CONTENT]
         end = begins.find("<|end" if "|" in match.group() else "</" if match["opens"] else "[/")
@@ -119,8 +131,6 @@ def _tags(text: str) -> Iterator[Marked]:
 
 
 def _hashes(text: str) -> Iterator[Marked]:
-    if "####" not in text:
-        return
     for match in list(marker_words.HASHES.finditer(text))[-MARKERS:]:
         content = _line(text, match.end())
         if re.match(
@@ -150,7 +160,7 @@ def _lines(text: str) -> Iterator[Marked]:
         before = text[max(0, place - 80) : place]
         if before[-1:].isalpha() and before[-1:].isascii() and text[place].isascii():
             continue
-        line = before.rsplit("\n", 1)[-1]
+        line = before[before.rfind("\n") + 1 :]
         heading = match["bare"] is not None
         own = marker_words.STRONG.fullmatch(line) is not None
         if heading and not own:
@@ -185,17 +195,23 @@ def ends_empty(text: str) -> bool:
 
 
 def _places(lowered: str) -> Iterator[int]:
-    """Where words that announce an answer begin, last first. Most are "answer": the others are looked for only between
-    two of them, and mostly what stands behind the last one is short."""
+    """Where words that announce an answer begin, last first. Most are "answer", and most texts hold no other one."""
     first, *others = marker_words.WORDS_ASCII
     if not lowered.isascii():
-        others += marker_words.WORDS_OTHER
+        for sign in set(_SIGNS.findall(lowered)):
+            others += _BY_SIGN[sign]
+    present = [word for word in others if word in lowered]
     end = len(lowered)
     while end > 0:
         place = lowered.rfind(first, 0, end)
+        if not present:
+            if place >= 0:
+                yield place
+            end = place
+            continue
         begins = max(0, place)
         found = set()
-        for word in others:
+        for word in present:
             other = lowered.find(word, begins, end + len(word) - 1)
             while other >= 0:
                 found.add(other)

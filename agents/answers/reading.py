@@ -243,11 +243,11 @@ def _once(text: str, kind: AnswerKind) -> str | None:
 
 def _mathematics(text: str, kind: AnswerKind) -> str | None:
     key = mathematics(text, kind)
-    return None if key is None or (texts.UNSURE.search(text) and not any(c.isdigit() for c in key)) else key
+    return None if key is None or (texts.is_unsure(text) and not any(c.isdigit() for c in key)) else key
 
 
 def _text(text: str) -> str | None:
-    if len(text) < texts.UNSURE_LIMIT and texts.UNSURE.search(text):
+    if len(text) < texts.UNSURE_LIMIT and texts.is_unsure(text):
         return None
     return code.code_key(text) if text.lstrip().startswith("```") else text_key(text)
 

@@ -9,7 +9,7 @@ import re
 import string
 
 from agents.answers.expressions import expression, looks_mathematical
-from agents.answers.guarded import Guarded
+from agents.answers.guarded import words_of
 from agents.answers.undress import undress
 
 EDGES = string.whitespace + string.punctuation.replace("-", "").replace("+", "") + "“”‘’«»…。！？，、；："
@@ -49,18 +49,24 @@ _BY = re.compile(
 _IS_ANSWER = re.compile(
     r"(?P<value>[^.!?;:]{1,60}?)\s(?:is|was)\s(?:the|my)\s(?:correct |right |final |best )?answer[.!]?", re.IGNORECASE
 )
-UNSURE = Guarded(
-    r"\bno (?:idea|clue)\b|\b(?:not|n't) able to\b|\bunable to\b|^\W*(?:i am |i'm )?sorry\b|"
-    r"\b(?:cannot|can't|could not|couldn't) find\b|"
-    r"\b(?:cannot|can't|could not|unable to|impossible to) (?:be )?(?:determine|answer|tell|say|decide|"
-    r"know|solve)|\b(?:i do not|i don't|do not|don't) know\b"
-    r"|\bnot (?:sure|enough)\b|^\W*(?:(?:n/a|unsure|not sure|idk|none of (?:the|these|those|them)|no answer|"
+_UNSURE = re.compile(
+    r"\bno (?:idea|clue)\b|\b(?:not|n't) able to\b|\bunable to\b|\b(?:cannot|can't|could not|couldn't) find\b|"
+    r"\b(?:cannot|can't|could not|impossible to) (?:be )?(?:determine|answer|tell|say|decide|know|solve)|"
+    r"\b(?:i do not|i don't|do not|don't) know\b|\bnot (?:sure|enough)\b",
+    re.IGNORECASE,
+)
+_UNSURE_WORDS = frozenset(
+    "idea clue able unable find determine determined answer answered tell say decide decided know solve solved sure "
+    "enough".split()
+)
+"""Of these words every match of it has one."""
+_SORRY = re.compile(
+    r"\W*(?:(?:i am |i'm )?sorry\b|(?:n/a|unsure|not sure|idk|none of (?:the|these|those|them)|no answer|"
     r"see (?:above|below|the|step|explanation))\b|"
     r"(?:none|unknown|undetermined|unclear|null|see)(?:\W*$|\W*[.,;:(–—-]\s|"
-    r"\s(?:at|from|to|who|which|what|whether|how|if|because|as|since|without|given|based)\b))|^(?-i:NA)\W*$",
-    "no|able|sorry|find|determine|answer|tell|say|decide|know|solve|un|n/a|na|null|idk|see",
+    r"\s(?:at|from|to|who|which|what|whether|how|if|because|as|since|without|given|based)\b)|(?-i:NA)\W*$)",
+    re.IGNORECASE,
 )
-"""A reply that says that it does not know."""
 UNSURE_LIMIT = 200
 """Characters of a text that may say so and nothing else."""
 _YEARS = re.compile(
@@ -70,6 +76,13 @@ _YEARS = re.compile(
 """`Marie Curie (1867-1934)`: the years are not part of the name."""
 MATHEMATICS = 200
 """Characters up to which a text may be mathematics."""
+
+
+def is_unsure(text: str) -> bool:
+    """Whether a reply says that it does not know."""
+    if _SORRY.match(text):
+        return True
+    return not _UNSURE_WORDS.isdisjoint(words_of(text)) and _UNSURE.search(text) is not None
 
 
 def plain(text: str) -> str:

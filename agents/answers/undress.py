@@ -18,7 +18,8 @@ _SUPERSCRIPTS = str.maketrans("⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ", "012345678
 _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]{1,20}")
 _SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]{1,20}")
 _VULGAR = re.compile("[¼½¾⅐-⅞↉]")
-_SIGNS = str.maketrans(
+_RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ₀₁₂₃₄₅₆₇₈₉∛∜¼½¾⅐-⅞↉]")
+_SIGNS = (
     {
         "−": "-",
         "–": "-",
@@ -35,6 +36,7 @@ _SIGNS = str.maketrans(
         "。": ".",
     }
 )
+_SIGN = re.compile("[" + "".join(_SIGNS) + "]")
 _LAYOUT = re.compile(
     r"\\(?:left|right|displaystyle|textstyle|limits|bigl?|bigr?|Bigl?|Bigr?|quad|qquad|nobreak|hfill)(?![a-zA-Z])"
 )
@@ -69,11 +71,12 @@ def plain_signs(text: str) -> str:
     """The text with digits, spaces, full-width and typographic signs as ASCII has them; letters keep accents."""
     if text.isascii():
         return text
-    text = _SUPERSCRIPT.sub(lambda one: "^{" + one.group().translate(_SUPERSCRIPTS) + "}", text)
-    text = _SUBSCRIPT.sub(lambda one: "_{" + unicodedata.normalize("NFKC", one.group()) + "}", text)
-    text = text.replace("∛", "\\sqrt[3]").replace("∜", "\\sqrt[4]")
-    text = _VULGAR.sub(lambda one: " " + unicodedata.normalize("NFKC", one.group()).replace("⁄", "/"), text)
-    text = unicodedata.normalize("NFKC", text).translate(_SIGNS)
+    if _RAISED.search(text):
+        text = _SUPERSCRIPT.sub(lambda one: "^{" + one.group().translate(_SUPERSCRIPTS) + "}", text)
+        text = _SUBSCRIPT.sub(lambda one: "_{" + unicodedata.normalize("NFKC", one.group()) + "}", text)
+        text = text.replace("∛", "\\sqrt[3]").replace("∜", "\\sqrt[4]")
+        text = _VULGAR.sub(lambda one: " " + unicodedata.normalize("NFKC", one.group()).replace("⁄", "/"), text)
+    text = _SIGN.sub(lambda one: _SIGNS[one.group()], unicodedata.normalize("NFKC", text))
     return _DIGIT.sub(lambda one: str(unicodedata.decimal(one.group())), text)
 
 

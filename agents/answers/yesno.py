@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from agents.answers.guarded import words_of
 from agents.answers.undress import undress
 
 YES = frozenset(
@@ -208,14 +209,28 @@ _REFUSAL = re.compile(
 )
 
 
+_SAYS = YES | NO | frozenset(
+    (
+        "supported nicht pas niet hardly never means course likely exactly quite necessarily unlikely absolutely "
+        "certainly definitely indeed surely doubt possible impossible think so seems appears not case "
+        "it this that he she they one you"
+    ).split()
+)
+"""Of these words a text in ASCII has at least one that says yes or no."""
+
+
 def yesno(text: str, last: bool = False) -> str | None:
     """ "yes" or "no"; None where the text says neither, or both. The first such word counts, or the `last`."""
-    bare = undress(text).casefold().replace("n/a", " ")
-    if bare.strip(" .!,;:\"'") in YES:
+    bare = undress(text).casefold()
+    alone = bare.strip(" .!,;:\"'")
+    if alone in YES:
         return "yes"
-    if bare.strip(" .!,;:\"'") in NO:
+    if alone in NO:
         return "no"
-    if (phrase := _PHRASES.get(bare.strip(" .!,;:\"'"))) is not None:
+    if bare.isascii() and _SAYS.isdisjoint(words_of(bare)):
+        return None
+    bare = bare.replace("n/a", " ")
+    if (phrase := _PHRASES.get(alone)) is not None:
         return phrase
     if _REFUSAL.search(bare) or _BOTH_WAYS.search(bare):
         return None
@@ -278,4 +293,5 @@ def is_determiner(text: str) -> bool:
 
 def both_ways(text: str) -> bool:
     """Whether a text says yes to one part and no to another: `yes for adults, no for children`."""
-    return _BOTH_WAYS.search(text.casefold()) is not None
+    words = words_of(text)
+    return "yes" in words and "no" in words and _BOTH_WAYS.search(text.casefold()) is not None
