@@ -9,7 +9,7 @@ from functools import lru_cache
 from agents.answers import numbers, statements
 from agents.answers.expressions import expression, looks_mathematical
 from agents.answers.labels import AnswerOptions, Choices, is_word, label_of, prepared
-from agents.answers.mentions import AFTER_NOT, BEFORE_NOT, LINK, RIGHT, mentioned, verdicts
+from agents.answers.mentions import AFTER_NOT, BEFORE_NOT, LINK, REJECTED, RIGHT, mentioned, verdicts
 from agents.answers.texts import EDGES, plain
 from agents.answers.undress import undress
 
@@ -41,6 +41,15 @@ _ABOUT = re.compile(
 )
 """`A is a tree. B is a bird`: what an option is, not that it is right."""
 _LEAVES = re.compile(r"\b(?:leav(?:es|ing)|left with|that leaves|remains?) (?:us |only |with |the |just ){0,3}\Z")
+_NOT_LAST = re.compile(r",?\s(?:\(|and |but )?(?:not|rather than|instead of)\s[^,.;]{1,80}[.)]{0,2}$", re.IGNORECASE)
+_COLON = re.compile(r"[:：]\s{0,3}\(?(?P<label>[^\s().!]{1,12})\)?[.!]?$")
+"""`..., the question asks for the capital: B.`"""
+_NAME = re.compile(r"[A-Z]\w+\.?(?: [A-Z]\.)?(?: [A-Z]\w{3,}){1,2}")
+_NOT_BEFORE = re.compile(
+    r"\b(?:wrong|incorrect|eliminated?|ruled? out|not|false|except|possible|options?|choices?|candidates?|either|or|if|"
+    r"step|confidence|type|class|group|vitamin|grade)\b[^.]{0,30}$",
+    re.IGNORECASE,
+)
 _NO_WORD = re.compile(r"[^\w]+")
 
 
@@ -60,6 +69,13 @@ def choice_in(text: str, choices: Choices, *, last: bool = False) -> str | None:
         return None
     if (found := named_wholly(bare, options)) is not None:
         return found
+    if (
+        (ends := _COLON.search(bare)) is not None
+        and ends["label"].casefold() in options.by_label
+        and bare.count(" ", 0, ends.start()) >= 2
+        and _NOT_BEFORE.search(bare, 0, ends.start()) is None
+    ):
+        return options.by_label[ends["label"].casefold()]
     if "\n" in text:
         found_right = verdicts(text, options)
         if found_right is not None:
@@ -151,6 +167,9 @@ def exactly(text: str, choices: Choices) -> str | None:
 
 def _named_within(bare: str, options: AnswerOptions, last: bool) -> str | None:
     label, any_ = mentioned(bare, options, last)
+    if any_ == REJECTED and not last:
+        found = _by_text(plain(bare), options)  # `It is Paris, not London (B).`
+        return found if found is not None and _NOT_LAST.search(bare) else None
     if any_ or last:
         return label
     found = _by_text(plain(bare), options)
@@ -180,6 +199,8 @@ def _by_text(words: str, options: AnswerOptions) -> str | None:
         )
     ]
     labels = {label for *_, label in widest}
+    if not labels:
+        return _by_last_name(padded, options)
     if len(labels) > 1:
         right = {
             label
@@ -188,6 +209,19 @@ def _by_text(words: str, options: AnswerOptions) -> str | None:
         }
         return right.pop() if len(right) == 1 else None  # `red and blue are too dark, so green is the only option`
     return labels.pop() if len(labels) == 1 else None
+
+
+def _by_last_name(padded: str, options: AnswerOptions) -> str | None:
+    """The one option of which a sentence has the last name: `It must be Pasteur.`"""
+    names = {text.split()[-1]: label for label, text in options.texts if _NAME.fullmatch(text)}
+    found = set()
+    for name, label in names.items():
+        place = padded.find(f" {name.casefold()} ")
+        if place < 0 or sum(name in text.split() for _, text in options.texts) > 1:
+            continue
+        if not BEFORE_NOT.search(padded[:place].rstrip()) and not AFTER_NOT.match(padded, place + len(name) + 1):
+            found.add(label)
+    return found.pop() if len(found) == 1 else None
 
 
 def _is_other_number(text: str, words: str) -> bool:

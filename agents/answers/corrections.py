@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from agents.answers.guarded import Guarded, words_of
+from agents.answers.guarded import Guarded, word_set, words_of
 
 _WORDS = (
     r"(?:oh|ah|hm{1,4}|oops|sorry|wait|hold on|nope|no|nein|non|actually|correction|scratch that|strike that|i mean|"
@@ -17,9 +17,9 @@ _CORRECTS = re.compile(
     rf"(?P<end>[\s,.:;!?…—–-]{{1,4}})(?=\S)",
     re.IGNORECASE,
 )
-_SAYS = frozenset(
-    "oh ah hm hmm hmmm hmmmm oops sorry wait hold nope no nein non actually correction scratch strike mean meant mistake bad second "
-    "correct".split()
+_SAYS = word_set(
+    "oh ah hm hmm hmmm hmmmm oops sorry wait hold nope no nein non actually correction scratch strike "
+    "mean meant mistake bad second correct"
 )
 """Of these words every correction has one."""
 _WEAK = frozenset({"no", "nope", "nein", "non", "actually", "sorry", "oh", "ah"})

@@ -58,6 +58,9 @@ _OR = re.compile(r"\s*(?:\\(?:text|mathrm)\{\s*(?:or|and)\s*\}|\b(?:or|and|und|e
 _INFINITE = re.compile(r"(?P<sign>[+-]|(?:positive|negative) )?(?:infinity|infinite)", re.IGNORECASE)
 _NAMED = re.compile(r"(?P<name>[a-zA-Z](?:_\{?\w\}?)?)\s*=\s*(?P<value>[^=]+)")
 _NUMBERED = re.compile(r"(?:^|(?<=[,;\s]))\(?(\d{1,2})[.)]\s(?=\D)")
+_THEN = re.compile(r"\b(?:first(?:ly)?|then|next|finally|lastly)\b(?: comes?| is)?:?\s?", re.IGNORECASE)
+_SPACED = re.compile(r"[^\W\d_]{2,}(?: (?!and\b|or\b)[^\W\d_]{2,})+")
+"""A list of words in order, as sorting tasks write it."""
 _ARROW = re.compile(r"\s*(?:->|→|⟶|=>|\\(?:to|rightarrow)(?![a-z]))\s*")
 _GREATER = re.compile(r"\s>\s")
 _BASE = re.compile(r"^([0-9A-Fa-f]{1,60})_\{?(\d{1,2})\}?$")
@@ -138,7 +141,7 @@ def _key(bare: str, kind: str) -> str | None:
 def _collection(bare: str, kind: str) -> str | None:
     if kind == "set" and _NOTHING.fullmatch(bare):
         return "{}"
-    parts = members(bare)
+    parts = members(bare, kind)
     if parts is None:
         return None
     read: list[str] = []
@@ -168,7 +171,7 @@ def _member(part: str) -> str | None:
     return key or " ".join(part.split()).strip(" .\"'`").casefold() or None
 
 
-def members(bare: str) -> list[str] | None:
+def members(bare: str, kind: str = "list") -> list[str] | None:
     """The members of a set or list, with brackets or without; None without any."""
     bare = re.sub(r"^[a-zA-Z]\s*(?:=|\\in|∈)\s*", "", bare.strip())
     bare = bare.replace("\\{", "{").replace("\\}", "}")
@@ -180,6 +183,9 @@ def members(bare: str) -> list[str] | None:
         bare = ", ".join(arrows)
     if (listed := numbered(bare)) is not None:
         return listed
+    bare = _THEN.sub("", bare) if kind == "list" and " then " in bare else bare
+    if kind == "list" and _SPACED.fullmatch(bare):
+        return bare.split()
     parts = [piece.strip() for one in split_at(bare, ",;、\n") for piece in _OR.split(one)]
     found = [part.strip("\"' ") for part in parts if part.strip("\"' ")]
     return found[:PARTS] if found and len(found) <= PARTS else None

@@ -11,6 +11,11 @@ LAST = 4
 _WORD, _LETTERS = re.compile(r"\w+"), re.compile(r"[^\W\d_]+")
 
 
+def word_set(words: str) -> frozenset[str]:
+    """The words of a line, divided by spaces."""
+    return frozenset(words.split())
+
+
 @lru_cache(maxsize=16)
 def words_of(text: str) -> frozenset[str]:
     """The words of a text in lower case: made once for the steps that only look whether it has one of theirs."""

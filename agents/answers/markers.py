@@ -92,7 +92,7 @@ def from_the_end(text: str, options: bool = False) -> Iterator[Marked]:
     if options and any(word in text for word in _OPTION_WORDS):
         others += _options(text)
     if not others:
-        return _lines(text)
+        return islice(_lines(text), MARKERS)
     others.sort(key=lambda one: -one.start)
     return islice(merge(others, _lines(text), key=lambda one: -one.start), MARKERS)
 

@@ -86,8 +86,11 @@ _TOGETHER = re.compile(
 )
 
 
-def mentioned(bare: str, options: AnswerOptions, last: bool) -> tuple[str | None, bool]:
-    """(the one label that a text names without rejecting it, whether it names or rejects any). `last`: of several
+NAMED, REJECTED = "named", "rejected"
+
+
+def mentioned(bare: str, options: AnswerOptions, last: bool) -> tuple[str | None, str]:
+    """(the one label that a text names without rejecting it, NAMED, REJECTED or nothing). `last`: of several
     that are named one after the other the last one counts."""
     named: list[tuple[int, int, str]] = []
     rejected = False
@@ -125,20 +128,20 @@ def mentioned(bare: str, options: AnswerOptions, last: bool) -> tuple[str | None
             listed += plain(bare[end : end + len(texts[label]) + 4]).startswith(plain(texts[label]))
         before = end
     if len(named) == listed == len(options.texts) > 2:
-        return None, True  # the options repeated
+        return None, NAMED  # the options repeated
     distinct = list(dict.fromkeys(label for *_, label in named))
     right = list(dict.fromkeys(label for _, end, label in named if RIGHT.match(bare, end)))
     if len(distinct) > 1 and len(right) == 1 and not last:
-        return right[0], True
+        return right[0], NAMED
     if len(distinct) == 1:
-        return distinct[0], True
+        return distinct[0], NAMED
     if not distinct:
-        return None, rejected
+        return None, REJECTED if rejected else ""
     if not last:
-        return None, True
+        return None, NAMED
     between = bare[named[-2][1] : named[-1][0]]
     differ = named[-2][2] != named[-1][2]
-    return (None if differ and len(between) < 25 and _TOGETHER.fullmatch(between) else named[-1][2]), True
+    return (None if differ and len(between) < 25 and _TOGETHER.fullmatch(between) else named[-1][2]), NAMED
 
 
 def _called_wrong(bare: str, end: int, text: str) -> bool:

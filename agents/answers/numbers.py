@@ -285,6 +285,8 @@ def unit_only(rest: str) -> bool:
     if _UNIT.fullmatch(rest) is None or _SYMBOL.search(rest):
         return False
     words = re.findall(r"[^\W\d]+", rest.lower())
+    if words == ["times"]:
+        return True
     return not _NOT_UNITS.intersection(words)
 
 

@@ -13,7 +13,7 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
-from agents.answers import bare_numbers, code, conclusions, markers, statements, texts
+from agents.answers import bare_numbers, code, conclusions, markers, naming, statements, texts
 from agents.answers.choices import choice_in, exactly
 from agents.answers.closings import without_closings
 from agents.answers.corrections import corrected, taken_back, withdrawn
@@ -44,19 +44,12 @@ _REASON = re.compile(
     r"(?<=[^\s.][.!?])\s+(?=[A-Z\"'(]).*$",
     re.DOTALL,
 )
-_AND_NOT = re.compile(r",\s(?:and )?not\s(?!only\b)[^,.;]{1,60}\.?$|\s\((?:and )?not\s[^()]{1,80}\)\.?$")
-_WHICH = re.compile(r",\s(?:which|who|whose|where|because|since)\s[^\n]{1,300}$")
-"""A clause about the answer behind it: `Mount Everest, which stands 8,849 m tall`."""
-_GOES_ON = re.compile(
-    r"(?<=[^\s.][^\s.][.!?])\s+(?=(?:She|He|It|This|They|That|These|I|We|Note|Because|As|Since|The)\b\s).*$", re.DOTALL
-)
-"""A sentence about the answer behind it."""
 _OWN_WORDS = re.compile(
     r"\b(?:helpful|helps?|useful|clear|below|above|follows|following|clarif\w+|satisfactory)\b", re.IGNORECASE
 )
 _BROKEN_OFF = re.compile(
     r"(?:[=≈:：]|(?<=[\w)\]])[,;]|\b(?:and|or|but|so|then|because|that|the|an|of|to|we|is|are|with|in|for|by|at|"
-    r"from|if|which|who|whose|where|while|when|than|into|its|their|our|your|his|my|between|using|about))\Z"
+    r"from|if|which|who|whose|where|while|when|than|into|its|their|our|your|his|my|between|using|about|get|obtain|be|equals|has|have|gives?))\Z"
 )
 """What a reply does not end with unless it was cut."""
 _WITHOUT_END = re.compile(r"-?\d[\d.e+-]{0,40}…")
@@ -122,9 +115,9 @@ def read_reply(text: str, question: Question, *, cut: bool = False) -> Found | N
             return None
         value = _TRUTHS.get(value, value) if kind == "yesno" else value
         found = content(value, kind, question.choices)
-        return found or (_marked(value, kind, question.choices)[0] if len(value) > 1 else None)
+        return found or (_marked(value, kind, question)[0] if len(value) > 1 else None)
     for part in markers.without_run_on(ends):
-        found, marked = _marked(part, kind, question.choices)
+        found, marked = _marked(part, kind, question)
         if marked:
             return found
         if len(part) <= 3 * BARE and part is not ends and (short := content(part.strip(), kind, question.choices)):
@@ -137,14 +130,14 @@ def read_reply(text: str, question: Question, *, cut: bool = False) -> Found | N
     bare = kind in ("choice", "yesno") and len(ends) <= BARE  # asked for one token, a model writes `B`
     if not bare and (cut or _BROKEN_OFF.search(ends[-20:])):
         return None
-    return _unmarked(_CONFIDENCE_LINE.sub("", ends).strip() if "onfidence" in ends else ends, kind, question.choices)
+    return _unmarked(_CONFIDENCE_LINE.sub("", ends).strip() if "onfidence" in ends else ends, kind, question)
 
 
 def _ends(text: str) -> str:
     return text if len(text) <= 2 * WINDOW else text[:WINDOW] + "\n" + text[-WINDOW:]
 
 
-def _marked(text: str, kind: AnswerKind, choices: Choices | None) -> tuple[Found | None, bool]:
+def _marked(text: str, kind: AnswerKind, question: Question) -> tuple[Found | None, bool]:
     """(the answer behind the last marker that says something, whether there was any)."""
     seen: Iterable[Marked] = markers.from_the_end(text, options=kind == "choice")
     if kind in ("text", "open"):
@@ -157,9 +150,9 @@ def _marked(text: str, kind: AnswerKind, choices: Choices | None) -> tuple[Found
             one = replace(one, content=listed)
         if kind == "number" and one.comma and not _DECIMAL_POINT.search(text):
             one = replace(one, content=_GROUPED.sub(r"\1\2", one.content))
-        found = _within(one, kind, choices)
+        found = _within(one, kind, question)
         if found is not None:
-            return _kept(found, text, one, kind, choices), True
+            return _kept(found, text, one, kind, question), True
         if not _vague(one.content):
             if one.strong:
                 return None, True
@@ -167,13 +160,13 @@ def _marked(text: str, kind: AnswerKind, choices: Choices | None) -> tuple[Found
     return None, says
 
 
-def _kept(found: Found, text: str, one: Marked, kind: AnswerKind, choices: Choices | None) -> Found | None:
+def _kept(found: Found, text: str, one: Marked, kind: AnswerKind, question: Question) -> Found | None:
     """The answer behind the last marker, unless the reply takes it back later."""
     place = text.find(one.content, one.start)
     if kind in ("code", "open") or place < 0:
         return found
     rest = taken_back(text, place + len(one.content))
-    return found if rest is None else _unmarked(rest.strip(" ,.:;!-\n"), kind, choices) if rest.strip() else None
+    return found if rest is None else _unmarked(rest.strip(" ,.:;!-\n"), kind, question) if rest.strip() else None
 
 
 def _vague(text: str) -> bool:
@@ -181,25 +174,25 @@ def _vague(text: str) -> bool:
     return _OWN_WORDS.search(text) is not None and not any(c.isdigit() for c in text)
 
 
-def _within(one: Marked, kind: AnswerKind, choices: Choices | None) -> Found | None:
+def _within(one: Marked, kind: AnswerKind, question: Question) -> Found | None:
     bare = markers.without_confidence(one.content)
-    later = corrected(bare, kind in ("text", "open"), kind != "yesno" and "no" not in map(str.casefold, choices or ()))
+    later = corrected(bare, kind in ("text", "open"), kind != "yesno" and _no_corrects(question))
     if later is not None:
-        found = _within(replace(one, content=later), kind, choices)
+        found = _within(replace(one, content=later), kind, question)
         if found is not None or withdrawn(later):
             return found
     if kind in ("text", "open") and (first := _SET_APART.match(bare)) is not None:
         bare = first["bold"] or first["quoted"]
-    if kind == "text" and one.strong:
-        bare = texts.without_belief(_AND_NOT.sub("", _WHICH.sub("", _GOES_ON.sub("", bare))))
     if kind in ("text", "open") and not one.strong:
         if _OWN_WORDS.search(bare):
             return None
         bare = _REASON.sub("", bare)
     inner = next(markers.from_the_end(bare), None) if not one.box and markers.may_hold(bare) else None
-    if inner is not None and (found := _within(inner, kind, choices)) is not None:
+    if inner is not None and (found := _within(inner, kind, question)) is not None:
         return found
-    return content(bare, kind, choices)
+    if kind == "text":
+        bare = naming.named(bare, question.question)
+    return content(bare, kind, question.choices)
 
 
 def content(text: str, kind: AnswerKind, choices: Choices | None = None) -> Found | None:
@@ -275,11 +268,11 @@ def _number(text: str) -> str | None:
     return None if value is None else written(value)
 
 
-def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | None:
+def _unmarked(text: str, kind: AnswerKind, question: Question) -> Found | None:
     if len(text) <= 600 and kind in _CORRECTED:
-        later = corrected(text, kind == "text", kind != "yesno" and "no" not in map(str.casefold, choices or ()))
+        later = corrected(text, kind == "text", kind != "yesno" and _no_corrects(question))
         if later is not None and any(c.isalnum() for c in later):
-            found = _unmarked(later.strip(), kind, choices)
+            found = _unmarked(later.strip(), kind, question)
             if found is not None or withdrawn(later):
                 return found
     text = _NOT_SURE_BUT.sub("", text)
@@ -307,7 +300,7 @@ def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | N
             )
         return None if value is None else Found(written(value), written(value))
     if kind == "choice":
-        label = None if conclusions.cut_off(text) else conclusions.choice(text, choices or {})
+        label = None if conclusions.cut_off(text) else conclusions.choice(text, question.choices or {})
         return None if label is None else Found(label, label)
     if kind == "yesno":
         word = None if conclusions.cut_off(text) else conclusions.word(text)
@@ -318,12 +311,18 @@ def _unmarked(text: str, kind: AnswerKind, choices: Choices | None) -> Found | N
         return None if key is None else Found(key, _written(last, key, kind))
     if text.startswith("```") and text.rstrip().endswith("```"):
         return content(code.code_in(text) or "", kind)
-    last = _A.sub("", last)
-    head = text.split("\n", 1)[0].strip()
-    if kind == "text" and head and len(head) < 60 and last != head and last.startswith(head.rstrip(".") + " "):
-        last = head  # an answer, and behind it a sentence about it
-    last = texts.without_belief(last) if kind == "text" else last
-    return content(texts.stated(last) if kind == "text" else last, kind) if len(last) <= WRITTEN and last else None
+    if kind == "text":
+        if len(text) < texts.UNSURE_LIMIT and texts.is_unsure(text) and " but " not in text:
+            return None
+        last = naming.named(_A.sub("", naming.statement(text)), question.question)
+    else:
+        last = _A.sub("", last)
+    return content(last, kind) if last and len(last) <= WRITTEN else None
+
+
+def _no_corrects(question: Question) -> bool:
+    """Whether a lone "no" takes back what stands before it, and is no option."""
+    return "no" not in map(str.casefold, question.choices or ())
 
 
 def _lines(text: str) -> str:

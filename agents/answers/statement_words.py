@@ -70,6 +70,12 @@ ASIDE = re.compile(
 )
 SINCE = re.compile(r"^\W{0,4}(?:since|because|as)\b[^,.]{1,120},\s(?=.*\d)", re.IGNORECASE | re.DOTALL)
 """The reason at the beginning of a sentence, which states nothing."""
+BESIDES = re.compile(
+    r"^\W{0,4}(?:after|of|out of|among|having|despite|although|while|instead of|at|in|for|with|by|on|over|within|during|"
+    r"from|per)\b[^,;]{1,120},\s(?=[^,;]{0,80}\d)(?!.*\d[^,]*,\s[^,]*\d)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""`After checking all 20, 17 are prime`, `At 35 mph for 2 hours, it covers 70 miles`"""
 GIVEN = re.compile(
     r"^\W{0,4}(?:if|when|given)\b[^.;?]{1,120}?,\s(?=(?:then\s)?(?:each|he|she|they|it|there|we|you)\b)"
     r"(?!.*\b(?:if|otherwise|else|or|would)\b)",
@@ -91,7 +97,7 @@ WHICH_IS = re.compile(
 """`20% of $150, which is $30`"""
 TOTAL_IS = re.compile(
     r"[,;]\s(?:so |and )?(?P<value>[^,;]{1,40}?)\s(?:altogether|in total|in all|overall)\.?$|"
-    r"[,;]\s(?:the )?(?:total|sum|answer|result)(?:\s?[:=]|\s(?:is|was))\s?(?P<after>[^,;:=]{1,30})$",
+    r"[,;]\s(?:the )?(?:total|sum|answer|result)(?:\s?[:=]|\s(?:is|was)|(?=\s[\d$€£]))\s?(?P<after>[^,;:=]{1,30})$",
     re.IGNORECASE,
 )
 """`15 adults and 16 children, 31 altogether`, `Adults: 15, Children: 16, Total: 31`"""
@@ -169,6 +175,33 @@ COMPOUND = Guarded(
 THAT_IS = re.compile(r"[,(]\s?(?:i\.e\.,?|that is,?|or|which is)\s(?P<value>\d[^,;()]{0,30})\)?$")
 """`1 hour and 30 minutes, i.e. 90 minutes`"""
 AND_CLAUSE = re.compile(r"(?:\band(?:\s[^\W\d_]{2,12})?|;|,)\s\W?$")
+COMPUTES = re.compile(r"\d\s?(?:[-+*/×x÷·]|\\times|times|plus|minus|divided by)\s?\d")
+THEN = re.compile(r"\s?(?:after|then|so|thus|hence|therefore|finally|that|this|leaving|in total|altogether|together)\b", re.IGNORECASE)
+"""How a last clause begins that goes on to a result."""
+COUNT_OF = re.compile(r"(?P<count>\d{1,9}) out of (?:the |all )?\d{1,9} (?!\d)[^\W\d_]{3,}")
+CHANCE = re.compile(r"\b(?:probabilit\w+|chances?|odds|likelihood|ratio|fraction|proportion|rate|average)\b", re.IGNORECASE)
+THERE_ARE = re.compile(
+    r"\b(?:there (?:are|is)|has|have|exactly|total of|gives?|are) (?:exactly |only |a total of )?(?P<count>[^\W_]{1,9})\b[^\d:]*$",
+    re.IGNORECASE,
+)
+"""`There are three such integers: 2, 4 and 6`"""
+GOVERNED = re.compile(
+    r"\b(?:at|in|with|of|from|over|within|by|after|per|on|before|than|between|among|during|every|under|to \w+)\s"
+    r"(?:(?:a|an|the|about|only|just|all|exactly)\s)?\W{0,2}$",
+    re.IGNORECASE,
+)
+"""What stands before a number that only tells of circumstances."""
+NAME_BEFORE = re.compile(r"(?<![^\W_])(?!It |He |She |We |They |So |Only |The |There )[A-Z][a-z]+ $")
+"""`Apollo 11` is a name."""
+OPERATES = re.compile(r"\b(?:multiply|multiplied|divide|divided|subtract|subtracted|add|added|sum|convert)\b", re.IGNORECASE)
+FOR_SO_LONG = re.compile(r"\bfor (?:the |only |about )?$", re.IGNORECASE)
+TIME = re.compile(r"\s?(?:hours?|minutes?|seconds?|days?|weeks?|months?|years?|people|guests|persons)\b", re.IGNORECASE)
+OR_ELSE = re.compile(r",?\s(?:or|which is|that is|i\.e\.)\W{0,3}\s?\(?$|\s\($|\s?,\s?$")
+BETWEEN_THEM = re.compile(r"\b(?:between|among) (?:them|us|the (?:two|three|four))\b", re.IGNORECASE)
+SO_MANY = re.compile(
+    r"[,;]\s(?:so|therefore|thus|hence)\s(?:(?:it|that|this)(?:['’]s| is)|the answer is)?\s?(?P<value>[^\s,;]{1,20})$",
+    re.IGNORECASE,
+)
 IS_LEFT = re.compile(r"\s?(?:\w+\s){0,2}(?:is|are|was|were|remain|remains|left)\b", re.IGNORECASE)
 """`each gets 4 and 2 are left over` states two numbers."""
 PARENTHESIS = re.compile(r"\([^()]{0,200}\)")

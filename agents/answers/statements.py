@@ -6,8 +6,11 @@ import re
 from fractions import Fraction
 from functools import lru_cache
 
-from agents.answers import numbers
+from agents.answers import numbers, units
 from agents.answers import statement_words as patterns
+
+
+_LEFT_OVER = re.compile(r"\s(?:left over|left|remaining|altogether|in total|in all|over)\W*$", re.IGNORECASE)
 
 
 def sentences(text: str) -> list[str]:
@@ -59,7 +62,7 @@ def stated(text: str) -> Fraction | None:
 def in_sentence(sentence: str) -> Fraction | None:
     """The one number that a sentence states."""
     bare = " ".join(patterns.PARENTHESIS.sub(" ", sentence).split()) if "(" in sentence else sentence
-    bare = patterns.GIVEN.sub("", patterns.SINCE.sub("", patterns.SURE_ENOUGH.sub("", bare.strip())))
+    bare = patterns.GIVEN.sub("", _without_lead( patterns.SURE_ENOUGH.sub("", bare.strip())))
     if not bare or patterns.PLAN.search(bare) or is_question(bare) or patterns.HYPOTHETICAL.search(bare):
         return None
     found = list(numbers.each(bare))
@@ -67,11 +70,20 @@ def in_sentence(sentence: str) -> Fraction | None:
         return _in_words(bare)
     if bare.count("=") == 1 and patterns.UNSOLVED.search(bare):
         return None
+    if (so := patterns.SO_MANY.search(bare)) is not None and (result := numbers.whole(so["value"])) is not None:
+        return result  # `None are left, so 0.`
+    clause = bare.rpartition(";")[2]
+    continues = patterns.COMPUTES.search(clause) or patterns.THEN.match(clause)
+    if clause is not bare and continues and (result := in_sentence(clause.strip())) is not None:
+        return result  # `Each of 3 boxes holds 7; 3 x 7 makes 21.`
     refused = patterns.REFUSAL.search(bare)
     if refused is not None:
         return None
     if "=" not in bare and (many := patterns.OF_SO_MANY.search(bare)) and patterns.SO.search(bare, many.end()) is None:
-        return None
+        if (count := patterns.COUNT_OF.search(bare)) is not None and not patterns.CHANCE.search(bare):
+            return Fraction(count["count"])
+        that_is = patterns.THAT_IS.search(bare, many.end())
+        return None if that_is is None else numbers.whole(that_is["value"])
     if "=" not in bare and patterns.COMPOUND.search(bare) is not None:
         that_is = patterns.THAT_IS.search(bare)
         return None if that_is is None else numbers.whole(that_is["value"])
@@ -99,6 +111,10 @@ def in_sentence(sentence: str) -> Fraction | None:
         bare, found = bare[: aside.start()], before
     if len(found) == 2 and found[1][2] == 100 * found[0][2] and bare[found[1][1] :].lstrip("\\ ").startswith("%"):
         del found[1]  # `3/8, or 37.5%` is one quantity
+    if len(found) == 2 and (or_ := patterns.OR_ELSE.search(bare, found[0][1], found[1][0])) is not None:
+        if units.same(found[0][2], bare[found[0][1] :], found[1][2], bare[found[1][1] :]):
+            bare = bare[: or_.start()]
+            del found[1]  # `2.5 hours, or 150 minutes` too
     values = {value for *_, value in found}
     if len(values) == 1:
         start, end, value = found[0]
@@ -109,6 +125,10 @@ def in_sentence(sentence: str) -> Fraction | None:
     parts = [one[2] for one in found[1:]]
     if colon and len(parts) > 1 and found[0][1] <= len(lead) < found[1][0] and sum(parts) == found[0][2]:
         return found[0][2]  # `35 flowers: 10 yellow, 18 purple and 7 green`
+    if colon and (count := patterns.THERE_ARE.search(lead)) is not None:
+        value = numbers.whole(count["count"])
+        if value is not None and value == sum(start >= len(lead) for start, *_ in found):
+            return value  # `There are three such integers: 2, 4 and 6`
     if colon and alone and (result := numbers.whole(rest)) is not None:
         return result  # `n(n-1)/2 with n = 6: 15`
     if (sign := max(map(bare.rfind, patterns.RESULT_SIGNS))) >= 0:
@@ -122,7 +142,7 @@ def in_sentence(sentence: str) -> Fraction | None:
             if after and len({value for *_, value in after}) == 1 and not patterns.HEDGE.search(bare[sign:])
             else None
         )
-    if patterns.HEDGE.search(bare):
+    if patterns.HEDGE.search(patterns.BETWEEN_THEM.sub("", bare)):
         return None
     if (total := patterns.TOTAL_IS.search(bare)) is not None and (
         summed := numbers.whole(total["value"] or total["after"])
@@ -144,17 +164,34 @@ def in_sentence(sentence: str) -> Fraction | None:
             if start > kept[-1][1] and value != kept[-1][2]
         )
         return None if listed or _is_partial(bare, *kept[-1][:2]) else kept[-1][2]
+    free = [one for one in found if not _is_governed(bare, one[0], one[1])]
+    if len(free) == 1 and not patterns.OPERATES.search(bare):
+        return None if _is_partial(bare, *free[0][:2]) else free[0][2]
     first, second = found[0], found[1]
     if patterns.EACH.fullmatch(bare[first[1] : second[0]]) is not None:
         return None  # `30 each, 90 total`
-    if first[0] <= 4 and (clause := patterns.CLAUSE.match(bare, first[1])) is not None and clause.end() <= second[0]:
+    if first[0] <= 4 and first in free and (clause := patterns.CLAUSE.match(bare, first[1])) is not None and clause.end() <= second[0]:
         return None if _in_range(bare, *first[:2]) else first[2]
     return None
+
+
+def _without_lead(bare: str) -> str:
+    """A sentence without the reason or the circumstances at its beginning."""
+    shorter = patterns.SINCE.sub("", bare)
+    return patterns.BESIDES.sub("", shorter) if patterns.OF_SO_MANY.match(shorter) is None else shorter
 
 
 def is_question(sentence: str) -> bool:
     """Whether a sentence asks, such as `Is it 60?`."""
     return sentence.rstrip(" *.").endswith(("?", "？")) and patterns.ASKS.match(sentence) is not None
+
+
+def _is_governed(bare: str, start: int, end: int) -> bool:
+    """Whether a number only tells of circumstances: `in 5 hours`, `at 60 mph`."""
+    before = bare[max(0, start - 30) : start]
+    if patterns.GOVERNED.search(before) is not None or patterns.NAME_BEFORE.search(before) is not None:
+        return True
+    return patterns.FOR_SO_LONG.search(before) is not None and patterns.TIME.match(bare, end) is not None
 
 
 def _is_partial(bare: str, start: int, end: int) -> bool:
@@ -218,7 +255,7 @@ def _in_words(bare: str) -> Fraction | None:
     """A number in words at the beginning or the end of a sentence: `Three apples are left`, `the answer is three`."""
     if patterns.REFUSAL.search(bare) or patterns.HEDGE.search(bare):
         return None
-    words = bare.split()
+    words = _LEFT_OVER.sub("", bare).split()
     for start in range(max(0, len(words) - 6), len(words)):
         part = words[start + 1].lower().strip(".,") if start + 1 < len(words) else "half"
         if words[start].lower() in ("a", "an", "one") and part not in patterns.AFTER_ONE:

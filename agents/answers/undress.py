@@ -19,23 +19,21 @@ _SUPERSCRIPT = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ]{1,20}")
 _SUBSCRIPT = re.compile("[₀₁₂₃₄₅₆₇₈₉]{1,20}")
 _VULGAR = re.compile("[¼½¾⅐-⅞↉]")
 _RAISED = re.compile("[⁰¹²³⁴⁵⁶⁷⁸⁹⁺⁻ⁿ₀₁₂₃₄₅₆₇₈₉∛∜¼½¾⅐-⅞↉]")
-_SIGNS = (
-    {
-        "−": "-",
-        "–": "-",
-        "﹣": "-",
-        "٫": ".",
-        "٬": ",",
-        "’": "'",
-        "‘": "'",
-        "“": '"',
-        "”": '"',
-        "⁄": "/",
-        "∕": "/",
-        "∶": ":",
-        "。": ".",
-    }
-)
+_SIGNS = {
+    "−": "-",
+    "–": "-",
+    "﹣": "-",
+    "٫": ".",
+    "٬": ",",
+    "’": "'",
+    "‘": "'",
+    "“": '"',
+    "”": '"',
+    "⁄": "/",
+    "∕": "/",
+    "∶": ":",
+    "。": ".",
+}
 _SIGN = re.compile("[" + "".join(_SIGNS) + "]")
 _LAYOUT = re.compile(
     r"\\(?:left|right|displaystyle|textstyle|limits|bigl?|bigr?|Bigl?|Bigr?|quad|qquad|nobreak|hfill)(?![a-zA-Z])"

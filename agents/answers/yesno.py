@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from agents.answers.guarded import words_of
+from agents.answers.guarded import word_set, words_of
 from agents.answers.undress import undress
 
 YES = frozenset(
@@ -172,7 +172,7 @@ _DETERMINER = re.compile(
 """`no further steps`: no answer to anything."""
 _MANNER = re.compile(
     r"\W*(?:(?P<no>(?:not (?:really|at all|exactly|quite|necessarily|likely)|(?:absolutely|certainly|definitely|"
-    r"of course|probably) not|"
+    r"of course|probably|unfortunately|sadly|apparently|clearly|obviously|surely) not|"
     r"by no means|never|(?:it|this|that)(?: is|'s) (?:not |im)possible|(?:it|this|that) isn't possible|"
     r"impossible|unlikely|i (?:do not|don't) think so|"
     r"(?:that|this|it)(?: is|'s) not (?:the case|so)|"
@@ -209,12 +209,16 @@ _REFUSAL = re.compile(
 )
 
 
-_SAYS = YES | NO | frozenset(
-    (
-        "supported nicht pas niet hardly never means course likely exactly quite necessarily unlikely absolutely "
-        "certainly definitely indeed surely doubt possible impossible think so seems appears not case "
-        "it this that he she they one you"
-    ).split()
+SHORT = 40
+_MARKS = {"yes": "✅✔☑👍", "no": "❌✗✘✖👎🚫"}
+"""Signs that say it all in a text of `SHORT` characters at most without such a word."""
+_SAYS = (
+    YES
+    | NO
+    | word_set(
+        "supported nicht pas niet hardly never means course likely exactly quite necessarily unlikely absolutely certainly "
+        "definitely indeed surely doubt possible impossible think so seems appears not case it this that he she they one you"
+    )
 )
 """Of these words a text in ASCII has at least one that says yes or no."""
 
@@ -227,6 +231,10 @@ def yesno(text: str, last: bool = False) -> str | None:
         return "yes"
     if alone in NO:
         return "no"
+    if len(text) <= SHORT and not text.isascii() and _SAYS.isdisjoint(words_of(bare)):
+        for word, signs in _MARKS.items():
+            if any(sign in text for sign in signs):
+                return word
     if bare.isascii() and _SAYS.isdisjoint(words_of(bare)):
         return None
     bare = bare.replace("n/a", " ")
