@@ -11,11 +11,14 @@ LEAST = 2
 
 _TOKEN = re.compile(r"[$€£]?\w(?:[\w'’.,/-]*\w)?[%°]?")
 _FUNCTION = word_set(
-    "a an the is was are were be been being has have had do does did of in on at to for from by with as and or that which "
+    "a an the is was are were be been being has have had do does did of in on at to for from by with as and or that "
+    "which "
     "who whom whose what when where why how it its this these those there he she they his her their i we you not no so "
-    "than then thus therefore hence called named known name names located situated took take takes place happened occurred "
+    "than then thus therefore hence called named known name names located situated took take takes place happened "
+    "occurred "
     "occurs considered first actually also often commonly would will can about into during after before while "
-    "was if but yes just any other every each all another one because since both also most more very itself most such under over between "
+    "was if but yes just any other every each all another give gives gave get gets got yield yields make makes made "
+    "produce produces mean means one because since both also most more very itself most such under over between "
     "wrote written write written author authored invented made built became become becomes became gave given referred "
     "answer correct question year date time city country person following passage text according stated based"
 )
@@ -92,11 +95,20 @@ def novel(sentence: str, asked: str) -> str | None:
     chosen = runs[0] if len(runs) == 1 else _asked_for(runs, sentence, asked)
     if chosen is None:
         return None
-    end = chosen[-1].end()
+    start, end = chosen[0].start(), chosen[-1].end()
+    if sentence[start].isupper():
+        for token in reversed(tokens):
+            if (
+                token.end() == start - 1
+                and sentence[start - 1] == " "
+                and token.group()[0].isupper()
+                and (token.group().casefold() not in _FUNCTION)
+            ):
+                start = token.start()  # `Lake Baikal`
     for token in tokens:
         if token.start() == end + 1 and sentence[end] == " " and token.group()[0].isupper():
             end = token.end()  # `Pacific Ocean`, where the question says `ocean`
-    return sentence[chosen[0].start() : end]
+    return sentence[start:end]
 
 
 def _joined(left: re.Match[str], between: list[re.Match[str]], right: re.Match[str]) -> bool:

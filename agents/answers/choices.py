@@ -44,6 +44,13 @@ _LEAVES = re.compile(r"\b(?:leav(?:es|ing)|left with|that leaves|remains?) (?:us
 _NOT_LAST = re.compile(r",?\s(?:\(|and |but )?(?:not|rather than|instead of)\s[^,.;]{1,80}[.)]{0,2}$", re.IGNORECASE)
 _COLON = re.compile(r"[:：]\s{0,3}\(?(?P<label>[^\s().!]{1,12})\)?[.!]?$")
 """`..., the question asks for the capital: B.`"""
+_BOTH = re.compile(r"\b(?:and|or)\b.{0,40}\bboth\b|\bboth\b.{0,60}\band\b")
+_WHEREAS = re.compile(
+    r",?\s(?:whereas|while|unlike|but|and)\s[^.;]{1,120}\b(?:(?:is|are|was|were|do|does|did|has|have|can)(?:\snot|n['’]t)|cannot)\b"
+    r"[^.;]{0,60}[.]?$",
+    re.IGNORECASE,
+)
+"""`..., whereas carbon and oxygen are not`"""
 _NAME = re.compile(r"[A-Z]\w+\.?(?: [A-Z]\.)?(?: [A-Z]\w{3,}){1,2}")
 _NOT_BEFORE = re.compile(
     r"\b(?:wrong|incorrect|eliminated?|ruled? out|not|false|except|possible|options?|choices?|candidates?|either|or|if|"
@@ -172,7 +179,7 @@ def _named_within(bare: str, options: AnswerOptions, last: bool) -> str | None:
         return found if found is not None and _NOT_LAST.search(bare) else None
     if any_ or last:
         return label
-    found = _by_text(plain(bare), options)
+    found = _by_text(plain(_WHEREAS.sub("", bare)), options)
     if found is None and any(c.isdigit() for c in bare) and (value := statements.stated(bare)) is not None:
         return _by_value(options.texts).get(numbers.written(value))
     return found
@@ -199,6 +206,8 @@ def _by_text(words: str, options: AnswerOptions) -> str | None:
         )
     ]
     labels = {label for *_, label in widest}
+    if len(labels) == 1 and _BOTH.search(words) and not any(_BOTH.search(text.casefold()) for _, text in options.texts):
+        return None  # `Photosynthesis and respiration are both involved`
     if not labels:
         return _by_last_name(padded, options)
     if len(labels) > 1:

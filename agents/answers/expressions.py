@@ -42,7 +42,7 @@ _FACTORS = re.compile(
 )
 """`2a` and `2 ab` are products: letters that stand at a number are units only where they are those of a common one."""
 _HEDGED = re.compile(
-    r"\b(?:is|are|or|either|neither|maybe|perhaps|cannot|not|unknown|correct|incorrect|see|above|below)\b",
+    r"\b(?:is|are|or|either|neither|maybe|perhaps|cannot|not|unknown|correct|incorrect|see|above|below|all|any|every|each)\b",
     re.IGNORECASE,
 )
 _TIMES = re.compile(r"(?<=\d)(?: x | X |(?<!0)x)(?=\d)")

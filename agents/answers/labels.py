@@ -95,7 +95,7 @@ def _patterns(labels: tuple[str, ...]) -> tuple[re.Pattern[str], re.Pattern[str]
     leading = re.compile(
         rf"(?:{_NOUNS})?(?:[(\[{{<\"']{{1,2}}\s?)?(?P<label>{one})(?:\s?[)\]}}>]{{1,2}}|[\"']{{1,2}}(?!\w)|"
         rf"(?![\w'’(-])|"
-        rf"(?=\s-\s)|(?=[^\x00-\x7f\u00c0-\u024f’]))",
+        rf"(?=\s-\s)|(?=\([^\x00-\x7f])|(?=[^\x00-\x7f\u00c0-\u024f’]))",
         re.IGNORECASE,
     )
     mention = re.compile(

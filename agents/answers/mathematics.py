@@ -19,7 +19,8 @@ MEMBER_WORDS = 8
 
 _NAMED = re.compile(
     r"(?:\b(?:is|equals|are|be)\b(?: (?:located )?at| given by| the point)?:?|:|\blautet\b|"
-    r"\best\b|是|为|\b(?:expands|simplifies|evaluates|reduces|factors|factori[sz]es|is equal|comes out|works out)(?: out)? "
+    r"\best\b|是|为|\b(?:expands|simplifies|evaluates|reduces|factors|factori[sz]es|is equal|comes out|works out)(?: "
+    r"out)? "
     r"(?:to|into|as)\b)\s*(?P<value>[^\n]{1,400}?)[.。]?$"
 )
 _QUANTITY = re.compile(r"^\W{0,4}(?:the )?[A-Za-z]{3,20}(?: [A-Za-z]{2,20}){0,4}\s?=\s?(?=.)")
@@ -65,9 +66,17 @@ _OR_EQUAL = re.compile(
     r",?\s(?:or|i\.e\.,?|that is,?|which is)\s(?P<other>\$?-?[\d.,]{1,20}\$?\s?\\?%?)(?:\$|\\\))?[\s.]*$"
 )
 """`1/2, i.e. 0.5` and `1/2 or 50%`: one value twice, which takes a look at both."""
+_ALL = re.compile(
+    r"^\W{0,3}(?:for |the set of )?(?:all|every|any) (?:real )?(?:numbers? |values? )?(?:of )?\$?[a-z]\$?,?\s"
+    r"(?:such that|with|where|for which|satisfying|so that|in(?= \$?[\[(]))\s",
+    re.IGNORECASE,
+)
+"""`All x with x < 4`"""
 _OBTAIN = re.compile(
-    r"^\W{0,3}(?:(?:so|thus|hence|therefore|finally|then|and)\b,?\s)?(?:(?:we|this|that|it|which|you|one)\s(?:can\s|finally\s|"
-    r"then\s)?(?:obtain|get|have|find|give|yield|conclude|see|know|simplif(?:y|ie))s?(?: to)?(?: us)?(?: that)?:?\s)(?=\S)",
+    r"^\W{0,3}(?:(?:so|thus|hence|therefore|finally|then|and)\b,?\s)?(?:(?:we|this|that|it|which|you|one)\s(?:can\s|"
+    r"finally\s|"
+    r"then\s)?(?:obtain|get|have|find|give|yield|conclude|see|know|simplif(?:y|ie))s?(?: to)?(?: us)?(?: "
+    r"that)?:?\s)(?=\S)",
     re.IGNORECASE,
 )
 _SO = re.compile(r"=.*[,;.]\s(?:so|thus|hence|therefore|giving)\b,?\s(?=\$?[a-z]\s?(?:=|∈|\\in))", re.IGNORECASE)
@@ -86,7 +95,7 @@ _ITEM = re.compile(r"[ \t]{0,8}(?:[-*•–]|\(?\d{1,3}[.)])[ \t]+(?P<item>\S[^\
 
 def mathematics(text: str, kind: str) -> str | None:
     """The key of what stands behind a marker; None where no reading takes in all that counts of it."""
-    text = _OBTAIN.sub("", text[:ANSWER_LIMIT])
+    text = _ALL.sub("", _OBTAIN.sub("", text[:ANSWER_LIMIT]))
     if kind != "expression" and enclosed(text.strip()):
         return expression(text, kind)
     if kind != "expression" and (first := _FIRST.search(text)) is not None:

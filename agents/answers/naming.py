@@ -20,6 +20,7 @@ LONG = 300
 STEPS = 4
 
 _BOLD = re.compile(r"\*\*([^*\n]{1,100})\*\*")
+_INITIAL = re.compile(r"\b[A-Z]\.\s(?=[A-Z])")
 _HEADING = re.compile(
     r"(?:step|note|explanation|reason\w*|summary|conclusion|answer|final answer|background|details?|key \w+)\b"
     r"[^\n]{0,20}$|.*[:：]$",
@@ -76,12 +77,17 @@ def _of_copula(bare: str) -> str | None:
     words = len(left.split())
     if naming_words.PRONOUN.fullmatch(left):
         return right
-    if naming_words.SUPERLATIVE.match(right) is not None and naming_words.SUPERLATIVE.match(left) is None and words <= 6:
+    if (
+        naming_words.SUPERLATIVE.match(right) is not None
+        and naming_words.SUPERLATIVE.match(left) is None
+        and words <= 6
+    ):
         return left
     described = naming_words.DESCRIPTION.match(right) is not None
     if naming_words.DESCRIBES.match(left) is not None or "'s " in left or "’s " in left:
         longer = len(right.split()) > words and naming_words.CLAUSE.search(right) is not None
-        return left if described and longer and words <= 3 and "'s " not in left else right
+        name = naming_words.PROPER.match(right) is not None
+        return left if described and longer and words <= 3 and not name and "'s " not in left else right
     if described and words <= 6:
         return left
     return None
@@ -109,7 +115,7 @@ def statement(text: str) -> str:
         return head
     if (bold := _bold(text[:2_000])) is not None and len(bold) <= SHORT:
         return bold
-    parts = [one.strip() for line in lines[-12:] for one in sentences(line) if one.strip(" .*_#")]
+    parts = [one.strip() for line in lines[-12:] for one in _sentences(line) if one.strip(" .*_#")]
     if not parts:
         return lines[-1]
     if len(parts) > 1 and naming_words.CONCLUDES.match(parts[-1]):
@@ -119,6 +125,13 @@ def statement(text: str) -> str:
     while len(parts) > 1 and naming_words.GOES_ON.match(parts[-1]):
         parts.pop()
     return parts[-1]
+
+
+def _sentences(line: str) -> list[str]:
+    """The sentences of a line; initials end none."""
+    if _INITIAL.search(line) is None:
+        return sentences(line)
+    return [one.replace("\0", " ") for one in sentences(_INITIAL.sub(lambda one: one.group()[:-1] + "\0", line))]
 
 
 def _is_name(line: str) -> bool:

@@ -308,6 +308,8 @@ def in_words(text: str) -> Fraction | None:
     if run is None:
         return None
     value = _counted(run.group())
+    if value is not None and (half := _AND_PART.match(text, run.end())) is not None and unit_only(text[half.end() :]):
+        return (value + Fraction(1, _PARTS[half["part"].lower()])) * (-1 if negative else 1)
     if value is None or not (run.end() == len(text) or unit_only(text[run.end() :])):
         return None
     return Fraction(-value if negative else value)

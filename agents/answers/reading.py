@@ -54,6 +54,7 @@ _BROKEN_OFF = re.compile(
 """What a reply does not end with unless it was cut."""
 _WITHOUT_END = re.compile(r"-?\d[\d.e+-]{0,40}…")
 """The key of an irrational number."""
+_ABOUT = re.compile(r"(?:≈|\\approx|≃|\\simeq)\s?(?P<value>[^≈=]{1,60})$")
 _SYMBOLS = re.compile(
     r"(?!oo\b|i…|e[-+]?\d|[0-9a-f]{1,60}_\d)(?<![0-9a-z])[^\W\d_]|[*^<>≈\[]|(?<=\d)(?!i…|e[-+]?\d|"
     r"[0-9a-f]{0,60}_\d)[^\W\d_]"
@@ -262,6 +263,9 @@ def _number(text: str) -> str | None:
             return key  # `n = 120 (5!)` is no product
     if len(bare) <= 200 and looks_mathematical(bare) and not re.search(r"\b(?:or|oder|ou)\b", bare):
         key = expression(bare, "number")
+        if key is not None and key.endswith("…") and (about := _ABOUT.search(bare)) is not None:
+            value = whole(about["value"])  # `4π ≈ 12.57`
+            return key if value is None else written(value)
         if key is not None or (bare.isascii() and not any(c.isspace() for c in bare)):
             return None if key is None or _SYMBOLS.search(key) else key
     value = statements.stated(bare)

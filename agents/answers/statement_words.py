@@ -71,13 +71,15 @@ ASIDE = re.compile(
 SINCE = re.compile(r"^\W{0,4}(?:since|because|as)\b[^,.]{1,120},\s(?=.*\d)", re.IGNORECASE | re.DOTALL)
 """The reason at the beginning of a sentence, which states nothing."""
 BESIDES = re.compile(
-    r"^\W{0,4}(?:after|of|out of|among|having|despite|although|while|instead of|at|in|for|with|by|on|over|within|during|"
+    r"^\W{0,4}(?:after|of|out of|among|having|despite|although|while|instead of|at|in|for|with|by|on|over|within|"
+    r"during|"
     r"from|per)\b[^,;]{1,120},\s(?=[^,;]{0,80}\d)(?!.*\d[^,]*,\s[^,]*\d)",
     re.IGNORECASE | re.DOTALL,
 )
 """`After checking all 20, 17 are prime`, `At 35 mph for 2 hours, it covers 70 miles`"""
 GIVEN = re.compile(
-    r"^\W{0,4}(?:if|when|given)\b[^.;?]{1,120}?,\s(?=(?:then\s)?(?:each|he|she|they|it|there|we|you)\b)"
+    r"^\W{0,4}(?:if|when|given)\b(?:[^.;?]{1,120}?,\s(?=(?:then\s)?(?:each|he|she|they|it|there|we|you)\b)|"
+    r"[^.,;?]{1,120}\s(?=(?:he|she|they|it|there|we|you)\s))"
     r"(?!.*\b(?:if|otherwise|else|or|would)\b)",
     re.IGNORECASE,
 )
@@ -117,7 +119,7 @@ SO = re.compile(
     r"[,;]?(?:所以|因此|よって|だから)|[,;]?\s\(?(?:so|therefore|thus|hence|also|donc|por lo tanto|giving|making|"
     r"leaving|yielding|"
     r"totall?ing|resulting in|"
-    r"for a total of)\b,?\s",
+    r"for a (?:combined |grand |overall |final )?(?:total|sum)(?: of)?|for a combined)\b,?\s",
     re.IGNORECASE,
 )
 NOT = re.compile(r"\b(?:not|isn't|rather than|instead of|nicht|pas|no es)\s(?:\w+\s){0,1}\W{0,2}$", re.IGNORECASE)
@@ -133,6 +135,9 @@ RANGE_AFTER = re.compile(r"(?:\s?[-–—~]\s?|\s?\S{0,3}\sto\s)\W?\d")
 VERB = re.compile(
     r"(?:\b(?:is|are|was|were|equals?|has|have|had|makes?|gives?|gave|leaves?|left with|totals|totall?ed|total "
     r"of|total is|"
+    r"going|driving|running|travell?ing|moving|paying|earning|weighs?|measures?|covers?|travels?|scored?|scores|"
+    r"lasts?|lasted|"
+    r"produces?|burns?|drinks?|drank|buys?|sells?|carr(?:y|ies)|"
     r"cost|costs|saved?|saves|received?|won|lost|uses?|used|reads?|ran|walked|drove|collected|found|gained|"
     r"earns?|earned|spent|spends?|pays?|paid|"
     r"needs?|takes?|took|gets?|got|becomes?|be|contains?|holds?|reach(?:es)?|remain|sold|made|ate|bought|"
@@ -176,12 +181,17 @@ THAT_IS = re.compile(r"[,(]\s?(?:i\.e\.,?|that is,?|or|which is)\s(?P<value>\d[^
 """`1 hour and 30 minutes, i.e. 90 minutes`"""
 AND_CLAUSE = re.compile(r"(?:\band(?:\s[^\W\d_]{2,12})?|;|,)\s\W?$")
 COMPUTES = re.compile(r"\d\s?(?:[-+*/×x÷·]|\\times|times|plus|minus|divided by)\s?\d")
-THEN = re.compile(r"\s?(?:after|then|so|thus|hence|therefore|finally|that|this|leaving|in total|altogether|together)\b", re.IGNORECASE)
+THEN = re.compile(
+    r"\s?(?:after|then|so|thus|hence|therefore|finally|that|this|leaving|in total|altogether|together)\b", re.IGNORECASE
+)
 """How a last clause begins that goes on to a result."""
 COUNT_OF = re.compile(r"(?P<count>\d{1,9}) out of (?:the |all )?\d{1,9} (?!\d)[^\W\d_]{3,}")
-CHANCE = re.compile(r"\b(?:probabilit\w+|chances?|odds|likelihood|ratio|fraction|proportion|rate|average)\b", re.IGNORECASE)
+CHANCE = re.compile(
+    r"\b(?:probabilit\w+|chances?|odds|likelihood|ratio|fraction|proportion|rate|average)\b", re.IGNORECASE
+)
 THERE_ARE = re.compile(
-    r"\b(?:there (?:are|is)|has|have|exactly|total of|gives?|are) (?:exactly |only |a total of )?(?P<count>[^\W_]{1,9})\b[^\d:]*$",
+    r"\b(?:there (?:are|is)|has|have|exactly|total of|gives?|are) (?:exactly |only |a total of "
+    r")?(?P<count>[^\W_]{1,9})\b[^\d:]*$",
     re.IGNORECASE,
 )
 """`There are three such integers: 2, 4 and 6`"""
@@ -193,9 +203,20 @@ GOVERNED = re.compile(
 """What stands before a number that only tells of circumstances."""
 NAME_BEFORE = re.compile(r"(?<![^\W_])(?!It |He |She |We |They |So |Only |The |There )[A-Z][a-z]+ $")
 """`Apollo 11` is a name."""
-OPERATES = re.compile(r"\b(?:multiply|multiplied|divide|divided|subtract|subtracted|add|added|sum|convert)\b", re.IGNORECASE)
+OPERATES = re.compile(
+    r"\b(?:multiply|multiplied|divide|divided|subtract|subtracted|add|added|sum|convert)\b", re.IGNORECASE
+)
+MONTH = re.compile(
+    r"\b(?:January|February|March|April|May|June|July|August|September|October|November|December) \d|"
+    r"\d (?:January|February|March|April|May|June|July|August|September|October|November|December)\b"
+)
 FOR_SO_LONG = re.compile(r"\bfor (?:the |only |about )?$", re.IGNORECASE)
 TIME = re.compile(r"\s?(?:hours?|minutes?|seconds?|days?|weeks?|months?|years?|people|guests|persons)\b", re.IGNORECASE)
+ROUNDS = re.compile(
+    r"\bround\w*(?: (?:up|down|off))?(?: to|:| gives| it to)?\s(?P<value>[-$€£]?\d[\d.,]*(?:\s[^\W\d_]+)?)\W*$",
+    re.IGNORECASE,
+)
+"""`12.4, which rounds up to 13`"""
 OR_ELSE = re.compile(r",?\s(?:or|which is|that is|i\.e\.)\W{0,3}\s?\(?$|\s\($|\s?,\s?$")
 BETWEEN_THEM = re.compile(r"\b(?:between|among) (?:them|us|the (?:two|three|four))\b", re.IGNORECASE)
 SO_MANY = re.compile(

@@ -9,7 +9,6 @@ from functools import lru_cache
 from agents.answers import numbers, units
 from agents.answers import statement_words as patterns
 
-
 _LEFT_OVER = re.compile(r"\s(?:left over|left|remaining|altogether|in total|in all|over)\W*$", re.IGNORECASE)
 
 
@@ -62,7 +61,7 @@ def stated(text: str) -> Fraction | None:
 def in_sentence(sentence: str) -> Fraction | None:
     """The one number that a sentence states."""
     bare = " ".join(patterns.PARENTHESIS.sub(" ", sentence).split()) if "(" in sentence else sentence
-    bare = patterns.GIVEN.sub("", _without_lead( patterns.SURE_ENOUGH.sub("", bare.strip())))
+    bare = patterns.GIVEN.sub("", _without_lead(patterns.SURE_ENOUGH.sub("", bare.strip())))
     if not bare or patterns.PLAN.search(bare) or is_question(bare) or patterns.HYPOTHETICAL.search(bare):
         return None
     found = list(numbers.each(bare))
@@ -72,6 +71,8 @@ def in_sentence(sentence: str) -> Fraction | None:
         return None
     if (so := patterns.SO_MANY.search(bare)) is not None and (result := numbers.whole(so["value"])) is not None:
         return result  # `None are left, so 0.`
+    if (rounds := patterns.ROUNDS.search(bare)) is not None and (result := numbers.whole(rounds["value"])) is not None:
+        return result
     clause = bare.rpartition(";")[2]
     continues = patterns.COMPUTES.search(clause) or patterns.THEN.match(clause)
     if clause is not bare and continues and (result := in_sentence(clause.strip())) is not None:
@@ -111,14 +112,16 @@ def in_sentence(sentence: str) -> Fraction | None:
         bare, found = bare[: aside.start()], before
     if len(found) == 2 and found[1][2] == 100 * found[0][2] and bare[found[1][1] :].lstrip("\\ ").startswith("%"):
         del found[1]  # `3/8, or 37.5%` is one quantity
-    if len(found) == 2 and (or_ := patterns.OR_ELSE.search(bare, found[0][1], found[1][0])) is not None:
-        if units.same(found[0][2], bare[found[0][1] :], found[1][2], bare[found[1][1] :]):
-            bare = bare[: or_.start()]
-            del found[1]  # `2.5 hours, or 150 minutes` too
+    if (
+        len(found) == 2
+        and (or_ := patterns.OR_ELSE.search(bare, found[0][1], found[1][0])) is not None
+        and units.same(found[0][2], bare[found[0][1] :], found[1][2], bare[found[1][1] :])
+    ):
+        bare = bare[: or_.start()]
+        del found[1]  # `2.5 hours, or 150 minutes` too
     values = {value for *_, value in found}
     if len(values) == 1:
-        start, end, value = found[0]
-        return None if _is_partial(bare, start, end) else value
+        return None if all(_is_partial(bare, start, end) for start, end, _ in found) else found[0][2]
     turns = list(patterns.SO.finditer(bare))
     lead, colon, rest = bare.partition(": ")
     alone = ": " not in rest and ("=" in lead or not lead[-1:].isdigit()) and not patterns.HEDGE.search(bare)
@@ -165,12 +168,17 @@ def in_sentence(sentence: str) -> Fraction | None:
         )
         return None if listed or _is_partial(bare, *kept[-1][:2]) else kept[-1][2]
     free = [one for one in found if not _is_governed(bare, one[0], one[1])]
-    if len(free) == 1 and not patterns.OPERATES.search(bare):
+    if len(free) == 1 and not patterns.OPERATES.search(bare) and not patterns.MONTH.search(bare):
         return None if _is_partial(bare, *free[0][:2]) else free[0][2]
     first, second = found[0], found[1]
     if patterns.EACH.fullmatch(bare[first[1] : second[0]]) is not None:
         return None  # `30 each, 90 total`
-    if first[0] <= 4 and first in free and (clause := patterns.CLAUSE.match(bare, first[1])) is not None and clause.end() <= second[0]:
+    if (
+        first[0] <= 4
+        and first in free
+        and (behind := patterns.CLAUSE.match(bare, first[1])) is not None
+        and behind.end() <= second[0]
+    ):
         return None if _in_range(bare, *first[:2]) else first[2]
     return None
 

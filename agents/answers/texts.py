@@ -21,7 +21,8 @@ _UNSURE = re.compile(
     r"\bno (?:idea|clue)\b|\b(?:not|n't) able to\b|\bunable to\b|\b(?:cannot|can't|could not|couldn't) find\b|"
     r"\b(?:cannot|can't|could not|impossible to) (?:be )?(?:determine|answer|tell|say|decide|know|solve)|"
     r"\b(?:i do not|i don't|do not|don't) know\b|\bnot (?:sure|enough)\b|"
-    r"\b(?:do|does|did)(?: not|n['’]t) (?:have access|mention|say|specify|state|provide|contain|include|indicate|name|have (?:any |"
+    r"\b(?:do|does|did)(?: not|n['’]t) (?:have access|mention|say|specify|state|provide|contain|include|indicate|"
+    r"name|have (?:any |"
     r"enough )?information)\b|\b(?:not|never) (?:mentioned|stated|specified|provided|given|named) (?:in|by|anywhere)\b|"
     r"\bno (?:mention|information)\b",
     re.IGNORECASE,

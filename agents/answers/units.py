@@ -9,7 +9,12 @@ _IN_BASE: dict[str, tuple[str, Fraction]] = {}
 for _quantity, _units in {
     "time": {"s sec second": 1, "min minute": 60, "h hr hour": 3600, "day": 86_400, "week": 604_800},
     "months": {"month": 1, "year": 12, "decade": 120},
-    "metric": {"mm millimeter millimetre": 1, "cm centimeter centimetre": 10, "m meter metre": 1000, "km kilometer kilometre": 10**6},
+    "metric": {
+        "mm millimeter millimetre": 1,
+        "cm centimeter centimetre": 10,
+        "m meter metre": 1000,
+        "km kilometer kilometre": 10**6,
+    },
     "imperial": {"in inch inche": 1, "ft foot feet": 12, "yd yard": 36, "mi mile": 63_360},
     "mass": {"mg milligram": 1, "g gram": 1000, "kg kilogram": 10**6, "ton tonne": 10**9},
     "weight": {"oz ounce": 1, "lb pound": 16},

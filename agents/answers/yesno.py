@@ -210,14 +210,16 @@ _REFUSAL = re.compile(
 
 
 SHORT = 40
-_MARKS = {"yes": "✅✔☑👍", "no": "❌✗✘✖👎🚫"}
-"""Signs that say it all in a text of `SHORT` characters at most without such a word."""
+_MARKS = {"yes": "✅✔☑", "no": "❌✗✘✖🚫"}
+"""Signs that say it all in a text of `SHORT` characters at most with one word beside them at most."""
 _SAYS = (
     YES
     | NO
     | word_set(
-        "supported nicht pas niet hardly never means course likely exactly quite necessarily unlikely absolutely certainly "
-        "definitely indeed surely doubt possible impossible think so seems appears not case it this that he she they one you"
+        "supported nicht pas niet hardly never means course likely exactly quite necessarily unlikely absolutely "
+        "certainly "
+        "definitely indeed surely doubt possible impossible think so seems appears not case it this that he she they "
+        "one you"
     )
 )
 """Of these words a text in ASCII has at least one that says yes or no."""
@@ -231,15 +233,15 @@ def yesno(text: str, last: bool = False) -> str | None:
         return "yes"
     if alone in NO:
         return "no"
-    if len(text) <= SHORT and not text.isascii() and _SAYS.isdisjoint(words_of(bare)):
+    if (phrase := _PHRASES.get(alone)) is not None:
+        return phrase
+    if len(text) <= SHORT and not text.isascii() and len(words_of(bare)) < 2 and _SAYS.isdisjoint(words_of(bare)):
         for word, signs in _MARKS.items():
             if any(sign in text for sign in signs):
                 return word
     if bare.isascii() and _SAYS.isdisjoint(words_of(bare)):
         return None
     bare = bare.replace("n/a", " ")
-    if (phrase := _PHRASES.get(alone)) is not None:
-        return phrase
     if _REFUSAL.search(bare) or _BOTH_WAYS.search(bare):
         return None
     bare = _CONCEDES.sub(" ", bare)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from agents.answers.labels import prepared
-from agents.answers.mentions import mentioned, verdicts
+from agents.answers.mentions import NAMED, REJECTED, mentioned, verdicts
 
 OPTIONS = prepared(tuple({"A": "red", "B": "blue", "C": "green", "D": "yellow"}.items()))
 
@@ -24,11 +24,18 @@ OPTIONS = prepared(tuple({"A": "red", "B": "blue", "C": "green", "D": "yellow"}.
     ],
 )
 def test_an_option_is_named_or_rejected(text: str, label: str | None) -> None:
-    assert mentioned(text, OPTIONS, False) == (label, True)
+    found, how = mentioned(text, OPTIONS, False)
+    assert found == label
+    assert how in (NAMED, REJECTED)
 
 
 def test_nothing_is_named_where_no_label_stands() -> None:
-    assert mentioned("the sky", OPTIONS, False) == (None, False)
+    assert mentioned("the sky", OPTIONS, False) == (None, "")
+
+
+def test_what_is_only_rejected_is_told_from_what_is_named() -> None:
+    assert mentioned("Paris, not A.", OPTIONS, False) == (None, REJECTED)
+    assert mentioned("A or B", OPTIONS, False) == (None, NAMED)
 
 
 @pytest.mark.parametrize(
