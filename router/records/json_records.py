@@ -14,7 +14,7 @@ Body = dict[str, Any]
 DOCUMENT = 512 * 2**20
 """Characters of a JSON document that is one object."""
 SPLITS = ("train", "training", "validation", "valid", "val", "dev", "test", "testing", "eval")
-HOLDERS = ("data", "examples", "rows", "questions", "instances", "records", "items", "samples", "problems")
+HOLDERS = ("data", "examples", "rows", "questions", "instances", "records", "items", "samples", "problems", "results")
 ASKS = ("question", "prompt", "query", "input", "problem", "instruction")
 """Keys by which an object is known to be a question, or a table's columns."""
 
@@ -71,7 +71,8 @@ def _each_line(lines: Iterable[tuple[int, str]], path: Path) -> Iterator[tuple[i
     for number, line in lines:
         if not line.isspace():
             where = f"{path}:{number}"
-            yield number, _object(parsed(line, where), where)
+            bare = line.rstrip()  # the lines of an array without its brackets end with commas
+            yield number, _object(parsed(bare[:-1] if bare.endswith("},") else line, where), where)
 
 
 def _object(value: Any, where: str) -> Body:

@@ -50,7 +50,7 @@ def records(file: IO[bytes], path: Path, separator: str) -> Iterator[tuple[int, 
                 continue
             header = ["question", *(chr(65 + place) for place in range(len(row) - 2)), "answer"]
             begins -= 1
-        if not row or (len(row) == 1 and len(header) > 1 and not row[0].strip()):
+        if len(header) > 1 and not any(cell.strip() for cell in row):
             continue
         if len(row) != len(header):
             raise RecordError(

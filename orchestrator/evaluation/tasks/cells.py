@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime
 import decimal
+import html
 import math
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -50,6 +52,35 @@ def scalar(value: Any, key: str) -> str | None:
     if isinstance(value, datetime.date | datetime.time):
         return value.isoformat()
     raise CellError(key, f"must be text or a number, is {kind_in_words(value)}")
+
+
+_ENTITY = re.compile(r"&(?:amp|lt|gt|quot|apos|nbsp|times|deg|eacute|#\d{2,5}|#x[0-9a-fA-F]{2,5});")
+_ABOUT_HTML = re.compile(r"\b(?:html|xml|xhtml|entit(?:y|ies)|escap(?:e|ed|ing))\b", re.IGNORECASE)
+
+
+def unescaped(record: Record) -> Record:
+    """A record with the signs that HTML's entities stand for: `&quot;` is `"`. One about HTML stays as it is."""
+    if not any(_entities(value) for value in record.values()):
+        return record
+    if any(isinstance(value, str) and _ABOUT_HTML.search(value) for value in record.values()):
+        return record
+    return {name: _signs(value) for name, value in record.items()}
+
+
+def _entities(value: Any) -> bool:
+    if isinstance(value, str):
+        return "&" in value and _ENTITY.search(value) is not None
+    if isinstance(value, list | tuple):
+        return any(map(_entities, value))
+    return isinstance(value, Mapping) and any(map(_entities, value.values()))
+
+
+def _signs(value: Any) -> Any:
+    if isinstance(value, str):
+        return html.unescape(value) if _entities(value) else value
+    if isinstance(value, list | tuple):
+        return [_signs(one) for one in value]
+    return {name: _signs(one) for name, one in value.items()} if isinstance(value, Mapping) else value
 
 
 _PASSAGES = ("text", "contexts", "sentences", "passages", "passage", "content", "paragraphs", "context")

@@ -117,6 +117,8 @@ def _columns(records: Sequence[Mapping[str, Any]], names: Sequence[str], columns
         inner, question = question, f"{question}.{within}"
     answer = named("answer")
     if columns.answer is None:
+        if answer is None and "a" in names and "b" not in names and question == "q":
+            answer = "a"
         if answer == question:
             answer = None
         if answer is not None:
@@ -190,7 +192,13 @@ def _choices(
         # ReClor: {"answers": ["...", "..."], "label": 2}
         evidence = f"options from column {layout.answer!r}, gold from column {other!r}"
         return replace(layout, choices=(str(layout.answer),), answer=other, reasons=(*layout.reasons, evidence))
-    separate = option_columns([name for name in names if name != layout.answer])
+    wrong = usual("wrong", [name for name in names if name not in (layout.question, layout.answer)])
+    if wrong is not None and layout.answer is not None and all(_is_list(cell(record, wrong)) for record in records):
+        evidence = f"options from columns {layout.answer!r} and {wrong!r}"
+        return replace(
+            layout, choices=(layout.answer, wrong), wrong=wrong, reordered=True, reasons=(*layout.reasons, evidence)
+        )
+    separate = option_columns([name for name in names if name not in (layout.answer, layout.question)])
     if separate:
         evidence = f"options from columns {separate[0][0]} to {separate[-1][0]}"
         return replace(
@@ -200,3 +208,8 @@ def _choices(
             reasons=(*layout.reasons, evidence),
         )
     return layout
+
+
+def _is_list(value: Any) -> bool:
+    """Whether a cell holds a list, as such or as its text."""
+    return isinstance(value, list | tuple) or (isinstance(value, str) and value.lstrip().startswith("["))

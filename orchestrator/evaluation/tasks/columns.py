@@ -85,6 +85,9 @@ USUAL: Mapping[str, tuple[str, ...]] = {
         "goal",
         "text",
         "inputs",
+        "q",
+        *("frage", "pregunta", "pergunta", "domanda", "vraag", "fråga", "pytanie", "soru", "вопрос", "问题", "問題"),
+        *("题目", "題目", "質問", "질문", "문제", "سؤال", "प्रश्न", "câu hỏi"),
     ),
     "answer": (
         "answer",
@@ -117,6 +120,8 @@ USUAL: Mapping[str, tuple[str, ...]] = {
         "reference",
         "reward_model",
         "target_scores",
+        *("antwort", "respuesta", "resposta", "risposta", "réponse", "antwoord", "svar", "odpowiedź", "cevap", "ответ"),
+        *("答案", "正解", "回答", "答え", "정답", "답", "الإجابة", "उत्तर", "đáp án"),
     ),
     "solution": (
         "solution",
@@ -129,6 +134,7 @@ USUAL: Mapping[str, tuple[str, ...]] = {
         "thought",
     ),
     "choices": ("choices", "options", "answer_choices", "endings", "mc1_targets"),
+    "wrong": ("incorrect_answers", "wrong_answers", "distractors", "incorrect_options", "wrong_options"),
     "id": ("id", "question_id", "qid", "uid", "unique_id", "_id"),
     "split": ("split", "partition"),
     "task": ("task", "dataset", "data_source"),

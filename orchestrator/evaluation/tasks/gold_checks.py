@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from agents.answers import canonical
 from orchestrator.evaluation.tasks import golds
 from orchestrator.evaluation.tasks.cells import CellError, cell
 from orchestrator.evaluation.tasks.columns import USUAL, usual
@@ -23,6 +24,7 @@ FEW = 20
 """Gold answers below which one exception may well be meant."""
 
 _DECIMAL_COMMA = re.compile(r"[-+]?(?:\d+,(?:\d{1,2}|\d{4,})|0,\d+|\d{1,3}(?:\.\d{3})+,\d+)")
+_COMMA_GROUP = re.compile(r"-?[1-9]\d{0,2},\d{3}")
 _POINT = re.compile(r"[-+]?[1-9]\d{0,2}\.\d{3}")
 
 Golds = Sequence[Sequence[str]]
@@ -93,6 +95,24 @@ def one_decimal_mark(raw: Golds, places: Sequence[str], key: str) -> None:
                     f"{key}: {one.strip()!r} is {one.strip().replace('.', '')} where a comma is the decimal mark, as "
                     "in other gold answers: write it without the point, or with a comma",
                 )
+
+            if _COMMA_GROUP.fullmatch(one.strip()):
+                raise CellError(
+                    place,
+                    f"{key}: {one.strip()!r}: is the comma a decimal mark, as in other gold answers, or does it set "
+                    "thousands apart? write it without the comma, or with a decimal point",
+                )
+
+
+def one_value(raw: Golds, places: Sequence[str], key: str) -> None:
+    """Raises CellError where a cell lists different numbers: any one of them may be meant, or all together."""
+    for row, place in zip(raw, places, strict=True):
+        if len(row) > 1 and len({canonical(one, "number") for one in row}) > 1:
+            raise CellError(
+                place,
+                f"{key}: {', '.join(row)[:60]}: several numbers: is each of them right (--columns kind=number), or are "
+                "they one answer (--columns kind=set, or kind=list where their order counts)?",
+            )
 
 
 def no_bare_letters(raw: Golds, places: Sequence[str], key: str) -> None:

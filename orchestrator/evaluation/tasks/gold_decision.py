@@ -141,6 +141,7 @@ def _decide_kind(
     kind, why = golds.guess_kind(evidence, where, all(truths))
     if kind == "number":
         gold_checks.meant_as_numbers(evidence, where, key)
+        gold_checks.one_value(evidence, where, key)
         gold_checks.one_decimal_mark(evidence, where, key)
     if kind in ("text", "expression"):
         gold_checks.no_bare_letters(evidence, where, key)

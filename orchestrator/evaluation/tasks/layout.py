@@ -30,6 +30,8 @@ class QuestionLayout:
     option_labels: tuple[str, ...] = ()
     """Labels, where each option has its own column."""
     labels: str | None = None
+    wrong: str | None = None
+    """A list of the wrong options, where the gold answer stands in a column of its own."""
     id: str | None = None
     split: str | None = None
     task: str | None = None
@@ -56,6 +58,8 @@ class QuestionLayout:
         if self.option_labels:
             key = f"{self.choices[0]}..{self.choices[-1]}"
             return options.from_cells([cell(record, name) for name in self.choices], self.option_labels, key)
+        if self.wrong is not None:
+            return options.with_right(cell(record, str(self.answer)), cell(record, self.wrong), self.wrong)
         if not self.choices:
             return options.scored(cell(record, SCORES), SCORES) if self.answer == SCORES else None
         labels = cell(record, self.labels) if self.labels else None

@@ -73,6 +73,21 @@ def from_cells(cells: Sequence[Any], labels: Sequence[str], key: str) -> Options
     return _checked(Options(tuple(labels[: len(texts)]), tuple(map(str, texts)), True), key)
 
 
+def with_right(right: Any, wrong: Any, key: str) -> Options | None:
+    """The right option first, then the wrong ones of a list; None where there are none. Raises CellError."""
+    if isinstance(wrong, str) and wrong.strip():
+        wrong = from_text(wrong, key)
+    if wrong in (None, "", []):
+        return None
+    if not isinstance(wrong, list | tuple):
+        raise CellError(key, f"must be a list of options, is {kind_in_words(wrong)}")
+    text = scalar(right, key)
+    if text is None:
+        raise CellError(key, "wrong options, and no right one beside them")
+    texts = (text, *(_text(one, f"{key}[{place}]") for place, one in enumerate(wrong)))
+    return _checked(Options(letters(len(texts)), texts, False, 0), key)
+
+
 def scored(value: Any, key: str) -> Options:
     """Options with a score each, the right one with the highest (BIG-bench). Raises CellError for a tie."""
     if not isinstance(value, Mapping) or not all(isinstance(score, int | float) for score in value.values()):

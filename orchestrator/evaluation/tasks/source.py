@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import islice
 from pathlib import Path
@@ -11,7 +11,7 @@ from typing import Any, Protocol
 
 from agents.question import Question
 from orchestrator.errors import BadInput
-from orchestrator.evaluation.tasks.cells import CellError
+from orchestrator.evaluation.tasks.cells import CellError, unescaped
 from orchestrator.evaluation.tasks.column_decision import SAMPLE, decide
 from orchestrator.evaluation.tasks.columns import Columns
 from orchestrator.evaluation.tasks.layout import QuestionLayout
@@ -60,15 +60,20 @@ class QuestionSource:
         """Decided on the first records of every part. Raises BadInput."""
         sample: list[Mapping[str, Any]] = []
         places: list[str] = []
+        escaped = False
         share = max(1, SAMPLE // max(1, len(self.parts)))
         try:
             for part in self.parts:
                 for number, record in islice(part.records(), share):
-                    sample.append(record)
+                    sample.append(unescaped(record))
+                    escaped = escaped or sample[-1] is not record
                     places.append(part.place(number))
             if not sample:
                 raise BadInput(f"{self.name}: no questions in it")
-            return decide(sample, places, self.columns)
+            layout = decide(sample, places, self.columns)
+            if escaped:
+                layout = replace(layout, reasons=(*layout.reasons, "HTML's entities (&quot;) are read as their signs"))
+            return layout
         except RecordError as error:
             raise BadInput(str(error)) from error
         except CellError as error:
@@ -87,7 +92,7 @@ class QuestionSource:
             number = 0
             try:
                 for number, record in part.records():
-                    question = make(record, f"{stem}-{number}", split)
+                    question = make(unescaped(record), f"{stem}-{number}", split)
                     # Eight bytes and not the id: a million ids would be most of the memory that reading takes.
                     mark = hash((question.id, question.split if several else None))
                     if mark in seen:

@@ -29,6 +29,7 @@ ONE, TWO = {"question": "a"}, {"question": "b"}
         '[{"question": "a"},\n {"question": "b"}]',
         '{"data": [{"question": "a"}, {"question": "b"}]}',
         '{"rows": [{"row": {"question": "a"}}, {"row": {"question": "b"}}]}',
+        '{"results": [{"question": "a"}, {"question": "b"}]}',
         '{"question": ["a", "b"]}',
         '{"question": {"0": "a", "1": "b"}}',
     ],
@@ -86,3 +87,9 @@ def test_the_questions_of_squads_own_files() -> None:
 def test_one_object_from_question_to_answer() -> None:
     found = read(json.dumps({"What is 2+2?": "4", "What is 3+3?": 6}))
     assert found == [{"question": "What is 2+2?", "answer": "4"}, {"question": "What is 3+3?", "answer": 6}]
+
+
+def test_lines_may_end_with_the_comma_of_an_array() -> None:
+    assert read('{"question": "a"},\n{"question": "b"},\n', lines_only=True) == [ONE, TWO]
+    with pytest.raises(RecordError, match=r"a.json:1: not valid JSON"):
+        read('{"question": "a"},,\n', lines_only=True)

@@ -44,3 +44,7 @@ def test_lines_that_end_with_a_carriage_return_alone_are_refused_by_name(tmp_pat
     path.write_bytes(b"question,answer\rWhat is 2 + 2?,4\rWhat is 3 + 3?,6\r")
     with path.open("rb") as file, pytest.raises(RecordError, match="a carriage return alone"):
         list(records(file, path, ","))
+
+
+def test_a_row_without_any_cell_is_none() -> None:
+    assert [row["q"] for _, row in read("q,a\n,\nx,1\n , \n")] == ["x"]

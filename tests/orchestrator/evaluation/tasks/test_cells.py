@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from orchestrator.evaluation.tasks.cells import CellError, cell, kind_in_words, scalar
+from orchestrator.evaluation.tasks.cells import CellError, cell, kind_in_words, scalar, unescaped
 
 
 def test_a_dotted_name_reaches_inside_unless_a_column_has_that_name() -> None:
@@ -48,3 +48,12 @@ def test_kinds_in_words() -> None:
         "bytes",
         "of type int",
     ]
+
+
+def test_entities_of_html_are_the_signs_they_stand_for() -> None:
+    record = {"question": "AT&amp;T &#039;is&quot;", "choices": ["1 &lt; 2", "x"], "n": 3}
+    assert unescaped(record) == {"question": "AT&T 'is\"", "choices": ["1 < 2", "x"], "n": 3}
+    about = {"question": "Which entity of HTML is <?", "answer": "&lt;"}
+    assert unescaped(about) is about
+    plain = {"question": "R&D; A & B"}
+    assert unescaped(plain) is plain

@@ -85,3 +85,21 @@ def test_open_questions_of_well_known_files(
 def test_what_holds_no_questions_is_refused(tmp_path: Path, row: dict[str, Any], says: str) -> None:
     with pytest.raises(BadInput, match=says):
         read(tmp_path, row)
+
+
+def test_wrong_options_in_a_list_of_their_own(tmp_path: Path) -> None:
+    rows = [
+        {"question": f"Which {n}?", "correct_answer": f"right {n}", "incorrect_answers": [f"w{n}", f"v{n}", f"u{n}"]}
+        for n in range(12)
+    ]
+    found = read(tmp_path, *rows)
+    assert [right(one) for one in found] == [f"right {n}" for n in range(12)]
+    assert len({one.answer for one in found}) > 1  # the right one does not stand at one place
+
+
+def test_columns_named_by_letters_and_in_other_languages(tmp_path: Path) -> None:
+    assert read(tmp_path, {"q": "2+2?", "a": "4"})[0].answer == "4"
+    options = {"q": "2+2?", "a": "3", "b": "4", "c": "5", "correct": "b"}
+    assert right(read(tmp_path, options)[0]) == "4"
+    assert read(tmp_path, {"Frage": "2+2?", "Antwort": "4"})[0].answer == "4"
+    assert read(tmp_path, {"问题": "2+2?", "答案": "4"})[0].answer == "4"

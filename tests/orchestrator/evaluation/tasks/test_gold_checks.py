@@ -29,6 +29,8 @@ def read(folder: Path, rows: list[dict[str, Any]], columns: str = "") -> list[st
         ([{"answer": "yes"}, {"answer": "unknown"}], r"set.jsonl:2: answer: 'unknown' is no gold answer"),
         ([{"answer": str(n)} for n in range(30)] + [{"answer": "many"}], r"set.jsonl:31: answer: 'many' .* 30 of 31"),
         ([{"answer": 1}, {"answer": 0}], r"answer: every gold answer is 0 or 1: .*kind=yesno, or kind=number"),
+        ([{"answer": "1,500"}, {"answer": "2,5"}], r"set.jsonl:1: answer: '1,500': is the comma a decimal mark"),
+        ([{"answer": [2, 3]}, {"answer": [4]}], r"set.jsonl:1: answer: 2, 3: several numbers: .*kind=set"),
         ([{"label": 2}, {"label": 4}], r"label: 2, 4: numbers of classes, and no column names them"),
         ([{"answer": "A"}, {"answer": "(C)"}], r"answer: 'A': every gold answer is a letter, and no options were"),
         ([{"answer": "T"}, {"answer": "F"}], r"every gold answer is a letter"),
@@ -81,3 +83,8 @@ def test_a_point_before_three_digits_among_decimal_commas(tmp_path: Path) -> Non
         read(tmp_path, [{"answer": "0,5"}, {"answer": "1.234"}])
     assert read(tmp_path, [{"answer": "0,5"}, {"answer": "1.234,5"}]) == ["0,5", "1.234,5"]
     assert read(tmp_path, [{"answer": "0.5"}, {"answer": "1.234"}]) == ["0.5", "1.234"]
+
+
+def test_one_number_in_two_spellings_is_one(tmp_path: Path) -> None:
+    assert read(tmp_path, [{"answer": ["0.5", "1/2"]}]) == ["0.5"]
+    assert read(tmp_path, [{"answer": [2, 3]}], "kind=number") == ["2"]

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orchestrator.evaluation.tasks.cells import CellError
-from orchestrator.evaluation.tasks.options import from_cells, in_question, letters, read, scored
+from orchestrator.evaluation.tasks.options import from_cells, in_question, letters, read, scored, with_right
 
 RED_BLUE = {"A": "red", "B": "blue"}
 
@@ -80,3 +80,14 @@ def test_what_are_no_options_is_refused_by_key(value: Any, message: str) -> None
 def test_letters_end_at_z() -> None:
     assert letters(26)[-1] == "Z"
     assert letters(27)[:2] == ("1", "2")
+
+
+def test_the_right_option_beside_a_list_of_wrong_ones() -> None:
+    found = with_right("air", ["iron", "wood"], "wrong")
+    assert found is not None
+    assert (found.mapping, found.right) == ({"A": "air", "B": "iron", "C": "wood"}, 0)
+    assert with_right("air", [], "wrong") is None
+    with pytest.raises(CellError, match="no right one beside them"):
+        with_right(None, ["iron"], "wrong")
+    with pytest.raises(CellError, match="must be a list of options"):
+        with_right("air", 3, "wrong")
