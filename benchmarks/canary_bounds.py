@@ -1,5 +1,5 @@
 """Whether `experts check` tells wrong weights from rounding: python -m benchmarks.canary_bounds TYPE ...
---models FOLDER [--rows FOLDER] [--seconds N] [--right]
+--models FOLDER --rows FOLDER [--seconds N] [--right]
 
 Per model type a tiny random model (`benchmarks.architectures --models` makes them) is held against transformers, and
 so are copies of it that are wrong in one way each: a matrix that is read transposed, one matrix of another model, a
@@ -13,6 +13,7 @@ Results: benchmarks/results/canary_bounds.md.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import re
@@ -21,10 +22,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+from benchmarks.architectures import keep
 
 TOKENS = 8
 PRECISIONS = ("bfloat16", "float32")
@@ -35,59 +38,68 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("types", nargs="*")
     parser.add_argument("--models", type=Path, required=True, help="Folder with TYPE-1 and TYPE-2.")
-    parser.add_argument("--rows", type=Path, help="Folder to keep canaries in; what lies there is not computed again.")
+    parser.add_argument("--rows", type=Path, required=True, help="Folder of canaries; none of those is taken again.")
     parser.add_argument("--seconds", type=float, default=math.inf, help="Begin no further type after that.")
     parser.add_argument("--right", action="store_true", help="No wrong copies.")
-    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--worker", action="store_true", help=argparse.SUPPRESS)
     given = parser.parse_args()
+    rows = given.rows
     if given.worker:
-        print("ROW", json.dumps(taken(given.types[0], given.models, given.worker, given.right)))
+        take(given.types, given.models, rows, given.right)
         return 0
     from benchmarks.machine import conditions
 
     noted, until = conditions(), time.monotonic() + given.seconds
-    with tempfile.TemporaryDirectory() as temporary:
-        rows = given.rows or Path(temporary) / "rows"
-        rows.mkdir(parents=True, exist_ok=True)
-        for kind in given.types:
-            if not (rows / f"{kind}.json").exists() and time.monotonic() < until:
-                measure(kind, given.models, rows / f"{kind}.json", given.right)
-        found = {file.stem: json.loads(file.read_text()) for file in sorted(rows.glob("*.json"))}
-        return write(noted, {kind: found[kind] for kind in given.types or found if kind in found})
+    rows.mkdir(parents=True, exist_ok=True)
+    while (left := [kind for kind in given.types if not (rows / f"{kind}.json").exists()]) and time.monotonic() < until:
+        command = [sys.executable, "-m", "benchmarks.canary_bounds", *left, "--models", str(given.models)]
+        command += ["--rows", str(rows), "--worker", *["--right"] * given.right]
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            subprocess.run(command, timeout=until - time.monotonic() if math.isfinite(until) else None, check=False)
+        if not (rows / f"{left[0]}.json").exists():  # it ended its process
+            keep(rows / f"{left[0]}.json", {})
+    found = {file.stem: json.loads(file.read_text()) for file in sorted(rows.glob("*.json"))}
+    return write(noted, {kind: found[kind] for kind in given.types or found if found.get(kind)})
 
 
-def measure(kind: str, models: Path, file: Path, right: bool) -> None:
-    """One type in a process of its own."""
-    with tempfile.TemporaryDirectory() as temporary:
-        command = [sys.executable, "-m", "benchmarks.canary_bounds", kind, "--models", str(models)]
-        command += ["--right"] * right
-        done = subprocess.run(
-            [*command, "--worker", temporary], capture_output=True, text=True, timeout=600, check=False
-        )
-    lines = [line[4:] for line in done.stdout.splitlines() if line.startswith("ROW ")]
-    if not lines:
-        print(kind, f"ended with {done.returncode}: {done.stderr[-300:]}", flush=True)
-        return
-    file.write_text(lines[0])
-    print(kind, sorted(json.loads(lines[0])["engine"]), flush=True)
+def take(types: Sequence[str], models: Path, rows: Path, right: bool) -> None:
+    """In a process of its own: many types, one after the other."""
+    from orchestrator.inference.engines.reference import canaries
+
+    asked = [(expert_of(kind, models), precision) for kind in types for precision in PRECISIONS]
+    found = canaries(asked, TOKENS)
+    for number, kind in enumerate(types):
+        with tempfile.TemporaryDirectory() as temporary:
+            try:
+                references = dict(zip(PRECISIONS, found[2 * number : 2 * number + 2], strict=True))
+                row = taken(kind, models, Path(temporary), right, references)
+            except Exception as error:
+                print(kind, error, flush=True)
+                row = {}
+        keep(rows / f"{kind}.json", row)
+        print(kind, sorted(row.get("engine", {})), flush=True)
 
 
-def taken(kind: str, models: Path, folder: Path, only_right: bool) -> dict[str, Any]:
+def expert_of(kind: str, models: Path) -> Any:
+    from orchestrator.inference.expert import Expert, Weights
+
+    return Expert("right", f"{kind} right", kind, weights=Weights(models / f"{kind}-1"), context=512)
+
+
+def taken(kind: str, models: Path, folder: Path, only_right: bool, references: Mapping[str, Any]) -> dict[str, Any]:
     """What transformers says of the right model, and vLLM of it and of each wrong copy, in both precisions."""
     from orchestrator.errors import CollegiumError
     from orchestrator.inference.engines.engine import EngineOptions
-    from orchestrator.inference.engines.reference import NoReference, canaries
+    from orchestrator.inference.engines.reference import NoReference
     from orchestrator.inference.engines.vllm import VLLMEngine
-    from orchestrator.inference.expert import Expert, Weights
+    from orchestrator.inference.expert import Weights
 
-    right = models / f"{kind}-1"
+    right, expert = models / f"{kind}-1", expert_of(kind, models)
     copies = {"right": right} if only_right else {"right": right} | wrong_copies(right, models / f"{kind}-2", folder)
-    expert = Expert("right", f"{kind} right", kind, weights=Weights(right), context=512)
     row: dict[str, Any] = {"transformers": {}, "engine": {name: {} for name in copies}}
     for precision in PRECISIONS:
-        (reference,) = canaries([(expert, precision)], TOKENS)
-        if isinstance(reference, NoReference):
-            raise SystemExit(f"transformers: {reference}")
+        if isinstance(reference := references[precision], NoReference):
+            raise reference
         row["transformers"][precision] = reference
         options = EngineOptions(batch=8, kv_gib=0.1, context=512, canary_tokens=TOKENS, memory_gib=0.5, compare=False)
         engine = VLLMEngine(options)
@@ -215,12 +227,12 @@ def judged(kind: str, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
     from orchestrator.inference.engines.canary import OTHER_ENGINE, difference, largest_gap
     from orchestrator.inference.engines.reference import Reference
 
-    rounded, exact = (_canary(row["transformers"][precision]) for precision in PRECISIONS)
+    rounded, exact = (read_canary(row["transformers"][precision]) for precision in PRECISIONS)
     rounding = largest_gap(exact, rounded)
     for copy, said in row["engine"].items():
         if any(isinstance(said[precision], str) for precision in PRECISIONS):
             continue
-        own, own_exact = (_canary(said[precision]) for precision in PRECISIONS)
+        own, own_exact = (read_canary(said[precision]) for precision in PRECISIONS)
         apart = min(largest_gap(exact, own), largest_gap(rounded, own))
         yield {
             "type": kind,
@@ -235,7 +247,7 @@ def judged(kind: str, row: dict[str, Any]) -> Iterator[dict[str, Any]]:
         }
 
 
-def _canary(read: list[list[list[Any]]]) -> list[list[tuple[int, float]]]:
+def read_canary(read: list[list[list[Any]]]) -> list[list[tuple[int, float]]]:
     return [[(int(token), float(chance)) for token, chance in step] for step in read]
 
 

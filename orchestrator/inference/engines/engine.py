@@ -48,7 +48,7 @@ class EngineOptions:
     compile: bool = False
     """Compile the model at start: about a minute more to start, about a quarter more tokens a second (CPU)."""
     canary_tokens: int = 2
-    """Length of the greedy continuation that is compared after every load."""
+    """Length of the greedy continuation that `canary` gives."""
     compare: bool = True
     """Compare a model of a type that nobody has held against transformers, at its first start (vLLM)."""
 

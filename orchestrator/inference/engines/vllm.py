@@ -218,7 +218,7 @@ class VLLMEngine:
         shape, expert = self._shape(), self._resident
         if shape is None or expert is None:
             raise RuntimeError("no expert is loaded")
-        return self._canary(shape, expert)
+        return self._canary(shape, expert, self.options.canary_tokens)
 
     def close(self) -> None:
         """See `Engine`."""
@@ -348,19 +348,22 @@ class VLLMEngine:
             self._shapes.popitem(last=False)[1].close()
 
     def _canary(self, shape: LiveModel, expert: Expert, tokens: int = 0) -> Canary:
-        tokens = tokens or self.options.canary_tokens
+        """`tokens` greedy tokens after the prompt. 0: one, and before it every token of the prompt, all in one step of
+        the model: that is what every load is held against."""
         ids = prompt_ids(self.prompts.tokenizer(expert))
         # A salt of its own: a cached prefix would hide that the weights are wrong.
         name = f"canary-{next(self._count)}"
         shape.add_canary(name, ids, tokens, TOP, expert)
         canary: Canary = []
-        while len(canary) < tokens:
+        wanted = tokens or len(ids)
+        while len(canary) < wanted:
             for output in shape.step():
-                for step in output.outputs[0].logprobs or ():
-                    ranked = sorted(
-                        ((token, found.logprob) for token, found in step.items()), key=lambda pair: -pair[1]
-                    )
-                    canary.append(ranked)
+                # Of the prompt's first token nothing is said.
+                said = [*(output.prompt_logprobs or ())[1:], *(output.outputs[0].logprobs or ())]
+                canary += [
+                    sorted(((token, found.logprob) for token, found in step.items()), key=lambda pair: -pair[1])
+                    for step in said
+                ]
         return canary
 
 

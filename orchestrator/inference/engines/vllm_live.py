@@ -12,7 +12,6 @@ its worker, so that `collective_rpc` reaches the same code in both cases and on 
 from __future__ import annotations
 
 import gc
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -346,7 +345,3 @@ def _scale_caches(layer: Any) -> Iterator[tuple[str, Any]]:
     for key in ("_k_scale_cache", "_v_scale_cache"):
         if getattr(impl, key, None) is not None:
             yield key, getattr(impl, key)
-
-
-if "vllm.v1.worker.worker_base" in sys.modules:  # vLLM's own process, which imports this for `WorkerExtension`
-    register_loader()

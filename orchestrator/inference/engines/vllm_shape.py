@@ -228,15 +228,16 @@ class LiveModel:
         self._llm.add_request(name or request.key, prompt, params, lora_request=self._lora(expert))
 
     def add_canary(self, name: str, ids: list[int], tokens: int, top: int, expert: Expert) -> None:
-        """A greedy request with log-probabilities that no cached prefix can answer."""
+        """A greedy request with log-probabilities that no cached prefix can answer. 0 tokens: one, and the prompt's."""
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
         params = SamplingParams(
-            max_tokens=tokens,
+            max_tokens=tokens or 1,
             temperature=0.0,
             ignore_eos=True,
             logprobs=top,
+            prompt_logprobs=None if tokens else top,
             detokenize=False,
             output_kind=RequestOutputKind.DELTA,
         )

@@ -32,7 +32,7 @@ WORK_GIB = 2.0
 """To compute in, beside weights and cache (an estimate)."""
 MAX_LORA_RANK = 64
 MAX_LORAS = 8
-EXTENSION = "orchestrator.inference.engines.vllm_live.WorkerExtension"
+EXTENSION = "orchestrator.inference.engines.vllm_extension.WorkerExtension"
 
 ANSWERS_DIFFER = frozenset({"gemma3n", "gemma3n_text", "gpt_oss", "hrm_text", "jetmoe"})
 """Types that vLLM's build for CPUs answers otherwise than transformers: benchmarks/results/architectures.md. On

@@ -12,7 +12,7 @@ from unittest.mock import patch
 
 from orchestrator.inference.engines import vllm, vllm_shape, vllm_start
 from orchestrator.inference.engines.engine import EngineOptions, LoadReport
-from orchestrator.inference.engines.vllm_live import WorkerExtension
+from orchestrator.inference.engines.vllm_extension import WorkerExtension
 from orchestrator.inference.expert import Expert
 from tests.orchestrator.inference.engines.cuda_rules import GIB, crossing
 
