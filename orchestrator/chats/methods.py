@@ -55,6 +55,16 @@ def methods_of(config: Config) -> Mapping[str, Method]:
     return {method.name: method for method in (*METHODS, *fusion_methods(config.fusions), *own) if method.answers_once}
 
 
+def left_out(methods: Mapping[str, Method], chat: ChatBody) -> tuple[str, ...]:
+    """Fields of the chat that the method answers without: tools that need not be called, where its experts share none
+    and none was called so far. Chat pages offer some with every message."""
+    shares = methods[chat.model].takes_tools
+    if chat.model == MIXTURE:
+        shares = chat.collegium.kind == "open" and not chat.collegium.choices
+    needed = chat.turns or chat.tool_choice not in (None, "auto", "none")
+    return ("tools",) if chat.tools and not shares and not needed else ()
+
+
 async def ask_method(
     collegium: Zoo,
     routing: ServiceRouting,

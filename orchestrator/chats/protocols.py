@@ -69,6 +69,10 @@ class ServiceRouting(Protocol):
         """What methods are fitted on. Raises `NotReady` where the profile lacks an expert of the zoo."""
         ...
 
+    def why_not(self, *, whole: bool = False) -> str | None:
+        """Why nothing can be ranked now, or with `whole` why no method can be fitted on the profile; None: it can."""
+        ...
+
     async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:
         """Record one judgement; its version. Raises `BadInput` for an unknown expert."""
         ...

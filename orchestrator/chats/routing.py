@@ -45,6 +45,7 @@ REST = 4.0
 """Rest after fitting, in times of what it took: however fast feedback comes, fitting takes a fifth of the time."""
 NO_PROFILE = "there is no profile of the experts yet: submit a job for the pipeline profile, or run `profile`"
 FITTING = "the mixture is being fitted on its profile: try again in some seconds"
+LACKS = "the profile does not know every expert of the zoo: profile it anew"
 _log = logging.getLogger("collegium")
 
 
@@ -98,10 +99,11 @@ class Routing:
         """Wait until the first look for a profile is over, so that a mixture is ready where one can be."""
         await self._looked.wait()
 
-    @property
-    def usable(self) -> bool:
-        """There is a mixture that is ready."""
-        return self._current is not None
+    def why_not(self, *, whole: bool = False) -> str | None:
+        """See `ServiceRouting`."""
+        if self._current is None:
+            return str(self._why_not)
+        return LACKS if whole and self._current.profiled is None else None
 
     async def mixture(self) -> FittedMixture:
         """The newest mixture that is ready; where there is none, the profile is looked for once more, for `FIRST`
@@ -143,7 +145,7 @@ class Routing:
         """What methods are fitted on. Raises `NotReady` where the profile lacks an expert of the zoo."""
         await self.mixture()
         if self._current is None or self._current.profiled is None:
-            raise NotReady("the profile does not know every expert of the zoo: profile it anew")
+            raise NotReady(LACKS)
         return self._current.profiled
 
     async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:

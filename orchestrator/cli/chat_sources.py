@@ -154,18 +154,15 @@ class ServiceSource:
         return self._url
 
     def models(self) -> list[str]:
-        """What /v1/models lists; mixture first where the service can route."""
+        """What /v1/models lists: what can be asked now comes first."""
         with self._errors():
             response = self._client.get("/v1/models")
             if response.status_code != 200:
                 raise error_of(response, response.content)
             try:
-                listed = [str(one["id"]) for one in response.json()["data"]]
+                return list(dict.fromkeys(str(one["id"]) for one in response.json()["data"]))
             except (ValueError, KeyError, TypeError):
                 raise BadInput(f"--attach {self._url}: this is no Collegium: it sent no list of models") from None
-            routes = self._client.post("/v1/route", json={"questions": ["Hello"]}).status_code == 200
-        first = [name for name in ("mixture",) if routes and name in listed]
-        return list(dict.fromkeys([*first, *(name for name in listed if name != "mixture"), *listed]))
 
     def ask(self, model: str, messages: Messages) -> Generator[ChatPart]:
         """See `ChatSource`."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -24,7 +25,7 @@ from orchestrator.chats.chat_events import (
     UsageEvent,
 )
 from orchestrator.service.anthropic_forms import as_chat
-from orchestrator.service.chat import Chats, EventStream, cost_headers, ignored_header, until_gone
+from orchestrator.service.chat import Chats, EventStream, reply_headers, until_gone
 from orchestrator.service.refusals import Refused, invalid
 from orchestrator.service.schema import CountTokensBody, MessagesBody
 from orchestrator.service.scopes import scoped
@@ -40,12 +41,11 @@ def add(api: FastAPI, chats: Chats) -> None:
         """A chat in Anthropic's form: https://docs.anthropic.com/en/api/messages."""
         fields, chat, ignored = read(body)
         events = chats.events(chat, request, ignored)
-        headers = ignored_header(sorted({*chat.ignored, *ignored}))
         thinking = fields.get("thinking", {}).get("type") == "enabled"
         if chat.stream:
-            return EventStream(stream(events, chat.model, thinking), chats.stream_headers(request, headers), failure)
+            return EventStream(stream(events, chat.model, thinking), partial(reply_headers, request), failure)
         body_out = await until_gone(request.receive, whole(events, chat.model, thinking))
-        return JSONResponse(body_out, headers={**headers, **cost_headers(request.state.log_fields)})
+        return JSONResponse(body_out, headers=reply_headers(request))
 
 
 def read(body: CountTokensBody) -> tuple[dict[str, Any], ChatBody, set[str]]:

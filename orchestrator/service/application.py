@@ -46,7 +46,7 @@ from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
 from orchestrator.service.response_store import ResponseStore
 from orchestrator.service.schema import FeedbackBody, RouteBody
-from orchestrator.service.scopes import ANY, OPEN, ScopedRoute, check_model, may_use, scoped
+from orchestrator.service.scopes import ANY, OPEN, ScopedRoute, check_model, scoped
 from orchestrator.service.tracing import Tracing
 
 ERRORS: dict[int | str, dict[str, Any]] = {
@@ -101,8 +101,7 @@ def application(runtime: Runtime) -> Middleware:
     @api.get("/v1/models", openapi_extra=scoped("chat"))
     async def models(request: Request) -> dict[str, Any]:
         """Every expert and every method, as model ids; of a key for some of them, those."""
-        names = [name for name in model_list.all() if may_use(request.scope, name)]
-        return {"object": "list", "data": [model_list.entry(name) for name in names]}
+        return {"object": "list", "data": model_list.entries(request.scope)}
 
     @api.get("/v1/models/{name:path}", openapi_extra=scoped("chat"))
     async def model(name: str, request: Request) -> dict[str, Any]:

@@ -159,7 +159,7 @@ class Batches:
             raise refusals.invalid(error.errors()) from error
         except ValueError as error:
             raise refusals.Refused(400, str(error), code="invalid", param=str(error).partition(":")[0]) from error
-        check_strict({*chat.ignored, *ignored}, self._runtime.config.service)
+        check_strict({*chat.ignored, *ignored, *self._models.left_out(chat)}, self._runtime.config.service)
         if chat.seed is None and self._models.what(chat.model) == "expert":
             chat = chat.model_copy(update={"seed": _seed(batch, row)})
         events = self._models.chat_events(chat, batch=True)

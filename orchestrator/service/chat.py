@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Iterable, Mapping, MutableMapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 from fastapi import Request
@@ -50,16 +51,10 @@ class Chats:
         text."""
         chat_events = self.events(chat, request)
         form = ReplyForm(chat.model, bool(chat.logprobs), chat.include_usage)
-        headers = ignored_header(chat.ignored)
         if chat.stream:
-            return EventStream(events(chat_events, form), self.stream_headers(request, headers))
+            return EventStream(events(chat_events, form), partial(reply_headers, request))
         body = await until_gone(request.receive, whole(chat_events, form))
-        return JSONResponse(body, headers={**headers, **cost_headers(request.state.log_fields)})
-
-    def stream_headers(self, request: Request, headers: Mapping[str, str]) -> Callable[[], dict[str, str]]:
-        """The headers of a stream when its first event is there: who answers is known then, what it costs is not (the
-        last event's usage has it)."""
-        return lambda: {**headers, **cost_headers(request.state.log_fields)}
+        return JSONResponse(body, headers=reply_headers(request))
 
     def events(self, chat: ChatBody, request: Request, ignored: Iterable[str] = ()) -> ChatEvents:
         """What comes of the chat, counted and measured as it passes, whatever form it is given. `ignored`: fields of
@@ -79,7 +74,9 @@ class Chats:
         check_model(request.scope, chat.model)
         if self._models.is_expert(chat.model):
             log_fields["experts"] = [chat.model]
-        check_strict({*chat.ignored, *ignored}, self._runtime.config.service, request)
+        left_out = {*chat.ignored, *ignored, *self._models.left_out(chat)}
+        check_strict(left_out, self._runtime.config.service, request)
+        log_fields |= {"ignored": sorted(left_out)} if left_out else {}
         if self._runtime.draining:
             raise refusals.Refused(503, "the service is shutting down", code="draining")
         if not self._runtime.started:
@@ -230,15 +227,16 @@ async def until_gone(receive: Receive, work: Awaitable[T]) -> T:
         await asyncio.gather(working, leaving, return_exceptions=True)
 
 
-def cost_headers(details: Mapping[str, Any]) -> dict[str, str]:
-    """Who answered, and what it cost in US dollars where that is known."""
+def reply_headers(request: Request) -> dict[str, str]:
+    """What was left out, who answered, and what it cost in US dollars where that is known. A stream's headers go with
+    its first event: who answers is known then, what it costs is not (the last event's usage has it)."""
+    details: Mapping[str, Any] = request.state.log_fields
+    found = ignored_header(details.get("ignored", ()))
     experts = [str(name) for name in details.get("experts") or () if str(name).isascii()]
-    found = {"X-Collegium-Experts": ", ".join(experts)} if experts else {}
-    return (
-        found
-        if details.get("cost") is None
-        else found | {"X-Collegium-Cost": f"{details['cost']:.10f}".rstrip("0").rstrip(".")}
-    )
+    found |= {"X-Collegium-Experts": ", ".join(experts)} if experts else {}
+    if details.get("cost") is not None:
+        found["X-Collegium-Cost"] = f"{details['cost']:.10f}".rstrip("0").rstrip(".")
+    return found
 
 
 def check_strict(ignored: Collection[str], service: ServiceConfig, request: Request | None = None) -> None:

@@ -10,6 +10,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from fastapi import FastAPI, Request
@@ -17,7 +18,7 @@ from fastapi.responses import JSONResponse, Response
 
 from orchestrator.chats.chat_events import ChatEvents, FinishEvent, TextEvent, UsageEvent
 from orchestrator.inference.request import TokenLogprob
-from orchestrator.service.chat import Chats, EventStream, cost_headers, ignored_header, until_gone
+from orchestrator.service.chat import Chats, EventStream, reply_headers, until_gone
 from orchestrator.service.completion_body import CompletionBody
 from orchestrator.service.replies import DONE, usage_json
 from orchestrator.service.scopes import scoped
@@ -71,11 +72,10 @@ def add(api: FastAPI, chats: Chats) -> None:
         """Go on with prompts as they are: https://platform.openai.com/docs/api-reference/completions/create."""
         found = chats.completions(body, request)
         form = CompletionForm(body.model, body.echo, body.logprobs is not None, body.include_usage)
-        headers = ignored_header(body.ignored)
         if body.stream:
-            return EventStream(events(found, form), chats.stream_headers(request, headers))
+            return EventStream(events(found, form), partial(reply_headers, request))
         content = await until_gone(request.receive, whole(found, form))
-        return JSONResponse(content, headers={**headers, **cost_headers(request.state.log_fields)})
+        return JSONResponse(content, headers=reply_headers(request))
 
 
 async def whole(chat_events: ChatEvents, form: CompletionForm) -> dict[str, Any]:

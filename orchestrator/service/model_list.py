@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from typing import Any
 
 from orchestrator.chats import methods
+from orchestrator.chats.asking import MIXTURE
 from orchestrator.chats.chat_body import ChatBody
 from orchestrator.chats.chat_events import ChatEvents, TextEvent, UsageEvent
 from orchestrator.chats.expert_health import ExpertHealth
@@ -20,6 +22,7 @@ from orchestrator.inference.request import Sampling
 from orchestrator.service.completion_body import CompletionBody
 from orchestrator.service.protocols import Runtime
 from orchestrator.service.refusals import Refused
+from orchestrator.service.scopes import may_use
 
 UNSAID = 1.0
 """Temperature with an expert where the client does not say: OpenAI's."""
@@ -40,6 +43,12 @@ class ModelList:
         experts = dict.fromkeys(self._runtime.collegium.experts, "expert")
         return {**dict.fromkeys(self._methods, "method"), **experts}
 
+    def entries(self, scope: Mapping[str, Any]) -> list[dict[str, Any]]:
+        """What a key may ask: what can be asked now before what cannot, for many clients take the first; `mixture`
+        before experts before other methods."""
+        found = [self.entry(name) for name in self.all() if may_use(scope, name)]
+        return sorted(found, key=lambda one: (not one["ready"], one["id"] != MIXTURE, one["kind"] != "expert"))
+
     def what(self, model: str) -> str:
         """expert or method. Raises `Refused` (404) for an unknown id."""
         found = self.all().get(model)
@@ -54,12 +63,13 @@ class ModelList:
 
     def entry(self, model: str) -> dict[str, Any]:
         """A model id as `/v1/models` lists it: for an expert with its context length in tokens (null: not known), its
-        prices in US dollars per million tokens where they are known, and whether it can be asked. Raises `Refused`
+        prices in US dollars per million tokens where they are known; and whether it can be asked now. Raises `Refused`
         (404) for an unknown id."""
         what = self.what(model)
         found = {"id": model, "object": "model", "created": _STARTED, "owned_by": "collegium", "kind": what}
         if what != "expert":
-            return found
+            why_not = self._why_not(model)
+            return {**found, "ready": why_not is None, "why_not": why_not}
         expert = self._runtime.collegium.experts[model]
         missing = missing_variable(expert)
         why_not = f"the service's environment lacks {missing}" if missing else None
@@ -71,6 +81,12 @@ class ModelList:
             "why_not": why_not,
         }
 
+    def _why_not(self, method: str) -> str | None:
+        if method == MIXTURE:
+            return self._runtime.routing.why_not()
+        needed = self._methods[method].profile == "required"
+        return self._runtime.routing.why_not(whole=True) if needed else None
+
     def chat_events(self, chat: ChatBody, *, batch: bool = False) -> ChatEvents:
         """What comes of the chat. One of a `batch` waits as long as it takes. Raises `Refused` (404) for an unknown
         model."""
@@ -78,7 +94,15 @@ class ModelList:
         wait = None if batch else runtime.config.service.max_wait
         if self.what(chat.model) == "expert":
             return self._expert(chat, wait)
+        if self.left_out(chat):
+            chat = chat.model_copy(update={"tools": None, "tool_choice": None})
         return methods.method_events(runtime.collegium, runtime.routing, self.health, self._methods, chat, wait)
+
+    def left_out(self, chat: SamplingBody) -> tuple[str, ...]:
+        """Fields that the chat's model answers without; they are named as ignored ones are."""
+        if not isinstance(chat, ChatBody) or self.what(chat.model) == "expert":
+            return ()
+        return methods.left_out(self._methods, chat)
 
     def completion_events(self, body: CompletionBody, *, batch: bool = False) -> ChatEvents:
         """What comes of text completions. Raises `Refused`: 404 for an unknown model, 400 for one that is no

@@ -115,6 +115,10 @@ class RemoteRouting:
         """The profile that this replica's router was fitted on."""
         return await self._here.profiled()
 
+    def why_not(self, *, whole: bool = False) -> str | None:
+        """Why this replica cannot rank, or not fit methods, yet."""
+        return self._here.why_not(whole=whole)
+
     async def learn(self, question: str, expert: str, score: float, skills: list[str]) -> int:
         """Learn in the scheduler's actor. Raises what the actor raises."""
         try:

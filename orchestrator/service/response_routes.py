@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import Annotated, Any, Literal
 
 from fastapi import FastAPI, Query, Request
@@ -11,7 +12,7 @@ from pydantic import ValidationError
 
 from orchestrator.chats.chat_body import ChatBody
 from orchestrator.service import responses
-from orchestrator.service.chat import Chats, EventStream, cost_headers, ignored_header, until_gone
+from orchestrator.service.chat import Chats, EventStream, reply_headers, until_gone
 from orchestrator.service.refusals import Refused, invalid
 from orchestrator.service.response_forms import as_chat, input_items, messages
 from orchestrator.service.response_store import ResponseStore
@@ -69,12 +70,11 @@ def add(api: FastAPI, chats: Chats, store: ResponseStore) -> None:
                 await asyncio.to_thread(store.put, owner, response, whole)
 
         events = chats.events(chat, request, ignored)
-        headers = ignored_header(sorted({*chat.ignored, *ignored}))
         if chat.stream:
             stream = responses.stream(events, form, keep)
-            return EventStream(stream, chats.stream_headers(request, headers), responses.failure)
+            return EventStream(stream, partial(reply_headers, request), responses.failure)
         response = await until_gone(request.receive, responses.whole(events, form, keep))
-        return JSONResponse(response, headers={**headers, **cost_headers(request.state.log_fields)})
+        return JSONResponse(response, headers=reply_headers(request))
 
     @api.get("/v1/responses/{id}", openapi_extra=scoped("chat"))
     async def fetch(id: str, request: Request) -> dict[str, Any]:

@@ -145,7 +145,7 @@ class ServiceRuntime:
             for name in [*self.config.workers.pin, *self.config.service.preload]:
                 await self._preload(name)
             await self.routing.looked()
-            if self._warm and self.routing.usable:
+            if self._warm and self.routing.why_not() is None:
                 await asyncio.to_thread(warm_up, self.collegium)
             self.ready = True
             if self._warm:

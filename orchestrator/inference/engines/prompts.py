@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from merging.checkpoint import CheckpointError, json_object
-from orchestrator.errors import ExpertError, RequestError
+from orchestrator.errors import ExpertError, PromptTooLong, RequestError
 from orchestrator.inference.engines.architecture import vocabulary
 from orchestrator.inference.engines.chat_template import TemplateError, render
 from orchestrator.inference.engines.echo import check_ids, is_plain, token_ids
@@ -18,7 +19,7 @@ from orchestrator.inference.engines.stored_template import TOOL_USE, stored_temp
 from orchestrator.inference.engines.tools import plain_messages, template_messages
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pretrained import load_tokenizer
-from orchestrator.inference.request import PROMPT, PROMPT_IDS, PromptMessage, Sampling
+from orchestrator.inference.request import PROMPT, PROMPT_IDS, PromptMessage, Request, Sampling
 from orchestrator.inference.tool_history import ToolHistory
 from reasoning.stream import is_mark, opened
 
@@ -87,6 +88,16 @@ class Prompts:
         except TemplateError as error:
             raise RequestError(f"messages: {error}") from error
         return list(tokenizer(text, add_special_tokens=False)["input_ids"])
+
+    def too_long(self, expert: Expert, request: Request, tokens: int, holds: int) -> PromptTooLong:
+        """What is said of a prompt of so many `tokens` where there is room for `holds`, and how much of it is tools."""
+        message = f"the prompt is too long: {tokens} tokens, {expert.name!r} holds {holds}"
+        tools = request.sampling.tools
+        if tools is not None and tools.definitions:
+            without = replace(request.sampling, tools=replace(tools, definitions=()))
+            share = tokens - len(self.ids(expert, request.messages, without))
+            message += f"; {share} of them are the tools that the client offers"
+        return PromptTooLong(message)
 
     def opened(self, expert: Expert, ids: Sequence[int]) -> str:
         """The thinking mark with which a prompt ends, so that the reply begins inside a thought; else empty."""

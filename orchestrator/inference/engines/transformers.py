@@ -12,7 +12,7 @@ from typing import Any
 
 from merging.checkpoint import CheckpointError
 from merging.stream import Blend
-from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, PromptTooLong
+from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed
 from orchestrator.inference.engines.architecture import longest_context
 from orchestrator.inference.engines.canary import Canaries, Canary, difference, greedy, is_finite, prompt_ids
 from orchestrator.inference.engines.decoding import DecodingBatch, SequenceState
@@ -116,7 +116,7 @@ class TransformersEngine:
             context = min(expert.context, self.options.context or expert.context, self._longest)
             room = context - len(ids)
             if room < 1:
-                raise PromptTooLong(f"the prompt is too long: {len(ids)} tokens, {expert.name!r} holds {context}")
+                raise self.prompts.too_long(expert, request, len(ids), context)
             echo = self._echo(request, expert, ids)
             if request.sampling.max_tokens < 1 and echo is None:
                 raise ValueError(f"max_tokens must be at least 1, not {request.sampling.max_tokens}")

@@ -18,7 +18,7 @@ from typing import Any
 
 from merging.checkpoint import CheckpointError
 from merging.stream import Blend
-from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, PromptTooLong
+from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed
 from orchestrator.inference.engines.agreement import COMPARED_TOKENS, agreement, in_float32
 from orchestrator.inference.engines.architecture import longest_in_vllm
 from orchestrator.inference.engines.canary import PROOF, TOP, Canaries, Canary, difference, is_finite, prompt_ids
@@ -147,7 +147,7 @@ class VLLMEngine:
             holds = min(expert.context, shape.context)
             room = holds - len(ids)
             if room < 1:
-                raise PromptTooLong(f"the prompt is too long: {len(ids)} tokens, {expert.name!r} holds {holds}")
+                raise self.prompts.too_long(expert, request, len(ids), holds)
             reply = LiveReply(request, expert, ids, self.prompts.stop_ids(expert), meter_of(request, expert, room))
             if marks := self.prompts.special_marks(expert):
                 reply.hidden = self.prompts.special_texts(expert, marks)

@@ -112,12 +112,11 @@ function show() {
   find("second").textContent = panes.length === 2 ? "Ask one" : "Ask two side by side";
 }
 
-/** Fill the view. `models`: entries of /v1/models. */
+/** Fill the view. `models`: entries of /v1/models, of which the first can be asked. */
 export function start(models) {
   const ids = models.map((model) => model.id);
-  const preferred = ["mixture", "fusion", ...ids].find((id) => ids.includes(id));
   const other = () => ids.find((id) => id !== panes[0]?.select.value) ?? ids[0];
-  panes.splice(0, panes.length, new Pane(ids, preferred));
+  panes.splice(0, panes.length, new Pane(ids, ids[0]));
   show();
   find("question-form").onsubmit = send;
   find("question").onkeydown = (event) => {

@@ -8,7 +8,7 @@ from orchestrator.experts.demo import FULL, locate
 from orchestrator.inference.engines.prompts import Prompts
 from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.expert import Expert, Weights
-from orchestrator.inference.request import PromptMessage, Sampling
+from orchestrator.inference.request import PromptMessage, Request, Sampling
 from orchestrator.inference.tool_history import ToolHistory
 from tests.orchestrator.inference.engines.tiny import changed_config
 
@@ -39,6 +39,18 @@ def test_a_template_that_knows_tools_is_given_them_as_they_are() -> None:
     assert prompt(TEMPLATE, None) == "[user]Rain?[assistant][tool]no"
     own = prompt(None, TOOLS)
     assert own.index("You may call functions") < own.index('"city": "Ulm"') < own.index("<tool_response>")
+
+
+def test_of_a_prompt_that_is_too_long_the_share_of_the_tools_is_told() -> None:
+    expert = Expert("e", "e", "s", weights=Weights(locate(FULL)))
+    prompts = Prompts(Sources())
+    sampling = Sampling(tools=ToolHistory([WEATHER]))
+    with_tools, without = (len(prompts.ids(expert, TURNS[:1], one)) for one in (sampling, Sampling()))
+    told = str(prompts.too_long(expert, Request("k", "e", (TURNS[0],), sampling), with_tools, 20))
+    assert told.startswith(f"the prompt is too long: {with_tools} tokens, 'e' holds 20; {with_tools - without} of them")
+    assert with_tools > without
+    plain = str(prompts.too_long(expert, Request("k", "e", (TURNS[0],), Sampling()), without, 20))
+    assert plain == f"the prompt is too long: {without} tokens, 'e' holds 20"
 
 
 def test_ends_that_the_model_cannot_say_are_left_out(tmp_path: Path) -> None:
