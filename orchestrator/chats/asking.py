@@ -73,6 +73,8 @@ def joint_sampling(chat: ChatBody, context: int, *, structured: bool = False) ->
         raise RequestError("response_format: several experts answer in their own form: ask one expert")
     if chat.ignore_eos:
         raise RequestError("ignore_eos: the answer of several experts has its own end: ask one expert")
+    if chat.prompt_logprobs is not None:
+        raise RequestError("prompt_logprobs: several experts have a prompt each: ask one expert")
     if chat.logprobs:
         raise RequestError("logprobs: the answer of several experts has none: ask one expert")
     return chat.sampling(context, temperature=0.0)

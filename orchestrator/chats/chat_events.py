@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from orchestrator.inference.engines.tools import ParsedCall
-from orchestrator.inference.request import FinishReason, TokenLogprob
+from orchestrator.inference.request import FinishReason, PromptLogprobs, TokenLogprob
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,23 @@ class TextEvent:
     text: str
     logprobs: tuple[TokenLogprob, ...] = ()
     index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PromptEvent:
+    """What a whole reply tells of its prompt's tokens."""
+
+    logprobs: PromptLogprobs
+    index: int = 0
+
+    @property
+    def listed(self) -> list[dict[str, dict[str, float | int | str]] | None]:
+        """In vLLM's form: null for the first token, then id -> logprob, rank and decoded_token."""
+        return [
+            {str(id): {"logprob": logprob, "rank": rank, "decoded_token": text} for id, text, logprob, rank in place}
+            or None
+            for place in self.logprobs
+        ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,5 +86,5 @@ class UsageEvent:
     """All of it came from the ledger: it says nothing of how the experts are now."""
 
 
-ChatEvent = TextEvent | ReasoningEvent | ToolCallEvent | FinishEvent | ProgressEvent | UsageEvent
+ChatEvent = TextEvent | PromptEvent | ReasoningEvent | ToolCallEvent | FinishEvent | ProgressEvent | UsageEvent
 ChatEvents = AsyncIterator[ChatEvent]

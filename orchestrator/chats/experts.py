@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import AsyncIterator, Sequence
 
-from orchestrator.chats.chat_events import ChatEvents, FinishEvent, ReasoningEvent, TextEvent, UsageEvent
+from orchestrator.chats.chat_events import ChatEvents, FinishEvent, PromptEvent, ReasoningEvent, TextEvent, UsageEvent
 from orchestrator.inference.expert import Expert
 from orchestrator.inference.pool import Pool
 from orchestrator.inference.prices import paid, total
@@ -53,6 +53,8 @@ async def ask_prompts(
     if not stream:
         completions = [_sure(outcome) for outcome in await pool.ask([(request, expert) for request in requests])]
         for index, completion in enumerate(completions):
+            if completion.prompt:
+                yield PromptEvent(completion.prompt, index)
             if completion.reasoning:
                 yield ReasoningEvent(completion.reasoning, index)
             yield TextEvent(completion.text, completion.logprobs, index)

@@ -7,7 +7,15 @@ import asyncio
 import contextlib
 from collections.abc import Callable, Sequence
 
-from orchestrator.chats.chat_events import ChatEvent, ChatEvents, FinishEvent, ReasoningEvent, TextEvent, UsageEvent
+from orchestrator.chats.chat_events import (
+    ChatEvent,
+    ChatEvents,
+    FinishEvent,
+    ProgressEvent,
+    TextEvent,
+    ToolCallEvent,
+    UsageEvent,
+)
 from orchestrator.chats.expert_health import ExpertHealth
 from orchestrator.chats.failure_log import log_failure
 from orchestrator.errors import CollegiumError, ContentFiltered, UpstreamError, no_answer
@@ -172,5 +180,5 @@ def _silence(events: Sequence[ChatEvent]) -> CollegiumError | None:
     filtered = any(isinstance(event, FinishEvent) and event.reason == "content_filter" for event in events)
     if filtered:
         return ContentFiltered("the server cut the reply because of its content rules")
-    called = any(not isinstance(event, (TextEvent, ReasoningEvent, FinishEvent, UsageEvent)) for event in events)
+    called = any(isinstance(event, (ToolCallEvent, ProgressEvent)) for event in events)
     return None if texts or called else UpstreamError("the reply is empty")

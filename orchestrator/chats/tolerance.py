@@ -63,7 +63,7 @@ NEUTRAL: Mapping[str, tuple[Any, ...]] = {
     "n_probs": (0,),
     "num_beams": (1,),
     "plugins": ([],),
-    "prompt_logprobs": (0, False),
+    "prompt_logprobs": (False,),
     "raw": (False,),
     "reasoning_effort": ("",),
     "repetition_detection": ({}, {"max_pattern_size": 0, "min_pattern_size": 0, "min_count": 0}),

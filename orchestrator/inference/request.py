@@ -18,6 +18,11 @@ PROMPT, PROMPT_IDS = "prompt", "prompt_ids"
 """Roles of a request's only message where it is no chat: the prompt's text, or a JSON list of its token ids."""
 IMPOSSIBLE = -9999.0
 """Least log-probability."""
+TokenChoice = tuple[int, str, float, int]
+"""(id, text, log-probability, rank from 1) of one token that may stand at a place."""
+PromptLogprobs = tuple[tuple[TokenChoice, ...], ...]
+"""Of each token of a prompt what may stand there after those before it: the token itself first, then the likeliest
+others. The first token's is empty."""
 FinishReason = Literal["stop", "length", "abort", "content_filter"]
 
 
@@ -58,6 +63,9 @@ class Sampling:
     repetition: tuple[int, int, int] | None = None
     """(longest, shortest, times): a reply that ends with the same pattern of so many tokens, so many times over, is cut
     there, as at its limit (vLLM's `repetition_detection`)."""
+    prompt_logprobs: int | None = None
+    """None: nothing of the prompt's tokens; n: each one's log-probability and the n likeliest alternatives'. Not with
+    `echo`, which has them in the reply."""
 
     @property
     def further(self) -> dict[str, Any]:
@@ -148,6 +156,8 @@ class Delta:
     """Text that the model thought and did not say."""
     usage: UpstreamUsage | None = None
     """What only a server elsewhere knows of the reply; with the last delta."""
+    prompt: PromptLogprobs = ()
+    """Where they are asked for; with the first delta."""
 
     @property
     def last(self) -> bool:
@@ -173,6 +183,8 @@ class Completion:
     """Text that the model thought and did not say: sent apart by its server, or set apart by `thinking`."""
     usage: UpstreamUsage | None = None
     """None: a local expert, or a server that counts nothing more."""
+    prompt: PromptLogprobs = ()
+    """As asked for with `Sampling.prompt_logprobs`."""
 
 
 def request_key(

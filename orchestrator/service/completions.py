@@ -16,7 +16,7 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.responses import JSONResponse, Response
 
-from orchestrator.chats.chat_events import ChatEvents, FinishEvent, TextEvent, UsageEvent
+from orchestrator.chats.chat_events import ChatEvents, FinishEvent, PromptEvent, TextEvent, UsageEvent
 from orchestrator.inference.request import TokenLogprob
 from orchestrator.service.chat import Chats, EventStream, reply_headers, until_gone
 from orchestrator.service.completion_body import CompletionBody
@@ -83,17 +83,23 @@ async def whole(chat_events: ChatEvents, form: CompletionForm) -> dict[str, Any]
     texts: dict[int, str] = {}
     tokens: dict[int, list[TokenLogprob]] = {}
     reasons: dict[int, str] = {}
+    prompts: dict[int, dict[str, Any]] = {}
     account = UsageEvent(0, 0)
     async for event in chat_events:
         match event:
             case TextEvent(text, logprobs, index):
                 texts[index] = texts.get(index, "") + text
                 tokens.setdefault(index, []).extend(logprobs)
+            case PromptEvent(index=index):
+                prompts[index] = {"prompt_logprobs": event.listed}
             case FinishEvent(reason, index):
                 reasons[index] = reason
             case UsageEvent():
                 account = event
-    choices = [form.choice(one, texts.get(one, ""), tokens.get(one, ()), reasons[one]) for one in sorted(reasons)]
+    choices = [
+        form.choice(one, texts.get(one, ""), tokens.get(one, ()), reasons[one]) | prompts.get(one, {})
+        for one in sorted(reasons)
+    ]
     return form.body(choices, usage=usage_json(account))
 
 

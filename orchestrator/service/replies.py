@@ -13,6 +13,7 @@ from orchestrator.chats.chat_events import (
     ChatEvents,
     FinishEvent,
     ProgressEvent,
+    PromptEvent,
     ReasoningEvent,
     TextEvent,
     ToolCallEvent,
@@ -42,12 +43,15 @@ async def whole(chat_events: ChatEvents, form: ReplyForm) -> dict[str, Any]:
     tokens: dict[int, list[TokenLogprob]] = {}
     calls: dict[int, ToolCallEvent] = {}
     reasons: dict[int, str] = {}
+    prompt: list[Any] = []
     account = UsageEvent(0, 0)
     async for event in chat_events:
         match event:
             case TextEvent(text, logprobs, index):
                 texts.setdefault(index, []).append(text)
                 tokens.setdefault(index, []).extend(logprobs)
+            case PromptEvent(index=0):
+                prompt = event.listed
             case ReasoningEvent(text, index):
                 reasonings.setdefault(index, []).append(text)
             case ToolCallEvent(index=index):
@@ -76,6 +80,8 @@ async def whole(chat_events: ChatEvents, form: ReplyForm) -> dict[str, Any]:
         ],
         "usage": usage_json(account),
     }
+    if prompt:
+        body["prompt_logprobs"] = prompt
     if account.explanation is not None:
         body["collegium"] = account.explanation
     return body

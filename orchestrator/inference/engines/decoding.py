@@ -8,15 +8,23 @@ row's positions and mask count its own tokens only.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from orchestrator.inference.engines.echo import Echo
 from orchestrator.inference.engines.penalties import adjust, repeats
 from orchestrator.inference.engines.text_stream import TextStream
 from orchestrator.inference.engines.thought_meter import MAX_CLOSING, ThoughtMeter
-from orchestrator.inference.request import Delta, FinishReason, Request, TokenLogprob
+from orchestrator.inference.request import (
+    IMPOSSIBLE,
+    Delta,
+    FinishReason,
+    PromptLogprobs,
+    Request,
+    TokenChoice,
+    TokenLogprob,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -42,6 +50,8 @@ class SequenceState:
     """The tokens produced so far."""
     echo: Echo | None = None
     """What the first delta begins with."""
+    prompt: PromptLogprobs = ()
+    """What the first delta tells of the prompt."""
     meter: ThoughtMeter | None = None
     closing: list[int] = field(default_factory=list)
     """Tokens that close a thought whose budget is spent: they come next, whatever the model would say."""
@@ -149,18 +159,36 @@ class DecodingBatch:
             prompt_tokens=len(row.ids) if finish else 0,
             finish_reason=finish,
         )
+        if row.prompt:
+            delta, row.prompt = replace(delta, prompt=row.prompt), ()
         echo, row.echo = row.echo, None
         return echo.before(delta) if echo else delta
 
     def prompt_logprobs(self, ids: list[int], count: int) -> tuple[TokenLogprob, ...]:
         """Of each token of a prompt, after those before it; the first one has none. One forward pass of its own."""
+        first = TokenLogprob(self._decode(ids[0]), 0.0)
+        return (first, *(self._token_logprob(token, row, count) for token, row in self._following(ids)))
+
+    def prompt_choices(self, ids: list[int], count: int) -> PromptLogprobs:
+        """As `PromptLogprobs` has them. One forward pass of its own."""
+        return ((), *(self._choices(token, row, count) for token, row in self._following(ids)))
+
+    def _following(self, ids: list[int]) -> Iterator[tuple[int, torch.Tensor]]:
+        """Each token of a prompt from the second one on, with the log-probabilities of all tokens at its place."""
         import torch
 
         with torch.inference_mode():
             logits = self._model(input_ids=torch.tensor([ids], device=self._model.device), use_cache=False).logits[0]
-        following = zip(ids[1:], logits[:-1], strict=True)
-        first = TokenLogprob(self._decode(ids[0]), 0.0)
-        return (first, *(self._token_logprob(token, row.float().log_softmax(-1), count) for token, row in following))
+        for token, row in zip(ids[1:], logits[:-1], strict=True):
+            yield token, row.float().log_softmax(-1)
+
+    def _choices(self, token: int, logprobs: torch.Tensor, count: int) -> tuple[TokenChoice, ...]:
+        rank = int((logprobs > logprobs[token]).sum()) + 1
+        likely = enumerate(largest(logprobs, count).tolist(), start=1)
+        places = [(token, rank), *((other, place) for place, other in likely if other != token)]
+        return tuple(
+            (other, self._decode(other), max(float(logprobs[other]), IMPOSSIBLE), place) for other, place in places
+        )
 
     def _token_logprob(self, token: int, logprobs: torch.Tensor, count: int) -> TokenLogprob:
         top = largest(logprobs, count)

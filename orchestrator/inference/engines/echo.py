@@ -16,7 +16,9 @@ def is_plain(messages: Sequence[PromptMessage]) -> bool:
 
 
 def refuse_plain(request: Request, why: str) -> None:
-    """For engines that only hold chats. Raises `RequestError`."""
+    """For engines that only hold chats, and know no prompt's tokens. Raises `RequestError`."""
+    if request.sampling.prompt_logprobs is not None:
+        raise RequestError(f"prompt_logprobs: {why}, and tells nothing of a prompt's tokens")
     if is_plain(request.messages) or request.sampling.echo:
         raise RequestError(f"prompt: {why}; send messages to /v1/chat/completions")
 

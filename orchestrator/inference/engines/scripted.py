@@ -17,8 +17,9 @@ import math
 import re
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from zlib import crc32
 
 from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, PromptTooLong, RequestError
 from orchestrator.inference.engines.echo import Echo
@@ -33,6 +34,7 @@ from orchestrator.inference.request import (
     PromptMessage,
     Request,
     Sampling,
+    TokenChoice,
     TokenLogprob,
 )
 
@@ -170,6 +172,7 @@ class _Reply:
         self.finish: FinishReason = "length" if len(tokens) > limit else "stop"
         self.tokens: deque[str] = deque(tokens[:limit])
         self._echo = _echo(request)
+        self._asked = None if request.sampling.echo else request.sampling.prompt_logprobs
 
     def next(self) -> Delta:
         token = self.tokens.popleft() if self.tokens else None
@@ -182,6 +185,9 @@ class _Reply:
             prompt_tokens=self.prompt_tokens if last else 0,
             finish_reason=self.finish if last else None,
         )
+        asked, self._asked = self._asked, None
+        if asked is not None:
+            delta = replace(delta, prompt=tuple(_choices(self.request, asked)))
         echo, self._echo = self._echo, None
         return echo.before(delta) if echo else delta
 
@@ -193,6 +199,14 @@ def _echo(request: Request) -> Echo | None:
     tokens = [one for token in _TOKEN.findall(text) for one in _logprobs(token, logprobs)]
     first = tuple(TokenLogprob(one.token, 0.0) for one in tokens[:1])
     return Echo(text, (*first, *tokens[1:]), alone=request.sampling.max_tokens < 1)
+
+
+def _choices(request: Request, count: int) -> Iterator[tuple[TokenChoice, ...]]:
+    """As `PromptLogprobs`; a word's id is its checksum."""
+    words = _TOKEN.findall("".join(content for _, content in request.messages))
+    for place, word in enumerate(words):
+        likely = _logprobs(word, max(count, 1))[0].top if place else ()
+        yield tuple((crc32(text.encode()), text, chance, rank) for rank, (text, chance) in enumerate(likely, start=1))
 
 
 def _begin(request: Request, expert: Expert, script: Script) -> _Reply | Delta:

@@ -124,7 +124,11 @@ class TransformersEngine:
             text = TextStream(self.prompts.tokenizer(expert), (*request.sampling.stop, *expert.stop), marks)
             meter = meter_of(request, expert, room)
             room = min(room, meter.room if meter else max(request.sampling.max_tokens, 1))
-            self._waiting.append(SequenceState(request, ids, room, text, constraint, echo=echo, meter=meter))
+            state = SequenceState(request, ids, room, text, constraint, echo=echo, meter=meter)
+            if (count := request.sampling.prompt_logprobs) is not None and echo is None:
+                assert self._batch is not None
+                state.prompt = self._batch.prompt_choices(ids, count)
+            self._waiting.append(state)
             if not is_plain(request.messages) and (mark := self.prompts.opened(expert, ids)):
                 self._ready.append(Delta(request.key, text=mark))
                 if meter:

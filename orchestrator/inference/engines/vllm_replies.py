@@ -11,7 +11,7 @@ from orchestrator.inference.engines.echo import Echo
 from orchestrator.inference.engines.thought_meter import MAX_CLOSING, ThoughtMeter
 from orchestrator.inference.engines.vllm_shape import LiveModel
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.request import Delta, FinishReason, Request, TokenLogprob
+from orchestrator.inference.request import IMPOSSIBLE, Delta, FinishReason, Request, TokenChoice, TokenLogprob
 
 FINISHES: dict[str, FinishReason] = {
     "stop": "stop",
@@ -39,8 +39,13 @@ class LiveReply:
     name: str = ""
     """vLLM's name of the request: another one after each thought that was closed."""
 
+    prompt_logprobs: int | None = None
+    """Until the first delta: what it is to tell of the prompt, as `Sampling` has it."""
+
     def __post_init__(self) -> None:
         self.name = self.name or self.request.key
+        if not self.request.sampling.echo:
+            self.prompt_logprobs = self.request.sampling.prompt_logprobs
 
     def delta(self, output: Any) -> Delta:
         """vLLM's RequestOutput (of kind DELTA) as ours."""
@@ -60,6 +65,9 @@ class LiveReply:
             prompt_tokens=len(self.ids) if finish else 0,
             finish_reason=FINISHES[finish] if finish else None,
         )
+        asked, self.prompt_logprobs = self.prompt_logprobs, None
+        if asked is not None:
+            delta = replace(delta, prompt=tuple(_choices(output, asked)))
         echo, self.echo = self.echo, None
         if echo is None:
             return delta
@@ -107,6 +115,17 @@ def _prompt_logprobs(output: Any, count: int) -> Iterator[TokenLogprob]:
     for token, choices in zip(output.prompt_token_ids or (), output.prompt_logprobs or (), strict=False):
         if choices:
             yield _token_logprob(token, choices, count)
+
+
+def _choices(output: Any, count: int) -> Iterator[tuple[TokenChoice, ...]]:
+    """As `PromptLogprobs`."""
+    for token, choices in zip(output.prompt_token_ids or (), output.prompt_logprobs or (), strict=False):
+        ranked = sorted((choices or {}).items(), key=lambda item: (item[0] != token, item[1].rank))
+        yield tuple(
+            (other, str(one.decoded_token), max(float(one.logprob), IMPOSSIBLE), int(one.rank))
+            for other, one in ranked
+            if other == token or one.rank <= count
+        )
 
 
 def _token_logprob(token: int, choices: dict[int, Any], count: int) -> TokenLogprob:

@@ -218,7 +218,7 @@ class LiveModel:
             bad_words=list(sampling.bad_words) or None,
             min_tokens=min(sampling.min_tokens, room),
             logprobs=sampling.logprobs,
-            prompt_logprobs=sampling.logprobs if sampling.echo else None,
+            prompt_logprobs=sampling.logprobs if sampling.echo else sampling.prompt_logprobs,
             structured_outputs=structured,
             repetition_detection=RepetitionDetectionParams(*sampling.repetition) if sampling.repetition else None,
             skip_special_tokens=not special,

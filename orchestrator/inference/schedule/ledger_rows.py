@@ -46,7 +46,8 @@ class LedgerStorage(Protocol):
 
 def row(fingerprint: str, reply: Completion) -> dict[str, Any]:
     """A completion as it is stored."""
-    logprobs = json.dumps([[t.token, t.logprob, t.top] for t in reply.logprobs]) if reply.logprobs else None
+    tokens = [[one.token, one.logprob, one.top] for one in reply.logprobs]
+    stored = {"reply": tokens, "prompt": reply.prompt} if reply.prompt else tokens
     return {
         "key": bytes.fromhex(reply.key),
         "fingerprint": fingerprint,
@@ -54,7 +55,7 @@ def row(fingerprint: str, reply: Completion) -> dict[str, Any]:
         "finish_reason": reply.finish_reason,
         "prompt_tokens": reply.prompt_tokens,
         "completion_tokens": reply.completion_tokens,
-        "logprobs": logprobs,
+        "logprobs": json.dumps(stored) if stored else None,
         "seconds": reply.seconds,
         "created": time.time(),
         "upstream": _upstream(reply),
@@ -78,9 +79,10 @@ def completion(row: Sequence[Any]) -> Completion:
     key, text, finish_reason, prompt_tokens, completion_tokens, logprobs, seconds, upstream = row
     upstream_usage = json.loads(upstream or "{}")
     reasoning = upstream_usage.pop("reasoning", "")
+    stored = json.loads(logprobs or "[]")
+    rows, prompt = (stored["reply"], stored["prompt"]) if isinstance(stored, dict) else (stored, ())
     tokens = tuple(
-        TokenLogprob(token, logprob, tuple((other, value) for other, value in top))
-        for token, logprob, top in json.loads(logprobs or "[]")
+        TokenLogprob(token, logprob, tuple((other, value) for other, value in top)) for token, logprob, top in rows
     )
     return Completion(
         bytes(key).hex(),
@@ -93,6 +95,7 @@ def completion(row: Sequence[Any]) -> Completion:
         cached=True,
         reasoning=reasoning,
         usage=UpstreamUsage(**upstream_usage) if upstream_usage else None,
+        prompt=tuple(tuple((id, text, value, rank) for id, text, value, rank in place) for place in prompt),
     )
 
 

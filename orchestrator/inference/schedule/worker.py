@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from orchestrator.errors import CollegiumError, ExpertError, ExpertFailed, ExpertUnavailable
 from orchestrator.inference.engines.engine import Engine, FreshProcess
 from orchestrator.inference.expert import Expert
-from orchestrator.inference.request import Completion, Delta, Request, TokenLogprob, UpstreamUsage
+from orchestrator.inference.request import Completion, Delta, PromptLogprobs, Request, TokenLogprob, UpstreamUsage
 from orchestrator.inference.schedule.messages import (
     Abort,
     Add,
@@ -47,6 +47,7 @@ class _Running:
     reasoning: list[str] = field(default_factory=list)
     tokens: int = 0
     prompt_tokens: int = 0
+    prompt: PromptLogprobs = ()
     thinking: ThoughtSplitter = field(default_factory=ThoughtSplitter)
     thought_tokens: int = 0
     """Tokens of thoughts that stood in the text; shared by length where one delta holds both."""
@@ -78,6 +79,7 @@ class _Running:
             now - self.started,
             reasoning=_storable(reasoning),
             usage=usage,
+            prompt=self.prompt,
         )
 
 
@@ -186,6 +188,7 @@ class Worker:
             running.tokens += delta.tokens
             running.prompt_tokens = delta.prompt_tokens or running.prompt_tokens
             running.reasoning.append(delta.reasoning)
+            running.prompt = delta.prompt or running.prompt
             if running.request.stream:
                 streamed.append(delta)
             if not delta.last:

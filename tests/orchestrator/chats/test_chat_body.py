@@ -30,7 +30,7 @@ def test_null_means_absent(name: str) -> None:
     [
         {"max_tokens": -1}, {"max_tokens": 0}, {"max_completion_tokens": 0}, {"top_k": -1}, {"logit_bias": {}},
         {"presence_penalty": 0}, {"frequency_penalty": 0.0}, {"tools": []}, {"modalities": ["text"]}, {"best_of": 1},
-        {"echo": False}, {"skip_special_tokens": True}, {"prompt_logprobs": 0}, {"top_logprobs": 0},
+        {"echo": False}, {"skip_special_tokens": True}, {"prompt_logprobs": False}, {"top_logprobs": 0},
         {"stream_options": {"include_usage": True}}, {"user": ""}, {"metadata": {}}, {"do_sample": True},
     ],
     ids=str,

@@ -25,7 +25,7 @@ async def asked(client: httpx.AsyncClient, row: Row, stream: bool) -> list[str]:
         error = answer.json()["error"]
         by_name = named in error["message"] and "\n" not in error["message"]
         return [] if by_name and (error["param"] or status == 404) else [label]
-    if stream:
+    if body.get("stream"):
         ends = "message_stop" if path.endswith("/messages") else "response." if path.endswith("responses") else "[DONE]"
         return (
             []

@@ -50,6 +50,27 @@ async def test_a_prompt_is_scored_token_by_token(client: httpx.AsyncClient) -> N
     assert only["usage"]["completion_tokens"] == 0
 
 
+async def test_the_probabilities_of_a_prompts_tokens_are_told_in_vllms_form(client: httpx.AsyncClient) -> None:
+    chat = {"model": "words", "messages": [{"role": "user", "content": "Once upon a coin"}], "prompt_logprobs": 2}
+    answer = await client.post("/v1/chat/completions", json=chat)
+    first, *others = answer.json()["prompt_logprobs"]
+    assert first is None
+    assert [next(one["decoded_token"] for one in place.values()) for place in others] == [" upon", " a", " coin"]
+    assert all([one["rank"] for one in place.values()] == [1, 2] for place in others)
+    assert all(isinstance(int(id), int) and one["logprob"] < 0 for place in others for id, one in place.items())
+    again = await client.post("/v1/chat/completions", json=chat | {"temperature": 0})
+    assert again.json()["prompt_logprobs"] == answer.json()["prompt_logprobs"]
+    stored = await client.post("/v1/chat/completions", json=chat | {"temperature": 0})
+    assert stored.json()["prompt_logprobs"] == answer.json()["prompt_logprobs"]
+    choices = (await complete(client, prompt=["a word", "a coin"], prompt_logprobs=0)).json()["choices"]
+    assert [len(choice["prompt_logprobs"]) for choice in choices] == [2, 2]
+    assert "prompt_logprobs" not in (await complete(client)).json()["choices"][0]
+    for wrong in ({"stream": True}, {"prompt_logprobs": 21}, {"prompt_logprobs": -1}, {"model": "vote"}):
+        refused = await client.post("/v1/chat/completions", json={**chat, **wrong})
+        assert (refused.status_code, refused.json()["error"]["param"]) == (400, "prompt_logprobs"), wrong
+    assert (await complete(client, echo=True, prompt_logprobs=1)).status_code == 400
+
+
 async def test_what_is_no_completion_is_refused_by_name(client: httpx.AsyncClient) -> None:
     wrong: list[tuple[dict[str, Any], str]] = [
         ({"suffix": "the end"}, "suffix"),

@@ -344,6 +344,31 @@ def test_a_prompt_that_is_no_chat_is_repeated_with_the_probability_of_each_token
     assert sum(off) / len(off) < min(0.6, 0.3 * sum(shifted) / len(shifted)), (off, shifted)
 
 
+def test_a_chats_prompt_is_told_token_by_token_as_its_echo_has_it(real: Any) -> None:
+    from orchestrator.inference.engines.prompts import Prompts
+    from orchestrator.inference.engines.sources import Sources
+
+    asked, silent = real.request(QUESTION, prompt_logprobs=2), real.request(QUESTION)
+    ids = Prompts(Sources()).ids(real.first, asked.messages)
+    echoed = plain(real, PROMPT_IDS, json.dumps(ids), echo=True, logprobs=2, max_tokens=0)
+    found = real.run(asked, silent, echoed)
+    (told,) = [delta.prompt for delta in found[asked.key] if delta.prompt]
+    assert joined(found[asked.key]) == joined(found[silent.key])
+    assert not any(delta.prompt for delta in found[silent.key])
+    assert told[0] == ()
+    assert [place[0][0] for place in told[1:]] == ids[1:]
+    scored = [one for delta in found[echoed.key] for one in delta.logprobs][1 : len(ids)]
+    assert [place[0][1] for place in told[1:]] == [one.token for one in scored]
+    off = [abs(place[0][2] - one.logprob) for place, one in zip(told[1:], scored, strict=True)]
+    assert sum(off) / len(off) < 0.1
+    for place in told[1:]:
+        ranks = [rank for _, _, _, rank in place]
+        assert {*ranks} == {1, 2, place[0][3]}
+        assert len({*ranks}) == len(ranks) == len({id for id, _, _, _ in place})
+        by_rank = sorted(place, key=lambda choice: choice[3])
+        assert [choice[2] for choice in by_rank] == sorted((choice[2] for choice in by_rank), reverse=True)
+
+
 def test_token_ids_that_the_model_does_not_have_are_refused_by_name(real: Any) -> None:
     for content, why in (("[]", "no tokens"), ("[99999999]", "99999999"), ("[-1]", "-1")):
         request = plain(real, PROMPT_IDS, content)
@@ -357,5 +382,7 @@ def test_an_engine_of_chats_refuses_other_prompts(subject: Any) -> None:
     deltas = subject.run(request)[request.key]
     if subject.name == "remote":
         assert "prompt: a server elsewhere" in str(deltas[-1].error)
+        chat = subject.request(QUESTION, prompt_logprobs=0)
+        assert "prompt_logprobs: a server elsewhere" in str(subject.run(chat)[chat.key][-1].error)
     else:
         assert joined(deltas).startswith("Once upon a time")

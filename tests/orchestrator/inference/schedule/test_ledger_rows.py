@@ -21,7 +21,9 @@ REPLY = Completion(
 
 
 def test_what_is_read_is_what_was_written() -> None:
-    for reply in (REPLY, replace(REPLY, reasoning="", usage=None, logprobs=())):
+    told = replace(REPLY, prompt=((), ((3, "a", -0.5, 1), (4, "b", -1.5, 2))))
+    bare = replace(REPLY, reasoning="", usage=None, logprobs=())
+    for reply in (REPLY, bare, told, replace(bare, prompt=told.prompt)):
         stored = row("print", reply)
         assert stored["fingerprint"] == "print"
         assert completion([stored[name] for name in COLUMNS]) == replace(reply, cached=True)
