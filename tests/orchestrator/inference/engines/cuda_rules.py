@@ -175,16 +175,19 @@ class CudaEngine:
         assert not self.asleep
         outputs = []
         for key, (ids, params) in list(self._running.items()):
+            said = [None, *(_likeliest(self.worker.model(token)) for token in ids[:-1])]
             chances = self.worker.model(ids[-1])
-            best = int(chances.argmax())
-            top = {int(token): SimpleNamespace(logprob=float(chances[token])) for token in chances.topk(8).indices}
+            best, top = int(chances.argmax()), _likeliest(chances)
             ids.append(best)
             part = SimpleNamespace(text=f" {best}", token_ids=[best], logprobs=[top], finish_reason=None)
             params.max_tokens -= 1
             if not params.max_tokens:
                 part.finish_reason = "length"
                 del self._running[key]
-            outputs.append(SimpleNamespace(request_id=key, outputs=[part], prompt_token_ids=ids))
+            prompt = said if params.prompt_logprobs else None
+            outputs.append(
+                SimpleNamespace(request_id=key, outputs=[part], prompt_token_ids=ids, prompt_logprobs=prompt)
+            )
         return outputs
 
     def get_tokenizer(self) -> Any:
@@ -192,3 +195,7 @@ class CudaEngine:
 
     def _shutdown(self) -> None:
         self.card.engines.remove(self)
+
+
+def _likeliest(chances: Any) -> dict[int, Any]:
+    return {int(token): SimpleNamespace(logprob=float(chances[token])) for token in chances.topk(8).indices}
