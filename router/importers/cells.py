@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,11 @@ from router.row import MAX_EXPERTS, Row, TableError
 Record = Mapping[str, Any]
 EMPTY = frozenset({"", "n/a", "na", "<na>", "null", "none", "-", "--"})
 """What stands in a cell without a number, in lower case."""
+
+
+_WORDS = {"true": 1.0, "false": 0.0, "correct": 1.0, "incorrect": 0.0, "yes": 1.0, "no": 0.0}
+_DECIMAL_COMMA = re.compile(r"-?\d+,(?:\d{1,2}|\d{4,})|-?0,\d+")
+"""`0,5`, and not `1,000`, which may be a thousand."""
 
 
 def first(record: Record, *names: str) -> Any:
@@ -62,14 +68,26 @@ def number(value: Any, where: str) -> float | None:
     try:
         found = float(value)
     except (TypeError, ValueError):
-        words = {"true": 1.0, "false": 0.0, "correct": 1.0, "incorrect": 0.0}
-        if str(value).strip().lower() in words:
-            return words[str(value).strip().lower()]
+        said = str(value).strip().lower()
+        if said in _WORDS:
+            return _WORDS[said]
+        if _DECIMAL_COMMA.fullmatch(said):
+            return float(said.replace(",", "."))
+        if said.endswith("%") and (share := number(said[:-1].rstrip(), where)) is not None:
+            return share / 100
         raise TableError(f"{where}: must be a number, is {str(value)[:40]!r}") from None
     if math.isnan(found):
         return None
     if math.isinf(found):
         raise TableError(f"{where}: must be finite, is {found}")
+    return found
+
+
+def cost(value: Any, where: str) -> float | None:
+    """A number from 0; None for an empty cell. Raises `TableError` for a number below 0."""
+    found = number(value, where)
+    if found is not None and found < 0:
+        raise TableError(f"{where}: must be a cost from 0, is {found:g}")
     return found
 
 

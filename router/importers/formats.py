@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from router.importers.cells import Gathering, first, number, score, text, written
+from router.importers.cells import Gathering, cost, first, number, score, text, written
 from router.importers.published import Numbered, arena, arena_known, matrix, matrix_known
 from router.row import Row, TableError
 
@@ -73,9 +73,9 @@ def wide(records: Numbered) -> list[Row]:
             if _is_number(record.get(name)):
                 scored.add(name)
             row.add(name, score(record.get(name), f"{place}: {name}"), place)
-            cost = number(record.get(name + COST), f"{place}: {name}{COST}")
-            if cost is not None:
-                row.cost[name] = cost
+            spent = cost(record.get(name + COST), f"{place}: {name}{COST}")
+            if spent is not None:
+                row.cost[name] = spent
             reply = first(record, name + REPLY, name + REPLY_BESIDE)
             if reply is not None:
                 row.predictions[name] = str(reply)
@@ -151,9 +151,9 @@ def long(records: Numbered) -> list[Row]:
         for name in KEPT:
             if record.get(name) not in (None, ""):
                 row.extra[name] = written(record[name])
-        cost = number(first(record, *_COSTS), f"{place}: cost")
-        if cost is not None:
-            row.cost[expert] = cost
+        spent = cost(first(record, *_COSTS), f"{place}: cost")
+        if spent is not None:
+            row.cost[expert] = spent
         reply = first(record, *_REPLIES)
         if reply is not None:
             row.predictions[expert] = str(reply)
@@ -248,9 +248,10 @@ def mapped(records: Numbered) -> list[Row]:
         for name, value in _scores_in(record).items():
             inner = first(value, *_SCORES) if isinstance(value, dict) else value
             row.add(str(name), score(inner, f"{place}: {name}"), place)
-            cost = first(value, *_COSTS) if isinstance(value, dict) else (record.get("costs") or {}).get(name)
-            if cost is not None:
-                row.cost[str(name)] = number(cost, f"{place}: cost of {name}") or 0.0
+            paid = first(value, *_COSTS) if isinstance(value, dict) else (record.get("costs") or {}).get(name)
+            spent = cost(paid, f"{place}: cost of {name}")
+            if spent is not None:
+                row.cost[str(name)] = spent
     return found.finished()
 
 

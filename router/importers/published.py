@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from router.importers.cells import Gathering, first, number, score, text
+from router.importers.cells import Gathering, cost, first, score, text
 from router.row import Row, TableError
 
 Numbered: TypeAlias = Iterable[tuple[str, dict[str, Any]]]
@@ -41,9 +41,9 @@ def arena(records: Numbered) -> list[Row]:
         if value is None:
             continue
         row.add(expert, value, place)
-        cost = number(result.get("inference_cost", record.get("cost")), f"{place}: cost")
-        if cost is not None:
-            row.cost[expert] = cost
+        spent = cost(result.get("inference_cost", record.get("cost")), f"{place}: cost")
+        if spent is not None:
+            row.cost[expert] = spent
         if reply.get("generated_answer") is not None:
             row.predictions[expert] = str(reply["generated_answer"])
     return found.finished()

@@ -6,13 +6,24 @@ from typing import Any
 
 import pytest
 
-from router.importers.cells import Gathering, first, number, score, text
+from router.importers.cells import Gathering, cost, first, number, score, text
 from router.row import TableError
 
 
 @pytest.mark.parametrize(
     ("value", "found"),
-    [("0.5", 0.5), (True, 1.0), ("Correct", 1.0), ("false", 0.0), ("", None), (None, None), (float("nan"), None)],
+    [
+        ("0.5", 0.5),
+        (True, 1.0),
+        ("Correct", 1.0),
+        ("false", 0.0),
+        ("0,5", 0.5),
+        ("95%", 0.95),
+        ("no", 0.0),
+        ("", None),
+        (None, None),
+        (float("nan"), None),
+    ],
 )
 def test_a_score_however_it_is_written(value: Any, found: float | None) -> None:
     assert number(value, "x") == found
@@ -20,7 +31,14 @@ def test_a_score_however_it_is_written(value: Any, found: float | None) -> None:
 
 
 @pytest.mark.parametrize(
-    ("value", "message"), [("good", "must be a number"), ("inf", "must be finite"), (5, "divide by the highest")]
+    ("value", "message"),
+    [
+        ("good", "must be a number"),
+        ("1,000", "must be a number"),
+        ("950%", "divide by"),
+        ("inf", "must be finite"),
+        (5, "divide by the highest"),
+    ],
 )
 def test_what_is_no_score_is_refused_by_its_place(value: Any, message: str) -> None:
     with pytest.raises(TableError, match=f"row 3: {message}|row 3: .*{message}"):
@@ -54,3 +72,10 @@ def test_records_of_one_question_become_one_row() -> None:
 def test_the_first_cell_that_holds_something_counts() -> None:
     assert first({"a": "", "b": 0, "c": 1}, "a", "b", "c") == 0
     assert first({}, "a") is None
+
+
+def test_a_cost_is_no_less_than_nothing() -> None:
+    assert cost("0.25", "x") == 0.25
+    assert cost(float("nan"), "x") is None
+    with pytest.raises(TableError, match=r"row 3: must be a cost from 0, is -0.1"):
+        cost(-0.1, "row 3")
