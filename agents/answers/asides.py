@@ -45,7 +45,8 @@ _APPOSITION = re.compile(
     r"^(?P<value>[^,.;:!?()]{1,60}),\s(?:(?:the|a|an|which|who|whose|where|because|since|as|but|although|though|one of|"
     r"also (?:known|called)|known|located|born|founded|formerly|commonly|often|based|written|directed|specifically|in "
     r"particular|making|given|according|when|while|with|for|and (?:it|he|she|they|this))\s(?![A-Z][\w]+(?: and\b|$))"
-    r"|the (?=[A-Z]\w* (?:city|capital|king|queen|word|term|name|god|goddess|company|physicist|author|writer|painter|"
+    r"|[A-Z]\w+['’]s\s|the (?=[A-Z]\w* (?:city|capital|king|queen|word|term|name|god|goddess|company|physicist|"
+    r"author|writer|painter|"
     r"composer)))"
     r"(?!the [A-Z]).{1,300}$",
     re.DOTALL,

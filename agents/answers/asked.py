@@ -24,7 +24,7 @@ _FUNCTION = word_set(
 )
 """Words that are no content of an answer."""
 _JOINS = word_set("of the and de la le du del von van da & a for to in on at with")
-_ENDINGS = re.compile(r"(?:['’]s|ing|ings|ed|ers?|ors?|es|s|ly|ion|ions|al)$")
+_ENDINGS = re.compile(r"(?:['’]s|ing|ings|ed|ers?|ors?|es|s|ly|ion|ions|al|e)$")
 _YEAR = re.compile(r"\b(?:1\d{3}|20\d{2})\b|\b(?:BC|BCE|AD)\b|century")
 _MONTHS = word_set(
     "january february march april may june july august september october november december monday tuesday wednesday "
@@ -52,7 +52,7 @@ _BREAKS = re.compile(r"[,;:()\[\]\"“”–—]|\s-\s")
 def _stem(word: str) -> str:
     word = word.casefold().strip(".,'’")
     short = _ENDINGS.sub("", word)
-    return (short if len(short) >= 3 else word)[:6]
+    return (short if len(short) >= 2 else word)[:6]
 
 
 def novel(sentence: str, asked: str) -> str | None:

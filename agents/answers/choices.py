@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from fractions import Fraction
 from functools import lru_cache
 
 from agents.answers import numbers, statements
@@ -44,6 +45,9 @@ _LEAVES = re.compile(r"\b(?:leav(?:es|ing)|left with|that leaves|remains?) (?:us
 _NOT_LAST = re.compile(r",?\s(?:\(|and |but )?(?:not|rather than|instead of)\s[^,.;]{1,80}[.)]{0,2}$", re.IGNORECASE)
 _COLON = re.compile(r"[:：]\s{0,3}\(?(?P<label>[^\s().!]{1,12})\)?[.!]?$")
 """`..., the question asks for the capital: B.`"""
+_CONDITION = re.compile(
+    r"(?:if|since|because|as|when|given that|although|while|though|after)\b[^,]{1,120},\s(?=[^,]*$)", re.IGNORECASE
+)
 _BOTH = re.compile(r"\b(?:and|or)\b.{0,40}\bboth\b|\bboth\b.{0,60}\band\b")
 _WHEREAS = re.compile(
     r",?\s(?:whereas|while|unlike|but|and)\s[^.;]{1,120}\b(?:(?:is|are|was|were|do|does|did|has|have|can)(?:\snot|n['’]t)|cannot)\b"
@@ -154,6 +158,10 @@ def named_wholly(bare: str, options: AnswerOptions) -> str | None:
     if key is None:
         return None
     values = _by_value(options.texts)
+    if key.endswith("%") and key[:-1].isdigit() and not any("%" in text for _, text in options.texts):
+        share = values.get(numbers.written(Fraction(int(key[:-1]), 100)))
+        if share is not None:
+            return share  # `50%` among halves and thirds
     return values.get(key) or values.get(key.removesuffix("%") if key.endswith("%") else key + "%")
 
 
@@ -210,6 +218,8 @@ def _by_text(words: str, options: AnswerOptions) -> str | None:
         return None  # `Photosynthesis and respiration are both involved`
     if not labels:
         return _by_last_name(padded, options)
+    if len(labels) > 1 and (clause := _CONDITION.match(words)) is not None:
+        return _by_text(words[clause.end() :], options)  # `If yesterday was Wednesday, today is Thursday`
     if len(labels) > 1:
         right = {
             label

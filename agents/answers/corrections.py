@@ -12,7 +12,7 @@ _WORDS = (
     r"my mistake|my bad|on second thoughts?|let me correct (?:that|myself|this))"
 )
 _CORRECTS = re.compile(
-    rf"[.…,;!—–(\s](?:(?<=\.)\.{{0,2}}|(?<=[…,;!—–(\n])|(?<=\s)-(?=\s))\s{{0,3}}(?:but |and "
+    rf"[.…,;!?—–(\s](?:(?<=\.)\.{{0,2}}|(?<=[…,;!?—–(\n])|(?<=\s)-(?=\s))\s{{0,3}}(?:but |and "
     rf")?(?P<words>{_WORDS}(?:[\s,.:;!?…—–-]{{1,4}}{_WORDS}){{0,5}})"
     rf"(?P<end>[\s,.:;!?…—–-]{{1,4}})(?=\S)",
     re.IGNORECASE,

@@ -33,11 +33,15 @@ def named(text: str, asked: str = "") -> str:
     bold = _bold(text)
     if bold is not None:
         return asides.without_asides(bold)
+    if len(text) > LONG:
+        return text
     bare = text.strip()
     for _ in range(STEPS):
         bare, before = _step(bare, asked), bare
         if bare == before:
             break
+    if (title := naming_words.TITLE.match(bare)) is not None:
+        bare = bare[title.end() :]  # `Mexican painter Frida Kahlo`
     return bare or text
 
 

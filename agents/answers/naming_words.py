@@ -46,6 +46,14 @@ _DATE = (
     rf"\d{{3,4}} (?:BC|BCE|AD|CE))"
 )
 _WHEN = rf"(?:,? (?:in|on|around|during) (?:the year |early |late )?{_DATE})"
+TITLE = re.compile(
+    r"(?:(?:the|an?) )?(?:[A-Z]?[\w-]+ ){0,3}(?:painter|artist|author|writer|novelist|poet|singer|actor|actress|"
+    r"physicist|chemist|"
+    r"scientist|composer|director|inventor|explorer|mathematician|philosopher|astronaut|playwright|planet|element|"
+    r"novel|film|"
+    r"movie|song|band|city|country|river|goddess|god|character|language|company|word|year|state|island)(?: of)? "
+    r"(?=[A-Z\d\"“*])"
+)
 FORMS = tuple(
     re.compile(pattern)
     for pattern in (
@@ -88,6 +96,8 @@ FORMS = tuple(
         r"(?: (?:in|at|to|as|for|on|with|from))? (?P<value>(?:[\w.'’-]+ ?){1,5})",
         r"[A-Z]\w+ (?:has|had|holds|gets|receives|ends up with|is left with|is holding|is dancing with|is playing) "
         r"(?P<value>(?:the|a|an) (?!\w*(?:est|most|first|only|record)\b)(?:[\w.'’-]+ ?){1,4})",
+        # `Red and blue make purple`
+        r"[^.!?;:\n]{1,80}\b(?:makes?|gives?|produces?|yields?|forms?|creates?) (?P<value>[\w-]+(?: [\w-]+){0,2})",
         # `Fleming discovered penicillin`
         rf"(?P<value>{_NAME}) (?:first |famously |originally )?(?:wrote|invented|discovered|painted|composed|founded|"
         rf"won|directed|"

@@ -217,6 +217,14 @@ ROUNDS = re.compile(
     re.IGNORECASE,
 )
 """`12.4, which rounds up to 13`"""
+FACTORS = re.compile(
+    r"\W{0,4}(?P<value>\d[\d,.]{0,20})\s?=\s?\d[\d\s×x*·+.,-]{1,60}\s(?:is|are|was|works|divides)\b", re.IGNORECASE
+)
+NO_VERB = re.compile(
+    r"\b(?:of|in|at|for|with|by|from|than|not|isn't|to|after|before|within|over|under|between|every|per|on|about|like|the|"
+    r"first|second|[A-Z]\w+|step|part|number|question)\W*$"
+)
+"""What stands before a number in words that is no value of the sentence."""
 OR_ELSE = re.compile(r",?\s(?:or|which is|that is|i\.e\.)\W{0,3}\s?\(?$|\s\($|\s?,\s?$")
 BETWEEN_THEM = re.compile(r"\b(?:between|among) (?:them|us|the (?:two|three|four))\b", re.IGNORECASE)
 SO_MANY = re.compile(

@@ -71,6 +71,8 @@ def in_sentence(sentence: str) -> Fraction | None:
         return None
     if (so := patterns.SO_MANY.search(bare)) is not None and (result := numbers.whole(so["value"])) is not None:
         return result  # `None are left, so 0.`
+    if (factors := patterns.FACTORS.match(bare)) is not None:
+        return numbers.whole(factors["value"])  # `1001 = 7 × 11 × 13 is the smallest`
     if (rounds := patterns.ROUNDS.search(bare)) is not None and (result := numbers.whole(rounds["value"])) is not None:
         return result
     clause = bare.rpartition(";")[2]
@@ -109,6 +111,9 @@ def in_sentence(sentence: str) -> Fraction | None:
         and patterns.WHICH_IS.search(bare) is None
         and (before := [one for one in found if one[1] <= aside.start()])
     ):
+        that_is = patterns.THAT_IS.search(bare)
+        if len({value for *_, value in before}) > 1 and that_is is not None:
+            return numbers.whole(that_is["value"])  # `7 rows of 9 plants, i.e. 63 plants`
         bare, found = bare[: aside.start()], before
     if len(found) == 2 and found[1][2] == 100 * found[0][2] and bare[found[1][1] :].lstrip("\\ ").startswith("%"):
         del found[1]  # `3/8, or 37.5%` is one quantity
@@ -270,7 +275,8 @@ def _in_words(bare: str) -> Fraction | None:
             continue
         value = numbers.in_words(" ".join(words[start:]))
         if value is not None:
-            return value if start == 0 or patterns.VERB.search(" ".join(words[:start]) + " ") else None
+            before = " ".join(words[:start]) + " "
+            return value if patterns.VERB.search(before) or patterns.NO_VERB.search(before) is None else None
     return None
 
 

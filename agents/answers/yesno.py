@@ -171,7 +171,8 @@ _DETERMINER = re.compile(
 )
 """`no further steps`: no answer to anything."""
 _MANNER = re.compile(
-    r"\W*(?:(?P<no>(?:not (?:really|at all|exactly|quite|necessarily|likely)|(?:absolutely|certainly|definitely|"
+    r"\W*(?:(?P<no>(?:not (?:really|at all|exactly|quite|necessarily|likely|according to)|(?:absolutely|certainly|"
+    r"definitely|"
     r"of course|probably|unfortunately|sadly|apparently|clearly|obviously|surely) not|"
     r"by no means|never|(?:it|this|that)(?: is|'s) (?:not |im)possible|(?:it|this|that) isn't possible|"
     r"impossible|unlikely|i (?:do not|don't) think so|"
