@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from agents.answers.guarded import Guarded, word_set, words_of
+from agents.answers.guarded import Guarded
 
 _WORDS = (
     r"(?:oh|ah|hm{1,4}|oops|sorry|wait|hold on|nope|no|nein|non|actually|correction|scratch that|strike that|i mean|"
@@ -12,16 +12,11 @@ _WORDS = (
     r"my mistake|my bad|on second thoughts?|let me correct (?:that|myself|this))"
 )
 _CORRECTS = re.compile(
-    rf"[.…,;!?—–(\s](?:(?<=\.)\.{{0,2}}|(?<=[…,;!?—–(\n])|(?<=\s)-(?=\s))\s{{0,3}}(?:but |and "
+    rf"(?:[.…,;!?—–(\n]|(?<=\s)-(?=\s))\.{{0,2}}\s{{0,3}}(?:but |and "
     rf")?(?P<words>{_WORDS}(?:[\s,.:;!?…—–-]{{1,4}}{_WORDS}){{0,5}})"
     rf"(?P<end>[\s,.:;!?…—–-]{{1,4}})(?=\S)",
     re.IGNORECASE,
 )
-_SAYS = word_set(
-    "oh ah hm hmm hmmm hmmmm oops sorry wait hold nope no nein non actually correction scratch strike "
-    "mean meant mistake bad second correct"
-)
-"""Of these words every correction has one."""
 _WEAK = frozenset({"no", "nope", "nein", "non", "actually", "sorry", "oh", "ah"})
 """Alone, these correct only where punctuation follows them; in words, `actually` and `sorry` do not."""
 _NOT_ALONE = frozenset({"sorry", "oh", "ah", "hm", "hmm", "actually"})
@@ -49,8 +44,6 @@ def corrected(content: str, words: bool = False, no_counts: bool = True) -> str 
     """What stands behind the last correction within an answer; None where there is none. `words`: the answer may be
     any words, so that only plain corrections count. `no_counts`: a lone "no" is a correction and no answer."""
     content = content[:1_000]
-    if _SAYS.isdisjoint(words_of(content)):
-        return None
     for match in reversed(list(_CORRECTS.finditer(content))):
         if not any(c.isalnum() for c in content[: match.start()]):
             continue

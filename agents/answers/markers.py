@@ -13,6 +13,8 @@ from agents.answers import marker_words
 from agents.answers.undress import braced
 
 CONTENT = 1_000
+SHORT = 400
+"""Characters of a text that one pattern of all words is quickest for."""
 MARKERS = 50
 """Markers that are looked at, from the last one back."""
 
@@ -25,6 +27,7 @@ for _word in marker_words.WORDS_OTHER:
     _BY_SIGN.setdefault(next(char for char in _word if not char.isascii()), []).append(_word)
 _SIGNS = re.compile("[" + "".join(_BY_SIGN) + "]")
 """Letters beyond ASCII of which a word that has any has one: a text without them is not searched for the word."""
+_ANY = re.compile("|".join(map(re.escape, (*marker_words.WORDS_ASCII, *marker_words.WORDS_OTHER))))
 _OPTION_WORDS = ("option", "choice", "statement", "letter", "alternative", " one ")
 _ASIDE = re.compile(r"\(([^()\s]{1,3})\)")
 """A label behind the name of a marker: `the answer (B) is`."""
@@ -196,6 +199,9 @@ def ends_empty(text: str) -> bool:
 
 def _places(lowered: str) -> Iterator[int]:
     """Where words that announce an answer begin, last first. Most are "answer", and most texts hold no other one."""
+    if len(lowered) <= SHORT:
+        yield from reversed([found.start() for found in _ANY.finditer(lowered)])
+        return
     first, *others = marker_words.WORDS_ASCII
     if not lowered.isascii():
         for sign in set(_SIGNS.findall(lowered)):

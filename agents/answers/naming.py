@@ -8,6 +8,7 @@ round. A sentence of another form stays whole.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from agents.answers import asides, naming_words
 from agents.answers.asked import novel
@@ -131,7 +132,7 @@ def statement(text: str) -> str:
     return parts[-1]
 
 
-def _sentences(line: str) -> list[str]:
+def _sentences(line: str) -> Sequence[str]:
     """The sentences of a line; initials end none."""
     if _INITIAL.search(line) is None:
         return sentences(line)

@@ -18,6 +18,7 @@ from agents.answers.choices import choice_in, exactly
 from agents.answers.closings import without_closings
 from agents.answers.corrections import corrected, taken_back, withdrawn
 from agents.answers.expressions import expression, looks_mathematical
+from agents.answers.guarded import word_set
 from agents.answers.labels import Choices
 from agents.answers.markers import Marked
 from agents.answers.mathematics import concluded, items, mathematics
@@ -47,11 +48,12 @@ _REASON = re.compile(
 _OWN_WORDS = re.compile(
     r"\b(?:helpful|helps?|useful|clear|below|above|follows|following|clarif\w+|satisfactory)\b", re.IGNORECASE
 )
-_BROKEN_OFF = re.compile(
-    r"(?:[=≈:：]|(?<=[\w)\]])[,;]|\b(?:and|or|but|so|then|because|that|the|an|of|to|we|is|are|with|in|for|by|at|"
-    r"from|if|which|who|whose|where|while|when|than|into|its|their|our|your|his|my|between|using|about|get|obtain|be|equals|has|have|gives?))\Z"
+_OPEN_END = word_set(
+    "and or but so then because that the an of to we is are with in for by at from if which who whose "
+    "where while when than into its their our your his my between using about get obtain be equals has "
+    "have give gives"
 )
-"""What a reply does not end with unless it was cut."""
+"""Words that a reply does not end with unless it was cut."""
 _WITHOUT_END = re.compile(r"-?\d[\d.e+-]{0,40}…")
 """The key of an irrational number."""
 _ABOUT = re.compile(r"(?:≈|\\approx|≃|\\simeq)\s?(?P<value>[^≈=]{1,60})$")
@@ -129,9 +131,18 @@ def read_reply(text: str, question: Question, *, cut: bool = False) -> Found | N
     if kind == "choice" and (label := exactly(bare_numbers.before_reasons(ends[:WRITTEN]), question.choices or {})):
         return Found(label, label)
     bare = kind in ("choice", "yesno") and len(ends) <= BARE  # asked for one token, a model writes `B`
-    if not bare and (cut or _BROKEN_OFF.search(ends[-20:])):
+    if not bare and (cut or _breaks_off(ends)):
         return None
     return _unmarked(_CONFIDENCE_LINE.sub("", ends).strip() if "onfidence" in ends else ends, kind, question)
+
+
+def _breaks_off(text: str) -> bool:
+    """Whether a reply ends with what none ends with unless it was cut."""
+    last = text[-1:]
+    if last.isalpha():
+        tail = text[-12:]
+        return tail[max(map(tail.rfind, " \n(,.:;*")) + 1 :] in _OPEN_END
+    return last in "=≈:：" or (last in ",;" and (text[-2:-1].isalnum() or text[-2:-1] in "_)]"))
 
 
 def _ends(text: str) -> str:

@@ -12,7 +12,8 @@ from agents.answers import statement_words as patterns
 _LEFT_OVER = re.compile(r"\s(?:left over|left|remaining|altogether|in total|in all|over)\W*$", re.IGNORECASE)
 
 
-def sentences(text: str) -> list[str]:
+@lru_cache(maxsize=16)  # several steps divide the same text
+def sentences(text: str) -> tuple[str, ...]:
     """The sentences of a text; decimal points and initials end none."""
     parts, begins = [], 0
     for found in patterns.END.finditer(text):
@@ -29,7 +30,7 @@ def sentences(text: str) -> list[str]:
             continue
         parts.append(text[begins:ends])
         begins = found.end()
-    return [part for part in (*parts, text[begins:]) if part.strip()]
+    return tuple(part for part in (*parts, text[begins:]) if part.strip())
 
 
 def _has_number(sentence: str) -> bool:

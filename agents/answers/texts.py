@@ -9,7 +9,7 @@ import re
 import string
 
 from agents.answers.expressions import expression, looks_mathematical
-from agents.answers.guarded import word_set, words_of
+from agents.answers.guarded import Guarded
 from agents.answers.undress import undress
 
 EDGES = string.whitespace + string.punctuation.replace("-", "").replace("+", "") + "“”‘’«»…。！？，、；："
@@ -17,7 +17,7 @@ _OPERATOR = re.compile(r"[-=^\\*+/√π(]|\A(?:[^A-Za-z]|\band\b)*\Z|\d[A-Za-z]\
 """`3 PM` and `B 12` are words."""
 _BETWEEN = re.compile(r"(?<!\d)[,;](?=\s)|[,;](?!\d)(?=\s)")
 _THE = re.compile(r"^(?:the|an?) (?=\w{3,})")
-_UNSURE = re.compile(
+_UNSURE = Guarded(
     r"\bno (?:idea|clue)\b|\b(?:not|n't) able to\b|\bunable to\b|\b(?:cannot|can't|could not|couldn't) find\b|"
     r"\b(?:cannot|can't|could not|impossible to) (?:be )?(?:determine|answer|tell|say|decide|know|solve)|"
     r"\b(?:i do not|i don't|do not|don't) know\b|\bnot (?:sure|enough)\b|"
@@ -25,14 +25,9 @@ _UNSURE = re.compile(
     r"name|have (?:any |"
     r"enough )?information)\b|\b(?:not|never) (?:mentioned|stated|specified|provided|given|named) (?:in|by|anywhere)\b|"
     r"\bno (?:mention|information)\b",
-    re.IGNORECASE,
+    "idea|clue|able|find|determin|answer|tell|say|decide|know|solve|sure|enough|access|mention|specif|state|provide|contain|"
+    "include|indicate|name|given|information",
 )
-_UNSURE_WORDS = word_set(
-    "idea clue able unable find determine determined answer answered tell say decide decided know solve "
-    "solved sure enough access mention specify state provide contain include indicate name information "
-    "mentioned stated specified provided given named"
-)
-"""Of these words every match of it has one."""
 _SORRY = re.compile(
     r"\W*(?:(?:i am |i'm )?sorry\b|(?:n/a|unsure|not sure|idk|none of (?:the|these|those|them)|no answer|"
     r"see (?:above|below|the|step|explanation))\b|"
@@ -55,7 +50,7 @@ def is_unsure(text: str) -> bool:
     """Whether a reply says that it does not know."""
     if _SORRY.match(text):
         return True
-    return not _UNSURE_WORDS.isdisjoint(words_of(text)) and _UNSURE.search(text) is not None
+    return _UNSURE.search(text) is not None
 
 
 def plain(text: str) -> str:
