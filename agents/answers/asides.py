@@ -43,7 +43,8 @@ _BUT = re.compile(
 )
 _APPOSITION = re.compile(
     r"^(?P<value>[^,.;:!?()]{1,60}),\s(?:(?:the|a|an|which|who|whose|where|because|since|as|but|although|though|one of|"
-    r"also (?:known|called)|known|located|born|founded|formerly|commonly|often|based|written|directed|specifically|in "
+    r"also (?:known|called)|known|from|located|born|founded|formerly|commonly|often|based|written|directed|"
+    r"specifically|in "
     r"particular|making|given|according|when|while|with|for|and (?:it|he|she|they|this))\s(?![A-Z][\w]+(?: and\b|$))"
     r"|[A-Z]\w+['’]s\s|the (?=[A-Z]\w* (?:city|capital|king|queen|word|term|name|god|goddess|company|physicist|"
     r"author|writer|painter|"

@@ -72,6 +72,12 @@ _ALL = re.compile(
     re.IGNORECASE,
 )
 """`All x with x < 4`"""
+_THERE_ARE = re.compile(
+    r"(?:(?:so|thus|hence|therefore),? )?there (?:are|is|will be|would be) (?:a total of |exactly |in total "
+    r")?\$(?P<value>[^$\n]{1,80})\$"
+    r"(?: [\w-]+){1,8}\.?$",
+    re.IGNORECASE,
+)
 _OBTAIN = re.compile(
     r"^\W{0,3}(?:(?:so|thus|hence|therefore|finally|then|and)\b,?\s)?(?:(?:we|this|that|it|which|you|one)\s(?:can\s|"
     r"finally\s|"
@@ -135,6 +141,9 @@ def mathematics(text: str, kind: str) -> str | None:
     ends = _FORMULA.search(_CONDITION.sub("", sentence)) or _FORMULA.search(sentence)
     if ends is not None and _STATES.search(sentence) and not _HEDGES.search(bare) and not _PLAN.search(bare):
         return expression(ends.group(1) or ends.group(2))
+    there = _THERE_ARE.match(sentence.strip())
+    if there is not None:
+        return expression(there["value"])  # `There are $10!$ arrangements`
     value = statements.stated(bare) if not _MATHS_LEFT.search(bare) else None
     return None if value is None else written(value)
 

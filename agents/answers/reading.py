@@ -57,6 +57,11 @@ _OPEN_END = word_set(
 _WITHOUT_END = re.compile(r"-?\d[\d.e+-]{0,40}…")
 """The key of an irrational number."""
 _ABOUT = re.compile(r"(?:≈|\\approx|≃|\\simeq)\s?(?P<value>[^≈=]{1,60})$")
+_TURNS = re.compile(
+    r"\W{0,4}(?:or|but|no|not|wait|actually|however|although|maybe|perhaps|alternatively|sorry|oops|hmm?|both|neither|[^\W\d_]{1,3}[.)])\b",
+    re.IGNORECASE,
+)
+"""How a sentence begins that may take back the one before it."""
 _SYMBOLS = re.compile(
     r"(?!oo\b|i…|e[-+]?\d|[0-9a-f]{1,60}_\d)(?<![0-9a-z])[^\W\d_]|[*^<>≈\[]|(?<=\d)(?!i…|e[-+]?\d|"
     r"[0-9a-f]{0,60}_\d)[^\W\d_]"
@@ -201,6 +206,12 @@ def _within(one: Marked, kind: AnswerKind, question: Question) -> Found | None:
         bare = _REASON.sub("", bare)
     inner = next(markers.from_the_end(bare), None) if not one.box and markers.may_hold(bare) else None
     if inner is not None and (found := _within(inner, kind, question)) is not None:
+        return found
+    if kind == "choice" and not one.box and ". " in bare:
+        found = content(bare, kind, question.choices)
+        statement, _, rest = bare.partition(". ")
+        if found is None and _TURNS.match(rest) is None:
+            found = content(statement, kind, question.choices)  # `Jupiter (A). Saturn (B) is only second.`
         return found
     if kind == "text":
         bare = naming.named(bare, question.question)

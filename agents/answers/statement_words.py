@@ -65,7 +65,8 @@ HYPOTHETICAL = Guarded(
 ASIDE = re.compile(
     r"(?:[,;(]\s*(?:(?:which|since|because|as|where|up from|down from|or (?:about|approximately|roughly|"
     r"equivalently))\b|i\.e\.|"
-    r"that is,)|\s(?:after|before|by|from|when|while) \w+ing\b).*$",
+    r"that is,)|\s(?:after|before|by|from|when|while) \w+ing\b|"
+    r"\s(?:after|before|when|once|if|because|since)\s(?:you|she|he|we|they|it|i|one|the|all|each|both)\b).*$",
     re.IGNORECASE | re.DOTALL,
 )
 SINCE = re.compile(r"^\W{0,4}(?:since|because|as)\b[^,.]{1,120},\s(?=.*\d)", re.IGNORECASE | re.DOTALL)
@@ -135,7 +136,8 @@ RANGE_AFTER = re.compile(r"(?:\s?[-–—~]\s?|\s?\S{0,3}\sto\s)\W?\d")
 VERB = re.compile(
     r"(?:\b(?:is|are|was|were|equals?|has|have|had|makes?|gives?|gave|leaves?|left with|totals|totall?ed|total "
     r"of|total is|"
-    r"going|driving|running|travell?ing|moving|paying|earning|weighs?|measures?|covers?|travels?|scored?|scores|"
+    r"yields?|(?:adds?|sums?|comes?|works?|amounts?|totals?) (?:up |out )?to|going|driving|running|travell?ing|"
+    r"moving|paying|earning|weighs?|measures?|covers?|travels?|scored?|scores|"
     r"lasts?|lasted|"
     r"produces?|burns?|drinks?|drank|buys?|sells?|carr(?:y|ies)|"
     r"cost|costs|saved?|saves|received?|won|lost|uses?|used|reads?|ran|walked|drove|collected|found|gained|"
@@ -221,10 +223,23 @@ FACTORS = re.compile(
     r"\W{0,4}(?P<value>\d[\d,.]{0,20})\s?=\s?\d[\d\s×x*·+.,-]{1,60}\s(?:is|are|was|works|divides)\b", re.IGNORECASE
 )
 NO_VERB = re.compile(
-    r"\b(?:of|in|at|for|with|by|from|than|not|isn't|to|after|before|within|over|under|between|every|per|on|about|like|the|"
+    r"\b(?:of|in|at|for|with|by|from|than|not|isn't|to|after|before|within|over|under|between|every|per|on|about|"
+    r"like|the|"
     r"first|second|[A-Z]\w+|step|part|number|question)\W*$"
 )
 """What stands before a number in words that is no value of the sentence."""
+CONSUMES = re.compile(
+    r"\b(?:ate|eats|gave|gives|spent|spends|lost|loses|used|uses|sold|sells|removed|took|takes|donated|threw|broke|"
+    r"shared|drank)\b"
+    r"[^.;]*\b(?:and|so|,)\s(?:now )?(?:he |she |it |they |there )?(?:had|has|have|is|are|was|were) (?:now |only |"
+    r"just |left with )?"
+    r"(?P<value>[-$€£]?\d[\d.,]*(?:\s[^\W\d_]+){0,2}?)(?: left(?: over)?| remaining)?$",
+    re.IGNORECASE,
+)
+"""`She ate 5 and had 3 left`"""
+SO_MANY_OF = re.compile(
+    r"^(?:exactly |only |just )?(?P<count>[a-z]{3,9}) of (?:the|them|these|those|his|her|their)\b", re.IGNORECASE
+)
 OR_ELSE = re.compile(r",?\s(?:or|which is|that is|i\.e\.)\W{0,3}\s?\(?$|\s\($|\s?,\s?$")
 BETWEEN_THEM = re.compile(r"\b(?:between|among) (?:them|us|the (?:two|three|four))\b", re.IGNORECASE)
 SO_MANY = re.compile(

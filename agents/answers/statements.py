@@ -72,6 +72,8 @@ def in_sentence(sentence: str) -> Fraction | None:
         return None
     if (so := patterns.SO_MANY.search(bare)) is not None and (result := numbers.whole(so["value"])) is not None:
         return result  # `None are left, so 0.`
+    if (had := patterns.CONSUMES.search(bare)) is not None and (result := numbers.whole(had["value"])) is not None:
+        return result
     if (factors := patterns.FACTORS.match(bare)) is not None:
         return numbers.whole(factors["value"])  # `1001 = 7 × 11 × 13 is the smallest`
     if (rounds := patterns.ROUNDS.search(bare)) is not None and (result := numbers.whole(rounds["value"])) is not None:
@@ -269,6 +271,8 @@ def _in_words(bare: str) -> Fraction | None:
     """A number in words at the beginning or the end of a sentence: `Three apples are left`, `the answer is three`."""
     if patterns.REFUSAL.search(bare) or patterns.HEDGE.search(bare):
         return None
+    if (many := patterns.SO_MANY_OF.match(bare)) is not None and (value := numbers.in_words(many["count"])) is not None:
+        return value  # `Exactly three of the numbers are odd`
     words = _LEFT_OVER.sub("", bare).split()
     for start in range(max(0, len(words) - 6), len(words)):
         part = words[start + 1].lower().strip(".,") if start + 1 < len(words) else "half"

@@ -24,7 +24,7 @@ _UNSURE = Guarded(
     r"\b(?:do|does|did)(?: not|n['’]t) (?:have access|mention|say|specify|state|provide|contain|include|indicate|"
     r"name|have (?:any |"
     r"enough )?information)\b|\b(?:not|never) (?:mentioned|stated|specified|provided|given|named) (?:in|by|anywhere)\b|"
-    r"\bno (?:mention|information)\b",
+    r"\bno (?:mention|information|way (?:to|of) (?:know|tell))",
     "idea|clue|able|find|determin|answer|tell|say|decide|know|solve|sure|enough|access|mention|specif|state|provide|contain|"
     "include|indicate|name|given|information",
 )

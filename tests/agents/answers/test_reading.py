@@ -21,6 +21,7 @@ from tests.scripts.repeats import REPEATED
 
 more = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "more_replies.py")))
 mended = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "mended_replies.py")))
+prose = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "prose_replies.py")))
 replies = SimpleNamespace(**runpy.run_path(str(Path(__file__).parent / "replies.py")))
 
 
@@ -68,6 +69,13 @@ def test_what_a_person_reads_is_read_and_nothing_else(kind: Any) -> None:
         key = None if want is None else answers.canonical(want, kind, choices)
         assert want is None or key is not None, want
         assert answers.extract(reply, asked) == key, reply
+
+
+def test_whole_sentences_are_read_as_a_person_reads_them() -> None:
+    for kind, choices, want, reply, asked in prose.REPLIES:
+        key = None if want is None else answers.canonical(want, kind, choices)
+        assert want is None or key is not None, want
+        assert answers.extract(reply, Question(id="q", question=asked, kind=kind, choices=choices)) == key, reply
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 
-from agents.answers.statements import conclusion, sentences, stated
+from agents.answers.statements import conclusion, in_sentence, sentences, stated
 
 
 @pytest.mark.parametrize(
@@ -40,4 +40,30 @@ def test_a_reply_concludes_with_its_last_sentence_that_has_a_number() -> None:
 
 
 def test_a_decimal_point_ends_no_sentence() -> None:
-    assert sentences("He has 3.5 pies. They are good.") == ["He has 3.5 pies.", "They are good."]
+    assert sentences("He has 3.5 pies. They are good.") == ("He has 3.5 pies.", "They are good.")
+
+
+@pytest.mark.parametrize(
+    ("sentence", "value"),
+    [
+        ("At 35 mph for 2 hours, the car covers 70 miles.", 70),
+        ("After checking all 20 candidates, 17 of them are prime.", 17),
+        ("It would take her 2.5 hours, or 150 minutes.", Fraction(5, 2)),
+        ("It would take her 2.5 hours, or 90 minutes.", None),
+        ("He has 7 rows of 9 plants, i.e. 63 plants.", 63),
+        ("None of the apples are left, so 0.", 0),
+        ("12.4, which rounds up to 13", 13),
+        ("1001 = 7 × 11 × 13 is the smallest such number.", 1001),
+        ("There are three such integers: 2, 4, and 6.", 3),
+        ("She ate 5 and had 3 left.", 3),
+        ("each gets 4 and 2 are left over", None),
+        ("She got 18 out of 25 questions right.", 18),
+        ("The probability is 3 out of 10 draws.", None),
+        ("The car was going sixty miles per hour.", 60),
+        ("Exactly three of the numbers are odd.", 3),
+        ("It happened on July 4, 1776.", None),
+        ("Apollo 11 landed on the Moon in 1969.", None),
+    ],
+)
+def test_a_number_among_circumstances(sentence: str, value: Fraction | int | None) -> None:
+    assert in_sentence(sentence.rstrip(".")) == value
