@@ -4,7 +4,7 @@
 A type of model that an engine computes right may be wrong with a key that its usual checkpoints do not set. Per key a
 tiny random model is made and its canary compared with transformers', both in float32, where right models are nearly
 equal. A second model with the key at its default shows that the canary would notice: where the two say the same, the
-row says so and proves nothing.
+row says so and proves nothing. Transformers computes with its plainest attention, which leaves nothing out.
 
 What was found is kept in the folder, a file per name and engine; a later call goes on. Results:
 benchmarks/results/config_switches.md.
@@ -210,7 +210,7 @@ def make(name: str, folder: Path) -> dict[str, Any]:
             plain.pop("model_type", None)
             config = AutoConfig.for_model(kind, **{**plain, **over})
             torch.manual_seed(1)
-            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32).eval()
+            model = AutoModelForCausalLM.from_config(config, dtype=torch.float32, attn_implementation="eager").eval()
             with torch.no_grad():
                 for parameter in model.parameters():
                     if parameter.dim() == 1:
@@ -243,7 +243,7 @@ def load(engine_name: str, name: str, folder: str) -> dict[str, Any]:
 
 
 def write(noted: dict[str, str], folder: Path, engines: list[str]) -> int:
-    """The table; how many switches are silently wrong."""
+    """The table; how many switches are computed otherwise."""
     from benchmarks.machine import RESULTS
 
     lines, counts = [], Counter[tuple[str, str]]()
@@ -275,7 +275,7 @@ def write(noted: dict[str, str], folder: Path, engines: list[str]) -> int:
     ]
     (RESULTS / "config_switches.md").write_text("\n".join([*head, *lines]) + "\n")
     print("\n".join(head))
-    return sum(n for (_, verdict), n in counts.items() if verdict == "silently wrong")
+    return sum(n for (_, verdict), n in counts.items() if verdict == "differs")
 
 
 def judged(made: dict[str, Any], row: dict[str, Any]) -> tuple[str, str, str, str]:
@@ -287,7 +287,7 @@ def judged(made: dict[str, Any], row: dict[str, Any]) -> tuple[str, str, str, st
         return ("refused" if "said" in made else "not made"), "", "", made.get("refused") or row["refused"]
     wanted, plain, said = (read_canary(one) for one in (made["said"], made["plain"], row["said"]))
     apart, moves = largest_gap(wanted, said), largest_gap(plain, wanted)
-    verdict = "silently wrong" if apart > EXACT else "right" if moves > EXACT else "not shown"
+    verdict = "differs" if apart > EXACT else "right" if moves > EXACT else "not shown"
     return verdict, f"{apart:.2g}", f"{moves:.2g}", ""
 
 

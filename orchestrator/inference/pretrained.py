@@ -38,6 +38,8 @@ def load_model(folder: Path, trust: bool = False, state: dict[str, Any] | None =
     # What does not fit is listed, not loaded: below it is an error with its name.
     options = {"local_files_only": True, "output_loading_info": True, "ignore_mismatched_sizes": True, **options}
     options["trust_remote_code"] = trust
+    if _caps_attention(folder, trust):
+        options.setdefault("attn_implementation", "eager")
     if state is None:
         model, found = _one_line(AutoModelForCausalLM.from_pretrained, folder, **options)
     else:
@@ -54,6 +56,13 @@ def load_model(folder: Path, trust: bool = False, state: dict[str, Any] | None =
                 f"{folder}: {what.replace('_', ' ')}: {names[0]}{more}: not the files of this architecture"
             )
     return model.eval()
+
+
+def _caps_attention(folder: Path, trust: bool) -> bool:
+    """The model caps the logits of its attention (Gemma 2), which transformers' default attention leaves out without a
+    word."""
+    config = load_config(folder, trust)
+    return any(getattr(part, "attn_logit_softcapping", None) is not None for part in (config, config.get_text_config()))
 
 
 def _one_line(call: Any, folder: Any, **options: Any) -> Any:

@@ -143,6 +143,11 @@ def forward_config(config: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in found.items() if key not in unread}
 
 
+def is_size(key: str) -> bool:
+    """The key of a config.json is a number of layers, heads, experts, tokens or columns."""
+    return any(sizes.fullmatch(key) for sizes in (LAYERS, COUNTS, WIDTHS, LENGTHS))
+
+
 def longest_context(config: Mapping[str, Any]) -> int:
     """Tokens that the model was made for: the least of what its config says, 2**20 where that says nothing."""
     found = [1 << 20]
@@ -270,13 +275,13 @@ def as_transformers(config: Mapping[str, Any]) -> dict[str, Any]:
 def _ignored(config: Mapping[str, Any]) -> dict[str, Any]:
     """Of the keys that vLLM applies to any type, those that transformers' code of this type never reads."""
     kind = str(config.get("model_type"))
-    code = _model(kind) if TYPE.fullmatch(kind) else ""
+    code = transformers_code(kind) if TYPE.fullmatch(kind) else ""
     unread = [key for key in ANYWHERE if code and config.get(key) is not None and key not in code]
     return {key: ANYWHERE[key] for key in unread} | stray_key_heads(config, code)
 
 
 @functools.lru_cache(maxsize=16)
-def _model(kind: str) -> str:
+def transformers_code(kind: str) -> str:
     """transformers' code of a type's models and their configuration; empty: it has none."""
     from transformers.models.auto.configuration_auto import model_type_to_module_name
 

@@ -8,6 +8,7 @@ its arithmetic depends on, vLLM's release and the device, in a file of the user'
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
@@ -18,7 +19,7 @@ from typing import Any
 
 from orchestrator.errors import ExpertFailed
 from orchestrator.inference.engines.agreement import Agreement
-from orchestrator.inference.engines.architecture import forward_config
+from orchestrator.inference.engines.architecture import forward_config, is_size
 from orchestrator.inference.expert import Expert
 from orchestrator.run_folder import engine_version
 
@@ -42,9 +43,67 @@ INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
 """What decides which kernels a processor computes with, best first."""
 
 
+SWITCHES: Mapping[str, frozenset[str]] = {
+    "cohere": frozenset({"use_qk_norm"}),
+    "falcon": frozenset({"alibi", "bias", "multi_query", "new_decoder_architecture", "parallel_attn"}),
+    "gemma2": frozenset({"attn_logit_softcapping", "final_logit_softcapping"}),
+    "glm4_moe": frozenset({"use_qk_norm"}),
+    "gpt2": frozenset({"activation_function"}),
+    "gpt_neox": frozenset({"attention_bias", "use_parallel_residual"}),
+    "granite": frozenset({"attention_bias", "mlp_bias"}),
+    "llama": frozenset({"attention_bias", "mlp_bias"}),
+    "opt": frozenset({"do_layer_norm_before"}),
+    "phi": frozenset({"qk_layernorm"}),
+    "qwen2_moe": frozenset({"norm_topk_prob"}),
+    "starcoder2": frozenset({"use_bias"}),
+}
+"""By type: keys that were compared with another value than the type's, too (benchmarks/results/config_switches.md)."""
+ANY_TYPE = frozenset(
+    {
+        *("architectures", "dtype", "head_dim", "layer_types", "max_position_embeddings", "model_type"),
+        *("num_key_value_heads", "quantization_config", "rope_parameters", "sliding_window", "tie_word_embeddings"),
+        "use_sliding_window",
+    }
+)
+"""Keys that were compared with many types, or that are decided on elsewhere."""
+
+
 def in_table(config: Mapping[str, Any]) -> bool:
-    """The model's type was compared on vLLM's release that is installed. `config`: its config.json."""
-    return engine_version("vllm") == RELEASE and config.get("model_type") in TYPES
+    """The model's type was compared on vLLM's release that is installed, and no key of its config.json switches
+    something on that was not."""
+    compared = engine_version("vllm") == RELEASE and config.get("model_type") in TYPES
+    return compared and not unusual(config)
+
+
+def unusual(config: Mapping[str, Any]) -> list[str]:
+    """Keys that are no sizes, with another value than the type's own, and that nobody has compared. `config`: the
+    config.json of a type of `TYPES`."""
+    kind = str(config.get("model_type"))
+    usual, compared = _usual(kind), ANY_TYPE | SWITCHES.get(kind, frozenset())
+    found = {key: value for key, value in forward_config(config).items() if key not in compared}
+    return sorted(key for key, value in found.items() if _switches(key, value, usual))
+
+
+def _switches(key: str, value: Any, usual: Mapping[str, Any]) -> bool:
+    if isinstance(value, dict | list) or (key not in usual and is_size(key)):
+        return False
+    # Numbers are sizes; None and False are nothing.
+    one, other = (each if isinstance(each, str | bool | None) else "a number" for each in (value, usual.get(key)))
+    return (one or None) != (other or None)
+
+
+@functools.lru_cache(maxsize=64)
+def _usual(kind: str) -> Mapping[str, Any]:
+    """What the type's config.json says where nobody sets anything. Imports transformers."""
+    from transformers import AutoConfig
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()  # the defaults of some types are not of one piece
+    try:
+        return forward_config(AutoConfig.for_model(kind).to_dict())
+    finally:
+        logging.set_verbosity(level)
 
 
 def equal_before(expert: Expert, config: Mapping[str, Any]) -> bool:

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from orchestrator.errors import ExpertError, ExpertFailed
-from orchestrator.inference.engines.architecture import as_transformers
+from orchestrator.inference.engines.architecture import as_transformers, transformers_code
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.vllm_live import FORMAT, register_loader
 from orchestrator.inference.expert import Expert
@@ -42,17 +42,46 @@ TOO_LITTLE_MEMORY = re.compile(
     r"out of memory|allocate memory|bad_alloc|MemoryError|KV cache|free memory", re.IGNORECASE
 )
 
+KEYS_DIFFER: Mapping[str, Mapping[str, Any]] = {
+    "gpt2": {"scale_attn_weights": False},
+    "olmoe": {"norm_topk_prob": True},
+}
+"""By type: values of keys that vLLM's class does not read."""
+PART_OF_HEAD = ("partial_rotary_factor", "rotary_pct", "rotary_emb_fraction")
+"""Shares of a head that are turned: vLLM reads them for any type, transformers' default rotary only for some."""
+
 _NOT_IMPORTED: dict[str, str] = {}
 """Classes of models that vLLM could not import in this process, and why. It tries each once."""
 
 
 def refuse_differing(expert: Expert, config: Mapping[str, Any], gpu: bool) -> None:
-    """Raises `ExpertFailed` for a model whose answers vLLM gets wrong on a CPU. `config`: its config.json."""
+    """Raises `ExpertFailed` for a model that vLLM computes wrong: by a key of its config.json, or on a CPU its type."""
+    if key := differing_key(config):
+        raise ExpertFailed(
+            f"expert {expert.name!r}: config.json: {key}: vLLM answers otherwise than transformers with this key in a "
+            f"model of type {config.get('model_type')!r}: set workers.engine: transformers"
+        )
     if not gpu and (kind := config.get("model_type")) in ANSWERS_DIFFER:
         raise ExpertFailed(
             f"expert {expert.name!r}: vLLM on a CPU answers otherwise than transformers with models of type {kind!r}: "
             "set workers.engine: transformers"
         )
+
+
+def differing_key(config: Mapping[str, Any]) -> str:
+    """The key of a config.json whose value vLLM computes with otherwise than transformers; empty: none known."""
+    kind = str(config.get("model_type"))
+    for key, wrong in KEYS_DIFFER.get(kind, {}).items():
+        if config.get(key) == wrong:
+            return key
+    rope = config.get("rope_parameters") or config.get("rope_scaling") or {}
+    if not isinstance(rope, Mapping) or rope.get("rope_type", rope.get("type", "default")) != "default":
+        return ""
+    for key in PART_OF_HEAD:
+        value = config.get(key, rope.get(key))
+        if value not in (None, 1, 1.0) and (code := transformers_code(kind)) and key not in code:
+            return key
+    return ""
 
 
 def loading_failed(expert: Expert, config: Mapping[str, Any], error: Exception) -> ExpertFailed:

@@ -56,3 +56,23 @@ def test_a_tensor_of_another_size_than_the_configuration_says_is_named(tiny: Pat
     (tmp_path / "wide" / "config.json").write_text(json.dumps(config | {"vocab_size": 300}))
     with pytest.raises(ValueError, match=r"mismatched keys: .*embed_tokens\.weight"):
         load_model(tmp_path / "wide")
+
+
+def test_a_cap_on_the_logits_of_attention_is_computed_with(tmp_path: Path) -> None:
+    """transformers' default attention leaves Gemma 2's out."""
+    import torch
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    sizes = {"hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2, "vocab_size": 64, "head_dim": 16}
+    sizes |= {"num_attention_heads": 2, "num_key_value_heads": 1, "initializer_range": 0.5}
+    for cap in (0.1, None):
+        config = AutoConfig.for_model("gemma2", **sizes, attn_logit_softcapping=cap)
+        torch.manual_seed(1)
+        AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(tmp_path)
+        model = load_model(tmp_path, dtype="float32")
+        eager = AutoModelForCausalLM.from_pretrained(tmp_path, dtype=torch.float32, attn_implementation="eager")
+        ids = torch.arange(20)[None]
+        with torch.inference_mode():
+            found, wanted = model(ids).logits, eager.eval()(ids).logits
+        assert torch.allclose(found, wanted, atol=1e-4)
+        assert (model.config._attn_implementation == "eager") == (cap is not None)

@@ -41,6 +41,35 @@ def test_the_table_holds_for_its_own_release_alone(monkeypatch: pytest.MonkeyPat
     assert not equal_before(EXPERT, {"model_type": "llama"})
 
 
+SWITCHES = TABLE.parent / "config_switches.md"
+
+
+def test_the_switches_of_the_table_are_those_that_were_measured_right() -> None:
+    rows = [line.strip("| ").split(" | ") for line in SWITCHES.read_text().splitlines() if line.startswith("| ")]
+    right = [(row[1], json.loads(row[2].strip("`"))) for row in rows if row[3:5] == ["vllm", "right"]]
+    for kind, keys in module.SWITCHES.items():
+        assert keys <= {key for own, measured in right if own == kind for key in measured}
+
+
+@pytest.mark.parametrize(
+    ("config", "keys"),
+    [
+        ({"model_type": "llama", "hidden_size": 64, "attention_bias": True, "tie_word_embeddings": True}, []),
+        ({"model_type": "llama", "hidden_act": "gelu"}, ["hidden_act"]),
+        ({"model_type": "llama", "use_cache": False, "eos_token_id": 7, "a_tool_of_mine": True}, []),
+        ({"model_type": "mistral", "sliding_window": None}, []),
+        ({"model_type": "qwen2", "use_sliding_window": False, "max_window_layers": 28}, []),
+        ({"model_type": "gemma2", "attn_logit_softcapping": None}, []),
+        ({"model_type": "qwen3_moe", "norm_topk_prob": True}, ["norm_topk_prob"]),
+        ({"model_type": "olmo", "clip_qkv": 8.0}, ["clip_qkv"]),
+        ({"model_type": "gpt2", "intermediate_size": 64, "scale_attn_weights": True}, []),
+    ],
+)
+def test_a_key_that_nobody_has_compared_is_compared(config: dict[str, Any], keys: list[str]) -> None:
+    assert module.unusual(config) == keys
+    assert in_table(config) == (not keys)
+
+
 def test_what_was_found_is_remembered_for_the_same_arithmetic() -> None:
     assert recall(EXPERT, NEW) is None
     assert not equal_before(EXPERT, NEW)

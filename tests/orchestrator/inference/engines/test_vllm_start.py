@@ -21,9 +21,11 @@ from orchestrator.inference.engines.vllm_start import (
     _beside_numba,
     arguments,
     cores_of,
+    differing_key,
     hush_registry,
     loading_failed,
     not_imported,
+    refuse_differing,
     start,
 )
 from orchestrator.inference.expert import Expert, Weights
@@ -99,6 +101,27 @@ def test_a_type_that_vllm_answers_otherwise_is_refused_before_anything_starts(
     engine.load(typed("llama", tmp_path))
     monkeypatch.setattr("orchestrator.inference.engines.vllm.on_gpu", lambda: True)
     engine.load(typed(kind, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("config", "key"),
+    [
+        ({"model_type": "llama", "partial_rotary_factor": 0.5}, "partial_rotary_factor"),
+        ({"model_type": "llama", "rope_parameters": {"partial_rotary_factor": 0.5}}, "partial_rotary_factor"),
+        ({"model_type": "llama", "rope_parameters": {"partial_rotary_factor": 1.0}}, ""),
+        ({"model_type": "llama", "rotary_pct": 0.25}, "rotary_pct"),
+        ({"model_type": "gpt_neox", "rotary_pct": 0.25}, ""),
+        ({"model_type": "phi", "partial_rotary_factor": 0.5}, ""),
+        ({"model_type": "olmoe", "norm_topk_prob": True}, "norm_topk_prob"),
+        ({"model_type": "olmoe", "norm_topk_prob": False}, ""),
+        ({"model_type": "qwen3_moe", "norm_topk_prob": True}, ""),
+    ],
+)
+def test_a_key_that_vllm_computes_with_otherwise_is_refused_by_its_name(config: dict[str, Any], key: str) -> None:
+    assert differing_key(config) == key
+    if key:
+        with pytest.raises(ExpertFailed, match=rf"'one': config\.json: {key}: .*workers\.engine: transformers"):
+            refuse_differing(Expert("one", "print", "shape"), config, gpu=True)
 
 
 def test_a_bare_assertion_of_vllm_names_expert_and_type(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
