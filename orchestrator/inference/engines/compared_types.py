@@ -45,7 +45,7 @@ INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
 
 SWITCHES: Mapping[str, frozenset[str]] = {
     "cohere": frozenset({"use_qk_norm"}),
-    "falcon": frozenset({"alibi", "bias", "multi_query", "new_decoder_architecture", "parallel_attn"}),
+    "falcon": frozenset({"multi_query", "new_decoder_architecture", "parallel_attn"}),
     "gemma2": frozenset({"attn_logit_softcapping", "final_logit_softcapping"}),
     "glm4_moe": frozenset({"use_qk_norm"}),
     "gpt2": frozenset({"activation_function"}),
