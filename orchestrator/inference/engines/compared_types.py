@@ -71,8 +71,11 @@ ANY_TYPE = frozenset(
 def in_table(config: Mapping[str, Any]) -> bool:
     """The model's type was compared on vLLM's release that is installed, and no key of its config.json switches
     something on that was not."""
-    compared = engine_version("vllm") == RELEASE and config.get("model_type") in TYPES
-    return compared and not unusual(config)
+    return _of_a_type(config) and not unusual(config)
+
+
+def _of_a_type(config: Mapping[str, Any]) -> bool:
+    return engine_version("vllm") == RELEASE and config.get("model_type") in TYPES
 
 
 def unusual(config: Mapping[str, Any]) -> list[str]:
@@ -115,11 +118,11 @@ def equal_before(expert: Expert, config: Mapping[str, Any]) -> bool:
 
 
 def doubt(expert: Expert, config: Mapping[str, Any]) -> str:
-    """What a list of experts says of one whose type of model was not seen to be computed right; empty: it was."""
-    kind = config.get("model_type")
-    if in_table(config):
+    """What a list of experts says of one whose type of model was not seen to be computed right; empty: it was, or only
+    its load will look at single keys of its config.json, which takes seconds."""
+    kind, found = config.get("model_type"), recall(expert, config)
+    if found is None and _of_a_type(config):
         return ""
-    found = recall(expert, config)
     if found is None:
         return (
             f"models of type {kind!r} were not compared with transformers on this vLLM and machine: the first load "

@@ -104,6 +104,12 @@ def test_a_type_that_differs_is_refused_with_both_remedies() -> None:
     assert "answers otherwise than transformers" in doubt(EXPERT, NEW)
 
 
+def test_a_list_of_experts_names_types_that_are_not_in_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doubt(EXPERT, {"model_type": "llama"}) == ""
+    monkeypatch.setattr(module, "engine_version", lambda _: "vllm 0.33.0")
+    assert "type 'llama' were not compared" in doubt(EXPERT, {"model_type": "llama"})
+
+
 def test_a_cache_that_cannot_be_read_or_written_is_no_error(cache: Path) -> None:
     remember(EXPERT, NEW, Agreement(exact=True))
     (file,) = (cache / "collegium" / "compared").iterdir()
