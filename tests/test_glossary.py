@@ -13,8 +13,8 @@ ROOT = Path(__file__).parent.parent
 PACKAGES = ("agents", "router", "merging", "distill", "orchestrator", "reasoning")
 FIELD = frozenset(
     """
-    abort account activation actor adapter add admission agreement ahead ai aligned answer asking aware backend bad
-    batch best bit body broken budget busy calibrated calibration call called caller cancelled case causal cell chain
+    abort account activation actor adapter add admission ahead ai aligned answer asking aware backend bad batch best bit
+    body broken budget busy calibrated calibration call called caller cancelled case causal cell chain
     checkpoint choice clustering collegium columns command comparison config consistency constraint content
     context cost count curve database debate decoded decoding definition device difference discussed distill
     distillation dropped eight embedder embedding encoder entry error escalate estimate eval evaluation example

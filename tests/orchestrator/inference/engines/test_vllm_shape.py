@@ -12,9 +12,12 @@ from typing import Any
 import pytest
 
 from orchestrator.errors import ExpertError, ExpertFailed
-from orchestrator.inference.engines import vllm, vllm_shape
+from orchestrator.inference.engines import compared_types, vllm, vllm_shape
+from orchestrator.inference.engines.agreement import COMPARED_TOKENS, Agreement
+from orchestrator.inference.engines.compared_types import recall
 from orchestrator.inference.engines.engine import EngineOptions
 from orchestrator.inference.engines.prompts import Prompts
+from orchestrator.inference.engines.reference import Reference
 from orchestrator.inference.engines.sources import Sources
 from orchestrator.inference.engines.vllm import VLLMEngine
 from orchestrator.inference.engines.vllm_live import WorkerExtension
@@ -122,6 +125,31 @@ def test_on_a_card_each_shape_has_a_process_and_sleeps_without_its_weights(card:
     assert all(one.apart for one in card.engines)
     made.close()
     assert not card.engines
+
+
+def test_on_a_card_a_type_that_nobody_has_compared_is_compared_in_a_process_that_ends(
+    card: Card, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folders = [checkpoint(tmp_path / f"m{n}", n, width) for n, width in enumerate((16, 32))]
+    plain = engine(compare=False)
+    said = []
+    for folder in folders:
+        plain.load(expert(folder))
+        said.append(plain._canary(plain._shapes[expert(folder).shape], expert(folder), COMPARED_TOKENS))
+    plain.close()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(compared_types, "TYPES", frozenset())
+    monkeypatch.setattr(vllm, "references", lambda some, _: [Reference(said[int(some[0].name[1:])], said[0])])
+    made = engine()
+    made.load(expert(folders[0]))
+    assert recall(expert(folders[0]), json.loads((folders[0] / "config.json").read_text())) == Agreement(exact=True)
+    assert [one.asleep for one in card.engines] == [0]
+    with pytest.raises(ExpertFailed, match="in float32, where nothing is rounded"):  # it is not what is said in float32
+        made.load(expert(folders[1]))
+    assert [one.asleep for one in card.engines] == [2]
+    made.load(expert(folders[0]))
+    assert says(made) == truth(folders[0])
+    made.close()
 
 
 def test_sleepers_leave_room_for_whoever_is_awake(card: Card, tmp_path: Path) -> None:
