@@ -6,7 +6,7 @@ import re
 
 from agents.answers.guarded import word_set
 
-LEAST = 2
+LEAST = 1
 """Words of content that a question has from which it tells what is new."""
 
 _TOKEN = re.compile(r"[$€£]?\w(?:[\w'’.,/-]*\w)?[%°]?")
@@ -46,6 +46,7 @@ _OPEN = re.compile(
     r"^\W{0,4}(?:why|how (?!many|much|old|long|far|tall)|explain|describe|discuss|summari[sz]e|write|translate)\b", re.I
 )
 _PRONOUN = re.compile(r"\b(?:it|he|she|they|him|her|them)\b", re.IGNORECASE)
+_OWNER = re.compile(r"\b(?:his|her|their|my|our|its|your)\s$", re.IGNORECASE)
 _BREAKS = re.compile(r"[,;:()\[\]\"“”–—]|\s-\s")
 
 
@@ -89,13 +90,15 @@ def novel(sentence: str, asked: str) -> str | None:
         else:
             runs.append([token])
         open_, pending = True, []
-    least = 1 if _PRONOUN.search(sentence) else min(2, len(content) - 1)
+    least = 1 if _PRONOUN.search(sentence) else max(1, min(2, len(content) - 1))
     if not runs or len(repeated) < least:
         return None
     chosen = runs[0] if len(runs) == 1 else _asked_for(runs, sentence, asked)
     if chosen is None:
         return None
     start, end = chosen[0].start(), chosen[-1].end()
+    if (owner := _OWNER.search(sentence, 0, start)) is not None:
+        start = owner.start()  # `her brother`
     if sentence[start].isupper():
         for token in reversed(tokens):
             if (

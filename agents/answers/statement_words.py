@@ -66,7 +66,8 @@ ASIDE = re.compile(
     r"(?:[,;(]\s*(?:(?:which|since|because|as|where|up from|down from|or (?:about|approximately|roughly|"
     r"equivalently))\b|i\.e\.|"
     r"that is,)|\s(?:after|before|by|from|when|while) \w+ing\b|"
-    r"\s(?:after|before|when|once|if|because|since)\s(?:you|she|he|we|they|it|i|one|the|all|each|both)\b).*$",
+    r"\s(?:after|before|when|once|if|because|since)\s(?:you|she|he|we|they|it|i|one|the|all|each|both)\b|"
+    r"\s(?:because|since)\s(?=.*[=÷×*/])).*$",
     re.IGNORECASE | re.DOTALL,
 )
 SINCE = re.compile(r"^\W{0,4}(?:since|because|as)\b[^,.]{1,120},\s(?=.*\d)", re.IGNORECASE | re.DOTALL)
@@ -240,8 +241,19 @@ CONSUMES = re.compile(
 SO_MANY_OF = re.compile(
     r"^(?:exactly |only |just )?(?P<count>[a-z]{3,9}) of (?:the|them|these|those|his|her|their)\b", re.IGNORECASE
 )
+WORDS = re.compile(r"[^\W\d_]{2,}")
 OR_ELSE = re.compile(r",?\s(?:or|which is|that is|i\.e\.)\W{0,3}\s?\(?$|\s\($|\s?,\s?$")
-BETWEEN_THEM = re.compile(r"\b(?:between|among) (?:them|us|the (?:two|three|four))\b", re.IGNORECASE)
+BETWEEN_THEM = re.compile(
+    r"\b(?:between|among) (?:(?:them|us|the (?:two|three|four))\b|[^,.;]{1,40}? and [^,.;]{1,30}? (?=(?:is|are|was|"
+    r"equals)\b))",
+    re.IGNORECASE,
+)
+MORE_THAN = re.compile(
+    r"\b(?:is|are|was|has|have|had|earns?|costs?)\s(?:exactly |only )?(?P<value>[-$€£]?\d[\d.,]*)(?:\s[\w-]+){0,3}?\s"
+    r"(?:more|less|fewer|\w{2,}er)\s(?:[\w-]+\s){0,2}?than\s[^,;]{1,60}$",
+    re.IGNORECASE,
+)
+"""`40 is 15 more than 25`"""
 SO_MANY = re.compile(
     r"[,;]\s(?:so|therefore|thus|hence)\s(?:(?:it|that|this)(?:['’]s| is)|the answer is)?\s?(?P<value>[^\s,;]{1,20})$",
     re.IGNORECASE,

@@ -61,6 +61,8 @@ def stated(text: str) -> Fraction | None:
 @lru_cache(maxsize=512)  # several steps look at the same sentence
 def in_sentence(sentence: str) -> Fraction | None:
     """The one number that a sentence states."""
+    if sentence.endswith("!") and sentence.count("!") == 1 and len(patterns.WORDS.findall(sentence)) > 2:
+        sentence = sentence[:-1]  # `So the number was 84!` calls out
     bare = " ".join(patterns.PARENTHESIS.sub(" ", sentence).split()) if "(" in sentence else sentence
     bare = patterns.GIVEN.sub("", _without_lead(patterns.SURE_ENOUGH.sub("", bare.strip())))
     if not bare or patterns.PLAN.search(bare) or is_question(bare) or patterns.HYPOTHETICAL.search(bare):
@@ -72,6 +74,8 @@ def in_sentence(sentence: str) -> Fraction | None:
         return None
     if (so := patterns.SO_MANY.search(bare)) is not None and (result := numbers.whole(so["value"])) is not None:
         return result  # `None are left, so 0.`
+    if (more := patterns.MORE_THAN.search(bare)) is not None and (result := numbers.whole(more["value"])) is not None:
+        return result
     if (had := patterns.CONSUMES.search(bare)) is not None and (result := numbers.whole(had["value"])) is not None:
         return result
     if (factors := patterns.FACTORS.match(bare)) is not None:
