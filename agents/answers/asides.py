@@ -15,7 +15,8 @@ _LEADS = re.compile(
     r"(?:i (?:would|will)|i['’](?:d|ll)|let['’]s|my (?:best )?guess is)(?: probably)?(?: (?:go with|pick|choose|"
     r"answer|guess|vote for))?"
     r"(?<=[a-z])\s+(?=[A-Z\"“*])|"
-    r"(?:if|since|because|as|when|given that)\s[^,]{1,100},\s(?:then\s)?(?=[^,]*\b(?:is|was|are|were)\b)|"
+    r"(?:if|since|because|as|when|given that)\s(?![^,]*\b(?:not|n['’]t)\b)[^,]{1,100},\s(?:then\s)?(?=[^,]*\b(?:is|"
+    r"was|are|were)\b)|"
     r"(?:in|at|on|during|for|among|from|within|of|at the end of) [^,\d]{1,60},\s(?=(?:the|it|this|that|he|she|they|"
     r"its|[A-Z])\b)|"
     r"at the end(?: of [^,]{1,40})?,\s)",

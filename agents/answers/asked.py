@@ -11,24 +11,23 @@ LEAST = 1
 
 _TOKEN = re.compile(r"[$€£]?\w(?:[\w'’.,/-]*\w)?[%°]?")
 _FUNCTION = word_set(
-    "a an the is was are were be been being has have had do does did of in on at to for from by with as and or that "
-    "which "
-    "who whom whose what when where why how it its this these those there he she they his her their i we you not no so "
-    "than then thus therefore hence called named known name names located situated took take takes place happened "
-    "occurred "
-    "occurs considered first actually also often commonly would will can about into during after before while "
-    "was if but yes just any other every each all another give gives gave get gets got yield yields make makes made "
-    "produce produces mean means one because since both also most more very itself most such under over between "
-    "wrote written write written author authored invented made built became become becomes became gave given referred "
-    "answer correct question year date time city country person following passage text according stated based"
+    "a an the is was are were be been being has have had do does did of in on at to for from by with as and "
+    "or that which who whom whose what when where why how it its this these those there he she they his her "
+    "their i we you not no so than then thus therefore hence called named known name names located situated "
+    "took take takes place happened occurred occurs considered first actually also often commonly would will "
+    "can about into during after before while if but yes just any other every each all another give gives "
+    "gave get gets got yield yields make makes made produce produces mean means one because since both most "
+    "more very itself such under over between wrote written write author authored invented built became "
+    "become becomes given referred answer correct question year date time city country person following "
+    "passage text according stated based"
 )
 """Words that are no content of an answer."""
 _JOINS = word_set("of the and de la le du del von van da & a for to in on at with")
 _ENDINGS = re.compile(r"(?:['’]s|ing|ings|ed|ers?|ors?|es|s|ly|ion|ions|al|e)$")
 _YEAR = re.compile(r"\b(?:1\d{3}|20\d{2})\b|\b(?:BC|BCE|AD)\b|century")
 _MONTHS = word_set(
-    "january february march april may june july august september october november december monday tuesday wednesday "
-    "thursday friday saturday sunday"
+    "january february march april may june july august september october november december monday tuesday "
+    "wednesday thursday friday saturday sunday"
 )
 _KINDS = (
     (

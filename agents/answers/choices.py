@@ -48,6 +48,7 @@ _COLON = re.compile(r"[:：]\s{0,3}\(?(?P<label>[^\s().!]{1,12})\)?[.!]?$")
 _CONDITION = re.compile(
     r"(?:if|since|because|as|when|given that|although|while|though|after)\b[^,]{1,120},\s(?=[^,]*$)", re.IGNORECASE
 )
+_NOT = re.compile(r"(?<=[a-z])n['’]t\b")
 _BOTH = re.compile(r"\b(?:and|or)\b.{0,40}\bboth\b|\bboth\b.{0,60}\band\b")
 _WHEREAS = re.compile(
     r",?\s(?:whereas|while|unlike|but|and)\s[^.;]{1,120}\b(?:(?:is|are|was|were|do|does|did|has|have|can)(?:\snot|n['’]t)|cannot)\b"
@@ -195,7 +196,7 @@ def _named_within(bare: str, options: AnswerOptions, last: bool) -> str | None:
 
 def _by_text(words: str, options: AnswerOptions) -> str | None:
     """The one option whose text stands in a sentence; a text within another option's text does not count."""
-    padded = f" {_spaced(words)} "
+    padded = f" {_spaced(_NOT.sub(' not', words))} "
     found = []
     for text, label in options.by_text.items():
         inner = f" {_spaced(text)} "

@@ -26,7 +26,7 @@ _TAKES_BACK = Guarded(
     r"i (?:made|think i made|have made|see i made) an? (?:mistake|error|arithmetic)|i was wrong|"
     r"(?:i )?apologi[sz]e for the (?:mistake|error)|(?:sorry|edit),? (?:i mean(?:t)?\b|it(?:'s| is)\b|i made|"
     r"that(?:'s| is| was) (?:wrong|incorrect))|"
-    r"actually,? (?:that(?:'s| is| was)|this is|i (?:made|was|mis)|no\b)|"
+    r"actually,? (?:that(?:'s| is| was)|this is|it(?:['’]s| is| was)|i (?:made|was|mis)|no\b)|"
     r"(?:that|this|my (?:previous |last )?(?:answer|calculation))(?:'s| is| was)"
     r" (?:wrong|incorrect|not (?:right|correct)|a mistake|an error))\b",
     (

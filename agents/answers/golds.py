@@ -87,7 +87,7 @@ def _key(text: str, kind: AnswerKind) -> str | None:
         return "yes" if word in YES else "no" if word in NO else None
     if kind in ("expression", "set", "list"):
         return expression(text, kind)
-    return code_key(text) if kind == "code" else text_key(text)
+    return code_key(text) if kind == "code" else text_key(text, kind != "text")
 
 
 def _sums(bare: str) -> bool:

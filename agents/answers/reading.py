@@ -17,6 +17,7 @@ from agents.answers import bare_numbers, code, conclusions, markers, naming, sta
 from agents.answers.choices import choice_in, exactly
 from agents.answers.closings import without_closings
 from agents.answers.corrections import corrected, taken_back, withdrawn
+from agents.answers.denials import undenied
 from agents.answers.expressions import expression, looks_mathematical
 from agents.answers.guarded import word_set
 from agents.answers.labels import Choices
@@ -49,9 +50,9 @@ _OWN_WORDS = re.compile(
     r"\b(?:helpful|helps?|useful|clear|below|above|follows|following|clarif\w+|satisfactory)\b", re.IGNORECASE
 )
 _OPEN_END = word_set(
-    "and or but so then because that the an of to we is are with in for by at from if which who whose "
-    "where while when than into its their our your his my between using about get obtain be equals has "
-    "have give gives"
+    "and or but so then because that the an of to we is are with in for by at from if which who whose where "
+    "while when than into its their our your his my between using about get obtain be equals has have give "
+    "gives"
 )
 """Words that a reply does not end with unless it was cut."""
 _WITHOUT_END = re.compile(r"-?\d[\d.e+-]{0,40}…")
@@ -203,6 +204,8 @@ def _within(one: Marked, kind: AnswerKind, question: Question) -> Found | None:
     if kind in ("text", "open") and not one.strong:
         if _OWN_WORDS.search(bare):
             return None
+        if kind == "text" and (back := taken_back(bare, 0)) and back.strip():
+            return _unmarked(back.strip(), kind, question)
         bare = _REASON.sub("", bare)
     inner = next(markers.from_the_end(bare), None) if not one.box and markers.may_hold(bare) else None
     if inner is not None and (found := _within(inner, kind, question)) is not None:
@@ -254,7 +257,7 @@ def key_of(text: str, kind: AnswerKind, choices: Choices | None = None) -> str |
 def _once(text: str, kind: AnswerKind) -> str | None:
     if kind == "number":
         return text if _WITHOUT_END.fullmatch(text) else _number(text)
-    return _mathematics(text, kind) if kind in ("expression", "set", "list") else _text(text)
+    return _mathematics(text, kind) if kind in ("expression", "set", "list") else _text(text, kind)
 
 
 def _mathematics(text: str, kind: AnswerKind) -> str | None:
@@ -262,10 +265,10 @@ def _mathematics(text: str, kind: AnswerKind) -> str | None:
     return None if key is None or (texts.is_unsure(text) and not any(c.isdigit() for c in key)) else key
 
 
-def _text(text: str) -> str | None:
+def _text(text: str, kind: AnswerKind) -> str | None:
     if len(text) < texts.UNSURE_LIMIT and texts.is_unsure(text):
         return None
-    return code.code_key(text) if text.lstrip().startswith("```") else text_key(text)
+    return code.code_key(text) if text.lstrip().startswith("```") else text_key(text, kind != "text")
 
 
 def _number(text: str) -> str | None:
@@ -301,6 +304,10 @@ def _unmarked(text: str, kind: AnswerKind, question: Question) -> Found | None:
             found = _unmarked(later.strip(), kind, question)
             if found is not None or withdrawn(later):
                 return found
+        own = undenied(text) if kind != "text" else text
+        if own is None:
+            return None
+        text = own
     text = _NOT_SURE_BUT.sub("", text)
     last = text.rsplit("\n", 1)[-1].strip()
     if kind == "number":

@@ -39,7 +39,8 @@ GIVES_UP = Guarded(
 )
 PLAN = Guarded(
     r"\b(?:needs?|have|has|want) to (?:know|find|calculate|compute|determine|figure|solve|consider|first|multiply|"
-    r"subtract|divide|convert)\b|\bneed (?:one |some )?more\b|\b(?:now|next),? (?:let's|we (?:will|can))\b|"
+    r"subtract|divide|convert)\b|\b(?:cases|steps|things|possibilities|factors|parts|options) to (?:consider|check|"
+    r"do|look at)\b|\bneed (?:one |some )?more\b|\b(?:now|next),? (?:let's|we (?:will|can))\b|"
     r"^\W{0,4}(?:let|suppose|assume|consider|define)\b",
     "need|to |now|next|let|suppose|assume|consider|define",
 )

@@ -16,7 +16,8 @@ EDGES = string.whitespace + string.punctuation.replace("-", "").replace("+", "")
 _OPERATOR = re.compile(r"[-=^\\*+/√π(]|\A(?:[^A-Za-z]|\band\b)*\Z|\d[A-Za-z]\b")
 """`3 PM` and `B 12` are words."""
 _BETWEEN = re.compile(r"(?<!\d)[,;](?=\s)|[,;](?!\d)(?=\s)")
-_THE = re.compile(r"^(?:the|an?) (?=\w{3,})")
+_THE = re.compile(r"^the (?=\w{3,})")
+_ARTICLE = re.compile(r"^(?:the|an?) (?=\w{3,})")
 _UNSURE = Guarded(
     r"\bno (?:idea|clue)\b|\b(?:not|n't) able to\b|\bunable to\b|\b(?:cannot|can't|could not|couldn't) find\b|"
     r"\b(?:cannot|can't|could not|impossible to) (?:be )?(?:determine|answer|tell|say|decide|know|solve)|"
@@ -59,8 +60,8 @@ def plain(text: str) -> str:
     return (text.strip(EDGES) or text).casefold()
 
 
-def text_key(text: str) -> str | None:
-    """The key of an answer in words, or None where there are none."""
+def text_key(text: str, articles: bool = True) -> str | None:
+    """The key of an answer in words, or None where there are none. `articles`: a leading "a" or "an" counts."""
     bare = undress(text)
     if not bare:
         return None
@@ -75,4 +76,4 @@ def text_key(text: str) -> str | None:
             return key
     bare = _YEARS.sub("", bare)
     words = _BETWEEN.sub(" ", bare) if "," in bare or ";" in bare else bare
-    return _THE.sub("", plain(words)) or None
+    return (_THE if articles else _ARTICLE).sub("", plain(words)) or None
