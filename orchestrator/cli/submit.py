@@ -60,10 +60,17 @@ def _pair(variable: str) -> tuple[str, str]:
 
 
 def _client(address: str) -> object:
+    from ray.exceptions import AuthenticationError
     from ray.job_submission import JobSubmissionClient
 
     try:
         return JobSubmissionClient(address)
+    except AuthenticationError as error:
+        first = next(iter(str(error).splitlines()), "")
+        raise BadInput(
+            f"--address {address}: {first}; set RAY_AUTH_MODE=token: the token is RAY_AUTH_TOKEN's, or that of "
+            "~/.ray/auth_token, and must be the Ray cluster's"
+        ) from error
     except (ConnectionError, RuntimeError, ValueError) as error:
         first = next(iter(str(error).splitlines()), "")
         raise BadInput(f"--address {address}: no Ray job server: {first}") from error

@@ -146,7 +146,10 @@ def _connect(address: str | None) -> None:
             ray.init(address=address, **common)
         except OSError as error:
             why = error.strerror or error
-            raise ConfigError(f"workers.address: no Ray cluster at {address!r}: {why}; is it `ray start`ed?") from error
+            raise ConfigError(
+                f"workers.address: no Ray cluster at {address!r}: {why}; is it `ray start`ed? One with a token "
+                "wants RAY_AUTH_MODE=token here"
+            ) from error
         return
     # Without "local" Ray would join whatever Ray cluster was last started on this machine.
     local = functools.partial(ray.init, "local", object_store_memory=OBJECT_STORE, include_dashboard=False, **common)
