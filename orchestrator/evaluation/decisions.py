@@ -69,7 +69,7 @@ def contexts(experts: Iterable[Expert], config: Config) -> list[str]:
 def uncompared(reasons: Mapping[str, str]) -> list[str]:
     """A line per expert whose type of model nobody has held against transformers. `reasons`: expert -> why."""
     return [
-        f"{name}: vLLM's answers were not compared with transformers ({why}); `collegium experts check {name}` compares"
+        f"{name}: nobody has compared vLLM's answers with transformers ({why}); `collegium experts check {name}` does"
         for name, why in sorted(reasons.items())
     ]
 

@@ -34,7 +34,7 @@ def test_what_rests_on_few_fitting_questions_is_rough() -> None:
 
 def test_who_was_not_compared_with_transformers_is_said() -> None:
     (line,) = decisions.uncompared({"mine": "no such class"})
-    assert line.startswith("mine: vLLM's answers were not compared with transformers (no such class); `collegium ")
+    assert line.startswith("mine: nobody has compared vLLM's answers with transformers (no such class); `collegium ")
     assert decisions.uncompared({}) == []
 
 
