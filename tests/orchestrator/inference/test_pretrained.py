@@ -76,3 +76,19 @@ def test_a_cap_on_the_logits_of_attention_is_computed_with(tmp_path: Path) -> No
             found, wanted = model(ids).logits, eager.eval()(ids).logits
         assert torch.allclose(found, wanted, atol=1e-4)
         assert (model.config._attn_implementation == "eager") == (cap is not None)
+
+
+def test_constants_of_old_files_are_no_tensors_left_over(tmp_path: Path) -> None:
+    import torch
+    from safetensors.torch import load_file, save_file
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    config = AutoConfig.for_model("gpt2", n_embd=16, n_layer=1, n_head=2, vocab_size=32, n_positions=16)
+    AutoModelForCausalLM.from_config(config).save_pretrained(tmp_path)
+    weights = tmp_path / "model.safetensors"
+    tensors = {name.removeprefix("transformer."): tensor for name, tensor in load_file(weights).items()}
+    save_file({**tensors, "h.0.attn.masked_bias": torch.tensor(-1e4)}, weights, {"format": "pt"})
+    assert load_model(tmp_path)
+    save_file({**tensors, "h.0.attn.unmasked_bias": torch.tensor(-1e4)}, weights, {"format": "pt"})
+    with pytest.raises(ValueError, match=r"unexpected keys: h\.0\.attn\.unmasked_bias"):
+        load_model(tmp_path)
