@@ -195,12 +195,20 @@ CHANCE = re.compile(
 )
 THERE_ARE = re.compile(
     r"\b(?:there (?:are|is)|has|have|exactly|total of|gives?|are) (?:exactly |only |a total of "
-    r")?(?P<count>[^\W_]{1,9})\b[^\d:]*$",
+    r")?(?P<count>[^\W_]{1,9})\b[^\d:]*"
+    r"(?:\b(?:below|under|up to|from|between|than|and|to) \d+[^\d:]*){0,2}$",
     re.IGNORECASE,
 )
 """`There are three such integers: 2, 4 and 6`"""
+_INFINITIVE = (
+    r"(?<!has )(?<!have )(?<!had )(?<!need )(?<!needs )(?<!wants )(?<!able )(?<!going )(?<!equal )\bto "
+    r"(?!be\b)[a-z]{3,}"
+)
+AIM = re.compile(rf"{_INFINITIVE}\s(?:(?:a|an|the|about|only|just|all|exactly)\s)?\W{{0,2}}$", re.IGNORECASE)
+"""`to travel 120 miles`, which is an aim; not `he has to pay 5`."""
 GOVERNED = re.compile(
-    r"\b(?:at|in|with|of|from|over|within|by|after|per|on|before|than|between|among|during|every|under|to \w+)\s"
+    rf"(?:\b(?:at|in|with|of|from|over|within|by|after|per|on|before|than|between|among|during|every|under)|"
+    rf"{_INFINITIVE})\s"
     r"(?:(?:a|an|the|about|only|just|all|exactly)\s)?\W{0,2}$",
     re.IGNORECASE,
 )
@@ -242,6 +250,13 @@ CONSUMES = re.compile(
 SO_MANY_OF = re.compile(
     r"^(?:exactly |only |just )?(?P<count>[a-z]{3,9}) of (?:the|them|these|those|his|her|their)\b", re.IGNORECASE
 )
+RISES = re.compile(
+    r"\b(?:rose|rises|increased?s?|grew|grows|fell|falls|dropped|decreased?s?|went|climbed|changed)\b.*\bfrom "
+    r"[^,;]{1,30} to "
+    r"(?P<value>[-$€£]?\d[\d.,]*(?:\s?%|\s[^\W\d_]+)?)$",
+    re.IGNORECASE,
+)
+"""`Sales rose from 300 to 450`"""
 WORDS = re.compile(r"[^\W\d_]{2,}")
 OR_ELSE = re.compile(r",?\s(?:or|which is|that is|i\.e\.)\W{0,3}\s?\(?$|\s\($|\s?,\s?$")
 BETWEEN_THEM = re.compile(

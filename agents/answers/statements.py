@@ -74,6 +74,8 @@ def in_sentence(sentence: str) -> Fraction | None:
         return None
     if (so := patterns.SO_MANY.search(bare)) is not None and (result := numbers.whole(so["value"])) is not None:
         return result  # `None are left, so 0.`
+    if (rises := patterns.RISES.search(bare)) is not None and (result := numbers.whole(rises["value"])) is not None:
+        return result
     if (more := patterns.MORE_THAN.search(bare)) is not None and (result := numbers.whole(more["value"])) is not None:
         return result
     if (had := patterns.CONSUMES.search(bare)) is not None and (result := numbers.whole(had["value"])) is not None:
@@ -99,7 +101,12 @@ def in_sentence(sentence: str) -> Fraction | None:
         return None if that_is is None else numbers.whole(that_is["value"])
     found = [one for one in found if not patterns.NOT.search(bare[max(0, one[0] - 30) : one[0]])]
     found = [one for one in found if not patterns.REJECTED.match(bare, one[1])]
-    named = [one for one in found if not patterns.LABELS.search(bare[max(0, one[0] - 20) : one[0]])]
+    named = [
+        one
+        for one in found
+        # "bus 2" is a label, "takes the bus 2 hours" is none
+        if patterns.TIME.match(bare, one[1]) or not patterns.LABELS.search(bare[max(0, one[0] - 20) : one[0]])
+    ]
     named = [one for one in named if not patterns.ORDINAL.match(bare, one[1])] or named
     # "Step 3 of the proof" says nothing of 3; "page 3" may be an answer.
     found = named or [
@@ -170,7 +177,11 @@ def in_sentence(sentence: str) -> Fraction | None:
     ends = [one.end() for one in turns]
     if ends and any(start >= ends[-1] for start, *_ in found):
         return in_sentence(bare[ends[-1] :])
-    kept = [one for one in found if patterns.VERB.search(bare[max(0, one[0] - 40) : one[0]])]
+    kept = [
+        one
+        for one in found
+        if patterns.VERB.search(lead_in := bare[max(0, one[0] - 40) : one[0]]) and patterns.AIM.search(lead_in) is None
+    ]
     if len({value for *_, value in kept}) == 1:
         listed = patterns.LISTED.match(bare, kept[-1][1]) is not None or any(
             (found_and := patterns.AND_CLAUSE.search(bare[max(0, start - 20) : start])) is not None
