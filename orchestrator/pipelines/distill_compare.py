@@ -20,7 +20,8 @@ from orchestrator.config import ExpertConfig
 from orchestrator.evaluation.answering import answer_all, is_right
 from orchestrator.evaluation.context import Context
 from orchestrator.evaluation.profile import Replies, questions_of
-from orchestrator.evaluation.report.data import ArmResult, Comparison, Cost, Distillation, MethodResult, RunReport
+from orchestrator.evaluation.report.data import Comparison, Cost, MethodResult, RunReport
+from orchestrator.evaluation.report.distilled import ArmResult, Distillation
 from orchestrator.evaluation.report.intervals import paired_difference
 from orchestrator.evaluation.report.page import notebook_frame
 from orchestrator.evaluation.report.record import Interval

@@ -9,7 +9,7 @@ from distill.corpus import CorpusSummary
 from distill.graph import nodes
 from distill.statistics import CorpusStatistics
 from distill.train import StepMetrics
-from orchestrator.evaluation.report.data import CurvePoint, GraphNode, GraphPicture, Persuasion, RoundResult
+from orchestrator.evaluation.report.distilled import CurvePoint, GraphNode, GraphPicture, Persuasion, RoundResult
 
 if TYPE_CHECKING:
     import networkx

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from orchestrator.evaluation.report.data import ArmResult, GraphPicture, RoundResult, RunReport
+from orchestrator.evaluation.report.data import RunReport
+from orchestrator.evaluation.report.distilled import ArmResult, GraphPicture, RoundResult
 from orchestrator.evaluation.report.formats import clipped
 
 COLUMN, LINE, LEFT, TOP = 120, 26, 130, 24

@@ -9,7 +9,8 @@ import networkx
 from distill.corpus import CorpusSummary
 from distill.statistics import CorpusStatistics, PersuasionCount, ReplyTally
 from distill.train import StepMetrics
-from orchestrator.evaluation.report.data import ArmResult, Distillation, RunReport
+from orchestrator.evaluation.report.data import RunReport
+from orchestrator.evaluation.report.distilled import ArmResult, Distillation
 from orchestrator.evaluation.report.page import render
 from orchestrator.pipelines.distill_report import (
     GALLERY,
