@@ -84,7 +84,9 @@ Collegium.saveText = (name, text) => Collegium.save(name, new Blob([text], { typ
 // Rows of cells as CSV; a text that a spreadsheet would compute is marked as text.
 Collegium.csv = (rows) =>
   rows.map((row) => row.map((cell) => {
-    const text = String(cell ?? "").replace(/^(?=[=+@\t\r]|-(?![\d.]))/, "'");
+    const written = String(cell ?? "");
+    const computed = /^[=+\-@\t\r]/.test(written) && !/^[+-]?[\d.,]+%?$/.test(written);
+    const text = computed ? `'${written}` : written;
     return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   }).join(",")).join("\r\n");
 

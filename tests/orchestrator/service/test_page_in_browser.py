@@ -212,6 +212,19 @@ def test_every_question_of_a_report_opens_and_what_is_found_is_saved(
     assert Path(saved.value.path()).read_bytes().startswith(b"\x89PNG")
 
 
+def test_a_spreadsheet_computes_nothing_of_what_is_saved(open_page: OpenPage, tmp_path: Path) -> None:
+    path = tmp_path / "report.html"
+    write(example_report(), path)
+    page = open_page(1280, "light")
+    page.goto(path.as_uri())
+    page.locator("[data-chart=overall] svg").wait_for()
+    formulas = ["=1+1", "+cmd|'/C calc'!A0", "-2+3+cmd|' /C calc'!A0", "@SUM(A1)", "\t=1"]
+    texts = [*formulas, "-3.5", "+4.2%", "-1,200", "plain"]
+    saved = page.evaluate("texts => Collegium.csv(texts.map((text) => [text])).split('\\r\\n')", texts)
+    assert [line.startswith("'") for line in saved] == [True] * 5 + [False] * 4
+    assert [line.strip('"').replace("''", "'") for line in saved[6:]] == ["+4.2%", "-1,200", "plain"]
+
+
 @pytest.mark.parametrize(("width", "scheme"), SIZES)
 def test_a_report_fits_and_its_labels_stay_apart(width: int, scheme: str, open_page: OpenPage, tmp_path: Path) -> None:
     report = example_report()
