@@ -10,7 +10,7 @@ from functools import lru_cache
 from agents.answers import numbers, statements
 from agents.answers.expressions import expression, looks_mathematical
 from agents.answers.labels import AnswerOptions, Choices, is_word, label_of, prepared
-from agents.answers.mentions import AFTER_NOT, BEFORE_NOT, LINK, REJECTED, RIGHT, mentioned, verdicts
+from agents.answers.mentions import AFTER_NOT, BEFORE_NOT, LINK, REJECTED, RIGHT, mentioned, past_text, verdicts
 from agents.answers.texts import EDGES, plain
 from agents.answers.undress import undress
 
@@ -119,6 +119,9 @@ def choice_in(text: str, choices: Choices, *, last: bool = False) -> str | None:
             return None
         if _ABOUT.match(rest) and len({label_of(one, options) for one in options.mention.finditer(bare)} - {None}) > 1:
             return _named_within(bare, options, last) if len(bare) <= 2_000 else None
+        behind = past_text(bare, lead.end(), choices[label])
+        if AFTER_NOT.match(bare, behind) and behind > lead.end():
+            return _named_within(bare, options, last) if len(bare) <= 2_000 else None
         if not AFTER_NOT.match(rest) or plain(rest).startswith(plain(choices[label])):
             return label
     return _named_within(bare, options, last) if len(bare) <= 2_000 else None
@@ -197,16 +200,21 @@ def _named_within(bare: str, options: AnswerOptions, last: bool) -> str | None:
 def _by_text(words: str, options: AnswerOptions) -> str | None:
     """The one option whose text stands in a sentence; a text within another option's text does not count."""
     padded = f" {_spaced(_NOT.sub(' not', words))} "
-    found = []
+    found: list[tuple[int, int, str]] = []
+    rejected: list[int] = []
     for text, label in options.by_text.items():
         inner = f" {_spaced(text)} "
         place = padded.find(inner) if inner.strip() else -1
         if place >= 0 and _is_other_number(text, words):
             continue
-        if place >= 0 and not (
-            BEFORE_NOT.search(padded[:place].rstrip()) or AFTER_NOT.match(padded, place + len(inner) - 1)
-        ):
+        if place < 0:
+            continue
+        if BEFORE_NOT.search(padded[:place].rstrip()) or AFTER_NOT.match(padded, place + len(inner) - 1):
+            rejected.append(place + len(inner) - 1)
+        else:
             found.append((place, place + len(inner), label))
+    # "not Paris or London" rejects both
+    found = [one for one in found if not any(padded[end : one[0]].strip() in ("or", "nor") for end in rejected)]
     widest = [
         one
         for one in found

@@ -25,7 +25,8 @@ _WRONG = Guarded(
 _SUPPOSED = Guarded(
     r"\bwould be (?:(?:the )?(?:correct|right|true|best)|yes|no)\b[^.!?]*\bif\b|\b(?:wrong|incorrect|false) "
     r"(?:option|answer|choice|one) is\b|"
-    r"(?:^|[.!?]\s)\W{0,4}if (?:yes|no|true|false)\b|\bquestion is whether\b|\b(?:might|could|may) (?:well "
+    r"(?:^|[.!?]\s)\W{0,4}if (?:(?:yes|no|true|false)\b|(?:it|this|that|the answer)\b[^,.]{0,40}(?:\bnot\b|"
+    r"n['’]t)[^,.]{0,40},)|\bquestion is whether\b|\b(?:might|could|may) (?:well "
     r")?be\b[^.!?,;]*[.!]?$|"
     r"\bwould be too (?:many|much|few|large|small|high|low|big)\b",
     "would be|wrong|incorrect|false|if |whether|might|could|may ",

@@ -120,7 +120,14 @@ def mentioned(bare: str, options: AnswerOptions, last: bool) -> tuple[str | None
             run, rejected, before = 0, True, end
             continue
         asked = bare[end : end + 2].strip(" *").startswith(("?", "？")) and len(bare) > end + 3
-        if out or asked or AFTER_NOT.match(bare, end) or _called_wrong(bare, end, texts[label]):
+        behind = past_text(bare, end, texts[label])
+        if (
+            out
+            or asked
+            or AFTER_NOT.match(bare, end)
+            or AFTER_NOT.match(bare, behind)
+            or _called_wrong(bare, end, texts[label])
+        ):
             rejected, run = True, 0
         else:
             run = run + 1 if together else 1
@@ -130,7 +137,7 @@ def mentioned(bare: str, options: AnswerOptions, last: bool) -> tuple[str | None
     if len(named) == listed == len(options.texts) > 2:
         return None, NAMED  # the options repeated
     distinct = list(dict.fromkeys(label for *_, label in named))
-    right = list(dict.fromkeys(label for _, end, label in named if RIGHT.match(bare, end)))
+    right = list(dict.fromkeys(label for _, end, label in named if _is_right(bare, end, texts[label])))
     if len(distinct) > 1 and len(right) == 1 and not last:
         return right[0], NAMED
     if len(distinct) == 1:
@@ -142,6 +149,19 @@ def mentioned(bare: str, options: AnswerOptions, last: bool) -> tuple[str | None
     between = bare[named[-2][1] : named[-1][0]]
     differ = named[-2][2] != named[-1][2]
     return (None if differ and len(between) < 25 and _TOGETHER.fullmatch(between) else named[-1][2]), NAMED
+
+
+def past_text(bare: str, end: int, text: str) -> int:
+    """Where a sentence goes on behind a label and its option's text in brackets: `A (Paris) is wrong`."""
+    place = bare.find("(", end, end + 2)
+    if place < 0 or not text or bare[place + 1 : place + 1 + len(text)].casefold() != text.casefold():
+        return end
+    closes = place + 1 + len(text)
+    return closes + 1 if bare[closes : closes + 1] == ")" else end
+
+
+def _is_right(bare: str, end: int, text: str) -> bool:
+    return RIGHT.match(bare, end) is not None or RIGHT.match(bare, past_text(bare, end, text)) is not None
 
 
 def _called_wrong(bare: str, end: int, text: str) -> bool:

@@ -155,6 +155,8 @@ _CONCEDES = re.compile(
     r"\b(?:it(?:'s| is) |while )?(?:true|correct|right) that\b[^.!?]{1,200}?[,;] (?:but|however|yet)\b"
 )
 """`It is true that many believe it, but ...` concedes something else."""
+_NO_EVIDENCE = re.compile(r"\bno (?:evidence|proof|indication|sign|reason) (?:that|for|of|to)\b[^.!?]*")
+"""`no evidence that it is true` says neither."""
 _NOT_NO = re.compile(
     r"\b(?:no|without(?: a)?) (?:doubt|question|problem|wonder|need|matter|longer|one|more)\b|\bwhether or not\b"
 )
@@ -245,7 +247,7 @@ def yesno(text: str, last: bool = False) -> str | None:
     bare = bare.replace("n/a", " ")
     if _REFUSAL.search(bare) or _BOTH_WAYS.search(bare):
         return None
-    bare = _CONCEDES.sub(" ", bare)
+    bare = _NO_EVIDENCE.sub(" ", _CONCEDES.sub(" ", bare))
     bare = _DETERMINER.sub(" ", _PAIRS.sub(" ", bare))
     bare = _FOREIGN_NOT.sub(" no ", _NOT_NO.sub(" ", bare))
     found = []

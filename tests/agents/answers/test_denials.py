@@ -35,6 +35,10 @@ def test_what_a_reply_says_itself(text: str, own: str | None) -> None:
     [
         ("choice", "Paris isn't it.", None),
         ("choice", "Some say Paris, but I say Rome.", "C"),
+        ("choice", "Definitely not Paris or London.", None),
+        ("choice", "Option A (Paris) is wrong, option C (Rome) is right.", "C"),
+        ("choice", "If it is not London, it is Paris.", None),
+        ("yesno", "There is no evidence that it's true.", None),
         ("number", "I doubt it's 5.", None),
         ("yesno", "If yes, then we continue.", None),
         ("text", "The answer is Canberra. Actually, it is Sydney.", "sydney"),
