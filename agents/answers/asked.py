@@ -45,6 +45,9 @@ _OPEN = re.compile(
     r"^\W{0,4}(?:why|how (?!many|much|old|long|far|tall)|explain|describe|discuss|summari[sz]e|write|translate)\b", re.I
 )
 _PRONOUN = re.compile(r"\b(?:it|he|she|they|him|her|them)\b", re.IGNORECASE)
+_KIND = re.compile(
+    r"\b(?:vitamin|type|class|group|hepatitis|blood type|grade|plan|channel|room|gate)\s$", re.IGNORECASE
+)
 _OWNER = re.compile(r"\b(?:his|her|their|my|our|its|your)\s$", re.IGNORECASE)
 _BREAKS = re.compile(r"[,;:()\[\]\"“”–—]|\s-\s")
 
@@ -96,6 +99,8 @@ def novel(sentence: str, asked: str) -> str | None:
     if chosen is None:
         return None
     start, end = chosen[0].start(), chosen[-1].end()
+    if end - start <= 2 and (kind := _KIND.search(sentence, 0, start)) is not None:
+        start = kind.start()  # `vitamin C`
     if (owner := _OWNER.search(sentence, 0, start)) is not None:
         start = owner.start()  # `her brother`
     if sentence[start].isupper():

@@ -77,7 +77,8 @@ FORMS = tuple(
         r"[^.!?;:\n]{1,100}?\b(?:is|was|are|were)(?: \w+ly)? (?:called|named|titled|entitled|known as|spelled|spelt|"
         r"referred to as) " + _REST,
         # `The Louvre is located in Paris`
-        r"[^.!?;:\n]{1,100}?\b(?:is|was|are|were)(?: \w+ly)? (?:located|situated|found|based|headquartered|set|born|"
+        r"[^.!?;:\n]{1,100}?\b(?:is|was|are|were)(?: \w+ly)? (?:located|situated|found|based|written|programmed|"
+        r"painted|headquartered|set|born|"
         r"held|spoken|buried|"
         r"kept|housed|hosted)(?: mainly| primarily)? (?:in|at|on|near|within) " + _REST + _WHEN + "?",
         # `DNA stands for deoxyribonucleic acid`
