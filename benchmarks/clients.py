@@ -4,12 +4,12 @@
 
 CLIENTS is an environment with openai, openai-agents, langchain-openai, langchain-tests, pytest, pytest-asyncio, dspy,
 instructor, litellm, anthropic, pydantic-ai-slim[openai], smolagents[openai] and schemathesis; MORE are environments
-with llama-index-llms-openai-like (0.4 or newer), aider-chat, lm-eval[api] with transformers, and open-webui, which do
-not go together; FOLDER has `npm install @continuedev/openai-adapters @openai/codex`. Each client runs in the first
-environment that has it; one that none has is reported as missing, not as passed. The service runs the demo zoo on its
-real engine; langchain's standard tests and schemathesis, which try the endpoint and no model, run against scripted
-experts (all of them with --scripted). A program passes when it prints its result and asserts nothing wrong; nothing is
-timed.
+with llama-index-llms-openai-like (0.4 or newer), aider-chat, lm-eval[api] with transformers, and open-webui with
+playwright, which do not go together; Open WebUI's page is used in Debian's Chromium; FOLDER has `npm install
+@continuedev/openai-adapters @openai/codex`. Each client runs in the first environment that has it; one that none has
+is reported as missing, not as passed. The service runs the demo zoo on its real engine; langchain's standard tests
+and schemathesis, which try the endpoint and no model, run against scripted experts (all of them with --scripted). A
+program passes when it prints its result and asserts nothing wrong; nothing is timed.
 """
 
 from __future__ import annotations
