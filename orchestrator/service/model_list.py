@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import MutableMapping
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -43,7 +43,7 @@ class ModelList:
         experts = dict.fromkeys(self._runtime.collegium.experts, "expert")
         return {**dict.fromkeys(self._methods, "method"), **experts}
 
-    def entries(self, scope: Mapping[str, Any]) -> list[dict[str, Any]]:
+    def entries(self, scope: MutableMapping[str, Any]) -> list[dict[str, Any]]:
         """What a key may ask: what can be asked now before what cannot, for many clients take the first; `mixture`
         before experts before other methods."""
         found = [self.entry(name) for name in self.all() if may_use(scope, name)]
