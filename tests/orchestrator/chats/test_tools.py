@@ -132,8 +132,8 @@ async def test_a_choice_of_tools_is_kept_to(client: httpx.AsyncClient) -> None:
 @pytest.mark.parametrize(
     ("body", "named"),
     [
-        ({"model": "vote"}, "tools"),
-        ({"model": "mixture", "collegium": {"kind": "yesno"}}, "tools"),
+        ({"model": "vote", "tool_choice": "required"}, "tools"),
+        ({"model": "mixture", "collegium": {"kind": "yesno"}, "tool_choice": "required"}, "tools"),
         ({"model": "reconcile", "tools": None, "messages": [*USER, {"role": "assistant", "tool_calls": [
             {"id": "c", "function": {"name": "weather", "arguments": "{}"}}]},
             {"role": "tool", "tool_call_id": "c", "content": "dry"}, *USER]}, "tools"),

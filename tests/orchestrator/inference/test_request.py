@@ -15,7 +15,7 @@ from orchestrator.inference.tool_history import ToolHistory
 MESSAGES = (("user", "1 + 1?"),)
 OTHER: dict[str, Any] = {
     "stop": ("x",), "logprobs": 3, "structured": "{}", "tools": ToolHistory(parallel=True), "ignore_eos": True,
-    "logit_bias": ((1, 2.0),),
+    "logit_bias": ((1, 2.0),), "prompt_logprobs": 0,
     "bad_words": ("x",), "stop_token_ids": (7,), "template": "{}", "continue_final": True, "repetition": (8, 1, 4),
 }  # fmt: skip
 

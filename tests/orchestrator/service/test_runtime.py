@@ -46,7 +46,7 @@ async def test_the_embedder_is_loaded_before_a_service_with_a_mixture_is_ready_a
             raise EmbeddingError("there is no model")
 
     monkeypatch.setattr(Embedder, "load", load)
-    monkeypatch.setattr(Routing, "usable", mixture)
+    monkeypatch.setattr(Routing, "why_not", lambda self, **_: None if mixture else "there is no profile")
     monkeypatch.setattr(gc, "freeze", lambda: frozen.append(len(loaded)))
     frozen: list[int] = []
     runtime = ServiceRuntime(validate(settings, tmp_path / "c.yaml"), warm=True)
