@@ -17,8 +17,8 @@ from orchestrator.inference.expert import Expert
 from orchestrator.inference.request import PromptMessage, Sampling
 
 MIXTURE = "mixture"
-REPETITION = (64, 4, 32)
-"""A member of a panel that says one thing of 4 to 64 tokens 32 times over has nothing to add: the others and the
+REPETITION = (64, 4, 8)
+"""A member of a panel that says one thing of 4 to 64 tokens eight times over has nothing to add: the others and the
 reader would wait until its context is full."""
 
 
