@@ -154,7 +154,7 @@ class SamplingBody(RequestBody):
             raise ValueError(f"stop: at most {MAX_STOPS} texts")
         if self.max_tokens and self.min_tokens > self.max_tokens:
             raise ValueError(f"min_tokens: {self.min_tokens} is more than the {self.max_tokens} of max_tokens")
-        if self.prompt_logprobs and self.stream:
+        if self.prompt_logprobs is not None and self.stream:
             raise ValueError("prompt_logprobs: a stream does not tell them")
         if self.prompt_logprobs is not None and self.echo:
             raise ValueError("prompt_logprobs: with echo the reply begins with the prompt; ask for logprobs")
@@ -184,6 +184,6 @@ class SamplingBody(RequestBody):
             bad_words=tuple(self.bad_words),
             stop_token_ids=tuple(self.stop_token_ids),
             min_tokens=self.min_tokens,
-            prompt_logprobs=None if self.stream else self.prompt_logprobs,
+            prompt_logprobs=self.prompt_logprobs,
             repetition=self.repetition_detection.wanted if self.repetition_detection else None,
         )

@@ -65,7 +65,13 @@ async def test_the_probabilities_of_a_prompts_tokens_are_told_in_vllms_form(clie
     choices = (await complete(client, prompt=["a word", "a coin"], prompt_logprobs=0)).json()["choices"]
     assert [len(choice["prompt_logprobs"]) for choice in choices] == [2, 2]
     assert "prompt_logprobs" not in (await complete(client)).json()["choices"][0]
-    for wrong in ({"stream": True}, {"prompt_logprobs": 21}, {"prompt_logprobs": -1}, {"model": "vote"}):
+    for wrong in (
+        {"stream": True},
+        {"stream": True, "prompt_logprobs": 0},
+        {"prompt_logprobs": 21},
+        {"prompt_logprobs": -1},
+        {"model": "vote"},
+    ):
         refused = await client.post("/v1/chat/completions", json={**chat, **wrong})
         assert (refused.status_code, refused.json()["error"]["param"]) == (400, "prompt_logprobs"), wrong
     assert (await complete(client, echo=True, prompt_logprobs=1)).status_code == 400
